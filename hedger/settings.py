@@ -1,0 +1,204 @@
+"""The settings of a desk: frozen, every key with its unit and range; unknown keys refused.
+
+Pure data. `hedger.config` reads them from file and environment; defaults are the repository's config.toml.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+
+from hedger.optimizer import SolverSettings
+from pricing.contracts import Fees, Kind, Listing
+from pricing.universe import Universe
+from pricing.valuation import Numeraire
+from risk.bands import BandSpec, Interval, UnderlyingBands
+from risk.costs import CostSettings
+from risk.exposures import ExposureSettings
+from risk.missing import MissingSettings
+
+EVERY = "*"
+KindName = Literal["spot", "perpetual", "future", "option"]
+
+
+class Section(BaseModel):
+    """A part of the configuration: frozen, unknown keys refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+def _interval(value: Any) -> Any:
+    """[low, high]; or a table with `lower` and `upper`, where a side left out is open."""
+    if isinstance(value, Mapping) and set(value) <= {"lower", "upper"}:
+        return (value.get("lower", float("-inf")), value.get("upper", float("inf")))
+    if isinstance(value, list | tuple) and len(value) == 2:
+        low, high = value
+        return (float("-inf") if low is None else low, float("inf") if high is None else high)
+    return value
+
+
+def _open_is_none(interval: Interval) -> list[float | None]:
+    return [float(x) if np.isfinite(x) else None for x in interval]
+
+
+ConfigInterval = Annotated[
+    tuple[float, float],
+    BeforeValidator(_interval),
+    PlainSerializer(_open_is_none, return_type=list[float | None]),
+]
+
+
+class BandConfig(Section):
+    """A band: distances from the target, in the unit of the key that holds it; an open side is left out."""
+
+    target: float = Field(0.0, allow_inf_nan=False)
+    trigger: ConfigInterval
+    landing: ConfigInterval
+
+    @model_validator(mode="after")
+    def _landing_inside(self) -> BandConfig:
+        self.spec()
+        return self
+
+    def spec(self) -> BandSpec:
+        """The band for `risk.bands`."""
+        return BandSpec(self.target, self.trigger, self.landing)
+
+
+class UnderlyingBandsConfig(Section):
+    """Bands of one underlying; a row without a key has no band."""
+
+    delta_usd: BandConfig | None = None
+    gamma_usd_per_1pct: BandConfig | None = None
+    vega_usd_per_point: BandConfig | None = None
+    gamma_expiring_usd_per_1pct: BandConfig | None = None
+    vega_weighted_usd_per_point: BandConfig | None = None
+    theta_usd_per_day: BandConfig | None = None
+    vega_bucket_multiple: float | None = Field(None, gt=0, allow_inf_nan=False)
+
+
+class DenyConfig(Section):
+    """What must not be bought (or sold) as a hedge."""
+
+    kinds: tuple[KindName, ...] = ()
+    symbols: tuple[str, ...] = ()
+
+
+class UniverseConfig(Section):
+    """The instruments a plan may use: every fresh two-sided quote on the book's underlyings, minus these."""
+
+    deny_buy: DenyConfig = DenyConfig()
+    deny_sell: DenyConfig = DenyConfig()
+
+
+class CostsConfig(Section):
+    """Parameters of the cost model that no listing carries."""
+
+    holding_h: float = Field(24.0, ge=0, allow_inf_nan=False)
+    fixed_usd: float = Field(0.0, ge=0, allow_inf_nan=False)
+
+
+class FeeConfig(Section):
+    """Fee tier of a desk, replacing the listing's rates; a key left out keeps the listing's."""
+
+    maker: Decimal | None = Field(None, gt=-1, lt=1)
+    taker: Decimal | None = Field(None, ge=0, lt=1)
+    cap: Decimal | None = Field(None, ge=0, le=1)
+
+
+class SolverConfig(Section):
+    """Limits of the lot problem."""
+
+    time_limit_s: float = Field(1.0, gt=0, allow_inf_nan=False)
+    gap: float = Field(1e-3, ge=0, lt=1)
+    columns: int = Field(60, ge=1)
+
+
+class MissingConfig(Section):
+    """Ranges assumed for a position without a usable mark."""
+
+    forward_ratio_min: float = Field(0.8, gt=0, allow_inf_nan=False)
+    forward_ratio_max: float = Field(1.25, gt=0, allow_inf_nan=False)
+    vol_min: float = Field(0.10, gt=0, allow_inf_nan=False)
+    vol_max: float = Field(3.0, gt=0, allow_inf_nan=False)
+
+
+def _default_bands() -> dict[str, UnderlyingBandsConfig]:
+    def band(trigger: float, landing: float) -> BandConfig:
+        return BandConfig(trigger=(-trigger, trigger), landing=(-landing, landing))
+
+    return {
+        EVERY: UnderlyingBandsConfig(
+            delta_usd=band(100_000.0, 50_000.0),
+            gamma_usd_per_1pct=band(100_000.0, 75_000.0),
+            vega_usd_per_point=band(5_000.0, 4_000.0),
+            vega_bucket_multiple=2.0,
+        )
+    }
+
+
+class Settings(Section):
+    """All settings; defaults are those of the repository's config.toml."""
+
+    numeraire: Numeraire = Numeraire.USD
+    age_s_max: float = Field(600.0, gt=0, allow_inf_nan=False)
+    gamma_days_min: float = Field(2.0, ge=0, allow_inf_nan=False)
+    stable_underlying: str = ""
+    bands: dict[str, UnderlyingBandsConfig] = Field(default_factory=_default_bands)
+    universe: UniverseConfig = UniverseConfig()
+    costs: CostsConfig = CostsConfig()
+    fees: dict[str, dict[KindName, FeeConfig]] = {}
+    solver: SolverConfig = SolverConfig()
+    missing: MissingConfig = MissingConfig()
+
+    def bands_of(self, underlying: str) -> UnderlyingBands:
+        """Bands of one underlying: its own keys over those of "*"."""
+        merged: dict[str, Any] = {}
+        for name in (EVERY, underlying):
+            if name in self.bands:
+                own = self.bands[name]
+                merged |= {key: getattr(own, key) for key in own.model_fields_set}
+        specs = {key: v.spec() if isinstance(v, BandConfig) else v for key, v in merged.items()}
+        return UnderlyingBands(**specs)
+
+    def exposure_settings(self) -> ExposureSettings:
+        """What a row means."""
+        return ExposureSettings(self.numeraire, self.gamma_days_min, self.stable_underlying)
+
+    def cost_settings(self) -> CostSettings:
+        """Parameters of the cost model."""
+        return CostSettings(self.costs.holding_h, self.costs.fixed_usd)
+
+    def solver_settings(self) -> SolverSettings:
+        """Limits of the lot problem."""
+        return SolverSettings(self.solver.time_limit_s, self.solver.gap, self.solver.columns)
+
+    def missing_settings(self) -> MissingSettings:
+        """Ranges assumed for a leg without a mark."""
+        m = self.missing
+        return MissingSettings((m.forward_ratio_min, m.forward_ratio_max), (m.vol_min, m.vol_max))
+
+    def with_fees(self, universe: Universe) -> Universe:
+        """The universe with the desk's own fee tiers; the same object where there are none."""
+        if not self.fees:
+            return universe
+        return Universe.of(self._listing_with_fees(listing) for listing in universe.listings)
+
+    def _listing_with_fees(self, listing: Listing) -> Listing:
+        tiers = {str(kind): tier for kind, tier in self.fees.get(listing.venue, {}).items()}
+        tier = tiers.get(Kind(listing.contract.kind).name.lower())
+        if tier is None:
+            return listing
+        old = listing.fees
+        new = Fees(
+            old.maker if tier.maker is None else tier.maker,
+            old.taker if tier.taker is None else tier.taker,
+            old.cap if tier.cap is None else tier.cap,
+            old.combo,
+        )
+        return replace(listing, fees=new)

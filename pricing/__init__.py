@@ -1,0 +1,1 @@
+"""What a contract is worth: pure functions from a market snapshot to unit values and Greeks."""

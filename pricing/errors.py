@@ -1,0 +1,77 @@
+"""The one error that a user's data can cause, with everything the user needs to mend it."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Exit(IntEnum):
+    """Exit codes of the command line; a supervisor must not restart on INVALID, REFUSED or UNRECONCILED."""
+
+    DONE = 0
+    NEGATIVE = 1
+    INVALID = 2
+    REFUSED = 3
+    UNAVAILABLE = 4
+    UNRECONCILED = 5
+    INTERNAL = 70
+    INTERRUPTED = 130
+    TERMINATED = 143
+
+
+class HedgerError(Exception):
+    """Something a person can mend: what, where, observed, allowed, what was not done, how to fix it.
+
+    >>> print(HedgerError("BOOK_QUANTITY", "quantity is not a number", where="book.csv, line 3",
+    ...                   observed="ten", allowed="a decimal number", fix="correct the cell"))
+    BOOK_QUANTITY: quantity is not a number, where: book.csv, line 3, observed: ten, \
+allowed: a decimal number; nothing was done; fix: correct the cell
+    """
+
+    exit_code = Exit.INTERNAL
+
+    def __init__(
+        self,
+        code: str,
+        what: str,
+        *,
+        where: str = "",
+        observed: object = None,
+        allowed: str = "",
+        not_done: str = "nothing was done",
+        fix: str = "",
+    ) -> None:
+        self.code = code
+        self.what = what
+        self.where = where
+        self.observed = observed
+        self.allowed = allowed
+        self.not_done = not_done
+        self.fix = fix
+        super().__init__(self.text())
+
+    def text(self) -> str:
+        """The message on one line, parts without content left out."""
+        head = f"{self.code}: {self.what}"
+        if self.where:
+            head += f", where: {self.where}"
+        if self.observed is not None:
+            head += f", observed: {str(self.observed)[:200]}"
+        if self.allowed:
+            head += f", allowed: {self.allowed}"
+        parts = [head, self.not_done]
+        if self.fix:
+            parts.append(f"fix: {self.fix}")
+        return "; ".join(parts)
+
+
+class InputError(HedgerError):
+    """A command, configuration or input file is invalid; nothing was started (exit 2)."""
+
+    exit_code = Exit.INVALID
+
+
+class RefusedError(HedgerError):
+    """Safety refused to go on (exit 3)."""
+
+    exit_code = Exit.REFUSED

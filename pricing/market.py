@@ -1,0 +1,226 @@
+"""Market: what is known at `now_ns` about every listing of a universe. Unknown is NaN, never zero.
+
+`Marks` is a batch of news; `Market.apply` puts it over what was known. Ages are taken from the venue's
+own stamp. `flags` says which quotes may be traded against, with the reason where not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pricing.daycount import NS_PER_SECOND
+from pricing.universe import BoolArray, FloatArray, IntArray, Universe
+
+#: A quoted vol outside this range is a fault of the feed (a year's vol of 1 % or of 500 %).
+VOL_ABSURD_BELOW = 0.01
+VOL_ABSURD_ABOVE = 5.0
+
+#: The numbers a quote carries, in the order of the tape's columns.
+QUOTE_FIELDS = (
+    "bid", "bid_size", "ask", "ask_size", "mark", "mark_iv", "forward", "index", "funding_rate",
+)  # fmt: skip
+
+
+class Flag(IntEnum):
+    """Why a quote may not be traded against; OK otherwise. The first that applies, in this order."""
+
+    OK = 0
+    NOT_QUOTED = 1
+    STALE = 2
+    EXPIRED = 3
+    NO_BID = 4
+    NO_ASK = 5
+    NO_SIZE = 6
+    CROSSED = 7
+    MARK_OUTSIDE = 8
+    ABSURD_VOL = 9
+
+    @property
+    def reason(self) -> str:
+        """The words for people and JSON."""
+        return self.name.lower()
+
+
+class ForwardKind(IntEnum):
+    """What the forward beside an option's quote is, by the venue's name for it."""
+
+    NONE = 0
+    LISTED_FUTURE = 1
+    SYNTHETIC = 2
+    INDEX = 3
+    PARITY = 4
+
+    @property
+    def label(self) -> str:
+        """The words for people and JSON."""
+        return self.name.lower()
+
+
+def forward_kind(name: str | None) -> ForwardKind:
+    """Classify a venue's forward name: `SYN.BTC-7FEB26`, `index_price` or a listed future.
+
+    >>> forward_kind("SYN.BTC-7FEB26").label, forward_kind("BTC-27MAR26").label
+    ('synthetic', 'listed_future')
+    """
+    if not name:
+        return ForwardKind.NONE
+    if name == "index_price":
+        return ForwardKind.INDEX
+    return ForwardKind.SYNTHETIC if name.startswith("SYN.") else ForwardKind.LISTED_FUTURE
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Depth:
+    """One side of an order book, best price first; prices in the venue's quotation, sizes in order units."""
+
+    price: FloatArray
+    size: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Marks:
+    """A batch of quotes. `rows` (k,) are positions in the universe; every column has shape (k,).
+
+    venue_ns: the venue's stamp. Prices in the venue's own quotation, sizes in its order unit, vol 1.0 = 100 %,
+    forward and index USD, funding_rate as a fraction per 8 h. depth: per row of the universe, (bids, asks).
+    """
+
+    seq: int
+    now_ns: int
+    rows: IntArray
+    venue_ns: IntArray
+    bid: FloatArray
+    bid_size: FloatArray
+    ask: FloatArray
+    ask_size: FloatArray
+    mark: FloatArray
+    mark_iv: FloatArray
+    forward: FloatArray
+    index: FloatArray
+    funding_rate: FloatArray
+    forward_kind: NDArray[np.int8]
+    depth: Mapping[int, tuple[Depth, Depth]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Market:
+    """The newest quote of every listing, columns of shape (n,), NaN where nothing is known.
+
+    settlement_average: average index so far of an expiry inside its settlement window,
+    by (underlying, expiry_ns); where it is absent the index stands in, and valuations say so.
+    """
+
+    universe: Universe
+    now_ns: int
+    seq: int
+    venue_ns: IntArray
+    bid: FloatArray
+    bid_size: FloatArray
+    ask: FloatArray
+    ask_size: FloatArray
+    mark: FloatArray
+    mark_iv: FloatArray
+    forward: FloatArray
+    index: FloatArray
+    funding_rate: FloatArray
+    forward_kind: NDArray[np.int8]
+    depth: Mapping[int, tuple[Depth, Depth]] = field(default_factory=dict)
+    settlement_average: Mapping[tuple[str, int], float] = field(default_factory=dict)
+
+    @classmethod
+    def empty(cls, universe: Universe, now_ns: int = 0) -> Market:
+        """Nothing known yet about any listing."""
+        n = len(universe)
+        unknown = {name: np.full(n, np.nan) for name in QUOTE_FIELDS}
+        return cls(
+            universe=universe,
+            now_ns=now_ns,
+            seq=-1,
+            venue_ns=np.zeros(n, dtype=np.int64),
+            forward_kind=np.zeros(n, dtype=np.int8),
+            **unknown,
+        )
+
+    def apply(self, marks: Marks) -> Market:
+        """The market after a batch: the newest quote per listing, depth of a requoted listing replaced.
+
+        A row older than what is already known about its listing is dropped: feeds reorder.
+        """
+        fresh = marks.venue_ns >= self.venue_ns[marks.rows]
+        rows = marks.rows[fresh]
+        changed = {}
+        for name in ("venue_ns", "forward_kind", *QUOTE_FIELDS):
+            column = getattr(self, name).copy()
+            column[rows] = getattr(marks, name)[fresh]
+            changed[name] = column
+        requoted = set(rows.tolist())
+        depth = {row: book for row, book in self.depth.items() if row not in requoted}
+        depth |= {row: book for row, book in marks.depth.items() if row in requoted}
+        return replace(self, now_ns=marks.now_ns, seq=marks.seq, depth=depth, **changed)
+
+    @property
+    def quoted(self) -> BoolArray:
+        """Mask of listings that were ever quoted, (n,)."""
+        return np.asarray(self.venue_ns > 0)
+
+    @property
+    def age_s(self) -> FloatArray:
+        """Seconds since the venue's stamp, NaN where never quoted, (n,)."""
+        age = (self.now_ns - self.venue_ns) / NS_PER_SECOND
+        return np.where(self.quoted, age, np.nan)
+
+    def fresh(self, age_s_max: float) -> BoolArray:
+        """Mask of listings quoted no longer than `age_s_max` seconds ago, (n,)."""
+        return np.asarray(self.quoted & (self.now_ns - self.venue_ns <= age_s_max * NS_PER_SECOND))
+
+    def spot(self, age_s_max: float) -> FloatArray:
+        """Index per underlying: median over its fresh listings; NaN where none tells, (underlyings,).
+
+        The median because one snapshot is gathered over seconds and its rows scatter.
+        """
+        known = self.fresh(age_s_max) & (self.index > 0) & np.isfinite(self.index)
+        result = np.full(len(self.universe.underlyings), np.nan)
+        for u in range(len(result)):
+            values = self.index[known & (self.universe.underlying == u)]
+            if values.size:
+                result[u] = np.median(values)
+        return result
+
+    def book(self, row: int) -> tuple[Depth, Depth]:
+        """(bids, asks) of a listing: recorded depth, else its touch as a single level."""
+        if row in self.depth:
+            return self.depth[row]
+        bid = Depth(self.bid[row : row + 1], self.bid_size[row : row + 1])
+        return bid, Depth(self.ask[row : row + 1], self.ask_size[row : row + 1])
+
+    def flags(self, age_s_max: float) -> NDArray[np.int8]:
+        """`Flag` of every listing, (n,)."""
+        expiry = self.universe.expiry_ns
+        tests = {
+            Flag.NOT_QUOTED: ~self.quoted,
+            Flag.STALE: ~self.fresh(age_s_max),
+            Flag.EXPIRED: (expiry > 0) & (expiry <= self.now_ns),
+        } | quote_flags(self)
+        return np.select(list(tests.values()), [np.int8(flag) for flag in tests], np.int8(Flag.OK))
+
+
+def quote_flags(quotes: Market | Marks) -> dict[Flag, BoolArray]:
+    """The flags that a quote shows by itself, as masks in order of precedence.
+
+    A mark at most one part in 1e12 outside the touch is on it: venues round both.
+    """
+    with np.errstate(invalid="ignore"):
+        slack = 1e-12 * np.abs(quotes.mark)
+        return {
+            Flag.NO_BID: ~(quotes.bid > 0),
+            Flag.NO_ASK: ~(quotes.ask > 0),
+            Flag.NO_SIZE: ~((quotes.bid_size > 0) & (quotes.ask_size > 0)),
+            Flag.CROSSED: quotes.bid >= quotes.ask,
+            Flag.MARK_OUTSIDE: (quotes.mark < quotes.bid - slack) | (quotes.mark > quotes.ask + slack),
+            Flag.ABSURD_VOL: (quotes.mark_iv < VOL_ABSURD_BELOW) | (quotes.mark_iv > VOL_ABSURD_ABOVE),
+        }

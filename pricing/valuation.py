@@ -1,0 +1,321 @@
+"""What one unit of every listing is worth and how it moves; linear, inverse and the settlement window here only.
+
+`value(market)` turns quotes into a `Valuation`: for each listing a status, forward, vol with its source, value
+and Greeks of one order unit, long, in both numeraires. Positions and signs come later (`risk.exposures`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pricing import black76, inverse, settlement
+from pricing.contracts import Kind
+from pricing.daycount import SECONDS_PER_YEAR, years_between
+from pricing.forwards import forwards, mid_or_nan
+from pricing.implied import Status, implied_vol
+from pricing.market import VOL_ABSURD_ABOVE, VOL_ABSURD_BELOW, Market
+from pricing.universe import BoolArray, FloatArray, Universe
+
+#: Length of the averaging window before an option settles, years (30 minutes of index values).
+WINDOW_YEARS = 30 * 60 / SECONDS_PER_YEAR
+
+
+class Numeraire(StrEnum):
+    """The currency a desk counts its wealth in; it decides what "delta neutral" means."""
+
+    USD = "USD"
+    COIN = "coin"
+
+
+class MarkStatus(IntEnum):
+    """Whether a listing can be valued, and if not, why."""
+
+    OK = 0
+    NOT_QUOTED = 1
+    STALE = 2
+    EXPIRED = 3
+    NO_INDEX = 4
+    NO_FORWARD = 5
+    NO_PRICE = 6
+    NO_VOL = 7
+
+    @property
+    def reason(self) -> str:
+        """The words for people and JSON."""
+        return self.name.lower()
+
+
+class VolSource(IntEnum):
+    """Where an option's vol comes from, in order of preference."""
+
+    NONE = 0
+    VENUE_MARK = 1
+    IMPLIED_MARK = 2
+    IMPLIED_MID = 3
+
+    @property
+    def label(self) -> str:
+        """The words for people and JSON."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UnitGreeks:
+    """Greeks of one order unit, long, each (n,), NaN where the listing cannot be valued.
+
+    USD numeraire: delta coin, gamma coin/USD, vega USD per 1.00 vol, theta USD per year.
+    Coin numeraire: coin throughout; delta per relative move of the coin, gamma per its square.
+    """
+
+    delta: FloatArray
+    gamma: FloatArray
+    vega: FloatArray
+    theta: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Valuation:
+    """One unit of every listing at `now_ns`; arrays (n,), NaN where `status` is not OK.
+
+    spot: index per underlying, USD, shape (underlyings,). years: time to expiry, NaN for spot and perpetuals.
+    price: in the venue's quotation; for options the model price on `vol`, otherwise the mark.
+    value_usd: what owning one order unit is worth: options and spot; 0 for perpetuals and futures, whose
+    gains are in the margin balance. in_window: options whose settlement price is already being averaged.
+    """
+
+    universe: Universe
+    now_ns: int
+    spot: FloatArray
+    status: NDArray[np.int8]
+    forward: FloatArray
+    forward_source: NDArray[np.int8]
+    years: FloatArray
+    vol: FloatArray
+    vol_source: NDArray[np.int8]
+    price: FloatArray
+    value_usd: FloatArray
+    usd: UnitGreeks
+    coin: UnitGreeks
+    in_window: BoolArray
+
+    def greeks(self, numeraire: Numeraire) -> UnitGreeks:
+        """Greeks in a numeraire."""
+        return self.usd if numeraire is Numeraire.USD else self.coin
+
+    def spot_of_listing(self) -> FloatArray:
+        """Index of each listing's underlying, USD, (n,)."""
+        return np.asarray(self.spot[self.universe.underlying])
+
+
+def value(market: Market, age_s_max: float) -> Valuation:
+    """Value one unit of every listing.
+
+    A vol is taken from the venue's mark vol, else implied from the mark, else from the mid; outside
+    1 % to 500 % it counts as a fault and the next source is asked.
+
+    Args:
+        market: quotes; a listing whose quote is older than `age_s_max` seconds is not valued.
+
+    Returns:
+        Valuation. Nothing is raised for bad quotes: the status of the listing says what is wrong.
+
+    References: theory of the Greeks in `pricing.black76`; coin-settled contracts in `pricing.inverse`;
+    neutrality in each numeraire: README, "What a row means".
+    """
+    universe = market.universe
+    spot = market.spot(age_s_max)
+    s = spot[universe.underlying]
+    chosen = forwards(market, age_s_max)
+    forward = chosen.forward
+    years = np.where(universe.expiry_ns > 0, years_between(market.now_ns, universe.expiry_ns), np.nan)
+    option = universe.is_option
+
+    vol, vol_source = _vols(market, forward, years, age_s_max)
+    status = _status(market, s, forward, vol, age_s_max)
+    ok = status == MarkStatus.OK
+
+    unknown = np.full(len(universe), np.nan)
+    black = {
+        name: unknown.copy() for name in ("value", "delta", "gamma", "vega", "theta", "pa_delta", "pa_gamma")
+    }
+    in_window = ok & option & (years <= WINDOW_YEARS)
+    plain = ok & option & ~in_window
+    _value_plain(black, plain, forward, universe.strike, years, vol, universe.sign)
+    _value_in_window(black, in_window, market, s, forward, years, vol)
+
+    usd, coin, price, value_usd = _per_unit(universe, ok, s, forward, black)
+    return Valuation(
+        universe=universe,
+        now_ns=market.now_ns,
+        spot=spot,
+        status=status,
+        forward=np.where(ok, forward, np.nan),
+        forward_source=chosen.source,
+        years=years,
+        vol=np.where(ok, vol, np.nan),
+        vol_source=np.where(ok, vol_source, np.int8(VolSource.NONE)).astype(np.int8),
+        price=price,
+        value_usd=value_usd,
+        usd=usd,
+        coin=coin,
+        in_window=in_window,
+    )
+
+
+def _vols(
+    market: Market, forward: FloatArray, years: FloatArray, age_s_max: float
+) -> tuple[FloatArray, NDArray[np.int8]]:
+    """Vol of every option and where it comes from."""
+    universe = market.universe
+    vol = market.mark_iv.copy()
+    with np.errstate(invalid="ignore"):
+        sane = (vol >= VOL_ABSURD_BELOW) & (vol <= VOL_ABSURD_ABOVE) & universe.is_option
+    vol[~sane] = np.nan
+    source = np.where(sane, np.int8(VolSource.VENUE_MARK), np.int8(VolSource.NONE)).astype(np.int8)
+    for quote, where_from in (
+        (market.mark, VolSource.IMPLIED_MARK),
+        (mid_or_nan(market), VolSource.IMPLIED_MID),
+    ):
+        open_rows = universe.is_option & market.fresh(age_s_max) & np.isnan(vol) & np.isfinite(forward)
+        rows = np.flatnonzero(open_rows & np.isfinite(quote) & (years > 0))
+        if rows.size == 0:
+            continue
+        dollars = np.where(universe.inverse[rows], quote[rows] * forward[rows], quote[rows])
+        found, status = implied_vol(
+            dollars, forward[rows], universe.strike[rows], years[rows], universe.sign[rows]
+        )
+        good = (status == Status.ok) & (found >= VOL_ABSURD_BELOW) & (found <= VOL_ABSURD_ABOVE)
+        vol[rows[good]] = found[good]
+        source[rows[good]] = where_from
+    return vol, source
+
+
+def _status(
+    market: Market, s: FloatArray, forward: FloatArray, vol: FloatArray, age_s_max: float
+) -> NDArray[np.int8]:
+    """Why a listing cannot be valued; spot needs nothing but the index."""
+    universe = market.universe
+    kind = universe.kind
+    option, is_spot = universe.is_option, kind == Kind.SPOT
+    tests = {
+        MarkStatus.EXPIRED: (universe.expiry_ns > 0) & (universe.expiry_ns <= market.now_ns),
+        MarkStatus.NOT_QUOTED: ~market.quoted & ~is_spot,
+        MarkStatus.STALE: ~market.fresh(age_s_max) & ~is_spot,
+        MarkStatus.NO_INDEX: ~np.isfinite(s),
+        MarkStatus.NO_FORWARD: option & ~np.isfinite(forward),
+        MarkStatus.NO_PRICE: ~option & ~is_spot & ~np.isfinite(forward),
+        MarkStatus.NO_VOL: option & ~np.isfinite(vol),
+    }
+    codes = [np.int8(code) for code in tests]
+    return np.select(list(tests.values()), codes, np.int8(MarkStatus.OK)).astype(np.int8)
+
+
+def _value_plain(
+    black: dict[str, FloatArray],
+    rows: BoolArray,
+    forward: FloatArray,
+    strike: FloatArray,
+    years: FloatArray,
+    vol: FloatArray,
+    sign: FloatArray,
+) -> None:
+    """Black-76 into the marked rows; the coin Greeks by their own formulas, which do not cancel."""
+    arguments = forward[rows], strike[rows], years[rows], vol[rows], sign[rows]
+    greeks = black76.greeks(*arguments)
+    in_coin = inverse.coin_greeks(*arguments)
+    for name, result in (
+        ("value", greeks.price),
+        ("delta", greeks.delta),
+        ("gamma", greeks.gamma),
+        ("vega", greeks.vega),
+        ("theta", greeks.theta),
+        ("pa_delta", in_coin.pa_delta),
+        ("pa_gamma", in_coin.pa_gamma),
+    ):
+        black[name][rows] = result
+
+
+def _value_in_window(
+    black: dict[str, FloatArray],
+    rows: BoolArray,
+    market: Market,
+    s: FloatArray,
+    forward: FloatArray,
+    years: FloatArray,
+    vol: FloatArray,
+) -> None:
+    """Options whose settlement price is being averaged: part of their outcome is already known.
+
+    Where the average so far is not recorded the index stands in. The value is a martingale, hence
+    theta = -1/2 vol^2 F^2 gamma, which includes the drift of the average.
+    """
+    if not rows.any():
+        return
+    universe = market.universe
+    keys = [
+        (universe.underlyings[universe.underlying[i]], int(universe.expiry_ns[i]))
+        for i in np.flatnonzero(rows)
+    ]
+    index = s[rows]
+    average = np.array([market.settlement_average.get(k, i) for k, i in zip(keys, index, strict=True)])
+    f = forward[rows]
+    elapsed = np.clip(1.0 - years[rows] / WINDOW_YEARS, 0.0, 1.0)
+    window = settlement.window_greeks(
+        f, universe.strike[rows], vol[rows], universe.sign[rows], average, elapsed, years[rows]
+    )
+    net = window.delta - window.value / f
+    for name, result in (
+        ("value", window.value),
+        ("delta", window.delta),
+        ("gamma", window.gamma),
+        ("vega", window.vega),
+        ("theta", -0.5 * vol[rows] ** 2 * f**2 * window.gamma),
+        ("pa_delta", net),
+        ("pa_gamma", f * window.gamma - 2.0 * net),
+    ):
+        black[name][rows] = result
+
+
+def _per_unit(
+    universe: Universe, ok: BoolArray, s: FloatArray, forward: FloatArray, black: dict[str, FloatArray]
+) -> tuple[UnitGreeks, UnitGreeks, FloatArray, FloatArray]:
+    """Greeks, price and value of one order unit from Greeks per coin.
+
+    USD numeraire, delta: coin-settled options delta; USD-settled options delta F/S; inverse perpetuals and
+    futures 1/F per USD; linear ones F/S per coin; spot 1. Coin numeraire: delta - v; (delta F - V)/S; 1/F;
+    F/S; spot 0 (a coin is worth one coin), gamma F^2 v'' and -2/F per USD of inverse futures.
+    """
+    kind, inverse_settled, size = universe.kind, universe.inverse, universe.size
+    option, is_spot = universe.is_option, kind == Kind.SPOT
+    future = (kind == Kind.PERPETUAL) | (kind == Kind.FUTURE)
+    v = black["value"]
+    zero = np.zeros(len(universe))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        per_dollar, f_over_s = 1.0 / forward, forward / s
+        move = np.where(inverse_settled, per_dollar, f_over_s)
+        option_delta = np.where(inverse_settled, black["delta"], black["delta"] * f_over_s)
+        option_net = np.where(inverse_settled, black["pa_delta"], (black["delta"] * forward - v) / s)
+        usd = UnitGreeks(
+            delta=np.select([option, future], [option_delta, move], 1.0),
+            gamma=np.where(option, black["gamma"], zero),
+            vega=np.where(option, black["vega"], zero),
+            theta=np.where(option, black["theta"], zero),
+        )
+        coin = UnitGreeks(
+            delta=np.select([option, future], [option_net, move], 0.0),
+            gamma=np.select([option, future & inverse_settled], [black["pa_gamma"], -2.0 * per_dollar], 0.0),
+            vega=np.where(option, black["vega"] * per_dollar, zero),
+            theta=np.where(option, black["theta"] * per_dollar, zero),
+        )
+        price = np.where(option, np.where(inverse_settled, v / forward, v), np.where(is_spot, s, forward))
+        worth = np.select([option & inverse_settled, option, is_spot], [v / forward * s, v, s], 0.0)
+    for greeks in (usd, coin):
+        for name in UnitGreeks.__slots__:
+            column = getattr(greeks, name)
+            column *= size
+            column[~ok] = np.nan
+    return usd, coin, np.where(ok, price, np.nan), np.where(ok, worth * size, np.nan)

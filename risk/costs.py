@@ -1,0 +1,289 @@
+"""What trading a listing costs. One model: the optimizer minimises it, paper fills charge it, reports show it.
+
+Costs are USD against a reference price, the model mid (the venue's mark) clamped into the touch, so that
+every level costs at least nothing and no level costs less than the one before it:
+
+- spread: from the reference to the best price; depth: from the best price to the level;
+- fee: the listing's rate with its cap; carry: funding or basis over the holding horizon, costs only;
+- fixed: per trade, whatever its size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pricing.contracts import Kind, Side
+from pricing.market import Market
+from pricing.universe import BoolArray, FloatArray, IntArray, Universe
+from pricing.valuation import Valuation
+
+FUNDING_PERIOD_H = 8.0
+HOURS_PER_YEAR = 24.0 * 365.0
+
+
+@dataclass(frozen=True, slots=True)
+class CostSettings:
+    """holding_h: expected holding time, hours, for carry. fixed_usd: per trade (gas, ticket charge)."""
+
+    holding_h: float = 24.0
+    fixed_usd: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class TradeCost:
+    """Cost of one trade, USD, by cause."""
+
+    spread: float = 0.0
+    depth: float = 0.0
+    fee: float = 0.0
+    carry: float = 0.0
+    fixed: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """Sum of the parts."""
+        return self.spread + self.depth + self.fee + self.carry + self.fixed
+
+    def __add__(self, other: TradeCost) -> TradeCost:
+        return TradeCost(*(getattr(self, n) + getattr(other, n) for n in TradeCost.__slots__))
+
+    def as_dict(self) -> dict[str, float]:
+        """The parts by name, as in the ticket."""
+        return {name: getattr(self, name) for name in TradeCost.__slots__}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Levels:
+    """Every displayed level of every tradable listing, grouped by listing, then side, best first; shapes (k,).
+
+    row: position in the universe. sign: +1 for an ask (we buy), -1 for a bid (we sell). price: venue's
+    quotation. size: order units. spread, depth, fee, carry: USD per order unit.
+    """
+
+    row: IntArray
+    sign: IntArray
+    price: FloatArray
+    size: FloatArray
+    spread: FloatArray
+    depth: FloatArray
+    fee: FloatArray
+    carry: FloatArray
+
+    @property
+    def unit_cost(self) -> FloatArray:
+        """USD per order unit over the reference price, fees and carry included, (k,)."""
+        return self.spread + self.depth + self.fee + self.carry
+
+    def slice_of(self, row: int, sign: int) -> slice:
+        """Where the levels of one side of one listing stand."""
+        code = 2 * row + (sign < 0)
+        codes = _code(self.row, self.sign)
+        return slice(int(np.searchsorted(codes, code)), int(np.searchsorted(codes, code, side="right")))
+
+
+def _code(row: IntArray, sign: IntArray) -> IntArray:
+    """Sort key: listing, buys before sells."""
+    return np.asarray(2 * row + (sign < 0), dtype=np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """What walking the displayed depth gives: average and worst price in the venue's quotation, cost in USD.
+
+    levels: (price, order units taken, fee in USD per order unit) of each level used, best first.
+    """
+
+    average_price: float
+    worst_price: float
+    cost: TradeCost
+    levels: tuple[tuple[float, float, float], ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Terms:
+    """The columns of a universe that a cost depends on, for a selection of its rows; all (k,)."""
+
+    kind: NDArray[np.int8]
+    inverse: BoolArray
+    size: FloatArray
+    maker: FloatArray
+    taker: FloatArray
+    cap: FloatArray
+
+    @classmethod
+    def of(cls, universe: Universe, rows: IntArray) -> Terms:
+        """The terms of some rows, repeated as often as a row is named."""
+        return cls(*(getattr(universe, name)[rows] for name in cls.__slots__))
+
+
+def reference_price(market: Market) -> FloatArray:
+    """Model mid (venue mark, else the mid) clamped into [best bid, best ask], venue's quotation, (n,)."""
+    with np.errstate(invalid="ignore"):
+        middle = 0.5 * (market.bid + market.ask)
+        mark = np.where(np.isfinite(market.mark), market.mark, middle)
+        return np.clip(mark, market.bid, market.ask)
+
+
+def price_difference_usd(
+    terms: Terms, spot: FloatArray, price: FloatArray, reference: FloatArray
+) -> FloatArray:
+    """USD that one order unit costs more when bought at `price` instead of `reference`; all (k,).
+
+    Inverse options: coin difference at the index. Inverse perpetuals and futures: Q (1/ref - 1/price)
+    coin at the index. Everything else: the difference itself.
+    """
+    with np.errstate(divide="ignore", invalid="ignore"):
+        coin_future = (1.0 / reference - 1.0 / price) * spot
+    difference = price - reference
+    choices = [~terms.inverse, terms.kind == Kind.OPTION]
+    return np.select(choices, [difference, difference * spot], coin_future) * terms.size
+
+
+def fee_usd(terms: Terms, spot: FloatArray, price: FloatArray, *, maker: bool = False) -> FloatArray:
+    """Fee of one order unit at `price`, USD, (k,).
+
+    Options: min(rate, cap x price) coin per coin when settled in coin, min(rate x index, cap x price)
+    in USD otherwise. Perpetuals, futures and spot: rate x notional.
+    A rebate (negative maker rate) counts as no fee: income is not a reason to trade.
+    """
+    rate = np.maximum(terms.maker if maker else terms.taker, 0.0)
+    option = terms.kind == Kind.OPTION
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # An option without a cap has cap = inf, and inf x 0 would be NaN.
+        capped = np.where(np.isinf(terms.cap), np.inf, terms.cap * price)
+        in_coin = np.minimum(rate, capped) * spot
+        in_usd = np.minimum(rate * spot, capped)
+        future_coin = rate / price * spot
+        future_usd = rate * price
+    choices = [option & terms.inverse, option, terms.inverse]
+    return np.select(choices, [in_coin, in_usd, future_coin], future_usd) * terms.size
+
+
+def combo_fee(buy_fees: float, sell_fees: float) -> float:
+    """Fee of a combo that buys and sells: the cheaper side is free (Deribit's combo and block rule).
+
+    >>> combo_fee(30.0, 20.0), combo_fee(30.0, 0.0)
+    (30.0, 30.0)
+    """
+    return max(buy_fees, sell_fees)
+
+
+def carry_usd(
+    market: Market, valuation: Valuation, settings: CostSettings
+) -> tuple[FloatArray, FloatArray, BoolArray]:
+    """Expected carry of one order unit over the holding horizon, USD: (long, short, unknown), each (n,).
+
+    Perpetuals: funding rate x notional x horizon / 8 h, paid by the long side when positive. Dated
+    futures: the basis runs off towards the index in a straight line until expiry. Only costs count;
+    the side that would earn pays 0. `unknown`: perpetuals without a funding rate, counted as 0.
+    """
+    universe = market.universe
+    spot = valuation.spot_of_listing()
+    forward = valuation.forward
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # One order unit of an inverse contract is one USD; of a linear one a coin.
+        notional = np.where(universe.inverse, spot / forward, forward) * universe.size
+        funding = market.funding_rate * notional * (settings.holding_h / FUNDING_PERIOD_H)
+        share = np.minimum(settings.holding_h / (HOURS_PER_YEAR * valuation.years), 1.0)
+        basis = (forward / spot - 1.0) * share * notional
+    perpetual, future = universe.kind == Kind.PERPETUAL, universe.kind == Kind.FUTURE
+    unknown = perpetual & ~np.isfinite(market.funding_rate)
+    paid_by_long = np.select([perpetual & ~unknown, future], [funding, basis], 0.0)
+    return np.maximum(paid_by_long, 0.0), np.maximum(-paid_by_long, 0.0), unknown
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CostModel:
+    """Costs of everything tradable in one market snapshot; build with `cost_model`."""
+
+    universe: Universe
+    levels: Levels
+    reference: FloatArray
+    funding_unknown: BoolArray
+    fixed_usd: float
+
+    def execute(self, row: int, side: Side, quantity: float) -> Execution:
+        """Walk the displayed depth for `quantity` order units.
+
+        Raises:
+            ValueError: more than what is displayed (beyond rounding).
+        """
+        part = self.levels.slice_of(row, side.sign)
+        sizes = self.levels.size[part]
+        if quantity > float(sizes.sum()) * (1 + 1e-12):
+            symbol = self.universe.listings[row].symbol
+            raise ValueError(f"{symbol}: {side} {quantity} exceeds the displayed {sizes.sum()}")
+        before = np.concatenate(([0.0], np.cumsum(sizes)[:-1]))
+        taken = np.clip(quantity - before, 0.0, sizes)
+        used = taken > 0
+        price = self.levels.price[part]
+        parts = {n: float(taken @ getattr(self.levels, n)[part]) for n in ("spread", "depth", "fee", "carry")}
+        return Execution(
+            average_price=float(taken @ price / taken.sum()),
+            worst_price=float(price[used][-1]),
+            cost=TradeCost(**parts, fixed=self.fixed_usd),
+            levels=tuple(
+                zip(
+                    price[used].tolist(),
+                    taken[used].tolist(),
+                    self.levels.fee[part][used].tolist(),
+                    strict=True,
+                )
+            ),
+        )
+
+
+def cost_model(
+    market: Market, valuation: Valuation, tradable: Sequence[int] | NDArray[np.int64], settings: CostSettings
+) -> CostModel:
+    """Price every displayed level of the `tradable` listings (positions in the universe, two-sided quotes)."""
+    universe = market.universe
+    rows, signs, prices, sizes, best = _displayed(market, np.asarray(tradable, dtype=np.int64))
+    spot = valuation.spot_of_listing()[rows]
+    terms = Terms.of(universe, rows)
+    reference = reference_price(market)
+    ref = reference[rows]
+    to_best = signs * price_difference_usd(terms, spot, best, ref)
+    to_level = signs * price_difference_usd(terms, spot, prices, ref)
+    long_carry, short_carry, unknown = carry_usd(market, valuation, settings)
+    levels = Levels(
+        row=rows,
+        sign=signs,
+        price=prices,
+        size=sizes,
+        spread=np.maximum(to_best, 0.0),
+        depth=np.maximum(to_level - to_best, 0.0),
+        fee=fee_usd(terms, spot, prices),
+        carry=np.where(signs > 0, long_carry[rows], short_carry[rows]),
+    )
+    return CostModel(universe, levels, reference, unknown, settings.fixed_usd)
+
+
+def _displayed(
+    market: Market, tradable: IntArray
+) -> tuple[IntArray, IntArray, FloatArray, FloatArray, FloatArray]:
+    """(row, sign, price, size, best price of the side) of every displayed level, listing by listing."""
+    deep = [int(row) for row in tradable if int(row) in market.depth]
+    flat = np.array([row for row in tradable if int(row) not in market.depth], dtype=np.int64)
+    rows, signs = [np.repeat(flat, 2)], [np.tile(np.array([1, -1], dtype=np.int64), flat.size)]
+    prices = [np.column_stack((market.ask[flat], market.bid[flat])).ravel()]
+    sizes = [np.column_stack((market.ask_size[flat], market.bid_size[flat])).ravel()]
+    best = [prices[0]]
+    for row in deep:
+        bids, asks = market.depth[row]
+        for sign, side in ((1, asks), (-1, bids)):
+            count = side.price.size
+            rows.append(np.full(count, row, dtype=np.int64))
+            signs.append(np.full(count, sign, dtype=np.int64))
+            prices.append(side.price)
+            sizes.append(side.size)
+            best.append(np.full(count, side.price[0]) if count else side.price)
+    row, sign = np.concatenate(rows), np.concatenate(signs)
+    price, size, top = np.concatenate(prices), np.concatenate(sizes), np.concatenate(best)
+    shown = (size > 0) & (price > 0)
+    order = np.flatnonzero(shown)[np.argsort(_code(row[shown], sign[shown]), kind="stable")]
+    return row[order], sign[order], price[order], size[order], top[order]

@@ -1,0 +1,153 @@
+"""What a position without a usable mark may add to the exposures, at worst: unknown is a range, never zero."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pricing.contracts import Kind
+from pricing.daycount import years_between
+from pricing.universe import FloatArray, Universe
+from pricing.valuation import Numeraire
+from risk.exposures import (
+    DAYS_PER_YEAR,
+    VEGA_BUCKETS,
+    VEGA_FLOOR_DAYS,
+    VEGA_POWER,
+    VEGA_REFERENCE_DAYS,
+    ExposureSettings,
+    row_names,
+)
+
+_DENSITY_AT_ZERO = 0.3989422804014327
+
+
+@dataclass(frozen=True, slots=True)
+class MissingSettings:
+    """Ranges assumed for a leg without a mark: forward as a multiple of the index, vol a year."""
+
+    forward_ratio: tuple[float, float] = (0.8, 1.25)
+    vol: tuple[float, float] = (0.10, 3.0)
+
+
+def worst_case(
+    universe: Universe,
+    quantities: FloatArray,
+    missing: Sequence[int],
+    spot: FloatArray,
+    now_ns: int,
+    underlyings: Sequence[str],
+    settings: ExposureSettings,
+    assumed: MissingSettings,
+) -> tuple[FloatArray, FloatArray]:
+    """Range of what the missing positions add to each row: (lowest (m,), highest (m,)).
+
+    Options, per coin: |delta| from 0 to 1 (coin numeraire: a put's up to K/F), gamma up to
+    n(0)/(F vol sqrt T), vega up to F n(0) sqrt T, theta from -F n(0) vol/(2 sqrt T) to 0; perpetuals and
+    futures: the range of the forward. An expired option or an unknown index gives an unbounded range.
+    """
+    names = row_names(underlyings)
+    low, high = np.zeros(len(names)), np.zeros(len(names))
+    for i in missing:
+        name = universe.underlyings[universe.underlying[i]]
+        if name not in underlyings:
+            continue
+        for row, bounds in _unit_range(
+            universe, i, float(spot[universe.underlying[i]]), now_ns, settings, assumed
+        ):
+            a, b = sorted(float(quantities[i]) * bound * float(universe.size[i]) for bound in bounds)
+            at = names.index(row)
+            low[at] += a
+            high[at] += b
+    return low, high
+
+
+def _unit_range(
+    universe: Universe,
+    i: int,
+    index: float,
+    now_ns: int,
+    settings: ExposureSettings,
+    assumed: MissingSettings,
+) -> list[tuple[str, tuple[float, float]]]:
+    """(row, (lowest, highest)) of one natural unit of a listing."""
+    name = universe.underlyings[universe.underlying[i]]
+    in_coin = settings.numeraire is Numeraire.COIN
+    f_low, f_high = (index * ratio for ratio in assumed.forward_ratio)
+    unbounded = (-np.inf, np.inf)
+    if universe.kind[i] != Kind.OPTION:
+        if not np.isfinite(index):
+            return [(f"delta:{name}", unbounded), (f"gamma:{name}", unbounded)]
+        if not universe.inverse[i]:
+            return [(f"delta:{name}", (f_low / index, f_high / index))]
+        ranges = [(f"delta:{name}", (1.0 / f_high, 1.0 / f_low))]
+        return [*ranges, (f"gamma:{name}", (-2.0 / f_low, -2.0 / f_high))] if in_coin else ranges
+    years = float(years_between(now_ns, universe.expiry_ns[i]))
+    days = years * DAYS_PER_YEAR
+    gamma_row = "gamma_expiring" if days < settings.gamma_days_min else "gamma"
+    first_days = [first for _, first in VEGA_BUCKETS]
+    bucket = VEGA_BUCKETS[max(int(np.searchsorted(first_days, days, side="right")) - 1, 0)][0]
+    rows = [f"delta:{name}", f"{gamma_row}:{name}", f"vega:{name}", f"vega_weighted:{name}", f"theta:{name}"]
+    rows.append(f"vega:{name}:{bucket}")
+    if not (years > 0 and np.isfinite(index)):
+        return [(row, unbounded) for row in rows]
+    root = np.sqrt(years)
+    vega = f_high * _DENSITY_AT_ZERO * root
+    gamma = _DENSITY_AT_ZERO / (f_low * assumed.vol[0] * root)
+    theta = f_high * _DENSITY_AT_ZERO * assumed.vol[1] / (2.0 * root)
+    delta = f_high / index if not universe.inverse[i] else 1.0
+    if in_coin:
+        # K/F N(d2) for a call stays below both 1 and K/F; a put's reaches -K/F.
+        delta = universe.strike[i] / f_low if universe.sign[i] < 0 else 1.0
+        delta *= max(1.0, f_high / index)
+        gamma, vega, theta = f_high * gamma + 2.0 * delta, vega / f_low, theta / f_low
+    weight = (VEGA_REFERENCE_DAYS / max(days, VEGA_FLOOR_DAYS)) ** VEGA_POWER
+    ranges = [
+        (0.0, delta) if universe.sign[i] > 0 else (-delta, 0.0),
+        (-2.0 * delta if in_coin else 0.0, gamma),
+    ]
+    ranges += [(0.0, vega), (0.0, vega * weight), (-theta, 0.0), (0.0, vega)]
+    return list(zip(rows, ranges, strict=True))
+
+
+def always_better(
+    before: FloatArray,
+    after: FloatArray,
+    lower: FloatArray,
+    upper: FloatArray,
+    missing_low: FloatArray,
+    missing_high: FloatArray,
+) -> bool:
+    """Whether a plan helps whatever the missing legs are: no row ends further outside its required interval
+    for any value in its range, and at least one ends nearer for all of them.
+
+    Args:
+        before, after: (m,) exposures of the known book; lower, upper: (m,) required interval;
+        missing_low, missing_high: (m,) range of what is missing.
+    """
+    worst_gain = np.zeros(before.size)
+    for i in range(before.size):
+        if before[i] == after[i] or not (np.isfinite(lower[i]) or np.isfinite(upper[i])):
+            continue
+        ends = np.array([missing_low[i], missing_high[i]])
+        # The gain is piecewise linear in what is missing: its least value lies at a kink or an end.
+        kinks = np.array([edge - x for edge in (lower[i], upper[i]) for x in (before[i], after[i])])
+        points = np.concatenate((ends, kinks[(kinks > ends[0]) & (kinks < ends[1])]))
+        with np.errstate(invalid="ignore"):
+            gains = _outside(before[i] + points, lower[i], upper[i])
+            gains -= _outside(after[i] + points, lower[i], upper[i])
+        # An unbounded range: far beyond a closed side, a plan gains or loses exactly what it moves.
+        moved = after[i] - before[i]
+        far_above = -moved if np.isfinite(upper[i]) else 0.0
+        far_below = moved if np.isfinite(lower[i]) else 0.0
+        gains = np.where(np.isposinf(points), far_above, np.where(np.isneginf(points), far_below, gains))
+        worst_gain[i] = float(np.min(gains))
+    return bool(np.all(worst_gain >= -1e-12 * (1.0 + np.abs(before))) and np.any(worst_gain > 0))
+
+
+def _outside(value: FloatArray, lower: float, upper: float) -> FloatArray:
+    """Distance to an interval, 0 inside."""
+    with np.errstate(invalid="ignore"):
+        return np.maximum(np.maximum(lower - value, value - upper), 0.0)

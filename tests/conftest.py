@@ -1,0 +1,32 @@
+"""What all tests share: the market data that lie outside the tree, and how hypothesis draws."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "here",
+    deadline=None,  # a shared machine is slow at times; no test asserts a time
+    max_examples=100,
+    database=None,  # a failure prints its example; nothing is kept between runs
+    suppress_health_check=[HealthCheck.too_slow],
+    print_blob=True,
+)
+settings.register_profile("ci", settings.get_profile("here"), derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder HEDGER_DATA names; the test is skipped, with the reason, where it is not set."""
+    named = os.environ.get("HEDGER_DATA")
+    if not named:
+        pytest.skip("HEDGER_DATA is not set: the shared market data is absent")
+    folder = Path(named)
+    if not folder.is_dir():
+        pytest.fail(f"HEDGER_DATA names {named}, which is not a folder; unset it or name the shared data")
+    return folder

@@ -1,0 +1,59 @@
+"""`tape import`: recordings of others, read whole, checked, and written as a tape or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+
+from pricing.errors import InputError
+from venues.deribit_chain import import_deribit_chain
+from venues.deribit_tickers import import_deribit_tickers
+from venues.import_options import Imported, ImportOptions, parse_size_at_touch
+from venues.tape_files import refuse_existing, write
+
+__all__ = [
+    "ImportOptions",
+    "Imported",
+    "SourceFormat",
+    "import_deribit_chain",
+    "import_deribit_tickers",
+    "import_tape",
+    "parse_size_at_touch",
+]
+
+
+class SourceFormat(StrEnum):
+    """Formats that `tape import` reads."""
+
+    DERIBIT_CHAIN = "deribit-chain"
+    DERIBIT_TICKERS = "deribit-tickers"
+
+
+_IMPORTERS = {
+    SourceFormat.DERIBIT_CHAIN: import_deribit_chain,
+    SourceFormat.DERIBIT_TICKERS: import_deribit_tickers,
+}
+
+
+def import_tape(sources: Sequence[Path], format: str, out: Path, options: ImportOptions) -> Imported:
+    """Read sources of one format and write them as the tape `out`; what was read is returned.
+
+    Raises:
+        InputError: unknown format, `out` exists, or a source is refused; nothing has been written.
+    """
+    if format not in list(SourceFormat):
+        raise InputError(
+            "IMPORT_FORMAT",
+            "unknown format",
+            where="--format",
+            observed=repr(format),
+            allowed=", ".join(SourceFormat),
+            not_done="nothing was written",
+        )
+    if not sources:
+        raise InputError("IMPORT_SOURCE", "no source is named", where="SOURCE", allowed="at least one file")
+    refuse_existing(Path(out))
+    imported = _IMPORTERS[SourceFormat(format)]([Path(source) for source in sources], options)
+    write(Path(out), imported.listings, imported.quotes, imported.depth, meta=imported.meta)
+    return imported

@@ -1,0 +1,257 @@
+"""Reading a tape: nothing is loaded before it is asked for.
+
+`Tape.market_at` is the market as it was known at a time; `Tape.marks` plays all
+batches in order. Stamps of the venue are shifted by the stream's clock offset, so that ages are ages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from pricing.errors import InputError
+from pricing.market import QUOTE_FIELDS, Depth, Market, Marks
+from pricing.universe import IntArray, Universe
+from venues.source_files import PARQUET_ERRORS, check_parquet, refuse
+from venues.tape_files import read_description
+from venues.tape_schema import SCHEMAS, arrays, iso, listings_from
+
+_NS_MAX = 2**63 - 1
+_MARKS_COLUMNS = ("seq", "venue_ns", "venue", "symbol", "forward_name", *QUOTE_FIELDS)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batches:
+    """The batches of a tape. seq (b,); now_ns (b,): the largest local stamp of each, never falling."""
+
+    seq: IntArray
+    now_ns: IntArray
+
+
+class Tape:
+    """A tape folder, open for reading. Nothing is loaded before it is asked for.
+
+    description: the contents of tape.json. present: names of the tables it has.
+    """
+
+    def __init__(self, path: Path, description: dict[str, Any], present: frozenset[str]) -> None:
+        self.path = path
+        self.description = description
+        self.present = present
+
+    @classmethod
+    def open(cls, path: Path | str) -> Tape:
+        """Open a tape folder once its description and the columns of its files are right.
+
+        Raises:
+            InputError: no tape, another version, a file missing or damaged, a column missing or of
+                the wrong type.
+        """
+        folder = Path(path)
+        description = read_description(folder)
+        present = {"listings", "quotes"} | {
+            n for n in ("depth", "trades") if f"{n}.parquet" in description["hash"]
+        }
+        for name in sorted(present):
+            file = folder / f"{name}.parquet"
+            check_parquet(file)
+            found = _schema(file)
+            for column, kind in SCHEMAS[name].items():
+                if found.get(column) != kind:
+                    refuse(
+                        "TAPE_COLUMN",
+                        "a column is missing" if column not in found else "a column has the wrong type",
+                        file,
+                        where=f"{folder.name}/{file.name}, column {column}",
+                        observed=found.get(column),
+                        allowed=str(kind),
+                        not_done="nothing was read",
+                        fix="import the tape again from its source",
+                    )
+        return cls(folder, description, frozenset(present))
+
+    @cached_property
+    def universe(self) -> Universe:
+        """All listings of the tape, in its order."""
+        return Universe.of(listings_from(self.frame("listings"), f"{self.path.name}/listings.parquet"))
+
+    @cached_property
+    def batches(self) -> Batches:
+        """Number and time of every batch, in order."""
+        frame = self._collect(
+            self._scan("quotes").group_by("seq", maintain_order=True).agg(pl.col("local_ns").max())
+        )
+        seq, now_ns = frame["seq"].to_numpy(), frame["local_ns"].to_numpy()
+        if not len(seq) or frame.null_count().sum_horizontal()[0] or (np.diff(seq) <= 0).any():
+            self._damaged("quotes", "batches are not in order")
+        if (np.diff(now_ns) < 0).any():
+            self._damaged("quotes", "time goes back from batch to batch")
+        return Batches(seq, now_ns)
+
+    def frame(self, name: str) -> pl.DataFrame:
+        """All rows of a table, raw: "listings", "quotes", "depth" or "trades" (empty where absent)."""
+        return self._collect(self._scan(name))
+
+    def market_at(self, time_ns: int | None = None) -> Market:
+        """The market as known at the last batch not after `time_ns` (UTC ns; None = the last batch).
+
+        It holds the newest quote of every listing so far; `now_ns` is that batch's time, so that a quote from
+        an earlier batch shows its age.
+
+        Raises:
+            InputError: `time_ns` lies before the first batch.
+        """
+        seq, now_ns = self._batch_at(time_ns)
+        frame = self._collect(self._scan("quotes").filter(pl.col("seq") <= seq).select(_MARKS_COLUMNS))
+        rows = self._positions(frame)
+        venue_ns = self._shifted(frame)
+        order = np.lexsort((venue_ns, rows))  # stable: of equal stamps the later row comes last
+        newest = order[np.append(rows[order][1:] != rows[order][:-1], True)]
+        newest.sort()
+        known = frame[newest]
+        marks = Marks(
+            seq=seq,
+            now_ns=now_ns,
+            rows=rows[newest],
+            depth=self._books(known),
+            **(arrays(known) | {"venue_ns": venue_ns[newest]}),
+        )
+        return Market.empty(self.universe).apply(marks)
+
+    def marks(self) -> Iterator[Marks]:
+        """All batches in order."""
+        batches = self.batches
+        frame = self._collect(self._scan("quotes").select(_MARKS_COLUMNS))
+        rows = self._positions(frame)
+        columns = arrays(frame) | {"venue_ns": self._shifted(frame)}
+        seq = frame["seq"].to_numpy()
+        begins = np.searchsorted(seq, batches.seq, side="left")
+        ends = np.searchsorted(seq, batches.seq, side="right")
+        depth = self.frame("depth")
+        depth_rows, depth_seq = self._positions(depth), depth["seq"].to_numpy()
+        depth_begins = np.searchsorted(depth_seq, batches.seq, side="left")
+        depth_ends = np.searchsorted(depth_seq, batches.seq, side="right")
+        for i in range(len(batches.seq)):
+            quoted = slice(begins[i], ends[i])
+            laddered = slice(int(depth_begins[i]), int(depth_ends[i]))
+            yield Marks(
+                seq=int(batches.seq[i]),
+                now_ns=int(batches.now_ns[i]),
+                rows=rows[quoted],
+                depth=_ladders(depth_rows[laddered], depth[laddered]),
+                **{name: column[quoted] for name, column in columns.items()},
+            )
+
+    def venue_greeks_at(self, time_ns: int | None = None) -> pl.DataFrame:
+        """The raw rows of the last batch not after `time_ns`, the venue's Greeks in its own units."""
+        seq, _ = self._batch_at(time_ns)
+        return self._collect(self._scan("quotes").filter(pl.col("seq") == seq))
+
+    def _batch_at(self, time_ns: int | None) -> tuple[int, int]:
+        batches = self.batches
+        i = len(batches.now_ns) - 1
+        if time_ns is not None:
+            i = int(np.searchsorted(batches.now_ns, min(max(time_ns, 0), _NS_MAX), side="right")) - 1
+        if i < 0:
+            first, last = int(batches.now_ns[0]), int(batches.now_ns[-1])
+            raise InputError(
+                "TIME_BEFORE_TAPE",
+                "the time lies before the tape's first batch",
+                where=self.path.name,
+                observed=iso(time_ns or 0),
+                allowed=f"{iso(first)} ({first}) to {iso(last)} ({last}), or later",
+                fix="choose a time on the tape",
+            )
+        return int(batches.seq[i]), int(batches.now_ns[i])
+
+    def _shifted(self, frame: pl.DataFrame) -> IntArray:
+        """Venue stamps on our clock, (len(frame),)."""
+        offsets = self.description["clock_offset_ns"]
+        venue_ns: NDArray[np.int64] = frame["venue_ns"].to_numpy()
+        if not any(offsets.values()):
+            return venue_ns
+        by_venue = {venue: offsets.get(venue, 0) for venue in frame["venue"].unique().to_list()}
+        shift = frame["venue"].replace_strict(by_venue, return_dtype=pl.Int64).to_numpy()
+        shifted: IntArray = venue_ns + shift
+        return shifted
+
+    def _positions(self, frame: pl.DataFrame) -> IntArray:
+        """Position in the universe of every row, (len(frame),)."""
+        keys = list(self.universe.positions)
+        known = pl.DataFrame(
+            {"venue": [v for v, _ in keys], "symbol": [s for _, s in keys], "position": range(len(keys))},
+            schema={"venue": pl.String, "symbol": pl.String, "position": pl.Int64},
+        )
+        joined = frame.select("venue", "symbol").join(
+            known, on=["venue", "symbol"], how="left", maintain_order="left"
+        )
+        if joined["position"].null_count():
+            self._damaged("quotes", "a symbol is not in listings")
+        return joined["position"].to_numpy()
+
+    def _books(self, newest: pl.DataFrame) -> dict[int, tuple[Depth, Depth]]:
+        """Order books that came with the newest quotes, by position."""
+        if "depth" not in self.present:
+            return {}
+        key = ["seq", "venue", "symbol"]
+        found = self._collect(self._scan("depth").join(newest.lazy().select(key), on=key, how="semi"))
+        return _ladders(self._positions(found), found)
+
+    def _scan(self, name: str) -> pl.LazyFrame:
+        if name not in self.present:
+            return pl.LazyFrame(schema=SCHEMAS[name])
+        return pl.scan_parquet(self.path / f"{name}.parquet", glob=False).select(list(SCHEMAS[name]))
+
+    def _collect(self, lazy: pl.LazyFrame) -> pl.DataFrame:
+        try:
+            return lazy.collect()
+        except PARQUET_ERRORS as error:
+            raise InputError(
+                "TAPE_DAMAGED",
+                "a file of the tape cannot be read",
+                where=self.path.name,
+                observed=error,
+                not_done="nothing was read",
+                fix="import the tape again from its source",
+            ) from error
+
+    def _damaged(self, name: str, what: str) -> NoReturn:
+        raise InputError(
+            "TAPE_DAMAGED",
+            what,
+            where=f"{self.path.name}/{name}.parquet",
+            not_done="nothing was read",
+            fix="see `hedger tape verify`; import the tape again from its source",
+        )
+
+
+def _schema(file: Path) -> pl.Schema:
+    try:
+        return pl.scan_parquet(file, glob=False).collect_schema()
+    except PARQUET_ERRORS as error:
+        refuse("FILE_DAMAGED", "the parquet file cannot be read", file, observed=error, fix="import it again")
+
+
+def _ladders(rows: IntArray, depth: pl.DataFrame) -> dict[int, tuple[Depth, Depth]]:
+    """Order books, (bids, asks) by position, from rows of one book per listing; rows (len(depth),)."""
+    side = (depth["side"] == "ask").to_numpy().astype(np.int64)
+    order = np.lexsort((depth["level"].to_numpy(), side, rows))
+    key = (2 * rows + side)[order]
+    price, size = depth["price"].to_numpy()[order], depth["size"].to_numpy()[order]
+    cuts = [0, *(np.flatnonzero(np.diff(key)) + 1).tolist(), len(key)] if len(key) else [0]
+    nothing = Depth(np.empty(0), np.empty(0))
+    books: dict[int, tuple[Depth, Depth]] = {}
+    for begin, end in pairwise(cuts):
+        row, is_ask = divmod(int(key[begin]), 2)
+        found = Depth(price[begin:end], size[begin:end])
+        bids, asks = books.get(row, (nothing, nothing))
+        books[row] = (bids, found) if is_ask else (found, asks)
+    return books
