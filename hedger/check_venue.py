@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.table import Table
 
-from hedger.planning import Snapshot
+from hedger.snapshot import Snapshot
 from pricing import black76
 from pricing.conventions import deribit_display
 from pricing.daycount import years_between
@@ -18,13 +17,13 @@ from venues.tape import Tape
 _GREEKS = ("delta", "gamma", "vega", "theta")
 
 
-def check_document(path: Path, snapshot: Snapshot) -> dict[str, Any]:
+def check_document(tape: Tape, snapshot: Snapshot) -> dict[str, Any]:
     """Worst and median absolute difference per venue and Greek at the snapshot's batch.
 
     Only venues whose display convention is known are compared; options without a published value,
     forward or vol are left out and counted.
     """
-    frame = Tape.open(path).venue_greeks_at(snapshot.market.now_ns)
+    frame = tape.venue_greeks_at(snapshot.market.now_ns)
     universe = snapshot.market.universe
     result: dict[str, Any] = {"compared": 0, "left_out": 0, "greeks": {}}
     if frame.is_empty():
@@ -43,7 +42,9 @@ def check_document(path: Path, snapshot: Snapshot) -> dict[str, Any]:
     known &= np.isfinite(forward) & np.isfinite(vol)
     result["compared"] = int(known.sum())
     result["left_out"] = int((universe.is_option[rows] & ~known).sum())
-    ours = black76.greeks(forward[known], universe.strike[rows][known], years[known], vol[known], universe.sign[rows][known])
+    ours = black76.greeks(
+        forward[known], universe.strike[rows][known], years[known], vol[known], universe.sign[rows][known]
+    )
     shown = deribit_display(ours, mark[known], forward[known], years[known])
     symbols = np.array([universe.listings[i].symbol for i in rows])[known]
     for name in _GREEKS:
@@ -60,7 +61,9 @@ def check_document(path: Path, snapshot: Snapshot) -> dict[str, Any]:
 
 def check_view(document: dict[str, Any]) -> Table:
     """The comparison for people."""
-    table = Table(title=f"Ours against the venue's: {document['compared']} options, {document['left_out']} left out")
+    table = Table(
+        title=f"Ours against the venue's: {document['compared']} options, {document['left_out']} left out"
+    )
     for name in ("Greek", "worst", "median", "worst at"):
         table.add_column(name)
     for greek, figures in document["greeks"].items():

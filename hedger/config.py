@@ -1,4 +1,4 @@
-"""config.toml -> frozen settings. Precedence: command line > environment > file > default, origin of each kept.
+"""config.toml -> frozen settings. Precedence: command line > environment > file > default; origins are kept.
 
 An environment variable sets a key by its path: `HEDGER__SOLVER__GAP=0.01` is `[solver] gap`.
 """
@@ -69,15 +69,21 @@ def _read_toml(path: Path) -> dict[str, Any]:
     try:
         if path.stat().st_size > CONFIG_BYTES_MAX:
             raise InputError(
-                "CONFIG_TOO_LARGE", "not a configuration file", where=str(path),
-                observed=f"{path.stat().st_size} bytes", allowed=f"at most {CONFIG_BYTES_MAX} bytes",
-            )  # fmt: skip
+                "CONFIG_TOO_LARGE",
+                "not a configuration file",
+                where=str(path),
+                observed=f"{path.stat().st_size} bytes",
+                allowed=f"at most {CONFIG_BYTES_MAX} bytes",
+            )
         return tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
-            "CONFIG_UNREADABLE", "cannot read the configuration", where=str(path), observed=error,
+            "CONFIG_UNREADABLE",
+            "cannot read the configuration",
+            where=str(path),
+            observed=error,
             fix="give a readable file to --config",
-        ) from None  # fmt: skip
+        ) from None
     except tomllib.TOMLDecodeError as error:
         raise InputError(
             "CONFIG_SYNTAX",

@@ -16,17 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from hedger.planning import (
-    HedgePlan,
-    PlanStatus,
-    Snapshot,
-    equity_usd,
-    make_plan,
-    take_snapshot,
-)
+from hedger.documents import number
+from hedger.planning import HedgePlan, PlanStatus, make_plan
 from hedger.sample import SampleSettings, market_maker_book
 from hedger.settings import Settings, SolverConfig
-from hedger.ticket import number
+from hedger.snapshot import Snapshot, equity_usd, take_snapshot
 from pricing.contracts import Kind, Side
 from pricing.market import Market
 from pricing.valuation import value

@@ -43,20 +43,30 @@ def _read_text(path: Path) -> str:
         size = path.stat().st_size
         if size > BOOK_BYTES_MAX:
             raise InputError(
-                "BOOK_TOO_LARGE", "not a book file", where=str(path), observed=f"{size} bytes",
-                allowed=f"at most {BOOK_BYTES_MAX} bytes", fix="give the CSV file of positions",
-            )  # fmt: skip
+                "BOOK_TOO_LARGE",
+                "not a book file",
+                where=str(path),
+                observed=f"{size} bytes",
+                allowed=f"at most {BOOK_BYTES_MAX} bytes",
+                fix="give the CSV file of positions",
+            )
         return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise InputError(
-            "BOOK_UNREADABLE", "cannot read the book", where=str(path), observed=error.strerror or error,
+            "BOOK_UNREADABLE",
+            "cannot read the book",
+            where=str(path),
+            observed=error.strerror or error,
             fix="give a readable file to --book",
-        ) from None  # fmt: skip
+        ) from None
     except UnicodeDecodeError as error:
         raise InputError(
-            "BOOK_ENCODING", "the book is not text", where=f"{path}, byte {error.start}", observed=error.reason,
+            "BOOK_ENCODING",
+            "the book is not text",
+            where=f"{path}, byte {error.start}",
+            observed=error.reason,
             allowed="UTF-8",
-        ) from None  # fmt: skip
+        ) from None
 
 
 def parse_book(text: str, universe: Universe, as_of_ns: int, source: str = "book") -> Book:
@@ -97,9 +107,13 @@ def parse_book(text: str, universe: Universe, as_of_ns: int, source: str = "book
         key = (venue, listing.symbol if listing else symbol, account)
         if key in positions or key in cash:
             raise InputError(
-                "BOOK_DUPLICATE", "a position or balance occurs twice", where=where, observed=" ".join(key).strip(),
-                allowed="one row per venue, symbol and account", fix="add the quantities up in one row",
-            )  # fmt: skip
+                "BOOK_DUPLICATE",
+                "a position or balance occurs twice",
+                where=where,
+                observed=" ".join(key).strip(),
+                allowed="one row per venue, symbol and account",
+                fix="add the quantities up in one row",
+            )
         if listing is None:
             _check_currency(symbol, universe, where)
             cash[key] = quantity
@@ -119,9 +133,13 @@ def parse_book(text: str, universe: Universe, as_of_ns: int, source: str = "book
 
 def _empty(source: str) -> InputError:
     return InputError(
-        "BOOK_EMPTY", "the book has no rows", where=source, observed="0 rows",
-        allowed="a header and at least one position or balance", fix="write the book's rows below the header",
-    )  # fmt: skip
+        "BOOK_EMPTY",
+        "the book has no rows",
+        where=source,
+        observed="0 rows",
+        allowed="a header and at least one position or balance",
+        fix="write the book's rows below the header",
+    )
 
 
 def _check_header(header: list[str], source: str) -> None:
@@ -148,30 +166,42 @@ def _number(text: str, where: str) -> Decimal:
     # Decimal accepts 1_000, which other readers of the file would not.
     if not number.is_finite() or abs(number) > QUANTITY_MAX or "_" in text or not text.isascii():
         raise InputError(
-            "BOOK_NUMBER", "not a number", where=where, observed=repr(text),
-            allowed=f"a finite decimal number within +-{QUANTITY_MAX}", fix="correct the cell",
-        )  # fmt: skip
+            "BOOK_NUMBER",
+            "not a number",
+            where=where,
+            observed=repr(text),
+            allowed=f"a finite decimal number within +-{QUANTITY_MAX}",
+            fix="correct the cell",
+        )
     return number
 
 
 def _check_currency(symbol: str, universe: Universe, where: str) -> None:
     """A symbol that is not a listing must be the code of a coin on the market or of a stable currency."""
-    if symbol in universe.underlyings or symbol in STABLE_CURRENCIES:
+    currencies = (*universe.underlyings, *sorted(STABLE_CURRENCIES))
+    if symbol in currencies:
         return
     raise InputError(
-        "BOOK_UNKNOWN_SYMBOL", "the symbol is not among the market's listings", where=where, observed=symbol,
-        allowed=f"a listed symbol, or a currency: {', '.join((*universe.underlyings, *sorted(STABLE_CURRENCIES)))}",
+        "BOOK_UNKNOWN_SYMBOL",
+        "the symbol is not among the market's listings",
+        where=where,
+        observed=symbol,
+        allowed=f"a listed symbol, or a currency: {', '.join(currencies)}",
         fix="correct the symbol, or give a market that lists it",
-    )  # fmt: skip
+    )
 
 
 def _check_alive(listing: Listing, as_of_ns: int, where: str) -> None:
     expiry_ns = getattr(listing.contract, "expiry_ns", 0)
     if expiry_ns and expiry_ns <= as_of_ns:
         raise InputError(
-            "BOOK_EXPIRED", "the position has expired", where=where, observed=f"{listing.symbol} at {iso(expiry_ns)}",
-            allowed=f"contracts that live after {iso(as_of_ns)}", fix="remove the row, or ask for an earlier time",
-        )  # fmt: skip
+            "BOOK_EXPIRED",
+            "the position has expired",
+            where=where,
+            observed=f"{listing.symbol} at {iso(expiry_ns)}",
+            allowed=f"contracts that live after {iso(as_of_ns)}",
+            fix="remove the row, or ask for an earlier time",
+        )
 
 
 def iso(time_ns: int) -> str:
@@ -201,9 +231,12 @@ def parse_time(text: str) -> int:
         stamp = datetime.fromisoformat(cleaned)
     except ValueError:
         raise InputError(
-            "TIME_INVALID", "not a time", where="--at", observed=text,
+            "TIME_INVALID",
+            "not a time",
+            where="--at",
+            observed=text,
             allowed="ISO 8601 UTC such as 2026-02-05T12:00:00Z, or integer nanoseconds",
-        ) from None  # fmt: skip
+        ) from None
     aware = stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)
     delta = aware - datetime(1970, 1, 1, tzinfo=UTC)
     return (delta.days * 86_400 + delta.seconds) * 1_000_000_000 + delta.microseconds * 1000

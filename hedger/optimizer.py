@@ -276,7 +276,8 @@ def _frame(problem: HedgeProblem) -> Frame:
     Tolerance of a row: 1e-9 of the farthest finite end of its interval from where it stands, plus what
     rounding can do to sums (1e-10 of the largest single lot's effect, 1e-14 of the row's own magnitude).
     Weight of a row (one unit of slack): the width of its interval, because widths are what the desk finds
-    equally bearable; where the interval is open or a point, the farthest required move instead.
+    equally bearable; where the interval is open or a point, the farthest required move instead (and
+    where that is 0, the largest single lot's effect).
     """
     need_lower, need_upper = problem.lower - problem.exposure, problem.upper - problem.exposure
     ends = np.abs([need_lower, need_upper, problem.exposure, problem.lower, problem.upper])

@@ -56,7 +56,7 @@ ConfigInterval = Annotated[
 class BandConfig(Section):
     """A band: distances from the target, in the unit of the key that holds it; an open side is left out."""
 
-    target: float = Field(0.0, allow_inf_nan=False)
+    target: float = Field(default=0.0, allow_inf_nan=False)
     trigger: ConfigInterval
     landing: ConfigInterval
 
@@ -79,7 +79,7 @@ class UnderlyingBandsConfig(Section):
     gamma_expiring_usd_per_1pct: BandConfig | None = None
     vega_weighted_usd_per_point: BandConfig | None = None
     theta_usd_per_day: BandConfig | None = None
-    vega_bucket_multiple: float | None = Field(None, gt=0, allow_inf_nan=False)
+    vega_bucket_multiple: float | None = Field(default=None, gt=0, allow_inf_nan=False)
 
 
 class DenyConfig(Section):
@@ -99,33 +99,33 @@ class UniverseConfig(Section):
 class CostsConfig(Section):
     """Parameters of the cost model that no listing carries."""
 
-    holding_h: float = Field(24.0, ge=0, allow_inf_nan=False)
-    fixed_usd: float = Field(0.0, ge=0, allow_inf_nan=False)
+    holding_h: float = Field(default=24.0, ge=0, allow_inf_nan=False)
+    fixed_usd: float = Field(default=0.0, ge=0, allow_inf_nan=False)
 
 
 class FeeConfig(Section):
     """Fee tier of a desk, replacing the listing's rates; a key left out keeps the listing's."""
 
-    maker: Decimal | None = Field(None, gt=-1, lt=1)
-    taker: Decimal | None = Field(None, ge=0, lt=1)
-    cap: Decimal | None = Field(None, ge=0, le=1)
+    maker: Decimal | None = Field(default=None, gt=-1, lt=1)
+    taker: Decimal | None = Field(default=None, ge=0, lt=1)
+    cap: Decimal | None = Field(default=None, ge=0, le=1)
 
 
 class SolverConfig(Section):
     """Limits of the lot problem."""
 
-    time_limit_s: float = Field(1.0, gt=0, allow_inf_nan=False)
-    gap: float = Field(1e-3, ge=0, lt=1)
-    columns: int = Field(60, ge=1)
+    time_limit_s: float = Field(default=1.0, gt=0, allow_inf_nan=False)
+    gap: float = Field(default=1e-3, ge=0, lt=1)
+    columns: int = Field(default=60, ge=1)
 
 
 class MissingConfig(Section):
     """Ranges assumed for a position without a usable mark."""
 
-    forward_ratio_min: float = Field(0.8, gt=0, allow_inf_nan=False)
-    forward_ratio_max: float = Field(1.25, gt=0, allow_inf_nan=False)
-    vol_min: float = Field(0.10, gt=0, allow_inf_nan=False)
-    vol_max: float = Field(3.0, gt=0, allow_inf_nan=False)
+    forward_ratio_min: float = Field(default=0.8, gt=0, allow_inf_nan=False)
+    forward_ratio_max: float = Field(default=1.25, gt=0, allow_inf_nan=False)
+    vol_min: float = Field(default=0.10, gt=0, allow_inf_nan=False)
+    vol_max: float = Field(default=3.0, gt=0, allow_inf_nan=False)
 
 
 def _default_bands() -> dict[str, UnderlyingBandsConfig]:
@@ -146,8 +146,8 @@ class Settings(Section):
     """All settings; defaults are those of the repository's config.toml."""
 
     numeraire: Numeraire = Numeraire.USD
-    age_s_max: float = Field(600.0, gt=0, allow_inf_nan=False)
-    gamma_days_min: float = Field(2.0, ge=0, allow_inf_nan=False)
+    age_s_max: float = Field(default=600.0, gt=0, allow_inf_nan=False)
+    gamma_days_min: float = Field(default=2.0, ge=0, allow_inf_nan=False)
     stable_underlying: str = ""
     bands: dict[str, UnderlyingBandsConfig] = Field(default_factory=_default_bands)
     universe: UniverseConfig = UniverseConfig()
@@ -158,12 +158,12 @@ class Settings(Section):
 
     def bands_of(self, underlying: str) -> UnderlyingBands:
         """Bands of one underlying: its own keys over those of "*"."""
-        merged: dict[str, Any] = {}
+        merged: dict[str, Any] = {}  # its keys are UnderlyingBands' fields
         for name in (EVERY, underlying):
             if name in self.bands:
                 own = self.bands[name]
                 merged |= {key: getattr(own, key) for key in own.model_fields_set}
-        specs = {key: v.spec() if isinstance(v, BandConfig) else v for key, v in merged.items()}
+        specs: dict[str, Any] = {k: v.spec() if isinstance(v, BandConfig) else v for k, v in merged.items()}
         return UnderlyingBands(**specs)
 
     def exposure_settings(self) -> ExposureSettings:

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from hedger.inputs import iso
-from hedger.planning import HedgePlan, PlanStatus, make_plan, take_snapshot
+from hedger.planning import HedgePlan, PlanStatus, make_plan
 from hedger.sample import SampleSettings, market_maker_book
 from hedger.settings import Settings
+from hedger.snapshot import take_snapshot
 from pricing.market import Market
 from pricing.valuation import value
 from venues.tape import Tape
@@ -51,7 +52,7 @@ def plan_snapshots(
     every: int = 1,
     on_record: Callable[[PlanRecord], None] | None = None,
 ) -> list[PlanRecord]:
-    """Plan a seeded book at every `every`-th snapshot; the book of a snapshot depends on seed and its number."""
+    """Plan a seeded book at every `every`-th snapshot; its book depends on the seed and its number."""
     records = []
     market = Market.empty(settings.with_fees(tape.universe))
     for number, marks in enumerate(tape.marks()):
@@ -163,5 +164,8 @@ def text(result: dict[str, Any]) -> str:
         if q is not None:
             lines.append(f"  {name:26}" + "  ".join(f"{k} {v:,.4g}" for k, v in q.items()))
     lines.append(f"  without a perp-and-one-option plan: {result['no_runner_up']}")
-    lines.append(f"  worst row outside what its plan says: {result['worst_miss']:.2g} of its width; NaN: {not result['all_finite']}")
+    lines.append(
+        f"  worst row outside what its plan says: {result['worst_miss']:.2g} of its width; "
+        f"figures all finite: {result['all_finite']}"
+    )
     return "\n".join(lines)

@@ -13,10 +13,6 @@ _RANGES = {
     "not negative": "0 or above",
     "positive": f"above 0 and at most {PRICE_MAX:.0e}",
 }
-    "any": "any sign",
-    "positive": f"above 0 and at most {PRICE_MAX:.0e}",
-    "not negative": "0 or above",
-}
 
 
 class Fields:

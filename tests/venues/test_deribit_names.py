@@ -18,6 +18,8 @@ from pricing.errors import InputError
 from venues.deribit_names import instrument_name, parse_name, unified_symbol
 
 DAY_NS = 86_400 * 10**9
+#: Samples of nautilus_trader with an invented expiry at noon.
+HAND_MADE = {"BTC-27DEC24", "BTC-27DEC24-100000-C"}
 EXAMPLES: list[tuple[str, str, Contract]] = [
     (
         "BTC-27MAR26-70000-C",
@@ -172,7 +174,7 @@ def test_every_recorded_instrument_has_ccxts_unified_symbol(shared_data: Path) -
         assert unified_symbol(contract) == market["symbol"], market["id"]
         assert contract.inverse == bool(market["inverse"])
         assert (contract.underlying, contract.settlement) == (market["base"], market["settle"])
-        if isinstance(contract, Option | Future):
+        if isinstance(contract, Option | Future) and market["id"] not in HAND_MADE:
             assert contract.expiry_ns == market["expiry"] * 10**6
         if isinstance(contract, Option):
             assert contract.strike == market["strike"]

@@ -1,0 +1,184 @@
+"""What may be traded, as the optimizer's problem; and the optimizer's answer, as trades on listings."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import numpy as np
+
+from hedger.optimizer import HedgeProblem, Ladder
+from hedger.settings import Settings
+from hedger.snapshot import Snapshot
+from pricing.contracts import Kind, Listing, Side
+from pricing.market import Flag
+from pricing.universe import BoolArray, FloatArray, IntArray
+from pricing.valuation import MarkStatus
+from risk.bands import Bands, check_landing_room
+from risk.costs import CostModel, TradeCost
+from risk.exposures import DAYS_PER_YEAR
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trade:
+    """One leg of a plan. quantity > 0 in order units; effect (m,) on all rows at the reference price."""
+
+    listing: Listing
+    row: int
+    side: Side
+    quantity: Decimal
+    limit_price: Decimal
+    expected_price: float
+    cost: TradeCost
+    effect: FloatArray
+
+
+def hedge_universe(snapshot: Snapshot, settings: Settings) -> tuple[IntArray, dict[str, int]]:
+    """Listings a plan may trade, and how many others were refused, by reason.
+
+    Every listing on the book's underlyings with a fresh, sound two-sided quote; not options that are about to
+    expire, nor what is denied on both sides.
+    """
+    market, universe = snapshot.market, snapshot.market.universe
+    names = np.array([u in snapshot.underlyings for u in universe.underlyings], dtype=np.bool_)
+    in_scope = names[universe.underlying] if len(universe) else np.zeros(0, dtype=np.bool_)
+    flags = market.flags(settings.age_s_max)
+    days = snapshot.valuation.years * DAYS_PER_YEAR
+    with np.errstate(invalid="ignore"):
+        expiring = universe.is_option & (days < settings.gamma_days_min)
+    buy, sell = _allowed(snapshot, settings)
+    known = np.isfinite(snapshot.exposure.traded).all(axis=0) & (snapshot.valuation.status == MarkStatus.OK)
+    refused: Counter[str] = Counter()
+    usable = in_scope.copy()
+    for flag in Flag:
+        if flag is not Flag.OK:
+            refused[flag.reason] = int((in_scope & (flags == flag)).sum())
+    usable &= flags == Flag.OK
+    for reason, bad in (("not_valued", ~known), ("expiring", expiring), ("denied", ~(buy | sell))):
+        refused[reason] = int((usable & bad).sum())
+        usable &= ~bad
+    return np.flatnonzero(usable), {reason: count for reason, count in refused.items() if count}
+
+
+def _allowed(snapshot: Snapshot, settings: Settings) -> tuple[BoolArray, BoolArray]:
+    """Masks of what may be bought and what may be sold, (n,), (n,)."""
+    listings = snapshot.market.universe.listings
+    masks = []
+    for deny in (settings.universe.deny_buy, settings.universe.deny_sell):
+        kinds, symbols = set(deny.kinds), set(deny.symbols)
+        bad = [Kind(x.contract.kind).name.lower() in kinds or x.symbol in symbols for x in listings]
+        masks.append(~np.array(bad, dtype=np.bool_))
+    return masks[0], masks[1]
+
+
+def build_problem(
+    snapshot: Snapshot,
+    settings: Settings,
+    costs: CostModel,
+    tradable: IntArray,
+    lower: FloatArray,
+    upper: FloatArray,
+) -> HedgeProblem:
+    """The optimizer's problem: the banded rows, the tradable columns and their ladders."""
+    universe, exposure = snapshot.market.universe, snapshot.exposure
+    banded = np.flatnonzero(snapshot.bands.banded)
+    per_unit = exposure.traded[np.ix_(banded, tradable)]
+    rows = tuple(exposure.rows[i] for i in banded)
+    buy, sell = _allowed(snapshot, settings)
+    unlimited = np.full(len(tradable), np.inf)
+    with np.errstate(invalid="ignore"):
+        steps = np.abs(per_unit) * universe.lot[tradable]
+    smallest = np.min(np.where(steps > 0, steps, np.inf), axis=1, initial=np.inf)
+    check_landing_room(rows, _select(snapshot.bands, banded), np.where(is_delta(rows), smallest, np.inf))
+    return HedgeProblem(
+        rows=rows,
+        exposure=exposure.value[banded],
+        lower=lower[banded],
+        upper=upper[banded],
+        columns=[universe.listings[i].symbol for i in tradable],
+        per_unit=per_unit,
+        ladders=_ladders(costs, tradable),
+        lot=universe.lot[tradable],
+        min_size=universe.minimum[tradable],
+        max_buy=np.where(buy[tradable], unlimited, 0.0),
+        max_sell=np.where(sell[tradable], unlimited, 0.0),
+        fixed_cost=costs.fixed_usd,
+    )
+
+
+def is_delta(rows: Sequence[str]) -> BoolArray:
+    return np.array([row.startswith("delta:") for row in rows], dtype=np.bool_)
+
+
+def _select(bands: Bands, rows: IntArray) -> Bands:
+    return Bands(*(getattr(bands, name)[rows] for name in Bands.__slots__))
+
+
+def _ladders(costs: CostModel, tradable: IntArray) -> list[Ladder]:
+    """Level sizes and unit costs of each tradable listing."""
+    levels = costs.levels
+    unit_cost, size = levels.unit_cost, levels.size
+    starts = np.searchsorted(levels.row, tradable)
+    ends = np.searchsorted(levels.row, tradable, side="right")
+    sells = np.cumsum(np.concatenate(([0], levels.sign > 0)))
+    ladders = []
+    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+        middle = start + int(sells[end] - sells[start])
+        # Levels rise in cost by construction, up to the last digit of a sum.
+        buy = np.maximum.accumulate(unit_cost[start:middle])
+        sell = np.maximum.accumulate(unit_cost[middle:end])
+        ladders.append(Ladder(size[start:middle], buy, size[middle:end], sell))
+    return ladders
+
+
+def trades_of(
+    quantity: FloatArray, snapshot: Snapshot, costs: CostModel, tradable: IntArray
+) -> tuple[Trade, ...]:
+    """Legs of a solution, largest cost first."""
+    trades = []
+    for column in np.flatnonzero(quantity).tolist():
+        row, signed = int(tradable[column]), float(quantity[column])
+        listing = snapshot.market.universe.listings[row]
+        side = Side.BUY if signed > 0 else Side.SELL
+        exact = abs(listing.quantize_quantity(signed))
+        execution = costs.execute(row, side, float(exact))
+        trades.append(
+            Trade(
+                listing=listing,
+                row=row,
+                side=side,
+                quantity=exact,
+                limit_price=_limit(listing, execution.worst_price, side),
+                expected_price=execution.average_price,
+                cost=execution.cost,
+                effect=snapshot.exposure.traded[:, row] * side.sign * float(exact),
+            )
+        )
+    return tuple(sorted(trades, key=lambda t: (-t.cost.total, t.listing.key)))
+
+
+def _limit(listing: Listing, worst_price: float, side: Side) -> Decimal:
+    """The worst displayed price the plan uses: a buy may pay it, so off-tick it is rounded away from us."""
+    return listing.quantize_price(worst_price, Side.SELL if side is Side.BUY else Side.BUY)
+
+
+def part_of(problem: HedgeProblem, columns: IntArray, rows: IntArray) -> HedgeProblem:
+    """The problem on some of its columns and rows."""
+    assert problem.priority is not None
+    return HedgeProblem(
+        rows=[problem.rows[i] for i in rows],
+        exposure=problem.exposure[rows],
+        lower=problem.lower[rows],
+        upper=problem.upper[rows],
+        columns=[problem.columns[i] for i in columns],
+        per_unit=problem.per_unit[np.ix_(rows, columns)],
+        ladders=[problem.ladders[i] for i in columns],
+        lot=problem.lot[columns],
+        min_size=problem.min_size[columns],
+        max_buy=problem.max_buy[columns],
+        max_sell=problem.max_sell[columns],
+        priority=problem.priority[rows],
+        fixed_cost=np.asarray(problem.fixed_cost)[columns],
+    )

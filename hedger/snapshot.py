@@ -1,0 +1,156 @@
+"""A book valued in a market: everything `risk` shows and `plan` starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from hedger.settings import Settings
+from pricing.contracts import STABLE_CURRENCIES
+from pricing.errors import InputError
+from pricing.market import Market
+from pricing.universe import FloatArray
+from pricing.valuation import MarkStatus, Valuation, value
+from risk.bands import Bands, Interval, fixed_bands
+from risk.book import Book, settles_daily
+from risk.costs import reference_price
+from risk.exposures import Exposure, expose
+
+#: Trigger and landing by row name, absolute, in the row's unit: a trial of other bands.
+BandOverrides = Mapping[str, tuple[Interval, Interval]]
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A position or balance that cannot be valued."""
+
+    venue: str
+    symbol: str
+    reason: str
+    age_s: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Snapshot:
+    """A book valued in a market: everything `risk` shows and `plan` starts from."""
+
+    book: Book
+    market: Market
+    valuation: Valuation
+    quantities: FloatArray
+    balances: Mapping[str, float]
+    underlyings: tuple[str, ...]
+    spot: Mapping[str, float]
+    exposure: Exposure
+    bands: Bands
+    missing: tuple[Missing, ...]
+
+
+def underlyings_of(book: Book, market: Market) -> tuple[str, ...]:
+    """Underlyings on which the book holds a position or a coin balance, in the universe's order."""
+    held = {p.listing.contract.underlying for p in book.positions.values()}
+    held |= {currency for (_, _, currency) in book.cash}
+    return tuple(name for name in market.universe.underlyings if name in held)
+
+
+def take_snapshot(
+    book: Book,
+    market: Market,
+    settings: Settings,
+    overrides: BandOverrides | None = None,
+    *,
+    marked: bool = False,
+) -> Snapshot:
+    """Value a book: exposures, bands and what is missing.
+
+    Args:
+        marked: the book's futures gain from their recorded entries (`Book.opened_at`), so their gains up to
+            now are added to the balances; False for a book just read, whose cash holds them.
+    """
+    valuation = value(market, settings.age_s_max)
+    universe = market.universe
+    underlyings = underlyings_of(book, market)
+    quantities = book.quantities(universe)
+    prices = future_prices(book, valuation) if marked else None
+    balances = {name: float(amount) for name, amount in book.balances(prices).items()}
+    spot = {name: float(valuation.spot[i]) for i, name in enumerate(universe.underlyings)}
+    exposure = expose(
+        quantities, balances, valuation, reference_price(market), underlyings, settings.exposure_settings()
+    )
+    bands = fixed_bands(
+        exposure.rows, {u: settings.bands_of(u) for u in underlyings}, spot, settings.numeraire
+    )
+    for name, (trigger, landing) in (overrides or {}).items():
+        bands = _overridden(bands, exposure, name, trigger, landing)
+    return Snapshot(
+        book=book,
+        market=market,
+        valuation=valuation,
+        quantities=quantities,
+        balances=balances,
+        underlyings=underlyings,
+        spot=spot,
+        exposure=exposure,
+        bands=bands,
+        missing=_missing(book, market, valuation, exposure, spot),
+    )
+
+
+def future_prices(book: Book, valuation: Valuation) -> dict[tuple[str, str], float]:
+    """Mark of every perpetual and future of the book, by listing."""
+    positions = valuation.universe.positions
+    listings = {p.listing.key for p in book.positions.values() if settles_daily(p.listing)}
+    return {key: float(valuation.forward[positions[key]]) for key in sorted(listings)}
+
+
+def equity_usd(snapshot: Snapshot) -> float:
+    """What the book is worth, USD: balances at the index plus the value of options and spot positions.
+
+    NaN where a position or a balance cannot be valued.
+    """
+    total = 0.0
+    for currency, amount in snapshot.balances.items():
+        total += amount * (
+            1.0 if currency in STABLE_CURRENCIES else snapshot.spot.get(currency, float("nan"))
+        )
+    held = np.flatnonzero(snapshot.quantities)
+    return total + float(snapshot.quantities[held] @ snapshot.valuation.value_usd[held])
+
+
+def _missing(
+    book: Book, market: Market, valuation: Valuation, exposure: Exposure, spot: Mapping[str, float]
+) -> tuple[Missing, ...]:
+    """Positions without a usable mark, and coin balances without an index."""
+    age = market.age_s
+    found = [
+        Missing(*market.universe.listings[i].key, MarkStatus(valuation.status[i]).reason, float(age[i]))
+        for i in exposure.missing
+    ]
+    for (venue, _, currency), amount in book.cash.items():
+        if amount and currency in spot and not np.isfinite(spot[currency]):
+            found.append(Missing(venue, currency, MarkStatus.NO_INDEX.reason, float("nan")))
+    return tuple(found)
+
+
+def _overridden(bands: Bands, exposure: Exposure, name: str, trigger: Interval, landing: Interval) -> Bands:
+    """The bands with one row's replaced; a row or an interval that makes no sense is the user's to mend."""
+    if name not in exposure.rows:
+        raise InputError(
+            "BAND_ROW",
+            "the book has no such row",
+            where="--band",
+            observed=name,
+            allowed=", ".join(exposure.rows),
+        )
+    try:
+        return bands.with_row(exposure.rows.index(name), trigger, landing)
+    except ValueError as error:
+        raise InputError(
+            "BAND_INVALID",
+            str(error),
+            where=f"--band {name}",
+            observed=f"trigger {trigger}, landing {landing}",
+            allowed="a landing interval inside the trigger interval",
+        ) from None

@@ -1,0 +1,318 @@
+"""What each verb does: read, call the pure half, print. Heavy imports stand inside the verb that needs one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pricing.errors import Exit, HedgerError, InputError
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+
+    from hedger.settings import Settings
+    from hedger.snapshot import Snapshot
+
+
+def _print_json(document: object) -> None:
+    print(json.dumps(document, allow_nan=False))
+
+
+def _print(view: RenderableType) -> None:
+    from rich.console import Console
+
+    # Without a terminal Rich falls back to 80 columns, which cuts symbols short.
+    Console(width=None if sys.stdout.isatty() else 140, highlight=False).print(view)
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    from hedger.config import load
+
+    numeraire = getattr(arguments, "numeraire", None)
+    return load(arguments.config, {"numeraire": numeraire} if numeraire else None).settings
+
+
+class Stages:
+    """Milliseconds per stage, by name."""
+
+    def __init__(self) -> None:
+        self.last = time.perf_counter()
+        self.ms: dict[str, float] = {}
+
+    def lap(self, stage: str) -> None:
+        """Note the time since the last stage."""
+        now = time.perf_counter()
+        self.ms[stage] = (now - self.last) * 1e3
+        self.last = now
+
+
+def _snapshot(arguments: argparse.Namespace, settings: Settings, stages: Stages) -> Snapshot:
+    """The book of --book in the market of --market."""
+    from hedger.inputs import parse_time, read_book
+    from hedger.snapshot import take_snapshot
+    from risk.exposures import row_names
+    from venues.tape import Tape
+
+    tape = Tape.open(arguments.market)
+    market = tape.market_at(parse_time(arguments.at) if arguments.at else None)
+    universe = settings.with_fees(market.universe)
+    if universe is not market.universe:
+        from dataclasses import replace
+
+        market = replace(market, universe=universe)
+    stages.lap("read_market")
+    book = read_book(arguments.book, universe, market.now_ns)
+    stages.lap("read_book")
+    rows = row_names(universe.underlyings)
+    bands = dict(parse_band(text, rows) for text in getattr(arguments, "band", []))
+    snapshot = take_snapshot(book, market, settings, bands)
+    stages.lap("value_and_expose")
+    return snapshot
+
+
+def parse_band(text: str, rows: Sequence[str]) -> tuple[str, tuple[tuple[float, float], tuple[float, float]]]:
+    """`ROW=LO,HI/LO,HI`: trigger and landing of a row, an empty number being an open side.
+
+    >>> parse_band("delta:BTC=-1,1/-0.5,", ["delta:BTC"])
+    ('delta:BTC', ((-1.0, 1.0), (-0.5, inf)))
+    """
+    name, _, intervals = text.partition("=")
+    try:
+        trigger, landing = (_band_side(part) for part in intervals.split("/"))
+    except ValueError:
+        raise InputError(
+            "BAND_SYNTAX",
+            "not a band",
+            where="--band",
+            observed=text,
+            allowed="ROW=LO,HI/LO,HI, trigger then landing",
+            fix="for example --band delta:BTC=-1.5,1.5/-0.7,0.7",
+        ) from None
+    if name not in rows:
+        raise InputError("BAND_ROW", "no such row", where="--band", observed=name, allowed=", ".join(rows))
+    return name, (trigger, landing)
+
+
+def _band_side(text: str) -> tuple[float, float]:
+    low, high = text.split(",")
+    interval = (float(low) if low.strip() else float("-inf"), float(high) if high.strip() else float("inf"))
+    if interval[0] != interval[0] or interval[1] != interval[1] or interval[0] > interval[1]:
+        raise ValueError(text)
+    return interval
+
+
+def risk(arguments: argparse.Namespace) -> Exit:
+    """Exposures of a book."""
+    from hedger.check_venue import check_document, check_view
+    from hedger.documents import risk_document
+    from hedger.ticket import risk_view
+    from venues.tape import Tape
+
+    settings = _settings(arguments)
+    snapshot = _snapshot(arguments, settings, Stages())
+    check = check_document(Tape.open(arguments.market), snapshot) if arguments.check_venue else None
+    if arguments.json:
+        _print_json(risk_document(snapshot) | ({"venue_check": check} if check is not None else {}))
+    else:
+        _print(risk_view(snapshot))
+        if check is not None:
+            _print(check_view(check))
+    return Exit.DONE
+
+
+def plan(arguments: argparse.Namespace) -> Exit:
+    """The hedge ticket."""
+    from hedger.documents import plan_document
+    from hedger.planning import PlanStatus, make_plan
+    from hedger.ticket import ticket_view
+
+    settings = _settings(arguments)
+    stages = Stages()
+    snapshot = _snapshot(arguments, settings, stages)
+    plan = make_plan(snapshot, settings, stages.lap)
+    if arguments.json:
+        _print_json(plan_document(plan, stages.ms))
+    else:
+        _print(ticket_view(plan))
+    return Exit.REFUSED if plan.status is PlanStatus.BLOCKED else Exit.DONE
+
+
+def tape_import(arguments: argparse.Namespace) -> Exit:
+    """Make a tape from recorded market data."""
+    from venues.import_options import ImportOptions, parse_size_at_touch
+    from venues.tape_import import import_tape
+
+    sizes = parse_size_at_touch(arguments.size_at_touch) if arguments.size_at_touch is not None else {}
+    options = ImportOptions(
+        size_at_touch=sizes,
+        perp_spread_bps=arguments.perp_spread_bps,
+        perp_size_usd=arguments.perp_size_usd,
+        future_spread_bps=arguments.future_spread_bps,
+        future_size_usd=arguments.future_size_usd,
+        spot_spread_bps=arguments.spot_spread_bps,
+        perp_file=arguments.perp,
+    )
+    import_tape(arguments.source, arguments.format, arguments.out, options)
+    return _show_tape(arguments, arguments.out)
+
+
+def tape_info(arguments: argparse.Namespace) -> Exit:
+    """What a tape holds."""
+    return _show_tape(arguments, arguments.tape)
+
+
+def _show_tape(arguments: argparse.Namespace, path: Path) -> Exit:
+    from venues.tape import info
+
+    document = info(path)
+    if arguments.json:
+        _print_json(document)
+    else:
+        for key, value in document.items():
+            print(f"{key}: {value if isinstance(value, str | int | float) else json.dumps(value)}")
+    return Exit.DONE
+
+
+def tape_verify(arguments: argparse.Namespace) -> Exit:
+    """Check a tape."""
+    from venues.tape import verify
+
+    problems = verify(arguments.tape)
+    if arguments.json:
+        _print_json({"tape": str(arguments.tape), "sound": not problems, "problems": problems})
+    else:
+        print("\n".join(problems) if problems else f"{arguments.tape}: sound")
+    return Exit.NEGATIVE if problems else Exit.DONE
+
+
+def config_show(arguments: argparse.Namespace) -> Exit:
+    """The merged settings with the origin of each value."""
+    from hedger.config import load, origins
+
+    rows = origins(load(arguments.config))
+    if arguments.json:
+        _print_json([{"key": key, "value": value, "origin": origin} for key, value, origin in rows])
+    else:
+        for key, value, origin in rows:
+            print(f"{key} = {json.dumps(value)}    # {origin}")
+    return Exit.DONE
+
+
+def config_validate(arguments: argparse.Namespace) -> Exit:
+    """Check the settings: 0 when valid, 1 with the fault on stdout when not, 2 without a file."""
+    from hedger.config import load
+
+    fault: HedgerError | None = None
+    try:
+        load(arguments.config)
+    except InputError as error:
+        if error.code == "CONFIG_UNREADABLE":
+            raise
+        fault = error
+    if arguments.json:
+        _print_json({"valid": fault is None, "fault": str(fault) if fault else None})
+    else:
+        print(fault or "valid")
+    return Exit.NEGATIVE if fault else Exit.DONE
+
+
+def config_schema(arguments: argparse.Namespace) -> Exit:
+    """JSON Schema of config.toml."""
+    from hedger.settings import Settings
+
+    print(json.dumps(Settings.model_json_schema(), indent=None if arguments.json else 2))
+    return Exit.DONE
+
+
+def demo(arguments: argparse.Namespace) -> Exit:
+    """The whole loop on a simulated market."""
+    from hedger import demo
+    from hedger.documents import plain
+    from hedger.ticket import risk_view, ticket_view
+
+    settings = _settings(arguments)
+    quiet = arguments.json
+
+    def on_start(snapshot: Snapshot) -> None:
+        if not quiet:
+            print(
+                f"A market maker's book on a simulated market, seed {arguments.seed}: no keys, no internet."
+            )
+            _print(risk_view(snapshot))
+
+    def on_hedge(hedge: demo.Hedge) -> None:
+        if not quiet:
+            _print(ticket_view(hedge.plan))
+            for fill in hedge.fills:
+                listing = fill.listing
+                print(
+                    f"  filled: {demo.side_word(fill.side)} {plain(fill.quantity)} {listing.unit} "
+                    f"{listing.symbol} at {plain(fill.price)}, fee {float(fill.fee):.6g} {fill.fee_currency}"
+                )
+            print(f"  verification: {'passed' if hedge.verified else 'FAILED'}, {hedge.worst_difference}\n")
+
+    document = demo.run(
+        arguments.seed,
+        arguments.minutes,
+        settings,
+        on_hedge=on_hedge,
+        on_mark=lambda minute: demo.bar(minute / arguments.minutes),
+        on_start=on_start,
+    )
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
+    if quiet:
+        _print_json(document)
+    else:
+        print(demo.summary_text(document))
+    return Exit.DONE
+
+
+def tape_simulate(arguments: argparse.Namespace) -> Exit:
+    """Make a tape from the simulated market."""
+    from venues.simulated import SimulatedMarket, tape_frames
+    from venues.tape_files import refuse_existing, write
+
+    refuse_existing(arguments.out)
+    seconds = 60.0
+    market = SimulatedMarket(arguments.seed)
+    listings, quotes, depth = tape_frames(market, max(round(arguments.minutes), 1), seconds)
+    meta = {
+        "source": [{"name": "simulated", "seed": arguments.seed}],
+        "options": {"minutes": arguments.minutes, "seed": arguments.seed, "step_s": seconds},
+        "notes": ["simulated market: no venue, no recording"],
+    }
+    write(arguments.out, listings, quotes, depth, None, meta)
+    return _show_tape(arguments, arguments.out)
+
+
+def study_plans(arguments: argparse.Namespace) -> Exit:
+    """Plan a seeded market maker's book at every snapshot of a tape."""
+    from hedger import study
+    from venues.tape import Tape
+
+    settings = _settings(arguments)
+    tape = Tape.open(arguments.tape)
+
+    def on_record(record: study.PlanRecord) -> None:
+        runner_up = record.runner_up_usd
+        print(
+            f"{record.as_of} {record.status}: {record.legs} legs, {record.cost_usd:,.0f} USD, "
+            f"gap {record.gap:.2%}, runner-up {'none' if runner_up is None else f'{runner_up:,.0f}'}, "
+            f"{record.value_ms + record.plan_ms:.0f} ms",
+            file=sys.stderr,
+        )
+
+    every = max(arguments.every, 1)
+    records = study.plan_snapshots(tape, settings, arguments.seed, arguments.positions, every, on_record)
+    result = study.document(records, arguments.seed)
+    if arguments.json:
+        _print_json(result)
+    else:
+        print(study.text(result))
+    return Exit.DONE

@@ -1,0 +1,1006 @@
+"""The optimizer against brute force, against scipy's linprog, against its own certificate, and against a textbook."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import FrozenInstanceError, replace
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.optimize import linprog
+
+from hedger.optimizer import (
+    HedgeProblem,
+    Ladder,
+    Plan,
+    SolverSettings,
+    Status,
+    single_option_plans,
+    solve,
+)
+
+Floats = NDArray[np.float64]
+INF = float("inf")
+MET = (Status.optimal, Status.time_limit)
+
+
+# ------------------------------------------------------------------------------------------- building problems
+
+
+def one_level(cost: float, size: float = 1e6, sell_cost: float | None = None) -> Ladder:
+    """The same size on both sides at one price each."""
+    return Ladder([size], [cost], [size], [cost if sell_cost is None else sell_cost])
+
+
+def problem(
+    rows: dict[str, tuple[float, float, float]],
+    columns: dict[str, tuple[Sequence[float], Ladder]],
+    *,
+    lot: Any = 1.0,
+    min_size: Any = 0.0,
+    cap: Any = INF,
+    fixed_cost: Any = 0.0,
+    priority: Any = None,
+) -> HedgeProblem:
+    """rows: name -> (exposure, lower, upper); columns: name -> (effect on each row, ladder)."""
+    m, n = len(rows), len(columns)
+    exposure, lower, upper = np.array(list(rows.values()), dtype=float).reshape(m, 3).T
+    return HedgeProblem(
+        rows=list(rows),
+        exposure=exposure,
+        lower=lower,
+        upper=upper,
+        columns=list(columns),
+        per_unit=np.array([effect for effect, _ in columns.values()], dtype=float).reshape(n, m).T,
+        ladders=[ladder for _, ladder in columns.values()],
+        lot=np.full(n, lot),
+        min_size=np.full(n, min_size),
+        max_buy=np.full(n, cap),
+        max_sell=np.full(n, cap),
+        priority=priority,
+        fixed_cost=fixed_cost,
+    )
+
+
+def random_ladder(rng: np.random.Generator, levels: int, lowest: float) -> Ladder:
+    def side() -> tuple[Floats, Floats]:
+        count = rng.integers(0, levels + 1)
+        return rng.uniform(0.3, 3, count), np.sort(rng.uniform(lowest, 2, count))
+
+    buy, sell = side(), side()
+    return Ladder(*buy, *sell)
+
+
+def random_problem(
+    rng: np.random.Generator,
+    m: int,
+    n: int,
+    *,
+    levels: int = 3,
+    lowest_cost: float = 0.0,
+    fixed_cost: float = 0.0,
+    lot_factor: float = 1.0,
+    width_factor: float = 1.0,
+    out: float = 3.0,
+) -> HedgeProblem:
+    """Rows whose units differ by up to 1e11, some with an open side; lots, minimum sizes, caps and depth bind."""
+    unit = 10.0 ** rng.uniform(-5, 6, m)
+    half = width_factor * rng.uniform(0.2, 2, m) * unit
+    lower = np.where(rng.random(m) < 0.15, -INF, -half)
+    lot = rng.choice([0.1, 0.25, 0.5, 1.0], n) * lot_factor
+    return HedgeProblem(
+        rows=[f"{name}:{g}" for g, name in enumerate(rng.choice(["delta", "gamma", "vega", "theta"], m))],
+        exposure=out * rng.normal(size=m) * unit,
+        lower=lower,
+        upper=half,
+        columns=[f"c{i}" for i in range(n)],
+        per_unit=rng.normal(size=(m, n)) * unit[:, None],
+        ladders=[random_ladder(rng, levels, lowest_cost) for _ in range(n)],
+        lot=lot,
+        min_size=lot * rng.choice([0, 1, 2, 3], n),
+        max_buy=rng.uniform(0, 4, n),
+        max_sell=rng.uniform(0, 4, n),
+        fixed_cost=fixed_cost,
+    )
+
+
+# --------------------------------------------------------------------------------------- independent references
+
+
+def levels_of(p: HedgeProblem) -> tuple[Floats, Floats, Floats]:
+    """Effect (m, L), cost (L,) and size (L,) of every level, the caps cut off by hand."""
+    effect, cost, size = [], [], []
+    for i, ladder in enumerate(p.ladders):
+        for sign, sizes, costs, cap in (
+            (1.0, ladder.buy_size, ladder.buy_cost, p.max_buy[i]),
+            (-1.0, ladder.sell_size, ladder.sell_cost, p.max_sell[i]),
+        ):
+            left = float(cap)
+            for amount, price in zip(sizes, costs, strict=True):
+                effect.append(sign * p.per_unit[:, i])
+                cost.append(price)
+                size.append(min(amount, left))
+                left -= size[-1]
+    return np.array(effect).reshape(-1, len(p.rows)).T, np.array(cost), np.array(size)
+
+
+def reference_lp(p: HedgeProblem) -> Any:
+    """scipy.optimize.linprog on the LP of all levels; `fun` is inf where there is no plan."""
+    effect, cost, size = levels_of(p)
+    unit = np.abs(effect).max(axis=1, initial=0.0)
+    unit[unit == 0] = 1.0
+    above, below = np.isfinite(p.upper), np.isfinite(p.lower)
+    scaled = effect / unit[:, None]
+    matrix = np.vstack([scaled[above], -scaled[below]])
+    ends = np.concatenate([((p.upper - p.exposure) / unit)[above], ((p.exposure - p.lower) / unit)[below]])
+    answer = linprog(
+        cost,
+        matrix,
+        ends,
+        bounds=np.stack([np.zeros_like(size), size], axis=1),
+        method="highs",
+        options={"primal_feasibility_tolerance": 1e-10, "dual_feasibility_tolerance": 1e-10},
+    )
+    if answer.status == 2:
+        answer.fun = INF
+    assert answer.status in (0, 2)
+    return answer
+
+
+def ladder_cost(p: HedgeProblem, i: int, quantity: Floats) -> Floats:
+    """Cost of signed quantities of one column, fixed cost included."""
+    ladder = p.ladders[i]
+    total = np.zeros_like(quantity)
+    for amount, sizes, costs in (
+        (np.maximum(quantity, 0), ladder.buy_size, ladder.buy_cost),
+        (np.maximum(-quantity, 0), ladder.sell_size, ladder.sell_cost),
+    ):
+        filled = np.concatenate([[0.0], np.cumsum(sizes)])
+        paid = np.concatenate([[0.0], np.cumsum(sizes * costs)])
+        total += np.interp(amount, filled, paid)
+    return total + np.asarray(p.fixed_cost)[i] * (quantity != 0)
+
+
+def lot_choices(p: HedgeProblem, i: int) -> list[int]:
+    """Every number of lots of one column that may be traded."""
+    ladder = p.ladders[i]
+    buy = min(ladder.buy_size.sum(), p.max_buy[i])
+    sell = min(ladder.sell_size.sum(), p.max_sell[i])
+    lots = range(-int(sell / p.lot[i] + 1e-6), int(buy / p.lot[i] + 1e-6) + 1)
+    return [k for k in lots if k == 0 or abs(k) * p.lot[i] >= p.min_size[i] - 1e-9]
+
+
+def row_weight(p: HedgeProblem) -> Floats:
+    """One unit of slack, as `solve` documents it: the interval's width, else the farthest required move."""
+    ends = np.abs([p.lower - p.exposure, p.upper - p.exposure])
+    farthest = np.where(np.isfinite(ends), ends, 0.0).max(axis=0)
+    width = p.upper - p.lower
+    lot_effect = (np.abs(p.per_unit) * p.lot).max(axis=1, initial=0.0)
+    move = np.where(farthest > 0, farthest, np.where(lot_effect > 0, lot_effect, 1.0))
+    return np.asarray(np.where(np.isfinite(width) & (width >= 1e-6 * move), width, move))
+
+
+def brute_force(p: HedgeProblem, most: int = 300_000) -> tuple[list[float], float] | None:
+    """Least weighted slack per priority in turn, then least cost, over all whole lots; None when too many."""
+    choices = [lot_choices(p, i) for i in range(len(p.columns))]
+    if np.prod([len(c) for c in choices]) > most:
+        return None
+    lots = np.array(np.meshgrid(*choices, indexing="ij")).reshape(len(choices), -1)
+    quantity = lots * p.lot[:, None]
+    cost = sum(ladder_cost(p, i, quantity[i]) for i in range(len(choices)))
+    after = p.exposure[:, None] + p.per_unit @ quantity
+    over = np.maximum(np.maximum(p.lower[:, None] - after, after - p.upper[:, None]), 0.0)
+    weight = row_weight(p)[:, None]
+    over = np.where(over > 1e-9 * weight, over / weight, 0.0)
+    alive = np.arange(over.shape[1])
+    sums = []
+    for rank in np.unique(np.asarray(p.priority)):
+        total = over[np.asarray(p.priority) == rank].sum(axis=0)[alive]
+        sums.append(float(total.min()))
+        alive = alive[total <= total.min() + 1e-9 * (1 + total.min())]
+    return sums, float(np.asarray(cost)[alive].min())
+
+
+def weighted_slack(p: HedgeProblem, plan: Plan) -> list[float]:
+    ranks = np.asarray(p.priority)
+    return [float((plan.slack / row_weight(p))[ranks == rank].sum()) for rank in np.unique(ranks)]
+
+
+def assert_sound(p: HedgeProblem, plan: Plan) -> None:
+    """What holds of every plan: lots, minimum sizes, caps, depth, its own arithmetic, its bound."""
+    q = plan.quantity
+    lots = q / p.lot
+    assert np.allclose(lots, np.rint(lots), rtol=0, atol=1e-6)
+    for i, ladder in enumerate(p.ladders):
+        assert q[i] <= min(ladder.buy_size.sum(), p.max_buy[i])
+        assert -q[i] <= min(ladder.sell_size.sum(), p.max_sell[i])
+        assert q[i] == 0 or abs(q[i]) >= p.min_size[i] * (1 - 1e-12)
+    np.testing.assert_array_equal(plan.exposure_after, p.exposure + p.per_unit @ q)
+    cost = sum(float(ladder_cost(p, i, q[i : i + 1])[0]) for i in range(len(q)))
+    assert plan.cost == pytest.approx(cost, rel=1e-12, abs=1e-12)
+    assert plan.lower_bound <= plan.cost
+    assert (plan.shadow_price >= 0).all() and (plan.slack >= 0).all()
+    assert ((plan.shadow_price > 0) == (plan.binding != 0)).all()
+    below, above = p.lower - plan.exposure_after, plan.exposure_after - p.upper
+    farthest = np.abs([p.lower - p.exposure, p.upper - p.exposure])
+    farthest = np.where(np.isfinite(farthest), farthest, 0.0).max(axis=0, initial=0.0)
+    lot_effect = (np.abs(p.per_unit) * p.lot).max(axis=1, initial=0.0)
+    magnitude = np.abs([p.exposure, np.where(np.isfinite(p.upper), p.upper, 0.0)]).max(axis=0, initial=0.0)
+    tolerance = 1.01 * (1e-9 * farthest + 1e-10 * lot_effect + 1e-14 * magnitude)
+    missed = np.maximum(np.maximum(below, above), 0.0)
+    assert (missed <= plan.slack + tolerance).all()
+    assert (plan.slack <= missed).all()
+    assert (plan.status is Status.relaxed) == bool(plan.slack.any())
+    assert all(
+        np.isfinite(values).all() for values in (q, plan.exposure_after, plan.shadow_price, plan.slack)
+    )
+
+
+# --------------------------------------------------------------------------------------------------- brute force
+
+
+@pytest.mark.parametrize("block", range(8))
+def test_whole_lots_equal_brute_force(block: int) -> None:
+    """800 problems: the slack of each priority and the cost are those of the best of all whole-lot plans."""
+    seen: Counter[Status] = Counter()
+    for seed in range(100 * block, 100 * (block + 1)):
+        rng = np.random.default_rng(seed)
+        p = random_problem(
+            rng,
+            int(rng.integers(1, 4 if seed % 3 else 5)),
+            int(rng.integers(2, 5)),
+            lowest_cost=-0.2 if seed % 3 == 0 else 0.0,
+            fixed_cost=0.0 if seed % 2 else 0.3,
+            width_factor=1.5 if seed % 4 else 1.0,
+            out=2.0 if seed % 5 else 3.0,
+        )
+        best = brute_force(p)
+        if best is None:
+            continue
+        plan = solve(p)
+        seen[plan.status] += 1
+        assert_sound(p, plan)
+        if plan.status is Status.no_trade:
+            continue
+        assert weighted_slack(p, plan) == pytest.approx(best[0], rel=1e-9, abs=1e-9), seed
+        assert plan.cost == pytest.approx(best[1], rel=1e-9, abs=1e-9), seed
+    assert seen[Status.optimal] >= 20 and seen[Status.relaxed] >= 20 and not seen[Status.time_limit]
+
+
+def test_an_optimum_exactly_on_the_edge_is_kept() -> None:
+    """All numbers are small multiples of 0.1, so most optima end exactly on an interval's end, where floating
+    point cannot tell inside from outside; the reference counts in whole tenths."""
+    on_the_edge = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        m, n = int(rng.integers(1, 4)), int(rng.integers(2, 5))
+        effect = rng.integers(-7, 8, (m, n))
+        tenths = rng.integers(-60, 61, m)
+        half = rng.integers(0, 12, m)
+        price = rng.integers(1, 40, (n, 2))
+        unit = 10.0 ** rng.integers(-6, 7, m)
+        most = 5
+        p = HedgeProblem(
+            rows=[f"vega:{g}" for g in range(m)],
+            exposure=tenths / 10 * unit,
+            lower=-half / 10 * unit,
+            upper=half / 10 * unit,
+            columns=[f"c{i}" for i in range(n)],
+            per_unit=effect * unit[:, None],
+            ladders=[Ladder([0.5], [price[i, 0]], [0.5], [price[i, 1]]) for i in range(n)],
+            lot=np.full(n, 0.1),
+            min_size=np.full(n, 0.1),
+            max_buy=np.full(n, INF),
+            max_sell=np.full(n, INF),
+        )
+        lots = np.array(list(itertools.product(range(-most, most + 1), repeat=n))).T
+        after = tenths[:, None] + effect @ lots
+        inside = (np.abs(after) <= half[:, None]).all(axis=0)
+        plan = solve(p)
+        assert_sound(p, plan)
+        if not inside.any():
+            assert plan.status is Status.relaxed
+            continue
+        assert plan.status in (Status.optimal, Status.no_trade)
+        costs = np.where(lots > 0, lots * price[:, :1], -lots * price[:, 1:]).sum(axis=0)
+        cheapest = costs[inside].min()
+        assert 10 * plan.cost == pytest.approx(cheapest, rel=1e-9, abs=1e-9)
+        edge = (np.abs(after) == half[:, None]).any(axis=0)
+        on_the_edge += bool(edge[inside & (costs == cheapest)].all() and plan.status is Status.optimal)
+    assert on_the_edge >= 50
+
+
+def test_a_fine_perp_beside_coarse_options_equals_brute_force() -> None:
+    """The perp has 40,000 lots of 10 USD, the options a few: for each choice of options the best perp is known."""
+    checked = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        spot, n = 50_000.0, 3
+        effect = np.vstack([rng.uniform(-1, 1, n), rng.uniform(0.5, 3, n) * 1e-5])
+        option = [one_level(rng.uniform(20, 200), 1.2) for _ in range(n)]
+        p = HedgeProblem(
+            rows=["delta:BTC", "gamma:BTC"],
+            exposure=np.array([rng.normal() * 3, -rng.uniform(2, 5) * 1e-5]),
+            lower=np.array([-0.01, -1e-5]),
+            upper=np.array([0.01, 1e-5]),
+            columns=["a", "b", "c", "perp"],
+            per_unit=np.hstack([effect, [[1 / spot], [0.0]]]),
+            ladders=[*option, one_level(6e-4, 4e5)],
+            lot=np.array([0.1] * n + [10.0]),
+            min_size=np.array([0.1] * n + [10.0]),
+            max_buy=np.full(n + 1, INF),
+            max_sell=np.full(n + 1, INF),
+        )
+        lots = np.array(list(itertools.product(range(-12, 13), repeat=n))).T
+        after = p.exposure[:, None] + effect @ (lots * 0.1)
+        # the fewest perp lots that bring delta inside
+        step = 10.0 / spot
+        need = np.where(
+            after[0] > 0.01,
+            -np.ceil((after[0] - 0.01) / step - 1e-6),
+            np.where(after[0] < -0.01, np.ceil((-0.01 - after[0]) / step - 1e-6), 0.0),
+        )
+        good = (np.abs(after[1]) <= 1e-5 * (1 + 1e-9)) & (np.abs(need) <= 40_000)
+        cost = sum(ladder_cost(p, i, lots[i] * 0.1) for i in range(n)) + np.abs(need) * 10 * 6e-4
+        plan = solve(p)
+        assert_sound(p, plan)
+        if good.any():
+            assert plan.status is Status.optimal
+            assert plan.cost == pytest.approx(np.asarray(cost)[good].min(), rel=1e-9)
+            checked += 1
+    assert checked >= 30
+
+
+# ------------------------------------------------------------------------------------------- the LP certificate
+
+
+def test_the_bound_is_linprogs_optimum() -> None:
+    """300 LPs of up to 80 columns and 8 rows whose units differ by up to 1e11: bound equal to 1e-8 relative, and
+    every infeasible one is relaxed."""
+    compared = 0
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        p = random_problem(rng, int(rng.integers(1, 9)), int(rng.integers(1, 81)))
+        plan = solve(p, SolverSettings(time_limit_s=0.02, gap=0.5))
+        if plan.status is Status.no_trade:
+            continue
+        expected = reference_lp(p).fun
+        if plan.status in MET:
+            assert plan.lower_bound == pytest.approx(expected, rel=1e-8, abs=1e-12), seed
+            compared += 1
+        elif expected == INF:
+            assert plan.status is Status.relaxed
+    assert compared >= 200
+
+
+def test_a_relaxed_plans_bound_is_linprogs_optimum_at_its_slack() -> None:
+    compared = 0
+    for seed in range(120):
+        rng = np.random.default_rng(seed)
+        p = random_problem(rng, 4, int(rng.integers(2, 12)), out=6.0)
+        plan = solve(p)
+        if plan.status is Status.relaxed:
+            wide = replace(
+                p,
+                lower=np.minimum(p.lower, plan.exposure_after),
+                upper=np.maximum(p.upper, plan.exposure_after),
+            )
+            loose = 1e-8 * row_weight(p)
+            wide = replace(wide, lower=wide.lower - loose, upper=wide.upper + loose)
+            assert plan.lower_bound == pytest.approx(reference_lp(wide).fun, rel=1e-5, abs=1e-6), seed
+            compared += 1
+    assert compared >= 80
+
+
+def test_shadow_prices_meet_the_optimality_conditions() -> None:
+    """Dual feasible by construction, strong duality, and complementary with linprog's solution of the same LP."""
+    compared = 0
+    for seed in range(150):
+        rng = np.random.default_rng(1000 + seed)
+        p = random_problem(rng, int(rng.integers(1, 7)), int(rng.integers(5, 60)))
+        plan = solve(p, SolverSettings(time_limit_s=0.02, gap=0.5))
+        if plan.status not in MET:
+            continue
+        effect, cost, size = levels_of(p)
+        price = -plan.binding * plan.shadow_price  # > 0: the lower end holds
+        ends = np.where(price > 0, p.lower, p.upper)
+        assert np.isfinite(ends[price != 0]).all()  # an open side is never binding
+        need = np.where(price != 0, ends - p.exposure, 0.0)
+        reduced = cost - price @ effect
+        dual_value = price @ need + np.minimum(reduced, 0.0) @ size
+        reference = reference_lp(p)
+        scale = max(abs(reference.fun), 1e-3)
+        assert dual_value == pytest.approx(reference.fun, rel=1e-9, abs=1e-12)
+        # complementary: a priced row is at its end, a column with a positive reduced cost is unused, one with a
+        # negative reduced cost is taken whole
+        assert np.abs(price * (effect @ reference.x - need))[price != 0].max(initial=0.0) <= 1e-7 * scale
+        assert (np.maximum(reduced, 0.0) * reference.x).max(initial=0.0) <= 1e-7 * scale
+        assert (np.maximum(-reduced, 0.0) * (size - reference.x)).max(initial=0.0) <= 1e-7 * scale
+        compared += 1
+    assert compared >= 100
+
+
+def test_a_shadow_price_is_the_fall_of_the_bound_per_unit() -> None:
+    compared = 0
+    quick = SolverSettings(time_limit_s=0.02, gap=0.5)
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        p = random_problem(rng, int(rng.integers(1, 5)), int(rng.integers(15, 40)), lot_factor=0.01)
+        plan = solve(p, quick)
+        if plan.status not in MET:
+            continue
+        for g in np.flatnonzero(plan.binding):
+            step = 1e-6 * (p.upper[g] - p.exposure[g] if plan.binding[g] > 0 else p.lower[g] - p.exposure[g])
+            falls = []
+            for sign in (1.0, -1.0):  # outward, then inward
+                move = np.zeros(len(p.rows))
+                move[g] = sign * abs(step)
+                upper, lower = (p.upper + move, p.lower) if plan.binding[g] > 0 else (p.upper, p.lower - move)
+                moved = solve(replace(p, lower=lower, upper=upper), quick)
+                falls.append(sign * (plan.lower_bound - moved.lower_bound) / abs(step))
+            if falls[0] == pytest.approx(falls[1], rel=1e-3):  # not at a kink of the bound
+                assert falls[0] == pytest.approx(plan.shadow_price[g], rel=1e-3)
+                compared += 1
+        for g in np.flatnonzero(plan.binding == 0):
+            assert plan.shadow_price[g] == 0.0
+    assert compared >= 60
+
+
+# --------------------------------------------------------------------------------------------------- invariances
+
+
+def small(seed: int, *, fixed_cost: float = 0.0) -> HedgeProblem:
+    rng = np.random.default_rng(seed)
+    m, n = int(rng.integers(1, 4)), int(rng.integers(2, 9))
+    return random_problem(rng, m, n, width_factor=1.5, out=2.0, fixed_cost=fixed_cost)
+
+
+def same_plan(a: Plan, b: Plan) -> None:
+    assert a.status is b.status
+    assert a.cost == pytest.approx(b.cost, rel=1e-9, abs=1e-9)
+    assert a.lower_bound == pytest.approx(b.lower_bound, rel=1e-8, abs=1e-9)
+
+
+def test_more_depth_or_lower_costs_are_never_dearer() -> None:
+    compared = 0
+    for seed in range(160):
+        p = small(seed)
+        rng = np.random.default_rng(seed)
+        plan = solve(p)
+        if plan.status is not Status.optimal:
+            continue
+        more, cheaper = rng.uniform(1, 2), rng.uniform(0.5, 1)
+        deep = [Ladder(x.buy_size * more, x.buy_cost, x.sell_size * more, x.sell_cost) for x in p.ladders]
+        cheap = [
+            Ladder(x.buy_size, x.buy_cost * cheaper, x.sell_size, x.sell_cost * cheaper) for x in p.ladders
+        ]
+        for easier in (
+            replace(p, ladders=deep),
+            replace(p, ladders=cheap),
+            replace(p, max_buy=p.max_buy * 2, max_sell=p.max_sell * 2),
+            replace(p, upper=p.upper * 1.1),
+            replace(p, min_size=np.zeros(len(p.columns))),
+        ):
+            better = solve(easier)
+            assert better.status in (Status.optimal, Status.no_trade)
+            assert better.cost <= plan.cost * (1 + 1e-9)
+            assert better.lower_bound <= plan.lower_bound * (1 + 1e-9)
+        compared += 1
+    assert compared >= 40
+
+
+def test_the_order_of_rows_and_columns_does_not_matter() -> None:
+    for seed in range(80):
+        p = small(seed, fixed_cost=0.1)
+        rng = np.random.default_rng(seed)
+        g, i = rng.permutation(len(p.rows)), rng.permutation(len(p.columns))
+        shuffled = HedgeProblem(
+            rows=[p.rows[k] for k in g],
+            exposure=p.exposure[g],
+            lower=p.lower[g],
+            upper=p.upper[g],
+            columns=[p.columns[k] for k in i],
+            per_unit=p.per_unit[np.ix_(g, i)],
+            ladders=[p.ladders[k] for k in i],
+            lot=p.lot[i],
+            min_size=p.min_size[i],
+            max_buy=p.max_buy[i],
+            max_sell=p.max_sell[i],
+            fixed_cost=0.1,
+        )
+        plan, other = solve(p), solve(shuffled)
+        same_plan(plan, other)
+        assert_sound(shuffled, other)
+        assert weighted_slack(p, plan) == pytest.approx(weighted_slack(shuffled, other), abs=1e-9)
+
+
+def test_units_of_rows_and_columns_do_not_matter() -> None:
+    """A column in coins or in lots, a row in coin/USD or in anything else: the same trades, cost and bound."""
+    for seed in range(80):
+        p = small(seed)
+        rng = np.random.default_rng(seed)
+        column = 10.0 ** rng.uniform(-4, 4, len(p.columns))  # new units per old unit
+        row = 10.0 ** rng.uniform(-4, 4, len(p.rows))
+        other_units = replace(
+            p,
+            exposure=p.exposure * row,
+            lower=p.lower * row,
+            upper=p.upper * row,
+            per_unit=p.per_unit * row[:, None] / column,
+            ladders=[
+                Ladder(x.buy_size * c, x.buy_cost / c, x.sell_size * c, x.sell_cost / c)
+                for x, c in zip(p.ladders, column, strict=True)
+            ],
+            lot=p.lot * column,
+            min_size=p.min_size * column,
+            max_buy=p.max_buy * column,
+            max_sell=p.max_sell * column,
+        )
+        plan, other = solve(p), solve(other_units)
+        same_plan(plan, other)
+        np.testing.assert_allclose(other.quantity, plan.quantity * column, rtol=1e-9)
+        np.testing.assert_allclose(other.shadow_price * row, plan.shadow_price, rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose(other.slack, plan.slack * row, rtol=1e-6)
+
+
+def test_the_same_problem_gives_the_same_plan() -> None:
+    p = random_problem(np.random.default_rng(3), 6, 70)
+    a, b = solve(p), solve(p)
+    for name in ("quantity", "exposure_after", "shadow_price", "slack", "binding", "kept"):
+        np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+    assert (a.cost, a.lower_bound, a.gap, a.status, a.reason) == (
+        b.cost,
+        b.lower_bound,
+        b.gap,
+        b.status,
+        b.reason,
+    )
+
+
+# ---------------------------------------------------------------------------------------- what a plan never does
+
+
+def test_inside_all_bands_nothing_is_traded_even_for_income() -> None:
+    free_money = one_level(-5.0)
+    for exposure in (0.0, 0.5, 1.0, -1.0):  # the ends belong to the interval
+        p = problem({"delta:BTC": (exposure, -1.0, 1.0)}, {"a": ([0.1], free_money)})
+        plan = solve(p)
+        assert plan.status is Status.no_trade
+        assert plan.cost == 0.0 and plan.lower_bound == 0.0 and plan.gap == 0.0
+        assert not plan.quantity.any() and not plan.shadow_price.any() and not plan.binding.any()
+        assert "inside" in plan.reason
+
+
+def test_open_sides_never_call_for_a_trade() -> None:
+    p = problem(
+        {"gamma:BTC": (5e3, 0.0, INF), "vega:BTC": (-9e9, -INF, 0.0)}, {"a": ([1.0, 1.0], one_level(1.0))}
+    )
+    assert solve(p).status is Status.no_trade
+    one_sided = problem({"gamma:BTC": (-5.0, 0.0, INF)}, {"a": ([1.0], one_level(1.0))})
+    assert solve(one_sided).quantity.tolist() == [5.0]
+
+
+def test_nothing_is_bought_and_sold_at_once_though_it_would_pay() -> None:
+    """Both sides of `a` earn money; only one may be used, and it must still serve the row."""
+    p = problem(
+        {"delta:BTC": (10.0, -1.0, 1.0)},
+        {"a": ([1.0], one_level(-2.0, 20.0)), "b": ([1.0], one_level(0.5, 20.0))},
+    )
+    plan = solve(p)
+    best = brute_force(p)
+    assert best is not None
+    assert plan.cost == pytest.approx(best[1])
+    assert plan.lower_bound <= plan.cost
+    assert_sound(p, plan)
+
+
+def test_minimum_size_is_zero_or_more_than_it() -> None:
+    rows = {"delta:BTC": (1.2, -1.0, 1.0)}
+    columns = {"a": ([1.0], one_level(1.0)), "b": ([1.0], one_level(3.0))}
+    cheap = solve(problem(rows, columns, lot=0.1, min_size=[0.5, 0.1]))
+    # selling 0.5 of a costs 0.5; 0.2 of b costs 0.6
+    assert cheap.quantity.tolist() == [-0.5, 0.0]
+    dear = solve(problem(rows, columns, lot=0.1, min_size=[0.7, 0.1]))
+    np.testing.assert_allclose(dear.quantity, [0.0, -0.2])
+    odd = solve(problem(rows, {"a": columns["a"]}, lot=0.2, min_size=0.5))  # a minimum between two lots
+    np.testing.assert_allclose(odd.quantity, [-0.6])
+
+
+def test_fixed_cost_is_paid_once_and_can_turn_the_choice() -> None:
+    rows = {"delta:BTC": (11.0, -1.0, 1.0)}
+    columns = {"a": ([1.0], one_level(1.0)), "b": ([1.0], one_level(1.5))}
+    plan = solve(problem(rows, columns, fixed_cost=[8.0, 1.0]))
+    assert plan.quantity.tolist() == [0.0, -10.0]
+    assert plan.cost == pytest.approx(16.0)
+    assert plan.lower_bound == pytest.approx(
+        10.0
+    )  # the LP leaves fixed costs out: a lower bound all the same
+    assert solve(problem(rows, columns, fixed_cost=2.0)).quantity.tolist() == [-10.0, 0.0]
+
+
+def test_displayed_size_and_caps_cut_at_whole_lots() -> None:
+    """0.3 shown in lots of 0.1 is three lots though 0.3 / 0.1 < 3; 0.35 is three lots too."""
+    for shown in (0.3, 0.35):
+        p = problem({"delta:BTC": (9.0, -1.0, 1.0)}, {"a": ([1.0], one_level(1.0, shown))}, lot=0.1)
+        plan = solve(p)
+        np.testing.assert_allclose(plan.quantity, [-0.3], rtol=1e-15)
+        assert -plan.quantity[0] <= shown
+    capped = solve(
+        problem({"delta:BTC": (9.0, -1.0, 1.0)}, {"a": ([1.0], one_level(1.0))}, lot=0.1, cap=0.25)
+    )
+    np.testing.assert_allclose(capped.quantity, [-0.2])
+
+
+def test_levels_are_taken_in_order_and_priced_one_by_one() -> None:
+    ladder = Ladder([], [], [2.0, 3.0, 10.0], [1.0, 2.0, 5.0])
+    plan = solve(problem({"delta:BTC": (8.0, -1.0, 1.0)}, {"a": ([1.0], ladder)}))
+    assert plan.quantity.tolist() == [-7.0]
+    assert plan.cost == pytest.approx(2 * 1.0 + 3 * 2.0 + 2 * 5.0)
+    assert plan.shadow_price.tolist() == pytest.approx([5.0])
+    assert plan.binding.tolist() == [1]
+
+
+@st.composite
+def problems(draw: st.DrawFn) -> HedgeProblem:
+    """Small whole numbers, so that ties, edges, zero effects, empty sides and empty problems are common."""
+    m, n = draw(st.integers(1, 3)), draw(st.integers(0, 4))
+    whole = st.integers(-6, 6)
+
+    def ladder() -> Ladder:
+        sides: list[list[float]] = []
+        for _ in range(2):
+            steps = draw(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3)), max_size=2))
+            first = draw(st.integers(-1, 4))
+            sides.append([size / 2 for size, _ in steps])
+            sides.append(list(np.cumsum([first, *[rise for _, rise in steps]])[1:] * 1.0))
+        return Ladder(*sides)
+
+    ends = [sorted((draw(whole), draw(whole))) for _ in range(m)]
+    kinds = draw(st.lists(st.sampled_from(["delta", "gamma", "vega", "x"]), min_size=m, max_size=m))
+    scale = np.array(draw(st.lists(st.sampled_from([1e-5, 1.0, 1e7]), min_size=m, max_size=m)))
+    return HedgeProblem(
+        rows=[f"{kind}:{g}" for g, kind in enumerate(kinds)],
+        exposure=np.array([draw(st.integers(-15, 15)) for _ in range(m)]) * scale,
+        lower=np.array([-INF if draw(st.booleans()) and draw(st.booleans()) else low for low, _ in ends])
+        * scale,
+        upper=np.array([INF if draw(st.booleans()) and draw(st.booleans()) else high for _, high in ends])
+        * scale,
+        columns=[f"c{i}" for i in range(n)],
+        per_unit=np.array([draw(whole) for _ in range(m * n)], dtype=float).reshape(m, n) * scale[:, None],
+        ladders=[ladder() for _ in range(n)],
+        lot=np.array([draw(st.sampled_from([0.1, 0.5, 1.0])) for _ in range(n)]),
+        min_size=np.array([draw(st.sampled_from([0.0, 0.5, 1.0])) for _ in range(n)]),
+        max_buy=np.array([draw(st.sampled_from([0.0, 1.0, 2.5, INF])) for _ in range(n)]),
+        max_sell=np.array([draw(st.sampled_from([0.0, 1.0, 2.5, INF])) for _ in range(n)]),
+        fixed_cost=draw(st.sampled_from([0.0, 0.5])),
+    )
+
+
+@given(problems())
+@settings(deadline=None, max_examples=300)
+def test_every_plan_is_sound_and_no_whole_lots_beat_it(p: HedgeProblem) -> None:
+    plan = solve(p)
+    assert_sound(p, plan)
+    best = brute_force(p, 20_000) if p.columns else None
+    if best is not None and plan.status is not Status.no_trade:
+        assert weighted_slack(p, plan) == pytest.approx(best[0], rel=1e-8, abs=1e-8)
+        assert plan.cost == pytest.approx(best[1], rel=1e-8, abs=1e-8)
+
+
+@given(st.integers(0, 2**32 - 1))
+@settings(deadline=None, max_examples=40)
+def test_plans_of_many_columns_are_sound(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    p = random_problem(rng, int(rng.integers(2, 9)), int(rng.integers(20, 150)), lowest_cost=-0.05)
+    plan = solve(p, SolverSettings(time_limit_s=0.05, columns=30))
+    assert_sound(p, plan)
+    outside = np.setdiff1d(np.arange(len(p.columns)), plan.kept)
+    assert not plan.quantity[outside].any()
+
+
+# ------------------------------------------------------------------------------------------------ when none fits
+
+
+def test_a_row_that_no_column_moves_is_named() -> None:
+    p = problem(
+        {"delta:BTC": (3.0, -1.0, 1.0), "vega:BTC": (9.0, -2.0, 2.0)}, {"perp": ([1.0, 0.0], one_level(0.1))}
+    )
+    plan = solve(p)
+    assert plan.status is Status.relaxed
+    assert plan.slack.tolist() == [0.0, 7.0]
+    assert plan.quantity.tolist() == [-2.0]  # the row that can be met still is
+    assert "vega:BTC ends at 9, 7 beyond its upper end 2: no column moves this row down" in plan.reason
+    assert "delta" not in plan.reason
+    # the bound and the prices are those of the rows as the plan leaves them
+    assert plan.lower_bound == pytest.approx(0.2)
+    assert plan.shadow_price.tolist() == pytest.approx([0.1, 0.0])
+
+
+def test_a_side_that_is_not_shown_moves_nothing() -> None:
+    only_bids = Ladder([], [], [10.0], [1.0])
+    plan = solve(problem({"gamma:BTC": (-5.0, -1.0, 1.0)}, {"option": ([1.0], only_bids)}))
+    assert plan.slack.tolist() == [4.0]
+    assert "no column moves this row up" in plan.reason
+
+
+def test_displayed_size_and_cap_are_told_apart() -> None:
+    rows = {"gamma:BTC": (-50.0, -1.0, 1.0)}
+    shown = solve(problem(rows, {"BTC-C": ([2.0], one_level(1.0, 10.0))}))
+    assert shown.quantity.tolist() == [10.0]
+    assert shown.slack.tolist() == pytest.approx([29.0])
+    assert "buying BTC-C is at its displayed size 10 (one unit more takes off 2)" in shown.reason
+    capped = solve(problem(rows, {"BTC-C": ([2.0], one_level(1.0, 10.0))}, cap=4.0))
+    assert capped.quantity.tolist() == [4.0]
+    assert "buying BTC-C is at its cap 4 (one unit more takes off 2)" in capped.reason
+
+
+def test_delta_goes_before_gamma_before_vega_before_the_rest() -> None:
+    """One column, opposite wishes: the row of the first priority wins, and the loser names it."""
+    for winner, loser in itertools.combinations(["delta:BTC", "gamma:BTC", "vega:BTC", "theta:BTC"], 2):
+        for rows in ([winner, loser], [loser, winner]):
+            effect = [1.0 if row == winner else -1.0 for row in rows]
+            p = problem(dict.fromkeys(rows, (10.0, -1.0, 1.0)), {"a": (effect, one_level(1.0))})
+            plan = solve(p)
+            assert plan.status is Status.relaxed
+            assert plan.slack[rows.index(winner)] == 0.0
+            assert plan.slack[rows.index(loser)] == pytest.approx(18.0)  # the least the winner's end allows
+            assert f"end of {winner} is in the way (a unit wider takes off 1)" in plan.reason
+
+
+def test_priorities_can_be_given() -> None:
+    rows = {"delta:BTC": (10.0, -1.0, 1.0), "vega:BTC": (10.0, -1.0, 1.0)}
+    p = problem(rows, {"a": ([1.0, -1.0], one_level(1.0))}, priority=[7, -3])
+    plan = solve(p)
+    assert plan.slack[1] == 0.0 and plan.slack[0] == pytest.approx(18.0)
+
+
+def test_lots_too_coarse_for_the_interval_are_said_to_be_so() -> None:
+    p = problem({"delta:BTC": (0.5, -0.1, 0.1)}, {"future": ([1.0], one_level(1.0))})
+    plan = solve(p)
+    assert plan.status is Status.relaxed
+    assert plan.slack.tolist() == pytest.approx([0.4])
+    assert plan.cost == 0.0  # selling one leaves as much slack and costs money
+    assert "lots are too coarse" in plan.reason and "moves it by 1;" in plan.reason
+    tiny = solve(problem({"delta:BTC": (5.0, -0.1, 0.1)}, {"future": ([1.0], one_level(1.0, 5.5))}, lot=6.0))
+    assert "no column that moves it has one minimum trade displayed and allowed" in tiny.reason
+
+
+def test_no_columns_at_all_is_an_answer() -> None:
+    plan = solve(problem({"delta:BTC": (5.0, -1.0, 1.0)}, {}))
+    assert plan.status is Status.relaxed
+    assert plan.slack.tolist() == [4.0] and plan.quantity.shape == (0,)
+    assert "no column moves this row down" in plan.reason
+
+
+def test_the_kept_columns_are_widened_before_a_row_is_given_up() -> None:
+    """The LP wants half a lot of the cheap option; only the ninth dearest has a lot that fits."""
+    columns = {f"coarse{i}": ([1.0], one_level(1.0 + 0.1 * i)) for i in range(8)}
+    columns["fine"] = ([0.5], one_level(5.0))
+    p = problem({"gamma:BTC": (0.5, -0.1, 0.1)}, columns)
+    plan = solve(p, SolverSettings(columns=2))
+    assert plan.status is Status.optimal
+    assert plan.quantity[-1] == -1.0 and np.count_nonzero(plan.quantity) == 1
+    assert plan.lower_bound == pytest.approx(0.4)
+    assert plan.gap == pytest.approx((5.0 - 0.4) / 5.0)
+
+
+def test_the_bound_looks_at_every_column_and_the_lots_at_the_kept_ones() -> None:
+    rng = np.random.default_rng(0)
+    columns = {f"c{i}": ([rng.uniform(0.5, 1.5)], one_level(rng.uniform(1, 3), 2.0)) for i in range(200)}
+    p = problem({"gamma:BTC": (40.0, -1.0, 1.0)}, columns, lot=0.1)
+    plan = solve(p, SolverSettings(columns=40))
+    assert len(plan.kept) == 40
+    assert plan.lower_bound == pytest.approx(reference_lp(p).fun, rel=1e-9)
+    assert plan.status is Status.optimal and plan.gap <= 1e-3
+
+
+def test_stopped_early_the_best_plan_so_far_is_returned_with_its_gap() -> None:
+    """40 nearly equal options with fixed costs: no solver closes that gap to zero in 30 ms."""
+    rng = np.random.default_rng(1)
+    columns = {
+        f"c{i}": (rng.uniform(0.8, 1.2, 3).tolist(), one_level(rng.uniform(0.9, 1.1), 3.0)) for i in range(40)
+    }
+    rows = {f"vega:{g}": (50.3, -1.0, 1.0) for g in range(3)}
+    p = problem(rows, columns, fixed_cost=1.0, lot=0.1)
+    plan = solve(p, SolverSettings(time_limit_s=0.03, gap=0.0))
+    assert plan.status is Status.time_limit
+    assert plan.gap == pytest.approx((plan.cost - plan.lower_bound) / plan.cost)
+    assert plan.gap > 0
+    assert "a cheaper one may exist" in plan.reason
+    assert_sound(p, plan)
+
+
+# --------------------------------------------------------------------------------------------- textbook examples
+# John C. Hull, Options, Futures, and Other Derivatives, chapter "The Greek Letters" (ch. 17 in the 7th edition,
+# 19 in the 9th and 10th), sections "Gamma: Making a portfolio gamma neutral" and "Vega". Neutral = an interval
+# that is one point. Costs are ours; with as many instruments as rows they do not matter.
+
+
+def test_hull_gamma_neutral() -> None:
+    """Delta-neutral, gamma -3,000; option delta 0.62, gamma 1.5: buy 2,000 options, sell 1,240 of the underlying."""
+    p = problem(
+        {"delta:S": (0.0, 0.0, 0.0), "gamma:S": (-3000.0, 0.0, 0.0)},
+        {"option": ([0.62, 1.5], one_level(0.1)), "underlying": ([1.0, 0.0], one_level(0.01))},
+    )
+    plan = solve(p)
+    assert plan.status is Status.optimal
+    assert plan.quantity.tolist() == [2000.0, -1240.0]
+    assert plan.cost == pytest.approx(212.4)
+    np.testing.assert_allclose(plan.exposure_after, 0.0, atol=1e-9)
+
+
+def test_hull_vega_neutral_with_one_option() -> None:
+    """Delta-neutral, gamma -5,000, vega -8,000; option gamma 0.5, vega 2.0, delta 0.6: 4,000 options neutralise
+    vega, 2,400 of the underlying are sold, and gamma moves to -3,000."""
+    p = problem(
+        {"delta:S": (0.0, 0.0, 0.0), "vega:S": (-8000.0, 0.0, 0.0), "gamma:S": (-5000.0, -INF, INF)},
+        {"option": ([0.6, 2.0, 0.5], one_level(0.1)), "underlying": ([1.0, 0.0, 0.0], one_level(0.01))},
+    )
+    plan = solve(p)
+    assert plan.quantity.tolist() == [4000.0, -2400.0]
+    assert plan.exposure_after[2] == pytest.approx(-3000.0)
+
+
+def test_hull_gamma_and_vega_neutral_with_two_options() -> None:
+    """The same portfolio; a second option with gamma 0.8, vega 1.2, delta 0.5: 400 of the first, 6,000 of the
+    second, and 3,240 of the underlying sold."""
+    p = problem(
+        {"delta:S": (0.0, 0.0, 0.0), "gamma:S": (-5000.0, 0.0, 0.0), "vega:S": (-8000.0, 0.0, 0.0)},
+        {
+            "option 1": ([0.6, 0.5, 2.0], one_level(0.1)),
+            "option 2": ([0.5, 0.8, 1.2], one_level(0.1)),
+            "underlying": ([1.0, 0.0, 0.0], one_level(0.01)),
+        },
+    )
+    plan = solve(p)
+    assert plan.status is Status.optimal
+    assert plan.quantity.tolist() == [400.0, 6000.0, -3240.0]
+    np.testing.assert_allclose(plan.exposure_after, 0.0, atol=1e-9)
+    assert plan.lower_bound == pytest.approx(plan.cost)
+
+
+def test_hull_with_the_second_option_alone_is_relaxed_at_vega() -> None:
+    """With option 2 alone gamma needs 6,250 of it, which leaves vega at -500; gamma goes before vega."""
+    p = problem(
+        {"delta:S": (0.0, 0.0, 0.0), "gamma:S": (-5000.0, 0.0, 0.0), "vega:S": (-8000.0, 0.0, 0.0)},
+        {"option 2": ([0.5, 0.8, 1.2], one_level(0.1)), "underlying": ([1.0, 0.0, 0.0], one_level(0.01))},
+    )
+    plan = solve(p)
+    assert plan.status is Status.relaxed
+    assert plan.quantity.tolist() == [6250.0, -3125.0]
+    assert plan.slack == pytest.approx([0.0, 0.0, 500.0])
+
+
+# ---------------------------------------------------------------------------------------- perp and one option
+
+
+def test_single_option_plans_equal_linprog_on_the_pair() -> None:
+    finite = 0
+    for seed in range(150):
+        rng = np.random.default_rng(seed)
+        p = random_problem(rng, int(rng.integers(1, 5)), int(rng.integers(2, 8)), width_factor=3.0)
+        effect = p.per_unit.copy()
+        effect[rng.random(effect.shape) < 0.35] = 0.0
+        if seed % 2:
+            effect[1:, 0] = 0.0  # a perp moves delta alone
+        p = replace(p, per_unit=effect)
+        others = range(1, len(p.columns))
+        costs = single_option_plans(p, 0, others)
+        assert costs.shape == (len(others),)
+        for j, cost in zip(others, costs, strict=True):
+            pair = [0, j]
+            sub = HedgeProblem(
+                p.rows, p.exposure, p.lower, p.upper, [p.columns[k] for k in pair], effect[:, pair],
+                [p.ladders[k] for k in pair], p.lot[pair], p.min_size[pair], p.max_buy[pair], p.max_sell[pair],
+            )  # fmt: skip
+            if not len(levels_of(sub)[1]):
+                continue
+            expected = reference_lp(sub).fun
+            assert cost == pytest.approx(expected, rel=1e-8, abs=1e-8)
+            finite += expected < INF
+    assert finite >= 150
+
+
+def test_no_plan_is_dearer_than_the_perp_with_one_option() -> None:
+    rng = np.random.default_rng(5)
+    n = 60
+    delta, gamma = rng.uniform(-1, 1, n), rng.uniform(0.2, 3, n) * 1e-5
+    columns = {f"o{i}": ([delta[i], gamma[i]], one_level(rng.uniform(20, 90), 10.0)) for i in range(n)}
+    columns["perp"] = ([2e-5, 0.0], one_level(6e-4, 5e6))
+    p = problem(
+        {"delta:BTC": (8.0, -1.0, 1.0), "gamma:BTC": (-2e-4, -1e-4, 1e-4)}, columns, lot=[0.1] * n + [10.0]
+    )
+    costs = single_option_plans(p, n, np.arange(n))
+    plan = solve(p)
+    assert plan.status is Status.optimal
+    assert plan.lower_bound <= costs.min() * (1 + 1e-9)
+    assert single_option_plans(p, n, []).shape == (0,)
+
+
+# ------------------------------------------------------------------------------------------------------ refusals
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        (([1.0], [], [], []), "buy side has 1 sizes, 0 costs"),
+        (([-1.0], [1.0], [], []), "buy_size [-1.0]: allowed are finite numbers >= 0"),
+        (([], [], [1.0, 2.0], [2.0, 1.0]), "sell_cost [2.0, 1.0]: allowed are finite, rising numbers"),
+        (([float("nan")], [1.0], [], []), "buy_size [nan]"),
+        (([], [], [1.0], [INF]), "sell_cost [inf]"),
+        (([[1.0]], [[1.0]], [], []), "buy_size has shape (1, 1)"),
+        ((["x"], [1.0], [], []), "buy_size is not an array of numbers"),
+    ],
+)
+def test_a_ladder_says_what_it_refuses(fields: tuple[Any, ...], said: str) -> None:
+    with pytest.raises(ValueError) as refusal:
+        Ladder(*fields)
+    assert said in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"exposure": [float("nan")]}, "exposure of delta:BTC is nan: allowed are numbers, not NaN"),
+        ({"exposure": [INF]}, "exposure of delta:BTC is inf: allowed are finite numbers"),
+        ({"lower": [2.0]}, "lower of delta:BTC is 2.0: allowed are numbers <= upper"),
+        ({"lower": [INF], "upper": [INF]}, "lower of delta:BTC is inf"),
+        ({"lower": [-INF], "upper": [-INF]}, "upper of delta:BTC is -inf"),
+        ({"upper": [1.0, 2.0]}, "upper has shape (2,): allowed is (1,)"),
+        ({"per_unit": [[float("nan")]]}, "per_unit of perp on delta:BTC is nan"),
+        ({"per_unit": [1.0]}, "per_unit has shape (1,): allowed is (1, 1)"),
+        ({"lot": [0.0]}, "lot of perp is 0.0: allowed are finite numbers > 0"),
+        ({"max_buy": [-1.0]}, "max_buy of perp is -1.0: allowed are numbers >= 0"),
+        ({"max_sell": [float("nan")]}, "max_sell of perp is nan"),
+        ({"min_size": [INF]}, "min_size of perp is inf: allowed are finite numbers"),
+        ({"fixed_cost": -1.0}, "fixed_cost of perp is -1.0: allowed are numbers >= 0"),
+        ({"fixed_cost": [1.0, 2.0]}, "fixed_cost has shape (2,): allowed is (1,)"),
+        ({"ladders": []}, "0 ladders for 1 columns"),
+        ({"priority": [0.5]}, "priority [0.5]: allowed are 1 integers"),
+        ({"priority": [1, 2]}, "priority [1, 2]: allowed are 1 integers"),
+    ],
+)
+def test_a_problem_says_what_it_refuses(change: dict[str, Any], said: str) -> None:
+    good = problem({"delta:BTC": (3.0, -1.0, 1.0)}, {"perp": ([1.0], one_level(0.1))})
+    with pytest.raises(ValueError) as refusal:
+        replace(good, **change)
+    assert said in str(refusal.value)
+
+
+def test_settings_say_what_they_refuse() -> None:
+    for wrong in ({"time_limit_s": 0.0}, {"gap": -1.0}, {"columns": 0}, {"gap": float("nan")}):
+        with pytest.raises(ValueError, match="SETTINGS"):
+            SolverSettings(**wrong)  # type: ignore[arg-type]
+
+
+def test_problems_are_frozen_copies() -> None:
+    exposure = np.array([3.0])
+    p = replace(
+        problem({"delta:BTC": (3.0, -1.0, 1.0)}, {"perp": ([1.0], one_level(0.1))}), exposure=exposure
+    )
+    exposure[0] = 99.0
+    assert p.exposure.tolist() == [3.0]
+    with pytest.raises(ValueError, match="read-only"):
+        p.exposure[0] = 1.0
+    with pytest.raises(FrozenInstanceError):
+        p.lot = np.ones(1)  # type: ignore[misc]
+
+
+def test_priorities_come_from_the_name_before_the_colon() -> None:
+    names = [
+        "delta:BTC",
+        "gamma:BTC",
+        "gamma_expiring:BTC",
+        "vega:BTC:7-30d",
+        "vega_weighted:BTC",
+        "theta:BTC",
+    ]
+    p = problem(dict.fromkeys(names, (0.0, -1.0, 1.0)), {"a": ([1.0] * 6, one_level(1.0))})
+    assert p.priority is not None
+    assert p.priority.tolist() == [0, 1, 3, 2, 3, 3]
