@@ -1,4 +1,4 @@
-"""What each verb does: read, call the pure half, print. Heavy imports stand inside the verb that needs one."""
+"""What each verb does: read, call the pure half, print. Heavy imports stand inside the verb that needs it."""
 
 from __future__ import annotations
 
