@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from hedger.alternatives import Alternative
 from hedger.inputs import cash_keys, iso
-from hedger.planning import Alternative, HedgePlan
+from hedger.planning import HedgePlan
 from hedger.problem import Trade
 from hedger.snapshot import Snapshot
 from pricing.contracts import STABLE_CURRENCIES

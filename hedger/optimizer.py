@@ -202,24 +202,25 @@ def solve(problem: HedgeProblem, settings: SolverSettings = DEFAULTS) -> Plan:
         return _no_trade(problem)
     bound = _relax(frame)
     seconds = {"lp": bound.seconds, "lots": 0.0, "elastic": 0.0}
-    left = settings.time_limit_s
+    limit = left = settings.time_limit_s
     found: _Found | None = None
-    kept = _keep(problem, frame, bound, settings.columns)
+    kept = narrow = _keep(problem, frame, bound, settings.columns)
     if not bound.slack.any():
-        # Wider when the kept columns have no plan in whole lots. Without a plan in hand a try gets half the
-        # time.
-        widths = dict.fromkeys((settings.columns, 4 * settings.columns, len(problem.columns)))
-        for width in widths:
+        # Wider when the kept columns have no plan in whole lots. As long as there is none at hand, a try gets
+        # half of the time, and two fifths of the limit stay in reserve for relaxing rows.
+        for width in dict.fromkeys((settings.columns, 4 * settings.columns, len(problem.columns))):
             kept = _keep(problem, frame, bound, width)
-            hard, last = np.zeros(frame.ranks), frame.ranks
-            found = _search(problem, frame, kept, hard, last, None, bound.value, settings.gap, left)
+            blind = 0.5 * max(left - 0.4 * limit, 0.1 * limit)
+            lots = _Lots.on(problem, frame, kept, settings.gap)
+            found = lots.search(np.zeros(frame.ranks), frame.ranks, None, bound.value, blind, left)
             seconds["lots"] += found.seconds
-            left = max(left - found.seconds, 0.05 * settings.time_limit_s)
+            left = max(left - found.seconds, 0.05 * limit)
             if found.best is not None or len(kept) >= len(problem.columns):
                 break
     if found is None or found.best is None:
         coarse = found is None or found.proven
-        found = _elastic(problem, frame, kept, book, settings.gap, left)
+        kept = kept if coarse else narrow  # where time is short, few columns give the better answer
+        found = _Lots.on(problem, frame, kept, settings.gap).elastic(bound.goals, book, left)
         coarse = coarse and found.proven
         seconds["elastic"] = found.seconds
         first = bound
@@ -394,7 +395,8 @@ class _Bound:
     value: float
     last: _Stage
     stages: tuple[_Stage, ...]  # one per priority when rows had to be relaxed
-    slack: Floats
+    slack: Floats  # (m,)
+    goals: Floats  # (P,) the weighted slack of each priority
     seconds: float
 
 
@@ -417,7 +419,7 @@ def _relax(frame: Frame) -> _Bound:
         reduced = price - frame.sign * (dual @ frame.per_unit)[frame.column]
         return _Stage(dual, reduced, answer.x[:levels] * unit)
 
-    if answer.outcome is Outcome.infeasible:
+    if answer.outcome is not Outcome.solved:
         open_sides = np.where(np.isfinite(np.concatenate([frame.need_lower, frame.need_upper])), INF, 0.0)
         solver.set_bounds(np.arange(levels, levels + 2 * m), np.zeros(2 * m), open_sides)
         for rank in range(frame.ranks):
@@ -438,7 +440,7 @@ def _relax(frame: Frame) -> _Bound:
     last = stage(answer, program.unit / scale, frame.price)
     over = answer.x[levels:].reshape(2, m).max(axis=0, initial=0.0) * frame.weight
     slack = np.where(over > frame.tolerance, over, 0.0)
-    return _Bound(_certificate(frame, last), last, tuple(stages), slack, seconds)
+    return _Bound(_certificate(frame, last), last, tuple(stages), slack, limits, seconds)
 
 
 def _must(answer: Answer) -> Answer:
@@ -495,80 +497,113 @@ class _Found:
     seconds: float
 
 
-def _search(
-    problem: HedgeProblem,
-    frame: Frame,
-    kept: Ints,
-    limits: Floats,
-    stage: int,
-    start: _Trial | None,
-    known: float,
-    gap: float,
-    left: float,
-) -> _Found:
-    """Best whole lots for one stage: a dive for an early answer, then branch and bound for the rest of the
-    time.
-
-    `known` is a bound from elsewhere (-inf = none), `start` an admissible trial, `left` solver seconds.
+@dataclass(frozen=True, slots=True, eq=False)
+class _Lots:
+    """Whole lots on the kept columns. `gap`: what a search may leave, relative; for slack also absolute, in
+    interval widths; 0 on few columns.
     """
-    gap = 0.0 if len(kept) <= EXACT_COLUMNS else gap
-    scale = row_scale(frame)
-    cost = np.abs(frame.price) * frame.lot[frame.column]
-    money = float(power_of_two(known if known > 0 else cost.max(initial=0.0)))
 
-    def judge(lots: Ints | Floats) -> _Trial:
-        every = np.zeros(len(frame.lot), dtype=np.int64)
-        every[kept] = np.rint(lots)
-        return _Trial.of(problem, frame, every)
+    problem: HedgeProblem
+    frame: Frame
+    kept: Ints
+    gap: float
 
-    program, levels, gated = lot_program(frame, kept, limits, stage, scale, money)
-    root, lots, spent = dive(program, frame, kept, scale, left)
-    if root.outcome is Outcome.infeasible:
-        return _Found(start, True, spent)
-    best = start
-    if lots is not None:
-        trial = judge(lots)
-        if trial.admissible(limits) and (best is None or trial.value(stage) < best.value(stage)):
-            best = trial
-    floor = max(known, root.value)
-    if best is not None and best.value(stage) - floor <= max(gap, 1e-9) * abs(best.value(stage)):
-        return _Found(best, True, spent)
-    budget = left if best is not None else 0.5 * left
-    for _ in range(4):
-        point = None if best is None else lot_point(program, frame, kept, levels, gated, best.lots, best.over)
-        answer = Solver(program, whole=True).run(max(budget - spent, 0.01), gap, point)
-        spent += answer.seconds
-        if answer.x is None:
-            return _Found(best, answer.outcome is Outcome.infeasible, spent)
-        trial = judge(answer.x[: len(kept)])
-        if trial.admissible(limits):
-            if best is None or trial.value(stage) < best.value(stage):
+    @classmethod
+    def on(cls, problem: HedgeProblem, frame: Frame, kept: Ints, gap: float) -> _Lots:
+        return cls(problem, frame, kept, 0.0 if len(kept) <= EXACT_COLUMNS else gap)
+
+    def judge(self, lots: Ints | Floats) -> _Trial:
+        every = np.zeros(len(self.frame.lot), dtype=np.int64)
+        every[self.kept] = np.rint(lots)
+        return _Trial.of(self.problem, self.frame, every)
+
+    def leave(self, value: float, stage: int) -> float:
+        """How far above a bound a stage's value may stay."""
+        relative, absolute = max(self.gap, 1e-9), 0.0 if stage == self.frame.ranks else max(self.gap, 1e-9)
+        return relative * abs(value) + absolute
+
+    def search(
+        self, limits: Floats, stage: int, start: _Trial | None, known: float, blind: float, left: float
+    ) -> _Found:
+        """Best whole lots for one stage: a dive for an early answer, then branch and bound for the time left.
+
+        `limits` (P,) of the priorities' slack, `start` an admissible trial, `known` a bound from elsewhere;
+        `left` solver seconds, of which `blind` as long as there is no trial at hand.
+        """
+        frame, scale = self.frame, row_scale(self.frame)
+        cost = np.abs(frame.price) * frame.lot[frame.column]
+        money = float(power_of_two(known if known > 0 else cost.max(initial=0.0)))
+        program, levels, gated = lot_program(frame, self.kept, limits, stage, scale, money)
+        root, lots, spent = dive(program, frame, self.kept, scale, left)
+        if root.outcome is Outcome.infeasible:
+            return _Found(start, True, spent)
+        best, floor = start, known if root.x is None else max(known, root.value)
+        for trial in () if lots is None else (self.judge(lots),):
+            if trial.admissible(limits) and self._better(trial, best, stage):
                 best = trial
-            return _Found(best, answer.outcome is Outcome.solved, spent)
-        # The solver took lots that miss a row by its tolerance. Stretch that row instead of narrowing it: a
-        # miss of 1e-8 then counts, and an optimum exactly on the edge stays.
-        scale = np.where(trial.slack > 0, scale / 1024.0, scale)
-        program, levels, gated = lot_program(frame, kept, limits, stage, scale, money)
-    return _Found(best, False, spent)
+        if best is not None and best.value(stage) - floor <= self.leave(best.value(stage), stage):
+            return _Found(best, True, spent)
+        budget = blind if best is None else left
+        for _ in range(5):
+            point = None
+            if best is not None:
+                point = lot_point(program, frame, self.kept, levels, gated, best.lots, best.over)
+            answer = Solver(program, whole=True).run(max(budget - spent, 0.01), self.gap, point)
+            spent += answer.seconds
+            if answer.x is None:
+                return _Found(best, answer.outcome is Outcome.infeasible, spent)
+            trial = self.judge(answer.x[: len(self.kept)])
+            if not trial.admissible(limits):
+                # The solver took lots that miss a row by its tolerance. Stretch that row instead of narrowing
+                # it: a miss of 1e-8 then counts, and an optimum exactly on the edge stays.
+                scale = np.where(trial.slack > 0, scale / 1024.0, scale)
+                program, levels, gated = lot_program(frame, self.kept, limits, stage, scale, money)
+                continue
+            if self._better(trial, best, stage):
+                best = trial
+            if answer.outcome is Outcome.solved:
+                return _Found(best, True, spent)
+            if budget == left:
+                break
+            budget = left  # the blind search saw something: use the rest of the time on it
+        return _Found(best, False, spent)
 
+    def _better(self, trial: _Trial, best: _Trial | None, stage: int) -> bool:
+        """Lower; slack by more than a search may leave, for less is not worth the rows that come after."""
+        if best is None:
+            return True
+        margin = 0.0 if stage == self.frame.ranks or self.gap == 0.0 else self.leave(best.value(stage), stage)
+        return trial.value(stage) < best.value(stage) - margin
 
-def _elastic(
-    problem: HedgeProblem, frame: Frame, kept: Ints, book: _Trial, gap: float, left: float
-) -> _Found:
-    """Lexicographic goals in whole lots: least slack of each priority in turn, then the cost."""
-    limits, best, proven, spent = np.full(frame.ranks, INF), book, True, 0.0
-    for stage in range(frame.ranks + 1):
-        share = max(left - spent, 0.02 * left) / (frame.ranks + 1 - stage)
-        if stage < frame.ranks and best.sums[stage] == 0.0:
+    def elastic(self, goals: Floats, book: _Trial, left: float) -> _Found:
+        """Lexicographic goals in whole lots: least slack of each priority in turn, then the cost.
+
+        `goals` (P,) the slack that fractions of a lot reach, `book` the trial of doing nothing.
+        """
+        frame, last = self.frame, self.frame.ranks
+        best, proven, spent = book, True, 0.0
+        if self.gap > 0.0:
+            # An early answer that is good in all rows at once, should the time end amid the goals.
+            for allowance in (0.01, 0.1, 1.0):
+                scale, limits = row_scale(frame), goals + allowance * (1.0 + goals)
+                program, _, _ = lot_program(frame, self.kept, limits, last, scale, 1.0)
+                _, lots, seconds = dive(program, frame, self.kept, scale, left)
+                spent += seconds
+                if lots is not None:
+                    trial = self.judge(lots)
+                    best = trial if trial.sums.tolist() < book.sums.tolist() else book
+                    break
+        limits = np.full(last, INF)
+        for stage in range(last + 1):
+            share = max(left - spent, 0.02 * left) / (last + 1 - stage)
             found = _Found(best, True, 0.0)
-        else:
-            floor = 0.0 if stage < frame.ranks else -INF
-            found = _search(problem, frame, kept, limits, stage, best, floor, gap, share)
-        spent, proven = spent + found.seconds, proven and found.proven
-        best = found.best or best
-        if stage < frame.ranks:
-            limits[stage] = best.sums[stage]
-    return _Found(best, proven, spent)
+            if stage == last or best.sums[stage] > 0.0:
+                found = self.search(limits, stage, best, 0.0 if stage < last else -INF, share, share)
+            spent, proven = spent + found.seconds, proven and found.proven
+            best = found.best or best
+            if stage < last:
+                limits[stage] = best.sums[stage]
+        return _Found(best, proven, spent)
 
 
 def _gap(cost: float, bound: float) -> float:

@@ -12,8 +12,9 @@ from enum import StrEnum
 
 import numpy as np
 
-from hedger.optimizer import HedgeProblem, Plan, SolverSettings, Status, single_option_plans, solve
-from hedger.problem import Trade, build_problem, hedge_universe, is_delta, part_of, trades_of
+from hedger.alternatives import Alternative, cheapest_with_one_option, perpetuals_alone
+from hedger.optimizer import Plan, Status, solve
+from hedger.problem import Trade, build_problem, hedge_universe, trades_of
 from hedger.settings import Settings
 from hedger.snapshot import Snapshot
 from pricing.contracts import STABLE_CURRENCIES, ComboRule, Kind, Side
@@ -21,9 +22,6 @@ from pricing.universe import FloatArray, IntArray
 from pricing.valuation import MarkStatus, Numeraire
 from risk.costs import CostModel, TradeCost, combo_fee, cost_model
 from risk.missing import always_better, worst_case
-
-#: Candidates of the cheapest perp-and-one-option plan that are solved in whole lots.
-RUNNER_UP_CANDIDATES = 5
 
 Stopwatch = Callable[[str], None]
 
@@ -35,14 +33,6 @@ class PlanStatus(StrEnum):
     NO_TRADE = "no_trade"
     RELAXED = "relaxed"
     BLOCKED = "blocked"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Alternative:
-    """Another way to hedge, for comparison."""
-
-    cost_usd: float
-    trades: tuple[Trade, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,17 +84,10 @@ def make_plan(snapshot: Snapshot, settings: Settings, lap: Stopwatch = _no_stopw
     plan = solve(problem, settings.solver_settings())
     lap("solve")
     banded = np.flatnonzero(bands.banded)
-    runner_up = (
-        _runner_up(snapshot, problem, costs, tradable, settings)
-        if plan.status is not Status.no_trade
-        else None
-    )
+    traded = plan.status is not Status.no_trade
+    runner_up = cheapest_with_one_option(snapshot, problem, costs, tradable, settings) if traded else None
     lap("runner_up")
-    delta_only = (
-        _delta_only(snapshot, problem, costs, tradable, settings)
-        if plan.status is not Status.no_trade
-        else None
-    )
+    delta_only = perpetuals_alone(snapshot, problem, costs, tradable, settings) if traded else None
     lap("delta_only")
     trades = trades_of(plan.quantity, snapshot, costs, tradable)
     if runner_up is not None and runner_up.cost_usd < plan.cost and plan.status is not Status.relaxed:
@@ -202,74 +185,6 @@ def _block_if_incomplete(plan: HedgePlan, settings: Settings) -> HedgePlan:
         runner_up=None,
         delta_only=None,
     )
-
-
-def _rows_of(problem: HedgeProblem, underlying: str) -> IntArray:
-    return np.array(
-        [i for i, row in enumerate(problem.rows) if row.split(":")[1] == underlying], dtype=np.int64
-    )
-
-
-def _breached(problem: HedgeProblem, rows: IntArray) -> bool:
-    value = problem.exposure[rows]
-    return bool(((value < problem.lower[rows]) | (value > problem.upper[rows])).any())
-
-
-def _runner_up(
-    snapshot: Snapshot, problem: HedgeProblem, costs: CostModel, tradable: IntArray, settings: Settings
-) -> Alternative | None:
-    """The cheapest plan with a perpetual and at most one option per underlying that meets the same rows."""
-    universe = snapshot.market.universe
-    total = np.zeros(len(tradable))
-    for name in snapshot.underlyings:
-        rows = _rows_of(problem, name)
-        if not _breached(problem, rows):
-            continue
-        mine = universe.underlying[tradable] == universe.underlyings.index(name)
-        perps = np.flatnonzero(mine & (universe.kind[tradable] == Kind.PERPETUAL))
-        options = np.flatnonzero(mine & universe.is_option[tradable])
-        best: tuple[float, FloatArray] | None = None
-        for perp in perps.tolist():
-            columns = np.concatenate(([perp], options)).astype(np.int64)
-            part = part_of(problem, columns, rows)
-            relaxed = single_option_plans(part, 0, np.arange(1, columns.size))
-            order = np.argsort(relaxed, kind="stable")[:RUNNER_UP_CANDIDATES]
-            tries = [[0], *([0, 1 + int(i)] for i in order if np.isfinite(relaxed[i]))]
-            for pick in tries:
-                chosen = np.array(pick, dtype=np.int64)
-                found = solve(part_of(part, chosen, np.arange(rows.size)), _exact(settings))
-                if found.status in (Status.optimal, Status.time_limit) and (
-                    best is None or found.cost < best[0]
-                ):
-                    quantity = np.zeros(len(tradable))
-                    quantity[columns[chosen]] = found.quantity
-                    best = found.cost, quantity
-        if best is None:
-            return None
-        total += best[1]
-    trades = trades_of(total, snapshot, costs, tradable)
-    return Alternative(sum(t.cost.total for t in trades), trades)
-
-
-def _delta_only(
-    snapshot: Snapshot, problem: HedgeProblem, costs: CostModel, tradable: IntArray, settings: Settings
-) -> Alternative | None:
-    """What a delta hedger does: perpetuals only, delta rows only. None where no perpetual can do it."""
-    universe = snapshot.market.universe
-    rows = np.flatnonzero(is_delta(problem.rows))
-    perps = np.flatnonzero(universe.kind[tradable] == Kind.PERPETUAL)
-    found = solve(part_of(problem, perps, rows), _exact(settings))
-    if found.status is Status.relaxed:
-        return None
-    quantity = np.zeros(len(tradable))
-    quantity[perps] = found.quantity
-    trades = trades_of(quantity, snapshot, costs, tradable)
-    return Alternative(sum(t.cost.total for t in trades), trades)
-
-
-def _exact(settings: Settings) -> SolverSettings:
-    """The small problems of the alternatives, solved to the end."""
-    return SolverSettings(time_limit_s=settings.solver.time_limit_s, gap=0.0, columns=settings.solver.columns)
 
 
 def _assumptions(

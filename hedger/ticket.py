@@ -10,9 +10,10 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from hedger.alternatives import Alternative
 from hedger.documents import expiries, numeraire_of, plain
 from hedger.inputs import iso
-from hedger.planning import Alternative, HedgePlan, PlanStatus
+from hedger.planning import HedgePlan, PlanStatus
 from hedger.snapshot import Snapshot
 from pricing.valuation import Numeraire
 from risk.bands import row_factor

@@ -172,6 +172,7 @@ def _check_contracts(path: Path, frame: pl.DataFrame) -> None:
                 where=f"{path.name}, row {row}, column instrument",
                 observed=name,
                 allowed="option names: this format holds options only",
+                fix="drop the row at its source",
             )
         pairs = {
             "currency": (currency, contract.underlying),

@@ -123,7 +123,13 @@ def ticker_list() -> Rows:
             ticker("BTC-27MAR26-70000-C", base + 20),
             ticker("BTC-6FEB26-70000-C", base + 10, **near),
             ticker(
-                "BTC-6FEB26-70000-P", base + 30, **near, best_bid_price=0.0, best_bid_amount=0.0, bids=[], mark_price=0.0
+                "BTC-6FEB26-70000-P",
+                base + 30,
+                **near,
+                best_bid_price=0.0,
+                best_bid_amount=0.0,
+                bids=[],
+                mark_price=0.0,
             ),
         ]
     return items

@@ -87,9 +87,7 @@ currencies = st.from_regex(r"[A-Z][A-Z0-9]{0,6}", fullmatch=True)
 expiries = st.integers(0, 36_524).map(
     lambda n: (date(2000, 1, 1) + timedelta(n) - date(1970, 1, 1)).days * DAY_NS + DAY_NS // 3
 )
-strikes = st.one_of(
-    st.integers(1, 10**9).map(float), st.decimals("0.0001", "999999", places=4).map(float)
-)
+strikes = st.one_of(st.integers(1, 10**9).map(float), st.decimals("0.0001", "999999", places=4).map(float))
 
 
 @st.composite

@@ -129,7 +129,17 @@ def test_product_of(name: str, product: Product) -> None:
 def test_every_entry_is_complete_dated_and_sourced() -> None:
     text = (resources.files("venues") / "tables" / "deribit.toml").read_text("utf-8")
     document = tomllib.loads(text, parse_float=Decimal)
-    keys = {"product", "currencies", "effective_from", "maker", "taker", "tick_steps", "lot", "minimum", "size"}
+    keys = {
+        "product",
+        "currencies",
+        "effective_from",
+        "maker",
+        "taker",
+        "tick_steps",
+        "lot",
+        "minimum",
+        "size",
+    }
     seen = set()
     for entry in document["terms"]:
         assert keys | {"source", "confirmed"} <= set(entry) <= keys | {"source", "confirmed", "cap"}
