@@ -110,6 +110,7 @@ def linear_program(problem: HedgeProblem) -> Callable[[], object]:
                 columns.append(sign * problem.per_unit[:, i])
     matrix = np.array(columns).T
     scale = np.abs(matrix).max(axis=1)
+    scale[scale == 0] = 1.0  # a row that no column moves
     upper, lower = np.isfinite(problem.upper), np.isfinite(problem.lower)
     a = np.concatenate(((matrix / scale[:, None])[upper], -(matrix / scale[:, None])[lower]))
     b = np.concatenate(

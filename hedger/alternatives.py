@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hedger.optimizer import HedgeProblem, SolverSettings, Status, single_option_plans, solve
+from hedger.optimizer import HedgeProblem, SolverSettings, Status, solve
+from hedger.pairs import single_option_plans
 from hedger.problem import Trade, is_delta, part_of, trades_of
 from hedger.settings import Settings
 from hedger.snapshot import Snapshot
@@ -14,8 +15,9 @@ from pricing.contracts import Kind
 from pricing.universe import FloatArray, IntArray
 from risk.costs import CostModel
 
-#: Candidates of the cheapest perp-and-one-option plan that are solved in whole lots.
-RUNNER_UP_CANDIDATES = 5
+#: Pairs of a perpetual and an option solved in whole lots at most, cheapest bound first. The next bound lies
+#: above the best plan found after a few, and nothing cheaper is left out then.
+RUNNER_UP_TRIES_MAX = 50
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,25 +54,45 @@ def cheapest_with_one_option(
         options = np.flatnonzero(mine & universe.is_option[tradable])
         best: tuple[float, FloatArray] | None = None
         for perp in perps.tolist():
-            columns = np.concatenate(([perp], options)).astype(np.int64)
-            part = part_of(problem, columns, rows)
-            relaxed = single_option_plans(part, 0, np.arange(1, columns.size))
-            order = np.argsort(relaxed, kind="stable")[:RUNNER_UP_CANDIDATES]
-            tries = [[0], *([0, 1 + int(i)] for i in order if np.isfinite(relaxed[i]))]
-            for pick in tries:
-                chosen = np.array(pick, dtype=np.int64)
-                found = solve(part_of(part, chosen, np.arange(rows.size)), _exact(settings))
-                if found.status in (Status.optimal, Status.time_limit) and (
-                    best is None or found.cost < best[0]
-                ):
-                    quantity = np.zeros(len(tradable))
-                    quantity[columns[chosen]] = found.quantity
-                    best = found.cost, quantity
+            best = _best_pair(problem, rows, perp, options, best, settings)
         if best is None:
             return None
         total += best[1]
+    # In the coin numeraire a premium in a stable currency moves the other coins' rows: judged together.
+    after = problem.exposure + problem.per_unit @ total
+    rounding = 1e-9 * (1.0 + np.abs(problem.exposure))
+    if ((after < problem.lower - rounding) | (after > problem.upper + rounding)).any():
+        return None
     trades = trades_of(total, snapshot, costs, tradable)
     return Alternative(sum(t.cost.total for t in trades), trades)
+
+
+def _best_pair(
+    problem: HedgeProblem,
+    rows: IntArray,
+    perp: int,
+    options: IntArray,
+    best: tuple[float, FloatArray] | None,
+    settings: Settings,
+) -> tuple[float, FloatArray] | None:
+    """The cheapest of `best`, the perpetual alone and the perpetual with one option: (cost, quantity (n,)).
+
+    A pair's cost in fractions of a lot bounds it from below: the search ends at the first that cannot win.
+    """
+    columns = np.concatenate(([perp], options)).astype(np.int64)
+    part = part_of(problem, columns, rows)
+    bound = single_option_plans(part, 0, np.arange(1, columns.size))
+    order = np.argsort(bound, kind="stable")[:RUNNER_UP_TRIES_MAX]
+    for least, pick in [(0.0, [0]), *((float(bound[i]), [0, 1 + int(i)]) for i in order)]:
+        if not np.isfinite(least) or (best is not None and least >= best[0]):
+            break
+        chosen = np.array(pick, dtype=np.int64)
+        found = solve(part_of(part, chosen, np.arange(rows.size)), _exact(settings))
+        if found.status in (Status.optimal, Status.time_limit) and (best is None or found.cost < best[0]):
+            quantity = np.zeros(len(problem.columns))
+            quantity[columns[chosen]] = found.quantity
+            best = found.cost, quantity
+    return best
 
 
 def perpetuals_alone(

@@ -7,23 +7,42 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from hedger import verbs
-from pricing.errors import Exit, HedgerError
+from pricing.errors import Exit, HedgerError, InputError
 
 Verb = Callable[[argparse.Namespace], Exit]
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose faults read like every other fault; no abbreviated flags: `--mark` is not --market."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse the command line."""
+        raise InputError(
+            "USAGE",
+            message,
+            where=self.prog,
+            allowed=" ".join(self.format_usage().split()),
+            not_done="nothing was started",
+            fix=f"see `{self.prog} --help`",
+        )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns its exit code. An error a person can mend is one line on stderr, no traceback."""
     parser = build_parser()
-    arguments = parser.parse_args(argv)
-    verb: Verb | None = getattr(arguments, "verb", None)
-    if verb is None:
-        parser.print_help()
-        return int(Exit.INVALID)
+    arguments = argparse.Namespace(debug=False)
     try:
+        arguments = parser.parse_args(argv)
+        verb: Verb | None = getattr(arguments, "verb", None)
+        if verb is None:
+            parser.print_help()
+            return int(Exit.INVALID)
         return int(verb(arguments))
     except HedgerError as error:
         if arguments.debug:
@@ -57,7 +76,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     common.add_argument("--json", action="store_true", help="print one JSON document and nothing else")
     common.add_argument("--debug", action="store_true", help="show the traceback of an error")
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="hedger",
         description="The cheapest mix of spot, perpetual, future and option trades that brings an options "
         "book back inside its bands.",

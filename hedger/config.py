@@ -1,6 +1,7 @@
 """config.toml -> frozen settings. Precedence: command line > environment > file > default; origins are kept.
 
-An environment variable sets a key by its path: `HEDGER__SOLVER__GAP=0.01` is `[solver] gap`.
+An environment variable sets a key by its path: `HEDGER__SOLVER__GAP=0.01` is `[solver] gap`,
+`HEDGER__BANDS__BTC='{...}'` is `[bands.BTC]`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from hedger.settings import Settings
+from hedger.settings import EVERY, Settings
 from pricing.errors import InputError
 
 ENV_PREFIX = "HEDGER__"
@@ -51,12 +52,12 @@ def load(
             origin[key] = str(chosen)
     for name, text in sorted((os.environ if env is None else env).items()):
         if name.startswith(ENV_PREFIX):
-            key = name.removeprefix(ENV_PREFIX).lower().replace("__", ".")
-            _put(tree, key.split("."), _env_value(text), name)
-            origin[key] = f"environment {name}"
+            path_to = _env_path(name)
+            _put(tree, path_to, _env_value(text), name)
+            _note(origin, ".".join(path_to), f"environment {name}")
     for key, value in (overrides or {}).items():
         _put(tree, key.split("."), value, "the command line")
-        origin[key] = "command line"
+        _note(origin, key, "command line")
     try:
         settings = Settings.model_validate(tree)
     except ValidationError as error:
@@ -67,29 +68,38 @@ def load(
 def _read_toml(path: Path) -> dict[str, Any]:
     """The file as a tree of values."""
     try:
-        if path.stat().st_size > CONFIG_BYTES_MAX:
+        with path.open("rb") as file:
+            content = file.read(CONFIG_BYTES_MAX + 1)
+        if len(content) > CONFIG_BYTES_MAX:
             raise InputError(
                 "CONFIG_TOO_LARGE",
                 "not a configuration file",
                 where=str(path),
-                observed=f"{path.stat().st_size} bytes",
+                observed=f"more than {CONFIG_BYTES_MAX} bytes",
                 allowed=f"at most {CONFIG_BYTES_MAX} bytes",
+                not_done="nothing was started",
+                fix="give the TOML file of settings to --config",
             )
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(content.decode("utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
             "CONFIG_UNREADABLE",
             "cannot read the configuration",
             where=str(path),
             observed=error,
+            allowed="a text file in UTF-8",
+            not_done="nothing was started",
             fix="give a readable file to --config",
         ) from None
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
+        # not TOMLDecodeError alone: a number of 5,000 digits or a thousand brackets raise others
         raise InputError(
             "CONFIG_SYNTAX",
             "not valid TOML",
             where=str(path),
             observed=error,
+            allowed="TOML",
+            not_done="nothing was started",
             fix="correct the line it names",
         ) from None
 
@@ -98,8 +108,23 @@ def _env_value(text: str) -> Any:
     """A value from the environment: JSON where it is JSON, else the text itself."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text
+
+
+def _env_path(name: str) -> list[str]:
+    """The key an environment variable sets: lower case, but for the underlying of a band (`bands.BTC`)."""
+    parts = name.removeprefix(ENV_PREFIX).lower().split("__")
+    if parts[0] == "bands" and len(parts) > 1:
+        parts[1] = parts[1].upper()
+    return parts
+
+
+def _note(origin: dict[str, str], key: str, source: str) -> None:
+    """Record where a key, and with it all keys below it, came from."""
+    for below in [k for k in origin if k == key or k.startswith(key + ".")]:
+        del origin[below]
+    origin[key] = source
 
 
 def _put(tree: dict[str, Any], path: list[str], value: Any, source: str) -> None:
@@ -108,7 +133,13 @@ def _put(tree: dict[str, Any], path: list[str], value: Any, source: str) -> None
         tree = tree.setdefault(part, {})
         if not isinstance(tree, dict):
             raise InputError(
-                "CONFIG_INVALID", "not a section", where=f"{source}, key {'.'.join(path)}", observed=tree
+                "CONFIG_INVALID",
+                "a key below something that is no section",
+                where=f"{source}, key {'.'.join(path)}",
+                observed=f"{part} = {tree!r}",
+                allowed="the keys of `hedger config schema`",
+                not_done="nothing was started",
+                fix="unset the variable, or correct the section",
             )
     tree[path[-1]] = value
 
@@ -124,15 +155,14 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> list[str]:
 def _config_error(error: ValidationError, origin: Mapping[str, str], default_source: str) -> InputError:
     """The first fault of a validation, with file, key, value and what is allowed."""
     fault = error.errors(include_url=False)[0]
-    parts = [str(part) for part in fault["loc"]]
-    key = ".".join(parts)
-    sources = [origin[k] for k in origin if k == key or k.startswith(key + ".") or key.startswith(k + ".")]
+    key = ".".join(str(part) for part in fault["loc"])
+    source = _origin_of(key, origin) or default_source
     unknown = fault["type"] == "extra_forbidden"
     more = f" (and {error.error_count() - 1} more faults)" if error.error_count() > 1 else ""
     return InputError(
         "CONFIG_UNKNOWN_KEY" if unknown else "CONFIG_INVALID",
         "unknown key" if unknown else f"invalid value{more}",
-        where=f"{sources[0] if sources else default_source}, key {key}",
+        where=f"{source}, key {key}",
         observed=fault["input"],
         allowed="the keys of `hedger config schema`" if unknown else fault["msg"],
         not_done="nothing was started",
@@ -141,20 +171,28 @@ def _config_error(error: ValidationError, origin: Mapping[str, str], default_sou
 
 
 def origins(loaded: LoadedConfig) -> list[tuple[str, Any, str]]:
-    """(dotted key, value, origin) of every setting, defaults included."""
-    values = loaded.settings.model_dump(mode="json")
+    """(dotted key, value, origin) of every setting, defaults included; of an underlying's bands only the keys
+    it sets itself."""
+    settings = loaded.settings
+    values = settings.model_dump(mode="json")
+    values["bands"] = {
+        name: own.model_dump(mode="json", include=None if name == EVERY else own.model_fields_set)
+        for name, own in settings.bands.items()
+    }
     rows: list[tuple[str, Any, str]] = []
     for key in _leaves(values):
         value: Any = values
         for part in _split(key, values):
             value = value[part]
-        came_from = [
-            o
-            for k, o in loaded.origin.items()
-            if k == key or key.startswith(k + ".") or k.startswith(key + ".")
-        ]
-        rows.append((key, value, came_from[0] if came_from else "default"))
+        rows.append((key, value, _origin_of(key, loaded.origin) or "default"))
     return rows
+
+
+def _origin_of(key: str, origin: Mapping[str, str]) -> str | None:
+    """Where a value came from: noted for the key, for what holds it, or for a part of it (the last)."""
+    above = [k for k in origin if k == key or key.startswith(k + ".")]
+    below = [k for k in origin if k.startswith(key + ".")]
+    return origin[max(above, key=len)] if above else origin[below[-1]] if below else None
 
 
 def _split(key: str, tree: Mapping[str, Any]) -> list[str]:

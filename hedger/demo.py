@@ -26,7 +26,7 @@ from pricing.market import Market
 from pricing.valuation import value
 from risk.book import Book, Fill, PositionKey
 from risk.costs import CostModel, TradeCost, cost_model
-from venues.simulated import SimulatedMarket
+from venues.simulated import START_NS, SimulatedMarket
 
 #: Market seconds between two marks of the demo.
 STEP_S = 20.0
@@ -34,7 +34,7 @@ FUNDING_PERIOD_S = 8 * 3600.0
 WINDOW_S = 30 * 60.0
 #: A search that ends by the clock is not reproducible: the demo's ends at its gap.
 DEMO_SOLVER = SolverConfig(time_limit_s=60.0, gap=5e-3, columns=24)
-DEMO_BOOK = SampleSettings(positions=24)
+DEMO_BOOK = SampleSettings(positions=24, notional_usd=1_500_000.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,13 +119,15 @@ def run(
     on_hedge: Callable[[Hedge], None] | None = None,
     on_mark: Callable[[float], None] | None = None,
     on_start: Callable[[Snapshot], None] | None = None,
+    start_ns: int = START_NS,
+    step_s: float = STEP_S,
 ) -> dict[str, Any]:
     """Run the loop for `minutes` of market time; returns the `demo` document of interfaces.
 
-    The same seed and minutes give the same document.
+    The same seed, minutes, start and step (market seconds between marks) give the same document.
     """
     chosen = settings.model_copy(update={"solver": DEMO_SOLVER})
-    source = SimulatedMarket(seed)
+    source = SimulatedMarket(seed, start_ns)
     market = Market.empty(source.universe).apply(source.marks())
     valuation = value(market, chosen.age_s_max)
     book = market_maker_book(market, valuation, seed, chosen.age_s_max, DEMO_BOOK)
@@ -155,7 +157,7 @@ def run(
         digest.update(np.ascontiguousarray(snapshot.exposure.value).tobytes())
         if on_mark is not None:
             on_mark((source.now_ns - (end_ns - round(minutes * 60e9))) / 60e9)
-        seconds = min(STEP_S, (end_ns - source.now_ns) / 1e9)
+        seconds = min(step_s, (end_ns - source.now_ns) / 1e9)
         if seconds <= 0:
             break
         market = replace(market.apply(source.step(seconds)), settlement_average=averages.now())

@@ -19,6 +19,7 @@ from pricing.market import ForwardKind
 from pricing.valuation import MarkStatus, Numeraire, VolSource
 
 Json = dict[str, Any]
+_GREEKS = ("delta", "gamma", "vega", "theta")
 
 
 def number(x: float) -> float | None:
@@ -58,18 +59,13 @@ def risk_document(snapshot: Snapshot) -> Json:
     ]
     return {
         "as_of": iso(snapshot.market.now_ns),
-        "numeraire": str(numeraire_of(snapshot)),
+        "numeraire": str(snapshot.numeraire),
         "rows": rows,
         "underlyings": [_underlying(snapshot, name) for name in snapshot.underlyings],
         "expiries": expiries(snapshot),
         "positions": _positions(snapshot) + _balances(snapshot),
         "missing": missing_list(snapshot),
     }
-
-
-def numeraire_of(snapshot: Snapshot) -> Numeraire:
-    """The numeraire of a snapshot's rows."""
-    return Numeraire.COIN if set(snapshot.exposure.units) == {"coin"} else Numeraire.USD
 
 
 def missing_list(snapshot: Snapshot) -> list[Json]:
@@ -90,15 +86,22 @@ def _underlying(snapshot: Snapshot, name: str) -> Json:
         "gamma": number(gamma),
         "vega": rows["vega"],
         "theta": rows["theta"],
+        "incomplete": name in _incomplete(snapshot),
     }
 
 
+def _incomplete(snapshot: Snapshot) -> set[str]:
+    """Underlyings whose sums lack a position that cannot be valued."""
+    universe = snapshot.market.universe
+    return {universe.underlyings[universe.underlying[i]] for i in snapshot.exposure.missing}
+
+
 def _totals(snapshot: Snapshot, picked: Iterable[int]) -> Json:
-    """Greeks of some positions together, in the numeraire of the rows."""
-    greeks = snapshot.valuation.greeks(numeraire_of(snapshot))
+    """Greeks of some positions together, in the numeraire of the rows; null where none can be valued."""
+    greeks = snapshot.valuation.greeks(snapshot.numeraire)
     at = [i for i in picked if snapshot.valuation.status[i] == MarkStatus.OK]
     q = snapshot.quantities[at]
-    return {name: number(q @ getattr(greeks, name)[at]) for name in ("delta", "gamma", "vega", "theta")}
+    return {name: number(q @ getattr(greeks, name)[at]) if at else None for name in _GREEKS}
 
 
 def expiries(snapshot: Snapshot) -> list[Json]:
@@ -135,7 +138,7 @@ def _positions(snapshot: Snapshot) -> list[Json]:
     for position in snapshot.book.positions.values():
         i = universe.positions[position.listing.key]
         ok = valuation.status[i] == MarkStatus.OK
-        greeks = valuation.greeks(numeraire_of(snapshot))
+        greeks = valuation.greeks(snapshot.numeraire)
         quantity = float(position.quantity)
         source = VolSource(valuation.vol_source[i])
         documents.append(
@@ -149,26 +152,23 @@ def _positions(snapshot: Snapshot) -> list[Json]:
                 "vol": number(valuation.vol[i]),
                 "vol_source": source.label if source is not VolSource.NONE else None,
                 "age_s": number(age[i]),
-                **{
-                    name: number(quantity * getattr(greeks, name)[i]) if ok else None
-                    for name in ("delta", "gamma", "vega", "theta")
-                },
+                **{name: number(quantity * getattr(greeks, name)[i]) if ok else None for name in _GREEKS},
             }
         )
     return documents
 
 
 def _balances(snapshot: Snapshot) -> list[Json]:
-    """Cash as rows beside the positions; its delta is null where several coins would count it."""
-    numeraire = numeraire_of(snapshot)
+    """Cash as rows beside the positions; its delta is null where several coins count it."""
     documents = []
     for (venue, account, currency), amount in cash_keys(snapshot.book).items():
-        delta: float | None = (
-            float(amount) if numeraire is Numeraire.USD and currency in snapshot.spot else 0.0
-        )
-        if numeraire is Numeraire.COIN and currency in STABLE_CURRENCIES:
-            one = snapshot.underlyings[0] if len(snapshot.underlyings) == 1 else None
-            delta = number(-float(amount) / snapshot.spot[one]) if one else None
+        delta: float | None = 0.0
+        if snapshot.numeraire is Numeraire.USD and currency in snapshot.spot:
+            delta = float(amount)
+        elif snapshot.numeraire is Numeraire.COIN and currency in STABLE_CURRENCIES:
+            one = snapshot.meaning.stable_underlying
+            counted = (one,) if one else snapshot.underlyings
+            delta = number(-float(amount) / snapshot.spot[counted[0]]) if len(counted) == 1 else None
         documents.append(
             {
                 "venue": venue,
@@ -214,7 +214,7 @@ def plan_document(plan: HedgePlan, timings_ms: Mapping[str, float]) -> Json:
     ]
     return {
         "as_of": iso(snapshot.market.now_ns),
-        "numeraire": str(numeraire_of(snapshot)),
+        "numeraire": str(snapshot.numeraire),
         "status": str(plan.status),
         "reason": plan.reason,
         "rows": rows,

@@ -88,8 +88,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Answer:
-    """What one run gave: x (v,) or None, row duals (r,) of an LP, objective and proven bound in the
-    program's unit."""
+    """What one run gave: x (v,) or None, row duals (r,) of an LP, and the objective in USD or weights."""
 
     outcome: Outcome
     x: Floats | None
@@ -151,8 +150,8 @@ class Solver:
             highs.setSolution(len(start), np.arange(len(start), dtype=np.int32), start)
         highs.run()
         if highs.getModelStatus() not in _OUTCOMES and not self._whole:
-            # Numerical trouble: once more, from nothing. The looser tolerance harms no one: bounds and plans are
-            # computed from the answer in plain arithmetic.
+            # Numerical trouble: once more, from nothing. The looser tolerance harms no one: bounds and plans
+            # are computed from the answer in plain arithmetic.
             highs.clearSolver()
             highs.setOptionValue("presolve", "on")
             highs.setOptionValue("primal_feasibility_tolerance", 1e-7)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from pricing.contracts import STABLE_CURRENCIES, Listing
+from pricing.daycount import NS_PER_SECOND, SECONDS_PER_DAY
 from pricing.errors import InputError
 from pricing.universe import Universe
 from risk.book import Book, CashKey, Position
@@ -20,6 +22,16 @@ REQUIRED = ("venue", "symbol", "quantity")
 OPTIONAL = ("average_price", "account")
 #: No desk holds more of anything than this; a larger number is a fault of the file.
 QUANTITY_MAX = Decimal("1e15")
+#: More than any chain's smallest unit; 1e-999999999 would fill the memory as an exact fraction.
+DECIMALS_MAX = 30
+NOTHING_READ = "nothing was read"
+#: Digits of the largest 64-bit stamp.
+_NS_DIGITS_MAX = 19
+_TIME = re.compile(
+    r"(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})"
+    r"(?:[T ](?P<minute>[0-9]{2}:[0-9]{2})(?::(?P<second>[0-9]{2})(?:\.(?P<fraction>[0-9]{1,9}))?)?"
+    r"(?P<zone>Z|[+-][0-9]{2}:[0-9]{2})?)?"
+)
 
 
 def read_book(path: Path, universe: Universe, as_of_ns: int) -> Book:
@@ -38,25 +50,29 @@ def read_book(path: Path, universe: Universe, as_of_ns: int) -> Book:
 
 
 def _read_text(path: Path) -> str:
-    """The file as text, refused before loading when it cannot be a book."""
+    """The file as text; never more of it is read than a book can be."""
     try:
-        size = path.stat().st_size
-        if size > BOOK_BYTES_MAX:
+        with path.open("rb") as file:
+            content = file.read(BOOK_BYTES_MAX + 1)
+        if len(content) > BOOK_BYTES_MAX:
             raise InputError(
                 "BOOK_TOO_LARGE",
                 "not a book file",
                 where=str(path),
-                observed=f"{size} bytes",
+                observed=f"more than {BOOK_BYTES_MAX} bytes",
                 allowed=f"at most {BOOK_BYTES_MAX} bytes",
+                not_done=NOTHING_READ,
                 fix="give the CSV file of positions",
             )
-        return path.read_bytes().decode("utf-8-sig")
+        return content.decode("utf-8-sig")
     except OSError as error:
         raise InputError(
             "BOOK_UNREADABLE",
             "cannot read the book",
             where=str(path),
             observed=error.strerror or error,
+            allowed="a CSV file",
+            not_done=NOTHING_READ,
             fix="give a readable file to --book",
         ) from None
     except UnicodeDecodeError as error:
@@ -66,6 +82,8 @@ def _read_text(path: Path) -> str:
             where=f"{path}, byte {error.start}",
             observed=error.reason,
             allowed="UTF-8",
+            not_done=NOTHING_READ,
+            fix="save the file as CSV in UTF-8",
         ) from None
 
 
@@ -76,7 +94,13 @@ def parse_book(text: str, universe: Universe, as_of_ns: int, source: str = "book
         table = [(rows.line_num, row) for row in rows]
     except csv.Error as error:
         raise InputError(
-            "BOOK_SYNTAX", "not a CSV file", where=f"{source}, line {rows.line_num}", observed=error
+            "BOOK_SYNTAX",
+            "not a CSV file",
+            where=f"{source}, line {rows.line_num}",
+            observed=error,
+            allowed="cells between commas, a cell with a comma in double quotes",
+            not_done=NOTHING_READ,
+            fix="correct the line",
         ) from None
     if not table:
         raise _empty(source)
@@ -96,11 +120,21 @@ def parse_book(text: str, universe: Universe, as_of_ns: int, source: str = "book
                 where=where,
                 observed=len(row),
                 allowed=str(len(header)),
+                not_done=NOTHING_READ,
+                fix="give every cell of the header; an unknown average_price is an empty cell",
             )
         cells = dict(zip(header, (cell.strip() for cell in row), strict=True))
         venue, symbol, account = cells["venue"], cells["symbol"], cells.get("account", "")
         if not venue or not symbol:
-            raise InputError("BOOK_EMPTY_CELL", "venue and symbol must be given", where=where, observed=row)
+            raise InputError(
+                "BOOK_EMPTY_CELL",
+                "venue and symbol must be given",
+                where=where,
+                observed=row,
+                allowed="a venue and a symbol",
+                not_done=NOTHING_READ,
+                fix="fill in the cell, or remove the row",
+            )
         quantity = _number(cells["quantity"], f"{where}, column quantity")
         listing = universe.listings[i] if (i := universe.positions.get((venue, symbol))) is not None else None
         listing = listing or unified.get((venue, symbol))
@@ -110,8 +144,9 @@ def parse_book(text: str, universe: Universe, as_of_ns: int, source: str = "book
                 "BOOK_DUPLICATE",
                 "a position or balance occurs twice",
                 where=where,
-                observed=" ".join(key).strip(),
+                observed=_shown(" ".join(key).strip()),
                 allowed="one row per venue, symbol and account",
+                not_done=NOTHING_READ,
                 fix="add the quantities up in one row",
             )
         if listing is None:
@@ -123,7 +158,13 @@ def parse_book(text: str, universe: Universe, as_of_ns: int, source: str = "book
         average = _number(price, f"{where}, column average_price") if price else None
         if average is not None and average < 0:
             raise InputError(
-                "BOOK_PRICE", "a price is not negative", where=where, observed=price, allowed=">= 0, or empty"
+                "BOOK_PRICE",
+                "a price is not negative",
+                where=f"{where}, column average_price",
+                observed=price,
+                allowed=">= 0, or empty",
+                not_done=NOTHING_READ,
+                fix="correct the cell, or leave it empty",
             )
         positions[key] = Position(listing, account, quantity, average_price=average)
     if not positions and not cash:
@@ -138,6 +179,7 @@ def _empty(source: str) -> InputError:
         where=source,
         observed="0 rows",
         allowed="a header and at least one position or balance",
+        not_done=NOTHING_READ,
         fix="write the book's rows below the header",
     )
 
@@ -151,29 +193,40 @@ def _check_header(header: list[str], source: str) -> None:
             "BOOK_HEADER",
             f"missing column {missing[0]}" if missing else f"unexpected column {(strange or doubled)[0]}",
             where=f"{source}, line 1",
-            observed=",".join(header),
+            observed=_shown(",".join(header)),
             allowed=f"{','.join(REQUIRED)} and optional {','.join(OPTIONAL)}",
+            not_done=NOTHING_READ,
             fix="correct the header",
         )
 
 
 def _number(text: str, where: str) -> Decimal:
-    """A finite decimal number of plausible size."""
+    """A finite decimal number of plausible size and digits.
+
+    Decimal itself would also take 1_000 and digits of other scripts, which other readers of the file do not.
+    """
     try:
         number = Decimal(text)
     except InvalidOperation:
         number = Decimal("NaN")
-    # Decimal accepts 1_000, which other readers of the file would not.
-    if not number.is_finite() or abs(number) > QUANTITY_MAX or "_" in text or not text.isascii():
+    exponent = number.as_tuple().exponent
+    fine = isinstance(exponent, int) and exponent >= -DECIMALS_MAX and abs(number) <= QUANTITY_MAX
+    if not fine or "_" in text or not text.isascii():
         raise InputError(
             "BOOK_NUMBER",
             "not a number",
             where=where,
             observed=repr(text),
-            allowed=f"a finite decimal number within +-{QUANTITY_MAX}",
+            allowed=f"a decimal number within +-{QUANTITY_MAX} of at most {DECIMALS_MAX} decimals",
+            not_done=NOTHING_READ,
             fix="correct the cell",
         )
     return number
+
+
+def _shown(text: str) -> str:
+    """Text of a file for a message of one line: quoted where it holds what a terminal would act on."""
+    return text if text.isprintable() else repr(text)
 
 
 def _check_currency(symbol: str, universe: Universe, where: str) -> None:
@@ -185,8 +238,9 @@ def _check_currency(symbol: str, universe: Universe, where: str) -> None:
         "BOOK_UNKNOWN_SYMBOL",
         "the symbol is not among the market's listings",
         where=where,
-        observed=symbol,
+        observed=_shown(symbol),
         allowed=f"a listed symbol, or a currency: {', '.join(currencies)}",
+        not_done=NOTHING_READ,
         fix="correct the symbol, or give a market that lists it",
     )
 
@@ -200,46 +254,58 @@ def _check_alive(listing: Listing, as_of_ns: int, where: str) -> None:
             where=where,
             observed=f"{listing.symbol} at {iso(expiry_ns)}",
             allowed=f"contracts that live after {iso(as_of_ns)}",
+            not_done=NOTHING_READ,
             fix="remove the row, or ask for an earlier time",
         )
 
 
 def iso(time_ns: int) -> str:
-    """A stamp as ISO 8601 UTC, to the microsecond.
+    """A stamp as ISO 8601 UTC: to the second, microsecond or nanosecond, whichever tells it exactly.
 
-    >>> iso(1_770_000_000_000_000_000)
-    '2026-02-02T02:40:00Z'
+    >>> iso(1_770_000_000_000_000_000), iso(1_770_000_000_000_000_001)
+    ('2026-02-02T02:40:00Z', '2026-02-02T02:40:00.000000001Z')
     """
-    seconds, rest = divmod(time_ns, 1_000_000_000)
+    seconds, rest = divmod(time_ns, NS_PER_SECOND)
     text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    if rest % 1000:
+        return f"{text}.{rest:09d}Z"
     return f"{text}.{rest // 1000:06d}Z" if rest else f"{text}Z"
 
 
 def parse_time(text: str) -> int:
-    """Nanoseconds from ISO 8601 UTC or an integer.
+    """Nanoseconds from ISO 8601 (UTC where it names no zone) or an integer.
 
     Raises:
         InputError: neither.
 
     >>> parse_time("2026-02-02T02:40:00Z") == parse_time("1770000000000000000")
     True
+    >>> parse_time("2026-02-02T02:40:00.000000001Z") - parse_time("2026-02-02T02:40")
+    1
     """
     cleaned = text.strip()
-    if cleaned.isascii() and cleaned.isdigit():
+    if cleaned.isascii() and cleaned.isdigit() and len(cleaned) <= _NS_DIGITS_MAX:
         return int(cleaned)
+    match = _TIME.fullmatch(cleaned)
     try:
-        stamp = datetime.fromisoformat(cleaned)
+        if match is None:
+            raise ValueError(text)
+        clock = f"{match['minute'] or '00:00'}:{match['second'] or '00'}"
+        stamp = datetime.fromisoformat(f"{match['date']}T{clock}{match['zone'] or 'Z'}")
     except ValueError:
         raise InputError(
             "TIME_INVALID",
             "not a time",
             where="--at",
-            observed=text,
+            observed=_shown(text),
             allowed="ISO 8601 UTC such as 2026-02-05T12:00:00Z, or integer nanoseconds",
+            not_done=NOTHING_READ,
+            fix="see `hedger tape info` for the times of a tape",
         ) from None
-    aware = stamp if stamp.tzinfo else stamp.replace(tzinfo=UTC)
-    delta = aware - datetime(1970, 1, 1, tzinfo=UTC)
-    return (delta.days * 86_400 + delta.seconds) * 1_000_000_000 + delta.microseconds * 1000
+    # datetime holds microseconds; a stamp nanoseconds
+    delta = stamp - datetime(1970, 1, 1, tzinfo=UTC)
+    whole = delta.days * SECONDS_PER_DAY + delta.seconds
+    return whole * NS_PER_SECOND + int((match["fraction"] or "").ljust(9, "0"))
 
 
 def cash_keys(book: Book) -> Mapping[CashKey, Decimal]:

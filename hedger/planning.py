@@ -89,13 +89,15 @@ def make_plan(snapshot: Snapshot, settings: Settings, lap: Stopwatch = _no_stopw
     lap("runner_up")
     delta_only = perpetuals_alone(snapshot, problem, costs, tradable, settings) if traded else None
     lap("delta_only")
-    trades = trades_of(plan.quantity, snapshot, costs, tradable)
-    if runner_up is not None and runner_up.cost_usd < plan.cost and plan.status is not Status.relaxed:
-        # The lot search stops at its gap: a simpler plan that is proven cheaper takes its place.
-        trades = runner_up.trades
-    after = exposure.value + sum((t.effect for t in trades), np.zeros(exposure.value.size))
-    rows = _on_all_rows(exposure.value.size, banded)
+    on_all = _on_all_rows(exposure.value.size, banded)
+    trades, slack = trades_of(plan.quantity, snapshot, costs, tradable), on_all(plan.slack)
     status, reason = _status(plan, snapshot)
+    if runner_up is not None and (plan.status is Status.relaxed or runner_up.cost_usd < plan.cost):
+        # The lot search stops at its gap or its time limit: a simpler plan that is better takes its place.
+        trades, slack = runner_up.trades, np.zeros(exposure.value.size)
+        status, reason = PlanStatus.HEDGE, f"{_outside(snapshot)}; a perpetual and at most one option do it"
+    after = exposure.value + sum((t.effect for t in trades), np.zeros(exposure.value.size))
+    cost = sum((t.cost for t in trades), TradeCost())
     result = HedgePlan(
         snapshot=snapshot,
         status=status,
@@ -103,12 +105,12 @@ def make_plan(snapshot: Snapshot, settings: Settings, lap: Stopwatch = _no_stopw
         required_lower=lower,
         required_upper=upper,
         after=after,
-        shadow_price=rows(plan.shadow_price),
-        binding=rows(plan.binding.astype(np.float64)).astype(np.int64),
-        slack=rows(plan.slack),
+        shadow_price=on_all(plan.shadow_price),
+        binding=on_all(plan.binding.astype(np.float64)).astype(np.int64),
+        slack=slack,
         trades=trades,
-        cost=sum((t.cost for t in trades), TradeCost()),
-        lower_bound_usd=float(plan.lower_bound),
+        cost=cost,
+        lower_bound_usd=min(float(plan.lower_bound), cost.total),
         priced=len(tradable),
         kept=len(plan.kept),
         refused=refused,
@@ -134,17 +136,19 @@ def _on_all_rows(m: int, banded: IntArray) -> Callable[[FloatArray], FloatArray]
 
 def _status(plan: Plan, snapshot: Snapshot) -> tuple[PlanStatus, str]:
     """Status and one sentence."""
-    names = [
-        snapshot.exposure.rows[i] for i in np.flatnonzero(snapshot.bands.breached(snapshot.exposure.value))
-    ]
     if plan.status is Status.no_trade:
         return PlanStatus.NO_TRADE, "every row is inside its trigger interval"
     if plan.status is Status.relaxed:
         return PlanStatus.RELAXED, plan.reason
-    why = f"{', '.join(names)} outside trigger"
+    why = _outside(snapshot)
     if plan.status is Status.time_limit:
         why += f"; the lot search stopped at its time limit, {plan.gap:.2%} above the bound"
     return PlanStatus.HEDGE, why
+
+
+def _outside(snapshot: Snapshot) -> str:
+    breached = np.flatnonzero(snapshot.bands.breached(snapshot.exposure.value))
+    return f"{', '.join(snapshot.exposure.rows[i] for i in breached)} outside trigger"
 
 
 def _block_if_incomplete(plan: HedgePlan, settings: Settings) -> HedgePlan:

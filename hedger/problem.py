@@ -64,12 +64,16 @@ def hedge_universe(snapshot: Snapshot, settings: Settings) -> tuple[IntArray, di
 
 def _allowed(snapshot: Snapshot, settings: Settings) -> tuple[BoolArray, BoolArray]:
     """Masks of what may be bought and what may be sold, (n,), (n,)."""
-    listings = snapshot.market.universe.listings
+    universe = snapshot.market.universe
     masks = []
     for deny in (settings.universe.deny_buy, settings.universe.deny_sell):
-        kinds, symbols = set(deny.kinds), set(deny.symbols)
-        bad = [Kind(x.contract.kind).name.lower() in kinds or x.symbol in symbols for x in listings]
-        masks.append(~np.array(bad, dtype=np.bool_))
+        kinds = [Kind[name.upper()] for name in deny.kinds]
+        named = (
+            [i for i, x in enumerate(universe.listings) if x.symbol in deny.symbols] if deny.symbols else []
+        )
+        allowed = ~np.isin(universe.kind, kinds)
+        allowed[named] = False
+        masks.append(allowed)
     return masks[0], masks[1]
 
 
@@ -144,6 +148,8 @@ def trades_of(
         side = Side.BUY if signed > 0 else Side.SELL
         exact = abs(listing.quantize_quantity(signed))
         execution = costs.execute(row, side, float(exact))
+        # An average of one level may miss its price by a rounding.
+        low, high = sorted((execution.levels[0][0], execution.worst_price))
         trades.append(
             Trade(
                 listing=listing,
@@ -151,7 +157,7 @@ def trades_of(
                 side=side,
                 quantity=exact,
                 limit_price=_limit(listing, execution.worst_price, side),
-                expected_price=execution.average_price,
+                expected_price=min(max(execution.average_price, low), high),
                 cost=execution.cost,
                 effect=snapshot.exposure.traded[:, row] * side.sign * float(exact),
             )

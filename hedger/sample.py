@@ -20,7 +20,7 @@ class SampleSettings:
     delta, days: the chain's part it is drawn from. coin_usd, stable_usd: cash, USD."""
 
     positions: int = 40
-    notional_usd: float = 1_500_000.0
+    notional_usd: float = 300_000.0
     delta: tuple[float, float] = (0.05, 0.95)
     days: tuple[float, float] = (0.5, 200.0)
     coin_usd: float = 2_000_000.0

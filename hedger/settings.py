@@ -11,9 +11,18 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    Strict,
+    field_validator,
+    model_validator,
+)
 
-from hedger.optimizer import SolverSettings
+from hedger.hedge_problem import SolverSettings
 from pricing.contracts import Fees, Kind, Listing
 from pricing.universe import Universe
 from pricing.valuation import Numeraire
@@ -24,6 +33,9 @@ from risk.missing import MissingSettings
 
 EVERY = "*"
 KindName = Literal["spot", "perpetual", "future", "option"]
+#: A number as TOML has it: neither "60" in quotes nor true counts as one.
+Number = Annotated[float, Strict()]
+Whole = Annotated[int, Strict()]
 
 
 class Section(BaseModel):
@@ -32,10 +44,17 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class IntervalTable(Section):
+    """How an interval with an open side is written: the side is left out."""
+
+    lower: Number | None = None
+    upper: Number | None = None
+
+
 def _interval(value: Any) -> Any:
     """[low, high]; or a table with `lower` and `upper`, where a side left out is open."""
     if isinstance(value, Mapping) and set(value) <= {"lower", "upper"}:
-        return (value.get("lower", float("-inf")), value.get("upper", float("inf")))
+        value = [value.get("lower"), value.get("upper")]
     if isinstance(value, list | tuple) and len(value) == 2:
         low, high = value
         return (float("-inf") if low is None else low, float("inf") if high is None else high)
@@ -47,8 +66,8 @@ def _open_is_none(interval: Interval) -> list[float | None]:
 
 
 ConfigInterval = Annotated[
-    tuple[float, float],
-    BeforeValidator(_interval),
+    tuple[Number, Number],
+    BeforeValidator(_interval, json_schema_input_type=tuple[Number | None, Number | None] | IntervalTable),
     PlainSerializer(_open_is_none, return_type=list[float | None]),
 ]
 
@@ -56,7 +75,7 @@ ConfigInterval = Annotated[
 class BandConfig(Section):
     """A band: distances from the target, in the unit of the key that holds it; an open side is left out."""
 
-    target: float = Field(default=0.0, allow_inf_nan=False)
+    target: Number = Field(default=0.0, allow_inf_nan=False)
     trigger: ConfigInterval
     landing: ConfigInterval
 
@@ -79,7 +98,7 @@ class UnderlyingBandsConfig(Section):
     gamma_expiring_usd_per_1pct: BandConfig | None = None
     vega_weighted_usd_per_point: BandConfig | None = None
     theta_usd_per_day: BandConfig | None = None
-    vega_bucket_multiple: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    vega_bucket_multiple: Number | None = Field(default=None, gt=0, allow_inf_nan=False)
 
 
 class DenyConfig(Section):
@@ -99,8 +118,8 @@ class UniverseConfig(Section):
 class CostsConfig(Section):
     """Parameters of the cost model that no listing carries."""
 
-    holding_h: float = Field(default=24.0, ge=0, allow_inf_nan=False)
-    fixed_usd: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    holding_h: Number = Field(default=24.0, ge=0, allow_inf_nan=False)
+    fixed_usd: Number = Field(default=0.0, ge=0, allow_inf_nan=False)
 
 
 class FeeConfig(Section):
@@ -114,18 +133,26 @@ class FeeConfig(Section):
 class SolverConfig(Section):
     """Limits of the lot problem."""
 
-    time_limit_s: float = Field(default=1.0, gt=0, allow_inf_nan=False)
-    gap: float = Field(default=1e-3, ge=0, lt=1)
-    columns: int = Field(default=60, ge=1)
+    time_limit_s: Number = Field(default=1.0, gt=0, allow_inf_nan=False)
+    gap: Number = Field(default=1e-3, ge=0, lt=1)
+    columns: Whole = Field(default=60, ge=1)
 
 
 class MissingConfig(Section):
     """Ranges assumed for a position without a usable mark."""
 
-    forward_ratio_min: float = Field(default=0.8, gt=0, allow_inf_nan=False)
-    forward_ratio_max: float = Field(default=1.25, gt=0, allow_inf_nan=False)
-    vol_min: float = Field(default=0.10, gt=0, allow_inf_nan=False)
-    vol_max: float = Field(default=3.0, gt=0, allow_inf_nan=False)
+    forward_ratio_min: Number = Field(default=0.8, gt=0, allow_inf_nan=False)
+    forward_ratio_max: Number = Field(default=1.25, gt=0, allow_inf_nan=False)
+    vol_min: Number = Field(default=0.10, gt=0, allow_inf_nan=False)
+    vol_max: Number = Field(default=3.0, gt=0, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> MissingConfig:
+        for name in ("forward_ratio", "vol"):
+            low, high = getattr(self, f"{name}_min"), getattr(self, f"{name}_max")
+            if low > high:
+                raise ValueError(f"{name}_min {low:g} must not exceed {name}_max {high:g}")
+        return self
 
 
 def _default_bands() -> dict[str, UnderlyingBandsConfig]:
@@ -146,8 +173,8 @@ class Settings(Section):
     """All settings; defaults are those of the repository's config.toml."""
 
     numeraire: Numeraire = Numeraire.USD
-    age_s_max: float = Field(default=600.0, gt=0, allow_inf_nan=False)
-    gamma_days_min: float = Field(default=2.0, ge=0, allow_inf_nan=False)
+    age_s_max: Number = Field(default=600.0, gt=0, allow_inf_nan=False)
+    gamma_days_min: Number = Field(default=2.0, ge=0, allow_inf_nan=False)
     stable_underlying: str = ""
     bands: dict[str, UnderlyingBandsConfig] = Field(default_factory=_default_bands)
     universe: UniverseConfig = UniverseConfig()
@@ -155,6 +182,14 @@ class Settings(Section):
     fees: dict[str, dict[KindName, FeeConfig]] = {}
     solver: SolverConfig = SolverConfig()
     missing: MissingConfig = MissingConfig()
+
+    @field_validator("bands")
+    @classmethod
+    def _over_the_defaults(cls, given: dict[str, UnderlyingBandsConfig]) -> dict[str, UnderlyingBandsConfig]:
+        """Keys left out of "*" keep their defaults: a file that only changes BTC does not unband ETH."""
+        every, own = _default_bands()[EVERY], given.get(EVERY, UnderlyingBandsConfig())
+        merged = every.model_copy(update={key: getattr(own, key) for key in own.model_fields_set})
+        return {**given, EVERY: merged}
 
     def bands_of(self, underlying: str) -> UnderlyingBands:
         """Bands of one underlying: its own keys over those of "*"."""

@@ -12,11 +12,11 @@ from pricing.contracts import STABLE_CURRENCIES
 from pricing.errors import InputError
 from pricing.market import Market
 from pricing.universe import FloatArray
-from pricing.valuation import MarkStatus, Valuation, value
+from pricing.valuation import MarkStatus, Numeraire, Valuation, value
 from risk.bands import Bands, Interval, fixed_bands
 from risk.book import Book, settles_daily
 from risk.costs import reference_price
-from risk.exposures import Exposure, expose
+from risk.exposures import Exposure, ExposureSettings, expose
 
 #: Trigger and landing by row name, absolute, in the row's unit: a trial of other bands.
 BandOverrides = Mapping[str, tuple[Interval, Interval]]
@@ -34,10 +34,15 @@ class Missing:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """A book valued in a market: everything `risk` shows and `plan` starts from."""
+    """A book valued in a market: everything `risk` shows and `plan` starts from.
+
+    meaning: what its rows mean. quantities: (n,) signed, order units. balances: by currency. spot: index by
+    underlying, USD, NaN where unknown. underlyings: those with rows.
+    """
 
     book: Book
     market: Market
+    meaning: ExposureSettings
     valuation: Valuation
     quantities: FloatArray
     balances: Mapping[str, float]
@@ -47,11 +52,33 @@ class Snapshot:
     bands: Bands
     missing: tuple[Missing, ...]
 
+    @property
+    def numeraire(self) -> Numeraire:
+        """The numeraire of the rows."""
+        return self.meaning.numeraire
 
-def underlyings_of(book: Book, market: Market) -> tuple[str, ...]:
-    """Underlyings on which the book holds a position or a coin balance, in the universe's order."""
+
+def underlyings_of(book: Book, market: Market, settings: Settings) -> tuple[str, ...]:
+    """Underlyings on which the book holds a position or a coin balance, in the universe's order; and the one
+    that stable balances are counted against, where there are any.
+
+    Raises:
+        InputError: the market knows no such coin: the balances would count nowhere.
+    """
     held = {p.listing.contract.underlying for p in book.positions.values()}
     held |= {currency for (_, _, currency) in book.cash}
+    one = settings.stable_underlying
+    if settings.numeraire is Numeraire.COIN and one and held & STABLE_CURRENCIES:
+        if one not in market.universe.underlyings:
+            raise InputError(
+                "CONFIG_INVALID",
+                "the coin that stable balances are counted against is not on the market",
+                where="key stable_underlying",
+                observed=one,
+                allowed=f"empty, or one of {', '.join(market.universe.underlyings)}",
+                fix="correct the key",
+            )
+        held.add(one)
     return tuple(name for name in market.universe.underlyings if name in held)
 
 
@@ -71,7 +98,7 @@ def take_snapshot(
     """
     valuation = value(market, settings.age_s_max)
     universe = market.universe
-    underlyings = underlyings_of(book, market)
+    underlyings = underlyings_of(book, market, settings)
     quantities = book.quantities(universe)
     prices = future_prices(book, valuation) if marked else None
     balances = {name: float(amount) for name, amount in book.balances(prices).items()}
@@ -87,6 +114,7 @@ def take_snapshot(
     return Snapshot(
         book=book,
         market=market,
+        meaning=settings.exposure_settings(),
         valuation=valuation,
         quantities=quantities,
         balances=balances,

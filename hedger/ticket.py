@@ -3,28 +3,38 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 
-from rich.console import Group, RenderableType
+import numpy as np
+from rich import box
+from rich.console import Group, JustifyMethod, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from hedger.alternatives import Alternative
-from hedger.documents import expiries, numeraire_of, plain
+from hedger.documents import expiries, plain
 from hedger.inputs import iso
 from hedger.planning import HedgePlan, PlanStatus
 from hedger.snapshot import Snapshot
+from pricing.universe import FloatArray
 from pricing.valuation import Numeraire
 from risk.bands import row_factor
 
 _DRESS = {
-    "delta": ("delta", "USD"),
-    "gamma": ("gamma, delta per 1 %", "USD"),
-    "gamma_expiring": ("gamma expiring, per 1 %", "USD"),
-    "vega": ("vega per point", "USD"),
-    "vega_weighted": ("vega weighted, per point", "USD"),
-    "theta": ("theta per day", "USD"),
+    "delta": "delta",
+    "gamma": "gamma per 1 %",
+    "gamma_expiring": "gamma expiring per 1 %",
+    "vega": "vega per point",
+    "vega_weighted": "vega weighted per point",
+    "theta": "theta per day",
+}
+_HEADLINES = {
+    PlanStatus.HEDGE: "HEDGE",
+    PlanStatus.NO_TRADE: "NO TRADE",
+    PlanStatus.RELAXED: "HEDGE, NOT ALL ROWS",
+    PlanStatus.BLOCKED: "BLOCKED, DO NOT TRADE",
 }
 
 
@@ -36,7 +46,7 @@ def dressed(row: str, value: float, spot: Mapping[str, float], numeraire: Numera
 
 def _name(row: str) -> str:
     greek, underlying, *bucket = row.split(":")
-    return f"{underlying} {_DRESS[greek][0]}{' ' + bucket[0] if bucket else ''}"
+    return f"{underlying} {_DRESS[greek]}{' ' + bucket[0] if bucket else ''}"
 
 
 def usd(x: float) -> str:
@@ -50,46 +60,84 @@ def usd(x: float) -> str:
     return f"{x:,.0f}" if abs(x) >= 1000 else f"{x:,.2f}"
 
 
+def grouped(quantity: Decimal) -> str:
+    """A quantity for people: exact, thousands separated.
+
+    >>> grouped(Decimal("1519740")), grouped(Decimal("-381.6990"))
+    ('1,519,740', '-381.699')
+    """
+    whole, dot, rest = plain(quantity).partition(".")
+    return f"{int(whole):,}{dot}{rest}" if whole not in ("-0", "0") else plain(quantity)
+
+
 def _range(low: float, high: float) -> str:
+    """An interval; "" where both sides are open."""
     if math.isinf(low) and math.isinf(high):
         return ""
-    return f"{usd(low) if math.isfinite(low) else 'open'} .. {usd(high) if math.isfinite(high) else 'open'}"
+    return f"{_edge(low)} .. {_edge(high)}"
+
+
+def _edge(x: float) -> str:
+    return f"{x:,.0f}" if math.isfinite(x) and abs(x) >= 100 else "open" if math.isinf(x) else f"{x:,.2f}"
+
+
+def _table(title: str, left: Sequence[str], right: Sequence[str], fold: str = "") -> Table:
+    """A table that fits 80 columns: the `left` columns, then the `right`-aligned ones. A name in the column
+    `fold` goes on in the next line where it is too long."""
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    for column in (*left, *right):
+        align: JustifyMethod = "right" if column in right else "left"
+        table.add_column(column, justify=align, no_wrap=column != fold, overflow="fold")
+    return table
 
 
 def risk_view(snapshot: Snapshot) -> RenderableType:
     """Exposures against their bands, by row and by expiry, then what is missing."""
-    numeraire = numeraire_of(snapshot)
     exposure, bands = snapshot.exposure, snapshot.bands
     breached = bands.breached(exposure.value)
-    table = Table(title=f"Exposures at {iso(snapshot.market.now_ns)}, {numeraire} numeraire, in USD terms")
-    for column in ("row", "value", "trigger", ""):
-        table.add_column(column, justify="right" if column in ("value", "trigger") else "left")
+    title = f"EXPOSURES {iso(snapshot.market.now_ns)}, {snapshot.numeraire} numeraire, in USD terms"
+    table = _table(title, ["", "row"], ["value", "trigger"])
     for i, row in enumerate(exposure.rows):
-        low, high = (
-            dressed(row, x, snapshot.spot, numeraire)
-            for x in (bands.trigger_lower[i], bands.trigger_upper[i])
-        )
-        value = dressed(row, float(exposure.value[i]), snapshot.spot, numeraire)
-        table.add_row(
-            _name(row),
-            usd(value),
-            _range(low, high),
-            "OUT" if breached[i] else "",
-            style="bold" if breached[i] else "",
-        )
-    by_expiry = Table(title="By expiry")
-    for column in ("underlying", "expiry", "forward", "source", "delta", "gamma", "vega", "theta"):
-        by_expiry.add_column(
-            column, justify="left" if column in ("underlying", "expiry", "source") else "right"
-        )
-    for e in expiries(snapshot):
-        figures = [f"{e[k]:.6g}" if e[k] is not None else "-" for k in ("delta", "gamma", "vega", "theta")]
-        forward = usd(e["forward"]) if e["forward"] is not None else "-"
-        by_expiry.add_row(e["underlying"], e["expiry"][:10], forward, e["forward_source"] or "-", *figures)
-    parts: list[RenderableType] = [table, by_expiry]
+        value, low, high = _dressed(snapshot, row, exposure.value, bands.trigger_lower, bands.trigger_upper)
+        style = "bold" if breached[i] else ""
+        table.add_row("OUT" if breached[i] else "", _name(row), _whole(value), _range(low, high), style=style)
+    parts: list[RenderableType] = [table]
+    by_expiry = expiries(snapshot)
+    if by_expiry:
+        greeks = ["delta", "gamma", "vega", "theta"]
+        expiry_table = _table("By expiry, in USD terms", ["expiry", "forward from"], ["forward", *greeks])
+        for e in by_expiry:
+            figures = [
+                _whole(dressed(f"{greek}:{e['underlying']}", x, snapshot.spot, snapshot.numeraire))
+                if (x := e[greek]) is not None
+                else "-"
+                for greek in ("delta", "gamma", "vega", "theta")
+            ]
+            forward = usd(e["forward"]) if e["forward"] is not None else "-"
+            source = (e["forward_source"] or "-").split("_")[0]
+            expiry_table.add_row(f"{e['underlying']} {e['expiry'][:10]}", source, forward, *figures)
+        parts.append(expiry_table)
     if snapshot.missing:
         parts.append(_missing_view(snapshot))
     return Group(*parts)
+
+
+def _whole(x: float) -> str:
+    """A figure of a column whose numbers are read against each other: no decimals."""
+    return f"{x:,.0f}" if math.isfinite(x) else "-"
+
+
+def _dressed(snapshot: Snapshot, row: str, *columns: FloatArray) -> list[float]:
+    """One row of several arrays over the rows, in USD terms."""
+    i = snapshot.exposure.rows.index(row)
+    return [dressed(row, float(column[i]), snapshot.spot, snapshot.numeraire) for column in columns]
 
 
 def _missing_view(snapshot: Snapshot) -> RenderableType:
@@ -97,65 +145,62 @@ def _missing_view(snapshot: Snapshot) -> RenderableType:
         f"{m.venue} {m.symbol}: {m.reason}" + (f", age {m.age_s:,.0f} s" if math.isfinite(m.age_s) else "")
         for m in snapshot.missing
     ]
-    return Panel("\n".join(lines), title="BOOK INCOMPLETE: not counted, not zero", border_style="bold red")
+    return Panel.fit(
+        "\n".join(lines), title="BOOK INCOMPLETE: not counted, not zero", border_style="bold red"
+    )
 
 
 def ticket_view(plan: HedgePlan) -> RenderableType:
     """The ticket: what is out, what to do, what it costs, what it leaves, what the next best was."""
-    snapshot, numeraire = plan.snapshot, numeraire_of(plan.snapshot)
-    title = f"HEDGE TICKET {iso(snapshot.market.now_ns)}  {str(plan.status).upper().replace('_', ' ')}"
+    snapshot = plan.snapshot
+    title = f"HEDGE TICKET {iso(snapshot.market.now_ns)}: {_HEADLINES[plan.status]}"
     parts: list[RenderableType] = [Text(plan.reason)]
-    rows = _rows_view(plan, numeraire)
+    rows = _rows_view(plan)
     if rows is not None:
-        parts.append(rows)
+        parts += [Text(), rows]
     if plan.trades:
         parts += [_trades_view(plan), Text(_cost_line(plan))]
-    if plan.status is not PlanStatus.NO_TRADE:
-        parts.append(Text(_alternatives_line(plan)))
+    if plan.status in (PlanStatus.HEDGE, PlanStatus.RELAXED):
+        parts.append(Text(_alternatives_lines(plan)))
     if snapshot.missing:
         parts.append(_missing_view(snapshot))
-    return Panel(Group(*parts), title=title)
+    return Panel.fit(Group(*parts), title=title)
 
 
-def _rows_view(plan: HedgePlan, numeraire: Numeraire) -> RenderableType | None:
+def _rows_view(plan: HedgePlan) -> RenderableType | None:
     """Rows that are out, that bind, or that the plan leaves outside."""
     snapshot = plan.snapshot
-    bands, exposure = snapshot.bands, snapshot.exposure
-    breached = bands.breached(exposure.value)
-    shown = [i for i in range(len(exposure.rows)) if breached[i] or plan.binding[i] or plan.slack[i] > 0]
+    breached = snapshot.bands.breached(snapshot.exposure.value)
+    shown = [i for i in range(len(breached)) if breached[i] or plan.binding[i] or plan.slack[i] > 0]
     if not shown:
         return None
-    table = Table(title="What is out (USD terms)")
-    for column in ("row", "before", "after", "must end in", ""):
-        table.add_column(column, justify="left" if column in ("row", "") else "right")
+    table = _table("What is out, what it leaves (USD terms)", ["", "row"], ["before", "after", "must end in"])
     for i in shown:
-        row = exposure.rows[i]
-        before, after, low, high = (
-            dressed(row, float(x), snapshot.spot, numeraire)
-            for x in (exposure.value[i], plan.after[i], plan.required_lower[i], plan.required_upper[i])
+        row = snapshot.exposure.rows[i]
+        before, after, low, high = _dressed(
+            snapshot, row, snapshot.exposure.value, plan.after, plan.required_lower, plan.required_upper
         )
-        note = "OUT" if breached[i] else "binds"
-        if plan.slack[i] > 0:
-            note = f"STAYS OUT by {usd(dressed(row, float(plan.slack[i]), snapshot.spot, numeraire))}"
-        table.add_row(_name(row), usd(before), usd(after), _range(low, high), note)
+        note = "STAYS OUT" if plan.slack[i] > 0 else "OUT" if breached[i] else "edge"
+        style = "bold red" if plan.slack[i] > 0 else ""
+        table.add_row(note, _name(row), _whole(before), _whole(after), _range(low, high), style=style)
     return table
 
 
 def _trades_view(plan: HedgePlan) -> RenderableType:
-    table = Table(title="What to do")
-    for column in ("side", "quantity", "unit", "instrument", "limit", "expected", "cost USD"):
-        table.add_column(
-            column, justify="right" if column in ("quantity", "limit", "expected", "cost USD") else "left"
-        )
+    """The legs; the venue stands in the title when there is only one."""
+    venues = sorted({trade.listing.venue for trade in plan.trades})
+    title = f"What to do, on {venues[0]}" if len(venues) == 1 else "What to do"
+    right = ["quantity", "limit", "expected", "cost USD"]
+    table = _table(title, ["side", "instrument"], right, fold="instrument")
     for trade in plan.trades:
+        listing = trade.listing
         table.add_row(
             str(trade.side).upper(),
-            plain(trade.quantity),
-            trade.listing.unit,
-            f"{trade.listing.venue} {trade.listing.symbol}",
+            listing.symbol if len(venues) == 1 else f"{listing.venue} {listing.symbol}",
+            f"{grouped(trade.quantity)} {listing.unit}",
             plain(trade.limit_price),
-            f"{trade.expected_price:.8g}",
-            usd(trade.cost.total),
+            f"{trade.expected_price:.7g}",
+            f"{trade.cost.total:,.2f}",
         )
     return table
 
@@ -163,19 +208,34 @@ def _trades_view(plan: HedgePlan) -> RenderableType:
 def _cost_line(plan: HedgePlan) -> str:
     parts = ", ".join(f"{name} {usd(x)}" for name, x in plan.cost.as_dict().items() if x)
     return (
-        f"Costs {usd(plan.cost.total)} USD ({parts}). No plan costs less than {usd(plan.lower_bound_usd)}: "
-        f"gap {plan.gap:.3%}, {plan.priced} instruments priced."
+        f"Costs {usd(plan.cost.total)} USD ({parts}).\n"
+        f"No plan costs less than {usd(plan.lower_bound_usd)} USD (gap {plan.gap:.2%}, "
+        f"{plan.priced} instruments priced)."
     )
 
 
-def _alternatives_line(plan: HedgePlan) -> str:
-    def words(name: str, alternative: Alternative | None) -> str:
-        if alternative is None:
-            return f"{name}: cannot do it"
-        legs = "; ".join(f"{t.side} {plain(t.quantity)} {t.listing.symbol}" for t in alternative.trades)
-        return f"{name}: {usd(alternative.cost_usd)} USD ({legs or 'no trade'})"
+def _alternatives_lines(plan: HedgePlan) -> str:
+    """The next best, and what a delta hedger would do with what that leaves out."""
+    lines = [f"Next best, perpetual and one option: {_words(plan.runner_up)}."]
+    delta_only = plan.delta_only
+    line = f"Delta only, perpetuals: {_words(delta_only)}"
+    if delta_only is not None:
+        left = _left_out(plan, delta_only)
+        line += f", leaves out {', '.join(_name(row) for row in left)}" if left else ", leaves nothing out"
+    return "\n".join([*lines, f"{line}."])
 
-    return (
-        f"Next best, {words('perp and at most one option', plan.runner_up)}.\n"
-        f"{words('Delta only, perpetuals', plan.delta_only)}."
-    )
+
+def _words(alternative: Alternative | None) -> str:
+    if alternative is None:
+        return "none meets the rows"
+    legs = ", ".join(f"{t.side} {grouped(t.quantity)} {t.listing.symbol}" for t in alternative.trades)
+    return f"{usd(alternative.cost_usd)} USD ({legs})" if legs else "no trade"
+
+
+def _left_out(plan: HedgePlan, alternative: Alternative) -> list[str]:
+    """Rows that an alternative leaves outside what the plan was asked for."""
+    before = plan.snapshot.exposure.value
+    after = before + sum((t.effect for t in alternative.trades), np.zeros(before.size))
+    rounding = 1e-9 * (1.0 + np.abs(before))
+    outside = (after < plan.required_lower - rounding) | (after > plan.required_upper + rounding)
+    return [plan.snapshot.exposure.rows[i] for i in np.flatnonzero(outside)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -23,11 +24,13 @@ def _print_json(document: object) -> None:
     print(json.dumps(document, allow_nan=False))
 
 
-def _print(view: RenderableType) -> None:
+def _print(view: RenderableType, *, plain: bool = False) -> None:
+    """Show a view as wide as the terminal, 80 columns without one; `plain`: no escape codes even on a
+    terminal."""
     from rich.console import Console
 
-    # Without a terminal Rich falls back to 80 columns, which cuts symbols short.
-    Console(width=None if sys.stdout.isatty() else 140, highlight=False).print(view)
+    terminal = sys.stdout.isatty() and not plain
+    Console(force_terminal=terminal, color_system="auto" if terminal else None, highlight=False).print(view)
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
@@ -83,27 +86,45 @@ def parse_band(text: str, rows: Sequence[str]) -> tuple[str, tuple[tuple[float, 
     """
     name, _, intervals = text.partition("=")
     try:
-        trigger, landing = (_band_side(part) for part in intervals.split("/"))
+        trigger, landing = (_interval(part) for part in intervals.split("/"))
     except ValueError:
         raise InputError(
             "BAND_SYNTAX",
             "not a band",
             where="--band",
-            observed=text,
-            allowed="ROW=LO,HI/LO,HI, trigger then landing",
+            observed=repr(text),
+            allowed="ROW=LO,HI/LO,HI, trigger then landing, an empty number being an open side",
+            not_done="nothing was planned",
             fix="for example --band delta:BTC=-1.5,1.5/-0.7,0.7",
         ) from None
     if name not in rows:
-        raise InputError("BAND_ROW", "no such row", where="--band", observed=name, allowed=", ".join(rows))
+        raise InputError(
+            "BAND_ROW",
+            "no such row",
+            where="--band",
+            observed=repr(name),
+            allowed=", ".join(rows),
+            not_done="nothing was planned",
+            fix="name a row as `hedger risk --json` does",
+        )
     return name, (trigger, landing)
 
 
-def _band_side(text: str) -> tuple[float, float]:
-    low, high = text.split(",")
-    interval = (float(low) if low.strip() else float("-inf"), float(high) if high.strip() else float("inf"))
-    if interval[0] != interval[0] or interval[1] != interval[1] or interval[0] > interval[1]:
+def _interval(text: str) -> tuple[float, float]:
+    low, high = (part.strip() for part in text.split(","))
+    interval = (_end(low) if low else -math.inf, _end(high) if high else math.inf)
+    if interval[0] > interval[1]:
         raise ValueError(text)
     return interval
+
+
+def _end(text: str) -> float:
+    """A finite number; neither `nan`, `1_000` and digits of other scripts, nor 1e999, which would open the
+    side."""
+    number = float(text) if text.isascii() and "_" not in text else math.nan
+    if not math.isfinite(number):
+        raise ValueError(text)
+    return number
 
 
 def risk(arguments: argparse.Namespace) -> Exit:
@@ -225,7 +246,8 @@ def config_schema(arguments: argparse.Namespace) -> Exit:
     """JSON Schema of config.toml."""
     from hedger.settings import Settings
 
-    print(json.dumps(Settings.model_json_schema(), indent=None if arguments.json else 2))
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Settings.model_json_schema()}
+    print(json.dumps(schema, allow_nan=False, indent=None if arguments.json else 2))
     return Exit.DONE
 
 
@@ -243,11 +265,11 @@ def demo(arguments: argparse.Namespace) -> Exit:
             print(
                 f"A market maker's book on a simulated market, seed {arguments.seed}: no keys, no internet."
             )
-            _print(risk_view(snapshot))
+            _print(risk_view(snapshot), plain=True)
 
     def on_hedge(hedge: demo.Hedge) -> None:
         if not quiet:
-            _print(ticket_view(hedge.plan))
+            _print(ticket_view(hedge.plan), plain=True)
             for fill in hedge.fills:
                 listing = fill.listing
                 print(

@@ -1,10 +1,10 @@
-"""The optimizer against brute force, against scipy's linprog, against its own certificate, and against a textbook."""
+"""The optimizer against brute force, scipy's linprog, its own certificate, and a textbook."""
 
 from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import FrozenInstanceError, replace
 from typing import Any
 
@@ -21,26 +21,32 @@ from hedger.optimizer import (
     Plan,
     SolverSettings,
     Status,
-    single_option_plans,
     solve,
 )
+from hedger.pairs import single_option_plans
 
 Floats = NDArray[np.float64]
 INF = float("inf")
 MET = (Status.optimal, Status.time_limit)
 
 
-# ------------------------------------------------------------------------------------------- building problems
+# --------------------------------------------------------------------------------------- building problems
+
+
+def ladder(*sides: Sequence[float]) -> Ladder:
+    """buy_size, buy_cost, sell_size, sell_cost as plain lists."""
+    buy_size, buy_cost, sell_size, sell_cost = (np.array(side, dtype=float) for side in sides)
+    return Ladder(buy_size, buy_cost, sell_size, sell_cost)
 
 
 def one_level(cost: float, size: float = 1e6, sell_cost: float | None = None) -> Ladder:
     """The same size on both sides at one price each."""
-    return Ladder([size], [cost], [size], [cost if sell_cost is None else sell_cost])
+    return ladder([size], [cost], [size], [cost if sell_cost is None else sell_cost])
 
 
 def problem(
     rows: dict[str, tuple[float, float, float]],
-    columns: dict[str, tuple[Sequence[float], Ladder]],
+    columns: Mapping[str, tuple[Sequence[float], Ladder]],
     *,
     lot: Any = 1.0,
     min_size: Any = 0.0,
@@ -89,7 +95,7 @@ def random_problem(
     width_factor: float = 1.0,
     out: float = 3.0,
 ) -> HedgeProblem:
-    """Rows whose units differ by up to 1e11, some with an open side; lots, minimum sizes, caps and depth bind."""
+    """Rows whose units differ by up to 1e11, some open on one side; lots, minimum sizes, caps, depth bind."""
     unit = 10.0 ** rng.uniform(-5, 6, m)
     half = width_factor * rng.uniform(0.2, 2, m) * unit
     lower = np.where(rng.random(m) < 0.15, -INF, -half)
@@ -110,16 +116,16 @@ def random_problem(
     )
 
 
-# --------------------------------------------------------------------------------------- independent references
+# ---------------------------------------------------------------------------------- independent references
 
 
 def levels_of(p: HedgeProblem) -> tuple[Floats, Floats, Floats]:
     """Effect (m, L), cost (L,) and size (L,) of every level, the caps cut off by hand."""
     effect, cost, size = [], [], []
-    for i, ladder in enumerate(p.ladders):
+    for i, shown in enumerate(p.ladders):
         for sign, sizes, costs, cap in (
-            (1.0, ladder.buy_size, ladder.buy_cost, p.max_buy[i]),
-            (-1.0, ladder.sell_size, ladder.sell_cost, p.max_sell[i]),
+            (1.0, shown.buy_size, shown.buy_cost, p.max_buy[i]),
+            (-1.0, shown.sell_size, shown.sell_cost, p.max_sell[i]),
         ):
             left = float(cap)
             for amount, price in zip(sizes, costs, strict=True):
@@ -155,23 +161,23 @@ def reference_lp(p: HedgeProblem) -> Any:
 
 def ladder_cost(p: HedgeProblem, i: int, quantity: Floats) -> Floats:
     """Cost of signed quantities of one column, fixed cost included."""
-    ladder = p.ladders[i]
+    shown = p.ladders[i]
     total = np.zeros_like(quantity)
     for amount, sizes, costs in (
-        (np.maximum(quantity, 0), ladder.buy_size, ladder.buy_cost),
-        (np.maximum(-quantity, 0), ladder.sell_size, ladder.sell_cost),
+        (np.maximum(quantity, 0), shown.buy_size, shown.buy_cost),
+        (np.maximum(-quantity, 0), shown.sell_size, shown.sell_cost),
     ):
         filled = np.concatenate([[0.0], np.cumsum(sizes)])
         paid = np.concatenate([[0.0], np.cumsum(sizes * costs)])
         total += np.interp(amount, filled, paid)
-    return total + np.asarray(p.fixed_cost)[i] * (quantity != 0)
+    return np.asarray(total + np.asarray(p.fixed_cost)[i] * (quantity != 0))
 
 
 def lot_choices(p: HedgeProblem, i: int) -> list[int]:
     """Every number of lots of one column that may be traded."""
-    ladder = p.ladders[i]
-    buy = min(ladder.buy_size.sum(), p.max_buy[i])
-    sell = min(ladder.sell_size.sum(), p.max_sell[i])
+    shown = p.ladders[i]
+    buy = min(shown.buy_size.sum(), p.max_buy[i])
+    sell = min(shown.sell_size.sum(), p.max_sell[i])
     lots = range(-int(sell / p.lot[i] + 1e-6), int(buy / p.lot[i] + 1e-6) + 1)
     return [k for k in lots if k == 0 or abs(k) * p.lot[i] >= p.min_size[i] - 1e-9]
 
@@ -217,9 +223,9 @@ def assert_sound(p: HedgeProblem, plan: Plan) -> None:
     q = plan.quantity
     lots = q / p.lot
     assert np.allclose(lots, np.rint(lots), rtol=0, atol=1e-6)
-    for i, ladder in enumerate(p.ladders):
-        assert q[i] <= min(ladder.buy_size.sum(), p.max_buy[i])
-        assert -q[i] <= min(ladder.sell_size.sum(), p.max_sell[i])
+    for i, shown in enumerate(p.ladders):
+        assert q[i] <= min(shown.buy_size.sum(), p.max_buy[i])
+        assert -q[i] <= min(shown.sell_size.sum(), p.max_sell[i])
         assert q[i] == 0 or abs(q[i]) >= p.min_size[i] * (1 - 1e-12)
     np.testing.assert_array_equal(plan.exposure_after, p.exposure + p.per_unit @ q)
     cost = sum(float(ladder_cost(p, i, q[i : i + 1])[0]) for i in range(len(q)))
@@ -242,7 +248,7 @@ def assert_sound(p: HedgeProblem, plan: Plan) -> None:
     )
 
 
-# --------------------------------------------------------------------------------------------------- brute force
+# --------------------------------------------------------------------------------------------- brute force
 
 
 @pytest.mark.parametrize("block", range(8))
@@ -293,7 +299,7 @@ def test_an_optimum_exactly_on_the_edge_is_kept() -> None:
             upper=half / 10 * unit,
             columns=[f"c{i}" for i in range(n)],
             per_unit=effect * unit[:, None],
-            ladders=[Ladder([0.5], [price[i, 0]], [0.5], [price[i, 1]]) for i in range(n)],
+            ladders=[ladder([0.5], [price[i, 0]], [0.5], [price[i, 1]]) for i in range(n)],
             lot=np.full(n, 0.1),
             min_size=np.full(n, 0.1),
             max_buy=np.full(n, INF),
@@ -317,7 +323,7 @@ def test_an_optimum_exactly_on_the_edge_is_kept() -> None:
 
 
 def test_a_fine_perp_beside_coarse_options_equals_brute_force() -> None:
-    """The perp has 40,000 lots of 10 USD, the options a few: for each choice of options the best perp is known."""
+    """The perp has 40,000 lots of 10 USD, the options a few: for each choice of options the perp is known."""
     checked = 0
     for seed in range(40):
         rng = np.random.default_rng(seed)
@@ -357,17 +363,17 @@ def test_a_fine_perp_beside_coarse_options_equals_brute_force() -> None:
     assert checked >= 30
 
 
-# ------------------------------------------------------------------------------------------- the LP certificate
+# -------------------------------------------------------------------------------------- the LP certificate
 
 
 def test_the_bound_is_linprogs_optimum() -> None:
-    """300 LPs of up to 80 columns and 8 rows whose units differ by up to 1e11: bound equal to 1e-8 relative, and
-    every infeasible one is relaxed."""
+    """200 LPs of up to 80 columns and 8 rows, units apart by up to 1e11: equal to 1e-8 relative; every
+    infeasible one is relaxed."""
     compared = 0
-    for seed in range(300):
+    for seed in range(200):
         rng = np.random.default_rng(seed)
         p = random_problem(rng, int(rng.integers(1, 9)), int(rng.integers(1, 81)))
-        plan = solve(p, SolverSettings(time_limit_s=0.02, gap=0.5))
+        plan = solve(p, SolverSettings(time_limit_s=0.1, gap=0.5))
         if plan.status is Status.no_trade:
             continue
         expected = reference_lp(p).fun
@@ -376,7 +382,7 @@ def test_the_bound_is_linprogs_optimum() -> None:
             compared += 1
         elif expected == INF:
             assert plan.status is Status.relaxed
-    assert compared >= 200
+    assert compared >= 130
 
 
 def test_a_relaxed_plans_bound_is_linprogs_optimum_at_its_slack() -> None:
@@ -399,12 +405,12 @@ def test_a_relaxed_plans_bound_is_linprogs_optimum_at_its_slack() -> None:
 
 
 def test_shadow_prices_meet_the_optimality_conditions() -> None:
-    """Dual feasible by construction, strong duality, and complementary with linprog's solution of the same LP."""
+    """Dual feasible by construction, strong duality, complementary with linprog's solution of the same LP."""
     compared = 0
     for seed in range(150):
         rng = np.random.default_rng(1000 + seed)
         p = random_problem(rng, int(rng.integers(1, 7)), int(rng.integers(5, 60)))
-        plan = solve(p, SolverSettings(time_limit_s=0.02, gap=0.5))
+        plan = solve(p, SolverSettings(time_limit_s=0.1, gap=0.5))
         if plan.status not in MET:
             continue
         effect, cost, size = levels_of(p)
@@ -417,8 +423,8 @@ def test_shadow_prices_meet_the_optimality_conditions() -> None:
         reference = reference_lp(p)
         scale = max(abs(reference.fun), 1e-3)
         assert dual_value == pytest.approx(reference.fun, rel=1e-9, abs=1e-12)
-        # complementary: a priced row is at its end, a column with a positive reduced cost is unused, one with a
-        # negative reduced cost is taken whole
+        # complementary: a priced row is at its end, a level with a positive reduced cost is unused, one with
+        # a negative reduced cost is taken whole
         assert np.abs(price * (effect @ reference.x - need))[price != 0].max(initial=0.0) <= 1e-7 * scale
         assert (np.maximum(reduced, 0.0) * reference.x).max(initial=0.0) <= 1e-7 * scale
         assert (np.maximum(-reduced, 0.0) * (size - reference.x)).max(initial=0.0) <= 1e-7 * scale
@@ -428,7 +434,7 @@ def test_shadow_prices_meet_the_optimality_conditions() -> None:
 
 def test_a_shadow_price_is_the_fall_of_the_bound_per_unit() -> None:
     compared = 0
-    quick = SolverSettings(time_limit_s=0.02, gap=0.5)
+    quick = SolverSettings(time_limit_s=0.1, gap=0.5)
     for seed in range(60):
         rng = np.random.default_rng(seed)
         p = random_problem(rng, int(rng.integers(1, 5)), int(rng.integers(15, 40)), lot_factor=0.01)
@@ -452,7 +458,7 @@ def test_a_shadow_price_is_the_fall_of_the_bound_per_unit() -> None:
     assert compared >= 60
 
 
-# --------------------------------------------------------------------------------------------------- invariances
+# --------------------------------------------------------------------------------------------- invariances
 
 
 def small(seed: int, *, fixed_cost: float = 0.0) -> HedgeProblem:
@@ -521,7 +527,7 @@ def test_the_order_of_rows_and_columns_does_not_matter() -> None:
 
 
 def test_units_of_rows_and_columns_do_not_matter() -> None:
-    """A column in coins or in lots, a row in coin/USD or in anything else: the same trades, cost and bound."""
+    """A column in coins or lots, a row in coin/USD or anything else: the same trades, cost and bound."""
     for seed in range(80):
         p = small(seed)
         rng = np.random.default_rng(seed)
@@ -550,8 +556,11 @@ def test_units_of_rows_and_columns_do_not_matter() -> None:
 
 
 def test_the_same_problem_gives_the_same_plan() -> None:
-    p = random_problem(np.random.default_rng(3), 6, 70)
-    a, b = solve(p), solve(p)
+    """As long as the time limit does not cut the search: what a clock cuts cannot be reproduced."""
+    p = random_problem(np.random.default_rng(3), 3, 70)
+    patient = SolverSettings(time_limit_s=600.0)
+    a, b = solve(p, patient), solve(p, patient)
+    assert a.status is Status.optimal
     for name in ("quantity", "exposure_after", "shadow_price", "slack", "binding", "kept"):
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
     assert (a.cost, a.lower_bound, a.gap, a.status, a.reason) == (
@@ -563,7 +572,7 @@ def test_the_same_problem_gives_the_same_plan() -> None:
     )
 
 
-# ---------------------------------------------------------------------------------------- what a plan never does
+# ---------------------------------------------------------------------------------- what a plan never does
 
 
 def test_inside_all_bands_nothing_is_traded_even_for_income() -> None:
@@ -638,8 +647,8 @@ def test_displayed_size_and_caps_cut_at_whole_lots() -> None:
 
 
 def test_levels_are_taken_in_order_and_priced_one_by_one() -> None:
-    ladder = Ladder([], [], [2.0, 3.0, 10.0], [1.0, 2.0, 5.0])
-    plan = solve(problem({"delta:BTC": (8.0, -1.0, 1.0)}, {"a": ([1.0], ladder)}))
+    bids = ladder([], [], [2.0, 3.0, 10.0], [1.0, 2.0, 5.0])
+    plan = solve(problem({"delta:BTC": (8.0, -1.0, 1.0)}, {"a": ([1.0], bids)}))
     assert plan.quantity.tolist() == [-7.0]
     assert plan.cost == pytest.approx(2 * 1.0 + 3 * 2.0 + 2 * 5.0)
     assert plan.shadow_price.tolist() == pytest.approx([5.0])
@@ -652,14 +661,14 @@ def problems(draw: st.DrawFn) -> HedgeProblem:
     m, n = draw(st.integers(1, 3)), draw(st.integers(0, 4))
     whole = st.integers(-6, 6)
 
-    def ladder() -> Ladder:
+    def any_ladder() -> Ladder:
         sides: list[list[float]] = []
         for _ in range(2):
             steps = draw(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3)), max_size=2))
             first = draw(st.integers(-1, 4))
             sides.append([size / 2 for size, _ in steps])
             sides.append(list(np.cumsum([first, *[rise for _, rise in steps]])[1:] * 1.0))
-        return Ladder(*sides)
+        return ladder(*sides)
 
     ends = [sorted((draw(whole), draw(whole))) for _ in range(m)]
     kinds = draw(st.lists(st.sampled_from(["delta", "gamma", "vega", "x"]), min_size=m, max_size=m))
@@ -673,7 +682,7 @@ def problems(draw: st.DrawFn) -> HedgeProblem:
         * scale,
         columns=[f"c{i}" for i in range(n)],
         per_unit=np.array([draw(whole) for _ in range(m * n)], dtype=float).reshape(m, n) * scale[:, None],
-        ladders=[ladder() for _ in range(n)],
+        ladders=[any_ladder() for _ in range(n)],
         lot=np.array([draw(st.sampled_from([0.1, 0.5, 1.0])) for _ in range(n)]),
         min_size=np.array([draw(st.sampled_from([0.0, 0.5, 1.0])) for _ in range(n)]),
         max_buy=np.array([draw(st.sampled_from([0.0, 1.0, 2.5, INF])) for _ in range(n)]),
@@ -704,7 +713,7 @@ def test_plans_of_many_columns_are_sound(seed: int) -> None:
     assert not plan.quantity[outside].any()
 
 
-# ------------------------------------------------------------------------------------------------ when none fits
+# ------------------------------------------------------------------------------------------ when none fits
 
 
 def test_a_row_that_no_column_moves_is_named() -> None:
@@ -723,7 +732,7 @@ def test_a_row_that_no_column_moves_is_named() -> None:
 
 
 def test_a_side_that_is_not_shown_moves_nothing() -> None:
-    only_bids = Ladder([], [], [10.0], [1.0])
+    only_bids = ladder([], [], [10.0], [1.0])
     plan = solve(problem({"gamma:BTC": (-5.0, -1.0, 1.0)}, {"option": ([1.0], only_bids)}))
     assert plan.slack.tolist() == [4.0]
     assert "no column moves this row up" in plan.reason
@@ -801,14 +810,14 @@ def test_the_bound_looks_at_every_column_and_the_lots_at_the_kept_ones() -> None
 
 
 def test_stopped_early_the_best_plan_so_far_is_returned_with_its_gap() -> None:
-    """40 nearly equal options with fixed costs: no solver closes that gap to zero in 30 ms."""
+    """40 nearly equal options with fixed costs: no solver closes that gap to zero in 0.3 s."""
     rng = np.random.default_rng(1)
     columns = {
         f"c{i}": (rng.uniform(0.8, 1.2, 3).tolist(), one_level(rng.uniform(0.9, 1.1), 3.0)) for i in range(40)
     }
     rows = {f"vega:{g}": (50.3, -1.0, 1.0) for g in range(3)}
     p = problem(rows, columns, fixed_cost=1.0, lot=0.1)
-    plan = solve(p, SolverSettings(time_limit_s=0.03, gap=0.0))
+    plan = solve(p, SolverSettings(time_limit_s=0.3, gap=0.0))
     assert plan.status is Status.time_limit
     assert plan.gap == pytest.approx((plan.cost - plan.lower_bound) / plan.cost)
     assert plan.gap > 0
@@ -816,14 +825,14 @@ def test_stopped_early_the_best_plan_so_far_is_returned_with_its_gap() -> None:
     assert_sound(p, plan)
 
 
-# --------------------------------------------------------------------------------------------- textbook examples
-# John C. Hull, Options, Futures, and Other Derivatives, chapter "The Greek Letters" (ch. 17 in the 7th edition,
-# 19 in the 9th and 10th), sections "Gamma: Making a portfolio gamma neutral" and "Vega". Neutral = an interval
-# that is one point. Costs are ours; with as many instruments as rows they do not matter.
+# --------------------------------------------------------------------------------------- textbook examples
+# John C. Hull, Options, Futures, and Other Derivatives, chapter "The Greek Letters" (chapter 19 of the 9th
+# edition), sections "Gamma: Making a portfolio gamma neutral" and "Vega". Neutral = an interval that is one
+# point. Costs are ours; with as many instruments as rows they do not matter.
 
 
 def test_hull_gamma_neutral() -> None:
-    """Delta-neutral, gamma -3,000; option delta 0.62, gamma 1.5: buy 2,000 options, sell 1,240 of the underlying."""
+    """Delta-neutral, gamma -3,000; option delta 0.62, gamma 1.5: buy 2,000, sell 1,240 of the underlying."""
     p = problem(
         {"delta:S": (0.0, 0.0, 0.0), "gamma:S": (-3000.0, 0.0, 0.0)},
         {"option": ([0.62, 1.5], one_level(0.1)), "underlying": ([1.0, 0.0], one_level(0.01))},
@@ -836,8 +845,8 @@ def test_hull_gamma_neutral() -> None:
 
 
 def test_hull_vega_neutral_with_one_option() -> None:
-    """Delta-neutral, gamma -5,000, vega -8,000; option gamma 0.5, vega 2.0, delta 0.6: 4,000 options neutralise
-    vega, 2,400 of the underlying are sold, and gamma moves to -3,000."""
+    """Delta-neutral, gamma -5,000, vega -8,000; option gamma 0.5, vega 2.0, delta 0.6: 4,000 options make
+    vega neutral, 2,400 of the underlying are sold, and gamma moves to -3,000."""
     p = problem(
         {"delta:S": (0.0, 0.0, 0.0), "vega:S": (-8000.0, 0.0, 0.0), "gamma:S": (-5000.0, -INF, INF)},
         {"option": ([0.6, 2.0, 0.5], one_level(0.1)), "underlying": ([1.0, 0.0, 0.0], one_level(0.01))},
@@ -877,7 +886,7 @@ def test_hull_with_the_second_option_alone_is_relaxed_at_vega() -> None:
     assert plan.slack == pytest.approx([0.0, 0.0, 500.0])
 
 
-# ---------------------------------------------------------------------------------------- perp and one option
+# ------------------------------------------------------------------------------------- perp and one option
 
 
 def test_single_option_plans_equal_linprog_on_the_pair() -> None:
@@ -897,7 +906,8 @@ def test_single_option_plans_equal_linprog_on_the_pair() -> None:
             pair = [0, j]
             sub = HedgeProblem(
                 p.rows, p.exposure, p.lower, p.upper, [p.columns[k] for k in pair], effect[:, pair],
-                [p.ladders[k] for k in pair], p.lot[pair], p.min_size[pair], p.max_buy[pair], p.max_sell[pair],
+                [p.ladders[k] for k in pair], p.lot[pair], p.min_size[pair],
+                p.max_buy[pair], p.max_sell[pair],
             )  # fmt: skip
             if not len(levels_of(sub)[1]):
                 continue
@@ -923,7 +933,7 @@ def test_no_plan_is_dearer_than_the_perp_with_one_option() -> None:
     assert single_option_plans(p, n, []).shape == (0,)
 
 
-# ------------------------------------------------------------------------------------------------------ refusals
+# ------------------------------------------------------------------------------------------------ refusals
 
 
 @pytest.mark.parametrize(
@@ -976,7 +986,7 @@ def test_a_problem_says_what_it_refuses(change: dict[str, Any], said: str) -> No
 def test_settings_say_what_they_refuse() -> None:
     for wrong in ({"time_limit_s": 0.0}, {"gap": -1.0}, {"columns": 0}, {"gap": float("nan")}):
         with pytest.raises(ValueError, match="SETTINGS"):
-            SolverSettings(**wrong)  # type: ignore[arg-type]
+            SolverSettings(**wrong)
 
 
 def test_problems_are_frozen_copies() -> None:

@@ -1,0 +1,254 @@
+"""The optimizer's words: ladders, the hedge problem, the plan; and the problem as the solver sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from hedger.highs import INF, Bools, Floats, Frame, Ints
+
+PRIORITIES: Mapping[str, int] = {"delta": 0, "gamma": 1, "vega": 2}  # a row's name before ":"; the rest 3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Ladder:
+    """What trading one listing costs: levels per side, cheapest first; empty arrays = that side is not
+    available.
+
+    sizes in the column's unit, finite, >= 0; costs in USD per unit over the reference price, fees included,
+    finite, non-decreasing. Raises ValueError otherwise.
+
+    >>> Ladder([1.0, 2.0], [0.5, 0.7], [], []).buy_size
+    array([1., 2.])
+    """
+
+    buy_size: Floats
+    buy_cost: Floats
+    sell_size: Floats
+    sell_cost: Floats
+
+    def __post_init__(self) -> None:
+        for side in ("buy", "sell"):
+            size = _array(self, f"{side}_size", None)
+            cost = _array(self, f"{side}_cost", None)
+            if size.shape != cost.shape:
+                raise ValueError(f"LADDER: {side} side has {size.size} sizes, {cost.size} costs: one each")
+            if not (np.isfinite(size).all() and (size >= 0).all()):
+                raise ValueError(f"LADDER: {side}_size {size.tolist()}: allowed are finite numbers >= 0")
+            if not (np.isfinite(cost).all() and (cost[1:] >= cost[:-1]).all()):
+                raise ValueError(f"LADDER: {side}_cost {cost.tolist()}: allowed are finite, rising numbers")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HedgeProblem:
+    """Rows to bring inside [lower, upper] and the columns to do it with. m rows, n columns.
+
+    exposure (m,) where the book stands, in the row's unit; lower, upper (m,) the required interval (+-inf =
+    open); per_unit (m, n) what one unit of a column adds to a row; ladders n; lot, min_size, max_buy,
+    max_sell (n,) in the column's unit (a cap of inf = the displayed size alone); priority (m,) integers,
+    small first, None = by row name; fixed_cost in USD if the column is traded at all, one number or (n,).
+    Raises ValueError on NaN, wrong shapes, lower > upper, lot <= 0, negative sizes, caps or fixed costs.
+    """
+
+    rows: Sequence[str]
+    exposure: Floats
+    lower: Floats
+    upper: Floats
+    columns: Sequence[str]
+    per_unit: Floats
+    ladders: Sequence[Ladder]
+    lot: Floats
+    min_size: Floats
+    max_buy: Floats
+    max_sell: Floats
+    priority: Ints | None = None
+    fixed_cost: Floats | float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "columns", "ladders"):
+            object.__setattr__(self, name, tuple(getattr(self, name)))
+        m, n = len(self.rows), len(self.columns)
+        if len(self.ladders) != n:
+            raise ValueError(f"PROBLEM: {len(self.ladders)} ladders for {n} columns; one each")
+        if np.ndim(self.fixed_cost) == 0:
+            object.__setattr__(self, "fixed_cost", [self.fixed_cost] * n)
+        for name in ("exposure", "lower", "upper"):
+            _array(self, name, (m,), self.rows)
+        for name in ("lot", "min_size", "max_buy", "max_sell", "fixed_cost"):
+            values = _array(self, name, (n,), self.columns)
+            _require(values >= 0, name, values, self.columns, "numbers >= 0")
+        per_unit = _array(self, "per_unit", (m, n))
+        if not np.isfinite(per_unit).all():
+            g, i = np.argwhere(~np.isfinite(per_unit))[0]
+            raise ValueError(
+                f"PROBLEM: per_unit of {self.columns[i]} on {self.rows[g]} is {per_unit[g, i]}:"
+                " allowed are finite numbers"
+            )
+        _require(np.isfinite(self.exposure), "exposure", self.exposure, self.rows, "finite numbers")
+        _require(self.lower < INF, "lower", self.lower, self.rows, "numbers below inf")
+        _require(self.upper > -INF, "upper", self.upper, self.rows, "numbers above -inf")
+        _require(self.lower <= self.upper, "lower", self.lower, self.rows, "numbers <= upper")
+        _require((self.lot > 0) & (self.lot < INF), "lot", self.lot, self.columns, "finite numbers > 0")
+        _require(self.min_size < INF, "min_size", self.min_size, self.columns, "finite numbers")
+        fixed = np.asarray(self.fixed_cost)
+        _require(fixed < INF, "fixed_cost", fixed, self.columns, "finite numbers")
+        if self.priority is None:
+            ranks: ArrayLike = [PRIORITIES.get(row.split(":", 1)[0], 3) for row in self.rows]
+        else:
+            ranks = self.priority
+            if np.shape(ranks) != (m,) or not np.equal(np.asarray(ranks), np.rint(ranks)).all():
+                raise ValueError(f"PROBLEM: priority {ranks}: allowed are {m} integers, one per row")
+        priority = np.array(ranks, dtype=np.int64)
+        priority.flags.writeable = False
+        object.__setattr__(self, "priority", priority)
+
+
+class Status(StrEnum):
+    """How a plan ended."""
+
+    optimal = "optimal"  # every row inside; proven on the kept columns, or within the gap of the LP bound
+    no_trade = "no_trade"  # every row is inside already
+    relaxed = "relaxed"  # no plan meets every row: `slack` and `reason` say which
+    time_limit = "time_limit"  # every row inside, but the search stopped with a gap above the one asked for
+
+
+@dataclass(frozen=True, slots=True)
+class SolverSettings:
+    """time_limit_s: solver seconds for the lots; gap: relative, of cost to bound; columns: kept for the
+    lots."""
+
+    time_limit_s: float = 1.0
+    gap: float = 1e-3
+    columns: int = 60
+
+    def __post_init__(self) -> None:
+        if not (self.time_limit_s > 0 and self.gap >= 0 and self.columns >= 1):
+            raise ValueError(f"SETTINGS: {self}: allowed are time_limit_s > 0, gap >= 0, columns >= 1")
+
+
+DEFAULTS = SolverSettings()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """The trades and their certificate. m rows, n columns.
+
+    quantity (n,) signed, in the column's unit; cost USD; lower_bound USD: no plan that leaves the same slack
+    costs less, whatever lots or columns; exposure_after (m,); shadow_price (m,) >= 0: USD the bound falls
+    per unit outward move of the binding side; slack (m,) >= 0 outside the required interval; binding (m,) -1
+    lower, 0, +1 upper; gap = (cost - lower_bound) / |cost|; kept: indices of the columns the lots were
+    solved on; reason: one text; timings: the solver's own seconds per stage (not reproducible: leave them
+    out of digests).
+    """
+
+    quantity: Floats
+    cost: float
+    lower_bound: float
+    exposure_after: Floats
+    shadow_price: Floats
+    slack: Floats
+    status: Status
+    binding: np.ndarray[tuple[int], np.dtype[np.int8]]
+    gap: float
+    kept: Ints
+    reason: str
+    timings: Mapping[str, float]
+
+
+def _array(owner: object, name: str, shape: tuple[int, ...] | None, labels: Sequence[str] = ()) -> Floats:
+    """Replace a field by its read-only float64 copy; shape None = any length."""
+    try:
+        values = np.array(getattr(owner, name), dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"PROBLEM: {name} is not an array of numbers: {error}") from None
+    if values.ndim != 1 if shape is None else values.shape != shape:
+        raise ValueError(f"PROBLEM: {name} has shape {values.shape}: allowed is {shape or '(levels,)'}")
+    if labels:
+        _require(~np.isnan(values), name, values, labels, "numbers, not NaN")
+    values.flags.writeable = False
+    object.__setattr__(owner, name, values)
+    return values
+
+
+def _require(good: Bools, name: str, values: Floats, labels: Sequence[str], allowed: str) -> None:
+    if not good.all():
+        at = int(np.argmin(good))
+        raise ValueError(f"PROBLEM: {name} of {labels[at]} is {values[at]}: allowed are {allowed}")
+
+
+def frame_of(problem: HedgeProblem) -> Frame:
+    """The problem measured from where the book stands, with its tolerances and weights.
+
+    Tolerance of a row: 1e-9 of the farthest finite end of its interval from where it stands, plus what
+    rounding can do to sums (1e-10 of the largest single lot's effect, 1e-14 of the row's own magnitude).
+    Weight of a row (one unit of slack): the width of its interval, because widths are what the desk finds
+    equally bearable; where the interval is open or a point, the farthest required move instead (and
+    where that is 0, the largest single lot's effect).
+    """
+    need_lower, need_upper = problem.lower - problem.exposure, problem.upper - problem.exposure
+    ends = np.abs([need_lower, need_upper, problem.exposure, problem.lower, problem.upper])
+    ends[~np.isfinite(ends)] = 0.0
+    farthest = ends[:2].max(axis=0, initial=0.0)
+    lot_effect = (np.abs(problem.per_unit) * problem.lot).max(axis=1, initial=0.0)
+    tolerance = 1e-9 * farthest + 1e-10 * lot_effect + 1e-14 * ends.max(axis=0, initial=0.0)
+    move = np.where(farthest > 0, farthest, np.where(lot_effect > 0, lot_effect, 1.0))
+    width = problem.upper - problem.lower
+    rank = np.unique(np.asarray(problem.priority), return_inverse=True)[1]
+    ladders = problem.ladders
+    sides = [
+        _levels(
+            [ladder.buy_size for ladder in ladders], [ladder.buy_cost for ladder in ladders], problem.max_buy
+        ),
+        _levels(
+            [ladder.sell_size for ladder in ladders],
+            [ladder.sell_cost for ladder in ladders],
+            problem.max_sell,
+        ),
+    ]
+    column, size, before, price = (np.concatenate(parts) for parts in zip(*sides, strict=True))
+    cap = np.stack([np.bincount(c, s, minlength=len(ladders)) for c, s, _, _ in sides])
+    cap = np.minimum(cap, [problem.max_buy, problem.max_sell])
+    least = np.maximum(np.ceil(problem.min_size / problem.lot * (1 - 1e-12) - 1e-9), 1).astype(np.int64)
+    most_lots = np.floor(cap / problem.lot * (1 + 1e-12) + 1e-9).astype(np.int64)
+    most_lots[most_lots < least] = 0
+    return Frame(
+        per_unit=problem.per_unit,
+        need_lower=need_lower,
+        need_upper=need_upper,
+        tolerance=np.where(tolerance > 0, tolerance, 1e-9),
+        weight=np.where(np.isfinite(width) & (width >= 1e-6 * move), width, move),
+        rank=rank.astype(np.int64),
+        column=column,
+        sign=np.repeat([1.0, -1.0], [len(c) for c, _, _, _ in sides]),
+        size=size,
+        before=before,
+        price=price,
+        lot=problem.lot,
+        most_buy=most_lots[0],
+        most_sell=most_lots[1],
+        cap_buy=cap[0],
+        cap_sell=cap[1],
+        least=least,
+        fixed=np.asarray(problem.fixed_cost),
+    )
+
+
+def _levels(
+    sizes: Sequence[Floats], costs: Sequence[Floats], most: Floats
+) -> tuple[Ints, Floats, Floats, Floats]:
+    """One side of all ladders, cut at the caps `most` (n,): column, size, size before, price of each level
+    left."""
+    counts = np.array([size.size for size in sizes], dtype=np.int64)
+    shape = (len(counts), int(counts.max(initial=0)))
+    there = np.arange(shape[1]) < counts[:, None]
+    grid, price = np.zeros(shape), np.zeros(shape)
+    if there.any():
+        grid[there], price[there] = np.concatenate(sizes), np.concatenate(costs)
+    ends = np.minimum(np.cumsum(grid, axis=1), most[:, None])
+    starts = np.concatenate([np.zeros((shape[0], 1)), ends], axis=1)[:, :-1] if shape[1] else ends
+    used = there & (ends > starts)
+    return np.nonzero(used)[0], (ends - starts)[used], starts[used], price[used]
