@@ -143,7 +143,7 @@ def _read_chain(path: Path) -> pl.DataFrame:
     frame = read_columns(path, CHAIN_COLUMNS)
     required = ("ts", "currency", "instrument", "expiry", "strike", "option_type")
     rules = [Rule(c, pl.col(c).is_null(), "a value is missing", "a value") for c in required]
-    rules += time_rules("ts") + time_rules("expiry") + number_rules(CHAIN_COLUMNS)
+    rules += time_rules(frame, "ts") + time_rules(frame, "expiry") + number_rules(CHAIN_COLUMNS)
     rules += [
         Rule(c, pl.col(c) < 0, "a negative number", "0 or above, or null where unknown")
         for c in ("bid", "ask", "mark", "mark_iv", "open_interest", "volume_24h", "volume_usd")
@@ -202,7 +202,7 @@ def read_perp(path: Path) -> dict[tuple[int, str], float]:
     """Mids of perpetuals by (stamp ns, currency)."""
     frame = read_columns(path, PERP_COLUMNS)
     rules = [Rule(c, pl.col(c).is_null(), "a value is missing", "a value") for c in PERP_COLUMNS]
-    rules += time_rules("snapshot_ts") + number_rules(PERP_COLUMNS)
+    rules += time_rules(frame, "snapshot_ts") + number_rules(PERP_COLUMNS)
     rules += price_rules(["price_used"])
     wrong = pl.col("instrument") != pl.col("currency") + "-PERPETUAL"
     rules.append(Rule("instrument", wrong, "not the currency's perpetual", "CUR-PERPETUAL"))

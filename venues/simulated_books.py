@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pricing.contracts import (
+    ComboRule,
     Contract,
     Fees,
     Future,
@@ -36,7 +37,7 @@ VENUE = "simulated"
 EXPIRY_HOUR = 8  # UTC
 FRIDAY = 4
 
-OPTION_FEES = Fees(Decimal("0.0003"), Decimal("0.0003"), Decimal("0.125"))
+OPTION_FEES = Fees(Decimal("0.0003"), Decimal("0.0003"), Decimal("0.125"), ComboRule.CHEAPER_SIDE_FREE)
 FUTURE_FEES = Fees(Decimal("0.0000"), Decimal("0.0005"))
 SPOT_FEES = Fees(Decimal("0.0000"), Decimal("0.0000"))
 

@@ -9,6 +9,8 @@ import hashlib
 import json
 import math
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,6 +22,8 @@ JSON_BYTES_MAX = 512 * 2**20
 _PARQUET_MAGIC = b"PAR1"
 _BLOCK_BYTES = 2**20
 _EDGE_BYTES = 4096
+#: A decoder that is busy for longer is stuck.
+_DECODE_S_MAX = 600.0
 
 #: What polars raises on a damaged file; a panic of its reader is one of them.
 PARQUET_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError)
@@ -64,6 +68,29 @@ def check_parquet(path: Path) -> None:
             observed=f"{size} bytes, first {head!r}, last {tail[4:]!r}",
             allowed="a parquet file: it begins and ends with PAR1 around its footer",
             fix="name the parquet file, or choose the --format that fits",
+        )
+
+
+def check_decodes(path: Path) -> None:
+    """Read a parquet file once in a child process, and refuse it where that dies.
+
+    A damaged page can abort the decoder's whole process, which no exception handler survives: better a
+    child's than ours.
+    """
+    check_parquet(path)
+    program = "import sys, polars; polars.read_parquet(sys.argv[1], glob=False)"
+    child = subprocess.run(
+        [sys.executable, "-c", program, str(path)], capture_output=True, check=False, timeout=_DECODE_S_MAX
+    )
+    if child.returncode != 0:
+        last = child.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
+        refuse(
+            "FILE_DAMAGED",
+            "the parquet file cannot be decoded",
+            path,
+            observed=last[0] if last else f"the decoder died with status {child.returncode}",
+            allowed="a parquet file whose pages decode",
+            fix="fetch it again",
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
@@ -12,10 +13,11 @@ import polars as pl
 from pricing.errors import InputError
 from venues.source_files import PARQUET_ERRORS, check_parquet, refuse
 
-TIME, NUMBER, TEXT = "a UTC datetime", "a 64-bit float", "text"
+TIME, NUMBER, TEXT = "a UTC datetime", "a number", "text"
 #: No coin's price reaches this; what does is garbage, and exact rounding to ticks needs a bound.
 PRICE_MAX = 1e12
-_YEARS = (2010, 2099)
+_SECONDS = (1_262_304_000, 4_102_444_800)  # 2010 and 2100, since 1970
+_UNITS_PER_SECOND = {"ms": 10**3, "us": 10**6, "ns": 10**9}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ def _is(kind: pl.DataType, wanted: str) -> bool:
     if wanted == TIME:
         return isinstance(kind, pl.Datetime) and kind.time_zone in ("UTC", "Etc/UTC", "+00:00")
     if wanted == NUMBER:
-        return kind in (pl.Float64, pl.Null)
+        return kind.is_numeric() or kind == pl.Null
     return kind in (pl.String, pl.Null)
 
 
@@ -72,9 +74,14 @@ def number_rules(columns: Mapping[str, str]) -> list[Rule]:
     return [Rule(c, ~pl.col(c).is_finite(), "not a finite number", allowed) for c in names]
 
 
-def time_rules(column: str) -> list[Rule]:
-    bad = ~pl.col(column).dt.year().is_between(*_YEARS)
-    return [Rule(column, bad, "a time outside the calendar", f"years {_YEARS[0]} to {_YEARS[1]}")]
+def time_rules(frame: pl.DataFrame, column: str) -> list[Rule]:
+    """Times lie within the years that nanoseconds and calendars both hold; compared as integers, exactly."""
+    kind = frame.schema[column]
+    assert isinstance(kind, pl.Datetime)
+    first, end = (_UNITS_PER_SECOND[kind.time_unit] * seconds for seconds in _SECONDS)
+    stamp = pl.col(column).to_physical()
+    allowed = "from 2010-01-01 to 2099-12-31, UTC"
+    return [Rule(column, (stamp < first) | (stamp >= end), "a time outside the calendar", allowed)]
 
 
 def apply_rules(path: Path, frame: pl.DataFrame, rules: Sequence[Rule]) -> None:
@@ -87,7 +94,7 @@ def apply_rules(path: Path, frame: pl.DataFrame, rules: Sequence[Rule]) -> None:
             rule.what,
             path,
             where=f"{path.name}, row {first['row'][0]}, column {rule.column}",
-            observed=first[rule.column][0],
+            observed=_shown(first[rule.column]),
             allowed=rule.allowed,
             fix="correct or drop the row at its source",
         )
@@ -98,6 +105,18 @@ def refuse_twice(frame: pl.DataFrame, key: list[str], column: str, allowed: str)
     if twice.height:
         same = twice.filter(pl.all_horizontal(pl.col(c) == twice[c][0] for c in key))
         _twice(same, key, column, allowed)
+
+
+def _shown(cell: pl.Series) -> object:
+    """The value of one cell for people; a time that no calendar holds as its integer."""
+    if not isinstance(cell.dtype, pl.Datetime) or cell.null_count():
+        return cell[0]
+    stamp = int(cell.to_physical()[0])
+    try:
+        seconds = stamp // _UNITS_PER_SECOND[cell.dtype.time_unit]
+        return datetime.fromtimestamp(seconds, UTC).isoformat()
+    except (OverflowError, ValueError, OSError):
+        return f"{stamp} {cell.dtype.time_unit} since 1970"
 
 
 def price_rules(columns: Sequence[str]) -> list[Rule]:

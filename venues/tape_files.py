@@ -20,6 +20,7 @@ from venues.tape_checks import depth_problems, quote_problems, trade_problems
 from venues.tape_schema import (
     FORMAT_VERSION,
     SCHEMAS,
+    STAMP_NS_MAX,
     flag_column,
     listings_frame,
 )
@@ -105,8 +106,8 @@ def write(
         refuse_existing(path)
         temporary.rename(path)
         _sync(path.parent)
-    except OSError as error:
-        refuse("TAPE_WRITE", "the tape cannot be written", path, observed=error.strerror, fix=_FIX)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        refuse("TAPE_WRITE", "the tape cannot be written", path, observed=error, fix=_FIX)
     finally:
         with suppress(FileNotFoundError):  # renamed: nothing is left to remove
             shutil.rmtree(temporary)
@@ -150,8 +151,10 @@ def read_description(path: Path) -> dict[str, Any]:
             allowed=str(FORMAT_VERSION),
             fix="import the tape again with this program",
         )
-    offsets = found["clock_offset_ns"].values()
-    whole = all(isinstance(value, int) and not isinstance(value, bool) for value in offsets)
+    whole = all(
+        isinstance(value, int) and not isinstance(value, bool) and abs(value) < STAMP_NS_MAX
+        for value in found["clock_offset_ns"].values()
+    )
     if not whole or not all(isinstance(value, str) for value in found["hash"].values()):
         raise InputError(
             "TAPE_DESCRIPTION",

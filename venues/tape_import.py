@@ -10,6 +10,7 @@ from pricing.errors import InputError
 from venues.deribit_chain import import_deribit_chain
 from venues.deribit_tickers import import_deribit_tickers
 from venues.import_options import Imported, ImportOptions, parse_size_at_touch
+from venues.source_files import check_decodes
 from venues.tape_files import refuse_existing, write
 
 __all__ = [
@@ -54,6 +55,9 @@ def import_tape(sources: Sequence[Path], format: str, out: Path, options: Import
     if not sources:
         raise InputError("IMPORT_SOURCE", "no source is named", where="SOURCE", allowed="at least one file")
     refuse_existing(Path(out))
+    parquet = [Path(s) for s in sources] if format == SourceFormat.DERIBIT_CHAIN else []
+    for path in [*parquet, *([Path(options.perp_file)] if options.perp_file else [])]:
+        check_decodes(path)
     imported = _IMPORTERS[SourceFormat(format)]([Path(source) for source in sources], options)
     write(Path(out), imported.listings, imported.quotes, imported.depth, meta=imported.meta)
     return imported

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pricing.errors import InputError
 from pricing.market import QUOTE_FIELDS, Depth, Market, Marks
 from pricing.universe import IntArray, Universe
-from venues.source_files import PARQUET_ERRORS, check_parquet, refuse
+from venues.source_files import PARQUET_ERRORS, check_parquet, refuse, sha256_of
 from venues.tape_files import read_description
 from venues.tape_schema import SCHEMAS, arrays, iso, listings_from
 
@@ -49,7 +49,7 @@ class Tape:
 
     @classmethod
     def open(cls, path: Path | str) -> Tape:
-        """Open a tape folder once its description and the columns of its files are right.
+        """Open a tape folder once its description and the hashes and columns of its files are right.
 
         Raises:
             InputError: no tape, another version, a file missing or damaged, a column missing or of
@@ -63,6 +63,7 @@ class Tape:
         for name in sorted(present):
             file = folder / f"{name}.parquet"
             check_parquet(file)
+            _check_hash(folder, file, description["hash"].get(file.name))
             found = _schema(file)
             for column, kind in SCHEMAS[name].items():
                 if found.get(column) != kind:
@@ -228,6 +229,22 @@ class Tape:
             "TAPE_DAMAGED",
             what,
             where=f"{self.path.name}/{name}.parquet",
+            not_done="nothing was read",
+            fix="see `hedger tape verify`; import the tape again from its source",
+        )
+
+
+def _check_hash(folder: Path, file: Path, expected: str | None) -> None:
+    """Refuse a file that is not the one written: on some damage the reader of parquet aborts the process."""
+    found = sha256_of(file)
+    if found != expected:
+        refuse(
+            "TAPE_HASH",
+            "the file is not the one that was written",
+            file,
+            where=f"{folder.name}/{file.name}",
+            observed=f"SHA-256 {found}",
+            allowed=str(expected),
             not_done="nothing was read",
             fix="see `hedger tape verify`; import the tape again from its source",
         )

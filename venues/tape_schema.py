@@ -11,7 +11,19 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from pricing.contracts import Contract, Fees, Future, Kind, Listing, Option, Perpetual, Right, Spot, TickSteps
+from pricing.contracts import (
+    ComboRule,
+    Contract,
+    Fees,
+    Future,
+    Kind,
+    Listing,
+    Option,
+    Perpetual,
+    Right,
+    Spot,
+    TickSteps,
+)
 from pricing.daycount import NS_PER_SECOND
 from pricing.errors import InputError
 from pricing.market import QUOTE_FIELDS, Flag, Marks, forward_kind, quote_flags
@@ -36,6 +48,7 @@ LISTING_SCHEMA = pl.Schema(
         "maker_fee": pl.String,
         "taker_fee": pl.String,
         "fee_cap": pl.String,
+        "combo_rule": pl.String,
     }
 )
 STAMPS = {
@@ -151,6 +164,7 @@ def _listing_row(listing: Listing) -> dict[str, object]:
         "maker_fee": _text(listing.fees.maker),
         "taker_fee": _text(listing.fees.taker),
         "fee_cap": None if listing.fees.cap is None else _text(listing.fees.cap),
+        "combo_rule": listing.fees.combo.value,
     }
 
 
@@ -169,8 +183,8 @@ _tick_steps = lru_cache(maxsize=4096)(TickSteps.parse)
 
 
 @lru_cache(maxsize=4096)
-def _fees(maker: str, taker: str, cap: str | None) -> Fees:
-    return Fees(_decimal(maker), _decimal(taker), None if cap is None else _decimal(cap))
+def _fees(maker: str, taker: str, cap: str | None, combo: str) -> Fees:
+    return Fees(_decimal(maker), _decimal(taker), None if cap is None else _decimal(cap), ComboRule(combo))
 
 
 def _listing(row: dict[str, Any]) -> Listing:
@@ -185,7 +199,7 @@ def _listing(row: dict[str, Any]) -> Listing:
         tick_steps=_tick_steps(row["tick_steps"]),
         lot=_decimal(row["lot"]),
         minimum=_decimal(row["minimum"]),
-        fees=_fees(row["maker_fee"], row["taker_fee"], row["fee_cap"]),
+        fees=_fees(row["maker_fee"], row["taker_fee"], row["fee_cap"], row["combo_rule"]),
         size=_decimal(row["size"]),
     )
 

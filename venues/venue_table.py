@@ -15,7 +15,7 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any
 
-from pricing.contracts import Contract, Fees, Future, Kind, Listing, Option, Perpetual, TickSteps
+from pricing.contracts import ComboRule, Contract, Fees, Future, Kind, Listing, Option, Perpetual, TickSteps
 from pricing.daycount import NS_PER_SECOND
 from pricing.errors import InputError
 
@@ -187,7 +187,12 @@ def _product(product: Product | str) -> Product:
 def _terms(entry: dict[str, Any]) -> Terms:
     cap = entry.get("cap")
     return Terms(
-        fees=Fees(Decimal(entry["maker"]), Decimal(entry["taker"]), None if cap is None else Decimal(cap)),
+        fees=Fees(
+            Decimal(entry["maker"]),
+            Decimal(entry["taker"]),
+            None if cap is None else Decimal(cap),
+            ComboRule(entry.get("combo", ComboRule.NONE)),
+        ),
         tick_steps=TickSteps.parse(entry["tick_steps"]),
         lot=Decimal(entry["lot"]),
         minimum=Decimal(entry["minimum"]),

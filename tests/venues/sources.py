@@ -25,7 +25,7 @@ EXPIRIES = (
     ("ETH", "27MAR26", datetime(2026, 3, 27, 8, tzinfo=UTC), "ETH-27MAR26", (2110.03, 1960.49)),
 )
 STRIKES = {"BTC": (65000, 70000), "ETH": (1900, 2100)}
-CHAIN_TYPES = {
+CHAIN_TYPES: dict[str, Any] = {
     "ts": pl.Datetime("us", "UTC"),
     "currency": pl.String,
     "instrument": pl.String,

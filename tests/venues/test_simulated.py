@@ -20,20 +20,17 @@ from pricing.daycount import years_between
 from pricing.market import Depth, Flag, ForwardKind, Market, Marks, forward_kind
 from pricing.universe import FloatArray
 from venues.deribit_names import parse_name
-from venues.simulated import (
+from venues.simulated import START_NS, SimulatedMarket
+from venues.simulated_books import BookSettings, Grid, expiries, strikes
+from venues.simulated_law import (
     DEFAULT_COINS,
     DEFAULT_SETTINGS,
-    DEPTH_COLUMNS,
-    QUOTE_COLUMNS,
-    START_NS,
     CoinSettings,
-    SimulatedMarket,
     SimulationSettings,
     path,
     smile_variance,
-    tape_frames,
 )
-from venues.simulated_books import BookSettings, Grid, expiries, strikes
+from venues.simulated_tape import QUOTE_COLUMNS, tape_frames
 from venues.tape import verify, write
 from venues.tape_schema import DEPTH_SCHEMA, QUOTE_SCHEMA
 
@@ -509,7 +506,7 @@ def test_tape_frames_hold_what_was_shown(tmp_path: Path) -> None:
     listings, quotes, depth = tape_frames(market, 3, 600.0)
     shown = [twin.step(600.0) for _ in range(3)]
     assert listings == market.universe.listings
-    assert tuple(quotes.columns) == QUOTE_COLUMNS and tuple(depth.columns) == DEPTH_COLUMNS
+    assert quotes.columns == QUOTE_COLUMNS and depth.columns == list(DEPTH_SCHEMA)
     assert {**quotes.schema} == {name: kind for name, kind in QUOTE_SCHEMA.items() if name != "flag"}
     assert {**depth.schema} == {**DEPTH_SCHEMA}
     assert quotes["seq"].to_list() == [m.seq for m in shown for _ in m.rows]

@@ -150,8 +150,9 @@ def test_the_market_at_the_end_holds_the_newest_quote_of_each_listing(path: Path
 def test_the_market_at_a_time_is_that_of_the_last_batch_not_after_it(path: Path) -> None:
     tape = Tape.open(path)
     first = T0 + round(0.2 * MINUTE)
-    for time_ns, seq in ((first, 0), (first + 1, 0), (T0 + round(5.5 * MINUTE) - 1, 0), (T0 + round(5.5 * MINUTE), 3),
-                         (T0 + 11 * MINUTE, 4), (2**80, 4)):  # fmt: skip
+    second, last = T0 + round(5.5 * MINUTE), T0 + 11 * MINUTE
+    cases = ((first, 0), (first + 1, 0), (second - 1, 0), (second, 3), (last - 1, 3), (last, 4), (2**80, 4))
+    for time_ns, seq in cases:
         market = tape.market_at(time_ns)
         assert market.seq == seq and market.now_ns == tape.batches.now_ns[[0, 3, 4].index(seq)]
     market = tape.market_at(first)
@@ -286,6 +287,15 @@ def flip(path: Path) -> None:
     (path / "quotes.parquet").write_bytes(data)
 
 
+#: The magic of parquet around nothing.
+HOLLOW = b"PAR1" + b"x" * 90 + b"\x20\0\0\0PAR1"
+
+
+def hollow(path: Path) -> None:
+    (path / "quotes.parquet").write_bytes(HOLLOW)
+    describe(lambda d: d["hash"].update({"quotes.parquet": hashlib.sha256(HOLLOW).hexdigest()}))(path)
+
+
 TAMPERINGS: dict[str, tuple[Callable[[Path], None], str]] = {
     "a flipped bit": (flip, "quotes.parquet: its SHA-256"),
     "a file gone": (lambda p: (p / "depth.parquet").unlink(), "depth.parquet: missing"),
@@ -296,7 +306,9 @@ TAMPERINGS: dict[str, tuple[Callable[[Path], None], str]] = {
     "a column gone": (retable("quotes", lambda f: f.drop("bid")), "column bid"),
     "another type": (retable("quotes", lambda f: f.cast({"bid": pl.Float32})), "column bid"),
     "falling seq": (retable("quotes", lambda f: at(f, 3, seq=9)), "column seq: 3"),
-    "time going back": (retable("quotes", lambda f: at(at(f, 3, local_ns=T0), 4, local_ns=T0)), "time never goes back"),
+    "time going back": (
+        retable("quotes", lambda f: at(at(f, 3, local_ns=T0), 4, local_ns=T0)), "time never goes back",
+    ),
     "a stranger": (retable("quotes", lambda f: at(f, 3, symbol="X")), "not in listings"),
     "a listing gone": (retable("listings", lambda f: f.filter(pl.col("symbol") != CALL)), "not in listings"),
     "a listing twice": (retable("listings", lambda f: pl.concat([f, f.head(1)])), "occurs twice"),
@@ -305,7 +317,7 @@ TAMPERINGS: dict[str, tuple[Callable[[Path], None], str]] = {
     "garbled ticks": (retable("listings", lambda f: at(f, 1, tick_steps="0:NaN")), "listings.parquet, row 2"),
     "no strike": (retable("listings", lambda f: at(f, 1, strike=None)), "listings.parquet, row 2"),
     "a quote twice": (retable("quotes", lambda f: at(f, 6, symbol=CALL)), "each venue and symbol once"),
-    "not a number": (retable("quotes", lambda f: at(f, 2, mark=math.nan)), "quotes.parquet, row 3, column mark: nan"),
+    "not a number": (retable("quotes", lambda f: at(f, 2, mark=math.nan)), "row 3, column mark: nan"),
     "infinity": (retable("quotes", lambda f: at(f, 2, venue_rho=math.inf)), "column venue_rho: inf"),
     "a negative size": (retable("quotes", lambda f: at(f, 2, ask_size=-1.0)), "column ask_size: -1.0"),
     "zero for missing": (retable("quotes", lambda f: at(f, 2, bid_size=0.0)), "or null where unknown"),
@@ -318,7 +330,7 @@ TAMPERINGS: dict[str, tuple[Callable[[Path], None], str]] = {
     "a negative level size": (retable("depth", lambda f: at(f, 1, size=-1.0)), "column size: -1.0"),
     "a null level price": (retable("depth", lambda f: at(f, 1, price=None)), "column price: None"),
     "a strange side": (retable("depth", lambda f: at(f, 1, side="buy")), "column side"),
-    "a book without its quote": (retable("depth", lambda f: at(f, 5, seq=4)), "without a quote in their batch"),
+    "a book without its quote": (retable("depth", lambda f: at(f, 5, seq=4)), "without a quote"),
     "a trade of a stranger": (retable("trades", lambda f: at(f, 0, symbol="X")), "not in listings"),
     "a trade without size": (retable("trades", lambda f: at(f, 0, size=0.0)), "column size: 0.0"),
 }  # fmt: skip
@@ -345,10 +357,9 @@ def test_every_tampering_is_found(path: Path, name: str) -> None:
         (describe(lambda d: d.pop("hash")), "TAPE_DESCRIPTION"),
         (lambda p: (p / "quotes.parquet").unlink(), "FILE_UNREADABLE"),
         (lambda p: (p / "quotes.parquet").write_bytes(b"x" * 100), "FILE_MAGIC"),
-        (
-            lambda p: (p / "quotes.parquet").write_bytes(b"PAR1" + b"x" * 90 + b"\x20\0\0\0PAR1"),
-            "FILE_DAMAGED",
-        ),
+        (lambda p: (p / "quotes.parquet").write_bytes(HOLLOW), "TAPE_HASH"),
+        (hollow, "FILE_DAMAGED"),
+        (flip, "TAPE_HASH"),
         (retable("listings", lambda f: f.drop("lot")), "TAPE_COLUMN"),
         (retable("depth", lambda f: f.cast({"level": pl.Int32})), "TAPE_COLUMN"),
     ],

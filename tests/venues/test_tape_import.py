@@ -36,7 +36,7 @@ from tests.venues.sources import (
 from venues.tape import Tape, info, verify
 from venues.tape_import import ImportOptions, import_tape, parse_size_at_touch
 
-PERP_TYPES = {
+PERP_TYPES: dict[str, Any] = {
     "snapshot_ts": pl.Datetime("us", "UTC"),
     "currency": pl.String,
     "instrument": pl.String,
@@ -57,7 +57,7 @@ def only(frame: pl.DataFrame, **values: Any) -> dict[str, Any]:
     return found.row(0, named=True)
 
 
-# ---------------------------------------------------------------------------------------------- deribit-chain
+# ---- deribit-chain
 
 
 def test_a_chain_becomes_a_tape(tmp_path: Path) -> None:
@@ -131,7 +131,8 @@ def test_options_of_the_import_are_used_and_recorded(tmp_path: Path) -> None:
     found = only(quotes, seq=1, symbol="ETH_USDC")
     assert (found["bid"], found["ask"]) == outward(found["mark"], "8", "0.05") and found["ask_size"] == 7.0
     assert info(tmp_path / "tape")["options"] == {
-        "format": "deribit-chain", "size_at_touch": {"*": 7.0}, "perp_spread_bps": 4.0, "perp_size_usd": 250_000.0,
+        "format": "deribit-chain", "size_at_touch": {"*": 7.0}, "perp_spread_bps": 4.0,
+        "perp_size_usd": 250_000.0,
         "future_spread_bps": 6.0, "future_size_usd": 50_000.0, "spot_spread_bps": 8.0, "perp": None,
     }  # fmt: skip
     assert str(tmp_path) not in (tmp_path / "tape" / "tape.json").read_text()
@@ -227,10 +228,12 @@ def test_a_price_below_the_first_tick_has_no_bid(tmp_path: Path) -> None:
 
 
 def test_after_the_unknown_schedule_the_tape_carries_the_note(tmp_path: Path) -> None:
+    names = ("instrument", "underlying_index")
+
     def later(rows: Rows) -> Rows:
         return [
             r | {"ts": r["ts"] + timedelta(days=365), "expiry": r["expiry"].replace(year=2027)}
-            | {k: r[k].replace("FEB26", "FEB27").replace("MAR26", "MAR27") for k in ("instrument", "underlying_index")}
+            | {k: r[k].replace("B26", "B27").replace("R26", "R27") for k in names}
             for r in rows
         ]  # fmt: skip
 
@@ -301,6 +304,19 @@ def refused(folder: Path, source: Path | list[Path], form: str, options: ImportO
     return caught.value
 
 
+@pytest.mark.parametrize("column", ["ts", "expiry"])
+@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
+@pytest.mark.parametrize("stamp", [2**63 - 1, -(2**63) + 1, 288_311_891_091_447_808, 0, -1])
+def test_a_time_outside_the_calendar_is_refused(tmp_path: Path, column: str, unit: Any, stamp: int) -> None:
+    frame = chain_frame().with_columns(pl.col(column).cast(pl.Datetime(unit, "UTC")))
+    stamps = frame[column].to_physical().to_list()
+    stamps[ROW] = stamp
+    odd = pl.Series(column, stamps, dtype=pl.Int64).cast(pl.Datetime(unit, "UTC"))
+    frame.with_columns(odd).write_parquet(tmp_path / "chain.parquet")
+    error = refused(tmp_path, tmp_path / "chain.parquet", "deribit-chain")
+    assert error.where == f"chain.parquet, row {ROW + 1}, column {column}" and "calendar" in error.what
+
+
 @pytest.mark.parametrize("column", CHAIN_TYPES)
 def test_a_missing_column_is_refused(tmp_path: Path, column: str) -> None:
     chain_frame().drop(column).write_parquet(tmp_path / "chain.parquet")
@@ -311,8 +327,9 @@ def test_a_missing_column_is_refused(tmp_path: Path, column: str) -> None:
 @pytest.mark.parametrize(
     ("column", "kind"),
     [
-        ("ts", pl.Datetime("us")), ("ts", pl.Int64), ("ts", pl.Datetime("us", "Asia/Tokyo")), ("expiry", pl.Date),
-        ("strike", pl.String), ("bid", pl.String), ("mark_iv", pl.Float32), ("index_price", pl.Int64),
+        ("ts", pl.Datetime("us")), ("ts", pl.Int64), ("ts", pl.Datetime("us", "Asia/Tokyo")),
+        ("expiry", pl.Date),
+        ("strike", pl.String), ("bid", pl.String), ("mark_iv", pl.Boolean), ("index_price", pl.String),
         ("instrument", pl.Binary), ("option_type", pl.Categorical),
     ],
 )  # fmt: skip
@@ -327,6 +344,23 @@ def test_a_column_of_another_type_is_refused(tmp_path: Path, column: str, kind: 
     frame.write_parquet(tmp_path / "chain.parquet")
     error = refused(tmp_path, tmp_path / "chain.parquet", "deribit-chain")
     assert error.where == f"chain.parquet, column {column}" and "wrong type" in error.what
+
+
+@pytest.mark.parametrize(("column", "kind"), [("strike", pl.Int64), ("open_interest", pl.Float32)])
+def test_numbers_of_another_width_are_numbers(tmp_path: Path, column: str, kind: Any) -> None:
+    chain_frame().cast({column: kind}).write_parquet(tmp_path / "chain.parquet")
+    sizes = ImportOptions(size_at_touch={"*": 10.0})
+    imported = import_tape([tmp_path / "chain.parquet"], "deribit-chain", tmp_path / "tape", sizes)
+    assert verify(tmp_path / "tape") == [] and imported.quotes.height
+
+
+def test_a_source_that_kills_its_decoder_is_refused(tmp_path: Path) -> None:
+    chain_frame().write_parquet(tmp_path / "chain.parquet")
+    damaged = bytearray((tmp_path / "chain.parquet").read_bytes())
+    damaged[40:400] = b"\xff" * 360
+    (tmp_path / "chain.parquet").write_bytes(bytes(damaged))
+    error = refused(tmp_path, tmp_path / "chain.parquet", "deribit-chain")
+    assert error.code == "FILE_DAMAGED"
 
 
 def test_columns_that_hold_nothing_may_have_no_type(tmp_path: Path) -> None:
@@ -399,18 +433,20 @@ def test_a_perp_file_with_a_snapshot_twice_or_without_a_column_is_refused(tmp_pa
         assert "perp.parquet" in refused(tmp_path, source, "deribit-chain", options).where
 
 
-# ------------------------------------------------------------------------------------------- files of both formats
+# ---- files of both formats
 
 
 def garbage(folder: Path) -> dict[str, Path]:
     """Files that are no source at all."""
     texts = {
         "empty": b"", "text": b"hello", "half magic": b"PAR1" + b"\0" * 100, "short": b"PAR1PAR1",
-        "long footer": b"PAR1" + b"\0" * 20 + b"\xff\xff\xff\x7fPAR1", "no footer": b"PAR1" + b"\0" * 20 + b"PAR1",
+        "long footer": b"PAR1" + b"\0" * 20 + b"\xff\xff\xff\x7fPAR1",
+        "no footer": b"PAR1" + b"\0" * 20 + b"PAR1",
         "garbled footer": b"PAR1" + b"\x15\x00\x99" * 40 + b"\x20\0\0\0PAR1",
         "not json": b"[1, 2", "garbled json": b"[1, 2}", "nan": b"[NaN]", "infinity": b'[{"a": -Infinity}]',
         "overflow": b"[1e999]", "digits": b"[" + b"9" * 5000 + b"]", "utf8": b'["\xff\xfe"]',
-        "utf16": '[{"a": 1}]'.encode("utf-16"), "bom": b"\xef\xbb\xbf[]", "deep": b"[" * 200_000 + b"]" * 200_000,
+        "utf16": '[{"a": 1}]'.encode("utf-16"), "bom": b"\xef\xbb\xbf[]",
+        "deep": b"[" * 200_000 + b"]" * 200_000,
         "key twice": b'[{"timestamp": 1, "timestamp": 2}]', "nothing": b"[]", "object": b"{}",
         "result": b'{"result": 5}', "number": b"5", "null": b"[null]", "nested": b'[[[{"a": [{}]}]]]',
     }  # fmt: skip
@@ -473,7 +509,8 @@ def test_formats_and_sources_are_checked(tmp_path: Path) -> None:
     assert refused(tmp_path, path, "deribit-chain").code == "TAPE_EXISTS"
 
 
-@pytest.mark.parametrize("text", ["", "BTC", "BTC=", "=5", "BTC=0", "BTC=-1", "BTC=nan", "BTC=inf", "1,2", "BTC=1,BTC=2",
+@pytest.mark.parametrize("text", ["", "BTC", "BTC=", "=5", "BTC=0", "BTC=-1", "BTC=nan", "BTC=inf", "1,2",
+                                  "BTC=1,BTC=2",
                                   "BTC=1,5", "BTC=1,,ETH=2", "B TC=1", "BTC=1=2", "0", "BTC:1"])  # fmt: skip
 def test_sizes_that_are_none_are_refused(text: str) -> None:
     with pytest.raises(InputError) as caught:
@@ -495,7 +532,8 @@ def test_sizes_are_parsed() -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [{"perp_spread_bps": -1.0}, {"future_spread_bps": math.nan}, {"spot_spread_bps": 20_000.0}, {"perp_size_usd": 0.0},
+    [{"perp_spread_bps": -1.0}, {"future_spread_bps": math.nan}, {"spot_spread_bps": 20_000.0},
+     {"perp_size_usd": 0.0},
      {"future_size_usd": math.inf}, {"size_at_touch": {"BTC": 0.0}}],
 )  # fmt: skip
 def test_options_out_of_range_are_refused(values: dict[str, Any]) -> None:
@@ -503,7 +541,7 @@ def test_options_out_of_range_are_refused(values: dict[str, Any]) -> None:
         ImportOptions(**values)
 
 
-# --------------------------------------------------------------------------------------------- deribit-tickers
+# ---- deribit-tickers
 
 
 @pytest.mark.parametrize(
@@ -663,7 +701,8 @@ def test_a_field_that_cannot_be_is_refused(
     )
 
 
-@pytest.mark.parametrize("key", ["instrument_name", "timestamp", "best_bid_price", "best_ask_price", "mark_price", "mark_iv",
+@pytest.mark.parametrize("key", ["instrument_name", "timestamp", "best_bid_price", "best_ask_price",
+                                 "mark_price", "mark_iv",
                                  "underlying_price", "index_price"])  # fmt: skip
 def test_a_missing_field_is_refused(tmp_path: Path, key: str) -> None:
     items = ticker_list()
@@ -682,7 +721,7 @@ def test_an_item_twice_is_refused(tmp_path: Path) -> None:
     assert refused(tmp_path, sources, "deribit-tickers").where == "a.json, item 6 and b.json, item 1"
 
 
-# ------------------------------------------------------------------------------------------- the recorded files
+# ---- the recorded files
 
 
 @pytest.fixture(scope="module")
@@ -744,7 +783,7 @@ def test_february_hedges_and_indices(february: tuple[pl.DataFrame, Tape]) -> Non
             row = quotes[seq, symbol]
             assert (row["bid"], row["ask"]) == outward(mid, width, ticks[str(currency)][tick]), (ts, symbol)
             assert row["mark"] == mid and row["index"] == index
-            assert row["venue_ns"] == ns(ts)  # type: ignore[arg-type]
+            assert row["venue_ns"] == ns(ts)
             made.remove((seq, symbol))
         first = rows.row(0, named=True)
         row = quotes[seq, first["instrument"]]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pricing.contracts import Fees, TickSteps
+from pricing.contracts import ComboRule, Fees, TickSteps
 from pricing.errors import InputError
 from venues.deribit_names import parse_name
 from venues.venue_table import Product, VenueTable, product_of
@@ -27,7 +27,9 @@ DERIBIT = VenueTable.load("deribit")
 
 def test_options_of_february_2026() -> None:
     terms = DERIBIT.terms("inverse_option", "BTC", at("2026-02-05"))
-    assert terms.fees == Fees(Decimal("0.0003"), Decimal("0.0003"), Decimal("0.125"))
+    assert terms.fees == Fees(
+        Decimal("0.0003"), Decimal("0.0003"), Decimal("0.125"), ComboRule.CHEAPER_SIDE_FREE
+    )
     assert terms.tick_steps == TickSteps.parse("0:0.0001;0.005:0.0005")
     assert (terms.lot, terms.minimum, terms.size) == (Decimal("0.1"), Decimal("0.1"), Decimal(1))
     assert terms.confirmed and terms.note is None and terms.source
@@ -69,7 +71,7 @@ def test_units_of_inverse_futures_are_usd() -> None:
     for currency, lot in (("BTC", 10), ("ETH", 1)):
         for product in ("inverse_perpetual", "inverse_future"):
             terms = DERIBIT.terms(product, currency, at("2026-02-05"))
-            assert (terms.lot, terms.minimum, terms.size) == (lot, lot, 1)
+            assert terms.lot == terms.minimum == lot and terms.size == 1
 
 
 def test_the_recorded_testnet_and_mainnet_days_of_2020_and_2021_have_terms() -> None:
@@ -142,8 +144,9 @@ def test_every_entry_is_complete_dated_and_sourced() -> None:
     }
     seen = set()
     for entry in document["terms"]:
-        assert keys | {"source", "confirmed"} <= set(entry) <= keys | {"source", "confirmed", "cap"}
+        assert keys | {"source", "confirmed"} <= set(entry) <= keys | {"source", "confirmed", "cap", "combo"}
         assert ("cap" in entry) == entry["product"].endswith("option")
+        assert "combo" not in entry or entry["product"].endswith("option")
         assert type(entry["effective_from"]) is date and entry["source"]
         for currency in entry["currencies"]:
             key = entry["product"], currency, entry["effective_from"]
