@@ -27,7 +27,8 @@ from pricing.market import Market
 from pricing.universe import FloatArray, IntArray
 from pricing.valuation import value
 from risk.costs import CostModel, cost_model
-from venues.simulated import SimulatedMarket, SimulationSettings
+from venues.simulated import SimulatedMarket
+from venues.simulated_law import SimulationSettings
 
 ROUNDS = 30
 

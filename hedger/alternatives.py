@@ -15,9 +15,10 @@ from pricing.contracts import Kind
 from pricing.universe import FloatArray, IntArray
 from risk.costs import CostModel
 
-#: Pairs of a perpetual and an option solved in whole lots at most, cheapest bound first. The next bound lies
-#: above the best plan found after a few, and nothing cheaper is left out then.
+#: Pairs of a perpetual and an option solved in whole lots at most, cheapest bound first; a pair that could
+#: save less than this share of the best one's cost is not tried.
 RUNNER_UP_TRIES_MAX = 50
+RUNNER_UP_GAP = 1e-4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,7 +85,7 @@ def _best_pair(
     bound = single_option_plans(part, 0, np.arange(1, columns.size))
     order = np.argsort(bound, kind="stable")[:RUNNER_UP_TRIES_MAX]
     for least, pick in [(0.0, [0]), *((float(bound[i]), [0, 1 + int(i)]) for i in order)]:
-        if not np.isfinite(least) or (best is not None and least >= best[0]):
+        if not np.isfinite(least) or (best is not None and least >= best[0] * (1.0 - RUNNER_UP_GAP)):
             break
         chosen = np.array(pick, dtype=np.int64)
         found = solve(part_of(part, chosen, np.arange(rows.size)), _exact(settings))

@@ -122,7 +122,7 @@ def run(
     start_ns: int = START_NS,
     step_s: float = STEP_S,
 ) -> dict[str, Any]:
-    """Run the loop for `minutes` of market time; returns the `demo` document of interfaces.
+    """Run the loop for `minutes` of market time; returns the document that `demo --json` prints.
 
     The same seed, minutes, start and step (market seconds between marks) give the same document.
     """

@@ -44,7 +44,7 @@ def plain(amount: Decimal) -> str:
 
 
 def risk_document(snapshot: Snapshot) -> Json:
-    """The `risk` document of interfaces."""
+    """The document that `risk --json` prints."""
     exposure, bands = snapshot.exposure, snapshot.bands
     breached = bands.breached(exposure.value)
     rows = [
@@ -192,7 +192,7 @@ def _balances(snapshot: Snapshot) -> list[Json]:
 
 
 def plan_document(plan: HedgePlan, timings_ms: Mapping[str, float]) -> Json:
-    """The `plan` document of interfaces."""
+    """The document that `plan --json` prints."""
     snapshot = plan.snapshot
     exposure, bands = snapshot.exposure, snapshot.bands
     breached = bands.breached(exposure.value)

@@ -14,7 +14,7 @@ from pricing.contracts import STABLE_CURRENCIES, Listing
 from pricing.daycount import NS_PER_SECOND, SECONDS_PER_DAY
 from pricing.errors import InputError
 from pricing.universe import Universe
-from risk.book import Book, CashKey, Position
+from risk.book import Book, CashKey, Position, PositionKey
 from venues.deribit_names import unified_symbol
 
 BOOK_BYTES_MAX = 16 << 20
@@ -107,8 +107,9 @@ def parse_book(text: str, universe: Universe, as_of_ns: int, source: str = "book
     header = [name.strip() for name in table[0][1]]
     _check_header(header, source)
     unified = {(x.venue, unified_symbol(x.contract)): x for x in universe.listings}
-    positions: dict[tuple[str, str, str], Position] = {}
+    positions: dict[PositionKey, Position] = {}
     cash: dict[CashKey, Decimal] = {}
+    seen: set[tuple[str, str, str]] = set()
     for line, row in table[1:]:
         if not any(cell.strip() for cell in row):
             continue
@@ -136,37 +137,28 @@ def parse_book(text: str, universe: Universe, as_of_ns: int, source: str = "book
                 fix="fill in the cell, or remove the row",
             )
         quantity = _number(cells["quantity"], f"{where}, column quantity")
+        average = _average_price(cells.get("average_price", ""), f"{where}, column average_price")
         listing = universe.listings[i] if (i := universe.positions.get((venue, symbol))) is not None else None
         listing = listing or unified.get((venue, symbol))
-        key = (venue, listing.symbol if listing else symbol, account)
-        if key in positions or key in cash:
+        name = (venue, listing.symbol if listing else symbol, account)
+        if name in seen:
             raise InputError(
                 "BOOK_DUPLICATE",
                 "a position or balance occurs twice",
                 where=where,
-                observed=_shown(" ".join(key).strip()),
+                observed=_shown(" ".join(name).strip()),
                 allowed="one row per venue, symbol and account",
                 not_done=NOTHING_READ,
                 fix="add the quantities up in one row",
             )
+        seen.add(name)
         if listing is None:
             _check_currency(symbol, universe, where)
-            cash[key] = quantity
-            continue
-        _check_alive(listing, as_of_ns, where)
-        price = cells.get("average_price", "")
-        average = _number(price, f"{where}, column average_price") if price else None
-        if average is not None and average < 0:
-            raise InputError(
-                "BOOK_PRICE",
-                "a price is not negative",
-                where=f"{where}, column average_price",
-                observed=price,
-                allowed=">= 0, or empty",
-                not_done=NOTHING_READ,
-                fix="correct the cell, or leave it empty",
-            )
-        positions[key] = Position(listing, account, quantity, average_price=average)
+            cash[venue, account, symbol] = quantity
+        else:
+            _check_alive(listing, as_of_ns, where)
+            position = Position(listing, account, quantity, average_price=average)
+            positions[position.key] = position
     if not positions and not cash:
         raise _empty(source)
     return Book.of(positions.values(), cash)
@@ -222,6 +214,24 @@ def _number(text: str, where: str) -> Decimal:
             fix="correct the cell",
         )
     return number
+
+
+def _average_price(text: str, where: str) -> Decimal | None:
+    """A price that is not negative; None where the cell is empty."""
+    if not text:
+        return None
+    price = _number(text, where)
+    if price < 0:
+        raise InputError(
+            "BOOK_PRICE",
+            "a price is not negative",
+            where=where,
+            observed=text,
+            allowed=">= 0, or empty",
+            not_done=NOTHING_READ,
+            fix="correct the cell, or leave it empty",
+        )
+    return price
 
 
 def _shown(text: str) -> str:

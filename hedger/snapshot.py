@@ -76,6 +76,7 @@ def underlyings_of(book: Book, market: Market, settings: Settings) -> tuple[str,
                 where="key stable_underlying",
                 observed=one,
                 allowed=f"empty, or one of {', '.join(market.universe.underlyings)}",
+                not_done="nothing was valued",
                 fix="correct the key",
             )
         held.add(one)
@@ -171,6 +172,8 @@ def _overridden(bands: Bands, exposure: Exposure, name: str, trigger: Interval, 
             where="--band",
             observed=name,
             allowed=", ".join(exposure.rows),
+            not_done="nothing was planned",
+            fix="name a row as `hedger risk --json` does",
         )
     try:
         return bands.with_row(exposure.rows.index(name), trigger, landing)
@@ -181,4 +184,6 @@ def _overridden(bands: Bands, exposure: Exposure, name: str, trigger: Interval, 
             where=f"--band {name}",
             observed=f"trigger {trigger}, landing {landing}",
             allowed="a landing interval inside the trigger interval",
+            not_done="nothing was planned",
+            fix="for example --band delta:BTC=-1.5,1.5/-0.7,0.7",
         ) from None

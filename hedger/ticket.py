@@ -81,9 +81,9 @@ def _edge(x: float) -> str:
     return f"{x:,.0f}" if math.isfinite(x) and abs(x) >= 100 else "open" if math.isinf(x) else f"{x:,.2f}"
 
 
-def _table(title: str, left: Sequence[str], right: Sequence[str], fold: str = "") -> Table:
-    """A table that fits 80 columns: the `left` columns, then the `right`-aligned ones. A name in the column
-    `fold` goes on in the next line where it is too long."""
+def _table(title: str, left: Sequence[str], right: Sequence[str], fold: str) -> Table:
+    """A table that fits 80 columns: the `left` columns, then the `right`-aligned ones. Where it does not, the
+    column `fold` goes on in the next line: no number is cut."""
     table = Table(
         title=title,
         title_justify="left",
@@ -103,7 +103,7 @@ def risk_view(snapshot: Snapshot) -> RenderableType:
     exposure, bands = snapshot.exposure, snapshot.bands
     breached = bands.breached(exposure.value)
     title = f"EXPOSURES {iso(snapshot.market.now_ns)}, {snapshot.numeraire} numeraire, in USD terms"
-    table = _table(title, ["", "row"], ["value", "trigger"])
+    table = _table(title, ["", "row"], ["value", "trigger"], fold="row")
     for i, row in enumerate(exposure.rows):
         value, low, high = _dressed(snapshot, row, exposure.value, bands.trigger_lower, bands.trigger_upper)
         style = "bold" if breached[i] else ""
@@ -112,7 +112,8 @@ def risk_view(snapshot: Snapshot) -> RenderableType:
     by_expiry = expiries(snapshot)
     if by_expiry:
         greeks = ["delta", "gamma", "vega", "theta"]
-        expiry_table = _table("By expiry, in USD terms", ["expiry", "forward from"], ["forward", *greeks])
+        right = ["forward", *greeks]
+        expiry_table = _table("By expiry, in USD terms", ["expiry", "forward from"], right, fold="expiry")
         for e in by_expiry:
             figures = [
                 _whole(dressed(f"{greek}:{e['underlying']}", x, snapshot.spot, snapshot.numeraire))
@@ -154,12 +155,15 @@ def ticket_view(plan: HedgePlan) -> RenderableType:
     """The ticket: what is out, what to do, what it costs, what it leaves, what the next best was."""
     snapshot = plan.snapshot
     title = f"HEDGE TICKET {iso(snapshot.market.now_ns)}: {_HEADLINES[plan.status]}"
-    parts: list[RenderableType] = [Text(plan.reason)]
+    relaxed = plan.status is PlanStatus.RELAXED
+    parts: list[RenderableType] = [] if relaxed else [Text(plan.reason), Text()]
     rows = _rows_view(plan)
     if rows is not None:
-        parts += [Text(), rows]
+        parts.append(rows)
     if plan.trades:
         parts += [_trades_view(plan), Text(_cost_line(plan))]
+    if relaxed:
+        parts.append(Text(f"Not all rows: {plan.reason}."))
     if plan.status in (PlanStatus.HEDGE, PlanStatus.RELAXED):
         parts.append(Text(_alternatives_lines(plan)))
     if snapshot.missing:
@@ -174,7 +178,8 @@ def _rows_view(plan: HedgePlan) -> RenderableType | None:
     shown = [i for i in range(len(breached)) if breached[i] or plan.binding[i] or plan.slack[i] > 0]
     if not shown:
         return None
-    table = _table("What is out, what it leaves (USD terms)", ["", "row"], ["before", "after", "must end in"])
+    right = ["before", "after", "must end in"]
+    table = _table("What is out, what it leaves (USD terms)", ["", "row"], right, fold="row")
     for i in shown:
         row = snapshot.exposure.rows[i]
         before, after, low, high = _dressed(

@@ -297,7 +297,8 @@ def demo(arguments: argparse.Namespace) -> Exit:
 
 def tape_simulate(arguments: argparse.Namespace) -> Exit:
     """Make a tape from the simulated market."""
-    from venues.simulated import SimulatedMarket, tape_frames
+    from venues.simulated import SimulatedMarket
+    from venues.simulated_tape import tape_frames
     from venues.tape_files import refuse_existing, write
 
     refuse_existing(arguments.out)

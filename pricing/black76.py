@@ -105,7 +105,7 @@ def greeks(
     vol, theta dV/dt in USD per year (calendar time runs on, the forward stands still).
     Errors: ValueError if shapes do not broadcast or `out` does not fit. A bad element is NaN in every field;
     a discount other than 1 at zero years has no rate, so theta alone is NaN there.
-    Reference: Black (1976); theory 1.1. Against 50-digit arithmetic, 60 s to 1 y, 0 to 8 standard deviations:
+    Reference: Black (1976). Against 50-digit arithmetic, 60 s to 1 y, 0 to 8 standard deviations:
     relative error below 1e-13 for every field (worst measured 4e-14, the price); 1e-12 out to 30.
 
     >>> g = greeks(forward=60_000.0, strike=70_000.0, years=30 / 365, vol=0.55, sign=1)
@@ -150,7 +150,7 @@ def higher_greeks(
     Shapes, units and errors as `greeks`: vanna coin per 1.00 vol, volga USD per vol², charm coin per year,
     speed coin per USD², zomma coin per USD per vol, color coin per USD per year; t is calendar time. At vol 0
     or no time, all are 0 away from the money; at the money they take their limit, which may be infinite.
-    Reference: theory 1.1; Haug (2007), "The complete guide to option pricing formulas", chapter 2.
+    Reference: Haug (2007), "The complete guide to option pricing formulas", chapter 2.
 
     >>> h = higher_greeks(forward=60_000.0, strike=70_000.0, years=30 / 365, vol=0.55, sign=1)
     >>> print(f"{h.vanna:.5f} {h.volga:.1f} {h.charm:.5f}")

@@ -9,7 +9,7 @@ Our Greeks are plain derivatives: USD per coin, per 1.00 vol, per year. Venues d
     OKX      premium-adjusted, coin      premium-adjusted      /100, coin    /365, × T in days, coin
     OKX BS   plain, on spot with carry   plain on spot         /100          /365, with the carry term
 
-Source: measured on recorded tickers of 2020 to 2026; data README, section "Greeks conventions".
+Source: measured on recorded tickers of 2020 to 2026.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def deribit_display(greeks: Greeks, mark_coin: ArrayLike, forward: ArrayLike, ye
     Units: mark_coin in coin, forward USD per coin, 365-day years; delta coin, gamma coin per USD, vega USD
     per vol point, theta USD per day.
     Errors: ValueError if shapes do not broadcast; NaN where an input is NaN.
-    Reference: data README, "Greeks conventions": 1,129 mainnet tickers of 2020, 2021 and 2026, to rounding.
+    Reference: measured on 1,129 mainnet tickers of 2020, 2021 and 2026, to rounding.
 
     >>> from pricing.black76 import greeks
     >>> raw = greeks(forward=10_436.4, strike=10_500.0, years=0.5 / 365, vol=0.6, sign=1)
@@ -71,7 +71,7 @@ def bybit_display(greeks: Greeks, years: ArrayLike) -> Display:
 
     Inside the last day gamma and theta come multiplied by T in days (seen on one sample, 0.86 days).
 
-    Shapes, units and errors as `deribit_display`. Reference: data README, "Greeks conventions".
+    Shapes, units and errors as `deribit_display`. Reference: measured on recorded messages.
 
     >>> from pricing.black76 import greeks
     >>> raw = greeks(forward=16_815.1, strike=17_500.0, years=0.5 / 365, vol=0.6, sign=1)
@@ -91,7 +91,7 @@ def binance_display(greeks: Greeks) -> Display:
     """Greeks as Binance's option marks show them, from plain Greeks taken on the spot index (not a forward).
 
     Shapes, units and errors as `deribit_display`; no scaling inside the last day is known.
-    Reference: data README, "Greeks conventions": equal to all 8 published digits.
+    Reference: recorded marks, equal to all 8 published digits.
 
     >>> from pricing.black76 import greeks
     >>> raw = greeks(forward=27_000.0, strike=25_000.0, years=1.0, vol=0.43, sign=-1)
@@ -113,7 +113,7 @@ def okx_display(coin: CoinGreeks, years: ArrayLike) -> Display:
     gamma = S gammaBS − 2 delta. theta is −n(d1) σ/(2√T)/365, times T in days inside the last day.
 
     Shapes and errors as `deribit_display`. Units: all coin; vega per vol point, theta per day.
-    Reference: data README, "Greeks conventions" (the v3 API of 2020 had gamma = S gammaBS − delta).
+    Reference: recorded summaries (the v3 API of 2020 had gamma = S gammaBS − delta).
 
     >>> from pricing.inverse import coin_greeks
     >>> coin = coin_greeks(forward=112_782.12, strike=100_000.0, years=0.465, vol=0.4336, sign=1)
@@ -137,7 +137,7 @@ def okx_bs_display(
         thetaBS = [−S n(d1) σ/(2√T) − s r K e^(−rT) N(s d2)]/365
 
     Shapes, units and errors as `deribit_display`.
-    Reference: data README, "Greeks conventions"; thetaBS agrees to 2 % only,
+    Reference: recorded summaries; thetaBS agrees to 2 % only,
     and inside the last day it is not understood.
 
     >>> from pricing.black76 import greeks

@@ -27,7 +27,7 @@ PARITY_DEVIATION_MAX = 0.001
 class Forwards:
     """Forward per listing, USD per coin, (n,), NaN where none is known; `source` codes of `ForwardKind`.
 
-    For perpetuals and futures the forward is the contract's own mark (else mid); for spot the index.
+    For perpetuals and futures the forward is the contract's own mark (else mid); for spot the underlying's index.
     """
 
     forward: FloatArray
@@ -36,7 +36,7 @@ class Forwards:
 
 @dataclass(frozen=True, slots=True)
 class ParityForward:
-    """Forward from put-call parity: the median over strikes, their spread (median absolute deviation), pairs."""
+    """Forward from put-call parity: median over strikes, their spread (median absolute deviation), pairs."""
 
     forward: float
     deviation: float
@@ -74,7 +74,7 @@ def parity_forward(strike: FloatArray, call: FloatArray, put: FloatArray, invers
 
 def mid_or_nan(market: Market) -> FloatArray:
     """Middle of the touch where both sides are quoted and not crossed, else NaN, (n,)."""
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         two_sided = (market.bid > 0) & (market.ask > market.bid)
         return np.where(two_sided, 0.5 * (market.bid + market.ask), np.nan)
 
@@ -95,11 +95,13 @@ def forwards(market: Market, age_s_max: float) -> Forwards:
     """
     universe = market.universe
     fresh = market.fresh(age_s_max)
-    mid = mid_or_nan(market)
-    price = np.where(np.isfinite(market.mark) & (market.mark >= 0), market.mark, mid)
     option = universe.is_option
+    # A far wing's mark may be rounded to 0; a perpetual's or future's cannot be.
+    marked = np.isfinite(market.mark) & np.where(option, market.mark >= 0, market.mark > 0)
+    price = np.where(marked, market.mark, mid_or_nan(market))
     forward = np.where(option, market.forward, np.where(price > 0, price, np.nan))
-    forward = np.where(universe.kind == Kind.SPOT, market.index, forward)
+    index = market.spot(age_s_max)[universe.underlying]
+    forward = np.where(universe.kind == Kind.SPOT, index, forward)
     forward[~(forward > 0)] = np.nan
     source = np.where(option & np.isfinite(forward), market.forward_kind, np.int8(ForwardKind.NONE))
     source = source.astype(np.int8)

@@ -6,10 +6,10 @@ Black-76 value in USD. Seen by someone who counts in coin, a relative move dF/F 
     dv = pa_delta (dF/F) + pa_gamma/2 (dF/F)² + coin_vega dσ + coin_theta dt
 
 "pa" is premium-adjusted: the delta of the option less the premium, which is itself held in coin. To hedge a
-book that counts in USD use the plain Greeks of `pricing.black76` (theory 1.5).
+book that counts in USD use the plain Greeks of `pricing.black76`.
 
 Source: Alexander, Chen and Imeraj (2023), "Crypto quanto and inverse options", Mathematical Finance,
-arXiv:2107.12041; theory 1.3.
+arXiv:2107.12041.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def coin_greeks(
     pa_delta, pa_gamma, value in coin, coin_vega coin per 1.00 vol, coin_theta coin per year (calendar).
     Errors: ValueError if shapes do not broadcast. A bad element is NaN as in `pricing.black76.greeks`; here a
     zero forward is bad too, since nothing can be divided by it.
-    Reference: theory 1.3; pa_gamma is the gammaPA of OKX (data README, Greeks conventions).
+    Reference: Alexander, Chen and Imeraj (2023); pa_gamma is the gammaPA that OKX publishes.
 
     >>> c = coin_greeks(forward=60_000.0, strike=70_000.0, years=30 / 365, vol=0.55, sign=1)
     >>> print(f"{c.pa_delta:.6f} {c.pa_gamma:.6f} {c.coin_vega:.7f} {c.coin_theta:.6f} {c.value:.8f}")

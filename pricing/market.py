@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,8 +87,9 @@ class Depth:
 class Marks:
     """A batch of quotes. `rows` (k,) are positions in the universe; every column has shape (k,).
 
-    venue_ns: the venue's stamp. Prices in the venue's own quotation, sizes in its order unit, vol 1.0 = 100 %,
-    forward and index USD, funding_rate as a fraction per 8 h. depth: per row of the universe, (bids, asks).
+    venue_ns: the venue's stamp. Prices in the venue's own quotation, sizes in its order unit, vol 1.0 =
+    100 %, forward and index USD, funding_rate as a fraction per 8 h. depth: per row of the universe,
+    (bids, asks).
     """
 
     seq: int
@@ -112,7 +114,7 @@ class Market:
     """The newest quote of every listing, columns of shape (n,), NaN where nothing is known.
 
     settlement_average: average index so far of an expiry inside its settlement window,
-    by (underlying, expiry_ns); where it is absent the index stands in, and valuations say so.
+    by (underlying, expiry_ns); where it is absent (or no positive number) the index stands in.
     """
 
     universe: Universe
@@ -136,7 +138,7 @@ class Market:
     def empty(cls, universe: Universe, now_ns: int = 0) -> Market:
         """Nothing known yet about any listing."""
         n = len(universe)
-        unknown = {name: np.full(n, np.nan) for name in QUOTE_FIELDS}
+        unknown: dict[str, Any] = {name: np.full(n, np.nan) for name in QUOTE_FIELDS}
         return cls(
             universe=universe,
             now_ns=now_ns,
@@ -149,9 +151,11 @@ class Market:
     def apply(self, marks: Marks) -> Market:
         """The market after a batch: the newest quote per listing, depth of a requoted listing replaced.
 
-        A row older than what is already known about its listing is dropped: feeds reorder.
+        A row older than what is already known about its listing is dropped: feeds reorder. Of several rows
+        of one listing the newest counts, of equal stamps the last.
         """
-        fresh = marks.venue_ns >= self.venue_ns[marks.rows]
+        fresh = np.flatnonzero(marks.venue_ns >= self.venue_ns[marks.rows])
+        fresh = fresh[np.argsort(marks.venue_ns[fresh], kind="stable")]  # what is written last remains
         rows = marks.rows[fresh]
         changed = {}
         for name in ("venue_ns", "forward_kind", *QUOTE_FIELDS):
@@ -175,8 +179,11 @@ class Market:
         return np.where(self.quoted, age, np.nan)
 
     def fresh(self, age_s_max: float) -> BoolArray:
-        """Mask of listings quoted no longer than `age_s_max` seconds ago, (n,)."""
-        return np.asarray(self.quoted & (self.now_ns - self.venue_ns <= age_s_max * NS_PER_SECOND))
+        """Mask of listings quoted no longer than `age_s_max` seconds ago, (n,).
+
+        A stamp as far ahead of now is no fresher: its clock is broken, and it would stay "new" for ever.
+        """
+        return np.asarray(self.quoted & (np.abs(self.now_ns - self.venue_ns) <= age_s_max * NS_PER_SECOND))
 
     def spot(self, age_s_max: float) -> FloatArray:
         """Index per underlying: median over its fresh listings; NaN where none tells, (underlyings,).

@@ -10,7 +10,7 @@ and the variance of the average of a Brownian path: one third of that of its end
 
 Venues show (1 − u) times the plain delta on K instead: right deep in and out of the money only.
 
-Source: theory 1.6 (derived there, checked by Monte Carlo); Deribit and Binance settlement rules.
+Source: derived here, checked by Monte Carlo in the tests; Deribit and Binance settlement rules.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def window_greeks(
     Errors: ValueError if shapes do not broadcast. An element is NaN if an input is NaN, negative or infinite,
     a forward or strike not positive, elapsed above 1, or sign not ±1; average_so_far is not looked at (may be
     NaN) while elapsed is 0.
-    Reference: theory 1.6. The lognormal R is an approximation; over half an hour its error is below a tick.
+    Reference: this module's derivation. The lognormal R is an approximation; over half an hour its error is below a tick.
 
     >>> left = WINDOW_YEARS / 2
     >>> half_way = window_greeks(60_000.0, 60_000.0, 0.6, 1, 60_100.0, elapsed=0.5, remaining_years=left)

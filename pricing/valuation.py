@@ -1,7 +1,8 @@
-"""What one unit of every listing is worth and how it moves; linear, inverse and the settlement window here only.
+"""What one unit of every listing is worth and how it moves; linear, inverse, settlement window here only.
 
-`value(market)` turns quotes into a `Valuation`: for each listing a status, forward, vol with its source, value
-and Greeks of one order unit, long, in both numeraires. Positions and signs come later (`risk.exposures`).
+`value(market)` turns quotes into a `Valuation`: for each listing a status, forward, vol with its source,
+value and Greeks of one order unit, long, in both numeraires. Positions and signs come later
+(`risk.exposures`).
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ from pricing.universe import BoolArray, FloatArray, Universe
 
 #: Length of the averaging window before an option settles, years (30 minutes of index values).
 WINDOW_YEARS = 30 * 60 / SECONDS_PER_YEAR
+
+#: A forward or mark further from the index than this factor is a fault of the feed, not a basis. A perpetual
+#: marked at 6 instead of 60,000 would show ten thousand times its delta, and that would be hedged.
+FORWARD_ABSURD_FACTOR = 2.0
 
 
 class Numeraire(StrEnum):
@@ -115,7 +120,8 @@ def value(market: Market, age_s_max: float) -> Valuation:
     """Value one unit of every listing.
 
     A vol is taken from the venue's mark vol, else implied from the mark, else from the mid; outside
-    1 % to 500 % it counts as a fault and the next source is asked.
+    1 % to 500 % it counts as a fault and the next source is asked. A forward more than a factor of 2 away
+    from the index counts as unknown.
 
     Args:
         market: quotes; a listing whose quote is older than `age_s_max` seconds is not valued.
@@ -123,14 +129,16 @@ def value(market: Market, age_s_max: float) -> Valuation:
     Returns:
         Valuation. Nothing is raised for bad quotes: the status of the listing says what is wrong.
 
-    References: theory of the Greeks in `pricing.black76`; coin-settled contracts in `pricing.inverse`;
+    References: the Greeks in `pricing.black76`; coin-settled contracts in `pricing.inverse`;
     neutrality in each numeraire: README, "What a row means".
     """
     universe = market.universe
     spot = market.spot(age_s_max)
     s = spot[universe.underlying]
     chosen = forwards(market, age_s_max)
-    forward = chosen.forward
+    with np.errstate(invalid="ignore"):
+        off = (chosen.forward < s / FORWARD_ABSURD_FACTOR) | (chosen.forward > s * FORWARD_ABSURD_FACTOR)
+    forward = np.where(off, np.nan, chosen.forward)
     years = np.where(universe.expiry_ns > 0, years_between(market.now_ns, universe.expiry_ns), np.nan)
     option = universe.is_option
 
@@ -184,7 +192,8 @@ def _vols(
         rows = np.flatnonzero(open_rows & np.isfinite(quote) & (years > 0))
         if rows.size == 0:
             continue
-        dollars = np.where(universe.inverse[rows], quote[rows] * forward[rows], quote[rows])
+        with np.errstate(over="ignore"):
+            dollars = np.where(universe.inverse[rows], quote[rows] * forward[rows], quote[rows])
         found, status = implied_vol(
             dollars, forward[rows], universe.strike[rows], years[rows], universe.sign[rows]
         )
@@ -250,7 +259,7 @@ def _value_in_window(
 ) -> None:
     """Options whose settlement price is being averaged: part of their outcome is already known.
 
-    Where the average so far is not recorded the index stands in. The value is a martingale, hence
+    Where the average so far is not known the index stands in. The value is a martingale, hence
     theta = -1/2 vol^2 F^2 gamma, which includes the drift of the average.
     """
     if not rows.any():
@@ -261,7 +270,8 @@ def _value_in_window(
         for i in np.flatnonzero(rows)
     ]
     index = s[rows]
-    average = np.array([market.settlement_average.get(k, i) for k, i in zip(keys, index, strict=True)])
+    average = np.array([market.settlement_average.get(key, np.nan) for key in keys])
+    average = np.where(np.isfinite(average) & (average > 0), average, index)
     f = forward[rows]
     elapsed = np.clip(1.0 - years[rows] / WINDOW_YEARS, 0.0, 1.0)
     window = settlement.window_greeks(

@@ -37,7 +37,7 @@ class BandSpec:
         if not low <= 0.0 <= high:
             raise ValueError(f"landing {low:g}, {high:g} must hold the target (distance 0)")
         for outer, inner, side in ((-outer_low, -low, "lower"), (outer_high, high, "upper")):
-            if np.isfinite(outer) and not inner < outer:
+            if outer < np.inf and not inner < outer:
                 raise ValueError(f"landing must lie inside trigger: {side} side {inner:g} against {outer:g}")
 
     def scaled(self, factor: float) -> BandSpec:
@@ -105,7 +105,7 @@ def row_factor(greek: str, spot: float, numeraire: Numeraire) -> float:
     """Row units per desk unit: how a band in USD becomes a band on a row.
 
     With index S: delta_usd = delta S. gamma_usd_per_1pct = gamma S^2 / 100 (coin numeraire: gamma S / 100).
-    vega_usd_per_point = vega / 100 (coin: vega S / 100). theta_usd_per_day = theta / 365 (coin: theta S / 365).
+    vega_usd_per_point = vega / 100 (coin: vega S / 100). theta_usd_per_day = theta / 365 (coin: times S).
 
     >>> row_factor("gamma", 50_000.0, Numeraire.USD) * 25_000_000.0
     1.0
@@ -178,7 +178,7 @@ def check_landing_room(rows: Sequence[str], bands: Bands, lot_step: FloatArray) 
     ):
         with np.errstate(invalid="ignore"):
             room = np.abs(edge - inner)
-        tight = np.isfinite(edge) & np.isfinite(lot_step) & (room < lot_step)
+        tight = np.isfinite(edge) & np.isfinite(lot_step) & (room < lot_step * (1.0 - 1e-9))
         for i in np.flatnonzero(tight).tolist():
             raise InputError(
                 "BAND_TOO_NARROW",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact
 from fractions import Fraction
 from types import MappingProxyType
 
@@ -20,6 +20,9 @@ from pricing.universe import FloatArray, Universe
 
 PositionKey = tuple[str, str, str]
 CashKey = tuple[str, str, str]
+
+#: Quantities are added exactly or not at all: more digits than this raise instead of being rounded.
+_EXACT = Context(prec=60, traps=[Inexact])
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,14 @@ def _entry(listing: Listing, quantity: Decimal, price: Decimal) -> Fraction:
     """What a trade of a perpetual or future adds to `Position.paid`."""
     natural = Fraction(quantity) * Fraction(listing.size)
     return natural / Fraction(price) if listing.contract.inverse else natural * Fraction(price)
+
+
+def _price_of(listing: Listing, prices: Mapping[tuple[str, str], float]) -> Decimal:
+    """A listing's price as the shortest decimal that is the same float."""
+    price = float(prices[listing.key])
+    if not 0.0 < price < float("inf"):
+        raise ValueError(f"{listing.venue} {listing.symbol}: gains cannot be reckoned at the price {price}")
+    return Decimal(repr(price))
 
 
 def settles_daily(listing: Listing) -> bool:
@@ -143,7 +154,7 @@ class Book:
             key = (listing.venue, listing.symbol, fill.account)
             old = positions.pop(key, Position(listing, fill.account, Decimal(0)))
             paid = old.paid + (_entry(listing, fill.signed, fill.price) if settles_daily(listing) else 0)
-            quantity = old.quantity + fill.signed
+            quantity = _EXACT.add(old.quantity, fill.signed)
             new = replace(old, quantity=quantity, paid=paid, average_price=_average(old, fill, quantity))
             # A closed future keeps its row: its gain is realised but not yet in the cash.
             if quantity != 0 or paid != 0:
@@ -153,11 +164,15 @@ class Book:
     def quantities(self, universe: Universe) -> FloatArray:
         """Signed quantity per listing, summed over accounts, order units, (n,).
 
+        A closed future, kept for its gain, may have left the universe: it counts zero wherever it is.
+
         Raises:
-            InputError: a position's listing is not in the universe: unknown is not zero.
+            InputError: an open position's listing is not in the universe: unknown is not zero.
         """
         exact: dict[int, Decimal] = {}
         for position in self.positions.values():
+            if position.quantity == 0:
+                continue
             row = universe.positions.get(position.listing.key)
             if row is None:
                 raise InputError(
@@ -166,7 +181,7 @@ class Book:
                     observed=" ".join(position.key).strip(),
                     allowed="symbols in listings",
                 )
-            exact[row] = exact.get(row, Decimal(0)) + position.quantity
+            exact[row] = _EXACT.add(exact.get(row, Decimal(0)), position.quantity)
         result = np.zeros(len(universe))
         for row, quantity in exact.items():
             result[row] = float(quantity)
@@ -180,7 +195,7 @@ class Book:
                 (right for a book just read from a file, whose cash holds them).
 
         Raises:
-            KeyError: an open future has no price.
+            KeyError: an open future has no price. ValueError: its price is no positive number.
         """
         totals: dict[str, Fraction] = {}
         for (_, _, currency), amount in self.cash.items():
@@ -190,8 +205,8 @@ class Book:
         for position in self.positions.values():
             if settles_daily(position.listing):
                 currency = position.listing.contract.settlement
-                price = Fraction(repr(prices[position.listing.key])) if position.quantity else Fraction(1)
-                totals[currency] = totals.get(currency, Fraction(0)) + position.gain(price)
+                price = _price_of(position.listing, prices) if position.quantity else Decimal(1)
+                totals[currency] = totals.get(currency, Fraction(0)) + position.gain(Fraction(price))
         return totals
 
     def pay(self, venue: str, account: str, currency: str, amount: Decimal) -> Book:
@@ -208,7 +223,7 @@ class Book:
         An option pays max(sign (price - strike), 0), in coin divided by the price; a future its gain.
 
         Raises:
-            KeyError: no such position. ValueError: the contract does not expire, or the price is not positive.
+            KeyError: no such position. ValueError: the contract does not expire, or the price is not > 0.
         """
         position = self.positions[key]
         contract = position.listing.contract
@@ -216,7 +231,8 @@ class Book:
         if not price > 0 or contract.kind not in (Kind.OPTION, Kind.FUTURE):
             raise ValueError(f"{position.listing.symbol} cannot settle at {price}")
         if isinstance(contract, Option):
-            payoff = max(contract.right.sign * (exact - Fraction(repr(contract.strike))), Fraction(0))
+            strike = Fraction(repr(float(contract.strike)))
+            payoff = max(contract.right.sign * (exact - strike), Fraction(0))
             natural = Fraction(position.quantity) * Fraction(position.listing.size)
             received = natural * (payoff / exact if contract.inverse else payoff)
         else:
@@ -227,7 +243,11 @@ class Book:
         return Book(MappingProxyType(positions), MappingProxyType(cash))
 
     def marked(self, prices: Mapping[tuple[str, str], float]) -> Book:
-        """The same book with the gains of perpetuals and futures up to `prices` moved into cash (settlement)."""
+        """The same book with the gains of perpetuals and futures up to `prices` moved into cash (settlement).
+
+        Raises:
+            KeyError, ValueError: as `balances`.
+        """
         cash = dict(self.cash)
         positions: dict[PositionKey, Position] = {}
         for key, position in self.positions.items():
@@ -235,7 +255,7 @@ class Book:
                 positions[key] = position
                 continue
             listing = position.listing
-            price = Decimal(repr(prices[listing.key])) if position.quantity else Decimal(1)
+            price = _price_of(listing, prices) if position.quantity else Decimal(1)
             account = (listing.venue, position.account, listing.contract.settlement)
             cash[account] = cash.get(account, Fraction(0)) + position.gain(Fraction(price))
             if position.quantity:
@@ -243,9 +263,13 @@ class Book:
         return Book(MappingProxyType(positions), MappingProxyType(cash))
 
     def opened_at(self, prices: Mapping[tuple[str, str], float]) -> Book:
-        """A book from a file, whose cash holds all gains so far: its futures gain from `prices` on."""
+        """A book from a file, whose cash holds all gains so far: its futures gain from `prices` on.
+
+        Raises:
+            KeyError, ValueError: as `balances`.
+        """
         positions = {
-            key: replace(p, paid=_entry(p.listing, p.quantity, Decimal(repr(prices[p.listing.key]))))
+            key: replace(p, paid=_entry(p.listing, p.quantity, _price_of(p.listing, prices)))
             if settles_daily(p.listing)
             else p
             for key, p in self.positions.items()
@@ -254,11 +278,18 @@ class Book:
 
 
 def _average(old: Position, fill: Fill, quantity: Decimal) -> Decimal | None:
-    """Average entry for display: volume-weighted while a position grows, the old one while it shrinks."""
+    """Average entry for display: volume-weighted while a position grows, the old one while it shrinks.
+
+    Of inverse perpetuals and futures the harmonic average: Q/average is then the sum of the entries Q/p.
+    """
     if quantity == 0:
         return None
     if old.quantity == 0 or old.quantity * quantity < 0:
         return fill.price
     if abs(quantity) < abs(old.quantity) or old.average_price is None:
         return old.average_price
-    return (abs(old.quantity) * old.average_price + fill.quantity * fill.price) / abs(quantity)
+    held, bought = abs(old.quantity), fill.quantity
+    if settles_daily(old.listing) and old.listing.contract.inverse:
+        known = old.average_price > 0
+        return abs(quantity) / (held / old.average_price + bought / fill.price) if known else None
+    return (held * old.average_price + bought * fill.price) / abs(quantity)

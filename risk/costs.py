@@ -1,4 +1,4 @@
-"""What trading a listing costs. One model: the optimizer minimises it, paper fills charge it, reports show it.
+"""What trading a listing costs. One model: the optimizer minimises it, paper fills charge it, reports show.
 
 Costs are USD against a reference price, the model mid (the venue's mark) clamped into the touch, so that
 every level costs at least nothing and no level costs less than the one before it:
@@ -58,7 +58,7 @@ class TradeCost:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Levels:
-    """Every displayed level of every tradable listing, grouped by listing, then side, best first; shapes (k,).
+    """Every displayed level of every tradable listing, by listing, then side, best first; shapes (k,).
 
     row: position in the universe. sign: +1 for an ask (we buy), -1 for a bid (we sell). price: venue's
     quotation. size: order units. spread, depth, fee, carry: USD per order unit.
@@ -122,7 +122,7 @@ class Terms:
 
 def reference_price(market: Market) -> FloatArray:
     """Model mid (venue mark, else the mid) clamped into [best bid, best ask], venue's quotation, (n,)."""
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         middle = 0.5 * (market.bid + market.ask)
         mark = np.where(np.isfinite(market.mark), market.mark, middle)
         return np.clip(mark, market.bid, market.ask)
@@ -178,8 +178,9 @@ def carry_usd(
     """Expected carry of one order unit over the holding horizon, USD: (long, short, unknown), each (n,).
 
     Perpetuals: funding rate x notional x horizon / 8 h, paid by the long side when positive. Dated
-    futures: the basis runs off towards the index in a straight line until expiry. Only costs count;
-    the side that would earn pays 0. `unknown`: perpetuals without a funding rate, counted as 0.
+    futures: the basis F - S (inverse, coin at the index: 1 - S/F per USD) runs off in a straight line until
+    expiry. Only costs count; the side that would earn pays 0. `unknown`: perpetuals without a funding rate,
+    counted as 0.
     """
     universe = market.universe
     spot = valuation.spot_of_listing()
@@ -189,7 +190,7 @@ def carry_usd(
         notional = np.where(universe.inverse, spot / forward, forward) * universe.size
         funding = market.funding_rate * notional * (settings.holding_h / FUNDING_PERIOD_H)
         share = np.minimum(settings.holding_h / (HOURS_PER_YEAR * valuation.years), 1.0)
-        basis = (forward / spot - 1.0) * share * notional
+        basis = np.where(universe.inverse, 1.0 - spot / forward, forward - spot) * universe.size * share
     perpetual, future = universe.kind == Kind.PERPETUAL, universe.kind == Kind.FUTURE
     unknown = perpetual & ~np.isfinite(market.funding_rate)
     paid_by_long = np.select([perpetual & ~unknown, future], [funding, basis], 0.0)
@@ -210,13 +211,13 @@ class CostModel:
         """Walk the displayed depth for `quantity` order units.
 
         Raises:
-            ValueError: more than what is displayed (beyond rounding).
+            ValueError: nothing, or more than what is displayed (beyond rounding).
         """
         part = self.levels.slice_of(row, side.sign)
         sizes = self.levels.size[part]
-        if quantity > float(sizes.sum()) * (1 + 1e-12):
+        if not 0 < quantity <= float(sizes.sum()) * (1 + 1e-12):
             symbol = self.universe.listings[row].symbol
-            raise ValueError(f"{symbol}: {side} {quantity} exceeds the displayed {sizes.sum()}")
+            raise ValueError(f"{symbol}: {side} {quantity} is not within the displayed {sizes.sum()}")
         before = np.concatenate(([0.0], np.cumsum(sizes)[:-1]))
         taken = np.clip(quantity - before, 0.0, sizes)
         used = taken > 0
@@ -240,9 +241,11 @@ class CostModel:
 def cost_model(
     market: Market, valuation: Valuation, tradable: Sequence[int] | NDArray[np.int64], settings: CostSettings
 ) -> CostModel:
-    """Price every displayed level of the `tradable` listings (positions in the universe, two-sided quotes)."""
+    """Price every displayed level of the `tradable` listings (places in the universe, two-sided quotes)."""
     universe = market.universe
-    rows, signs, prices, sizes, best = _displayed(market, np.asarray(tradable, dtype=np.int64))
+    rows, signs, prices, sizes = _displayed(market, np.asarray(tradable, dtype=np.int64))
+    codes = _code(rows, signs)
+    best = prices[np.searchsorted(codes, codes)]
     spot = valuation.spot_of_listing()[rows]
     terms = Terms.of(universe, rows)
     reference = reference_price(market)
@@ -263,27 +266,21 @@ def cost_model(
     return CostModel(universe, levels, reference, unknown, settings.fixed_usd)
 
 
-def _displayed(
-    market: Market, tradable: IntArray
-) -> tuple[IntArray, IntArray, FloatArray, FloatArray, FloatArray]:
-    """(row, sign, price, size, best price of the side) of every displayed level, listing by listing."""
-    deep = [int(row) for row in tradable if int(row) in market.depth]
-    flat = np.array([row for row in tradable if int(row) not in market.depth], dtype=np.int64)
+def _displayed(market: Market, tradable: IntArray) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
+    """(row, sign, price, size) of every displayed level, listing by listing, buys first, best first."""
+    flat = np.array([i for i in tradable if int(i) not in market.depth], dtype=np.int64)
     rows, signs = [np.repeat(flat, 2)], [np.tile(np.array([1, -1], dtype=np.int64), flat.size)]
     prices = [np.column_stack((market.ask[flat], market.bid[flat])).ravel()]
     sizes = [np.column_stack((market.ask_size[flat], market.bid_size[flat])).ravel()]
-    best = [prices[0]]
-    for row in deep:
-        bids, asks = market.depth[row]
-        for sign, side in ((1, asks), (-1, bids)):
-            count = side.price.size
-            rows.append(np.full(count, row, dtype=np.int64))
-            signs.append(np.full(count, sign, dtype=np.int64))
+    for i in (int(i) for i in tradable if int(i) in market.depth):
+        bids, asks = market.depth[i]
+        for side_sign, side in ((1, asks), (-1, bids)):
+            rows.append(np.full(side.price.size, i, dtype=np.int64))
+            signs.append(np.full(side.price.size, side_sign, dtype=np.int64))
             prices.append(side.price)
             sizes.append(side.size)
-            best.append(np.full(count, side.price[0]) if count else side.price)
     row, sign = np.concatenate(rows), np.concatenate(signs)
-    price, size, top = np.concatenate(prices), np.concatenate(sizes), np.concatenate(best)
+    price, size = np.concatenate(prices), np.concatenate(sizes)
     shown = (size > 0) & (price > 0)
     order = np.flatnonzero(shown)[np.argsort(_code(row[shown], sign[shown]), kind="stable")]
-    return row[order], sign[order], price[order], size[order], top[order]
+    return row[order], sign[order], price[order], size[order]

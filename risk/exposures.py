@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pricing.contracts import STABLE_CURRENCIES, Kind
-from pricing.universe import FloatArray, Universe
+from pricing.universe import FloatArray
 from pricing.valuation import MarkStatus, Numeraire, Valuation
 
 DAYS_PER_YEAR = 365.0
@@ -171,7 +171,7 @@ def expose(
         rows=names,
         units=tuple(unit_of(name, settings.numeraire) for name in names),
         owned=owned,
-        traded=owned + _cash_of_trade(universe, per_unit_cash, currencies, reference),
+        traded=owned + _cash_of_trade(valuation, per_unit_cash, currencies, reference),
         cash=cash,
         value=cash + owned[:, counted] @ quantities[counted],
         missing=tuple(np.flatnonzero(held & ~valued).tolist()),
@@ -179,17 +179,21 @@ def expose(
 
 
 def _cash_of_trade(
-    universe: Universe, per_unit_cash: FloatArray, currencies: Sequence[str], reference: FloatArray
+    valuation: Valuation, per_unit_cash: FloatArray, currencies: Sequence[str], reference: FloatArray
 ) -> FloatArray:
     """Exposure of the cash that buying one order unit pays and receives, (m, n).
 
-    Perpetuals and futures pay nothing. Spot: the coin received is the `owned` delta in the USD numeraire
-    and counts 0 in the coin numeraire; the currency paid is here.
+    Perpetuals and futures pay no premium, but what the reference differs from the mark is a loss in the
+    margin balance at once (0 unless the mark lies outside the quotes). Spot: the coin received is the `owned`
+    delta in the USD numeraire and counts 0 in the coin numeraire; the currency paid is here.
     """
+    universe, mark = valuation.universe, valuation.forward
     number = {currency: c for c, currency in enumerate(currencies)}
     pays = np.array([number[x.contract.settlement] for x in universe.listings], dtype=np.int64)
     premium = (universe.kind == Kind.OPTION) | (universe.kind == Kind.SPOT)
-    amount = np.where(premium, reference * universe.size, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        loss = np.where(universe.inverse, 1.0 / mark - 1.0 / reference, reference - mark)
+    amount = np.where(premium, reference, loss) * universe.size
     per_unit = per_unit_cash[:, pays] if len(universe) else np.zeros((len(per_unit_cash), 0))
     # Where the currency has no row its price does not matter, even when unknown.
     return np.where(per_unit != 0, -per_unit * amount, 0.0)

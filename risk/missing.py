@@ -1,4 +1,4 @@
-"""What a position without a usable mark may add to the exposures, at worst: unknown is a range, never zero."""
+"""What a position without a usable mark may add to the exposures at worst: unknown is a range, not zero."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from pricing.contracts import Kind
 from pricing.daycount import years_between
 from pricing.universe import FloatArray, Universe
-from pricing.valuation import Numeraire
+from pricing.valuation import WINDOW_YEARS, Numeraire
 from risk.exposures import (
     DAYS_PER_YEAR,
     VEGA_BUCKETS,
@@ -26,7 +26,8 @@ _DENSITY_AT_ZERO = 0.3989422804014327
 
 @dataclass(frozen=True, slots=True)
 class MissingSettings:
-    """Ranges assumed for a leg without a mark: forward as a multiple of the index, vol a year."""
+    """Ranges assumed for a leg without a mark: forward (and the average so far inside a settlement window)
+    as a multiple of the index, vol a year."""
 
     forward_ratio: tuple[float, float] = (0.8, 1.25)
     vol: tuple[float, float] = (0.10, 3.0)
@@ -45,8 +46,10 @@ def worst_case(
     """Range of what the missing positions add to each row: (lowest (m,), highest (m,)).
 
     Options, per coin: |delta| from 0 to 1 (coin numeraire: a put's up to K/F), gamma up to
-    n(0)/(F vol sqrt T), vega up to F n(0) sqrt T, theta from -F n(0) vol/(2 sqrt T) to 0; perpetuals and
-    futures: the range of the forward. An expired option or an unknown index gives an unbounded range.
+    n(0)/(F vol sqrt T), vega up to F n(0) sqrt T, theta from -F n(0) vol/(2 sqrt T) to 0. Inside the
+    settlement window T/3 stands for T, the part still to be averaged multiplies all, and a call's coin delta
+    may fall to minus what is banked. Perpetuals and futures: the range of the forward. An expired contract or
+    an unknown index gives an unbounded range.
     """
     names = row_names(underlyings)
     low, high = np.zeros(len(names)), np.zeros(len(names))
@@ -77,36 +80,44 @@ def _unit_range(
     in_coin = settings.numeraire is Numeraire.COIN
     f_low, f_high = (index * ratio for ratio in assumed.forward_ratio)
     unbounded = (-np.inf, np.inf)
+    years = float(years_between(now_ns, universe.expiry_ns[i]))
+    unknown = not np.isfinite(index) or (universe.expiry_ns[i] > 0 and years <= 0)
     if universe.kind[i] != Kind.OPTION:
-        if not np.isfinite(index):
+        if unknown:
             return [(f"delta:{name}", unbounded), (f"gamma:{name}", unbounded)]
         if not universe.inverse[i]:
             return [(f"delta:{name}", (f_low / index, f_high / index))]
-        ranges = [(f"delta:{name}", (1.0 / f_high, 1.0 / f_low))]
-        return [*ranges, (f"gamma:{name}", (-2.0 / f_low, -2.0 / f_high))] if in_coin else ranges
-    years = float(years_between(now_ns, universe.expiry_ns[i]))
+        coins = (f"delta:{name}", (1.0 / f_high, 1.0 / f_low))
+        return [coins, (f"gamma:{name}", (-2.0 / f_low, -2.0 / f_high))] if in_coin else [coins]
     days = years * DAYS_PER_YEAR
     gamma_row = "gamma_expiring" if days < settings.gamma_days_min else "gamma"
     first_days = [first for _, first in VEGA_BUCKETS]
     bucket = VEGA_BUCKETS[max(int(np.searchsorted(first_days, days, side="right")) - 1, 0)][0]
     rows = [f"delta:{name}", f"{gamma_row}:{name}", f"vega:{name}", f"vega_weighted:{name}", f"theta:{name}"]
     rows.append(f"vega:{name}:{bucket}")
-    if not (years > 0 and np.isfinite(index)):
+    if unknown:
         return [(row, unbounded) for row in rows]
-    root = np.sqrt(years)
-    vega = f_high * _DENSITY_AT_ZERO * root
-    gamma = _DENSITY_AT_ZERO / (f_low * assumed.vol[0] * root)
-    theta = f_high * _DENSITY_AT_ZERO * assumed.vol[1] / (2.0 * root)
-    delta = f_high / index if not universe.inverse[i] else 1.0
+    # The part of the settlement average still to come; its variance is that of a third of the time.
+    open_part = min(years / WINDOW_YEARS, 1.0)
+    root = np.sqrt(years if years > WINDOW_YEARS else years / 3.0)
+    density = open_part * _DENSITY_AT_ZERO
+    vega = f_high * density * root
+    gamma = density / (f_low * assumed.vol[0] * root)
+    theta = f_high * density * assumed.vol[1] / (2.0 * root)
+    reach, banked = 1.0 if universe.inverse[i] else f_high / index, 0.0
     if in_coin:
-        # K/F N(d2) for a call stays below both 1 and K/F; a put's reaches -K/F.
-        delta = universe.strike[i] / f_low if universe.sign[i] < 0 else 1.0
-        delta *= max(1.0, f_high / index)
-        gamma, vega, theta = f_high * gamma + 2.0 * delta, vega / f_low, theta / f_low
+        # K/F N(d2) for a call stays below both 1 and K/F; a put's reaches -K/F. What a call has surely earned
+        # inside the window is a sum of USD: short coins, for who counts in coins.
+        linear = max(1.0, f_high / index)
+        reach = linear * (universe.strike[i] / f_low if universe.sign[i] < 0 else 1.0)
+        banked = linear * (1.0 - open_part) * f_high / f_low if universe.sign[i] > 0 else 0.0
+        gamma, vega, theta = f_high * gamma, vega / f_low, theta / f_low
     weight = (VEGA_REFERENCE_DAYS / max(days, VEGA_FLOOR_DAYS)) ** VEGA_POWER
+    low, high = (-banked, reach) if universe.sign[i] > 0 else (-reach, 0.0)
+    # coin numeraire: F^2 v'' = F gamma - 2 (delta - v)
     ranges = [
-        (0.0, delta) if universe.sign[i] > 0 else (-delta, 0.0),
-        (-2.0 * delta if in_coin else 0.0, gamma),
+        (low, high),
+        (-2.0 * high, gamma - 2.0 * low) if in_coin else (0.0, gamma),
     ]
     ranges += [(0.0, vega), (0.0, vega * weight), (-theta, 0.0), (0.0, vega)]
     return list(zip(rows, ranges, strict=True))
@@ -126,8 +137,11 @@ def always_better(
     Args:
         before, after: (m,) exposures of the known book; lower, upper: (m,) required interval;
         missing_low, missing_high: (m,) range of what is missing.
+
+    Returns:
+        False also where anything is NaN. Gains within rounding of the row's numbers count as none.
     """
-    worst_gain = np.zeros(before.size)
+    worst_gain, rounding = np.zeros(before.size), np.zeros(before.size)
     for i in range(before.size):
         if before[i] == after[i] or not (np.isfinite(lower[i]) or np.isfinite(upper[i])):
             continue
@@ -144,7 +158,9 @@ def always_better(
         far_below = moved if np.isfinite(lower[i]) else 0.0
         gains = np.where(np.isposinf(points), far_above, np.where(np.isneginf(points), far_below, gains))
         worst_gain[i] = float(np.min(gains))
-    return bool(np.all(worst_gain >= -1e-12 * (1.0 + np.abs(before))) and np.any(worst_gain > 0))
+        sizes = np.abs(np.concatenate((points, kinks, [before[i], after[i]])))
+        rounding[i] = 1e-12 * float(np.max(sizes[np.isfinite(sizes)], initial=0.0))
+    return bool(np.all(worst_gain >= -rounding) and np.any(worst_gain > rounding))
 
 
 def _outside(value: FloatArray, lower: float, upper: float) -> FloatArray:

@@ -1,6 +1,6 @@
 """Importer of `deribit-chain`: snapshots of Deribit's whole option chain, a row per option and time.
 
-The columns are those of the data README. A row that cannot be what it says is refused, with its file, row and
+The columns are listed in the README. A row that cannot be what it says is refused, with its file, row and
 column; a quote that is merely no good to trade against is kept and flagged by the tape.
 """
 

@@ -281,7 +281,7 @@ def path(seed: int, steps: int, seconds: float, settings: SimulationSettings = D
 
 
 def funding_rate(premium: FloatArray, free: float, cap: float) -> FloatArray:
-    """Deribit's funding rate per 8 h, a fraction: the premium beyond ±`free`, capped at ±`cap` (theory 3.1).
+    """Deribit's funding rate per 8 h, a fraction: the premium beyond ±`free`, capped at ±`cap`.
 
     >>> funding_rate(np.array([0.001, 0.0001, -0.001]), 0.00025, 0.005).round(6).tolist()
     [0.00075, 0.0, -0.00075]

@@ -1,4 +1,4 @@
-"""Options in the averaging window: theory's example, Monte Carlo, differences, the ends of the window."""
+"""Options in the averaging window: a worked example, Monte Carlo, differences, the ends of the window."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pricing.black76 import FloatArray, greeks
 from pricing.settlement import WINDOW_YEARS, WindowGreeks, window_greeks
 
 
-def test_the_example_of_the_theory() -> None:
-    """K = F = 60000, u = 1/2, A = 60100, 60 %: 0.408, where the venue would show 0.250 (theory 1.6)."""
+def test_a_worked_example() -> None:
+    """K = F = 60000, u = 1/2, A = 60100, 60 %: 0.408, where the venue would show 0.250."""
     g = window_greeks(60_000.0, 60_000.0, 0.6, 1, 60_100.0, 0.5, WINDOW_YEARS / 2)
     assert float(g.delta) == pytest.approx(0.408, abs=5e-4)
     # 55.55707710345122 and 0.40827478390823: the formula in 40-digit arithmetic

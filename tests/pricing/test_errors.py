@@ -1,0 +1,53 @@
+"""The error a user mends: every part in its place, nothing empty, the exit code of its kind."""
+
+from __future__ import annotations
+
+import pytest
+
+from pricing.errors import Exit, HedgerError, InputError, RefusedError
+
+
+def test_all_parts_in_order() -> None:
+    error = InputError(
+        "BOOK_NUMBER",
+        "not a number",
+        where="book.csv, line 3",
+        observed="ten",
+        allowed="a number",
+        not_done="no book was read",
+        fix="correct the cell",
+    )
+    assert str(error) == (
+        "BOOK_NUMBER: not a number, where: book.csv, line 3, observed: ten, allowed: a number; "
+        "no book was read; fix: correct the cell"
+    )
+    assert str(error) == error.text()
+
+
+def test_parts_without_content_are_left_out() -> None:
+    assert str(HedgerError("X", "it broke")) == "X: it broke; nothing was done"
+    assert "observed: 0" in str(HedgerError("X", "zero is an observation", observed=0))
+
+
+def test_a_long_observation_is_cut() -> None:
+    assert len(str(InputError("X", "garbage", observed="g" * 10**6))) < 300
+
+
+@pytest.mark.parametrize(("kind", "code"), [(HedgerError, 70), (InputError, 2), (RefusedError, 3)])
+def test_exit_codes_of_the_interfaces(kind: type[HedgerError], code: int) -> None:
+    assert kind("X", "y").exit_code == code
+    assert isinstance(kind("X", "y"), HedgerError)
+
+
+def test_every_exit_code() -> None:
+    assert {e.name: int(e) for e in Exit} == {
+        "DONE": 0,
+        "NEGATIVE": 1,
+        "INVALID": 2,
+        "REFUSED": 3,
+        "UNAVAILABLE": 4,
+        "UNRECONCILED": 5,
+        "INTERNAL": 70,
+        "INTERRUPTED": 130,
+        "TERMINATED": 143,
+    }
