@@ -43,7 +43,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if verb is None:
             parser.print_help()
             return int(Exit.INVALID)
-        return int(verb(arguments))
+        code = int(verb(arguments))
+        sys.stdout.flush()  # here, where a reader that went away is no fault
+        return code
     except HedgerError as error:
         if arguments.debug:
             raise

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -278,18 +279,18 @@ def summary_text(document: dict[str, Any]) -> str:
     """The closing summary for people."""
     cost, pnl = document["cost_usd"], document["pnl_usd"]
     split = ", ".join(f"{name} {cost[name]:,.2f}" for name in TradeCost.__slots__)
-    outside = {row: share for row, share in document["outside_bands"].items() if share}
-    lines = [
-        f"Closing summary: {document['minutes']:g} market minutes, seed {document['seed']}",
-        f"  hedges {document['hedges']}, legs {document['legs']}, cost {cost['total']:,.2f} USD ({split})",
-        "  marks at which a row was found outside its band, before hedging: "
-        + (", ".join(f"{row} {share:.0%}" for row, share in outside.items()) or "none"),
-        "  worst exposures: "
-        + ", ".join(f"{row} {x:.4g}" for row, x in document["worst"].items() if ":" not in row[6:] or x),
-        f"  P&L with hedging {pnl['hedged']:,.0f} USD, without {pnl['unhedged']:,.0f} USD",
-        f"  digest {document['digest'][:16]} (same seed, same result)",
+    outside = [f"{row} {share:.0%}" for row, share in document["outside_bands"].items() if share]
+    worst = [f"{row} {x:.4g}" for row, x in document["worst"].items() if x]
+    paragraphs = [
+        f"hedges {document['hedges']}, legs {document['legs']}, cost {cost['total']:,.2f} USD ({split})",
+        f"found outside its band, share of the marks, before hedging: {', '.join(outside) or 'none'}",
+        f"worst exposures, in the rows' units: {', '.join(worst) or 'none'}",
+        f"P&L with hedging {pnl['hedged']:,.0f} USD, without {pnl['unhedged']:,.0f} USD",
+        f"digest {document['digest'][:16]} (same seed, same result)",
     ]
-    return "\n".join(lines)
+    head = f"Closing summary: {document['minutes']:g} market minutes, seed {document['seed']}"
+    wrapped = (textwrap.fill(text, 80, initial_indent="  ", subsequent_indent="    ") for text in paragraphs)
+    return "\n".join([head, *wrapped])
 
 
 def side_word(side: Side) -> str:

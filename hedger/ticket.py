@@ -233,7 +233,9 @@ def _alternatives_lines(plan: HedgePlan) -> str:
 def _words(alternative: Alternative | None) -> str:
     if alternative is None:
         return "none meets the rows"
-    legs = ", ".join(f"{t.side} {grouped(t.quantity)} {t.listing.symbol}" for t in alternative.trades)
+    legs = ", ".join(
+        f"{t.side} {grouped(t.quantity)} {t.listing.unit} {t.listing.symbol}" for t in alternative.trades
+    )
     return f"{usd(alternative.cost_usd)} USD ({legs})" if legs else "no trade"
 
 

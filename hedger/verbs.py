@@ -62,7 +62,7 @@ def _snapshot(arguments: argparse.Namespace, settings: Settings, stages: Stages)
     from venues.tape import Tape
 
     tape = Tape.open(arguments.market)
-    market = tape.market_at(parse_time(arguments.at) if arguments.at else None)
+    market = tape.market_at(parse_time(arguments.at) if arguments.at is not None else None)
     universe = settings.with_fees(market.universe)
     if universe is not market.universe:
         from dataclasses import replace

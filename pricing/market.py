@@ -21,6 +21,10 @@ from pricing.universe import BoolArray, FloatArray, IntArray, Universe
 VOL_ABSURD_BELOW = 0.01
 VOL_ABSURD_ABOVE = 5.0
 
+#: No price or size of any coin is smaller or larger; such a number is a fault of the feed, not a quote.
+NUMBER_ABSURD_BELOW = 1e-15
+NUMBER_ABSURD_ABOVE = 1e15
+
 #: The numbers a quote carries, in the order of the tape's columns.
 QUOTE_FIELDS = (
     "bid", "bid_size", "ask", "ask_size", "mark", "mark_iv", "forward", "index", "funding_rate",
@@ -221,13 +225,18 @@ def quote_flags(quotes: Market | Marks) -> dict[Flag, BoolArray]:
 
     A mark at most one part in 1e12 outside the touch is on it: venues round both.
     """
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         slack = 1e-12 * np.abs(quotes.mark)
         return {
-            Flag.NO_BID: ~(quotes.bid > 0),
-            Flag.NO_ASK: ~(quotes.ask > 0),
-            Flag.NO_SIZE: ~((quotes.bid_size > 0) & (quotes.ask_size > 0)),
+            Flag.NO_BID: ~_usable(quotes.bid),
+            Flag.NO_ASK: ~_usable(quotes.ask),
+            Flag.NO_SIZE: ~(_usable(quotes.bid_size) & _usable(quotes.ask_size)),
             Flag.CROSSED: quotes.bid >= quotes.ask,
             Flag.MARK_OUTSIDE: (quotes.mark < quotes.bid - slack) | (quotes.mark > quotes.ask + slack),
             Flag.ABSURD_VOL: (quotes.mark_iv < VOL_ABSURD_BELOW) | (quotes.mark_iv > VOL_ABSURD_ABOVE),
         }
+
+
+def _usable(numbers: FloatArray) -> BoolArray:
+    """Mask of positive numbers that a price or size can be."""
+    return np.asarray((numbers > NUMBER_ABSURD_BELOW) & (numbers < NUMBER_ABSURD_ABOVE))

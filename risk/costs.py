@@ -22,6 +22,8 @@ from pricing.universe import BoolArray, FloatArray, IntArray, Universe
 from pricing.valuation import Valuation
 
 FUNDING_PERIOD_H = 8.0
+#: Venues cap funding at a few per cent per 8 h: a rate of more than the whole notional is a fault of the feed.
+FUNDING_ABSURD_ABOVE = 1.0
 HOURS_PER_YEAR = 24.0 * 365.0
 
 
@@ -179,22 +181,23 @@ def carry_usd(
 
     Perpetuals: funding rate x notional x horizon / 8 h, paid by the long side when positive. Dated
     futures: the basis F - S (inverse, coin at the index: 1 - S/F per USD) runs off in a straight line until
-    expiry. Only costs count; the side that would earn pays 0. `unknown`: perpetuals without a funding rate,
-    counted as 0.
+    expiry. Only costs count; the side that would earn pays 0. `unknown`: perpetuals without a funding rate
+    (or with an absurd one), counted as 0.
     """
     universe = market.universe
     spot = valuation.spot_of_listing()
     forward = valuation.forward
+    told = np.abs(market.funding_rate) <= FUNDING_ABSURD_ABOVE
+    rate = np.where(told, market.funding_rate, 0.0)
     with np.errstate(divide="ignore", invalid="ignore"):
         # One order unit of an inverse contract is one USD; of a linear one a coin.
         notional = np.where(universe.inverse, spot / forward, forward) * universe.size
-        funding = market.funding_rate * notional * (settings.holding_h / FUNDING_PERIOD_H)
+        funding = rate * notional * (settings.holding_h / FUNDING_PERIOD_H)
         share = np.minimum(settings.holding_h / (HOURS_PER_YEAR * valuation.years), 1.0)
         basis = np.where(universe.inverse, 1.0 - spot / forward, forward - spot) * universe.size * share
     perpetual, future = universe.kind == Kind.PERPETUAL, universe.kind == Kind.FUTURE
-    unknown = perpetual & ~np.isfinite(market.funding_rate)
-    paid_by_long = np.select([perpetual & ~unknown, future], [funding, basis], 0.0)
-    return np.maximum(paid_by_long, 0.0), np.maximum(-paid_by_long, 0.0), unknown
+    paid_by_long = np.select([perpetual, future], [funding, basis], 0.0)
+    return np.maximum(paid_by_long, 0.0), np.maximum(-paid_by_long, 0.0), perpetual & ~told
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -191,9 +191,9 @@ def _cash_of_trade(
     number = {currency: c for c, currency in enumerate(currencies)}
     pays = np.array([number[x.contract.settlement] for x in universe.listings], dtype=np.int64)
     premium = (universe.kind == Kind.OPTION) | (universe.kind == Kind.SPOT)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        loss = np.where(universe.inverse, 1.0 / mark - 1.0 / reference, reference - mark)
-    amount = np.where(premium, reference, loss) * universe.size
     per_unit = per_unit_cash[:, pays] if len(universe) else np.zeros((len(per_unit_cash), 0))
-    # Where the currency has no row its price does not matter, even when unknown.
-    return np.where(per_unit != 0, -per_unit * amount, 0.0)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        loss = np.where(universe.inverse, 1.0 / mark - 1.0 / reference, reference - mark)
+        amount = np.where(premium, reference, loss) * universe.size
+        # Where the currency has no row its price does not matter, even when unknown or infinite.
+        return np.where(per_unit != 0, -per_unit * amount, 0.0)

@@ -88,9 +88,9 @@ def check_interval(interval: list[float | None] | None) -> tuple[float, float]:
     return closed
 
 
-def check_plan(plan: Json, tape: Path) -> None:
+def check_plan(plan: Json, tape: Path | RawMarket) -> None:
     """What holds for every plan, whatever its status."""
-    market = RawMarket.read(tape)
+    market = tape if isinstance(tape, RawMarket) else RawMarket.read(tape)
     assert ISO.fullmatch(plan["as_of"])
     moved = dict.fromkeys((row["row"] for row in plan["rows"]), 0.0)
     size = dict.fromkeys(moved, 0.0)

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from hedger.demo import DEMO_BOOK
+from hedger.documents import plain
 from hedger.planning import HedgePlan, make_plan
-from hedger.sample import SampleSettings, market_maker_book
+from hedger.sample import market_maker_book
 from hedger.settings import Settings
 from hedger.snapshot import take_snapshot
 from hedger.ticket import dressed, grouped, risk_view, ticket_view, usd
@@ -23,11 +25,11 @@ from venues.simulated import SimulatedMarket
 
 @pytest.fixture(scope="module")
 def plan() -> HedgePlan:
-    """Of a market maker's book; the columns are few so that it comes soon."""
+    """Of the demo's book: delta, gamma and vega are out."""
     settings = Settings.model_validate({"solver": {"columns": 24, "gap": 5e-3}})
-    source = SimulatedMarket(11)
-    market = Market.empty(source.universe).apply(source.step(60.0))
-    book = market_maker_book(market, value(market, 600.0), 11, 600.0, SampleSettings(positions=20))
+    source = SimulatedMarket(7)
+    market = Market.empty(source.universe).apply(source.marks())
+    book = market_maker_book(market, value(market, 600.0), 7, 600.0, DEMO_BOOK)
     return make_plan(take_snapshot(book, market, settings), settings)
 
 
@@ -45,7 +47,7 @@ def lines_with(text: str, *words: str) -> list[str]:
 def test_the_ticket_says_what_is_out_what_to_do_what_it_costs_what_it_leaves(plan: HedgePlan) -> None:
     text = shown(ticket_view(plan))
     snapshot = plan.snapshot
-    assert "HEDGE TICKET 2026-03-02T12:01:00Z: HEDGE" in text.splitlines()[0]
+    assert "HEDGE TICKET 2026-03-02T12:00:00Z: HEDGE" in text.splitlines()[0]
     breached = [
         r
         for r, b in zip(snapshot.exposure.rows, snapshot.bands.breached(snapshot.exposure.value), strict=True)
@@ -65,7 +67,7 @@ def test_the_ticket_says_what_is_out_what_to_do_what_it_costs_what_it_leaves(pla
             str(trade.side).upper(),
             trade.listing.symbol,
             grouped(trade.quantity),
-            str(trade.limit_price),
+            plain(trade.limit_price),
         )
         assert len(lines_with(text, *words)) == 1
     assert f"Costs {usd(plan.cost.total)} USD (" in text
@@ -86,8 +88,7 @@ def test_no_line_is_wider_than_the_terminal_and_no_symbol_is_cut(plan: HedgePlan
 def test_a_narrow_screen_folds_and_loses_nothing(plan: HedgePlan) -> None:
     text = shown(ticket_view(plan), 60)
     for trade in plan.trades:
-        assert trade.listing.symbol[:8] in text
-        assert lines_with(text, grouped(trade.quantity), str(trade.limit_price))
+        assert lines_with(text, grouped(trade.quantity), plain(trade.limit_price))
 
 
 def test_a_delta_hedge_says_what_it_leaves_out(plan: HedgePlan) -> None:

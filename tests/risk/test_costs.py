@@ -446,6 +446,13 @@ def test_funding_is_paid_by_the_long_side_when_positive(name: str, per_unit: flo
     assert carry(replace(quote, funding_rate=0.0002), holding_h=12.0)[0] == pytest.approx(paid / 2)
 
 
+@pytest.mark.parametrize("rate", [NAN, math.inf, -math.inf, 1.01, -1.01, 1e300])
+def test_an_absurd_funding_rate_is_unknown(rate: float) -> None:
+    perp = Quote(listing(perpetual()), mark=60_600.0, index=INDEX, funding_rate=rate)
+    assert carry(perp) == (0.0, 0.0, True)
+    assert carry(replace(perp, funding_rate=math.copysign(0.99, rate)))[2] is False
+
+
 def test_an_unknown_funding_rate_counts_nothing_and_is_reported() -> None:
     quotes = [
         Quote(listing(CONTRACTS[n]), mark=60_600.0, bid=60_599.0, ask=60_601.0, index=INDEX)

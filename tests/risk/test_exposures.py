@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 from scipy.special import ndtr
 
 from pricing.contracts import Future, Kind, Listing, Option, Side
-from pricing.market import ForwardKind, Market
+from pricing.market import Flag, ForwardKind, Market
 from pricing.universe import FloatArray
-from pricing.valuation import Numeraire, Valuation, value
+from pricing.valuation import MarkStatus, Numeraire, Valuation, value
 from risk.book import Book, Fill, Position
-from risk.costs import reference_price
+from risk.costs import CostSettings, cost_model, reference_price
 from risk.exposures import Exposure, ExposureSettings, cash_rows, expose, row_names, unit_of
 from tests.builders import (
     AGE_S_MAX,
@@ -515,6 +515,38 @@ def test_what_cannot_be_valued_is_missing_and_never_zero(
         assert math.isnan(found.traded[0, i])
         nothing = expose(rest, CASH, valuation, REFERENCE, ["BTC", "ETH"], settings)
         assert nothing.missing == ()
+
+
+JUNK = st.one_of(st.sampled_from([NAN, math.inf, -math.inf, 0.0, -1.0, 1e300, 1e-300]), st.floats())
+QUOTED = ("bid", "ask", "mark", "mark_iv", "forward", "funding_rate", "bid_size", "ask_size")
+
+
+@given(
+    st.integers(0, len(LEGS) - 1),
+    st.dictionaries(st.sampled_from(QUOTED), JUNK, min_size=1),
+    st.sampled_from([USD, COIN]),
+)
+def test_junk_reaches_neither_other_columns_nor_what_may_be_traded(
+    at: int, junk: dict[str, float], settings: ExposureSettings
+) -> None:
+    """One quote is nonsense: the others' columns stay, every row stays a number, every tradable level has a cost."""
+    quotes = [leg.quote() for leg in LEGS]
+    quotes[at] = replace(quotes[at], **junk)  # type: ignore[arg-type]
+    known = market_of(quotes)
+    valuation, held = value(known, AGE_S_MAX), np.array([leg.quantity for leg in LEGS])
+    found = expose(held, CASH, valuation, reference_price(known), ["BTC", "ETH"], settings)
+    plain = expose(held, CASH, VALUATION, REFERENCE, ["BTC", "ETH"], settings)
+    others = np.arange(len(LEGS)) != at
+    assert np.array_equal(found.owned[:, others], plain.owned[:, others])
+    assert np.array_equal(found.traded[:, others], plain.traded[:, others])
+    assert np.isfinite(found.value).all()
+    assert found.missing == ((at,) if valuation.status[at] != MarkStatus.OK else ())
+    sound = np.isfinite(found.traded).all(axis=0) & (valuation.status == MarkStatus.OK)
+    tradable = np.flatnonzero(sound & (known.flags(AGE_S_MAX) == Flag.OK))
+    costs = cost_model(known, valuation, tradable, CostSettings())
+    assert set(np.flatnonzero(others)) <= set(tradable)
+    assert np.isfinite(costs.levels.unit_cost).all()
+    assert (costs.levels.unit_cost >= 0).all()
 
 
 def test_an_unknown_index_makes_the_rows_unknown_not_zero() -> None:
