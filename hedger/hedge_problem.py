@@ -1,4 +1,4 @@
-"""The optimizer's words: ladders, the hedge problem, the plan; and the problem as the solver sees it."""
+"""The optimizer's words: ladders, the hedge problem, the plan."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import ArrayLike
 
-from hedger.highs import INF, Bools, Floats, Frame, Ints
+from pricing.universe import BoolArray, FloatArray, IntArray
 
 PRIORITIES: Mapping[str, int] = {"delta": 0, "gamma": 1, "vega": 2}  # a row's name before ":"; the rest 3
 
@@ -26,10 +26,10 @@ class Ladder:
     array([1., 2.])
     """
 
-    buy_size: Floats
-    buy_cost: Floats
-    sell_size: Floats
-    sell_cost: Floats
+    buy_size: FloatArray
+    buy_cost: FloatArray
+    sell_size: FloatArray
+    sell_cost: FloatArray
 
     def __post_init__(self) -> None:
         for side in ("buy", "sell"):
@@ -55,18 +55,18 @@ class HedgeProblem:
     """
 
     rows: Sequence[str]
-    exposure: Floats
-    lower: Floats
-    upper: Floats
+    exposure: FloatArray
+    lower: FloatArray
+    upper: FloatArray
     columns: Sequence[str]
-    per_unit: Floats
+    per_unit: FloatArray
     ladders: Sequence[Ladder]
-    lot: Floats
-    min_size: Floats
-    max_buy: Floats
-    max_sell: Floats
-    priority: Ints | None = None
-    fixed_cost: Floats | float = 0.0
+    lot: FloatArray
+    min_size: FloatArray
+    max_buy: FloatArray
+    max_sell: FloatArray
+    priority: IntArray | None = None
+    fixed_cost: FloatArray | float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("rows", "columns", "ladders"):
@@ -89,13 +89,13 @@ class HedgeProblem:
                 " allowed are finite numbers"
             )
         _require(np.isfinite(self.exposure), "exposure", self.exposure, self.rows, "finite numbers")
-        _require(self.lower < INF, "lower", self.lower, self.rows, "numbers below inf")
-        _require(self.upper > -INF, "upper", self.upper, self.rows, "numbers above -inf")
+        _require(self.lower < np.inf, "lower", self.lower, self.rows, "numbers below inf")
+        _require(self.upper > -np.inf, "upper", self.upper, self.rows, "numbers above -inf")
         _require(self.lower <= self.upper, "lower", self.lower, self.rows, "numbers <= upper")
-        _require((self.lot > 0) & (self.lot < INF), "lot", self.lot, self.columns, "finite numbers > 0")
-        _require(self.min_size < INF, "min_size", self.min_size, self.columns, "finite numbers")
+        _require((self.lot > 0) & (self.lot < np.inf), "lot", self.lot, self.columns, "finite numbers > 0")
+        _require(self.min_size < np.inf, "min_size", self.min_size, self.columns, "finite numbers")
         fixed = np.asarray(self.fixed_cost)
-        _require(fixed < INF, "fixed_cost", fixed, self.columns, "finite numbers")
+        _require(fixed < np.inf, "fixed_cost", fixed, self.columns, "finite numbers")
         if self.priority is None:
             ranks: ArrayLike = [PRIORITIES.get(row.split(":", 1)[0], 3) for row in self.rows]
         else:
@@ -145,21 +145,21 @@ class Plan:
     out of digests).
     """
 
-    quantity: Floats
+    quantity: FloatArray
     cost: float
     lower_bound: float
-    exposure_after: Floats
-    shadow_price: Floats
-    slack: Floats
+    exposure_after: FloatArray
+    shadow_price: FloatArray
+    slack: FloatArray
     status: Status
     binding: np.ndarray[tuple[int], np.dtype[np.int8]]
     gap: float
-    kept: Ints
+    kept: IntArray
     reason: str
     timings: Mapping[str, float]
 
 
-def _array(owner: object, name: str, shape: tuple[int, ...] | None, labels: Sequence[str] = ()) -> Floats:
+def _array(owner: object, name: str, shape: tuple[int, ...] | None, labels: Sequence[str] = ()) -> FloatArray:
     """Replace a field by its read-only float64 copy; shape None = any length."""
     try:
         values = np.array(getattr(owner, name), dtype=np.float64)
@@ -174,81 +174,7 @@ def _array(owner: object, name: str, shape: tuple[int, ...] | None, labels: Sequ
     return values
 
 
-def _require(good: Bools, name: str, values: Floats, labels: Sequence[str], allowed: str) -> None:
+def _require(good: BoolArray, name: str, values: FloatArray, labels: Sequence[str], allowed: str) -> None:
     if not good.all():
         at = int(np.argmin(good))
         raise ValueError(f"PROBLEM: {name} of {labels[at]} is {values[at]}: allowed are {allowed}")
-
-
-def frame_of(problem: HedgeProblem) -> Frame:
-    """The problem measured from where the book stands, with its tolerances and weights.
-
-    Tolerance of a row: 1e-9 of the farthest finite end of its interval from where it stands, plus what
-    rounding can do to sums (1e-10 of the largest single lot's effect, 1e-14 of the row's own magnitude).
-    Weight of a row (one unit of slack): the width of its interval, because widths are what the desk finds
-    equally bearable; where the interval is open or a point, the farthest required move instead (and
-    where that is 0, the largest single lot's effect).
-    """
-    need_lower, need_upper = problem.lower - problem.exposure, problem.upper - problem.exposure
-    ends = np.abs([need_lower, need_upper, problem.exposure, problem.lower, problem.upper])
-    ends[~np.isfinite(ends)] = 0.0
-    farthest = ends[:2].max(axis=0, initial=0.0)
-    lot_effect = (np.abs(problem.per_unit) * problem.lot).max(axis=1, initial=0.0)
-    tolerance = 1e-9 * farthest + 1e-10 * lot_effect + 1e-14 * ends.max(axis=0, initial=0.0)
-    move = np.where(farthest > 0, farthest, np.where(lot_effect > 0, lot_effect, 1.0))
-    width = problem.upper - problem.lower
-    rank = np.unique(np.asarray(problem.priority), return_inverse=True)[1]
-    ladders = problem.ladders
-    sides = [
-        _levels(
-            [ladder.buy_size for ladder in ladders], [ladder.buy_cost for ladder in ladders], problem.max_buy
-        ),
-        _levels(
-            [ladder.sell_size for ladder in ladders],
-            [ladder.sell_cost for ladder in ladders],
-            problem.max_sell,
-        ),
-    ]
-    column, size, before, price = (np.concatenate(parts) for parts in zip(*sides, strict=True))
-    cap = np.stack([np.bincount(c, s, minlength=len(ladders)) for c, s, _, _ in sides])
-    cap = np.minimum(cap, [problem.max_buy, problem.max_sell])
-    least = np.maximum(np.ceil(problem.min_size / problem.lot * (1 - 1e-12) - 1e-9), 1).astype(np.int64)
-    most_lots = np.floor(cap / problem.lot * (1 + 1e-12) + 1e-9).astype(np.int64)
-    most_lots[most_lots < least] = 0
-    return Frame(
-        per_unit=problem.per_unit,
-        need_lower=need_lower,
-        need_upper=need_upper,
-        tolerance=np.where(tolerance > 0, tolerance, 1e-9),
-        weight=np.where(np.isfinite(width) & (width >= 1e-6 * move), width, move),
-        rank=rank.astype(np.int64),
-        column=column,
-        sign=np.repeat([1.0, -1.0], [len(c) for c, _, _, _ in sides]),
-        size=size,
-        before=before,
-        price=price,
-        lot=problem.lot,
-        most_buy=most_lots[0],
-        most_sell=most_lots[1],
-        cap_buy=cap[0],
-        cap_sell=cap[1],
-        least=least,
-        fixed=np.asarray(problem.fixed_cost),
-    )
-
-
-def _levels(
-    sizes: Sequence[Floats], costs: Sequence[Floats], most: Floats
-) -> tuple[Ints, Floats, Floats, Floats]:
-    """One side of all ladders, cut at the caps `most` (n,): column, size, size before, price of each level
-    left."""
-    counts = np.array([size.size for size in sizes], dtype=np.int64)
-    shape = (len(counts), int(counts.max(initial=0)))
-    there = np.arange(shape[1]) < counts[:, None]
-    grid, price = np.zeros(shape), np.zeros(shape)
-    if there.any():
-        grid[there], price[there] = np.concatenate(sizes), np.concatenate(costs)
-    ends = np.minimum(np.cumsum(grid, axis=1), most[:, None])
-    starts = np.concatenate([np.zeros((shape[0], 1)), ends], axis=1)[:, :-1] if shape[1] else ends
-    used = there & (ends > starts)
-    return np.nonzero(used)[0], (ends - starts)[used], starts[used], price[used]

@@ -18,47 +18,11 @@ import highspy
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
+from hedger.frame import INF, Frame
+from pricing.universe import FloatArray, IntArray
 
 # Feasibility on scaled rows. The default 1e-6 lets HiGHS accept lots that miss a row by money.
 TOLERANCE = 1e-9
-INF = float("inf")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Frame:
-    """A hedge problem as the programs need it: levels in one flat list, rows measured from where the book
-    stands.
-
-    m rows, n columns, L levels (cut at the caps, so that a cap is nothing but the end of the last level), P
-    priorities.
-    """
-
-    per_unit: Floats  # (m, n) effect of one unit of a column
-    need_lower: Floats  # (m,) what the trades must add at least; -inf = open
-    need_upper: Floats  # (m,) and at most; inf = open
-    tolerance: Floats  # (m,) a row missed by less than this counts as met
-    weight: Floats  # (m,) one unit of slack
-    rank: Ints  # (m,) index of the row's priority, 0 = first
-    column: Ints  # (L,) which column
-    sign: Floats  # (L,) +1 buy, -1 sell
-    size: Floats  # (L,) in the column's unit
-    before: Floats  # (L,) size of the cheaper levels of the same side
-    price: Floats  # (L,) USD per unit
-    lot: Floats  # (n,)
-    most_buy: Ints  # (n,) whole lots that can be bought (0 when fewer than the minimum)
-    most_sell: Ints  # (n,)
-    cap_buy: Floats  # (n,) the same in units, before it was cut to lots
-    cap_sell: Floats  # (n,)
-    least: Ints  # (n,) lots of the smallest trade, >= 1
-    fixed: Floats  # (n,) USD if traded at all
-
-    @property
-    def ranks(self) -> int:
-        """Number of different priorities."""
-        return int(self.rank.max()) + 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,14 +30,14 @@ class Program:
     """min cost'x with row_lower <= Ax <= row_upper, lower <= x <= upper; v variables, r rows, A by
     columns."""
 
-    cost: Floats  # (v,)
-    lower: Floats  # (v,)
-    upper: Floats  # (v,)
-    row_lower: Floats  # (r,)
-    row_upper: Floats  # (r,)
+    cost: FloatArray  # (v,)
+    lower: FloatArray  # (v,)
+    upper: FloatArray  # (v,)
+    row_lower: FloatArray  # (r,)
+    row_upper: FloatArray  # (r,)
     start: NDArray[np.int32]  # (v,) where a column's entries begin
     index: NDArray[np.int32]  # (nonzeros,) rows
-    value: Floats  # (nonzeros,)
+    value: FloatArray  # (nonzeros,)
     integer: NDArray[np.int32]  # (v,) 1 = whole numbers only
     unit: float  # USD (or weights) per unit of the objective
 
@@ -91,8 +55,8 @@ class Answer:
     """What one run gave: x (v,) or None, row duals (r,) of an LP, and the objective in USD or weights."""
 
     outcome: Outcome
-    x: Floats | None
-    dual: Floats
+    x: FloatArray | None
+    dual: FloatArray
     value: float
     seconds: float
 
@@ -127,11 +91,11 @@ class Solver:
         if status == highspy.HighsStatus.kError:
             raise RuntimeError("SOLVER: HiGHS refused the program; nothing was solved")
 
-    def set_cost(self, cost: Floats) -> None:
+    def set_cost(self, cost: FloatArray) -> None:
         """New objective (v,)."""
         self._highs.changeColsCost(len(cost), np.arange(len(cost), dtype=np.int32), cost)
 
-    def set_bounds(self, columns: Ints, lower: Floats, upper: Floats) -> None:
+    def set_bounds(self, columns: IntArray, lower: FloatArray, upper: FloatArray) -> None:
         """New bounds of some variables."""
         self._highs.changeColsBounds(len(columns), columns.astype(np.int32), lower, upper)
 
@@ -139,7 +103,7 @@ class Solver:
         """New upper bound of a row without a lower one."""
         self._highs.changeRowBounds(row, -INF, upper)
 
-    def run(self, seconds: float = INF, gap: float = 0.0, start: Floats | None = None) -> Answer:
+    def run(self, seconds: float = INF, gap: float = 0.0, start: FloatArray | None = None) -> Answer:
         """Solve; `seconds`, `gap` (relative) and `start` (a feasible x) matter to whole programs only."""
         highs = self._highs
         if seconds < INF:
@@ -183,14 +147,14 @@ _OUTCOMES = {
 }
 
 
-def power_of_two(x: Floats | float) -> Floats:
+def power_of_two(x: FloatArray | float) -> FloatArray:
     """Nearest power of two, so that scaling and unscaling are exact; 1 where x is 0 or not finite."""
     x = np.asarray(x, dtype=float)
     good = np.isfinite(x) & (x > 0)
     return np.asarray(np.exp2(np.rint(np.log2(np.where(good, x, 1.0)))))
 
 
-def row_scale(frame: Frame) -> Floats:
+def row_scale(frame: Frame) -> FloatArray:
     """(m,) units of a row per unit of its program row: a solver tolerance is then a quarter of the row's
     tolerance."""
     return power_of_two(frame.tolerance / (4.0 * TOLERANCE))
@@ -200,16 +164,16 @@ def row_scale(frame: Frame) -> Floats:
 class _Entries:
     """Matrix entries gathered block by block."""
 
-    rows: list[Ints] = field(default_factory=list)
-    columns: list[Ints] = field(default_factory=list)
-    values: list[Floats] = field(default_factory=list)
+    rows: list[IntArray] = field(default_factory=list)
+    columns: list[IntArray] = field(default_factory=list)
+    values: list[FloatArray] = field(default_factory=list)
 
-    def add(self, rows: Ints, columns: Ints, values: Floats | float) -> None:
+    def add(self, rows: IntArray, columns: IntArray, values: FloatArray | float) -> None:
         self.rows.append(rows)
         self.columns.append(columns)
         self.values.append(np.broadcast_to(np.asarray(values, dtype=float), columns.shape))
 
-    def by_column(self, variables: int) -> tuple[NDArray[np.int32], NDArray[np.int32], Floats]:
+    def by_column(self, variables: int) -> tuple[NDArray[np.int32], NDArray[np.int32], FloatArray]:
         rows, columns = np.concatenate(self.rows), np.concatenate(self.columns)
         values = np.concatenate(self.values)
         keep = values != 0.0
@@ -219,7 +183,7 @@ class _Entries:
         return start, rows[keep][order].astype(np.int32), values[keep][order]
 
 
-def _add_slacks(entries: _Entries, frame: Frame, scale: Floats, first: int, first_limit_row: int) -> None:
+def _add_slacks(entries: _Entries, frame: Frame, scale: FloatArray, first: int, first_limit_row: int) -> None:
     """Two slack variables a row (all lower ones from `first`, then all upper ones), and the priorities'
     sums."""
     m = len(scale)
@@ -230,7 +194,7 @@ def _add_slacks(entries: _Entries, frame: Frame, scale: Floats, first: int, firs
     entries.add(first_limit_row + frame.rank, first + m + g, 1.0)
 
 
-def slack_ceiling(frame: Frame, limits: Floats) -> Floats:
+def slack_ceiling(frame: Frame, limits: FloatArray) -> FloatArray:
     """(2m,) upper bounds of the slacks: 0 where the side is open or the priority's limit is 0."""
     free = np.where(limits[frame.rank] > 0.0, INF, 0.0)
     return np.concatenate(
@@ -241,12 +205,12 @@ def slack_ceiling(frame: Frame, limits: Floats) -> Floats:
     )
 
 
-def limit_ceiling(limits: Floats) -> Floats:
+def limit_ceiling(limits: FloatArray) -> FloatArray:
     """(P,) a limit plus the tolerance with which it was reached."""
     return limits + TOLERANCE * (1.0 + np.where(np.isfinite(limits), limits, 0.0))
 
 
-def stage_cost(frame: Frame, stage: int, trades: Floats) -> Floats:
+def stage_cost(frame: Frame, stage: int, trades: FloatArray) -> FloatArray:
     """(v,) objective: the slacks of priority `stage`, or the trades' cost when all priorities are fixed."""
     if stage == frame.ranks:
         return np.concatenate([trades, np.zeros(2 * len(frame.rank))])
@@ -254,7 +218,7 @@ def stage_cost(frame: Frame, stage: int, trades: Floats) -> Floats:
     return np.concatenate([np.zeros_like(trades), chosen, chosen])
 
 
-def level_program(frame: Frame, limits: Floats, stage: int) -> tuple[Program, Floats]:
+def level_program(frame: Frame, limits: FloatArray, stage: int) -> tuple[Program, FloatArray]:
     """The LP over all levels: variables L levels (each column in its own scale) and 2m slacks, m + P rows.
 
     Returns the program and the levels' scale (L,): units of the column per unit of its variable, one for
@@ -287,7 +251,7 @@ def level_program(frame: Frame, limits: Floats, stage: int) -> tuple[Program, Fl
     return program, unit
 
 
-def _money(frame: Frame, matrix: Floats, unit: Floats) -> float:
+def _money(frame: Frame, matrix: FloatArray, unit: FloatArray) -> float:
     """USD per unit of the LP's objective: the cheapest way to move, by one, the row that is dearest to
     move."""
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -300,8 +264,8 @@ def _money(frame: Frame, matrix: Floats, unit: Floats) -> float:
 
 
 def lot_program(
-    frame: Frame, kept: Ints, limits: Floats, stage: int, scale: Floats, money: float
-) -> tuple[Program, Ints, Ints]:
+    frame: Frame, kept: IntArray, limits: FloatArray, stage: int, scale: FloatArray, money: float
+) -> tuple[Program, IntArray, IntArray]:
     """The program in whole lots over the kept columns.
 
     Variables: k (c) net lots, whole; z, the kept levels' fills in lots; two yes/no variables per column that
@@ -385,8 +349,14 @@ def lot_program(
 
 
 def lot_point(
-    program: Program, frame: Frame, kept: Ints, levels: Ints, gated: Ints, lots: Ints, over: Floats
-) -> Floats:
+    program: Program,
+    frame: Frame,
+    kept: IntArray,
+    levels: IntArray,
+    gated: IntArray,
+    lots: IntArray,
+    over: FloatArray,
+) -> FloatArray:
     """The program's x (v,) for whole lots (n,) and slacks (2m,) in row units: a start for the solver."""
     column = frame.column[levels]
     side = np.maximum(frame.sign[levels] * lots[column], 0.0) * frame.lot[column]
@@ -413,8 +383,8 @@ def allowed_neighbours(value: float, most_sell: int, most_buy: int, least: int) 
 
 
 def dive(
-    program: Program, frame: Frame, kept: Ints, scale: Floats, seconds: float
-) -> tuple[Answer, Ints | None, float]:
+    program: Program, frame: Frame, kept: IntArray, scale: FloatArray, seconds: float
+) -> tuple[Answer, IntArray | None, float]:
     """Whole lots by rounding the relaxation, one column at a time, from the coarsest to the finest.
 
     After each rounding the rest is solved again: the perp, finest of all, repairs the delta that a rounded

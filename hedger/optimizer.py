@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from hedger.frame import INF, Frame, frame_of
 from hedger.hedge_problem import (
     DEFAULTS,
     HedgeProblem,
@@ -24,14 +25,9 @@ from hedger.hedge_problem import (
     Plan,
     SolverSettings,
     Status,
-    frame_of,
 )
 from hedger.highs import (
-    INF,
     Answer,
-    Floats,
-    Frame,
-    Ints,
     Outcome,
     Solver,
     dive,
@@ -43,6 +39,7 @@ from hedger.highs import (
     row_scale,
     stage_cost,
 )
+from pricing.universe import FloatArray, IntArray
 
 __all__ = ["HedgeProblem", "Ladder", "Plan", "SolverSettings", "Status", "solve"]
 
@@ -115,19 +112,19 @@ def solve(problem: HedgeProblem, settings: SolverSettings = DEFAULTS) -> Plan:
 class _Trial:
     """Whole lots judged in plain arithmetic: what the solver says about them does not count."""
 
-    lots: Ints
-    quantity: Floats
-    after: Floats
-    over: Floats  # (2m,) beyond the lower, then the upper end; 0 within the tolerance
-    sums: Floats  # (P,) weighted slack per priority
+    lots: IntArray
+    quantity: FloatArray
+    after: FloatArray
+    over: FloatArray  # (2m,) beyond the lower, then the upper end; 0 within the tolerance
+    sums: FloatArray  # (P,) weighted slack per priority
     cost: float
 
     @property
-    def slack(self) -> Floats:
+    def slack(self) -> FloatArray:
         return np.asarray(self.over.reshape(2, -1).max(axis=0, initial=0.0))
 
     @classmethod
-    def of(cls, problem: HedgeProblem, frame: Frame, lots: Ints) -> _Trial:
+    def of(cls, problem: HedgeProblem, frame: Frame, lots: IntArray) -> _Trial:
         # 3 lots of 0.1 are 0.30000000000000004: never more than is displayed
         quantity = np.clip(lots * frame.lot, -frame.cap_sell, frame.cap_buy) + 0.0
         after = problem.exposure + problem.per_unit @ quantity
@@ -138,7 +135,7 @@ class _Trial:
         cost = np.clip(side - frame.before, 0.0, frame.size) @ frame.price + frame.fixed[lots != 0].sum()
         return cls(lots, quantity, after, over, np.asarray(sums, dtype=float), float(cost))
 
-    def admissible(self, limits: Floats) -> bool:
+    def admissible(self, limits: FloatArray) -> bool:
         return bool((self.sums <= np.where(limits > 0, limit_ceiling(limits), 0.0)).all())
 
     def value(self, stage: int) -> float:
@@ -149,9 +146,9 @@ class _Trial:
 class _Stage:
     """Duals of one LP: what a row's end is worth, what a level is worth, and which levels are full."""
 
-    dual: Floats  # (m,) objective per row unit; > 0 the lower end holds, < 0 the upper
-    reduced: Floats  # (L,) objective per unit of the column
-    fill: Floats  # (L,) in the column's unit
+    dual: FloatArray  # (m,) objective per row unit; > 0 the lower end holds, < 0 the upper
+    reduced: FloatArray  # (L,) objective per unit of the column
+    fill: FloatArray  # (L,) in the column's unit
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -161,8 +158,8 @@ class _Bound:
     value: float
     last: _Stage
     stages: tuple[_Stage, ...]  # one per priority when rows had to be relaxed
-    slack: Floats  # (m,)
-    goals: Floats  # (P,) the weighted slack of each priority
+    slack: FloatArray  # (m,)
+    goals: FloatArray  # (P,) the weighted slack of each priority
     seconds: float
 
 
@@ -178,7 +175,7 @@ def _relax(frame: Frame) -> _Bound:
     scale = row_scale(frame)
     stages: list[_Stage] = []
 
-    def stage(answer: Answer, worth: Floats, price: Floats) -> _Stage:
+    def stage(answer: Answer, worth: FloatArray, price: FloatArray) -> _Stage:
         assert answer.x is not None
         dual = answer.dual[:m] * worth
         dual = np.where(np.isfinite(np.where(dual > 0, frame.need_lower, frame.need_upper)), dual, 0.0)
@@ -224,7 +221,7 @@ def _certificate(frame: Frame, stage: _Stage) -> float:
     return float(stage.dual[used] @ ends[used] + np.minimum(stage.reduced, 0.0) @ frame.size)
 
 
-def _keep(problem: HedgeProblem, frame: Frame, bound: _Bound, count: int) -> Ints:
+def _keep(problem: HedgeProblem, frame: Frame, bound: _Bound, count: int) -> IntArray:
     """The columns for the lots: the LP's own, then the cheapest mover of each row in each direction (they
     repair what rounding breaks, also where the row's price is 0), then the smallest reduced costs as a share
     of the cost. A share, because it does not depend on the column's unit. Columns that cannot trade one lot
@@ -271,14 +268,14 @@ class _Lots:
 
     problem: HedgeProblem
     frame: Frame
-    kept: Ints
+    kept: IntArray
     gap: float
 
     @classmethod
-    def on(cls, problem: HedgeProblem, frame: Frame, kept: Ints, gap: float) -> _Lots:
+    def on(cls, problem: HedgeProblem, frame: Frame, kept: IntArray, gap: float) -> _Lots:
         return cls(problem, frame, kept, 0.0 if len(kept) <= EXACT_COLUMNS else gap)
 
-    def judge(self, lots: Ints | Floats) -> _Trial:
+    def judge(self, lots: IntArray | FloatArray) -> _Trial:
         every = np.zeros(len(self.frame.lot), dtype=np.int64)
         every[self.kept] = np.rint(lots)
         return _Trial.of(self.problem, self.frame, every)
@@ -289,7 +286,7 @@ class _Lots:
         return max(self.gap, 1e-9) * natural
 
     def search(
-        self, limits: Floats, stage: int, start: _Trial | None, known: float, blind: float, left: float
+        self, limits: FloatArray, stage: int, start: _Trial | None, known: float, blind: float, left: float
     ) -> _Found:
         """Best whole lots for one stage: a dive for an early answer, then branch and bound for the time left.
 
@@ -342,7 +339,7 @@ class _Lots:
         margin = 0.0 if stage == self.frame.ranks or self.gap == 0.0 else self.leave(best.value(stage), stage)
         return trial.value(stage) < best.value(stage) - margin
 
-    def elastic(self, goals: Floats, book: _Trial, left: float) -> _Found:
+    def elastic(self, goals: FloatArray, book: _Trial, left: float) -> _Found:
         """Lexicographic goals in whole lots: least slack of each priority in turn, then the cost.
 
         `goals` (P,) the slack that fractions of a lot reach, `book` the trial of doing nothing.
@@ -382,7 +379,7 @@ def _plan(
     trial: _Trial,
     bound: _Bound,
     status: Status,
-    kept: Ints,
+    kept: IntArray,
     reason: str,
     seconds: Mapping[str, float],
 ) -> Plan:

@@ -6,11 +6,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hedger.hedge_problem import HedgeProblem, frame_of
-from hedger.highs import INF, Floats, Frame, Ints
+from hedger.frame import INF, Frame, frame_of
+from hedger.hedge_problem import HedgeProblem
+from pricing.universe import FloatArray, IntArray
 
 
-def single_option_plans(problem: HedgeProblem, anchor: int, candidates: Sequence[int] | Ints) -> Floats:
+def single_option_plans(
+    problem: HedgeProblem, anchor: int, candidates: Sequence[int] | IntArray
+) -> FloatArray:
     """Least cost (USD) of meeting every row with column `anchor` and one candidate alone, in fractions of a
     lot.
 
@@ -78,8 +81,8 @@ def single_option_plans(problem: HedgeProblem, anchor: int, candidates: Sequence
 
 
 def _interval(
-    lower: Floats, upper: Floats, effect: Floats, low: Floats, high: Floats
-) -> tuple[Floats, Floats]:
+    lower: FloatArray, upper: FloatArray, effect: FloatArray, low: FloatArray, high: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """Where low <= x <= high and lower <= effect x <= upper for all rows; effect (rows, k). Empty: low above
     high."""
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -91,7 +94,7 @@ def _interval(
     return np.where(never, INF, low), np.where(never, -INF, high)
 
 
-def _curve(frame: Frame, chosen: Ints) -> tuple[Floats, Floats, Floats]:
+def _curve(frame: Frame, chosen: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Cost of signed quantities of the chosen columns: breaks (k, b) ascending, cost at them (k, b), and the
     quantity of least cost on the sell and on the buy side (k, 2). Rows are padded with their end points.
     """

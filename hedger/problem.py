@@ -23,7 +23,11 @@ from risk.exposures import DAYS_PER_YEAR
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trade:
-    """One leg of a plan. quantity > 0 in order units; effect (m,) on all rows at the reference price."""
+    """One leg of a plan. quantity > 0 in order units; effect (m,) on all rows at the reference price.
+
+    row: place of the listing in the universe. levels: (price, order units, fee in USD per order unit) of
+    each displayed level it takes, best first.
+    """
 
     listing: Listing
     row: int
@@ -33,6 +37,7 @@ class Trade:
     expected_price: float
     cost: TradeCost
     effect: FloatArray
+    levels: tuple[tuple[float, float, float], ...]
 
 
 def hedge_universe(snapshot: Snapshot, settings: Settings) -> tuple[IntArray, dict[str, int]]:
@@ -160,6 +165,7 @@ def trades_of(
                 expected_price=min(max(execution.average_price, low), high),
                 cost=execution.cost,
                 effect=snapshot.exposure.traded[:, row] * side.sign * float(exact),
+                levels=execution.levels,
             )
         )
     return tuple(sorted(trades, key=lambda t: (-t.cost.total, t.listing.key)))
