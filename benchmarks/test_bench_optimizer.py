@@ -22,14 +22,7 @@ from pricing.black76 import greeks
 
 Floats = NDArray[np.float64]
 COLUMNS = 1_600
-SEEDS = (
-    0,
-    1,
-    2,
-    3,
-    5,
-    6,
-)  # one book each; a round solves them all, so that easy and hard ones are both in it
+SEEDS = range(6)  # one book each; a round solves them all, so that easy and hard ones are both in it
 TENORS_D = (0, 7, 30, 90, 180, 100_000)
 
 

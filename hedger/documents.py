@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from hedger.alternatives import Alternative
-from hedger.inputs import cash_keys, iso
+from hedger.inputs import cash_keys
 from hedger.planning import HedgePlan
 from hedger.problem import Trade
 from hedger.snapshot import Snapshot
 from pricing.contracts import STABLE_CURRENCIES
+from pricing.daycount import iso
 from pricing.market import ForwardKind
 from pricing.valuation import MarkStatus, Numeraire, VolSource
 

@@ -11,7 +11,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from pricing.contracts import STABLE_CURRENCIES, Listing
-from pricing.daycount import NS_PER_SECOND, SECONDS_PER_DAY
+from pricing.daycount import NS_PER_SECOND, SECONDS_PER_DAY, iso
 from pricing.errors import InputError
 from pricing.universe import Universe
 from risk.book import Book, CashKey, Position, PositionKey
@@ -256,30 +256,16 @@ def _check_currency(symbol: str, universe: Universe, where: str) -> None:
 
 
 def _check_alive(listing: Listing, as_of_ns: int, where: str) -> None:
-    expiry_ns = getattr(listing.contract, "expiry_ns", 0)
-    if expiry_ns and expiry_ns <= as_of_ns:
+    if 0 < listing.expiry_ns <= as_of_ns:
         raise InputError(
             "BOOK_EXPIRED",
             "the position has expired",
             where=where,
-            observed=f"{listing.symbol} at {iso(expiry_ns)}",
+            observed=f"{listing.symbol} at {iso(listing.expiry_ns)}",
             allowed=f"contracts that live after {iso(as_of_ns)}",
             not_done=NOTHING_READ,
             fix="remove the row, or ask for an earlier time",
         )
-
-
-def iso(time_ns: int) -> str:
-    """A stamp as ISO 8601 UTC: to the second, microsecond or nanosecond, whichever tells it exactly.
-
-    >>> iso(1_770_000_000_000_000_000), iso(1_770_000_000_000_000_001)
-    ('2026-02-02T02:40:00Z', '2026-02-02T02:40:00.000000001Z')
-    """
-    seconds, rest = divmod(time_ns, NS_PER_SECOND)
-    text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    if rest % 1000:
-        return f"{text}.{rest:09d}Z"
-    return f"{text}.{rest // 1000:06d}Z" if rest else f"{text}Z"
 
 
 def parse_time(text: str) -> int:

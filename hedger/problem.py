@@ -173,7 +173,7 @@ def trades_of(
 
 def _limit(listing: Listing, worst_price: float, side: Side) -> Decimal:
     """The worst displayed price the plan uses: a buy may pay it, so off-tick it is rounded away from us."""
-    return listing.quantize_price(worst_price, Side.SELL if side is Side.BUY else Side.BUY)
+    return listing.price_ceiling(worst_price) if side is Side.BUY else listing.price_floor(worst_price)
 
 
 def part_of(problem: HedgeProblem, columns: IntArray, rows: IntArray) -> HedgeProblem:

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from hedger.inputs import iso
 from hedger.planning import HedgePlan, PlanStatus, make_plan
 from hedger.sample import SampleSettings, market_maker_book
 from hedger.settings import Settings
 from hedger.snapshot import take_snapshot
+from pricing.daycount import iso
 from pricing.market import Market
 from pricing.valuation import value
 from venues.tape import Tape

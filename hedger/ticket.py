@@ -15,9 +15,9 @@ from rich.text import Text
 
 from hedger.alternatives import Alternative
 from hedger.documents import expiries, plain
-from hedger.inputs import iso
 from hedger.planning import HedgePlan, PlanStatus
 from hedger.snapshot import Snapshot
+from pricing.daycount import iso
 from pricing.universe import FloatArray
 from pricing.valuation import Numeraire
 from risk.bands import row_factor

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from hedger.settings import Settings
     from hedger.snapshot import Snapshot
+    from venues.tape import Tape
 
 
 def _print_json(document: object) -> None:
@@ -54,14 +55,12 @@ class Stages:
         self.last = now
 
 
-def _snapshot(arguments: argparse.Namespace, settings: Settings, stages: Stages) -> Snapshot:
-    """The book of --book in the market of --market."""
+def _snapshot(tape: Tape, arguments: argparse.Namespace, settings: Settings, stages: Stages) -> Snapshot:
+    """The book of --book in the market of the tape."""
     from hedger.inputs import parse_time, read_book
     from hedger.snapshot import take_snapshot
     from risk.exposures import row_names
-    from venues.tape import Tape
 
-    tape = Tape.open(arguments.market)
     market = tape.market_at(parse_time(arguments.at) if arguments.at is not None else None)
     universe = settings.with_fees(market.universe)
     if universe is not market.universe:
@@ -135,8 +134,9 @@ def risk(arguments: argparse.Namespace) -> Exit:
     from venues.tape import Tape
 
     settings = _settings(arguments)
-    snapshot = _snapshot(arguments, settings, Stages())
-    check = check_document(Tape.open(arguments.market), snapshot) if arguments.check_venue else None
+    tape = Tape.open(arguments.market)
+    snapshot = _snapshot(tape, arguments, settings, Stages())
+    check = check_document(tape, snapshot) if arguments.check_venue else None
     if arguments.json:
         _print_json(risk_document(snapshot) | ({"venue_check": check} if check is not None else {}))
     else:
@@ -151,10 +151,11 @@ def plan(arguments: argparse.Namespace) -> Exit:
     from hedger.documents import plan_document
     from hedger.planning import PlanStatus, make_plan
     from hedger.ticket import ticket_view
+    from venues.tape import Tape
 
     settings = _settings(arguments)
     stages = Stages()
-    snapshot = _snapshot(arguments, settings, stages)
+    snapshot = _snapshot(Tape.open(arguments.market), arguments, settings, stages)
     plan = make_plan(snapshot, settings, stages.lap)
     if arguments.json:
         _print_json(plan_document(plan, stages.ms))

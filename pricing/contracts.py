@@ -183,6 +183,11 @@ class Listing:
         return self.venue, self.symbol
 
     @property
+    def expiry_ns(self) -> int:
+        """UTC nanoseconds when the contract expires, 0 where it never does."""
+        return self.contract.expiry_ns if isinstance(self.contract, Option | Future) else 0
+
+    @property
     def unit(self) -> str:
         """What one order unit is, for people: the coin's name, `USD` or `contracts`."""
         if self.size != 1:
@@ -199,9 +204,19 @@ class Listing:
         >>> listing.quantize_price(0.0123, Side.BUY), listing.quantize_price(0.0123, Side.SELL)
         (Decimal('0.0120'), Decimal('0.0125'))
         """
+        return self.price_floor(price) if side is Side.BUY else self.price_ceiling(price)
+
+    def price_floor(self, price: float | Decimal) -> Decimal:
+        """The highest tradable price that is not above `price`."""
+        return self._on_tick(price, ROUND_FLOOR)
+
+    def price_ceiling(self, price: float | Decimal) -> Decimal:
+        """The lowest tradable price that is not below `price`."""
+        return self._on_tick(price, ROUND_CEILING)
+
+    def _on_tick(self, price: float | Decimal, rounding: str) -> Decimal:
         exact = price if isinstance(price, Decimal) else Decimal(repr(price))
         tick = self.tick_steps.at(exact)
-        rounding = ROUND_FLOOR if side is Side.BUY else ROUND_CEILING
         return (exact / tick).quantize(Decimal(1), rounding=rounding) * tick
 
     def quantize_quantity(self, quantity: float | Decimal) -> Decimal:

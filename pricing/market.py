@@ -66,19 +66,6 @@ class ForwardKind(IntEnum):
         return self.name.lower()
 
 
-def forward_kind(name: str | None) -> ForwardKind:
-    """Classify a venue's forward name: `SYN.BTC-7FEB26`, `index_price` or a listed future.
-
-    >>> forward_kind("SYN.BTC-7FEB26").label, forward_kind("BTC-27MAR26").label
-    ('synthetic', 'listed_future')
-    """
-    if not name:
-        return ForwardKind.NONE
-    if name == "index_price":
-        return ForwardKind.INDEX
-    return ForwardKind.SYNTHETIC if name.startswith("SYN.") else ForwardKind.LISTED_FUTURE
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Depth:
     """One side of an order book, best price first; prices in the venue's quotation, sizes in order units."""

@@ -9,7 +9,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from pricing.contracts import Future, Kind, Listing, Option
+from pricing.contracts import Kind, Listing, Option
 from pricing.errors import InputError
 
 FloatArray = NDArray[np.float64]
@@ -66,7 +66,6 @@ class Universe:
         underlyings = tuple(sorted({c.underlying for c in contracts}))
         number = {name: i for i, name in enumerate(underlyings)}
         options = [c if isinstance(c, Option) else None for c in contracts]
-        dated = [c.expiry_ns if isinstance(c, Option | Future) else 0 for c in contracts]
         caps = [listing.fees.cap for listing in items]
         columns = cls(
             listings=items,
@@ -77,7 +76,7 @@ class Universe:
             underlying=np.array([number[c.underlying] for c in contracts], dtype=np.int64),
             sign=np.array([o.right.sign if o else 0.0 for o in options], dtype=np.float64),
             strike=np.array([o.strike if o else np.nan for o in options], dtype=np.float64),
-            expiry_ns=np.array(dated, dtype=np.int64),
+            expiry_ns=np.array([x.expiry_ns for x in items], dtype=np.int64),
             size=np.array([float(x.size) for x in items], dtype=np.float64),
             lot=np.array([float(x.lot) for x in items], dtype=np.float64),
             minimum=np.array([float(x.minimum) for x in items], dtype=np.float64),

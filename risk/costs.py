@@ -22,7 +22,7 @@ from pricing.universe import BoolArray, FloatArray, IntArray, Universe
 from pricing.valuation import Valuation
 
 FUNDING_PERIOD_H = 8.0
-#: Venues cap funding at a few per cent per 8 h: a rate of more than the whole notional is a fault of the feed.
+#: Venues cap funding at a few per cent per 8 h: a rate above the whole notional is a fault of the feed.
 FUNDING_ABSURD_ABOVE = 1.0
 HOURS_PER_YEAR = 24.0 * 365.0
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import polars as pl
 
 from pricing.contracts import Option
+from pricing.daycount import iso
 from pricing.errors import InputError
 from venues.deribit_listings import ListingBook, check_forward_name, check_names
 from venues.deribit_names import parse_name
@@ -31,7 +32,6 @@ from venues.source_tables import (
     refuse_twice,
     time_rules,
 )
-from venues.tape_schema import iso
 
 VENUE = "deribit"
 CHAIN_COLUMNS: Mapping[str, str] = {
@@ -79,7 +79,7 @@ def import_deribit_chain(sources: Sequence[Path], options: ImportOptions) -> Imp
     )
     chain = chain.join(index, on=["seq", "currency"], how="left", maintain_order="left")
 
-    book = ListingBook(VENUE, int(chain["ts_ns"].min()), int(chain["ts_ns"].max()))  # type: ignore[arg-type]
+    book = ListingBook(VENUE, chain["ts_ns"][0], chain["ts_ns"][-1])
     for name in sorted(chain["instrument"].unique().to_list()):
         book.listing(name, parse_name(name))
     quotes = _option_quotes(chain, options)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pricing.contracts import Contract, Kind, Listing, Option
 from pricing.errors import InputError
-from pricing.market import ForwardKind, forward_kind
-from venues.deribit_names import parse_name
+from pricing.market import ForwardKind
+from venues.deribit_names import forward_kind, parse_name
 from venues.venue_table import Terms, VenueTable, product_of
 
 
@@ -91,6 +91,5 @@ def check_forward_name(name: str | None, currency: str, where: str) -> None:
 
 def _order(listing: Listing) -> tuple[str, Kind, int, float, str]:
     contract = listing.contract
-    expiry_ns: int = getattr(contract, "expiry_ns", 0)
-    strike: float = getattr(contract, "strike", 0.0)
-    return contract.underlying, Kind(contract.kind), expiry_ns, strike, listing.symbol
+    strike = contract.strike if isinstance(contract, Option) else 0.0
+    return contract.underlying, Kind(contract.kind), listing.expiry_ns, strike, listing.symbol

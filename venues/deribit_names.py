@@ -22,6 +22,7 @@ from functools import lru_cache
 from pricing.contracts import Contract, Future, Option, Perpetual, Right, Spot
 from pricing.daycount import NS_PER_SECOND, SECONDS_PER_DAY
 from pricing.errors import InputError
+from pricing.market import ForwardKind
 
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _NAME = re.compile(
@@ -96,6 +97,19 @@ def instrument_name(contract: Contract) -> str:
             allowed="expiry at 08:00 UTC; coin-settled, or settled in the currency after the underscore",
         )
     return name
+
+
+def forward_kind(name: str | None) -> ForwardKind:
+    """What Deribit's name of an option's forward says: `SYN.BTC-7FEB26`, `index_price` or a listed future.
+
+    >>> forward_kind("SYN.BTC-7FEB26").label, forward_kind("BTC-27MAR26").label
+    ('synthetic', 'listed_future')
+    """
+    if not name:
+        return ForwardKind.NONE
+    if name == "index_price":
+        return ForwardKind.INDEX
+    return ForwardKind.SYNTHETIC if name.startswith("SYN.") else ForwardKind.LISTED_FUTURE
 
 
 def unified_symbol(contract: Contract) -> str:

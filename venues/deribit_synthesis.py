@@ -12,9 +12,9 @@ from decimal import Decimal
 import numpy as np
 import polars as pl
 
-from pricing.contracts import Contract, Future, Listing, Side
-from pricing.market import ForwardKind, forward_kind
-from venues.deribit_names import parse_name
+from pricing.contracts import Contract, Future, Listing
+from pricing.market import ForwardKind
+from venues.deribit_names import forward_kind, parse_name
 from venues.import_options import ImportOptions
 from venues.tape_schema import QUOTE_SCHEMA
 
@@ -73,8 +73,8 @@ def hedge_quotes(
 def _quote(listing: Listing, mid: float, width_bps: float, size: float | None) -> dict[str, object]:
     """A quote around a mid, each side rounded outward to the tick in exact decimals."""
     exact, half = Decimal(repr(mid)), Decimal(repr(width_bps)) / 20_000
-    bid = listing.quantize_price(exact * (1 - half), Side.BUY)
-    ask = listing.quantize_price(exact * (1 + half), Side.SELL)
+    bid = listing.price_floor(exact * (1 - half))
+    ask = listing.price_ceiling(exact * (1 + half))
     quoted = bid > 0  # a price below the first tick has no bid: null, not 0
     return {
         "venue": listing.venue,

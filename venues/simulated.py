@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from pricing import black76
 from pricing.contracts import Contract, Future, Kind, Listing, Option
 from pricing.daycount import NS_PER_SECOND, years_between
-from pricing.market import Marks, forward_kind
+from pricing.market import Marks
 from pricing.universe import BoolArray, FloatArray, Universe
-from venues.deribit_names import instrument_name
+from venues.deribit_names import forward_kind, instrument_name
 from venues.simulated_books import (
+    VENUE,
     WEEKLY_DAYS_MAX,
     Grid,
     Ladders,
@@ -36,6 +37,7 @@ from venues.simulated_law import (
     funding_rate,
     smile_variance,
 )
+from venues.venue_table import VenueTable
 
 #: 2026-03-02 12:00 UTC, a Monday.
 START_NS = 1_772_452_800 * NS_PER_SECOND
@@ -89,9 +91,9 @@ class SimulatedMarket:
         self.universe = Universe.of(self._list())
         u = self.universe
         self._grid = Grid.of(u)
-        self._size = typical_size(u, [coin.terms for coin in settings.coins])
+        self._size = typical_size(u, [coin.books for coin in settings.coins])
         self._skew, self._wings = (settings.column(c)[u.underlying] for c in ("skew", "wings"))
-        self._half_scale = np.array([c.terms.option_half_scale for c in settings.coins])[u.underlying]
+        self._half_scale = np.array([c.books.option_half_scale for c in settings.coins])[u.underlying]
         b = settings.books
         self._half_rate = np.array([b.spot_half, b.perp_half, b.future_half, 0.0])[u.kind]
         futures = {x.contract for x in u.listings if isinstance(x.contract, Future)}
@@ -162,7 +164,7 @@ class SimulatedMarket:
         chain = expiries(self.now_ns, s.tenor_days)
         far = self.now_ns + int(WEEKLY_DAYS_MAX * 86_400 * NS_PER_SECOND)
         dated = [e for e in chain if e > far][-s.futures :] if s.futures else []
-        listings = []
+        contracts: list[Contract] = []
         for i, coin in enumerate(s.coins):
             years = years_between(self.now_ns, np.array(chain))
             deviations = np.sqrt(self._atm_variance(years, np.array(i)))
@@ -173,12 +175,13 @@ class SimulatedMarket:
                     float(sd),
                     s.strikes_per_expiry,
                     s.strike_width,
-                    coin.terms.strike_step_min,
+                    coin.books.strike_step_min,
                 )
                 for expiry, forward, sd in zip(chain, forwards, deviations, strict=True)
             }
-            listings += list_contracts(coin.name, coin.terms, s.fees, dated, wanted)
-        return listings
+            contracts += list_contracts(coin.name, dated, wanted)
+        table = VenueTable.load(VENUE)
+        return [table.listing(instrument_name(x), x, self.now_ns)[0] for x in contracts]
 
     def _quote(self, seq: int) -> Marks:
         """All live quotes of this moment."""

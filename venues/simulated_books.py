@@ -1,13 +1,14 @@
-"""What the simulated venue lists, and the order books it shows: calendar, strikes, names, ticks, ladders.
+"""What the simulated venue lists, and the order books it shows: calendar, strikes, ladders.
 
-Names, terms and expiry times follow Deribit's coin-settled contracts. Books are built for all listings at
+Contracts and expiry times follow Deribit's coin-settled ones; fees, ticks and lots stand in the venue table
+`venues/tables/simulated.toml`, sizes and spreads here. Books are built for all listings at
 once; a price is a whole number of ticks divided by a power of ten, so it is the float nearest to the decimal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
@@ -15,31 +16,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from pricing.contracts import (
-    ComboRule,
-    Contract,
-    Fees,
-    Future,
-    Kind,
-    Listing,
-    Option,
-    Perpetual,
-    Right,
-    Spot,
-    TickSteps,
-)
+from pricing.contracts import Contract, Future, Option, Perpetual, Right, Spot
 from pricing.daycount import NS_PER_SECOND
 from pricing.market import Depth
 from pricing.universe import FloatArray, IntArray, Universe
-from venues.deribit_names import instrument_name
 
 VENUE = "simulated"
 EXPIRY_HOUR = 8  # UTC
 FRIDAY = 4
-
-OPTION_FEES = Fees(Decimal("0.0003"), Decimal("0.0003"), Decimal("0.125"), ComboRule.CHEAPER_SIDE_FREE)
-FUTURE_FEES = Fees(Decimal("0.0000"), Decimal("0.0005"))
-SPOT_FEES = Fees(Decimal("0.0000"), Decimal("0.0000"))
 
 #: Targets up to this many days become daily expiries, up to the second weekly ones, beyond monthly ones.
 DAILY_DAYS_MAX = 3.5
@@ -50,20 +34,14 @@ TICK_SLACK = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class CoinTerms:
-    """How one coin's contracts are listed. Ticks in the venue's quotation, lots in order units.
+class CoinBooks:
+    """How one coin's chain and books are laid out.
 
+    strike_step_min: USD, see `strikes`.
     *_size: typical size of the first level in calm: options and spot in coins, perpetual and futures in USD.
     option_half_scale: multiplies the half-spread of this coin's options; 1 = as in `BookSettings`.
     """
 
-    option_ticks: TickSteps
-    perp_ticks: TickSteps
-    future_ticks: TickSteps
-    spot_ticks: TickSteps
-    option_lot: Decimal
-    usd_lot: Decimal
-    spot_lot: Decimal
     strike_step_min: float
     option_size: float
     perp_size: float
@@ -72,29 +50,10 @@ class CoinTerms:
     option_half_scale: float = 1.0
 
 
-#: Ticks and lots as in the venue table of Deribit, early 2026.
-BTC_TERMS = CoinTerms(
-    option_ticks=TickSteps.parse("0:0.0001;0.005:0.0005"),
-    perp_ticks=TickSteps.parse("0:0.5"),
-    future_ticks=TickSteps.parse("0:2.5"),
-    spot_ticks=TickSteps.parse("0:1"),
-    option_lot=Decimal("0.1"),
-    usd_lot=Decimal("10"),
-    spot_lot=Decimal("0.0001"),
-    strike_step_min=500.0,
-    option_size=12.0,
-    perp_size=400_000.0,
-    future_size=100_000.0,
-    spot_size=2.0,
+BTC_BOOKS = CoinBooks(
+    strike_step_min=500.0, option_size=12.0, perp_size=400_000.0, future_size=100_000.0, spot_size=2.0
 )
-ETH_TERMS = replace(
-    BTC_TERMS,
-    perp_ticks=TickSteps.parse("0:0.05"),
-    future_ticks=TickSteps.parse("0:0.25"),
-    spot_ticks=TickSteps.parse("0:0.05"),
-    option_lot=Decimal("1"),
-    usd_lot=Decimal("1"),
-    spot_lot=Decimal("0.001"),
+ETH_BOOKS = CoinBooks(
     strike_step_min=10.0,
     option_size=120.0,
     perp_size=200_000.0,
@@ -102,19 +61,6 @@ ETH_TERMS = replace(
     spot_size=40.0,
     option_half_scale=1.4,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class FeeTable:
-    """Fees by kind of contract, in the units of `Fees`; by default Deribit's of before 2026-08."""
-
-    option: Fees = OPTION_FEES
-    future: Fees = FUTURE_FEES
-    spot: Fees = SPOT_FEES
-
-    def of(self, kind: Kind) -> Fees:
-        """Fees of a kind; a perpetual pays as a future does."""
-        return {Kind.OPTION: self.option, Kind.SPOT: self.spot}.get(kind, self.future)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,29 +157,13 @@ def strikes(forward: float, deviation: float, count: int, width: float, step_min
 
 
 def list_contracts(
-    underlying: str,
-    terms: CoinTerms,
-    fees: FeeTable,
-    future_expiries: Sequence[int],
-    option_strikes: Mapping[int, Sequence[float]],
-) -> list[Listing]:
-    """All listings on one coin: spot against USDC, inverse perpetual, dated futures, option chain."""
-
-    def listing(contract: Contract, ticks: TickSteps, lot: Decimal) -> Listing:
-        return Listing(VENUE, instrument_name(contract), contract, ticks, lot, lot, fees.of(contract.kind))
-
-    coin = underlying
-    result = [
-        listing(Spot(coin, "USDC"), terms.spot_ticks, terms.spot_lot),
-        listing(Perpetual(coin, coin, True), terms.perp_ticks, terms.usd_lot),
-    ]
-    for expiry in future_expiries:
-        result.append(listing(Future(coin, coin, True, expiry), terms.future_ticks, terms.usd_lot))
+    coin: str, future_expiries: Sequence[int], option_strikes: Mapping[int, Sequence[float]]
+) -> list[Contract]:
+    """All contracts on one coin: spot against USDC, inverse perpetual, dated futures, option chain."""
+    result: list[Contract] = [Spot(coin, "USDC"), Perpetual(coin, coin, True)]
+    result += [Future(coin, coin, True, expiry) for expiry in future_expiries]
     for expiry, chain in option_strikes.items():
-        for strike in chain:
-            for right in Right:
-                option = Option(coin, coin, True, expiry, strike, right)
-                result.append(listing(option, terms.option_ticks, terms.option_lot))
+        result += [Option(coin, coin, True, expiry, strike, right) for strike in chain for right in Right]
     return result
 
 
@@ -336,10 +266,10 @@ class Grid:
         return np.asarray(rounded * step)
 
 
-def typical_size(universe: Universe, terms: Sequence[CoinTerms]) -> FloatArray:
-    """First-level size of every listing in calm, order units, (n,); `terms` by position of the underlying."""
+def typical_size(universe: Universe, coins: Sequence[CoinBooks]) -> FloatArray:
+    """First-level size of every listing in calm, order units, (n,); `coins` by position of the underlying."""
     by_kind: NDArray[np.float64] = np.array(
-        [[t.spot_size, t.perp_size, t.future_size, t.option_size] for t in terms]
+        [[c.spot_size, c.perp_size, c.future_size, c.option_size] for c in coins]
     )
     return np.asarray(by_kind[universe.underlying, universe.kind])
 

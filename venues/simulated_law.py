@@ -27,14 +27,14 @@ from numpy.typing import NDArray
 
 from pricing.daycount import SECONDS_PER_YEAR
 from pricing.universe import FloatArray
-from venues.simulated_books import BTC_TERMS, ETH_TERMS, BookSettings, CoinTerms, FeeTable
+from venues.simulated_books import BTC_BOOKS, ETH_BOOKS, BookSettings, CoinBooks
 
 
 @dataclass(frozen=True, slots=True)
 class CoinSettings:
     """One coin's law. Vols 1.0 = 100 % a year, rates per year, moves as logs.
 
-    spot: index at the start, USD. vol: long-run vol of the diffusion (√θ), also the vol at the start.
+    name: one that `venues/tables/simulated.toml` has terms for. spot: index at the start, USD. vol: long-run vol of the diffusion (√θ), also the vol at the start.
     reversion: κ, per year. vol_of_variance: ξ. spot_vol: correlation of index and variance.
     jump_mean, jump_sd: of the log jump. variance_per_jump: c. iv_over_vol: implied over expected vol at the
     money. skew: ρ, wings: η of the smile.
@@ -43,7 +43,7 @@ class CoinSettings:
     name: str
     spot: float
     vol: float
-    terms: CoinTerms
+    books: CoinBooks
     reversion: float = 12.0
     vol_of_variance: float = 1.4
     spot_vol: float = -0.3
@@ -64,8 +64,8 @@ class CoinSettings:
 
 
 DEFAULT_COINS = (
-    CoinSettings("BTC", 70_000.0, 0.42, BTC_TERMS),
-    CoinSettings("ETH", 2_000.0, 0.60, ETH_TERMS, jump_sd=0.028, skew=-0.25),
+    CoinSettings("BTC", 70_000.0, 0.42, BTC_BOOKS),
+    CoinSettings("ETH", 2_000.0, 0.60, ETH_BOOKS, jump_sd=0.028, skew=-0.25),
 )
 
 
@@ -106,7 +106,6 @@ class SimulationSettings:
     stress_onset: float = 1.5
     stress_max: float = 4.0
     books: BookSettings = field(default_factory=BookSettings)
-    fees: FeeTable = field(default_factory=FeeTable)
 
     def __post_init__(self) -> None:
         names = [coin.name for coin in self.coins]

@@ -20,7 +20,6 @@ from pricing.errors import InputError
 
 JSON_BYTES_MAX = 512 * 2**20
 _PARQUET_MAGIC = b"PAR1"
-_BLOCK_BYTES = 2**20
 _EDGE_BYTES = 4096
 #: A decoder that is busy for longer is stuck.
 _DECODE_S_MAX = 600.0
@@ -152,11 +151,8 @@ def read_json(path: Path, bytes_max: int = JSON_BYTES_MAX) -> Any:
 
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file in hexadecimal, read in blocks."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _edges(path: Path, size: int, head_bytes: int, tail_bytes: int) -> tuple[bytes, bytes]:

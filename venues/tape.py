@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from pricing.contracts import Kind
-from pricing.daycount import NS_PER_SECOND
+from pricing.daycount import NS_PER_SECOND, iso
 from pricing.errors import InputError
 from pricing.universe import Universe
 from venues.source_files import sha256_of
@@ -22,7 +22,6 @@ from venues.tape_reader import Batches, Tape
 from venues.tape_schema import (
     DEPTH_SCHEMA,
     SCHEMAS,
-    iso,
     listings_from,
 )
 
@@ -42,16 +41,16 @@ def info(path: Path | str) -> dict[str, Any]:
         per_kind[kind] = per_kind.get(kind, 0) + 1
     minutes = np.diff(batches.now_ns) / (60 * NS_PER_SECOND)
     longest = np.argsort(-minutes, kind="stable")[:_GAPS_SHOWN]
-    flags = tape.frame("quotes")["flag"].drop_nulls().value_counts()
+    counts = tape.counts()
     first, last = int(batches.now_ns[0]), int(batches.now_ns[-1])
     return {
         "format_version": tape.description["format_version"],
         "source": tape.description["source"],
         "span": {"from": iso(first), "to": iso(last), "from_ns": first, "to_ns": last},
-        "batches": len(batches.seq),
-        "rows": {name: tape.frame(name).height for name in SCHEMAS},
+        "batches": counts["batches"],
+        "rows": {name: counts[name] for name in SCHEMAS},
         "listings": {underlying: listings[underlying] for underlying in universe.underlyings},
-        "flags": dict(sorted(flags.iter_rows())),
+        "flags": counts["flags"],
         "gaps": [
             {
                 "minutes": float(minutes[i]),
@@ -74,23 +73,25 @@ def verify(path: Path | str) -> list[str]:
     """
     folder = Path(path)
     description = read_description(folder)
-    problems = []
+    damaged = []
     files = {f"{name}.parquet" for name in SCHEMAS}
     for name in sorted({"listings.parquet", "quotes.parquet", *description["hash"]} & files):
         file = folder / name
         if not file.is_file():
-            problems.append(f"{name}: missing")
+            damaged.append(f"{name}: missing")
         elif name not in description["hash"]:
-            problems.append(f"{name}: no hash in tape.json")
+            damaged.append(f"{name}: no hash in tape.json")
         elif sha256_of(file) != description["hash"][name]:
-            problems.append(f"{name}: its SHA-256 is not the one in tape.json")
-    problems += [
+            damaged.append(f"{name}: its SHA-256 is not the one in tape.json")
+    problems = damaged + [
         f"{name}: named in tape.json, not a file of a tape" for name in sorted({*description["hash"]} - files)
     ]
     unnamed = (files & {item.name for item in folder.iterdir()}) - set(description["hash"])
     problems += [f"{name}: not named in tape.json" for name in sorted(unnamed)]
+    if damaged:
+        return problems
     try:
-        tape = Tape.open(folder)
+        tape = Tape.of_hashed(folder, description)
         tables = {name: tape.frame(name) for name in SCHEMAS if name in tape.present}
         universe = Universe.of(listings_from(tables["listings"]))
     except InputError as error:

@@ -17,12 +17,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from pricing.daycount import iso
 from pricing.errors import InputError
 from pricing.market import QUOTE_FIELDS, Depth, Market, Marks
 from pricing.universe import IntArray, Universe
 from venues.source_files import PARQUET_ERRORS, check_parquet, refuse, sha256_of
 from venues.tape_files import read_description
-from venues.tape_schema import SCHEMAS, arrays, iso, listings_from
+from venues.tape_schema import SCHEMAS, arrays, listings_from
 
 _NS_MAX = 2**63 - 1
 _MARKS_COLUMNS = ("seq", "venue_ns", "venue", "symbol", "forward_name", *QUOTE_FIELDS)
@@ -57,13 +58,22 @@ class Tape:
         """
         folder = Path(path)
         description = read_description(folder)
-        present = {"listings", "quotes"} | {
-            n for n in ("depth", "trades") if f"{n}.parquet" in description["hash"]
-        }
-        for name in sorted(present):
+        for name in sorted(_present(description)):
             file = folder / f"{name}.parquet"
             check_parquet(file)
             _check_hash(folder, file, description["hash"].get(file.name))
+        return cls.of_hashed(folder, description)
+
+    @classmethod
+    def of_hashed(cls, folder: Path, description: dict[str, Any]) -> Tape:
+        """Open a tape folder whose files the caller has found to be those of its description, by their hashes.
+
+        Raises:
+            InputError: a file cannot be read, or lacks a column of the right type.
+        """
+        present = _present(description)
+        for name in sorted(present):
+            file = folder / f"{name}.parquet"
             found = _schema(file)
             for column, kind in SCHEMAS[name].items():
                 if found.get(column) != kind:
@@ -77,7 +87,7 @@ class Tape:
                         not_done="nothing was read",
                         fix="import the tape again from its source",
                     )
-        return cls(folder, description, frozenset(present))
+        return cls(folder, description, present)
 
     @cached_property
     def universe(self) -> Universe:
@@ -96,6 +106,16 @@ class Tape:
         if (np.diff(now_ns) < 0).any():
             self._damaged("quotes", "time goes back from batch to batch")
         return Batches(seq, now_ns)
+
+    def counts(self) -> dict[str, Any]:
+        """Rows per table (0 where absent), "batches", and quotes per "flags"; no row is loaded for it.
+
+        Taken from the files, as their hashes tell what they hold; nothing does so for tape.json.
+        """
+        rows = {name: int(self._collect(self._scan(name).select(pl.len())).item()) for name in SCHEMAS}
+        reasons = self._scan("quotes").select("flag").drop_nulls().group_by("flag").len()
+        flags = dict(sorted(self._collect(reasons).iter_rows()))
+        return rows | {"batches": len(self.batches.seq), "flags": flags}
 
     def frame(self, name: str) -> pl.DataFrame:
         """All rows of a table, raw: "listings", "quotes", "depth" or "trades" (empty where absent)."""
@@ -232,6 +252,12 @@ class Tape:
             not_done="nothing was read",
             fix="see `hedger tape verify`; import the tape again from its source",
         )
+
+
+def _present(description: dict[str, Any]) -> frozenset[str]:
+    """Names of the tables a tape has: the first two always."""
+    optional = (name for name in ("depth", "trades") if f"{name}.parquet" in description["hash"])
+    return frozenset({"listings", "quotes", *optional})
 
 
 def _check_hash(folder: Path, file: Path, expected: str | None) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any
@@ -24,9 +23,9 @@ from pricing.contracts import (
     Spot,
     TickSteps,
 )
-from pricing.daycount import NS_PER_SECOND
 from pricing.errors import InputError
-from pricing.market import QUOTE_FIELDS, Flag, Marks, forward_kind, quote_flags
+from pricing.market import QUOTE_FIELDS, Flag, Marks, quote_flags
+from venues.deribit_names import forward_kind
 
 FORMAT_VERSION = 1
 
@@ -76,15 +75,6 @@ TRADE_SCHEMA = pl.Schema(
 #: The last stamp in nanoseconds that a row may carry (year 2116).
 STAMP_NS_MAX = 2**62
 SCHEMAS = {"listings": LISTING_SCHEMA, "quotes": QUOTE_SCHEMA, "depth": DEPTH_SCHEMA, "trades": TRADE_SCHEMA}
-
-
-def iso(time_ns: int) -> str:
-    """ISO 8601 UTC with nanoseconds; a time outside the calendar as its integer."""
-    try:
-        seconds = datetime.fromtimestamp(time_ns // NS_PER_SECOND, UTC)
-    except (ValueError, OverflowError, OSError):
-        return str(time_ns)
-    return f"{seconds:%Y-%m-%dT%H:%M:%S}.{time_ns % NS_PER_SECOND:09d}Z"
 
 
 def listings_frame(listings: Iterable[Listing]) -> pl.DataFrame:

@@ -50,10 +50,9 @@ class Fields:
     def integer(self, key: str, lowest: int, highest: int) -> int:
         """A whole number within bounds; required."""
         value = self._item.get(key)
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        if not whole or not lowest <= value <= highest:  # type: ignore[operator]
+        if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
             self.refuse(key, "not a whole number in range", value, f"{lowest} to {highest}")
-        return int(value)  # type: ignore[arg-type]
+        return value
 
     def nested(self, key: str) -> Fields:
         """The object under a key; an empty one where null or absent."""

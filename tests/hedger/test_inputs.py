@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hedger.inputs import BOOK_BYTES_MAX, iso, parse_book, parse_time, read_book
+from hedger.inputs import BOOK_BYTES_MAX, parse_book, parse_time, read_book
+from pricing.daycount import iso
 from pricing.errors import InputError
 from pricing.universe import Universe
 from tests.builders import NOW_NS, listing

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pricing.contracts import Kind, Right, Side, TickSteps
-from tests.builders import future, listing, option, perpetual, spot
+from tests.builders import after, future, listing, option, perpetual, spot
 
 DERIBIT_TICKS = "0:0.0001;0.005:0.0005"
 
@@ -67,6 +67,18 @@ def test_prices_are_rounded_against_nobody(price: str, bought: str, sold: str) -
     item = listing(option(60_000, "C", 30), ticks=DERIBIT_TICKS)
     assert item.quantize_price(Decimal(price), Side.BUY) == Decimal(bought)
     assert item.quantize_price(float(price), Side.SELL) == Decimal(sold)
+
+
+def test_floor_and_ceiling_have_no_side() -> None:
+    item = listing(option(60_000, "C", 30), ticks=DERIBIT_TICKS)
+    assert item.price_floor(0.0123) == item.quantize_price(0.0123, Side.BUY) == Decimal("0.0120")
+    assert item.price_ceiling(0.0123) == item.quantize_price(0.0123, Side.SELL) == Decimal("0.0125")
+    assert item.price_floor(Decimal("0.012")) == item.price_ceiling(Decimal("0.012")) == Decimal("0.012")
+
+
+def test_what_expires_and_when() -> None:
+    contracts = (spot(), perpetual(), future(30), option(60_000, "C", 7))
+    assert [listing(c).expiry_ns for c in contracts] == [0, 0, after(30), after(7)]
 
 
 @given(st.decimals(0, 10**6, places=8), st.sampled_from(["0.5", "0.0001", "2.5", "5"]))

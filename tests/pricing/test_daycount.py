@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricing.daycount import years_between
+from pricing.daycount import iso, years_between
 
 STAMPS = st.integers(0, 4_000_000_000_000_000_000)
 
@@ -35,3 +35,18 @@ def test_shapes_broadcast() -> None:
     year = 31_536_000 * 10**9
     table = years_between(np.array([[0], [year]]), np.array([0, year, 2 * year]))
     assert table.tolist() == [[0.0, 1.0, 2.0], [-1.0, 0.0, 1.0]]
+
+
+@pytest.mark.parametrize(
+    ("stamp", "text"),
+    [
+        (0, "1970-01-01T00:00:00Z"),
+        (1_770_000_000_000_000_000, "2026-02-02T02:40:00Z"),
+        (1_770_000_000_120_000_000, "2026-02-02T02:40:00.120000Z"),
+        (1_770_000_000_000_000_001, "2026-02-02T02:40:00.000000001Z"),
+        (-1, "1969-12-31T23:59:59.999999999Z"),
+        (10**30, "1" + "0" * 30),
+    ],
+)
+def test_stamps_as_text(stamp: int, text: str) -> None:
+    assert iso(stamp) == text

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from pricing.contracts import Option, Right
 from pricing.forwards import forwards, mid_or_nan, parity_forward
-from pricing.market import ForwardKind, Market, forward_kind
+from pricing.market import ForwardKind, Market
 from tests.builders import (
     AGE_S_MAX,
     NAN,
@@ -29,6 +29,7 @@ from tests.builders import (
     plain_black,
     spot,
 )
+from venues.deribit_names import forward_kind
 
 INDEX = 60_000.0
 HIDDEN = INDEX * 1.00014  # 1.4 bp away, the median of the data README
@@ -255,6 +256,20 @@ def test_spot_stands_on_the_index() -> None:
         for i, x in enumerate((INDEX, NAN))
     ]
     assert chosen(quotes)[0] == [INDEX, INDEX]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        (None, ForwardKind.NONE),
+        ("", ForwardKind.NONE),
+        ("index_price", ForwardKind.INDEX),
+        ("SYN.BTC-7FEB26", ForwardKind.SYNTHETIC),
+        ("BTC-27MAR26", ForwardKind.LISTED_FUTURE),
+    ],
+)
+def test_names_of_forwards(name: str | None, kind: ForwardKind) -> None:
+    assert forward_kind(name) is kind
 
 
 def test_mid_needs_two_sound_sides() -> None:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pricing.daycount import NS_PER_SECOND
-from pricing.market import QUOTE_FIELDS, Flag, ForwardKind, Market, Marks, forward_kind
+from pricing.market import QUOTE_FIELDS, Flag, ForwardKind, Market, Marks
 from pricing.universe import Universe
 from tests.builders import (
     AGE_S_MAX,
@@ -186,20 +186,6 @@ def test_the_first_reason_is_named() -> None:
 def test_reasons_in_words() -> None:
     assert Flag.MARK_OUTSIDE.reason == "mark_outside"
     assert ForwardKind.LISTED_FUTURE.label == "listed_future"
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [
-        (None, ForwardKind.NONE),
-        ("", ForwardKind.NONE),
-        ("index_price", ForwardKind.INDEX),
-        ("SYN.BTC-7FEB26", ForwardKind.SYNTHETIC),
-        ("BTC-27MAR26", ForwardKind.LISTED_FUTURE),
-    ],
-)
-def test_names_of_forwards(name: str | None, kind: ForwardKind) -> None:
-    assert forward_kind(name) is kind
 
 
 def test_the_index_is_the_median_of_its_fresh_and_sound_rows() -> None:

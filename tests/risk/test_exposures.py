@@ -529,7 +529,7 @@ QUOTED = ("bid", "ask", "mark", "mark_iv", "forward", "funding_rate", "bid_size"
 def test_junk_reaches_neither_other_columns_nor_what_may_be_traded(
     at: int, junk: dict[str, float], settings: ExposureSettings
 ) -> None:
-    """One quote is nonsense: the others' columns stay, every row stays a number, every tradable level has a cost."""
+    """The others' columns stay, every row stays a number, every tradable level has a finite cost."""
     quotes = [leg.quote() for leg in LEGS]
     quotes[at] = replace(quotes[at], **junk)  # type: ignore[arg-type]
     known = market_of(quotes)

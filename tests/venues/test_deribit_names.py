@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from pricing.contracts import Contract, Future, Option, Perpetual, Right, Spot
 from pricing.errors import InputError
-from venues.deribit_names import instrument_name, parse_name, unified_symbol
+from pricing.market import ForwardKind
+from venues.deribit_names import forward_kind, instrument_name, parse_name, unified_symbol
 
 DAY_NS = 86_400 * 10**9
 #: Samples of nautilus_trader with an invented expiry at noon.
@@ -184,3 +185,17 @@ def test_unified_symbols_ccxt_makes_of_names_it_has_not_seen() -> None:
     exchange = ccxt.deribit()
     for name in ("BTC-27MAR26-70000-C", "ETH-1FEB26-2300-P", "BTC_USDC-25DEC26-60000-C"):
         assert unified_symbol(parse_name(name)) == exchange.safe_market(name)["symbol"]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        (None, ForwardKind.NONE),
+        ("", ForwardKind.NONE),
+        ("index_price", ForwardKind.INDEX),
+        ("SYN.BTC-7FEB26", ForwardKind.SYNTHETIC),
+        ("BTC-27MAR26", ForwardKind.LISTED_FUTURE),
+    ],
+)
+def test_names_of_forwards(name: str | None, kind: ForwardKind) -> None:
+    assert forward_kind(name) is kind

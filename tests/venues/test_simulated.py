@@ -17,9 +17,10 @@ from scipy.stats import norm
 
 from pricing.contracts import Kind, Option, Right
 from pricing.daycount import years_between
-from pricing.market import Depth, Flag, ForwardKind, Market, Marks, forward_kind
+from pricing.errors import InputError
+from pricing.market import Depth, Flag, ForwardKind, Market, Marks
 from pricing.universe import FloatArray
-from venues.deribit_names import parse_name
+from venues.deribit_names import forward_kind, parse_name
 from venues.simulated import START_NS, SimulatedMarket
 from venues.simulated_books import BookSettings, Grid, expiries, strikes
 from venues.simulated_law import (
@@ -555,7 +556,9 @@ def test_settings_that_would_break_the_market_are_refused() -> None:
     with pytest.raises(ValueError, match="else arbitrage"):
         replace(btc, wings=1.7)
     with pytest.raises(ValueError, match="must be positive"):
-        CoinSettings("BTC", 0.0, 0.5, btc.terms)
+        CoinSettings("BTC", 0.0, 0.5, btc.books)
+    with pytest.raises(InputError, match="VENUE_TERMS_UNKNOWN"):  # no fees, ticks and lots are known
+        SimulatedMarket(1, settings=SimulationSettings(coins=(replace(btc, name="DOGE"),)))
     with pytest.raises(ValueError, match="sorted by name"):
         SimulationSettings(coins=(eth, btc))
     with pytest.raises(ValueError, match="outside their ranges"):

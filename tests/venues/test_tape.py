@@ -215,6 +215,12 @@ def test_info(path: Path) -> None:
     assert found["source"] == META["source"] and found["options"] == META["options"]
 
 
+def test_info_counts_what_the_files_hold(path: Path) -> None:
+    before = info(path)
+    describe(lambda d: d["counts"].update(quotes=1, batches=1, flags={"stale": 9}))(path)
+    assert info(path) == before
+
+
 def test_an_existing_place_is_not_touched(path: Path) -> None:
     before = {item.name: item.read_bytes() for item in path.iterdir()}
     with pytest.raises(InputError, match="TAPE_EXISTS"):

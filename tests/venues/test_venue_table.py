@@ -128,8 +128,9 @@ def test_product_of(name: str, product: Product) -> None:
     assert product_of(parse_name(name)) is product
 
 
-def test_every_entry_is_complete_dated_and_sourced() -> None:
-    text = (resources.files("venues") / "tables" / "deribit.toml").read_text("utf-8")
+@pytest.mark.parametrize("venue", ["deribit", "simulated"])
+def test_every_entry_is_complete_dated_and_sourced(venue: str) -> None:
+    text = (resources.files("venues") / "tables" / f"{venue}.toml").read_text("utf-8")
     document = tomllib.loads(text, parse_float=Decimal)
     keys = {
         "product",
@@ -152,7 +153,18 @@ def test_every_entry_is_complete_dated_and_sourced() -> None:
             key = entry["product"], currency, entry["effective_from"]
             assert key not in seen
             seen.add(key)
-    assert {product for product, _, _ in seen} == set(Product)
+    assert document["venue"] == venue
+    assert venue != "deribit" or {product for product, _, _ in seen} == set(Product)
+
+
+@pytest.mark.parametrize("currency", ["BTC", "ETH"])
+def test_the_simulated_market_trades_on_deribits_terms(currency: str) -> None:
+    day = at("2026-03-02")
+    for product in ("inverse_option", "inverse_perpetual", "inverse_future", "spot"):
+        ours = VenueTable.load("simulated").terms(product, currency, day)
+        theirs = DERIBIT.terms(product, currency, day)
+        for name in ("fees", "tick_steps", "lot", "minimum", "size"):
+            assert getattr(ours, name) == getattr(theirs, name), (product, name)
 
 
 def test_the_recorded_instruments_of_2021_agree(shared_data: Path) -> None:
