@@ -79,7 +79,7 @@ def import_deribit_chain(sources: Sequence[Path], options: ImportOptions) -> Imp
     )
     chain = chain.join(index, on=["seq", "currency"], how="left", maintain_order="left")
 
-    book = ListingBook(VENUE, chain["ts_ns"][0], chain["ts_ns"][-1])
+    book = ListingBook(VENUE, chain["ts_ns"][0], chain["ts_ns"][-1])  # sorted above
     for name in sorted(chain["instrument"].unique().to_list()):
         book.listing(name, parse_name(name))
     quotes = _option_quotes(chain, options)

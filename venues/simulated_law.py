@@ -34,7 +34,8 @@ from venues.simulated_books import BTC_BOOKS, ETH_BOOKS, BookSettings, CoinBooks
 class CoinSettings:
     """One coin's law. Vols 1.0 = 100 % a year, rates per year, moves as logs.
 
-    name: one that `venues/tables/simulated.toml` has terms for. spot: index at the start, USD. vol: long-run vol of the diffusion (√θ), also the vol at the start.
+    name: one that `venues/tables/simulated.toml` has terms for. books: sizes and widths, see there.
+    spot: index at the start, USD. vol: long-run vol of the diffusion (√θ), also the vol at the start.
     reversion: κ, per year. vol_of_variance: ξ. spot_vol: correlation of index and variance.
     jump_mean, jump_sd: of the log jump. variance_per_jump: c. iv_over_vol: implied over expected vol at the
     money. skew: ρ, wings: η of the smile.

@@ -19,11 +19,7 @@ from venues.source_files import sha256_of
 from venues.tape_checks import depth_problems, quote_problems, trade_problems
 from venues.tape_files import clock_offsets, counts_of, read_description, write
 from venues.tape_reader import Batches, Tape
-from venues.tape_schema import (
-    DEPTH_SCHEMA,
-    SCHEMAS,
-    listings_from,
-)
+from venues.tape_schema import DEPTH_SCHEMA, SCHEMAS, listings_from
 
 __all__ = ["Batches", "Tape", "info", "verify", "write"]
 
@@ -89,7 +85,7 @@ def verify(path: Path | str) -> list[str]:
     unnamed = (files & {item.name for item in folder.iterdir()}) - set(description["hash"])
     problems += [f"{name}: not named in tape.json" for name in sorted(unnamed)]
     if damaged:
-        return problems
+        return problems  # what is not the file that was written is not read: see `Tape.open`
     try:
         tape = Tape.of_hashed(folder, description)
         tables = {name: tape.frame(name) for name in SCHEMAS if name in tape.present}

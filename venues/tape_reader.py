@@ -66,7 +66,7 @@ class Tape:
 
     @classmethod
     def of_hashed(cls, folder: Path, description: dict[str, Any]) -> Tape:
-        """Open a tape folder whose files the caller has found to be those of its description, by their hashes.
+        """Open a tape folder whose files the caller has already compared with the hashes of its description.
 
         Raises:
             InputError: a file cannot be read, or lacks a column of the right type.
