@@ -1,7 +1,8 @@
 """One table of ratios from a pytest-benchmark run: every peer against ours, within its group.
 
 In each group the benchmark whose name contains "ours" is the baseline; the other rows say how many times as
-long they took, median to median. A group without a baseline shows its times alone, which prove nothing.
+long they took, percentile to percentile. A group without a baseline shows its times alone, which prove
+nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 BASELINE = "ours"
@@ -25,7 +27,7 @@ BASELINE = "ours"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One benchmark; `ratio` is its median over the baseline's, None where the group has no baseline."""
+    """One benchmark; ratios are its percentiles over the baseline's, None where the group has no baseline."""
 
     group: str
     name: str
@@ -33,6 +35,7 @@ class Row:
     p99_s: float
     rounds: int
     ratio: float | None
+    ratio_p99: float | None
 
 
 def rows(run: Mapping[str, Any]) -> list[Row]:
@@ -54,11 +57,11 @@ def rows(run: Mapping[str, Any]) -> list[Row]:
     result = []
     for group in sorted(groups):
         members = sorted(groups[group], key=lambda member: (BASELINE not in member[0], member[1]))
-        first_name, baseline_s, _, _ = members[0]
+        first_name, baseline_s, baseline_p99_s, _ = members[0]
         has_baseline = BASELINE in first_name
         for name, p50_s, p99_s, rounds in members:
-            ratio = p50_s / baseline_s if has_baseline else None
-            result.append(Row(group, name, p50_s, p99_s, rounds, ratio))
+            ratios = (p50_s / baseline_s, p99_s / baseline_p99_s) if has_baseline else (None, None)
+            result.append(Row(group, name, p50_s, p99_s, rounds, *ratios))
     return result
 
 
@@ -95,20 +98,24 @@ def main(arguments: Sequence[str]) -> int:
     title = f"{machine['cpu'].get('brand_raw', 'unknown CPU')}, Python {machine['python_version']}"
     table = Table(title=title, title_justify="left")
     table.add_column("benchmark", no_wrap=True)
-    for heading in ("p50", "p99", "rounds", "ratio"):
+    for heading in ("p50", "p99", "rounds", "ratio p50", "ratio p99"):
         table.add_column(heading, justify="right", no_wrap=True)
     group = None
     for row in timed:
         if row.group != group:
             group = row.group
             table.add_section()
-            table.add_row(f"[bold]{group}[/bold]")
+            table.add_row(f"[bold]{escape(group)}[/bold]")
         ratio = "no baseline" if row.ratio is None else f"{row.ratio:.3g}"
-        table.add_row(f"  {row.name}", duration(row.p50_s), duration(row.p99_s), str(row.rounds), ratio)
-    console = Console()
+        ratio_p99 = "" if row.ratio_p99 is None else f"{row.ratio_p99:.3g}"
+        times = (duration(row.p50_s), duration(row.p99_s))
+        table.add_row(f"  {escape(row.name)}", *times, str(row.rounds), ratio, ratio_p99)
+    # Without a terminal Rich assumes 80 columns, which cut the figures.
+    console = Console(width=None if sys.stdout.isatty() else 140)
     console.print(table)
     console.print(
-        f"ratio: p50 over the p50 of the group's '{BASELINE}'; above 1 the peer is slower", soft_wrap=True
+        f"ratio: over the same percentile of the group's '{BASELINE}'; above 1 the peer is slower",
+        soft_wrap=True,
     )
     if absent := absent_peers():
         names = ", ".join(absent)

@@ -177,10 +177,10 @@ def _overridden(bands: Bands, exposure: Exposure, name: str, trigger: Interval, 
         )
     try:
         return bands.with_row(exposure.rows.index(name), trigger, landing)
-    except ValueError as error:
+    except ValueError:
         raise InputError(
             "BAND_INVALID",
-            str(error),
+            "landing does not lie inside trigger",
             where=f"--band {name}",
             observed=f"trigger {trigger}, landing {landing}",
             allowed="a landing interval inside the trigger interval",

@@ -71,7 +71,19 @@ def _snapshot(tape: Tape, arguments: argparse.Namespace, settings: Settings, sta
     book = read_book(arguments.book, universe, market.now_ns)
     stages.lap("read_book")
     rows = row_names(universe.underlyings)
-    bands = dict(parse_band(text, rows) for text in getattr(arguments, "band", []))
+    trials = [parse_band(text, rows) for text in getattr(arguments, "band", [])]
+    bands = dict(trials)
+    if len(bands) < len(trials):
+        names = [name for name, _ in trials]
+        raise InputError(
+            "BAND_TWICE",
+            "a row's band is given twice",
+            where="--band",
+            observed=next(name for name in names if names.count(name) > 1),
+            allowed="each row once",
+            not_done="nothing was planned",
+            fix="leave one of them",
+        )
     snapshot = take_snapshot(book, market, settings, bands)
     stages.lap("value_and_expose")
     return snapshot

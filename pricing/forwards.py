@@ -27,7 +27,7 @@ PARITY_DEVIATION_MAX = 0.001
 class Forwards:
     """Forward per listing, USD per coin, (n,), NaN where none is known; `source` codes of `ForwardKind`.
 
-    For perpetuals and futures the forward is the contract's own mark (else mid); for spot the underlying's index.
+    For perpetuals and futures the forward is the contract's own mark (else mid); for spot the coin's index.
     """
 
     forward: FloatArray

@@ -145,20 +145,19 @@ def always_better(
     for i in range(before.size):
         if before[i] == after[i] or not (np.isfinite(lower[i]) or np.isfinite(upper[i])):
             continue
+        # The distance to an interval is convex, so the gain of a move rises, or falls, all the way with what is
+        # missing: its least value lies at an end of the range.
         ends = np.array([missing_low[i], missing_high[i]])
-        # The gain is piecewise linear in what is missing: its least value lies at a kink or an end.
-        kinks = np.array([edge - x for edge in (lower[i], upper[i]) for x in (before[i], after[i])])
-        points = np.concatenate((ends, kinks[(kinks > ends[0]) & (kinks < ends[1])]))
         with np.errstate(invalid="ignore"):
-            gains = _outside(before[i] + points, lower[i], upper[i])
-            gains -= _outside(after[i] + points, lower[i], upper[i])
+            gains = _outside(before[i] + ends, lower[i], upper[i])
+            gains -= _outside(after[i] + ends, lower[i], upper[i])
         # An unbounded range: far beyond a closed side, a plan gains or loses exactly what it moves.
         moved = after[i] - before[i]
         far_above = -moved if np.isfinite(upper[i]) else 0.0
         far_below = moved if np.isfinite(lower[i]) else 0.0
-        gains = np.where(np.isposinf(points), far_above, np.where(np.isneginf(points), far_below, gains))
+        gains = np.where(np.isposinf(ends), far_above, np.where(np.isneginf(ends), far_below, gains))
         worst_gain[i] = float(np.min(gains))
-        sizes = np.abs(np.concatenate((points, kinks, [before[i], after[i]])))
+        sizes = np.abs([*ends, lower[i], upper[i], before[i], after[i]])
         rounding[i] = 1e-12 * float(np.max(sizes[np.isfinite(sizes)], initial=0.0))
     return bool(np.all(worst_gain >= -rounding) and np.any(worst_gain > rounding))
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pricing.contracts import Contract, Kind, Option
@@ -81,7 +82,14 @@ def known_market(contract: Contract, size: str, forward: float, vol: float, aver
     return market_of([quote], settlement_average={("BTC", expiry_ns): average})
 
 
+DEEP_PUT = option(5 * INDEX, "P", 300.0)  # K/F of coin delta, twice that of coin gamma
+WON_CALL = option(0.2 * INDEX, "C", 1e-3)  # settling, its dollars all but earned: short coins
+
+
 @settings(max_examples=400)
+@example(DEEP_PUT, 0.8, 0.1, 1.0, 1.0, "1", COIN)
+@example(WON_CALL, 0.8, 0.1, 1.25, 1.0, "1", COIN)
+@example(replace(WON_CALL, inverse=False, settlement="USDC"), 1.25, 0.1, 1.25, -0.3, "1", COIN)
 @given(
     contracts(),
     within(*ASSUMED.forward_ratio),
