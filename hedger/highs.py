@@ -194,15 +194,19 @@ def _add_slacks(entries: _Entries, frame: Frame, scale: FloatArray, first: int, 
     entries.add(first_limit_row + frame.rank, first + m + g, 1.0)
 
 
-def slack_ceiling(frame: Frame, limits: FloatArray) -> FloatArray:
-    """(2m,) upper bounds of the slacks: 0 where the side is open or the priority's limit is 0."""
+def slack_ceiling(frame: Frame, limits: FloatArray, most: FloatArray | float = INF) -> FloatArray:
+    """(2m,) upper bounds of the slacks: 0 where the side is open or the priority's limit is 0.
+
+    `most` (2m,) in row units.
+    """
     free = np.where(limits[frame.rank] > 0.0, INF, 0.0)
-    return np.concatenate(
+    ceiling = np.concatenate(
         [
             np.where(np.isfinite(frame.need_lower), free, 0.0),
             np.where(np.isfinite(frame.need_upper), free, 0.0),
         ]
     )
+    return np.asarray(np.minimum(ceiling, most / np.tile(frame.weight, 2)))
 
 
 def limit_ceiling(limits: FloatArray) -> FloatArray:
@@ -264,13 +268,21 @@ def _money(frame: Frame, matrix: FloatArray, unit: FloatArray) -> float:
 
 
 def lot_program(
-    frame: Frame, kept: IntArray, limits: FloatArray, stage: int, scale: FloatArray, money: float
+    frame: Frame,
+    kept: IntArray,
+    limits: FloatArray,
+    stage: int,
+    scale: FloatArray,
+    money: float,
+    ceiling: FloatArray | float = INF,
 ) -> tuple[Program, IntArray, IntArray]:
     """The program in whole lots over the kept columns.
 
     Variables: k (c) net lots, whole; z, the kept levels' fills in lots; two yes/no variables per column that
     needs them (a minimum above one lot, a fixed cost, or ladders so cheap that buying and selling the same
-    thing would pay); 2m slacks. `scale` (m,) as `row_scale`, `money` USD per unit of the objective.
+    thing would pay); 2m slacks. `scale` (m,) as `row_scale`, `money` USD per unit of the objective, `ceiling`
+    (2m,) of the slacks in row units.
+
     Returns the program, the kept levels' numbers, and the positions in `kept` of the columns with yes/no
     variables.
     """
@@ -322,7 +334,7 @@ def lot_program(
                 frame.most_buy[kept].astype(float),
                 frame.size[levels] / lot * (1 + 1e-12) + 1e-9,  # a size of 3 lots may read 2.9999999999999996
                 (most > 0).astype(float),
-                slack_ceiling(frame, limits),
+                slack_ceiling(frame, limits, ceiling),
             ]
         ),
         row_lower=np.concatenate(

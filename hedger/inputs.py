@@ -154,6 +154,7 @@ def parse_book(text: str, universe: Universe, as_of_ns: int, source: str = "book
         seen.add(name)
         if listing is None:
             _check_currency(symbol, universe, where)
+            _check_venue_case(venue, universe, where)
             cash[venue, account, symbol] = quantity
         else:
             _check_alive(listing, as_of_ns, where)
@@ -253,6 +254,21 @@ def _check_currency(symbol: str, universe: Universe, where: str) -> None:
         not_done=NOTHING_READ,
         fix="correct the symbol, or give a market that lists it",
     )
+
+
+def _check_venue_case(venue: str, universe: Universe, where: str) -> None:
+    """Cash may lie where nothing is traded, but not at a venue of this market written another way."""
+    venues = {listing.venue for listing in universe.listings}
+    if venue not in venues and venue.casefold() in {name.casefold() for name in venues}:
+        raise InputError(
+            "BOOK_VENUE",
+            "a venue of the market is written another way",
+            where=where,
+            observed=_shown(venue),
+            allowed=", ".join(sorted(venues)),
+            not_done=NOTHING_READ,
+            fix="correct the venue",
+        )
 
 
 def _check_alive(listing: Listing, as_of_ns: int, where: str) -> None:

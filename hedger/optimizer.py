@@ -6,8 +6,9 @@ The optimizer knows rows (exposures) and columns (instruments with a price ladde
     x whole lots, 0 or at least the minimum size, within the caps and the displayed size of one side.
 
 First the LP over all columns in fractions of a lot: its optimum bounds the cost of every plan from below and
-prices the rows. Then whole lots on that solution's columns and those nearest to entering it. When no plan
-meets all rows, elastic goals in priority order. Pure: no clock but the solver's own, no randomness.
+prices the rows. Its solution in whole lots, repaired in plain arithmetic, is the plan at hand whatever the
+clock does. Then better lots on that solution's columns and those nearest to entering it. When no plan meets
+all rows, elastic goals in priority order. Pure: no clock but the solver's own, no randomness.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hedger.frame import INF, Frame, frame_of
+from hedger.frame import INF, Frame, Rounding, frame_of
 from hedger.hedge_problem import (
     DEFAULTS,
     HedgeProblem,
@@ -39,10 +40,12 @@ from hedger.highs import (
     row_scale,
     stage_cost,
 )
-from pricing.universe import FloatArray, IntArray
+from pricing.universe import BoolArray, FloatArray, IntArray
 
 __all__ = ["HedgeProblem", "Ladder", "Plan", "SolverSettings", "Status", "solve"]
 
+REASON = 620  # characters of a relaxed plan's reason, before it is said that the search stopped
+SPARE = 12  # causes looked at per row: those that another row has named are not named again
 EXACT_COLUMNS = 12  # up to this many kept columns the lots are solved to proven optimality, not to the gap
 
 
@@ -58,7 +61,8 @@ def solve(problem: HedgeProblem, settings: SolverSettings = DEFAULTS) -> Plan:
     book = _Trial.of(problem, frame, np.zeros(len(problem.columns), dtype=np.int64))
     if not book.slack.any():
         return _no_trade(problem)
-    bound = _relax(frame)
+    loose = settings.gap if len(problem.columns) > EXACT_COLUMNS else 0.0
+    bound = _relax(frame, loose)
     seconds = {"lp": bound.seconds, "lots": 0.0, "elastic": 0.0}
     limit = left = settings.time_limit_s
     found: _Found | None = None
@@ -69,8 +73,10 @@ def solve(problem: HedgeProblem, settings: SolverSettings = DEFAULTS) -> Plan:
         for width in dict.fromkeys((settings.columns, 4 * settings.columns, len(problem.columns))):
             kept = _keep(problem, frame, bound, width)
             blind = 0.5 * max(left - 0.4 * limit, 0.1 * limit)
-            lots = _Lots.on(problem, frame, kept, settings.gap)
-            found = lots.search(np.zeros(frame.ranks), frame.ranks, None, bound.value, blind, left)
+            lots = _Lots.on(problem, frame, kept, settings.gap, bound)
+            near = lots.near()
+            start = None if near.slack.any() else near
+            found = lots.search(np.zeros(frame.ranks), frame.ranks, start, bound.value, blind, left)
             seconds["lots"] += found.seconds
             left = max(left - found.seconds, 0.05 * limit)
             if found.best is not None or len(kept) >= len(problem.columns):
@@ -78,7 +84,7 @@ def solve(problem: HedgeProblem, settings: SolverSettings = DEFAULTS) -> Plan:
     if found is None or found.best is None:
         coarse = found is None or found.proven
         kept = kept if coarse else narrow  # where time is short, few columns give the better answer
-        found = _Lots.on(problem, frame, kept, settings.gap).elastic(bound.goals, book, left)
+        found = _Lots.on(problem, frame, kept, settings.gap, bound).elastic(book, left)
         coarse = coarse and found.proven
         seconds["elastic"] = found.seconds
         first = bound
@@ -91,15 +97,15 @@ def solve(problem: HedgeProblem, settings: SolverSettings = DEFAULTS) -> Plan:
         )
         seconds["lp"] += bound.seconds
         if over.any():
-            reason = _why_relaxed(problem, frame, found.best, first, coarse)
-            if not found.proven:
+            reason = _why_relaxed(problem, frame, found.best, first, coarse, len(kept))
+            if not coarse:
                 reason += f"; the search stopped after {settings.time_limit_s:g} s: a better plan may exist"
             return _plan(problem, found.best, bound, Status.relaxed, kept, reason, seconds)
     trial = found.best
     assert trial is not None
     gap = _gap(trial.cost, min(bound.value, trial.cost))
     done = found.proven or gap <= settings.gap
-    spread = f"{len(kept)} of {len(problem.columns)} columns, {gap:.2%} above the bound of all columns"
+    spread = f"{len(kept)} of {len(problem.columns)} columns, {gap:.2%} of the cost is above the bound of all columns"
     reason = (
         f"cheapest plan in whole lots on {spread}"
         if done
@@ -135,8 +141,10 @@ class _Trial:
         cost = np.clip(side - frame.before, 0.0, frame.size) @ frame.price + frame.fixed[lots != 0].sum()
         return cls(lots, quantity, after, over, np.asarray(sums, dtype=float), float(cost))
 
-    def admissible(self, limits: FloatArray) -> bool:
-        return bool((self.sums <= np.where(limits > 0, limit_ceiling(limits), 0.0)).all())
+    def admissible(self, limits: FloatArray, ceiling: FloatArray) -> bool:
+        """`limits` (P,) of the sums, `ceiling` (2m,) of each row's own."""
+        within = self.over <= ceiling + np.where(ceiling > 0, 1e-9 * np.abs(self.over), 0.0)
+        return bool((self.sums <= np.where(limits > 0, limit_ceiling(limits), 0.0)).all() and within.all())
 
     def value(self, stage: int) -> float:
         return self.cost if stage == len(self.sums) else float(self.sums[stage])
@@ -163,9 +171,10 @@ class _Bound:
     seconds: float
 
 
-def _relax(frame: Frame) -> _Bound:
+def _relax(frame: Frame, loose: float = 0.0) -> _Bound:
     """The LP over all columns; when no plan meets all rows, the least slack priority by priority, then the
-    cost."""
+    cost: `last` at slacks up to half of `loose` above the least, relative, in the rows that have any.
+    """
     limits = np.zeros(frame.ranks)
     program, unit = level_program(frame, limits, frame.ranks)
     solver = Solver(program)
@@ -200,9 +209,18 @@ def _relax(frame: Frame) -> _Bound:
         seconds += answer.seconds
     answer = _must(answer)
     assert answer.x is not None
-    last = stage(answer, program.unit / scale, frame.price)
     over = answer.x[levels:].reshape(2, m).max(axis=0, initial=0.0) * frame.weight
     slack = np.where(over > frame.tolerance, over, 0.0)
+    if stages and loose > 0.0:
+        met = np.flatnonzero(np.tile(slack == 0.0, 2))
+        solver.set_bounds(levels + met, np.zeros(len(met)), np.minimum(answer.x[levels + met], 1e-3))
+        for rank in range(frame.ranks):
+            limit = limits * (1.0 + 0.5 * loose)
+            solver.set_limit(m + rank, float(limit_ceiling(limit)[rank]))
+        cheaper = solver.run()
+        seconds += cheaper.seconds
+        answer = cheaper if cheaper.outcome is Outcome.solved else answer
+    last = stage(answer, program.unit / scale, frame.price)
     return _Bound(_certificate(frame, last), last, tuple(stages), slack, limits, seconds)
 
 
@@ -247,7 +265,8 @@ def _keep(problem: HedgeProblem, frame: Frame, bound: _Bound, count: int) -> Int
     can = np.zeros(n, dtype=bool)
     can[frame.column[tradable]] = True
     order = [i for i in dict.fromkeys([*used.tolist(), *movers, *rest.tolist()]) if can[i]]
-    return np.array(sorted(order[: max(count, len(used))]), dtype=np.int64)
+    least = len(set(used.tolist()) | set(movers)) if bound.stages else len(used)
+    return np.array(sorted(order[: max(count, least)]), dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -262,66 +281,136 @@ class _Found:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Lots:
-    """Whole lots on the kept columns. `gap`: what a search may leave, relative; for slack also absolute, in
-    interval widths; 0 on few columns.
-    """
+    """Whole lots on the kept columns. `gap`: what a search may leave, relative; 0 on few columns."""
 
     problem: HedgeProblem
     frame: Frame
     kept: IntArray
     gap: float
+    bound: _Bound
 
     @classmethod
-    def on(cls, problem: HedgeProblem, frame: Frame, kept: IntArray, gap: float) -> _Lots:
-        return cls(problem, frame, kept, 0.0 if len(kept) <= EXACT_COLUMNS else gap)
+    def on(cls, problem: HedgeProblem, frame: Frame, kept: IntArray, gap: float, bound: _Bound) -> _Lots:
+        return cls(problem, frame, kept, 0.0 if len(kept) <= EXACT_COLUMNS else gap, bound)
+
+    @property
+    def met(self) -> BoolArray:
+        """(m,) rows that fractions of a lot meet, at the least slack of every priority."""
+        return np.asarray(self.bound.slack == 0.0)
+
+    def near(self) -> _Trial:
+        """The LP's solution in whole lots, repaired: no search and no clock.
+
+        Where plain arithmetic leaves slack, a dive over the few columns that the LP holds in parts and those
+        that repair them; all others stay as they are.
+        """
+        frame, problem, last = self.frame, self.problem, self.bound.last
+        rounding = Rounding.of(frame, self.kept, last.fill, self.bound.goals * (1.0 + self.gap), self.met)
+        best = rounding.best()
+        few, base = rounding.columns, rounding.cut()
+        base[few] = 0
+        moved = frame.per_unit @ (base * frame.lot)
+        rest = replace(frame, need_lower=frame.need_lower - moved, need_upper=frame.need_upper - moved)
+        scale, free = row_scale(frame), np.full(frame.ranks, INF)
+        slacks = np.tile(100.0 ** (frame.ranks - 1.0 - frame.rank), 2)
+        for share in (1e-3, 1e-6):  # how much the cost, in shares of the LP's, weighs beside the slack
+            if not (any(rounding.excess(best)) and len(few)):
+                break
+            money = float(power_of_two(abs(last.fill @ frame.price) / share))
+            program, _, _ = lot_program(rest, few, free, frame.ranks, scale, money)
+            cost = np.concatenate([program.cost[: -len(slacks)], slacks])
+            _, lots, _ = dive(replace(program, cost=cost), rest, few, scale, INF)
+            if lots is not None:
+                dived = base.copy()
+                dived[few] = lots
+                best = min(best, rounding.repaired(dived), key=rounding.excess)
+        return _Trial.of(problem, frame, best)
+
+    def excess(self, trial: _Trial) -> FloatArray:
+        """(P,) slack that counts: all of it when exact; else that of rows that could be met, and of the
+        others what is above the LP's by more than the gap.
+        """
+        if self.gap == 0.0:
+            return trial.sums
+        held = np.bincount(
+            self.frame.rank, trial.slack / self.frame.weight * self.met, minlength=self.frame.ranks
+        )
+        free = trial.sums - held - self.bound.goals * (1.0 + self.gap)
+        return np.asarray((held + np.maximum(free, 0.0)).round(7))
+
+    def key(self, trial: _Trial) -> list[float]:
+        """Small is better: the slack that counts, priority by priority, then the cost."""
+        return [*self.excess(trial).tolist(), trial.cost]
+
+    def steps(self) -> FloatArray:
+        """(2m,) what the smallest trade of a kept column moves a row by; 0 where nothing does."""
+        frame = self.frame
+        step = np.abs(frame.per_unit[:, self.kept]) * (frame.lot * frame.least)[self.kept]
+        least = np.where(step > 0, step, INF).min(axis=1, initial=INF)
+        return np.tile(np.where(np.isfinite(least), least, 0.0), 2)
 
     def judge(self, lots: IntArray | FloatArray) -> _Trial:
         every = np.zeros(len(self.frame.lot), dtype=np.int64)
         every[self.kept] = np.rint(lots)
         return _Trial.of(self.problem, self.frame, every)
 
-    def leave(self, value: float, stage: int) -> float:
-        """How far above a bound a stage's value may stay."""
-        natural = abs(value) if stage == self.frame.ranks else 1.0 + abs(value)
-        return max(self.gap, 1e-9) * natural
+    def done(self, best: _Trial, floor: float, stage: int) -> bool:
+        """Whether a stage's value is as near to its bound as asked."""
+        value = best.value(stage)
+        if self.gap > 0.0 and stage < self.frame.ranks and not self.excess(best)[stage]:
+            return True
+        natural = abs(value) if stage == self.frame.ranks or self.gap > 0.0 else 1.0 + abs(value)
+        relative = self.gap if stage == self.frame.ranks else 0.0
+        return value - floor <= max(relative, 1e-9) * natural
 
     def search(
-        self, limits: FloatArray, stage: int, start: _Trial | None, known: float, blind: float, left: float
+        self,
+        limits: FloatArray,
+        stage: int,
+        start: _Trial | None,
+        known: float,
+        blind: float,
+        left: float,
+        most: FloatArray | None = None,
     ) -> _Found:
         """Best whole lots for one stage: a dive for an early answer, then branch and bound for the time left.
 
         `limits` (P,) of the priorities' slack, `start` an admissible trial, `known` a bound from elsewhere;
-        `left` solver seconds, of which `blind` as long as there is no trial at hand.
+        `left` solver seconds, of which `blind` as long as there is no trial at hand; `most` (2m,) slack of a
+        single row.
         """
+        ceiling = np.full(2 * len(self.frame.rank), INF) if most is None else most
         frame, scale = self.frame, row_scale(self.frame)
         cost = np.abs(frame.price) * frame.lot[frame.column]
         money = float(power_of_two(known if known > 0 else cost.max(initial=0.0)))
-        program, levels, gated = lot_program(frame, self.kept, limits, stage, scale, money)
+        program, levels, gated = lot_program(frame, self.kept, limits, stage, scale, money, ceiling)
         root, lots, spent = dive(program, frame, self.kept, scale, left)
         if root.outcome is Outcome.infeasible:
             return _Found(start, True, spent)
         best, floor = start, known if root.x is None else max(known, root.value)
         if lots is not None:
             trial = self.judge(lots)
-            if trial.admissible(limits) and self._better(trial, best, stage):
+            if trial.admissible(limits, ceiling) and self._better(trial, best, stage):
                 best = trial
-        if best is not None and best.value(stage) - floor <= self.leave(best.value(stage), stage):
+        if best is not None and self.done(best, floor, stage):
             return _Found(best, True, spent)
         budget = blind if best is None else left
+        # A gap on the sum of a priority's slack would leave a row out that could be met.
+        leave = self.gap if stage == frame.ranks else min(self.gap, 1e-6)
         for _ in range(5):
             point = None
             if best is not None:
                 point = lot_point(program, frame, self.kept, levels, gated, best.lots, best.over)
-            answer = Solver(program, whole=True).run(max(budget - spent, 0.01), self.gap, point)
+            answer = Solver(program, whole=True).run(max(budget - spent, 0.01), leave, point)
             spent += answer.seconds
             if answer.x is None:
                 return _Found(best, answer.outcome is Outcome.infeasible, spent)
             trial = self.judge(answer.x[: len(self.kept)])
-            if not trial.admissible(limits):
+            if not trial.admissible(limits, ceiling):
                 # The solver took lots that miss a row by its tolerance. Stretch that row instead of narrowing
                 # it: a miss of 1e-8 then counts, and an optimum exactly on the edge stays.
                 scale = np.where(trial.slack > 0, scale / 1024.0, scale)
-                program, levels, gated = lot_program(frame, self.kept, limits, stage, scale, money)
+                program, levels, gated = lot_program(frame, self.kept, limits, stage, scale, money, ceiling)
                 continue
             if self._better(trial, best, stage):
                 best = trial
@@ -336,37 +425,55 @@ class _Lots:
         """Lower; slack by more than a search may leave, for less is not worth the rows that come after."""
         if best is None:
             return True
-        margin = 0.0 if stage == self.frame.ranks or self.gap == 0.0 else self.leave(best.value(stage), stage)
-        return trial.value(stage) < best.value(stage) - margin
+        if stage == self.frame.ranks or self.gap == 0.0:
+            return trial.value(stage) < best.value(stage)
+        return bool(self.excess(trial)[stage] < self.excess(best)[stage])
 
-    def elastic(self, goals: FloatArray, book: _Trial, left: float) -> _Found:
+    def elastic(self, book: _Trial, left: float) -> _Found:
         """Lexicographic goals in whole lots: least slack of each priority in turn, then the cost.
 
-        `goals` (P,) the slack that fractions of a lot reach, `book` the trial of doing nothing.
+        Starts from the LP's solution in whole lots, or from `book`, the trial of doing nothing, if that is
+        better. On many columns a priority is done when its rows that fractions meet are met, and the slack of
+        the others is within the gap of what fractions leave.
         """
-        frame, last = self.frame, self.frame.ranks
-        best, proven, spent = book, True, 0.0
-        if len(self.kept) > EXACT_COLUMNS:
-            # An early answer that is good in all rows at once, should the time end amid the goals.
-            for allowance in (0.01, 0.1, 1.0):
-                scale, limits = row_scale(frame), goals + allowance * (1.0 + goals)
-                program, _, _ = lot_program(frame, self.kept, limits, last, scale, 1.0)
-                _, lots, seconds = dive(program, frame, self.kept, scale, left)
+        frame, last, goals = self.frame, self.frame.ranks, self.bound.goals
+        best, proven, spent = min(book, self.near(), key=self.key), True, 0.0
+        held, goal = np.tile(self.met, 2), goals * (1.0 + self.gap)
+        if self.gap > 0.0:
+            # Good in all rows at once, should the time end amid the goals: first with the rows that can be
+            # met held, then with each of them a lot out, then with more slack everywhere.
+            steps = self.steps()
+            out = np.bincount(frame.rank, (steps / np.tile(frame.weight, 2) * held)[: len(frame.rank)])
+            free = np.full(len(held), INF)
+            for limits, ceiling in (
+                (goal, np.where(held, 0.0, INF)),
+                (goal + out, np.where(held, steps, INF)),
+                *((goal + allowance * (1.0 + goal), free) for allowance in (0.01, 0.1, 1.0)),
+            ):
+                if best.admissible(limits, ceiling) or spent >= left:
+                    break
+                scale = row_scale(frame)
+                program, _, _ = lot_program(frame, self.kept, limits, last, scale, 1.0, ceiling)
+                _, lots, seconds = dive(program, frame, self.kept, scale, left - spent)
                 spent += seconds
                 if lots is not None:
-                    trial = self.judge(lots)
-                    best = trial if trial.sums.tolist() < book.sums.tolist() else book
+                    best = min(best, self.judge(lots), key=self.key)
                     break
-        limits = np.full(last, INF)
+        limits, ceiling = np.full(last, INF), np.full(len(held), INF)
         for stage in range(last + 1):
             share = max(left - spent, 0.02 * left) / (last + 1 - stage)
             found = _Found(best, True, 0.0)
-            if stage == last or best.sums[stage] > 0.0:
-                found = self.search(limits, stage, best, 0.0 if stage < last else -INF, share, share)
+            if stage == last or self.excess(best)[stage] > 0.0:
+                known = 0.0 if stage < last else -INF
+                found = self.search(limits, stage, best, known, share, share, ceiling)
             spent, proven = spent + found.seconds, proven and found.proven
             best = found.best or best
             if stage < last:
                 limits[stage] = best.sums[stage]
+                if self.gap > 0.0:
+                    limits[stage] = max(best.sums[stage], goal[stage])
+                    mine = held & (np.tile(frame.rank, 2) == stage)
+                    ceiling[mine] = best.over[mine]
         return _Found(best, proven, spent)
 
 
@@ -418,68 +525,103 @@ def _no_trade(problem: HedgeProblem) -> Plan:
     )
 
 
-def _why_relaxed(problem: HedgeProblem, frame: Frame, trial: _Trial, bound: _Bound, coarse: bool) -> str:
-    """Which rows stay outside, by how much, and what would free each. `bound` is the LP of the rows as asked;
-    coarse = whole lots are proven to have no plan where fractions have one.
+def _why_relaxed(
+    problem: HedgeProblem, frame: Frame, trial: _Trial, bound: _Bound, coarse: bool, kept: int
+) -> str:
+    """Which rows stay outside, by how much, and what would free each: the first by priority, then by size.
+    `bound` is the LP of the rows as asked; coarse = whole lots of the `kept` columns are proven to have no
+    plan where fractions have one.
     """
-    parts = []
-    for g in np.flatnonzero(trial.slack > 0).tolist():
-        above = trial.over[len(problem.rows) + g] > 0
-        end, word = (problem.upper[g], "upper") if above else (problem.lower[g], "lower")
-        wanted = -1.0 if above else 1.0
-        text = f"{problem.rows[g]} ends at {trial.after[g]:.6g}, {trial.slack[g]:.6g} beyond its {word} end"
-        text += f" {end:.6g}: "
-        helps = frame.per_unit[g, frame.column] * frame.sign * wanted > 0
-        if not helps.any():
-            parts.append(text + ("no column moves this row " + ("down" if above else "up")))
-        elif bound.slack[g] > 0:
-            parts.append(text + _what_holds(problem, frame, bound.stages[int(frame.rank[g])], g))
-        else:
-            can = np.where(frame.sign > 0, frame.most_buy[frame.column], frame.most_sell[frame.column]) > 0
-            steps = np.abs(frame.per_unit[g, frame.column]) * (frame.lot * frame.least)[frame.column]
-            usable = np.flatnonzero(helps & can)
-            if not usable.size:
-                text += "no column that moves it has one minimum trade displayed and allowed"
-                parts.append(text)
-                continue
-            finest = usable[np.argmin(steps[usable])]
-            name = problem.columns[frame.column[finest]]
-            text += "lots are too coarse" if coarse else "no plan in whole lots was found in the time given"
-            text += " (in fractions of a lot it would be met):"
-            text += f" the finest trade of a column that helps, {name}, moves it by {steps[finest]:.6g};"
-            text += f" finer lots, or an interval wider by {trial.slack[g]:.6g}, would free it"
-            parts.append(text)
-    return "; ".join(parts)
+    out = np.flatnonzero(trial.slack > 0)
+    out = out[np.lexsort((-(trial.slack / frame.weight)[out], frame.rank[out]))]
+    text = ""
+    for rows, columns in ((4, 3), (4, 2), (4, 1), (3, 1), (2, 1), (1, 1)):
+        said: set[str] = set()
+        parts = [
+            _why_row(problem, frame, trial, bound, coarse, kept, g, columns, said)
+            for g in out[:rows].tolist()
+        ]
+        more = len(out) - len(parts)
+        text = "; ".join(parts) + (f"; and {more} more row{'s' if more > 1 else ''}" if more else "")
+        if len(text) <= REASON:
+            break
+    return text
 
 
-def _what_holds(problem: HedgeProblem, frame: Frame, stage: _Stage, row: int) -> str:
-    """Columns at their end and rows that are in the way, with what one more unit of each would take off the
-    slack."""
+def _why_row(
+    problem: HedgeProblem,
+    frame: Frame,
+    trial: _Trial,
+    bound: _Bound,
+    coarse: bool,
+    kept: int,
+    g: int,
+    columns: int,
+    said: set[str],
+) -> str:
+    """One row of `_why_relaxed`; `said`: the causes named so far, which are not named again."""
+    above = trial.over[len(problem.rows) + g] > 0
+    end, word = (problem.upper[g], "upper") if above else (problem.lower[g], "lower")
+    text = f"{problem.rows[g]} ends at {trial.after[g]:.6g}, {trial.slack[g]:.6g} beyond its {word} end"
+    text += f" {end:.6g}"
+    helps = frame.per_unit[g, frame.column] * frame.sign * (-1.0 if above else 1.0) > 0
+    if not helps.any():
+        return f"{text}: no column moves this row {'down' if above else 'up'}"
+    if bound.slack[g] > 0:
+        causes = _what_holds(problem, frame, bound.stages[int(frame.rank[g])], g, above)
+        names = [cause.split(" is ")[0] for cause in causes]
+        new = [at for at, name in enumerate(names) if name not in said][:columns]
+        said.update(names[at] for at in new)
+        if new:
+            return f"{text}: " + ", ".join(causes[at] for at in new)
+        return text + (
+            ", held by the same" if causes else ": rows of the same priority share what the columns can give"
+        )
+    can = np.where(frame.sign > 0, frame.most_buy[frame.column], frame.most_sell[frame.column]) > 0
+    usable = np.flatnonzero(helps & can)
+    if not usable.size:
+        return f"{text}: no column that moves it has one minimum trade displayed and allowed"
+    if not coarse:
+        return f"{text}: the search stopped before it was met"
+    steps = np.abs(frame.per_unit[g, frame.column]) * (frame.lot * frame.least)[frame.column]
+    finest = usable[np.argmin(steps[usable])]
+    name = problem.columns[frame.column[finest]]
+    tried = f" on the {kept} columns tried" if kept < len(problem.columns) else ""
+    text += f": lots are too coarse{tried}, the finest that helps, {name}, moves it by {steps[finest]:.6g};"
+    return f"{text} finer lots or {trial.slack[g]:.6g} of width would free it"
+
+
+def _underlying(row: str) -> str:
+    """The part of a row's name that says whose it is."""
+    return row.split(":")[1] if ":" in row else row
+
+
+def _what_holds(problem: HedgeProblem, frame: Frame, stage: _Stage, row: int, above: bool) -> list[str]:
+    """Columns that would bring the row back and are at their end, and rows of its underlying that are in the
+    way, with what one more unit of each would take off the slack; the weightiest first.
+    """
     weight = frame.weight[row]
     total = np.zeros((2, len(problem.columns)))
     side = np.where(frame.sign > 0, 0, 1)
     np.add.at(total, (side, frame.column), stage.fill)
     cap = np.stack([frame.cap_buy, frame.cap_sell])
     full = (total >= cap * (1 - 1e-9))[side, frame.column] & (stage.reduced < 0)
-    last = full & (frame.before + frame.size >= cap[side, frame.column] * (1 - 1e-9))
+    full &= frame.before + frame.size >= cap[side, frame.column] * (1 - 1e-9)
+    full &= frame.per_unit[row, frame.column] * frame.sign * (-1.0 if above else 1.0) > 0
     worth = -stage.reduced * weight
-    texts = []
     relief = worth * cap[side, frame.column]  # what as much again would take off
-    for level in sorted(np.flatnonzero(last), key=lambda at: -relief[at])[:3]:
+    causes = []
+    for level in sorted(np.flatnonzero(full), key=lambda at: -relief[at])[:SPARE]:
         i, buys = frame.column[level], frame.sign[level] > 0
         limit = problem.max_buy[i] if buys else problem.max_sell[i]
         ladder = problem.ladders[i]
         shown = float((ladder.buy_size if buys else ladder.sell_size).sum())
         what = f"its cap {limit:.6g}" if limit < shown else f"its displayed size {shown:.6g}"
-        texts.append(
-            f"{'buying' if buys else 'selling'} {problem.columns[i]} is at {what}"
-            f" (one unit more takes off {worth[level]:.6g})"
-        )
-    for g in np.flatnonzero(stage.dual).tolist():
-        if g != row and frame.rank[g] < frame.rank[row]:
-            end = "lower" if stage.dual[g] > 0 else "upper"
-            gain = abs(stage.dual[g]) * weight
-            texts.append(
-                f"the {end} end of {problem.rows[g]} is in the way (a unit wider takes off {gain:.6g})"
-            )
-    return ", ".join(texts) or "rows of the same priority share what the columns can give"
+        text = f"{'buying' if buys else 'selling'} {problem.columns[i]} is at {what}"
+        causes.append((relief[level], f"{text} (one unit more takes off {worth[level]:.4g})"))
+    mine = np.array([_underlying(name) == _underlying(problem.rows[row]) for name in problem.rows])
+    for g in np.flatnonzero((stage.dual != 0) & mine & (frame.rank < frame.rank[row])).tolist():
+        end, gain = "lower" if stage.dual[g] > 0 else "upper", abs(stage.dual[g]) * weight
+        text = f"the {end} end of {problem.rows[g]} is in the way (a unit wider takes off {gain:.4g})"
+        causes.append((gain * frame.weight[g], text))
+    return [text for _, text in sorted(causes, key=lambda cause: -cause[0])]

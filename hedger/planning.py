@@ -14,10 +14,11 @@ import numpy as np
 
 from hedger.alternatives import Alternative, cheapest_with_one_option, perpetuals_alone
 from hedger.optimizer import Plan, Status, solve
-from hedger.problem import Trade, build_problem, hedge_universe, trades_of
+from hedger.problem import Trade, build_problem, denied_but_unlisted, hedge_universe, trades_of
 from hedger.settings import Settings
 from hedger.snapshot import Snapshot
-from pricing.contracts import STABLE_CURRENCIES, ComboRule, Kind, Side
+from pricing.contracts import ComboRule, Kind, Side
+from pricing.errors import HedgerError
 from pricing.universe import FloatArray, IntArray
 from pricing.valuation import MarkStatus, Numeraire
 from risk.costs import CostModel, TradeCost, combo_fee, cost_model
@@ -91,7 +92,7 @@ def make_plan(snapshot: Snapshot, settings: Settings, lap: Stopwatch = _no_stopw
     lap("delta_only")
     on_all = _on_all_rows(exposure.value.size, banded)
     trades, slack = trades_of(plan.quantity, snapshot, costs, tradable), on_all(plan.slack)
-    status, reason = _status(plan, snapshot)
+    status, reason = _status(plan, snapshot, settings)
     if runner_up is not None and (plan.status is Status.relaxed or runner_up.cost_usd < plan.cost):
         # The lot search stops at its gap or its time limit: a simpler plan that is better takes its place.
         trades, slack = runner_up.trades, np.zeros(exposure.value.size)
@@ -118,9 +119,33 @@ def make_plan(snapshot: Snapshot, settings: Settings, lap: Stopwatch = _no_stopw
         delta_only=delta_only,
         assumptions=_assumptions(snapshot, settings, costs, trades),
     )
+    _check_promise(result)
     result = _block_if_incomplete(result, settings)
     lap("ticket")
     return result
+
+
+def _check_promise(plan: HedgePlan) -> None:
+    """Refuse to hand out a plan that ends outside what it says, by whatever fault: rows against slack.
+
+    Raises:
+        HedgerError: a row ends outside its required interval by more than its slack and rounding (exit 70).
+    """
+    before = plan.snapshot.exposure.value
+    moved = sum((np.abs(t.effect) for t in plan.trades), np.zeros(before.size))
+    room = plan.slack * (1 + 1e-6) + 1e-7 * (np.abs(before) + moved)
+    bad = (plan.after < plan.required_lower - room) | (plan.after > plan.required_upper + room)
+    if bad.any():
+        i = int(np.argmax(bad))
+        raise HedgerError(
+            "PLAN_UNSOUND",
+            "a plan ends outside what it promises",
+            where=f"row {plan.snapshot.exposure.rows[i]}",
+            observed=f"{plan.after[i]:.10g}, slack {plan.slack[i]:.3g}",
+            allowed=f"{plan.required_lower[i]:.10g} to {plan.required_upper[i]:.10g}",
+            not_done="the plan was thrown away",
+            fix="this is a fault of the program; please report it with the book and the tape",
+        )
 
 
 def _on_all_rows(m: int, banded: IntArray) -> Callable[[FloatArray], FloatArray]:
@@ -134,7 +159,7 @@ def _on_all_rows(m: int, banded: IntArray) -> Callable[[FloatArray], FloatArray]
     return spread
 
 
-def _status(plan: Plan, snapshot: Snapshot) -> tuple[PlanStatus, str]:
+def _status(plan: Plan, snapshot: Snapshot, settings: Settings) -> tuple[PlanStatus, str]:
     """Status and one sentence."""
     if plan.status is Status.no_trade:
         return PlanStatus.NO_TRADE, "every row is inside its trigger interval"
@@ -142,7 +167,9 @@ def _status(plan: Plan, snapshot: Snapshot) -> tuple[PlanStatus, str]:
         return PlanStatus.RELAXED, plan.reason
     why = _outside(snapshot)
     if plan.status is Status.time_limit:
-        why += f"; the lot search stopped at its time limit, {plan.gap:.2%} above the bound"
+        why += f"; the lot search stopped at its time limit: {plan.gap:.2%} of the cost is above the bound"
+    elif plan.gap > settings.solver.gap:
+        why += f"; whole lots leave {plan.gap:.2%} of the cost above the bound"
     return PlanStatus.HEDGE, why
 
 
@@ -210,14 +237,15 @@ def _assumptions(
         key = (universe.underlyings[universe.underlying[i]], int(universe.expiry_ns[i]))
         if key not in snapshot.market.settlement_average:
             said.append(f"{universe.listings[i].symbol}: average so far unknown, the index stands in")
-    stable = any(snapshot.balances.get(c, 0.0) for c in STABLE_CURRENCIES)
-    if (
-        settings.numeraire is Numeraire.COIN
-        and stable
-        and len(snapshot.underlyings) > 1
-        and not settings.stable_underlying
-    ):
-        said.append("stable balances are counted against each coin; set stable_underlying to count them once")
+    several = len(snapshot.underlyings) > 1 and not settings.stable_underlying
+    if settings.numeraire is Numeraire.COIN and several:
+        said.append(
+            "stable balances count against each coin, a trade's stable leg against its own coin alone; "
+            "set stable_underlying to count them once"
+        )
+    said += [
+        f"deny list names {symbol}: not on this market" for symbol in denied_but_unlisted(snapshot, settings)
+    ]
     saved = _combo_saving(trades)
     if saved > 0:
         said.append(

@@ -32,6 +32,8 @@ from risk.exposures import ExposureSettings
 from risk.missing import MissingSettings
 
 EVERY = "*"
+#: A band that ends beyond this is open, in any unit.
+END_MAX = 1e15
 KindName = Literal["spot", "perpetual", "future", "option"]
 #: A number as TOML has it: neither "60" in quotes nor true counts as one.
 Number = Annotated[float, Strict()]
@@ -80,7 +82,11 @@ class BandConfig(Section):
     landing: ConfigInterval
 
     @model_validator(mode="after")
-    def _landing_inside(self) -> BandConfig:
+    def _sensible(self) -> BandConfig:
+        """Landing inside trigger, and no end so far out that it only looks closed."""
+        for end in (self.target, *self.trigger, *self.landing):
+            if np.isfinite(end) and abs(end) > END_MAX:
+                raise ValueError(f"an end beyond {END_MAX:g} is open: leave it out")
         self.spec()
         return self
 

@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from venues.tape import Tape
 
 
+#: A band that ends beyond this is open; leave the number out.
+END_MAX = 1e15
+
+#: What the ticket needs to show every figure whole.
+VIEW_COLUMNS_MIN = 80
+
+
 def _print_json(document: object) -> None:
     print(json.dumps(document, allow_nan=False))
 
@@ -31,7 +38,10 @@ def _print(view: RenderableType, *, plain: bool = False) -> None:
     from rich.console import Console
 
     terminal = sys.stdout.isatty() and not plain
-    Console(force_terminal=terminal, color_system="auto" if terminal else None, highlight=False).print(view)
+    console = Console(force_terminal=terminal, color_system="auto" if terminal else None, highlight=False)
+    # A narrower table would cut figures short, and a price cut short is another price: lines wrap instead.
+    console.width = max(console.width, VIEW_COLUMNS_MIN)
+    console.print(view)
 
 
 def _settings(arguments: argparse.Namespace) -> Settings:
@@ -133,7 +143,7 @@ def _end(text: str) -> float:
     """A finite number; neither `nan`, `1_000` and digits of other scripts, nor 1e999, which would open the
     side."""
     number = float(text) if text.isascii() and "_" not in text else math.nan
-    if not math.isfinite(number):
+    if not abs(number) <= END_MAX:
         raise ValueError(text)
     return number
 
@@ -305,7 +315,7 @@ def demo(arguments: argparse.Namespace) -> Exit:
         _print_json(document)
     else:
         print(demo.summary_text(document))
-    return Exit.DONE
+    return Exit.DONE if document["verified"] == document["hedges"] else Exit.NEGATIVE
 
 
 def tape_simulate(arguments: argparse.Namespace) -> Exit:

@@ -58,7 +58,8 @@ def window_greeks(
     Errors: ValueError if shapes do not broadcast. An element is NaN if an input is NaN, negative or infinite,
     a forward or strike not positive, elapsed above 1, or sign not ±1; average_so_far is not looked at (may be
     NaN) while elapsed is 0.
-    Reference: this module's derivation. The lognormal R is an approximation; over half an hour its error is below a tick.
+    Reference: this module's derivation. The lognormal R is an approximation; over half an hour its error
+    is below a tick.
 
     >>> left = WINDOW_YEARS / 2
     >>> half_way = window_greeks(60_000.0, 60_000.0, 0.6, 1, 60_100.0, elapsed=0.5, remaining_years=left)

@@ -26,7 +26,7 @@ WINDOW_YEARS = 30 * 60 / SECONDS_PER_YEAR
 
 #: A forward or mark further from the index than this factor is a fault of the feed, not a basis. A perpetual
 #: marked at 6 instead of 60,000 would show ten thousand times its delta, and that would be hedged.
-FORWARD_ABSURD_FACTOR = 2.0
+FORWARD_ABSURD_FACTOR = 1.5
 
 
 class Numeraire(StrEnum):
@@ -120,7 +120,7 @@ def value(market: Market, age_s_max: float) -> Valuation:
     """Value one unit of every listing.
 
     A vol is taken from the venue's mark vol, else implied from the mark, else from the mid; outside
-    1 % to 500 % it counts as a fault and the next source is asked. A forward more than a factor of 2 away
+    1 % to 500 % it counts as a fault and the next source is asked. A forward more than a factor of 1.5 away
     from the index counts as unknown.
 
     Args:

@@ -171,7 +171,7 @@ def expose(
         rows=names,
         units=tuple(unit_of(name, settings.numeraire) for name in names),
         owned=owned,
-        traded=owned + _cash_of_trade(valuation, per_unit_cash, currencies, reference),
+        traded=owned + _cash_of_trade(valuation, per_unit_cash, currencies, reference, underlyings, settings),
         cash=cash,
         value=cash + owned[:, counted] @ quantities[counted],
         missing=tuple(np.flatnonzero(held & ~valued).tolist()),
@@ -179,7 +179,12 @@ def expose(
 
 
 def _cash_of_trade(
-    valuation: Valuation, per_unit_cash: FloatArray, currencies: Sequence[str], reference: FloatArray
+    valuation: Valuation,
+    per_unit_cash: FloatArray,
+    currencies: Sequence[str],
+    reference: FloatArray,
+    underlyings: Sequence[str],
+    settings: ExposureSettings,
 ) -> FloatArray:
     """Exposure of the cash that buying one order unit pays and receives, (m, n).
 
@@ -192,6 +197,12 @@ def _cash_of_trade(
     pays = np.array([number[x.contract.settlement] for x in universe.listings], dtype=np.int64)
     premium = (universe.kind == Kind.OPTION) | (universe.kind == Kind.SPOT)
     per_unit = per_unit_cash[:, pays] if len(universe) else np.zeros((len(per_unit_cash), 0))
+    if settings.numeraire is Numeraire.COIN and not settings.stable_underlying:
+        # A dollar counted against every coin would let one sale of one coin "hedge" all of them.
+        of_row = np.array([name.split(":")[1] for name in row_names(underlyings)], dtype=object)
+        of_listing = np.array(universe.underlyings, dtype=object)[universe.underlying]
+        stable = np.array([c in STABLE_CURRENCIES for c in currencies])[pays]
+        per_unit = np.where(stable & (of_row[:, None] != of_listing), 0.0, per_unit)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         loss = np.where(universe.inverse, 1.0 / mark - 1.0 / reference, reference - mark)
         amount = np.where(premium, reference, loss) * universe.size

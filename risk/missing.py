@@ -111,7 +111,7 @@ def _unit_range(
         linear = max(1.0, f_high / index)
         reach = linear * (universe.strike[i] / f_low if universe.sign[i] < 0 else 1.0)
         banked = linear * (1.0 - open_part) * f_high / f_low if universe.sign[i] > 0 else 0.0
-        gamma, vega, theta = f_high * gamma, vega / f_low, theta / f_low
+        gamma, vega, theta = f_low * gamma, vega / f_low, theta / f_low
     weight = (VEGA_REFERENCE_DAYS / max(days, VEGA_FLOOR_DAYS)) ** VEGA_POWER
     low, high = (-banked, reach) if universe.sign[i] > 0 else (-reach, 0.0)
     # coin numeraire: F^2 v'' = F gamma - 2 (delta - v)
@@ -145,8 +145,8 @@ def always_better(
     for i in range(before.size):
         if before[i] == after[i] or not (np.isfinite(lower[i]) or np.isfinite(upper[i])):
             continue
-        # The distance to an interval is convex, so the gain of a move rises, or falls, all the way with what is
-        # missing: its least value lies at an end of the range.
+        # The distance to an interval is convex, so the gain of a move rises, or falls, all the way with what
+        # is missing: its least value lies at an end of the range.
         ends = np.array([missing_low[i], missing_high[i]])
         with np.errstate(invalid="ignore"):
             gains = _outside(before[i] + ends, lower[i], upper[i])

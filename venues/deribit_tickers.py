@@ -87,6 +87,7 @@ def _ticker(item: object, where: str, options: ImportOptions) -> Row:
     contract = check_names(name, f"{where}, key instrument_name")
     _check_contract(fields, contract)
     stamp_ns = fields.integer("timestamp", *_STAMPS_MS) * _NS_PER_MS
+    is_open = fields.text("state", required=False) in (None, "open")
     is_option = isinstance(contract, Option)
     mark_iv = fields.number("mark_iv", "not negative", must_exist=is_option)
     forward_name = fields.text("underlying_index", required=False) if is_option else None
@@ -113,11 +114,16 @@ def _ticker(item: object, where: str, options: ImportOptions) -> Row:
     in_coins = contract.kind in (Kind.OPTION, Kind.SPOT)
     for side, ladder, falling in (("bid", "bids", True), ("ask", "asks", False)):
         row[side] = fields.known(f"best_{side}_price", must_exist=True)
+        if not is_open:
+            # Nobody can trade against what stands in a closed book.
+            row[side] = None
         size = fields.known(f"best_{side}_amount")
         if size is None and in_coins:
             size = options.size_of(contract.underlying)
         row[f"{side}_size"] = size if row[side] is not None else None
         levels = row[ladder] = fields.ladder(ladder, falling)
+        if not is_open:
+            levels = row[ladder] = []
         if levels and levels[0][0] != row[side]:
             what = f"the order book and best_{side}_price disagree"
             fields.refuse(ladder, what, levels[0][0], str(row[side]))

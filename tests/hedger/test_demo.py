@@ -6,12 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from hedger.demo import STEP_S, Hedge, run
+from hedger.demo import STEP_S, Hedge, run, verify
 from hedger.settings import Settings
 from hedger.snapshot import Snapshot
 from pricing.contracts import Kind, Option, Side
@@ -203,6 +204,16 @@ def test_bad_words_are_refused(words: tuple[str, str], capsys: pytest.CaptureFix
     ran = hedger(capsys, "demo", *words)
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.startswith("USAGE: ")
+
+
+def test_a_hedge_that_fails_its_verification_fails_the_command(
+    short: tuple[Json, list[Hedge], list[Snapshot], list[float]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    document, hedges, _, _ = short
+    assert document["verified"] == document["hedges"] == len(hedges)
+    plan = hedges[0].plan
+    assert not verify(replace(plan, after=plan.after * 1.01), plan.snapshot)[0]
+    assert hedger(capsys, "demo", "--minutes", 1, "--json").code == 0
 
 
 def test_the_coin_numeraire_runs_too() -> None:

@@ -322,3 +322,9 @@ def test_any_text_is_a_time_or_an_input_error(text: str) -> None:
         assert isinstance(parse_time(text), int)
     except InputError as error:
         assert error.code == "TIME_INVALID"
+
+
+def test_cash_at_a_venue_of_the_market_written_another_way_is_refused() -> None:
+    with pytest.raises(InputError, match="BOOK_VENUE"):
+        held(rows_of("Deribit,BTC,1,"))
+    assert held(rows_of("custody,BTC,1,")) == {("custody", "BTC", ""): 1}

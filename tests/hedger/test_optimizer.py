@@ -825,6 +825,174 @@ def test_stopped_early_the_best_plan_so_far_is_returned_with_its_gap() -> None:
     assert_sound(p, plan)
 
 
+# ------------------------------------------------------------- large problems, whatever the clock leaves time for
+
+BUCKETS = ("0-7d", "7-30d", "30-90d", "90-180d", "180-360d", "360-720d", "720d+")
+
+
+def chain(seed: int, overload: float, *, random_effects: bool = False) -> HedgeProblem:
+    """Two underlyings of 400 columns and 10 rows each, and theta on both: options, a perpetual, a future.
+
+    `overload`: how much the book asks for, as a share of what the displayed sizes could move a row by at most.
+    """
+    rng = np.random.default_rng(seed)
+    names = ("BTC", "ETH")
+    rows = [f"{kind}:{u}" for u in names for kind in ("delta", "gamma", "vega", "theta")]
+    rows += [f"vega:{u}:{bucket}" for u in names for bucket in BUCKETS]
+    m, n = len(rows), 800
+    effect, sizes, costs = np.zeros((m, n)), np.zeros(n), np.zeros(n)
+    lot, least = np.zeros(n), np.zeros(n)
+    columns = []
+    for i in range(n):
+        u = names[i % 2]
+        if i < 4:
+            columns.append(f"{u}-{'PERP' if i < 2 else 'FUTURE'}")
+            effect[rows.index(f"delta:{u}"), i] = 2e-5
+            sizes[i], costs[i], lot[i], least[i] = (
+                (5e6, 6e-4, 10.0, 10.0) if i < 2 else (1e6, 9e-4, 10.0, 100.0)
+            )
+            continue
+        columns.append(f"{u}-{i}")
+        bucket = int(rng.integers(len(BUCKETS)))
+        years = (bucket + rng.uniform(0.2, 1.2)) ** 2 / 25.0
+        peak = float(np.exp(-2.0 * rng.normal(scale=0.5) ** 2))
+        greeks = {
+            "delta": rng.uniform(-1, 1),
+            "gamma": 4e-5 * peak / np.sqrt(years),
+            "vega": 9e3 * peak * np.sqrt(years),
+            "theta": -60.0 * peak / np.sqrt(years),
+            f"vega:{u}:{BUCKETS[bucket]}": 9e3 * peak * np.sqrt(years),
+        }
+        for name, value in greeks.items():
+            effect[rows.index(name if ":" in name else f"{name}:{u}"), i] = value
+        sizes[i], costs[i] = rng.integers(25, 100) / 5, rng.uniform(20, 90)
+        lot[i] = 0.1
+        least[i] = rng.choice([0.1, 0.3, 0.5])
+    if random_effects:
+        effect[:, 4:] *= rng.uniform(0.2, 1.8, (m, n - 4))
+    reach = np.abs(effect) @ sizes
+    half = 0.02 * reach
+    return HedgeProblem(
+        rows=rows,
+        exposure=overload * reach * rng.uniform(-1, 1, m),
+        lower=-half,
+        upper=half,
+        columns=columns,
+        per_unit=effect,
+        ladders=[ladder([s / 2, s / 2], [c, 2 * c], [s], [c]) for s, c in zip(sizes, costs, strict=True)],
+        lot=lot,
+        min_size=least,
+        max_buy=np.full(n, INF),
+        max_sell=np.full(n, INF),
+    )
+
+
+def least_slack(p: HedgeProblem) -> list[float]:
+    """scipy's least weighted slack of each priority in turn, in fractions of a lot."""
+    effect, _, size = levels_of(p)
+    weight, ranks = row_weight(p), np.asarray(p.priority)
+    m, n = len(p.rows), len(size)
+    eye = np.eye(m)
+    above, below = np.isfinite(p.upper), np.isfinite(p.lower)
+    scaled = effect / weight[:, None]
+    matrix = np.vstack([np.hstack([scaled, -eye])[above], np.hstack([-scaled, -eye])[below]])
+    ends = np.concatenate(
+        [((p.upper - p.exposure) / weight)[above], ((p.exposure - p.lower) / weight)[below]]
+    )
+    bounds = [(0.0, x) for x in size] + [(0.0, None)] * m
+    sums: list[float] = []
+    for rank in np.unique(ranks):
+        goal = np.concatenate([np.zeros(n), (ranks == rank).astype(float)])
+        answer = linprog(goal, matrix, ends, bounds=bounds, method="highs")
+        assert answer.status == 0
+        sums.append(float(answer.fun))
+        matrix, ends = np.vstack([matrix, goal]), np.append(ends, answer.fun + 1e-9 * (1 + answer.fun))
+    return sums
+
+
+def one_lot(p: HedgeProblem) -> Floats:
+    """(m,) what the largest of the smallest trades moves a row by."""
+    return np.asarray((np.abs(p.per_unit) * np.maximum(p.lot, p.min_size)).max(axis=1))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_relaxed_plan_is_near_the_least_slack_however_short_the_time(seed: int) -> None:
+    """Per priority within 0.2% and 0.01 of an interval's width of the least that fractions of a lot leave."""
+    p = chain(seed, 0.6, random_effects=seed % 2 == 1)
+    reference = least_slack(p)
+    for limit in (0.001, 0.01, 0.2):
+        plan = solve(p, SolverSettings(time_limit_s=limit))
+        assert_sound(p, plan)
+        assert plan.status is Status.relaxed
+        for got, least in zip(weighted_slack(p, plan), reference, strict=True):
+            assert got <= 1.002 * least + 0.01, limit
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_plan_that_exists_is_missed_by_a_lot_at_most_however_short_the_time(seed: int) -> None:
+    p = chain(seed, 0.05, random_effects=seed % 2 == 1)
+    assert reference_lp(p).fun < INF
+    for limit in (0.001, 0.01, 0.2):
+        plan = solve(p, SolverSettings(time_limit_s=limit))
+        assert_sound(p, plan)
+        assert (plan.slack <= one_lot(p)).all(), limit
+        if plan.status is Status.relaxed:
+            assert "the search stopped" in plan.reason and "too coarse" not in plan.reason
+        elif plan.gap > 1e-3:
+            expected = "a cheaper one may exist" if plan.status is Status.time_limit else "cheapest plan"
+            assert expected in plan.reason
+
+
+def test_a_row_that_can_be_met_is_met_beside_rows_that_cannot() -> None:
+    """gamma:BTC stays out by some 40 widths; 0.1% of that is no leave for gamma:ETH to stay out too."""
+    rng = np.random.default_rng(2)
+    columns = {
+        f"BTC-{i}": ([rng.uniform(0.8, 1.2), 0.0], one_level(rng.uniform(1, 2), 5.0)) for i in range(40)
+    }
+    columns |= {
+        f"ETH-{i}": ([0.0, rng.uniform(0.8, 1.2)], one_level(rng.uniform(50, 90), 5.0)) for i in range(40)
+    }
+    p = problem({"gamma:BTC": (400.0, -2.5, 2.5), "gamma:ETH": (80.0, -2.5, 2.5)}, columns, lot=0.001)
+    for limit in (0.01, 1.0):
+        plan = solve(p, SolverSettings(time_limit_s=limit))
+        assert_sound(p, plan)
+        assert plan.status is Status.relaxed
+        assert plan.slack[1] == 0.0
+        assert plan.slack[0] <= 1.001 * 5.0 * least_slack(p)[0]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_reason_is_short_and_names_what_moves_the_row(seed: int) -> None:
+    p = chain(seed, 0.6)
+    plan = solve(p, SolverSettings(time_limit_s=0.01))
+    assert len(plan.reason) <= 700
+    told = [part for part in plan.reason.split("; ") if " ends at " in part]
+    out = int(np.count_nonzero(plan.slack))
+    assert 1 <= len(told) <= min(out, 4)
+    assert (f"and {out - len(told)} more row" in plan.reason) == (out > len(told))
+    assert plan.reason.endswith("the search stopped after 0.01 s: a better plan may exist")
+    named: list[str] = []
+    for part in told:
+        row = p.rows.index(part.split(" ends at ")[0])
+        names = [word for word in part.split() if word in p.columns]
+        assert len(names) <= 3
+        assert all(p.per_unit[row, p.columns.index(name)] != 0 for name in names)
+        named += names
+    assert len(set(named)) == len(named)
+
+
+def test_a_search_that_stopped_does_not_blame_the_lots() -> None:
+    """Coarse lots and a point to hit: nobody knows whether there is a plan, and the plan says no more."""
+    rng = np.random.default_rng(4)
+    columns = {f"c{i}": (rng.uniform(0.5, 1.5, 4).tolist(), one_level(1.0, 9.0)) for i in range(60)}
+    p = problem({f"vega:{g}": (100.3, -1e-4, 1e-4) for g in range(4)}, columns)
+    plan = solve(p, SolverSettings(time_limit_s=0.05))
+    assert_sound(p, plan)
+    assert plan.status is Status.relaxed
+    assert "the search stopped" in plan.reason
+    assert "coarse" not in plan.reason and "would free it" not in plan.reason
+
+
 # --------------------------------------------------------------------------------------- textbook examples
 # John C. Hull, Options, Futures, and Other Derivatives, chapter "The Greek Letters" (chapter 19 of the 9th
 # edition), sections "Gamma: Making a portfolio gamma neutral" and "Vega". Neutral = an interval that is one
@@ -1014,3 +1182,35 @@ def test_priorities_come_from_the_name_before_the_colon() -> None:
     p = problem(dict.fromkeys(names, (0.0, -1.0, 1.0)), {"a": ([1.0] * 6, one_level(1.0))})
     assert p.priority is not None
     assert p.priority.tolist() == [0, 1, 3, 2, 3, 3]
+
+
+# ------------------------------------------------------------------------ what must not loosen a row
+
+
+def one_row(
+    exposure: float, lower: float, upper: float, sizes: list[float], effects: list[float], lot: float
+) -> HedgeProblem:
+    """One delta row and a column per size, a dollar a unit on both sides; size 0 = nothing displayed."""
+    ladders = [Ladder(*(np.array([x]) for x in (size, 1.0, size, 1.0))) for size in sizes]
+    lots, caps = np.full(len(sizes), lot), np.where(np.array(sizes) > 0, INF, 0.0)
+    names = [f"c{i}" for i in range(len(sizes))]
+    row = (np.array([x]) for x in (exposure, lower, upper))
+    return HedgeProblem(["delta:X"], *row, names, np.array([effects]), ladders, lots, lots, caps, caps)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_column_that_cannot_trade_loosens_no_row(sign: float) -> None:
+    """Rounding is judged by the lots that can trade: a junk listing of effect 1e12 once passed 10 as 1."""
+    plan = solve(one_row(sign * 10.0, -1.0, 1.0, [100.0, 0.0], [1.0, 1e12], 1.0))
+    assert plan.quantity.tolist() == [-sign * 9.0, 0.0] and plan.status is Status.optimal
+
+
+@pytest.mark.parametrize("far", [1e9, 1e12, 1e15, 1e18])
+def test_a_far_end_however_far_loosens_nothing(far: float) -> None:
+    plan = solve(one_row(-10.0, -1.0, far, [100.0], [1.0], 0.5))
+    assert plan.quantity.tolist() == [9.0] and plan.slack.tolist() == [0.0]
+
+
+def test_more_lots_than_integers_hold_still_hedge() -> None:
+    plan = solve(one_row(3.0, -1.0, 1.0, [1e300], [1.0], 1e-10))
+    assert plan.exposure_after[0] == pytest.approx(1.0, abs=1e-6) and plan.status is not Status.relaxed

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hedger.problem import build_problem, hedge_universe, part_of, trades_of
+from hedger.problem import build_problem, denied_but_unlisted, hedge_universe, part_of, trades_of
 from hedger.settings import Settings
 from hedger.snapshot import Snapshot, take_snapshot
 from pricing.contracts import Contract, Side
@@ -187,3 +187,24 @@ def test_a_book_of_positions_counts_them_once() -> None:
     assert market.exposure.row("delta:BTC") == pytest.approx(2 * market.valuation.usd.delta[0])
     assert market.exposure.traded[0, 0] == pytest.approx(market.valuation.usd.delta[0] - 0.0561)
     assert market.exposure.traded[0, 1] == pytest.approx(1 / 50_000)
+
+
+def test_a_mark_that_its_own_vol_denies_is_not_traded_against() -> None:
+    """True price 0.056: an ask of 0.5 at a mark of 0.5 would cost nothing by the mark."""
+    absurd = replace(CALL, bid=0.05, ask=0.5, mark=0.5)
+    near = replace(CALL, bid=0.05, ask=0.09, mark=0.08)
+    tradable, refused = hedge_universe(snapshot_of(absurd, PERP), Settings())
+    assert tradable.tolist() == [1] and refused == {"mark_off_model": 1}
+    assert hedge_universe(snapshot_of(near, PERP), Settings())[0].tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("symbol", [PERP.listing.symbol.swapcase(), f" {PERP.listing.symbol}", "BTC/USD:BTC"])
+def test_a_denied_symbol_written_another_way_is_refused(symbol: str) -> None:
+    settings = Settings.model_validate({"universe": {"deny_sell": {"symbols": [symbol]}}})
+    with pytest.raises(InputError, match="DENY_SYMBOL"):
+        denied_but_unlisted(snapshot_of(CALL, PERP), settings)
+
+
+def test_a_denied_symbol_of_another_market_is_named() -> None:
+    settings = Settings.model_validate({"universe": {"deny_buy": {"symbols": ["SOL-PERPETUAL"]}}})
+    assert denied_but_unlisted(snapshot_of(CALL, PERP), settings) == ("SOL-PERPETUAL",)

@@ -122,7 +122,9 @@ def test_the_plan_keeps_its_promises(
             inside = low - 1e-8 * abs(low) <= row["after"] <= high + 1e-8 * abs(high)
             assert inside or (row["slack"] > 0 and row["row"] in plan["reason"])
     assert plan["cost_usd"] >= plan["lower_bound_usd"] > 0
-    assert plan["gap"] <= 1e-3 or "time limit" in plan["reason"] or plan["status"] == "relaxed"
+    # a larger gap is said: the search ran out of time, or whole lots cannot come nearer
+    said = "time limit" in plan["reason"] or "whole lots leave" in plan["reason"]
+    assert plan["gap"] <= 1e-3 or said or plan["status"] == "relaxed"
     if plan["runner_up"] is not None:
         assert plan["cost_usd"] <= plan["runner_up"]["cost_usd"]
         for row in plan["rows"]:  # under the same rows

@@ -90,6 +90,7 @@ WON_CALL = option(0.2 * INDEX, "C", 1e-3)  # settling, its dollars all but earne
 @example(DEEP_PUT, 0.8, 0.1, 1.0, 1.0, "1", COIN)
 @example(WON_CALL, 0.8, 0.1, 1.25, 1.0, "1", COIN)
 @example(replace(WON_CALL, inverse=False, settlement="USDC"), 1.25, 0.1, 1.25, -0.3, "1", COIN)
+@example(option(1.2 * INDEX, "C", 0.4, inverse=False), 1.25, 0.1, 1.0, 1.0, "1", COIN)
 @given(
     contracts(),
     within(*ASSUMED.forward_ratio),
@@ -121,17 +122,19 @@ def test_the_range_holds_whatever_the_market_turns_out_to_be(
         assert a - s <= x <= b + s, name
 
 
-def test_the_range_is_no_wider_than_it_must_be() -> None:
-    """USD, an option at the money: the bounds are reached at the corners of the assumed ranges."""
-    for name, strike in (("gamma", 48_000.0), ("vega", 75_000.0), ("theta", 75_000.0)):
-        contract = option(strike, "C", 30.0, inverse=False)
+@pytest.mark.parametrize("days", [30.0, 15 / (24 * 60)])
+def test_the_range_is_no_wider_than_it_must_be(days: float) -> None:
+    """USD, an option at the money: the bounds are reached at the corners of the assumed ranges.
+
+    Inside the settlement window too, where the average so far stands at the forward.
+    """
+    for name, ratio, vol in (("gamma", 0.8, 0.1), ("vega", 1.25, 0.1), ("theta", 1.25, 3.0)):
+        contract = option(INDEX * ratio, "C", days, inverse=False)
         low, high = range_of(Universe.of([listing(contract)]), 1.0, USD)
-        reached = 0.0
-        for ratio in (0.8, 0.85, 1.2, 1.25):
-            for vol in (0.1, 3.0):
-                valuation = value(known_market(contract, "1", INDEX * ratio, vol, INDEX), AGE_S_MAX)
-                reached = max(reached, abs(float(getattr(valuation.usd, name)[0])))
-        i = ROWS.index(f"{name}:BTC")
+        market = known_market(contract, "1", INDEX * ratio, vol, INDEX * ratio)
+        reached = abs(float(getattr(value(market, AGE_S_MAX).usd, name)[0]))
+        row = "gamma_expiring" if name == "gamma" and days < 2 else name
+        i = ROWS.index(f"{row}:BTC")
         assert 0.9 < reached / max(high[i], -low[i]) <= 1.0
         assert (low[0], high[0]) == (0.0, 1.25)
 

@@ -860,3 +860,14 @@ def test_recorded_perpetual_answers_are_tickers(shared_data: Path, tmp_path: Pat
     )
     bids, asks = tape.market_at().book(tape.universe.positions["deribit", "BTC-PERPETUAL"])
     assert len(bids.price) == len(asks.price) == 20
+
+
+def test_a_closed_book_is_not_tradable(tmp_path: Path) -> None:
+    items = ticker_list()
+    closed = items[0]["instrument_name"]
+    changed = [item | ({"state": "closed"} if item["instrument_name"] == closed else {}) for item in items]
+    (tmp_path / "tickers.json").write_text(json.dumps(changed))
+    imported = import_tape([tmp_path / "tickers.json"], "deribit-tickers", tmp_path / "tape", ImportOptions())
+    assert imported.quotes.height
+    quotes = Tape.open(tmp_path / "tape").frame("quotes").filter(pl.col("symbol") == closed)
+    assert quotes["flag"].to_list() == ["no_bid"] * quotes.height and quotes["mark"].null_count() == 0
