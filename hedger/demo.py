@@ -269,14 +269,17 @@ def _settled(book: Book, key: PositionKey, price: float) -> Book:
 
 
 def bar(fraction: float) -> None:
-    """A progress bar on a terminal's stderr; nothing elsewhere."""
+    """A progress bar on a terminal's stderr, without escape codes; nothing elsewhere."""
     if sys.stderr.isatty():
         done = round(40 * min(max(fraction, 0.0), 1.0))
-        print(
-            f"\r[{'#' * done}{'.' * (40 - done)}] {fraction:4.0%} of the market minutes",
-            end="",
-            file=sys.stderr,
-        )
+        line = f"[{'#' * done}{'.' * (40 - done)}] {fraction:4.0%} of the market minutes"
+        print(f"\r{line}", end="", file=sys.stderr, flush=True)
+
+
+def clear_bar() -> None:
+    """Take the bar off its line, so that what is printed next does not run into it."""
+    if sys.stderr.isatty():
+        print(f"\r{'':70}\r", end="", file=sys.stderr, flush=True)
 
 
 def summary_text(document: dict[str, Any]) -> str:

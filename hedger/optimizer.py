@@ -54,8 +54,9 @@ def solve(problem: HedgeProblem, settings: SolverSettings = DEFAULTS) -> Plan:
 
     A row counts as met when missed by less than 1e-9 of the farthest required move (see `frame_of`). When no
     plan meets all rows, the summed slack of the first priority's rows is minimised (in interval widths, see
-    `frame_of`), kept, then the next priority's, and at last the cost. Raises RuntimeError when the solver
-    fails.
+    `frame_of`), kept, then the next priority's, and at last the cost. On more than EXACT_COLUMNS columns
+    a priority is done when the rows that fractions of a lot meet are met and the others' slack is within the
+    gap of what fractions leave. Raises RuntimeError when the solver fails.
     """
     frame = frame_of(problem)
     book = _Trial.of(problem, frame, np.zeros(len(problem.columns), dtype=np.int64))
@@ -105,7 +106,8 @@ def solve(problem: HedgeProblem, settings: SolverSettings = DEFAULTS) -> Plan:
     assert trial is not None
     gap = _gap(trial.cost, min(bound.value, trial.cost))
     done = found.proven or gap <= settings.gap
-    spread = f"{len(kept)} of {len(problem.columns)} columns, {gap:.2%} of the cost is above the bound of all columns"
+    spread = f"{len(kept)} of {len(problem.columns)} columns"
+    spread += f", {gap:.2%} of the cost is above the bound of all columns"
     reason = (
         f"cheapest plan in whole lots on {spread}"
         if done
@@ -143,8 +145,8 @@ class _Trial:
 
     def admissible(self, limits: FloatArray, ceiling: FloatArray) -> bool:
         """`limits` (P,) of the sums, `ceiling` (2m,) of each row's own."""
-        within = self.over <= ceiling + np.where(ceiling > 0, 1e-9 * np.abs(self.over), 0.0)
-        return bool((self.sums <= np.where(limits > 0, limit_ceiling(limits), 0.0)).all() and within.all())
+        within = (self.sums <= np.where(limits > 0, limit_ceiling(limits), 0.0)).all()
+        return bool(within and (self.over <= ceiling).all())
 
     def value(self, stage: int) -> float:
         return self.cost if stage == len(self.sums) else float(self.sums[stage])
@@ -167,6 +169,7 @@ class _Bound:
     last: _Stage
     stages: tuple[_Stage, ...]  # one per priority when rows had to be relaxed
     slack: FloatArray  # (m,)
+    met: BoolArray  # (m,) no slack but what the tolerance on a priority's sum lets through
     goals: FloatArray  # (P,) the weighted slack of each priority
     seconds: float
 
@@ -211,9 +214,10 @@ def _relax(frame: Frame, loose: float = 0.0) -> _Bound:
     assert answer.x is not None
     over = answer.x[levels:].reshape(2, m).max(axis=0, initial=0.0) * frame.weight
     slack = np.where(over > frame.tolerance, over, 0.0)
+    met = slack <= 1e-7 * (1.0 + limits[frame.rank]) * frame.weight
     if stages and loose > 0.0:
-        met = np.flatnonzero(np.tile(slack == 0.0, 2))
-        solver.set_bounds(levels + met, np.zeros(len(met)), np.minimum(answer.x[levels + met], 1e-3))
+        held = np.flatnonzero(np.tile(met, 2))
+        solver.set_bounds(levels + held, np.zeros(len(held)), answer.x[levels + held])
         for rank in range(frame.ranks):
             limit = limits * (1.0 + 0.5 * loose)
             solver.set_limit(m + rank, float(limit_ceiling(limit)[rank]))
@@ -221,7 +225,7 @@ def _relax(frame: Frame, loose: float = 0.0) -> _Bound:
         seconds += cheaper.seconds
         answer = cheaper if cheaper.outcome is Outcome.solved else answer
     last = stage(answer, program.unit / scale, frame.price)
-    return _Bound(_certificate(frame, last), last, tuple(stages), slack, limits, seconds)
+    return _Bound(_certificate(frame, last), last, tuple(stages), slack, met, limits, seconds)
 
 
 def _must(answer: Answer) -> Answer:
@@ -293,10 +297,11 @@ class _Lots:
     def on(cls, problem: HedgeProblem, frame: Frame, kept: IntArray, gap: float, bound: _Bound) -> _Lots:
         return cls(problem, frame, kept, 0.0 if len(kept) <= EXACT_COLUMNS else gap, bound)
 
-    @property
-    def met(self) -> BoolArray:
-        """(m,) rows that fractions of a lot meet, at the least slack of every priority."""
-        return np.asarray(self.bound.slack == 0.0)
+    def fits(self, trial: _Trial, limits: FloatArray, ceiling: FloatArray) -> bool:
+        """Whether a trial stays within the limits that its program had."""
+        return trial.admissible(
+            limits, np.where(ceiling > 0, ceiling + np.tile(self.frame.tolerance, 2), 0.0)
+        )
 
     def near(self) -> _Trial:
         """The LP's solution in whole lots, repaired: no search and no clock.
@@ -305,7 +310,9 @@ class _Lots:
         that repair them; all others stay as they are.
         """
         frame, problem, last = self.frame, self.problem, self.bound.last
-        rounding = Rounding.of(frame, self.kept, last.fill, self.bound.goals * (1.0 + self.gap), self.met)
+        rounding = Rounding.of(
+            frame, self.kept, last.fill, self.bound.goals * (1.0 + self.gap), self.bound.met
+        )
         best = rounding.best()
         few, base = rounding.columns, rounding.cut()
         base[few] = 0
@@ -333,7 +340,7 @@ class _Lots:
         if self.gap == 0.0:
             return trial.sums
         held = np.bincount(
-            self.frame.rank, trial.slack / self.frame.weight * self.met, minlength=self.frame.ranks
+            self.frame.rank, trial.slack / self.frame.weight * self.bound.met, minlength=self.frame.ranks
         )
         free = trial.sums - held - self.bound.goals * (1.0 + self.gap)
         return np.asarray((held + np.maximum(free, 0.0)).round(7))
@@ -390,7 +397,7 @@ class _Lots:
         best, floor = start, known if root.x is None else max(known, root.value)
         if lots is not None:
             trial = self.judge(lots)
-            if trial.admissible(limits, ceiling) and self._better(trial, best, stage):
+            if self.fits(trial, limits, ceiling) and self._better(trial, best, stage):
                 best = trial
         if best is not None and self.done(best, floor, stage):
             return _Found(best, True, spent)
@@ -406,7 +413,7 @@ class _Lots:
             if answer.x is None:
                 return _Found(best, answer.outcome is Outcome.infeasible, spent)
             trial = self.judge(answer.x[: len(self.kept)])
-            if not trial.admissible(limits, ceiling):
+            if not self.fits(trial, limits, ceiling):
                 # The solver took lots that miss a row by its tolerance. Stretch that row instead of narrowing
                 # it: a miss of 1e-8 then counts, and an optimum exactly on the edge stays.
                 scale = np.where(trial.slack > 0, scale / 1024.0, scale)
@@ -438,7 +445,7 @@ class _Lots:
         """
         frame, last, goals = self.frame, self.frame.ranks, self.bound.goals
         best, proven, spent = min(book, self.near(), key=self.key), True, 0.0
-        held, goal = np.tile(self.met, 2), goals * (1.0 + self.gap)
+        held, goal = np.tile(self.bound.met, 2), goals * (1.0 + self.gap)
         if self.gap > 0.0:
             # Good in all rows at once, should the time end amid the goals: first with the rows that can be
             # met held, then with each of them a lot out, then with more slack everywhere.
@@ -450,7 +457,7 @@ class _Lots:
                 (goal + out, np.where(held, steps, INF)),
                 *((goal + allowance * (1.0 + goal), free) for allowance in (0.01, 0.1, 1.0)),
             ):
-                if best.admissible(limits, ceiling) or spent >= left:
+                if self.fits(best, limits, ceiling) or spent >= left:
                     break
                 scale = row_scale(frame)
                 program, _, _ = lot_program(frame, self.kept, limits, last, scale, 1.0, ceiling)
@@ -567,7 +574,7 @@ def _why_row(
     helps = frame.per_unit[g, frame.column] * frame.sign * (-1.0 if above else 1.0) > 0
     if not helps.any():
         return f"{text}: no column moves this row {'down' if above else 'up'}"
-    if bound.slack[g] > 0:
+    if not bound.met[g]:
         causes = _what_holds(problem, frame, bound.stages[int(frame.rank[g])], g, above)
         names = [cause.split(" is ")[0] for cause in causes]
         new = [at for at, name in enumerate(names) if name not in said][:columns]

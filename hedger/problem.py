@@ -21,8 +21,8 @@ from risk.bands import Bands, check_landing_room
 from risk.costs import CostModel, TradeCost
 from risk.exposures import DAYS_PER_YEAR
 
-#: How far a mark may lie from the model on the vol beside it: coins per coin, plus a share of the price. Wide:
-#: on five months of Deribit chains, prices and vols seconds apart, no option is off by 0.002 + 5 %.
+#: How far a mark may lie from the model on the vol beside it: coins per coin, plus a share of the price.
+#: Wide: on five months of Deribit chains, prices and vols seconds apart, no option is off by 0.002 + 5 %.
 MARK_OFF_COIN = 0.01
 MARK_OFF_SHARE = 0.5
 

@@ -292,6 +292,7 @@ def demo(arguments: argparse.Namespace) -> Exit:
 
     def on_hedge(hedge: demo.Hedge) -> None:
         if not quiet:
+            demo.clear_bar()
             _print(ticket_view(hedge.plan), plain=True)
             for fill in hedge.fills:
                 listing = fill.listing
@@ -309,8 +310,7 @@ def demo(arguments: argparse.Namespace) -> Exit:
         on_mark=lambda minute: demo.bar(minute / arguments.minutes),
         on_start=on_start,
     )
-    if sys.stderr.isatty():
-        print(file=sys.stderr)
+    demo.clear_bar()
     if quiet:
         _print_json(document)
     else:
