@@ -13,7 +13,7 @@ from pricing.conventions import deribit_display
 from pricing.daycount import years_between
 from venues.tape import Tape
 
-#: Rounding of what Deribit publishes: five decimals of each Greek, vol to a hundredth of a point.
+#: What is compared, by the names of both sides. Deribit publishes five decimals of each.
 _GREEKS = ("delta", "gamma", "vega", "theta")
 
 

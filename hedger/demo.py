@@ -249,9 +249,8 @@ def _pass_time(book: Book, market: Market, seconds: float, averages: _Averages, 
         rate = float(market.funding_rate[row])
         if contract.kind is Kind.PERPETUAL and np.isfinite(rate):
             price = float(market.mark[row])
-            notional = (
-                float(position.quantity) / price if contract.inverse else float(position.quantity) * price
-            )
+            natural = float(position.quantity) * float(universe.size[row])
+            notional = natural / price if contract.inverse else natural * price
             paid = round(rate * notional * seconds / FUNDING_PERIOD_S, 12)
             book = book.pay(
                 position.listing.venue, position.account, contract.settlement, Decimal(repr(paid))

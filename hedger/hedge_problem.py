@@ -118,8 +118,8 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SolverSettings:
-    """time_limit_s: solver seconds for the lots; gap: relative, of cost to bound; columns: kept for the
-    lots."""
+    """time_limit_s: solver seconds for the lots; gap: relative, of cost to bound, and of slack in rows that
+    cannot be met; columns: kept for the lots."""
 
     time_limit_s: float = 1.0
     gap: float = 1e-3

@@ -44,7 +44,7 @@ def read_book(path: Path, universe: Universe, as_of_ns: int) -> Book:
             expired by then is refused.
 
     Raises:
-        InputError: see interfaces "Exit codes"; nothing is read in part.
+        InputError: file, line and value are named; nothing is read in part.
     """
     return parse_book(_read_text(path), universe, as_of_ns, str(path))
 

@@ -1,6 +1,6 @@
 """The desk's numbers by other means: textbook formulas on the raw quotes, with nothing of the house.
 
-Simple and slow on purpose: one option at a time, `math.erfc`, the definitions of interfaces.md word for word.
+Simple and slow on purpose: one option at a time, `math.erfc`, the definitions of the README word for word.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The JSON of `risk` and `plan`: every field of interfaces.md, its type, and the sums that must hold."""
+"""The JSON of `risk` and `plan`: every promised field, its type, and the sums that must hold."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def config(tmp_path: Path) -> Path:
 
 
 def bands(market: RawMarket, before: Mapping[str, float], coins: Sequence[str]) -> Need:
-    """What each banded row must end in, from the interfaces page: landing where breached, else trigger."""
+    """What each banded row must end in: landing where breached, else trigger."""
     need = {}
     for coin in coins:
         index = market.index[coin]

@@ -28,7 +28,7 @@ def band(low: float, high: float, target: float = 0.0) -> dict[str, Any]:
     return {"target": target, "trigger": [low, high], "landing": [low / 2, high / 2]}
 
 
-def test_the_defaults_are_those_of_the_interfaces_page() -> None:
+def test_the_defaults_are_those_that_are_promised() -> None:
     chosen = Settings()
     assert chosen.numeraire is Numeraire.USD
     assert (chosen.age_s_max, chosen.gamma_days_min) == (600.0, 2.0)

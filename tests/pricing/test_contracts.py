@@ -39,7 +39,7 @@ def test_kinds_of_contracts() -> None:
     ],
 )
 def test_order_units(contract: object, size: str, unit: str) -> None:
-    """As the book file's units: interfaces.md, "Book file"."""
+    """As the book file's units: README, "Files"."""
     assert listing(contract, size=size).unit == unit  # type: ignore[arg-type]
 
 
@@ -48,7 +48,7 @@ def test_order_units(contract: object, size: str, unit: str) -> None:
     [("0.0001", "0.0001"), ("0.005", "0.0001"), ("0.0050001", "0.0005"), ("1", "0.0005"), ("0", "0.0001")],
 )
 def test_ticks_of_deribit_options(price: str, tick: str) -> None:
-    """0.0001 up to 0.005, 0.0005 above (theory 3.1)."""
+    """0.0001 up to 0.005, 0.0005 above."""
     assert TickSteps.parse(DERIBIT_TICKS).at(Decimal(price)) == Decimal(tick)
 
 

@@ -34,7 +34,7 @@ def test_a_long_observation_is_cut() -> None:
 
 
 @pytest.mark.parametrize(("kind", "code"), [(HedgerError, 70), (InputError, 2), (RefusedError, 3)])
-def test_exit_codes_of_the_interfaces(kind: type[HedgerError], code: int) -> None:
+def test_the_exit_codes_of_errors(kind: type[HedgerError], code: int) -> None:
     assert kind("X", "y").exit_code == code
     assert isinstance(kind("X", "y"), HedgerError)
 

@@ -32,7 +32,7 @@ from tests.builders import (
 from venues.deribit_names import forward_kind
 
 INDEX = 60_000.0
-HIDDEN = INDEX * 1.00014  # 1.4 bp away, the median of the data README
+HIDDEN = INDEX * 1.00014  # 1.4 bp away, the median of recorded chains
 DAYS = 3.0
 YEARS = DAYS / 365
 STRIKES = [float(k) for k in range(54_000, 66_001, 1_000)]
@@ -256,20 +256,6 @@ def test_spot_stands_on_the_index() -> None:
         for i, x in enumerate((INDEX, NAN))
     ]
     assert chosen(quotes)[0] == [INDEX, INDEX]
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"),
-    [
-        (None, ForwardKind.NONE),
-        ("", ForwardKind.NONE),
-        ("index_price", ForwardKind.INDEX),
-        ("SYN.BTC-7FEB26", ForwardKind.SYNTHETIC),
-        ("BTC-27MAR26", ForwardKind.LISTED_FUTURE),
-    ],
-)
-def test_names_of_forwards(name: str | None, kind: ForwardKind) -> None:
-    assert forward_kind(name) is kind
 
 
 def test_mid_needs_two_sound_sides() -> None:

@@ -206,7 +206,7 @@ def test_the_index_is_the_median_of_its_fresh_and_sound_rows() -> None:
 
 
 def test_a_junk_index_does_not_move_the_median() -> None:
-    """The chain's rows scatter by up to 114 bps (data README); one row in a hundred is a factor off."""
+    """The chain's rows scatter by up to 114 bps (measured); one row in a hundred is a factor off."""
     quotes = [Quote(listing(spot(), f"S{i}"), index=60_000.0 + i) for i in range(101)]
     quotes[3] = replace(quotes[3], index=6.0)
     assert market_of(quotes).spot(AGE_S_MAX).tolist() == [pytest.approx(60_050.0, abs=1.0)]

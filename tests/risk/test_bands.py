@@ -28,7 +28,7 @@ from tests.builders import AGE_S_MAX, Quote, listing, market_of, option, plain_b
 
 INF = math.inf
 ROWS = row_names(["BTC"])
-#: The defaults of interfaces.md, "What a row means".
+#: The defaults, as config.toml states them.
 DEFAULTS = UnderlyingBands(
     delta_usd=BandSpec(0, (-100_000, 100_000), (-50_000, 50_000)),
     gamma_usd_per_1pct=BandSpec(0, (-100_000, 100_000), (-75_000, 75_000)),

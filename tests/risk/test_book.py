@@ -177,7 +177,7 @@ def test_gains_of_futures(item: Listing, side: Side, gain: Fraction, currency: s
 
 
 def test_the_gain_in_dollars_is_that_of_the_notional() -> None:
-    """P&L [USD at F] = Q (F/F0 - 1) (theory 1.4)."""
+    """P&L [USD at F] = Q (F/F0 - 1)."""
     book = booked(buy(PERP, "10000", "48000"))
     gain = book.balances({PERP.key: 51_000.0})["BTC"]
     assert gain * 51_000 == Fraction(10_000) * (Fraction(51_000, 48_000) - 1) == 625

@@ -74,12 +74,12 @@ def deribit_option(underlying: str = "BTC") -> Listing:
 )
 @pytest.mark.parametrize("maker", [True, False])
 def test_deribit_coin_options(price: float, coins: float, maker: bool) -> None:
-    """0.0003 coin, at most 12.5 % of the price: an option at 0.0001 pays 0.0000125 (theory 3.1)."""
+    """0.0003 coin, at most 12.5 % of the price: an option at 0.0001 pays 0.0000125."""
     assert fee(deribit_option(), price, INDEX, maker=maker) == pytest.approx(coins * INDEX, rel=1e-14)
 
 
 def test_deribit_dollar_options() -> None:
-    """0.01 % maker, 0.05 % taker of the index, the same cap (theory 3.1)."""
+    """0.01 % maker, 0.05 % taker of the index, the same cap."""
     item = listing(option(60_000, "C", 30, inverse=False), maker="0.0001", taker="0.0005", cap="0.125")
     assert fee(item, 1_500.0, INDEX) == pytest.approx(30.0)
     assert fee(item, 1_500.0, INDEX, maker=True) == pytest.approx(6.0)
@@ -87,7 +87,7 @@ def test_deribit_dollar_options() -> None:
 
 
 def test_bybit_example() -> None:
-    """0.3 BTC, index 42,000, price 3,000, maker 0.02 %, cap 7 %: min(8.4, 210) x 0.3 = 2.52 (theory 3.3)."""
+    """0.3 BTC, index 42,000, price 3,000, maker 0.02 %, cap 7 %: min(8.4, 210) x 0.3 = 2.52 (Bybit option fees)."""
     item = listing(
         option(40_000, "C", 30, inverse=False), venue="bybit", maker="0.0002", taker="0.0003", cap="0.07"
     )
@@ -110,7 +110,7 @@ def test_binance_example(price: float, paid: float) -> None:
 
 
 def test_okx_contracts_pay_a_hundredth_of_a_coin() -> None:
-    """min(rate, 7 % of the premium) x 0.01 BTC x n (theory 3.2)."""
+    """min(rate, 7 % of the premium) x 0.01 BTC x n (OKX fees, 2025-05-15)."""
     item = listing(
         option(60_000, "C", 30), venue="okx", size="0.01", maker="0.0002", taker="0.0003", cap="0.07"
     )
@@ -436,7 +436,7 @@ def carry(quote: Quote, holding_h: float = 24.0) -> tuple[float, float, bool]:
     ("name", "per_unit"), [("linear perp", 60_600.0), ("inverse perp", INDEX / 60_600.0)]
 )
 def test_funding_is_paid_by_the_long_side_when_positive(name: str, per_unit: float, size: str) -> None:
-    """q F (or Q/F coins at the index) x rate x H/8h (theory 3.5); what would be income counts 0."""
+    """q F (or Q/F coins at the index) x rate x H/8h; what would be income counts 0."""
     quote = Quote(listing(CONTRACTS[name], size=size), mark=60_600.0, index=INDEX)
     paid = 0.0002 * per_unit * float(size) * 3
     for rate, long, short in ((0.0002, paid, 0.0), (-0.0002, 0.0, paid), (0.0, 0.0, 0.0)):

@@ -194,7 +194,7 @@ def bend(f: Callable[[complex], complex], x: float, step: float) -> float:
 def brute_force(
     coin: str, legs: Sequence[Leg], cash: Mapping[str, float], numeraire: Numeraire
 ) -> dict[str, float]:
-    """Every row of a coin as interfaces.md, "What a row means", puts it."""
+    """Every row of a coin as the README, "What a row means", puts it."""
     in_coin = numeraire is Numeraire.COIN
     s = INDEX[coin]
     rows = dict.fromkeys([*GREEKS, *BUCKETS], 0.0)
@@ -261,7 +261,7 @@ def test_each_contract_alone_against_brute_force(i: int, settings: ExposureSetti
 
 
 def test_the_position_of_the_deribit_documentation() -> None:
-    """50 USD at 7476.65: delta 0.006687487 (theory 1.4)."""
+    """50 USD at 7476.65: delta 0.006687487."""
     perp = Quote(listing(perpetual()), mark=7476.65, index=7476.65)
     known = market_of([perp])
     for settings in (USD, COIN):
@@ -272,7 +272,7 @@ def test_the_position_of_the_deribit_documentation() -> None:
 
 
 def test_equity_and_delta_total_of_the_venue() -> None:
-    """Equity + DeltaTotal: equity with option marks v, DeltaTotal = sum(delta - v) + sum Q/F (theory 1.5)."""
+    """Equity + DeltaTotal: equity with option marks v, DeltaTotal = sum(delta - v) + sum Q/F."""
     legs = [leg for leg in LEGS[:17] if leg.listing.contract.inverse]
     equity, delta_total = 11.5, 0.0
     for leg in legs:
