@@ -87,7 +87,7 @@ def test_deribit_dollar_options() -> None:
 
 
 def test_bybit_example() -> None:
-    """0.3 BTC, index 42,000, price 3,000, maker 0.02 %, cap 7 %: min(8.4, 210) x 0.3 = 2.52 (Bybit option fees)."""
+    """0.3 BTC, index 42,000, price 3,000, maker 0.02 %, cap 7 %: min(8.4, 210) x 0.3 = 2.52."""
     item = listing(
         option(40_000, "C", 30, inverse=False), venue="bybit", maker="0.0002", taker="0.0003", cap="0.07"
     )
