@@ -92,7 +92,9 @@ def build_parser() -> argparse.ArgumentParser:
         return made
 
     demo = add("demo", verbs.demo, "the whole loop on a simulated market: no keys, no internet")
-    demo.add_argument("--headless", action="store_true", help="plain text, no escape codes")
+    demo.add_argument(
+        "--headless", action="store_true", help="plain text; the demo has no screen yet, so it always is"
+    )
     demo.add_argument(
         "--minutes", type=_positive, default=30.0, metavar="N", help="market minutes (default 30)"
     )
@@ -163,7 +165,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--positions", type=_count, default=40, metavar="N", help="options per underlying (default 40)"
     )
     plans.add_argument("--seed", type=_count, default=7, metavar="N")
-    plans.add_argument("--every", type=_count, default=1, metavar="N", help="take every N-th snapshot")
+    plans.add_argument("--every", type=_step, default=1, metavar="N", help="take every N-th snapshot")
     return parser
 
 
@@ -194,6 +196,13 @@ def _bounded(text: str, good: Callable[[float], bool], words: str) -> float:
     if not (good(value) and value < 1e15):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number {words}")
     return value
+
+
+def _step(text: str) -> int:
+    count = _count(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return count
 
 
 def _count(text: str) -> int:

@@ -70,7 +70,7 @@ def plan_one(market: Market, settings: Settings, seed: int, positions: int) -> P
     """Draw a book on one market and plan its hedge."""
     valuation = value(market, settings.age_s_max)
     book = market_maker_book(market, valuation, seed, settings.age_s_max, SampleSettings(positions=positions))
-    begin = last = time.perf_counter()
+    begin = time.perf_counter()
     snapshot = take_snapshot(book, market, settings)
     valued = time.perf_counter()
     stages: dict[str, float] = {}

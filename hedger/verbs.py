@@ -354,8 +354,9 @@ def study_plans(arguments: argparse.Namespace) -> Exit:
             file=sys.stderr,
         )
 
-    every = max(arguments.every, 1)
-    records = study.plan_snapshots(tape, settings, arguments.seed, arguments.positions, every, on_record)
+    records = study.plan_snapshots(
+        tape, settings, arguments.seed, arguments.positions, arguments.every, on_record
+    )
     result = study.document(records, arguments.seed)
     if arguments.json:
         _print_json(result)

@@ -69,9 +69,3 @@ class InputError(HedgerError):
     """A command, configuration or input file is invalid; nothing was started (exit 2)."""
 
     exit_code = Exit.INVALID
-
-
-class RefusedError(HedgerError):
-    """Safety refused to go on (exit 3)."""
-
-    exit_code = Exit.REFUSED

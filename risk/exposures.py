@@ -163,10 +163,8 @@ def expose(
     held = quantities != 0
     valued = valuation.status == MarkStatus.OK
     counted = held & valued
-    # A coin of another underlying (its row is not reported) simply has no row here.
     amounts = np.array([balances.get(currency, 0.0) for currency in currencies])
-    moved = per_unit_cash != 0
-    cash = np.where(moved, per_unit_cash, 0.0) @ amounts
+    cash = per_unit_cash @ amounts
     return Exposure(
         rows=names,
         units=tuple(unit_of(name, settings.numeraire) for name in names),

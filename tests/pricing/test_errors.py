@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pricing.errors import Exit, HedgerError, InputError, RefusedError
+from pricing.errors import Exit, HedgerError, InputError
 
 
 def test_all_parts_in_order() -> None:
@@ -33,7 +33,7 @@ def test_a_long_observation_is_cut() -> None:
     assert len(str(InputError("X", "garbage", observed="g" * 10**6))) < 300
 
 
-@pytest.mark.parametrize(("kind", "code"), [(HedgerError, 70), (InputError, 2), (RefusedError, 3)])
+@pytest.mark.parametrize(("kind", "code"), [(HedgerError, 70), (InputError, 2)])
 def test_the_exit_codes_of_errors(kind: type[HedgerError], code: int) -> None:
     assert kind("X", "y").exit_code == code
     assert isinstance(kind("X", "y"), HedgerError)
