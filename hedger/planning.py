@@ -119,13 +119,13 @@ def make_plan(snapshot: Snapshot, settings: Settings, lap: Stopwatch = _no_stopw
         delta_only=delta_only,
         assumptions=_assumptions(snapshot, settings, costs, trades),
     )
-    _check_promise(result)
+    check_promise(result)
     result = _block_if_incomplete(result, settings)
     lap("ticket")
     return result
 
 
-def _check_promise(plan: HedgePlan) -> None:
+def check_promise(plan: HedgePlan) -> None:
     """Refuse to hand out a plan that ends outside what it says, by whatever fault: rows against slack.
 
     Raises:
@@ -237,6 +237,11 @@ def _assumptions(
         key = (universe.underlyings[universe.underlying[i]], int(universe.expiry_ns[i]))
         if key not in snapshot.market.settlement_average:
             said.append(f"{universe.listings[i].symbol}: average so far unknown, the index stands in")
+    if settings.numeraire is Numeraire.COIN:
+        said.append(
+            "gamma counts options and inverse futures; the convexity of linear futures and stable balances, "
+            "counted in coin, is left out: swapping inverse for linear or spot changes gamma on paper only"
+        )
     several = len(snapshot.underlyings) > 1 and not settings.stable_underlying
     if settings.numeraire is Numeraire.COIN and several:
         said.append(

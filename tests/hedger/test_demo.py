@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 
 from hedger.demo import STEP_S, Hedge, run, verify
+from hedger.planning import check_promise
 from hedger.settings import Settings
 from hedger.snapshot import Snapshot
 from pricing.contracts import Kind, Option, Side
+from pricing.errors import HedgerError
 from pricing.market import Market
 from tests.hedger.desk import Json, hedger, strict_json
 from venues.simulated import START_NS, SimulatedMarket
@@ -213,6 +215,9 @@ def test_a_hedge_that_fails_its_verification_fails_the_command(
     assert document["verified"] == document["hedges"] == len(hedges)
     plan = hedges[0].plan
     assert not verify(replace(plan, after=plan.after * 1.01), plan.snapshot)[0]
+    check_promise(plan)
+    with pytest.raises(HedgerError, match="PLAN_UNSOUND"):
+        check_promise(replace(plan, after=plan.after + 10.0))
     assert hedger(capsys, "demo", "--minutes", 1, "--json").code == 0
 
 
