@@ -29,40 +29,37 @@ class CoinGreeks(NamedTuple):
     pa_gamma: FloatArray
     coin_vega: FloatArray
     coin_theta: FloatArray
-    value: FloatArray
 
 
 def coin_greeks(
     forward: ArrayLike, strike: ArrayLike, years: ArrayLike, vol: ArrayLike, sign: ArrayLike
 ) -> CoinGreeks:
-    """Premium-adjusted delta and gamma, vega, theta and value in coin of coin-settled options.
+    """Premium-adjusted delta and gamma, vega and theta in coin of coin-settled options, v = V/F their value.
 
         pa_delta = F dv/dF = delta − v = s (K/F) N(s d2)      coin_vega  = vega/F
-        pa_gamma = F² d²v/dF² = F gamma − 2 pa_delta          coin_theta = theta/F          value = V/F
+        pa_gamma = F² d²v/dF² = F gamma − 2 pa_delta          coin_theta = theta/F
 
     pa_delta is taken from its last form, in which nothing cancels. A put's can lie below −1.
 
     Shapes: all arguments broadcast together; every field has the broadcast shape, 0-d for scalars.
     Units: forward and strike USD per coin, years in 365-day years, vol 1.0 = 100 %, sign +1 call and −1 put.
-    pa_delta, pa_gamma, value in coin, coin_vega coin per 1.00 vol, coin_theta coin per year (calendar).
+    pa_delta, pa_gamma in coin, coin_vega coin per 1.00 vol, coin_theta coin per year (calendar).
     Errors: ValueError if shapes do not broadcast. A bad element is NaN as in `pricing.black76.greeks`; here a
     zero forward is bad too, since nothing can be divided by it.
     Reference: Alexander, Chen and Imeraj (2023); pa_gamma is the gammaPA that OKX publishes.
 
     >>> c = coin_greeks(forward=60_000.0, strike=70_000.0, years=30 / 365, vol=0.55, sign=1)
-    >>> print(f"{c.pa_delta:.6f} {c.pa_gamma:.6f} {c.coin_vega:.7f} {c.coin_theta:.6f} {c.value:.8f}")
-    0.169610 1.350139 0.0763683 -0.255515 0.01477606
+    >>> print(f"{c.pa_delta:.6f} {c.pa_gamma:.6f} {c.coin_vega:.7f} {c.coin_theta:.6f}")
+    0.169610 1.350139 0.0763683 -0.255515
     """
     with np.errstate(all="ignore"):
         t = terms(forward, strike, years, vol, sign)
         pa_delta = t.sign * distribution(t.sign * t.d2, t.tail2, t.strike / t.forward)
-        intrinsic = np.maximum(t.sign * (t.forward - t.strike), 0.0)
         coin = CoinGreeks(
             pa_delta=pa_delta,
             pa_gamma=times(t.density, 1.0 / t.total_vol) - 2.0 * pa_delta,
             coin_vega=times(t.density, t.root_years),
             coin_theta=-times(t.density, half_vol_rate(t)),
-            value=(intrinsic + t.smaller * t.time_value) / t.forward,
         )
         coin = CoinGreeks(*(np.asarray(field) for field in coin))
         bad = t.invalid | (t.forward == 0.0)

@@ -43,7 +43,6 @@ def test_every_cell_agrees_with_fifty_digits() -> None:
                 "pa_gamma": (density / w - 2 * pa_delta, max(density / w, abs(2 * pa_delta))),
                 "coin_vega": (density * mp.sqrt(T),) * 2,
                 "coin_theta": (density * v / (2 * mp.sqrt(T)) * -1,) * 2,
-                "value": (value, value),
             }
             assert tuple(wanted) == CoinGreeks._fields
             for name, (number, size) in wanted.items():
@@ -66,7 +65,6 @@ def test_they_are_the_derivatives_of_the_coin_value(sign: int, strike: float) ->
             return sign * (cdf(sign * d1) - strike / forward * cdf(sign * (d1 - w)))
 
         point = tuple(mp.mpf(number) for number in at)
-        assert float(coin.value) == pytest.approx(float(value(*point)), rel=1e-13)
         assert float(coin.pa_delta) == pytest.approx(
             float(point[0] * mp.diff(value, point, (1, 0, 0))), rel=1e-12
         )
@@ -96,13 +94,12 @@ def test_published_fx_deltas(shared_data: Path) -> None:
 
 
 def test_coin_and_dollar_greeks_are_one_option() -> None:
-    """value × F = price; delta − v = pa_delta; gamma as OKX has it: F gamma − 2 pa_delta."""
+    """delta − V/F = pa_delta; gamma as OKX has it: F gamma − 2 pa_delta."""
     forward, strike = 60_000.0, np.linspace(30_000.0, 120_000.0, 31)
     for sign in (1, -1):
         usd = greeks(forward, strike, 0.2, 0.7, sign)
         coin = coin_greeks(forward, strike, 0.2, 0.7, sign)
-        np.testing.assert_allclose(coin.value * forward, usd.price, rtol=1e-15)
-        np.testing.assert_allclose(coin.pa_delta, usd.delta - coin.value, rtol=0, atol=1e-15)
+        np.testing.assert_allclose(coin.pa_delta, usd.delta - usd.price / forward, rtol=0, atol=1e-15)
         np.testing.assert_allclose(coin.pa_gamma, forward * usd.gamma - 2 * coin.pa_delta, rtol=0, atol=1e-14)
         np.testing.assert_allclose(coin.coin_vega * forward, usd.vega, rtol=1e-14)
         np.testing.assert_allclose(coin.coin_theta * forward, usd.theta, rtol=1e-14)
@@ -114,14 +111,12 @@ def test_a_deep_put_moves_more_than_a_coin() -> None:
         coin_greeks(60_000.0, strike, 0.01, 0.3, sign) for strike, sign in ((150_000.0, -1), (1_000.0, 1))
     )
     assert float(put.pa_delta) == -2.5
-    assert float(put.value) == 1.5
     assert float(call.pa_delta) == pytest.approx(1 / 60, rel=1e-15)
 
 
 def test_limits_and_bad_elements() -> None:
     settled = coin_greeks(60_000.0, np.array([50_000.0, 60_000.0, 70_000.0]), 0.0, 0.6, 1)
     np.testing.assert_allclose(settled.pa_delta, [5 / 6, 0.5, 0.0], rtol=1e-15)
-    np.testing.assert_allclose(settled.value, [1 / 6, 0.0, 0.0], rtol=1e-15)
     np.testing.assert_allclose(settled.pa_gamma, [-10 / 6, math.inf, 0.0], rtol=1e-15)
     assert settled.coin_vega.tolist() == [0.0, 0.0, 0.0]
     assert settled.coin_theta.tolist() == [0.0, -math.inf, 0.0]
