@@ -23,16 +23,16 @@ from hedger.sample import SampleSettings, market_maker_book
 from hedger.settings import Settings, SolverConfig
 from hedger.snapshot import Snapshot, equity_usd, take_snapshot
 from pricing.contracts import Kind, Side
+from pricing.daycount import years_between
 from pricing.market import Market
+from pricing.settlement import WINDOW_YEARS
 from pricing.valuation import Numeraire, value
 from risk.book import Book, Fill, PositionKey
-from risk.costs import TradeCost
+from risk.costs import FUNDING_PERIOD_H, TradeCost
 from venues.simulated import START_NS, SimulatedMarket
 
 #: Market seconds between two marks of the demo.
 STEP_S = 20.0
-FUNDING_PERIOD_S = 8 * 3600.0
-WINDOW_S = 30 * 60.0
 #: A search that ends by the clock is not reproducible: the demo's ends at its gap.
 DEMO_SOLVER = SolverConfig(time_limit_s=60.0, gap=5e-3, columns=24)
 DEMO_BOOK = SampleSettings(positions=24, notional_usd=1_500_000.0)
@@ -230,8 +230,10 @@ class _Averages:
         universe = market.universe
         spot = market.spot(age_s_max)
         for expiry_ns in np.unique(universe.expiry_ns[universe.expiry_ns > 0]).tolist():
-            if 0 <= expiry_ns - market.now_ns <= WINDOW_S * 1e9:
+            if 0.0 <= float(years_between(market.now_ns, expiry_ns)) <= WINDOW_YEARS:
                 for u, name in enumerate(universe.underlyings):
+                    if not np.isfinite(spot[u]):
+                        continue  # an unknown index takes no part in the average
                     total, n = self._sums.get((name, expiry_ns), (0.0, 0))
                     self._sums[(name, expiry_ns)] = (total + float(spot[u]), n + 1)
 
@@ -251,7 +253,7 @@ def _pass_time(book: Book, market: Market, seconds: float, averages: _Averages, 
             price = float(market.mark[row])
             natural = float(position.quantity) * float(universe.size[row])
             notional = natural / price if contract.inverse else natural * price
-            paid = round(rate * notional * seconds / FUNDING_PERIOD_S, 12)
+            paid = round(rate * notional * seconds / (FUNDING_PERIOD_H * 3600.0), 12)
             book = book.pay(
                 position.listing.venue, position.account, contract.settlement, Decimal(repr(paid))
             )

@@ -21,8 +21,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pricing.black76 import FloatArray, greeks
+from pricing.daycount import SECONDS_PER_YEAR
 
-WINDOW_YEARS = 30.0 * 60.0 / (365.0 * 86_400.0)  # 30 minutes
+WINDOW_YEARS = 30.0 * 60.0 / SECONDS_PER_YEAR  # 30 minutes
 
 
 class WindowGreeks(NamedTuple):

@@ -13,16 +13,14 @@ from enum import IntEnum, StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from pricing import black76, inverse, settlement
+from pricing import black76, inverse
 from pricing.contracts import Kind
-from pricing.daycount import SECONDS_PER_YEAR, years_between
+from pricing.daycount import years_between
 from pricing.forwards import forwards, mid_or_nan
 from pricing.implied import Status, implied_vol
 from pricing.market import VOL_ABSURD_ABOVE, VOL_ABSURD_BELOW, Market
+from pricing.settlement import WINDOW_YEARS, window_greeks
 from pricing.universe import BoolArray, FloatArray, Universe
-
-#: Length of the averaging window before an option settles, years (30 minutes of index values).
-WINDOW_YEARS = 30 * 60 / SECONDS_PER_YEAR
 
 #: A forward or mark further from the index than this factor is a fault of the feed, not a basis. A perpetual
 #: marked at 6 instead of 60,000 would show ten thousand times its delta, and that would be hedged.
@@ -274,7 +272,7 @@ def _value_in_window(
     average = np.where(np.isfinite(average) & (average > 0), average, index)
     f = forward[rows]
     elapsed = np.clip(1.0 - years[rows] / WINDOW_YEARS, 0.0, 1.0)
-    window = settlement.window_greeks(
+    window = window_greeks(
         f, universe.strike[rows], vol[rows], universe.sign[rows], average, elapsed, years[rows]
     )
     net = window.delta - window.value / f

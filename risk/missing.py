@@ -9,8 +9,9 @@ import numpy as np
 
 from pricing.contracts import Kind
 from pricing.daycount import years_between
+from pricing.settlement import WINDOW_YEARS
 from pricing.universe import FloatArray, Universe
-from pricing.valuation import WINDOW_YEARS, Numeraire
+from pricing.valuation import Numeraire
 from risk.exposures import (
     DAYS_PER_YEAR,
     VEGA_BUCKETS,

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hedger.inputs import BOOK_BYTES_MAX, parse_book, parse_time, read_book
+from pricing.contracts import Option
 from pricing.daycount import iso
 from pricing.errors import InputError
 from pricing.universe import Universe
@@ -179,7 +180,9 @@ def test_a_fault_is_named_with_its_line(text: str, code: str, where: str) -> Non
 
 
 def test_a_contract_lives_until_its_expiry() -> None:
-    expiry_ns = parse_name(EXPIRED).expiry_ns  # type: ignore[union-attr]
+    contract = parse_name(EXPIRED)
+    assert isinstance(contract, Option)
+    expiry_ns = contract.expiry_ns
     text = rows_of(f"deribit,{EXPIRED},1,")
     assert parse_book(text, UNIVERSE, expiry_ns - 1).positions
     assert fault(text, expiry_ns).code == "BOOK_EXPIRED"

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from pricing.contracts import Kind
 from pricing.market import ForwardKind
+from pricing.settlement import WINDOW_YEARS
 from pricing.universe import FloatArray
-from pricing.valuation import WINDOW_YEARS, MarkStatus, Numeraire, UnitGreeks, Valuation, VolSource, value
+from pricing.valuation import MarkStatus, Numeraire, UnitGreeks, Valuation, VolSource, value
 from tests.builders import (
     AGE_S_MAX,
     DAY_NS,
