@@ -26,20 +26,14 @@ Jaeckel (2015), "Let's be rational", Wilmott.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import erfcx
+
+from pricing import kernels
 
 FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
-
-ROOT_HALF = math.sqrt(0.5)
-DENSITY_AT_ZERO = 1.0 / math.sqrt(2.0 * math.pi)
-MILLS_AT_ZERO = math.sqrt(math.pi / 2.0)
-SERIES_TOTAL_VOL = 0.1  # below it the difference of two Mills ratios is summed as a series
-SERIES_MONEYNESS = 1e3  # in standard deviations; beyond it n(y) is 0 and the series only must stay finite
 
 
 class Greeks(NamedTuple):
@@ -63,28 +57,6 @@ class HigherGreeks(NamedTuple):
     color: FloatArray
 
 
-class Terms(NamedTuple):
-    """What price and all Greeks share: inputs broadcast to one shape, and the parts of the formula."""
-
-    forward: FloatArray
-    strike: FloatArray
-    years: FloatArray
-    vol: FloatArray
-    sign: FloatArray
-    discount: FloatArray
-    invalid: BoolArray  # elements whose answer is NaN
-    root_years: FloatArray  # √T
-    total_vol: FloatArray  # w = σ√T
-    d1: FloatArray
-    d2: FloatArray
-    smaller: FloatArray  # min(F, K)
-    density: FloatArray  # n(d1)
-    forward_density: FloatArray  # F n(d1) = min(F, K) n(y)
-    tail1: FloatArray  # N(−|d1|)
-    tail2: FloatArray  # (K/F) N(−|d2|), which is n(d1) M(|d2|)
-    time_value: FloatArray  # value of the out-of-the-money option over min(F, K)
-
-
 def greeks(
     forward: ArrayLike,
     strike: ArrayLike,
@@ -99,7 +71,8 @@ def greeks(
     V = D s (F N(s d1) − K N(s d2)); see the head of the module for the Greeks and for the limits.
 
     Shapes: all arguments broadcast together; every field has the broadcast shape, 0-d for scalars. `out`, a
-    Greeks of float64 arrays of that shape, is written into and returned; it may share memory with the inputs.
+    Greeks of float64 arrays of that shape, is written into and returned; it may share memory with the inputs,
+    but not one field with another.
     Units: forward and strike USD per coin, years in 365-day years, vol 1.0 = 100 %, sign +1 call and −1 put,
     discount the value today of 1 USD at expiry. price USD, delta coin, gamma coin per USD, vega USD per 1.00
     vol, theta dV/dt in USD per year (calendar time runs on, the forward stands still).
@@ -112,23 +85,18 @@ def greeks(
     >>> print(f"{g.price:.4f} {g.delta:.6f} {g.gamma:.4e} {g.vega:.3f} {g.theta:.2f}")
     886.5635 0.184386 2.8156e-05 4582.095 -15330.93
     """
-    with np.errstate(all="ignore"):
-        t = terms(forward, strike, years, vol, sign, discount)
-        intrinsic = np.maximum(t.sign * (t.forward - t.strike), 0.0)
-        price = t.discount * (intrinsic + t.smaller * t.time_value)
-        results = Greeks(
-            price=price,
-            delta=t.discount * t.sign * distribution(t.sign * t.d1, t.tail1),
-            gamma=t.discount * times(t.density, 1.0 / (t.forward * t.total_vol)),
-            vega=t.discount * times(t.forward_density, t.root_years),
-            theta=_carry(_rate(t), price) - t.discount * times(t.forward_density, half_vol_rate(t)),
-        )
-    # written only now, when no input is read any more: `out` may be made of the inputs' own memory
-    out = _fitting(out, t.invalid.shape)
-    for field, result in zip(out, results, strict=True):
-        np.copyto(field, result)
-        field[t.invalid] = np.nan
-    return out
+    inputs, discounts, shape = flat_inputs(forward, strike, years, vol, sign, discount)
+    results, whole = fitting(out, shape)
+    if kernels.fill(*inputs, *whole) == kernels.OVERLAP:
+        inputs = Inputs(*(array.copy() for array in inputs))
+        discounts = None if discounts is None else discounts.copy()
+        kernels.fill(*inputs, *whole)
+    if discounts is not None:
+        _discounted(whole, inputs.years, discounts)
+    if whole is not results:
+        for field, result in zip(results, whole, strict=True):
+            np.copyto(field, result.reshape(shape))
+    return results
 
 
 def higher_greeks(
@@ -156,175 +124,100 @@ def higher_greeks(
     >>> print(f"{h.vanna:.5f} {h.volga:.1f} {h.charm:.5f}")
     0.51167 7910.5 -1.71195
     """
-    with np.errstate(all="ignore"):
-        t = terms(forward, strike, years, vol, sign, discount)
-        rate = _rate(t)
-        delta = t.sign * distribution(t.sign * t.d1, t.tail1)
-        gamma = times(t.density, 1.0 / (t.forward * t.total_vol))
-        # at the money d1 = w/2 and d2 = −w/2, also in the limit w = 0 where the quotients would be 0/0
-        d1_over_w = np.where(t.forward == t.strike, 0.5, t.d1 / t.total_vol)
-        d2_over_w = d1_over_w - 1.0
-        product = t.d1 * t.d2
-        higher = HigherGreeks(
-            vanna=times(t.density, -d2_over_w * t.root_years),
-            volga=times(t.forward_density, t.d1 * d2_over_w * t.years),
-            charm=times(t.density, d2_over_w * half_vol_rate(t)) + _carry(rate, delta),
-            speed=times(gamma, -(d1_over_w + 1.0) / t.forward),
-            zomma=times(gamma, (product - 1.0) / t.vol),
-            color=times(gamma, (1.0 - product) / (2.0 * t.years)) + _carry(rate, gamma),
-        )
-        higher = HigherGreeks(*(np.asarray(t.discount * field) for field in higher))
-    for field in higher:
-        field[t.invalid] = np.nan
-    return higher
+    inputs, discounts, shape = flat_inputs(forward, strike, years, vol, sign, discount)
+    higher = HigherGreeks(*(np.empty(inputs.forward.size) for _ in HigherGreeks._fields))
+    kernels.fill_higher(*inputs, *higher)
+    if discounts is not None:
+        D = _usable(discounts)
+        first = Greeks(*(np.empty_like(D) for _ in Greeks._fields))
+        kernels.fill(*inputs, *first)
+        rate = _rate(inputs.years, D)
+        with np.errstate(all="ignore"):
+            higher.charm[:] += _carry(rate, first.delta)
+            higher.color[:] += _carry(rate, first.gamma)
+            for field in higher:
+                field *= D
+    return HigherGreeks(*(field.reshape(shape) for field in higher))
 
 
-def terms(
+class Inputs(NamedTuple):
+    """Arguments as the kernels take them: contiguous, writable float64 arrays, (n,)."""
+
+    forward: FloatArray
+    strike: FloatArray
+    years: FloatArray
+    vol: FloatArray
+    sign: FloatArray
+
+
+def flat_inputs(
     forward: ArrayLike,
     strike: ArrayLike,
     years: ArrayLike,
     vol: ArrayLike,
     sign: ArrayLike,
     discount: ArrayLike = 1.0,
-) -> Terms:
-    """Return what price and Greeks share. Call it inside `np.errstate(all="ignore")`; it sets no NaN itself.
+) -> tuple[Inputs, FloatArray | None, tuple[int, ...]]:
+    """Return the arguments for the kernels, the discounts (None where they are the number 1), their shape.
 
-    >>> t = terms(forward=100.0, strike=100.0, years=1.0, vol=0.2, sign=1)
-    >>> float(t.d1), float(t.d2), bool(t.invalid)
-    (0.1, -0.1, False)
+    >>> flat, discount, shape = flat_inputs([[1.0], [2.0]], 3.0, 1.0, 1.0, 1)
+    >>> flat.strike, discount, shape
+    (array([3., 3.]), None, (2, 1))
     """
-    # adding 0.0 makes 0.0 of −0.0, which would turn the signs of the limits
-    F, K, T, σ, s, D = np.broadcast_arrays(
-        *(np.asarray(a, dtype=np.float64) + 0.0 for a in (forward, strike, years, vol, sign, discount))
-    )
-    root_years = np.sqrt(T)
-    w = σ * root_years
-    invalid = ~(
-        ((F >= 0.0) & (K >= 0.0) & (F + K > 0.0) & np.isfinite(F) & np.isfinite(K))
-        & ((T >= 0.0) & (σ >= 0.0) & (w >= 0.0))
-        & ((np.abs(s) == 1.0) & (D > 0.0) & np.isfinite(D))
-    )
-    distance = np.abs(log_ratio(F, K))
-    h = np.where(distance == 0.0, 0.0, distance / w)
-    endless = distance == np.inf  # zero strike or zero forward
-    near = np.where(endless, np.inf, h - 0.5 * w)  # y; |d1| and |d2| are |y| and y + w, in the order below
-    far = np.where(endless, np.inf, h + 0.5 * w)
-    above = F > K
-    d1 = np.where(above, far, -near)
-    d2 = np.where(above, near, -far)
-
-    bell = np.exp(-0.5 * near * near)  # n(y) √(2π)
-    scaled_near = mills_scaled(np.abs(near))
-    scaled_far = mills_scaled(far)
-    smaller = np.minimum(F, K)
-    to_d1 = np.minimum(1.0, K / F)  # n(d1) = n(y) min(1, K/F)
-    half_bell1 = 0.5 * bell * to_d1
-    return Terms(
-        forward=F,
-        strike=K,
-        years=T,
-        vol=σ,
-        sign=s,
-        discount=D,
-        invalid=np.asarray(invalid),
-        root_years=root_years,
-        total_vol=w,
-        d1=d1,
-        d2=d2,
-        smaller=smaller,
-        density=bell * to_d1 * DENSITY_AT_ZERO,
-        forward_density=smaller * bell * DENSITY_AT_ZERO,
-        tail1=half_bell1 * np.where(above, scaled_far, scaled_near),
-        tail2=half_bell1 * np.where(above, scaled_near, scaled_far),
-        time_value=np.where(
-            w < SERIES_TOTAL_VOL,
-            bell * DENSITY_AT_ZERO * mills_gap_series(h, w),
-            np.where(
-                near >= 0.0,
-                0.5 * bell * (scaled_near - scaled_far),
-                1.0 - 0.5 * bell * (scaled_near + scaled_far),
-            ),
-        ),
-    )
+    given = [forward, strike, years, vol, sign]
+    discounted = not (isinstance(discount, int | float) and discount == 1.0)
+    if discounted:
+        given.append(discount)
+    arrays = [np.asarray(argument, dtype=np.float64) for argument in given]
+    shape = arrays[0].shape
+    if any(array.shape != shape for array in arrays):
+        shape = np.broadcast_shapes(*(array.shape for array in arrays))
+        arrays = [array if array.shape == shape else np.broadcast_to(array, shape).copy() for array in arrays]
+    flat = [_flat(array) for array in arrays]
+    return Inputs(*flat[:5]), flat[5] if discounted else None, shape
 
 
-def log_ratio(forward: FloatArray, strike: FloatArray) -> FloatArray:
-    """Return ln(F/K) to the last digit, also near the money, where F/K alone has lost the small difference.
+def _flat(array: FloatArray) -> FloatArray:
+    """Return a contiguous, writable (n,) array of the same numbers: what the kernels are compiled for."""
+    # the buffer's own word: asking `flags.writeable` of what np.broadcast_arrays returned is a warning
+    if not array.flags.c_contiguous or memoryview(cast(Any, array)).readonly:
+        array = array.copy()
+    return array if array.ndim == 1 else array.reshape(-1)
 
-    Within a factor of two F − K is exact (Sterbenz), so log1p of the relative difference loses nothing.
 
-    >>> float(log_ratio(np.float64(60_000.01), np.float64(60_000.0)))
-    1.6666665281173378e-07
+def fitting(out: Greeks | None, shape: tuple[int, ...]) -> tuple[Greeks, Greeks]:
+    """Return (results, arrays for the kernel): the same where the kernel can write into `out` as it stands.
+
+    Errors: ValueError if a field of `out` has another shape or type, or two share memory.
     """
-    ratio = forward / strike
-    close = (ratio > 0.5) & (ratio < 2.0)
-    result: FloatArray = np.where(close, np.log1p((forward - strike) / strike), np.log(ratio))
-    return result
+    if out is None:
+        size = math.prod(shape)
+        whole = Greeks(*(np.empty(size) for _ in Greeks._fields))
+        return (whole if len(shape) == 1 else Greeks(*(field.reshape(shape) for field in whole))), whole
+    for name, field in zip(Greeks._fields, out, strict=True):
+        if field.shape != shape or field.dtype != np.float64:
+            raise ValueError(
+                f"greeks: out.{name} is {field.dtype} of shape {field.shape}, "
+                f"needed: float64 of shape {shape}, that of all inputs together; "
+                "nothing was written; pass arrays that fit"
+            )
+    if all(field.ndim == 1 and field.flags.carray for field in out):
+        return out, out
+    return out, Greeks(*(np.empty(math.prod(shape)) for _ in Greeks._fields))
 
 
-def mills_scaled(t: FloatArray) -> FloatArray:
-    """Return erfcx(t/√2), so that N(−t) = exp(−t²/2) erfcx(t/√2)/2 and M(t) = √(π/2) erfcx(t/√2).
-
-    >>> float(mills_scaled(np.float64(0.0)))
-    1.0
-    """
-    result: FloatArray = erfcx(t * ROOT_HALF)
-    return result
-
-
-def mills_gap_series(h: FloatArray, w: FloatArray) -> FloatArray:
-    """Return M(h − w/2) − M(h + w/2) for small w, where subtracting the two would cancel.
-
-    −2 Σ M⁽ᵏ⁾(h) (w/2)ᵏ/k! over odd k up to 9, with M′ = h M − 1 and M⁽ᵏ⁺¹⁾ = h M⁽ᵏ⁾ + k M⁽ᵏ⁻¹⁾.
-    The first term left out is below 1e-17 of the sum for w < 0.1.
-
-    >>> float(mills_gap_series(np.float64(0.0), np.float64(1e-8)))     # −M′(0) w = w
-    1e-08
-    """
-    h = np.minimum(h, SERIES_MONEYNESS)
-    before: FloatArray = MILLS_AT_ZERO * mills_scaled(h)
-    derivative = h * before - 1.0
-    power = 0.5 * w
-    square = power * power
-    total = -2.0 * derivative * power
-    for k in range(2, 10):
-        before, derivative = derivative, h * derivative + (k - 1) * before
-        if k % 2 == 1:
-            power = power * square / (k * (k - 1))
-            total = total - 2.0 * derivative * power
-    return total
+def _discounted(whole: Greeks, years: FloatArray, discount: FloatArray) -> None:
+    """Turn undiscounted results into discounted ones, in place: all times D, and r V added to theta."""
+    D = _usable(discount)
+    with np.errstate(all="ignore"):
+        for field in whole:
+            field *= D
+        whole.theta[:] += _carry(_rate(years, D), whole.price)
 
 
-def distribution(argument: FloatArray, tail: FloatArray, whole: float | FloatArray = 1.0) -> FloatArray:
-    """Return whole × N(argument), given the tail whole × N(−|argument|).
-
-    >>> float(distribution(np.float64(1.0), np.float64(0.15865525393145705)))
-    0.8413447460685429
-    """
-    result: FloatArray = np.where(argument < 0.0, tail, whole - tail)
-    return result
-
-
-def times(density: FloatArray, factor: FloatArray) -> FloatArray:
-    """Return density × factor, 0 where the density is 0: it falls faster than any factor grows.
-
-    >>> with np.errstate(all="ignore"):
-    ...     float(times(np.float64(0.0), np.float64(np.inf)))
-    0.0
-    """
-    result: FloatArray = np.where(density == 0.0, 0.0, density * factor)
-    return result
-
-
-def half_vol_rate(t: Terms) -> FloatArray:
-    """Return dw/dT = σ/(2√T); 0 at vol 0, also with no time left: there is no time value to lose.
-
-    >>> with np.errstate(all="ignore"):
-    ...     float(half_vol_rate(terms(100.0, 100.0, 0.25, 0.6, 1)))
-    0.6
-    """
-    result: FloatArray = np.where(t.vol == 0.0, 0.0, 0.5 * t.vol / t.root_years)
-    return result
+def _usable(discount: FloatArray) -> FloatArray:
+    """Return the discounts, NaN where one is not positive and finite."""
+    return np.where((discount > 0.0) & (discount < np.inf), discount, np.nan)
 
 
 def _carry(rate: FloatArray, value: FloatArray) -> FloatArray:
@@ -333,22 +226,9 @@ def _carry(rate: FloatArray, value: FloatArray) -> FloatArray:
     return result
 
 
-def _rate(t: Terms) -> FloatArray:
+def _rate(years: FloatArray, discount: FloatArray) -> FloatArray:
     """Return r = −ln(D)/T; 0 for D = 1 also at T = 0, NaN where another discount has no time to act in."""
-    rate = np.where(t.years > 0.0, -np.log(t.discount) / t.years, np.nan)
-    result: FloatArray = np.where(t.discount == 1.0, 0.0, rate)
+    with np.errstate(all="ignore"):
+        rate = np.where(years > 0.0, -np.log(discount) / years, np.nan)
+    result: FloatArray = np.where(discount == 1.0, 0.0, rate)
     return result
-
-
-def _fitting(out: Greeks | None, shape: tuple[int, ...]) -> Greeks:
-    """Return `out` if its arrays fit the shape, or new arrays if there is none."""
-    if out is None:
-        return Greeks(*(np.empty(shape) for _ in Greeks._fields))
-    for name, field in zip(Greeks._fields, out, strict=True):
-        if field.shape != shape or field.dtype != np.float64:
-            raise ValueError(
-                f"greeks: out.{name} is {field.dtype} of shape {field.shape}, "
-                f"needed: float64 of shape {shape}, that of all inputs together; "
-                "nothing was written; pass arrays that fit"
-            )
-    return out

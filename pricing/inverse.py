@@ -19,7 +19,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pricing.black76 import FloatArray, distribution, half_vol_rate, terms, times
+from pricing import kernels
+from pricing.black76 import FloatArray, flat_inputs
 
 
 class CoinGreeks(NamedTuple):
@@ -52,17 +53,7 @@ def coin_greeks(
     >>> print(f"{c.pa_delta:.6f} {c.pa_gamma:.6f} {c.coin_vega:.7f} {c.coin_theta:.6f}")
     0.169610 1.350139 0.0763683 -0.255515
     """
-    with np.errstate(all="ignore"):
-        t = terms(forward, strike, years, vol, sign)
-        pa_delta = t.sign * distribution(t.sign * t.d2, t.tail2, t.strike / t.forward)
-        coin = CoinGreeks(
-            pa_delta=pa_delta,
-            pa_gamma=times(t.density, 1.0 / t.total_vol) - 2.0 * pa_delta,
-            coin_vega=times(t.density, t.root_years),
-            coin_theta=-times(t.density, half_vol_rate(t)),
-        )
-        coin = CoinGreeks(*(np.asarray(field) for field in coin))
-        bad = t.invalid | (t.forward == 0.0)
-    for field in coin:
-        field[bad] = np.nan
-    return coin
+    inputs, _, shape = flat_inputs(forward, strike, years, vol, sign)
+    coin = CoinGreeks(*(np.empty(inputs.forward.size) for _ in CoinGreeks._fields))
+    kernels.fill_coin(*inputs, *coin)
+    return CoinGreeks(*(field.reshape(shape) for field in coin))
