@@ -26,14 +26,13 @@ Jaeckel (2015), "Let's be rational", Wilmott.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from pricing import kernels
-
-FloatArray = NDArray[np.float64]
+from pricing.flat import FloatArray, flatten
 
 
 class Greeks(NamedTuple):
@@ -168,21 +167,8 @@ def flat_inputs(
     discounted = not (isinstance(discount, int | float) and discount == 1.0)
     if discounted:
         given.append(discount)
-    arrays = [np.asarray(argument, dtype=np.float64) for argument in given]
-    shape = arrays[0].shape
-    if any(array.shape != shape for array in arrays):
-        shape = np.broadcast_shapes(*(array.shape for array in arrays))
-        arrays = [array if array.shape == shape else np.broadcast_to(array, shape).copy() for array in arrays]
-    flat = [_flat(array) for array in arrays]
+    flat, shape = flatten(given)
     return Inputs(*flat[:5]), flat[5] if discounted else None, shape
-
-
-def _flat(array: FloatArray) -> FloatArray:
-    """Return a contiguous, writable (n,) array of the same numbers: what the kernels are compiled for."""
-    # the buffer's own word: asking `flags.writeable` of what np.broadcast_arrays returned is a warning
-    if not array.flags.c_contiguous or memoryview(cast(Any, array)).readonly:
-        array = array.copy()
-    return array if array.ndim == 1 else array.reshape(-1)
 
 
 def fitting(out: Greeks | None, shape: tuple[int, ...]) -> tuple[Greeks, Greeks]:

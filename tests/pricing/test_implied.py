@@ -198,6 +198,60 @@ def test_bad_cells_leave_their_neighbours_alone() -> None:
         implied_vol(np.ones(2), np.ones(3), 1.0, 1.0, 1)
 
 
+def domain() -> list[tuple[tuple[float, float, float, float, float], float]]:
+    """((price, forward, strike, years, sign), vol): the domain table, every cell rounded once."""
+    cells = []
+    for years, z, vol, side in product(YEARS.values(), DEVIATIONS, (0.05, 0.6, 3.0), (1.0, -1.0)):
+        strike = 60_123.4 * math.exp(side * z * vol * math.sqrt(years))
+        price = exact_price(60_123.4, strike, years, vol, side)
+        cells.append(((price, 60_123.4, strike, years, side), vol))
+    return cells
+
+
+def test_the_domain_table_in_one_call_cold_and_warm() -> None:
+    """Many elements go through the vector loop, one alone may not: the same bounds, from any start."""
+    cells = domain()
+    price, forward, strike, years, side = np.array([case for case, _ in cells]).T
+    wanted = np.array([vol for _, vol in cells])
+    cold, status = implied_vol(price, forward, strike, years, side)
+    assert (status == Status.ok).all()
+    assert np.max(np.abs(cold / wanted - 1.0)) < 2e-14
+    starts = {
+        "near": wanted * 1.02,
+        "the last vol itself": cold,
+        "far": wanted * np.where(np.arange(wanted.size) % 2, 2.5, 0.4),
+        "none": np.full_like(wanted, np.nan),
+        "some": np.where(np.arange(wanted.size) % 3 == 0, np.nan, wanted * 0.97),
+        "absurd": np.resize([0.0, -1.0, np.inf, -np.inf, 1e300, 1e-300], wanted.size),
+    }
+    for name, start in starts.items():
+        warm, status = implied_vol(price, forward, strike, years, side, start=start)
+        assert (status == Status.ok).all(), name
+        assert np.max(np.abs(warm / wanted - 1.0)) < 2e-14, name
+
+
+def test_no_element_depends_on_its_neighbours() -> None:
+    """Reversed, doubled or cut in two, bit for bit the same, also when some neighbours fail."""
+    cells = domain()
+    columns = [np.array(column) for column in zip(*(case for case, _ in cells), strict=True)]
+    columns[0][::7] = np.resize([np.nan, -1.0, 0.0, 1e9], columns[0][::7].size)
+    n = columns[0].size - columns[0].size % 16
+    vol, status = implied_vol(*(column[:n] for column in columns))
+    backwards, its_status = implied_vol(*(column[:n][::-1] for column in columns))
+    np.testing.assert_array_equal(backwards[::-1], vol)
+    np.testing.assert_array_equal(its_status[::-1], status)
+    halves = [implied_vol(*(column[half] for column in columns))[0] for half in (slice(16), slice(16, n))]
+    np.testing.assert_array_equal(np.concatenate(halves), vol)
+
+
+def test_start_broadcasts_and_a_bad_shape_is_refused() -> None:
+    vol, status = implied_vol(886.5635180812613, 60_000.0, 70_000.0, 30 / 365, 1, start=[0.5, np.nan])
+    assert vol == pytest.approx([0.55, 0.55], rel=1e-13)
+    assert status.tolist() == [Status.ok, Status.ok]
+    with pytest.raises(ValueError, match="broadcast"):
+        implied_vol(np.ones(2), 1.0, 1.0, 1.0, 1, start=np.ones(3))
+
+
 def test_an_independent_library_agrees() -> None:
     """vollib (py_vollib under its new name): Jaeckel's rational method."""
     for strike, years, price in product((45_000.0, 60_000.0, 80_000.0), (0.02, 0.5), (30.0, 400.0, 3_000.0)):
@@ -233,9 +287,16 @@ anything = st.one_of(st.floats(), st.sampled_from([0.0, 5e-324, 1e-310, 1.0, 2.0
 
 @settings(max_examples=400)
 @given(anything, anything, anything, anything, st.one_of(st.sampled_from([1.0, -1.0]), anything),
-       st.one_of(st.just(1.0), anything))  # fmt: skip
+       st.one_of(st.just(1.0), anything), anything)  # fmt: skip
 def test_no_input_raises_or_warns(
-    price: float, forward: float, strike: float, years: float, sign: float, discount: float
+    price: float, forward: float, strike: float, years: float, sign: float, discount: float, start: float
 ) -> None:
     vol, status = solve(price, forward, strike, years, sign, discount)
     assert status is not Status.ok or 0.0 < vol < math.inf
+    # as one of many, and from any start: the same answer
+    for again, code in (
+        implied_vol(np.full(9, price), forward, strike, years, sign, discount),
+        implied_vol(np.full(9, price), forward, strike, years, sign, discount, start),
+    ):
+        assert set(code.tolist()) == {int(status)}
+        assert again == pytest.approx(np.full(9, vol), rel=1e-10, nan_ok=True)
