@@ -166,7 +166,20 @@ def build_parser() -> argparse.ArgumentParser:
     )
     plans.add_argument("--seed", type=_count, default=7, metavar="N")
     plans.add_argument("--every", type=_step, default=1, metavar="N", help="take every N-th snapshot")
+    surface = add(
+        "surface",
+        verbs.study_surface,
+        "fit the vol surface at every snapshot, against the venue's marks",
+        studies,
+    )
+    _study_arguments(surface)
     return parser
+
+
+def _study_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("tapes", type=Path, nargs="+", metavar="TAPE")
+    parser.add_argument("--every", type=_step, default=1, metavar="N", help="take every N-th snapshot")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="write an HTML page with the charts")
 
 
 def _market_arguments(parser: argparse.ArgumentParser) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from hedger.settings import Settings
     from hedger.snapshot import Snapshot
+    from pricing.market import Market
+    from pricing.surface import Surface
     from venues.tape import Tape
 
 
@@ -363,3 +365,49 @@ def study_plans(arguments: argparse.Namespace) -> Exit:
     else:
         print(study.text(result))
     return Exit.DONE
+
+
+def study_surface(arguments: argparse.Namespace) -> Exit:
+    """Fit the surface at every snapshot of the tapes and compare it with the venue's mark vols."""
+    from hedger import study_surface as study
+    from hedger.picture import write_page
+    from pricing.compiled import warm_up
+    from venues.tape import Tape
+
+    settings = _settings(arguments)
+    warm_up()
+    records: list[study.SurfaceRecord] = []
+    worst = None
+
+    def on_worst(market: Market, surface: Surface, record: study.SurfaceRecord) -> None:
+        nonlocal worst
+        if worst is None or record.p95 >= worst[2].p95:
+            worst = (market, surface, record)
+
+    for path in arguments.tapes:
+        print(f"{path} ...", file=sys.stderr)
+        records += study.measure(Tape.open(path), settings, arguments.every, on_worst=on_worst)
+    result = study.document(records)
+    columns, rows = study.table(result)
+    if arguments.picture is not None:
+        title = "The volatility surface against the venue's mark vols"
+        write_page(
+            arguments.picture, title, f"{len(records)} snapshots. Unit: {result['unit']}.",
+            study.figures(result, worst), [("Summary", columns, rows)],
+        )  # fmt: skip
+    if arguments.json:
+        _print_json(result)
+    else:
+        _print_table(columns, rows, f"Unit: {result['unit']}")
+    return Exit.DONE
+
+
+def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> None:
+    from rich.table import Table
+
+    table = Table(caption=caption, caption_justify="left")
+    for number, name in enumerate(columns):
+        table.add_column(name, justify="right" if number else "left")
+    for row in rows:
+        table.add_row(*row)
+    _print(table)

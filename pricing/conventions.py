@@ -19,7 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pricing.black76 import FloatArray, Greeks
+from pricing.black76 import Greeks
+from pricing.flat import FloatArray
 from pricing.inverse import CoinGreeks
 
 DAYS_PER_YEAR = 365.0

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pricing import kernels
-from pricing.black76 import FloatArray, flat_inputs
+from pricing.black76 import flat_inputs
+from pricing.flat import FloatArray
 
 
 class CoinGreeks(NamedTuple):

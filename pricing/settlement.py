@@ -20,8 +20,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pricing.black76 import FloatArray, greeks
+from pricing.black76 import greeks
 from pricing.daycount import SECONDS_PER_YEAR
+from pricing.flat import FloatArray
 
 WINDOW_YEARS = 30.0 * 60.0 / SECONDS_PER_YEAR  # 30 minutes
 

@@ -7,7 +7,7 @@ value and Greeks of one order unit, long, in both numeraires. Positions and sign
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
 import numpy as np
@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from pricing import black76, inverse
 from pricing.contracts import Kind
 from pricing.daycount import years_between
+from pricing.delta_rules import CoefficientTable, DeltaRule, minimum_variance_move, vol_move
 from pricing.forwards import forwards, mid_or_nan
 from pricing.implied import Status, implied_vol
 from pricing.market import VOL_ABSURD_ABOVE, VOL_ABSURD_BELOW, Market
 from pricing.settlement import WINDOW_YEARS, window_greeks
+from pricing.surface import Surface
 from pricing.universe import BoolArray, FloatArray, Universe
 
 #: A forward or mark further from the index than this factor is a fault of the feed, not a basis. A perpetual
@@ -53,17 +55,46 @@ class MarkStatus(IntEnum):
 
 
 class VolSource(IntEnum):
-    """Where an option's vol comes from, in order of preference."""
+    """Where an option's vol comes from."""
 
     NONE = 0
     VENUE_MARK = 1
     IMPLIED_MARK = 2
     IMPLIED_MID = 3
+    SURFACE = 4
 
     @property
     def label(self) -> str:
         """The words for people and JSON."""
         return self.name.lower()
+
+
+#: The order in which vols are asked for, unless the desk says otherwise.
+VOL_ORDER = (VolSource.VENUE_MARK, VolSource.IMPLIED_MARK, VolSource.IMPLIED_MID, VolSource.SURFACE)
+
+
+class DeltaSource(IntEnum):
+    """Whether an option's delta is that of the rule, or Black-Scholes because the rule lacks something."""
+
+    BLACK_SCHOLES = 0
+    RULE = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ValuationRules:
+    """How options are valued: the order of vol sources, and which delta.
+
+    surface: asked for vols where it is in the order, and for the slope of the smile by the delta rules that
+    need it. coefficients: of `minimum_variance`, by (underlying, sign).
+    """
+
+    vol_order: tuple[VolSource, ...] = VOL_ORDER
+    delta_rule: DeltaRule = DeltaRule.BLACK_SCHOLES
+    surface: Surface | None = None
+    coefficients: CoefficientTable = field(default_factory=dict)
+
+
+PLAIN_RULES = ValuationRules()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,6 +135,7 @@ class Valuation:
     usd: UnitGreeks
     coin: UnitGreeks
     in_window: BoolArray
+    delta_source: NDArray[np.int8]
 
     def greeks(self, numeraire: Numeraire) -> UnitGreeks:
         """Greeks in a numeraire."""
@@ -114,11 +146,12 @@ class Valuation:
         return np.asarray(self.spot[self.universe.underlying])
 
 
-def value(market: Market, age_s_max: float) -> Valuation:
+def value(market: Market, age_s_max: float, rules: ValuationRules = PLAIN_RULES) -> Valuation:
     """Value one unit of every listing.
 
-    A vol is taken from the venue's mark vol, else implied from the mark, else from the mid; outside
-    1 % to 500 % it counts as a fault and the next source is asked. A forward more than a factor of 1.5 away
+    A vol is taken from the first source in `rules.vol_order` that has one, by default the venue's mark vol,
+    else implied from the mark, else from the mid, else from the surface; outside 1 % to 500 % it counts as a
+    fault and the next source is asked. A forward more than a factor of 1.5 away
     from the index counts as unknown.
 
     Args:
@@ -140,7 +173,7 @@ def value(market: Market, age_s_max: float) -> Valuation:
     years = np.where(universe.expiry_ns > 0, years_between(market.now_ns, universe.expiry_ns), np.nan)
     option = universe.is_option
 
-    vol, vol_source = _vols(market, forward, years, age_s_max)
+    vol, vol_source = _vols(market, forward, years, age_s_max, rules)
     status = _status(market, s, forward, vol, age_s_max)
     ok = status == MarkStatus.OK
 
@@ -152,6 +185,8 @@ def value(market: Market, age_s_max: float) -> Valuation:
     plain = ok & option & ~in_window
     _value_plain(black, plain, forward, universe.strike, years, vol, universe.sign)
     _value_in_window(black, in_window, market, s, forward, years, vol)
+
+    delta_source = _apply_delta_rule(black, plain, universe, forward, years, rules)
 
     usd, coin, price, value_usd = _per_unit(universe, ok, s, forward, black)
     return Valuation(
@@ -169,36 +204,105 @@ def value(market: Market, age_s_max: float) -> Valuation:
         usd=usd,
         coin=coin,
         in_window=in_window,
+        delta_source=delta_source,
     )
 
 
 def _vols(
-    market: Market, forward: FloatArray, years: FloatArray, age_s_max: float
+    market: Market, forward: FloatArray, years: FloatArray, age_s_max: float, rules: ValuationRules
 ) -> tuple[FloatArray, NDArray[np.int8]]:
     """Vol of every option and where it comes from."""
     universe = market.universe
-    vol = market.mark_iv.copy()
-    with np.errstate(invalid="ignore"):
-        sane = (vol >= VOL_ABSURD_BELOW) & (vol <= VOL_ABSURD_ABOVE) & universe.is_option
-    vol[~sane] = np.nan
-    source = np.where(sane, np.int8(VolSource.VENUE_MARK), np.int8(VolSource.NONE)).astype(np.int8)
-    for quote, where_from in (
-        (market.mark, VolSource.IMPLIED_MARK),
-        (mid_or_nan(market), VolSource.IMPLIED_MID),
-    ):
-        open_rows = universe.is_option & market.fresh(age_s_max) & np.isnan(vol) & np.isfinite(forward)
-        rows = np.flatnonzero(open_rows & np.isfinite(quote) & (years > 0))
+    vol = np.full(len(universe), np.nan)
+    source = np.full(len(universe), VolSource.NONE, dtype=np.int8)
+    for asked in rules.vol_order:
+        # a published vol stands by itself; the others are worth what the quote and the forward are worth
+        open_rows = universe.is_option & np.isnan(vol)
+        if asked is not VolSource.VENUE_MARK:
+            open_rows &= market.fresh(age_s_max) & np.isfinite(forward) & (years > 0)
+        rows = np.flatnonzero(open_rows)
         if rows.size == 0:
             continue
-        with np.errstate(over="ignore"):
-            dollars = np.where(universe.inverse[rows], quote[rows] * forward[rows], quote[rows])
-        found, status = implied_vol(
-            dollars, forward[rows], universe.strike[rows], years[rows], universe.sign[rows]
-        )
-        good = (status == Status.ok) & (found >= VOL_ABSURD_BELOW) & (found <= VOL_ABSURD_ABOVE)
+        found = _vols_from(asked, rows, market, forward, years, rules.surface)
+        with np.errstate(invalid="ignore"):
+            good = (found >= VOL_ABSURD_BELOW) & (found <= VOL_ABSURD_ABOVE)
         vol[rows[good]] = found[good]
-        source[rows[good]] = where_from
+        source[rows[good]] = asked
     return vol, source
+
+
+def _vols_from(
+    asked: VolSource,
+    rows: NDArray[np.int64],
+    market: Market,
+    forward: FloatArray,
+    years: FloatArray,
+    surface: Surface | None,
+) -> FloatArray:
+    """Vols of some options from one source, (rows,), NaN where it has none."""
+    universe = market.universe
+    if asked is VolSource.VENUE_MARK:
+        return market.mark_iv[rows]
+    if asked is VolSource.SURFACE:
+        return (
+            np.full(rows.size, np.nan)
+            if surface is None
+            else surface_of(surface, universe, rows, forward, years)[0]
+        )
+    quote = (market.mark if asked is VolSource.IMPLIED_MARK else mid_or_nan(market))[rows]
+    with np.errstate(over="ignore", invalid="ignore"):
+        dollars = np.where(universe.inverse[rows], quote * forward[rows], quote)
+    found, status = implied_vol(
+        dollars, forward[rows], universe.strike[rows], years[rows], universe.sign[rows]
+    )
+    return np.where(status == Status.ok, found, np.nan)
+
+
+def surface_of(
+    surface: Surface, universe: Universe, rows: NDArray[np.int64], forward: FloatArray, years: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Vol and slope dσ/dK of some options on the surface, (rows,), NaN where it has none."""
+    vol, slope = np.full(rows.size, np.nan), np.full(rows.size, np.nan)
+    for u in np.unique(universe.underlying[rows]).tolist():
+        mine = universe.underlying[rows] == u
+        at = rows[mine]
+        vol[mine], slope[mine] = surface.vols(
+            universe.underlyings[u], universe.strike[at], universe.expiry_ns[at], years[at], forward[at]
+        )
+    return vol, slope
+
+
+def _apply_delta_rule(
+    black: dict[str, FloatArray],
+    plain: BoolArray,
+    universe: Universe,
+    forward: FloatArray,
+    years: FloatArray,
+    rules: ValuationRules,
+) -> NDArray[np.int8]:
+    """Add vega dσ/dF to the deltas, in place; return `DeltaSource` of every listing."""
+    source = np.full(len(universe), DeltaSource.BLACK_SCHOLES, dtype=np.int8)
+    rows = np.flatnonzero(plain)
+    if rules.delta_rule is DeltaRule.BLACK_SCHOLES or rows.size == 0:
+        return source
+    moves = np.full(rows.size, np.nan)
+    if rules.delta_rule is DeltaRule.MINIMUM_VARIANCE:
+        for (underlying, sign), coefficients in rules.coefficients.items():
+            if underlying in universe.underlyings:
+                u = universe.underlyings.index(underlying)
+                mine = (universe.underlying[rows] == u) & (universe.sign[rows] == sign)
+                at = rows[mine]
+                moves[mine] = minimum_variance_move(black["delta"][at], forward[at], years[at], coefficients)
+    elif rules.surface is not None:
+        _, slope = surface_of(rules.surface, universe, rows, forward, years)
+        moves = vol_move(rules.delta_rule, universe.strike[rows], forward[rows], slope)
+    known = np.isfinite(moves)
+    at = rows[known]
+    shift = black["vega"][at] * moves[known]
+    black["delta"][at] += shift
+    black["pa_delta"][at] += shift
+    source[at] = DeltaSource.RULE
+    return source
 
 
 def _status(

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from vollib.black import black
 from vollib.black.greeks import analytical
 
-from pricing.black76 import FloatArray, Greeks, HigherGreeks, greeks, higher_greeks
+from pricing.black76 import Greeks, HigherGreeks, greeks, higher_greeks
+from pricing.flat import FloatArray
 
 Case = tuple[float, float, float, float, float, float]  # forward, strike, years, vol, sign, discount
 

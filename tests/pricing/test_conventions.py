@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy.special import ndtri
 
-from pricing.black76 import FloatArray, greeks
+from pricing.black76 import greeks
 from pricing.conventions import (
     Display,
     binance_display,
@@ -20,6 +20,7 @@ from pricing.conventions import (
     okx_bs_display,
     okx_display,
 )
+from pricing.flat import FloatArray
 from pricing.inverse import coin_greeks
 
 MS_PER_YEAR = 1_000.0 * 86_400.0 * 365.0

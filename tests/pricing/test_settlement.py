@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from pricing.black76 import FloatArray, greeks
+from pricing.black76 import greeks
+from pricing.flat import FloatArray
 from pricing.settlement import WINDOW_YEARS, WindowGreeks, window_greeks
 
 
