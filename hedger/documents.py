@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
@@ -17,7 +18,7 @@ from hedger.snapshot import Snapshot
 from pricing.contracts import STABLE_CURRENCIES
 from pricing.daycount import iso
 from pricing.market import ForwardKind
-from pricing.valuation import MarkStatus, Numeraire, VolSource
+from pricing.valuation import DeltaSource, MarkStatus, Numeraire, VolSource
 
 Json = dict[str, Any]
 _GREEKS = ("delta", "gamma", "vega", "theta")
@@ -61,11 +62,27 @@ def risk_document(snapshot: Snapshot) -> Json:
     return {
         "as_of": iso(snapshot.market.now_ns),
         "numeraire": str(snapshot.numeraire),
+        "delta_rule": _delta_rule(snapshot),
         "rows": rows,
         "underlyings": [_underlying(snapshot, name) for name in snapshot.underlyings],
         "expiries": expiries(snapshot),
         "positions": _positions(snapshot) + _balances(snapshot),
         "missing": missing_list(snapshot),
+    }
+
+
+def _delta_rule(snapshot: Snapshot) -> Json:
+    """The delta rule in force, on how many of the options held it could be used, and what it learned."""
+    valuation = snapshot.valuation
+    held = (snapshot.quantities != 0) & valuation.universe.is_option & (valuation.status == MarkStatus.OK)
+    return {
+        "rule": str(snapshot.rules.delta_rule),
+        "options": int(held.sum()),
+        "by_rule": int((held & (valuation.delta_source == DeltaSource.RULE)).sum()),
+        "coefficients": [
+            {"underlying": underlying, "right": "call" if sign > 0 else "put", **asdict(found)}
+            for (underlying, sign), found in sorted(snapshot.rules.coefficients.items())
+        ],
     }
 
 

@@ -17,6 +17,7 @@ from hedger.optimizer import Plan, Status, solve
 from hedger.problem import Trade, build_problem, denied_but_unlisted, hedge_universe, trades_of
 from hedger.settings import Settings
 from hedger.snapshot import Snapshot
+from hedger.valuing import delta_rule_said
 from pricing.contracts import ComboRule, Kind, Side
 from pricing.errors import HedgerError
 from pricing.universe import FloatArray, IntArray
@@ -233,6 +234,7 @@ def _assumptions(
         if listing.contract.underlying in snapshot.underlyings:
             said.append(f"{listing.venue} {listing.symbol}: funding rate unknown, carry counted as 0")
     held = snapshot.quantities != 0
+    said += delta_rule_said(valuation, snapshot.rules, held)
     for i in np.flatnonzero(valuation.in_window & held).tolist():
         key = (universe.underlyings[universe.underlying[i]], int(universe.expiry_ns[i]))
         if key not in snapshot.market.settlement_average:

@@ -24,8 +24,9 @@ from pydantic import (
 
 from hedger.hedge_problem import SolverSettings
 from pricing.contracts import Fees, Kind, Listing
+from pricing.delta_rules import DeltaRule, WindowSettings
 from pricing.universe import Universe
-from pricing.valuation import Numeraire
+from pricing.valuation import VOL_ORDER, Numeraire, VolSource
 from risk.bands import BandSpec, Interval, UnderlyingBands
 from risk.costs import CostSettings
 from risk.exposures import ExposureSettings
@@ -161,6 +162,33 @@ class MissingConfig(Section):
         return self
 
 
+class MinimumVarianceConfig(Section):
+    """The window that the minimum-variance delta learns from."""
+
+    window_days: Number = Field(default=30.0, gt=0, allow_inf_nan=False)
+    pairs_min: Whole = Field(default=500, ge=3)
+    snapshots_min: Whole = Field(default=20, ge=1)
+
+    def window(self) -> WindowSettings:
+        """As the regression takes it."""
+        return WindowSettings(self.window_days, self.pairs_min, self.snapshots_min)
+
+
+def _vol_source(value: Any) -> Any:
+    """A source by its name in the file."""
+    names = {source.label: source for source in VolSource if source is not VolSource.NONE}
+    return names.get(value, value) if isinstance(value, str) else value
+
+
+VolSourceName = Annotated[
+    VolSource,
+    BeforeValidator(
+        _vol_source, json_schema_input_type=Literal["venue_mark", "implied_mark", "implied_mid", "surface"]
+    ),
+    PlainSerializer(lambda source: VolSource(source).label, return_type=str),
+]
+
+
 def _default_bands() -> dict[str, UnderlyingBandsConfig]:
     def band(trigger: float, landing: float) -> BandConfig:
         return BandConfig(trigger=(-trigger, trigger), landing=(-landing, landing))
@@ -182,12 +210,22 @@ class Settings(Section):
     age_s_max: Number = Field(default=600.0, gt=0, allow_inf_nan=False)
     gamma_days_min: Number = Field(default=2.0, ge=0, allow_inf_nan=False)
     stable_underlying: str = ""
+    vol_order: tuple[VolSourceName, ...] = Field(default=VOL_ORDER, min_length=1)
+    delta_rule: DeltaRule = DeltaRule.BLACK_SCHOLES
+    minimum_variance: MinimumVarianceConfig = MinimumVarianceConfig()
     bands: dict[str, UnderlyingBandsConfig] = Field(default_factory=_default_bands)
     universe: UniverseConfig = UniverseConfig()
     costs: CostsConfig = CostsConfig()
     fees: dict[str, dict[KindName, FeeConfig]] = {}
     solver: SolverConfig = SolverConfig()
     missing: MissingConfig = MissingConfig()
+
+    @field_validator("vol_order")
+    @classmethod
+    def _each_once(cls, order: tuple[VolSource, ...]) -> tuple[VolSource, ...]:
+        if len(set(order)) < len(order) or VolSource.NONE in order:
+            raise ValueError("each source once, of venue_mark, implied_mark, implied_mid, surface")
+        return order
 
     @field_validator("bands")
     @classmethod

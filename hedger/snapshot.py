@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from hedger.settings import Settings
+from hedger.valuing import valuation_rules
 from pricing.contracts import STABLE_CURRENCIES
 from pricing.errors import InputError
 from pricing.market import Market
 from pricing.universe import FloatArray
-from pricing.valuation import MarkStatus, Numeraire, Valuation, value
+from pricing.valuation import MarkStatus, Numeraire, Valuation, ValuationRules, value
 from risk.bands import Bands, Interval, fixed_bands
 from risk.book import Book, settles_daily
 from risk.costs import reference_price
@@ -51,6 +52,7 @@ class Snapshot:
     exposure: Exposure
     bands: Bands
     missing: tuple[Missing, ...]
+    rules: ValuationRules
 
     @property
     def numeraire(self) -> Numeraire:
@@ -90,14 +92,17 @@ def take_snapshot(
     overrides: BandOverrides | None = None,
     *,
     marked: bool = False,
+    rules: ValuationRules | None = None,
 ) -> Snapshot:
     """Value a book: exposures, bands and what is missing.
 
     Args:
         marked: the book's futures gain from their recorded entries (`Book.opened_at`), so their gains up to
             now are added to the balances; False for a book just read, whose cash holds them.
+        rules: how options are valued; those of the settings in this market alone where None.
     """
-    valuation = value(market, settings.age_s_max)
+    rules = valuation_rules(market, settings) if rules is None else rules
+    valuation = value(market, settings.age_s_max, rules)
     universe = market.universe
     underlyings = underlyings_of(book, market, settings)
     quantities = book.quantities(universe)
@@ -124,6 +129,7 @@ def take_snapshot(
         exposure=exposure,
         bands=bands,
         missing=_missing(book, market, valuation, exposure, spot),
+        rules=rules,
     )
 
 

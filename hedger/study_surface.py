@@ -163,7 +163,7 @@ def document(records: list[SurfaceRecord]) -> dict[str, Any]:
 
 
 def table(result: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Column names and rows of text: medians and 95th percentiles per snapshot, typical and worst snapshot."""
+    """Column names and rows of text: medians and 95th percentiles, of the typical and the worst snapshot."""
     columns = ["", "shots", "p50", "max", "p95", "max", "beyond", "arbitrage", "fitted", "fallback"]
     rows = []
     for underlying, r in result["underlyings"].items():

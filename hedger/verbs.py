@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from hedger.settings import Settings
     from hedger.snapshot import Snapshot
+    from hedger.valuing import DeltaHistory
     from pricing.market import Market
     from pricing.surface import Surface
     from venues.tape import Tape
@@ -71,6 +72,7 @@ def _snapshot(tape: Tape, arguments: argparse.Namespace, settings: Settings, sta
     """The book of --book in the market of the tape."""
     from hedger.inputs import parse_time, read_book
     from hedger.snapshot import take_snapshot
+    from hedger.valuing import valuation_rules
     from risk.exposures import row_names
 
     market = tape.market_at(parse_time(arguments.at) if arguments.at is not None else None)
@@ -96,9 +98,29 @@ def _snapshot(tape: Tape, arguments: argparse.Namespace, settings: Settings, sta
             not_done="nothing was planned",
             fix="leave one of them",
         )
-    snapshot = take_snapshot(book, market, settings, bands)
+    rules = valuation_rules(market, settings, _delta_history(tape, market.now_ns, settings))
+    snapshot = take_snapshot(book, market, settings, bands, rules=rules)
     stages.lap("value_and_expose")
     return snapshot
+
+
+def _delta_history(tape: Tape, now_ns: int, settings: Settings) -> DeltaHistory | None:
+    """What the minimum-variance delta learns from the tape up to now; None for the other rules."""
+    from hedger.valuing import DeltaHistory, learn
+    from pricing.delta_rules import DeltaRule
+    from pricing.market import Market
+
+    if settings.delta_rule is not DeltaRule.MINIMUM_VARIANCE:
+        return None
+    oldest = now_ns - round(settings.minimum_variance.window_days * 86_400e9)
+    history, market = DeltaHistory(), Market.empty(settings.with_fees(tape.universe))
+    for marks in tape.marks():
+        if marks.now_ns > now_ns:
+            break
+        market = market.apply(marks)
+        if marks.now_ns > oldest:
+            history = learn(history, market, settings)
+    return history
 
 
 def parse_band(text: str, rows: Sequence[str]) -> tuple[str, tuple[tuple[float, float], tuple[float, float]]]:

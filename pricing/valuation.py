@@ -69,8 +69,9 @@ class VolSource(IntEnum):
         return self.name.lower()
 
 
-#: The order in which vols are asked for, unless the desk says otherwise.
-VOL_ORDER = (VolSource.VENUE_MARK, VolSource.IMPLIED_MARK, VolSource.IMPLIED_MID, VolSource.SURFACE)
+#: The order in which vols are asked for, unless the desk says otherwise. The surface is not in it: a position
+#: that nobody quotes is missing until the desk decides that its neighbours may speak for it.
+VOL_ORDER = (VolSource.VENUE_MARK, VolSource.IMPLIED_MARK, VolSource.IMPLIED_MID)
 
 
 class DeltaSource(IntEnum):
@@ -150,8 +151,8 @@ def value(market: Market, age_s_max: float, rules: ValuationRules = PLAIN_RULES)
     """Value one unit of every listing.
 
     A vol is taken from the first source in `rules.vol_order` that has one, by default the venue's mark vol,
-    else implied from the mark, else from the mid, else from the surface; outside 1 % to 500 % it counts as a
-    fault and the next source is asked. A forward more than a factor of 1.5 away
+    else implied from the mark, else from the mid; outside 1 % to 500 % it counts as a fault and the next
+    source is asked. A forward more than a factor of 1.5 away
     from the index counts as unknown.
 
     Args:
