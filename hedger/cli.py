@@ -173,6 +173,8 @@ def build_parser() -> argparse.ArgumentParser:
         studies,
     )
     _study_arguments(surface)
+    delta = add("delta", verbs.study_delta, "compare the delta rules by what they leave unhedged", studies)
+    _study_arguments(delta)
     return parser
 
 

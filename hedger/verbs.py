@@ -424,12 +424,42 @@ def study_surface(arguments: argparse.Namespace) -> Exit:
     return Exit.DONE
 
 
+def study_delta(arguments: argparse.Namespace) -> Exit:
+    """Hedge every option of the tapes under every delta rule and compare what is left."""
+    from hedger import study_delta as study
+    from hedger.picture import write_page
+    from pricing.compiled import warm_up
+    from venues.tape import Tape
+
+    settings = _settings(arguments)
+    warm_up()
+    tapes = [Tape.open(path) for path in arguments.tapes]
+    names = iter(arguments.tapes)
+    found = list(
+        study.trials(tapes, settings, arguments.every, lambda _: print(f"{next(names)} ...", file=sys.stderr))
+    )
+    result = study.document(found)
+    columns, rows = study.table(result)
+    if arguments.picture is not None:
+        introduction = f"{result['trials']} intervals on {result['days']} days. {result['measure']}. "
+        introduction += " ".join(result["conclusions"])
+        tables = [("All deltas together", columns, rows)]
+        write_page(arguments.picture, "Which delta hedges best", introduction, study.figures(result), tables)
+    if arguments.json:
+        _print_json(result)
+    else:
+        _print_table(columns, rows, f"{result['measure']}; interval: {result['interval']}")
+        for sentence in result["conclusions"]:
+            _print(sentence)
+    return Exit.DONE
+
+
 def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> None:
     from rich.table import Table
 
-    table = Table(caption=caption, caption_justify="left")
+    table = Table(caption=caption, caption_justify="left", box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for number, name in enumerate(columns):
-        table.add_column(name, justify="right" if number else "left")
+        table.add_column(name, justify="right" if number else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
     _print(table)
