@@ -25,6 +25,7 @@ from hedger.snapshot import Snapshot, equity_usd, take_snapshot
 from pricing.contracts import Kind, Side
 from pricing.daycount import years_between
 from pricing.market import Market
+from pricing.oracle import GoodIndex, remember
 from pricing.settlement import WINDOW_YEARS
 from pricing.valuation import Numeraire, value
 from risk.book import Book, Fill, PositionKey
@@ -138,6 +139,7 @@ def run(
     book = book.opened_at(prices)
     unhedged = book
     tally, digest = Tally(), hashlib.sha256()
+    last_good: dict[str, GoodIndex] = {}
     averages = _Averages()
     snapshot = take_snapshot(book, market, chosen, marked=True)
     start_equity = equity_usd(snapshot)
@@ -167,7 +169,8 @@ def run(
         market = replace(market.apply(source.step(seconds)), settlement_average=averages.now())
         averages.note(market, chosen.age_s_max)
         book, unhedged = (_pass_time(b, market, seconds, averages, chosen) for b in (book, unhedged))
-        snapshot = take_snapshot(book, market, chosen, marked=True)
+        last_good = remember(last_good, snapshot.readings.values(), snapshot.market.now_ns)
+        snapshot = take_snapshot(book, market, chosen, marked=True, last_good=last_good)
     last = take_snapshot(book, market, chosen, marked=True)
     without = take_snapshot(unhedged, market, chosen, marked=True)
     return {

@@ -96,10 +96,23 @@ def missing_list(snapshot: Snapshot) -> list[Json]:
 
 def _underlying(snapshot: Snapshot, name: str) -> Json:
     rows = {greek: number(snapshot.exposure.row(f"{greek}:{name}")) for greek in ("delta", "vega", "theta")}
+    reading = snapshot.readings[name]
     gamma = snapshot.exposure.row(f"gamma:{name}") + snapshot.exposure.row(f"gamma_expiring:{name}")
     return {
         "underlying": name,
         "index": number(snapshot.spot[name]),
+        "index_verdict": str(reading.verdict),
+        "index_age_s": number(reading.age_s),
+        "index_reasons": list(reading.reasons),
+        "index_sources": [
+            {
+                "source": s.name,
+                "value": number(s.value),
+                "age_s": number(s.age_s),
+                "refused": s.refused or None,
+            }
+            for s in reading.sources
+        ],
         "delta": rows["delta"],
         "gamma": number(gamma),
         "vega": rows["vega"],
@@ -142,10 +155,30 @@ def expiries(snapshot: Snapshot) -> list[Json]:
                 "expiry": iso(expiry_ns),
                 "forward": number(forward),
                 "forward_source": source.label if valued else None,
+                **_forward_support(snapshot, options[0] if options else None),
                 **_totals(snapshot, rows),
             }
         )
     return documents
+
+
+def _forward_support(snapshot: Snapshot, option: int | None) -> Json:
+    """How the forward of an option's expiry is supported: the confidence in it and every candidate."""
+    key = None
+    if option is not None:
+        listing = snapshot.market.universe.listings[option]
+        key = listing.venue, listing.contract.underlying, listing.expiry_ns, listing.contract.inverse
+    for found in snapshot.valuation.expiries:
+        if (found.venue, found.underlying, found.expiry_ns, found.inverse) == key:
+            return {
+                "forward_confidence": found.confidence.label,
+                "forward_candidates": {
+                    kind.label if kind is not ForwardKind.NONE else "unnamed": number(x)
+                    for kind, x in found.candidates.items()
+                },
+                "forward_outvoted": [kind.label for kind in found.outvoted],
+            }
+    return {"forward_confidence": None, "forward_candidates": {}, "forward_outvoted": []}
 
 
 def _positions(snapshot: Snapshot) -> list[Json]:

@@ -20,7 +20,8 @@ from hedger.snapshot import Snapshot
 from hedger.valuing import delta_rule_said
 from pricing.contracts import ComboRule, Kind, Side
 from pricing.errors import HedgerError
-from pricing.universe import FloatArray, IntArray
+from pricing.oracle import Verdict
+from pricing.universe import BoolArray, FloatArray, IntArray
 from pricing.valuation import MarkStatus, Numeraire
 from risk.costs import CostModel, TradeCost, combo_fee, cost_model
 from risk.missing import always_better, worst_case
@@ -78,6 +79,8 @@ def make_plan(snapshot: Snapshot, settings: Settings, lap: Stopwatch = _no_stopw
     """
     exposure, bands = snapshot.exposure, snapshot.bands
     lower, upper = bands.required(exposure.value)
+    undecided = _rows_of_bad_indexes(snapshot)
+    lower, upper = np.where(undecided, -np.inf, lower), np.where(undecided, np.inf, upper)
     tradable, refused = hedge_universe(snapshot, settings)
     costs = cost_model(snapshot.market, snapshot.valuation, tradable, settings.cost_settings())
     lap("costs")
@@ -121,7 +124,7 @@ def make_plan(snapshot: Snapshot, settings: Settings, lap: Stopwatch = _no_stopw
         assumptions=_assumptions(snapshot, settings, costs, trades),
     )
     check_promise(result)
-    result = _block_if_incomplete(result, settings)
+    result = _block_if_incomplete(_say_bad_indexes(result), settings)
     lap("ticket")
     return result
 
@@ -174,8 +177,29 @@ def _status(plan: Plan, snapshot: Snapshot, settings: Settings) -> tuple[PlanSta
     return PlanStatus.HEDGE, why
 
 
+def _rows_of_bad_indexes(snapshot: Snapshot) -> BoolArray:
+    """Rows on which nothing is decided, (m,)."""
+    bad = {reading.underlying for reading in snapshot.bad_indexes}
+    return np.array([name.split(":")[1] in bad for name in snapshot.exposure.rows], dtype=np.bool_)
+
+
+def _say_bad_indexes(plan: HedgePlan) -> HedgePlan:
+    """The plan with what it leaves undecided in its reason; one that decides nothing is blocked."""
+    bad = plan.snapshot.bad_indexes
+    if not bad:
+        return plan
+    said = "; ".join(
+        f"{reading.underlying} index bad, nothing is decided on it: {', '.join(reading.reasons)}"
+        for reading in bad
+    )
+    if plan.trades:
+        return replace(plan, reason=f"{plan.reason}; {said}")
+    return replace(plan, status=PlanStatus.BLOCKED, reason=said)
+
+
 def _outside(snapshot: Snapshot) -> str:
-    breached = np.flatnonzero(snapshot.bands.breached(snapshot.exposure.value))
+    outside = snapshot.bands.breached(snapshot.exposure.value) & ~_rows_of_bad_indexes(snapshot)
+    breached = np.flatnonzero(outside)
     return f"{', '.join(snapshot.exposure.rows[i] for i in breached)} outside trigger"
 
 
@@ -233,6 +257,11 @@ def _assumptions(
         listing = universe.listings[i]
         if listing.contract.underlying in snapshot.underlyings:
             said.append(f"{listing.venue} {listing.symbol}: funding rate unknown, carry counted as 0")
+    said += [
+        f"{name} index degraded: {', '.join(snapshot.readings[name].reasons)}"
+        for name in snapshot.underlyings
+        if snapshot.readings[name].verdict is Verdict.DEGRADED
+    ]
     held = snapshot.quantities != 0
     said += delta_rule_said(valuation, snapshot.rules, held)
     for i in np.flatnonzero(valuation.in_window & held).tolist():

@@ -49,8 +49,8 @@ class Trade:
 def hedge_universe(snapshot: Snapshot, settings: Settings) -> tuple[IntArray, dict[str, int]]:
     """Listings a plan may trade, and how many others were refused, by reason.
 
-    Every listing on the book's underlyings with a fresh, sound two-sided quote; not options that are about to
-    expire, nor what is denied on both sides.
+    Every listing on the book's underlyings with a fresh, sound two-sided quote; nothing on an underlying
+    whose index is bad, no options that are about to expire, nor what is denied on both sides.
     """
     market, universe = snapshot.market, snapshot.market.universe
     names = np.array([u in snapshot.underlyings for u in universe.underlyings], dtype=np.bool_)
@@ -67,7 +67,13 @@ def hedge_universe(snapshot: Snapshot, settings: Settings) -> tuple[IntArray, di
         if flag is not Flag.OK:
             refused[flag.reason] = int((in_scope & (flags == flag)).sum())
     usable &= flags == Flag.OK
-    tests = {"not_valued": ~known, "mark_off_model": _off_model(snapshot), "expiring": expiring}
+    no_index = [universe.underlyings.index(reading.underlying) for reading in snapshot.bad_indexes]
+    tests = {
+        "index_bad": np.isin(universe.underlying, no_index),
+        "not_valued": ~known,
+        "mark_off_model": _off_model(snapshot),
+        "expiring": expiring,
+    }
     for reason, bad in (*tests.items(), ("denied", ~(buy | sell))):
         refused[reason] = int((usable & bad).sum())
         usable &= ~bad

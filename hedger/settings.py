@@ -25,6 +25,7 @@ from pydantic import (
 from hedger.hedge_problem import SolverSettings
 from pricing.contracts import Fees, Kind, Listing
 from pricing.delta_rules import DeltaRule, WindowSettings
+from pricing.oracle import OracleSettings
 from pricing.universe import Universe
 from pricing.valuation import VOL_ORDER, Numeraire, VolSource
 from risk.bands import BandSpec, Interval, UnderlyingBands
@@ -174,6 +175,16 @@ class MinimumVarianceConfig(Section):
         return WindowSettings(self.window_days, self.pairs_min, self.snapshots_min)
 
 
+class OracleConfig(Section):
+    """Limits of the index; `age_s_max` is that of the quotes unless given."""
+
+    age_s_max: Number | None = Field(default=None, gt=0, allow_inf_nan=False)
+    sources_min: Whole = Field(default=2, ge=1)
+    deviation_max: Number = Field(default=0.01, gt=0, lt=1)
+    forward_deviation_max: Number = Field(default=0.02, gt=0, lt=1)
+    jump_max: Number = Field(default=0.03, gt=0, lt=1)
+
+
 def _vol_source(value: Any) -> Any:
     """A source by its name in the file."""
     names = {source.label: source for source in VolSource if source is not VolSource.NONE}
@@ -213,6 +224,7 @@ class Settings(Section):
     vol_order: tuple[VolSourceName, ...] = Field(default=VOL_ORDER, min_length=1)
     delta_rule: DeltaRule = DeltaRule.BLACK_SCHOLES
     minimum_variance: MinimumVarianceConfig = MinimumVarianceConfig()
+    oracle: OracleConfig = OracleConfig()
     bands: dict[str, UnderlyingBandsConfig] = Field(default_factory=_default_bands)
     universe: UniverseConfig = UniverseConfig()
     costs: CostsConfig = CostsConfig()
@@ -261,6 +273,14 @@ class Settings(Section):
         """Ranges assumed for a leg without a mark."""
         m = self.missing
         return MissingSettings((m.forward_ratio_min, m.forward_ratio_max), (m.vol_min, m.vol_max))
+
+    def oracle_settings(self) -> OracleSettings:
+        """Limits of the index."""
+        given = self.oracle
+        age = self.age_s_max if given.age_s_max is None else given.age_s_max
+        return OracleSettings(
+            age, given.sources_min, given.deviation_max, given.forward_deviation_max, given.jump_max
+        )
 
     def with_fees(self, universe: Universe) -> Universe:
         """The universe with the desk's own fee tiers; the same object where there are none."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
@@ -11,7 +12,8 @@ from hedger.settings import Settings
 from hedger.valuing import valuation_rules
 from pricing.contracts import STABLE_CURRENCIES
 from pricing.errors import InputError
-from pricing.market import Market
+from pricing.market import Market, price_or_nan
+from pricing.oracle import IndexReading, LastGood, Verdict, read_index
 from pricing.universe import FloatArray
 from pricing.valuation import MarkStatus, Numeraire, Valuation, ValuationRules, value
 from risk.bands import Bands, Interval, fixed_bands
@@ -38,7 +40,7 @@ class Snapshot:
     """A book valued in a market: everything `risk` shows and `plan` starts from.
 
     meaning: what its rows mean. quantities: (n,) signed, order units. balances: by currency. spot: index by
-    underlying, USD, NaN where unknown. underlyings: those with rows.
+    underlying, USD, NaN where unknown. underlyings: those with rows. readings: how each index came about.
     """
 
     book: Book
@@ -53,6 +55,13 @@ class Snapshot:
     bands: Bands
     missing: tuple[Missing, ...]
     rules: ValuationRules
+    readings: Mapping[str, IndexReading]
+
+    @property
+    def bad_indexes(self) -> tuple[IndexReading, ...]:
+        """Indexes of the book's underlyings on which nothing may be decided."""
+        found = (self.readings[name] for name in self.underlyings)
+        return tuple(reading for reading in found if reading.verdict is Verdict.BAD)
 
     @property
     def numeraire(self) -> Numeraire:
@@ -93,6 +102,7 @@ def take_snapshot(
     *,
     marked: bool = False,
     rules: ValuationRules | None = None,
+    last_good: LastGood | None = None,
 ) -> Snapshot:
     """Value a book: exposures, bands and what is missing.
 
@@ -100,14 +110,16 @@ def take_snapshot(
         marked: the book's futures gain from their recorded entries (`Book.opened_at`), so their gains up to
             now are added to the balances; False for a book just read, whose cash holds them.
         rules: how options are valued; those of the settings in this market alone where None.
+        last_good: the indexes before this market, from which they may not jump unconfirmed.
     """
     rules = valuation_rules(market, settings) if rules is None else rules
-    valuation = value(market, settings.age_s_max, rules)
+    readings = read_index(market, settings.oracle_settings(), last_good)
+    index = np.array([reading.value for reading in readings])
+    valuation = value(market, settings.age_s_max, rules, index)
     universe = market.universe
     underlyings = underlyings_of(book, market, settings)
     quantities = book.quantities(universe)
-    prices = future_prices(book, valuation) if marked else None
-    balances = {name: float(amount) for name, amount in book.balances(prices).items()}
+    balances = {name: float(amount) for name, amount in _balances(book, market, valuation, marked).items()}
     spot = {name: float(valuation.spot[i]) for i, name in enumerate(universe.underlyings)}
     exposure = expose(
         quantities, balances, valuation, reference_price(market), underlyings, settings.exposure_settings()
@@ -130,14 +142,24 @@ def take_snapshot(
         bands=bands,
         missing=_missing(book, market, valuation, exposure, spot),
         rules=rules,
+        readings={reading.underlying: reading for reading in readings},
     )
 
 
-def future_prices(book: Book, valuation: Valuation) -> dict[tuple[str, str], float]:
-    """Mark of every perpetual and future of the book, by listing."""
+def _balances(book: Book, market: Market, valuation: Valuation, marked: bool) -> dict[str, Fraction]:
+    """Margin balances; where `marked`, with the gains of perpetuals and futures up to now.
+
+    One whose quote is stale gains up to its last one; one never quoted gains nothing that could be known.
+    Both are among what is missing, so that the book counts as incomplete.
+    """
+    if not marked:
+        return book.balances()
     positions = valuation.universe.positions
-    listings = {p.listing.key for p in book.positions.values() if settles_daily(p.listing)}
-    return {key: float(valuation.forward[positions[key]]) for key in sorted(listings)}
+    last = price_or_nan(market)
+    keys = sorted({p.listing.key for p in book.positions.values() if settles_daily(p.listing)})
+    now = {key: float(valuation.forward[positions[key]]) for key in keys}
+    prices = {key: x if np.isfinite(x) else float(last[positions[key]]) for key, x in now.items()}
+    return book.balances(prices, [key for key, x in prices.items() if not x > 0])
 
 
 def equity_usd(snapshot: Snapshot) -> float:

@@ -18,6 +18,7 @@ from hedger.documents import expiries, plain
 from hedger.planning import HedgePlan, PlanStatus
 from hedger.snapshot import Snapshot
 from pricing.daycount import iso
+from pricing.oracle import Verdict
 from pricing.universe import FloatArray
 from pricing.valuation import Numeraire
 from risk.bands import row_factor
@@ -125,9 +126,22 @@ def risk_view(snapshot: Snapshot) -> RenderableType:
             source = (e["forward_source"] or "-").split("_")[0]
             expiry_table.add_row(f"{e['underlying']} {e['expiry'][:10]}", source, forward, *figures)
         parts.append(expiry_table)
+    parts += _index_lines(snapshot)
     if snapshot.missing:
         parts.append(_missing_view(snapshot))
     return Group(*parts)
+
+
+def _index_lines(snapshot: Snapshot) -> list[Text]:
+    """What is wrong with the indexes, a line each."""
+    return [
+        Text(
+            f"{name} index {reading.verdict}: {', '.join(reading.reasons)}",
+            style="bold red" if reading.verdict is Verdict.BAD else "",
+        )
+        for name in snapshot.underlyings
+        if (reading := snapshot.readings[name]).verdict is not Verdict.GOOD
+    ]
 
 
 def _whole(x: float) -> str:

@@ -20,12 +20,16 @@ if TYPE_CHECKING:
     from hedger.snapshot import Snapshot
     from hedger.valuing import DeltaHistory
     from pricing.market import Market
+    from pricing.oracle import GoodIndex
     from pricing.surface import Surface
     from venues.tape import Tape
 
 
 #: A band that ends beyond this is open; leave the number out.
 END_MAX = 1e15
+
+#: So many batches back a good index is looked for, against which the present one may have jumped.
+BATCHES_BACK = 5
 
 #: What the ticket needs to show every figure whole.
 VIEW_COLUMNS_MIN = 80
@@ -99,9 +103,27 @@ def _snapshot(tape: Tape, arguments: argparse.Namespace, settings: Settings, sta
             fix="leave one of them",
         )
     rules = valuation_rules(market, settings, _delta_history(tape, market.now_ns, settings))
-    snapshot = take_snapshot(book, market, settings, bands, rules=rules)
+    snapshot = take_snapshot(
+        book, market, settings, bands, rules=rules, last_good=_last_good(tape, market, settings)
+    )
     stages.lap("value_and_expose")
     return snapshot
+
+
+def _last_good(tape: Tape, market: Market, settings: Settings) -> dict[str, GoodIndex]:
+    """The indexes of the batches before the market's, each underlying's newest that was not bad."""
+    import numpy as np
+
+    from pricing.oracle import read_index, remember
+
+    found: dict[str, GoodIndex] = {}
+    before = tape.batches.now_ns[tape.batches.now_ns < market.now_ns]
+    for now_ns in np.unique(before)[::-1][:BATCHES_BACK].tolist():
+        if len(found) == len(market.universe.underlyings):
+            break
+        readings = read_index(tape.market_at(now_ns), settings.oracle_settings())
+        found = remember({}, readings, now_ns) | found
+    return found
 
 
 def _delta_history(tape: Tape, now_ns: int, settings: Settings) -> DeltaHistory | None:

@@ -1,26 +1,73 @@
-"""The forward of every option: listed future, synthetic, or put-call parity where only an index is published.
+"""The forward of every option: published future or synthetic, put-call parity, perpetual plus basis.
 
-An option's own published forward is taken as it is when the venue names a future or a synthetic forward
-for it. Where the venue publishes only the index beside the option (`index_price`), its marks are computed
-on a hidden forward a few basis points away; parity across the strikes of the expiry recovers it.
+Every expiry has up to five candidates; one is chosen in a stated order unless two others outvote it, and the
+choice, its rivals and the confidence in it are recorded. An option's own published forward is taken as it is
+where the venue names a future or a synthetic forward for it. Where the venue publishes only the index beside
+the option (`index_price`), its marks are computed on a hidden forward a few basis points away; parity across
+the strikes of the expiry recovers it.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pricing.contracts import Kind
-from pricing.market import ForwardKind, Market
+from pricing.daycount import years_between
+from pricing.market import ForwardKind, Market, price_or_nan
+from pricing.parity import Expiry, ParityForward, expiries_of, parity_of
 from pricing.universe import BoolArray, FloatArray
 
-#: A parity forward rests on this many call-put pairs, lies this near the published value, and its
-#: strikes agree this well (both relative): else the published value stays.
-PARITY_PAIRS_MIN = 3
+#: Parity is believed against a published value this near (relative).
 PARITY_DISTANCE_MAX = 0.02
-PARITY_DEVIATION_MAX = 0.001
+#: A candidate is outvoted by two others that agree this well while it lies this far from their middle.
+OUTVOTE_AGREE = 0.005
+OUTVOTE_DISTANCE = 0.02
+#: Another candidate this near confirms a choice: one from the expiry itself; the perpetual plus basis.
+CONFIRM_OWN = 0.002
+CONFIRM_BASIS = 0.005
+
+
+class Confidence(IntEnum):
+    """How well the forward of an expiry is supported."""
+
+    NONE = 0
+    LOW = 1
+    MEDIUM = 2
+    HIGH = 3
+
+    @property
+    def label(self) -> str:
+        """The words for people and JSON."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class ExpiryForward:
+    """The forward chosen for the options of one venue and expiry, USD per coin; NaN with NONE where unknown.
+
+    candidates: every value that was to be had, by kind. outvoted: the kinds that two others spoke against.
+    confidence: HIGH: confirmed within 20 bp by another candidate of the expiry, or within 50 bp by the
+    perpetual plus basis. MEDIUM: nothing else to compare with, or differing by less than 2 %. LOW:
+    contradicted, or itself the bare index or the perpetual plus basis. parity: over the expiry's strikes,
+    sound or not.
+    """
+
+    venue: str
+    underlying: str
+    expiry_ns: int
+    inverse: bool
+    forward: float
+    source: ForwardKind
+    confidence: Confidence
+    candidates: Mapping[ForwardKind, float]
+    outvoted: tuple[ForwardKind, ...]
+    parity: ParityForward
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,67 +75,27 @@ class Forwards:
     """Forward per listing, USD per coin, (n,), NaN where none is known; `source` codes of `ForwardKind`.
 
     For perpetuals and futures the forward is the contract's own mark (else mid); for spot the coin's index.
+    expiries: the choice for each that has a fresh quote, by venue, underlying, expiry and settlement.
     """
 
     forward: FloatArray
     source: NDArray[np.int8]
+    expiries: tuple[ExpiryForward, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ParityForward:
-    """Forward from put-call parity: median over strikes, their spread (median absolute deviation), pairs."""
-
-    forward: float
-    deviation: float
-    pairs: int
-
-
-def parity_forward(strike: FloatArray, call: FloatArray, put: FloatArray, inverse: bool) -> ParityForward:
-    """Forward implied by call and put prices of the same strikes.
-
-    Formula: settled in coin C - P = 1 - K/F, hence F = K / (1 - (C - P)); in USD C - P = F - K.
-    Strikes whose time value is small carry the rounding of a large price: the half of the pairs nearest
-    to the money (smallest |C - P|) is used, and the median of those: junk quotes do not move it.
-
-    Args:
-        strike, call, put: (k,); prices in the venue's quotation (coin or USD per coin of underlying).
-        inverse: settled in coin.
-
-    Returns:
-        ParityForward; forward NaN with 0 pairs where no strike has both prices.
-
-    >>> parity_forward(np.array([90.0, 100.0]), np.array([0.12, 0.05]), np.array([0.02, 0.05]), True).forward
-    100.0
-    """
-    gap = call - put
-    usable = np.isfinite(gap) & np.isfinite(strike) & ((1.0 - gap > 0) if inverse else True)
-    if not usable.any():
-        return ParityForward(float("nan"), float("nan"), 0)
-    strike, gap = strike[usable], gap[usable]
-    distance = np.abs(gap) if inverse else np.abs(gap) / strike
-    near = np.argsort(distance, kind="stable")[: max(PARITY_PAIRS_MIN, distance.size // 2)]
-    values = strike[near] / (1.0 - gap[near]) if inverse else strike[near] + gap[near]
-    middle = float(np.median(values))
-    return ParityForward(middle, float(np.median(np.abs(values - middle))), int(values.size))
-
-
-def mid_or_nan(market: Market) -> FloatArray:
-    """Middle of the touch where both sides are quoted and not crossed, else NaN, (n,)."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        two_sided = (market.bid > 0) & (market.ask > market.bid)
-        return np.where(two_sided, 0.5 * (market.bid + market.ask), np.nan)
-
-
-def forwards(market: Market, age_s_max: float) -> Forwards:
+def forwards(market: Market, age_s_max: float, index: FloatArray | None = None) -> Forwards:
     """Choose the forward of every listing from what the market shows now.
 
-    Options, in this order: the published future or synthetic beside the quote; where only the index is
-    published, parity over the expiry's fresh quotes (marks, else mids), kept if it rests on enough pairs
-    and lies near the index, else the index itself; where nothing is published, the median forward of the
-    expiry's other fresh options, else the mark of the listed future with the same expiry.
+    Per expiry, in this order: the future or synthetic forward published beside the options; where only the
+    index is published, parity over the expiry's fresh quotes (marks, else mids) if it rests on enough pairs
+    that agree and lies near the index; the mark of the listed future with the same expiry; parity; the bare
+    index; the perpetual plus the basis that the other expiries show. A candidate that two others, agreeing
+    with each other, contradict by more than 2 % is passed over. A row's own published future or synthetic
+    stands unless that kind was passed over, or the row alone is off by more than 2 %.
 
     Args:
         market: quotes; stale rows (older than `age_s_max` seconds) are not used for other rows.
+        index: per underlying, USD; the median of each one's fresh listings where None.
 
     Returns:
         Forwards with arrays of shape (n,).
@@ -96,64 +103,196 @@ def forwards(market: Market, age_s_max: float) -> Forwards:
     universe = market.universe
     fresh = market.fresh(age_s_max)
     option = universe.is_option
-    # A far wing's mark may be rounded to 0; a perpetual's or future's cannot be.
-    marked = np.isfinite(market.mark) & np.where(option, market.mark >= 0, market.mark > 0)
-    price = np.where(marked, market.mark, mid_or_nan(market))
+    price = price_or_nan(market)
     forward = np.where(option, market.forward, np.where(price > 0, price, np.nan))
-    index = market.spot(age_s_max)[universe.underlying]
-    forward = np.where(universe.kind == Kind.SPOT, index, forward)
+    spot = market.spot(age_s_max) if index is None else index
+    forward = np.where(universe.kind == Kind.SPOT, spot[universe.underlying], forward)
     forward[~(forward > 0)] = np.nan
     source = np.where(option & np.isfinite(forward), market.forward_kind, np.int8(ForwardKind.NONE))
     source = source.astype(np.int8)
 
-    by_index = option & fresh & (market.forward_kind == ForwardKind.INDEX)
-    unknown = option & fresh & ~np.isfinite(forward)
-    for u, expiry, inverse in _expiries(market, by_index | unknown):
-        same = fresh & (universe.underlying == u) & (universe.expiry_ns == expiry)
-        options = same & option & (universe.inverse == inverse)
-        parity = _parity_of(market, price, options, inverse)
-        rows = by_index & options
-        if _trusted(parity, forward[rows]):
-            forward[rows] = parity.forward
-            source[rows] = ForwardKind.PARITY
-        rows = unknown & options
-        known = options & np.isfinite(forward)
-        future = same & (universe.kind == Kind.FUTURE) & np.isfinite(forward)
-        if known.any():
-            forward[rows] = np.median(forward[known])
-            source[rows] = source[np.flatnonzero(known)[0]]
-        elif future.any():
-            forward[rows] = np.median(forward[future])
-            source[rows] = ForwardKind.LISTED_FUTURE
-        elif _trusted(parity, forward[rows]):
-            forward[rows] = parity.forward
-            source[rows] = ForwardKind.PARITY
-    return Forwards(forward, source)
+    groups = tuple(group for group in expiries_of(universe) if fresh[group.rows].any())
+    usable = np.where(fresh, price, np.nan)
+    own = [_own_candidates(market, group, forward, fresh, usable) for group in groups]
+    curves = _basis_curves(market, groups, own, forward, fresh)
+    chosen = []
+    for number, (group, (candidates, parity)) in enumerate(zip(groups, own, strict=True)):
+        candidates = candidates | _perpetual_plus_basis(market, group, number, curves)
+        choice = _choose(universe.underlyings[group.underlying], group, candidates, parity)
+        _apply(choice, group, market, forward, source, fresh)
+        chosen.append(choice)
+    return Forwards(forward, source, tuple(chosen))
 
 
-def _trusted(parity: ParityForward, published: FloatArray) -> bool:
-    """Whether parity may stand for the forward, given what is published beside the options (may be NaN)."""
-    if parity.pairs < PARITY_PAIRS_MIN or parity.deviation > PARITY_DEVIATION_MAX * parity.forward:
-        return False
-    known = published[np.isfinite(published)]
-    return known.size == 0 or abs(parity.forward / float(np.median(known)) - 1.0) <= PARITY_DISTANCE_MAX
+#: Kinds that a venue publishes beside an option as the forward itself.
+PUBLISHED = (ForwardKind.LISTED_FUTURE, ForwardKind.SYNTHETIC)
+Candidates = dict[ForwardKind, float]
 
 
-def _expiries(market: Market, rows: BoolArray) -> list[tuple[int, int, bool]]:
-    """Distinct (underlying, expiry, inverse) of the marked rows."""
-    universe = market.universe
-    picked = np.flatnonzero(rows).tolist()
-    return sorted(
-        {(int(universe.underlying[i]), int(universe.expiry_ns[i]), bool(universe.inverse[i])) for i in picked}
+def _own_candidates(
+    market: Market, group: Expiry, forward: FloatArray, fresh: BoolArray, price: FloatArray
+) -> tuple[Candidates, ParityForward]:
+    """What the expiry's own quotes and its listed future say, by kind; parity only where it is sound."""
+    rows = group.rows[fresh[group.rows] & np.isfinite(forward[group.rows])]
+    kinds, values = market.forward_kind[rows], forward[rows]
+    found = {ForwardKind(k): float(np.median(values[kinds == k])) for k in np.unique(kinds).tolist()}
+    if ForwardKind.LISTED_FUTURE not in found:
+        listed = group.futures[fresh[group.futures] & np.isfinite(forward[group.futures])]
+        if listed.size:
+            found[ForwardKind.LISTED_FUTURE] = float(np.median(forward[listed]))
+    parity = parity_of(group, price)
+    if parity.sound and ForwardKind.PARITY not in found:
+        found[ForwardKind.PARITY] = parity.forward
+    return found, parity
+
+
+def _ranked(candidates: Candidates) -> list[ForwardKind]:
+    """Kinds in order of preference."""
+    order = [*PUBLISHED, ForwardKind.NONE]
+    by_index = candidates.get(ForwardKind.INDEX, math.nan)
+    parity = candidates.get(ForwardKind.PARITY, math.nan)
+    if abs(parity / by_index - 1.0) <= PARITY_DISTANCE_MAX:
+        # marks beside a bare index rest on a hidden forward, which a future traded elsewhere only resembles
+        order = [ForwardKind.PARITY, *order, ForwardKind.INDEX, ForwardKind.PERPETUAL_BASIS]
+    elif math.isfinite(by_index):
+        order += [ForwardKind.INDEX, ForwardKind.PERPETUAL_BASIS, ForwardKind.PARITY]
+    else:
+        order += [ForwardKind.PARITY, ForwardKind.PERPETUAL_BASIS]
+    return [kind for kind in order if kind in candidates]
+
+
+def _choose(underlying: str, group: Expiry, candidates: Candidates, parity: ParityForward) -> ExpiryForward:
+    """The first candidate that is not outvoted, and the confidence in it."""
+    ranked = _ranked(candidates)
+    outvoted = tuple(kind for kind in ranked if _outvoted(kind, candidates))
+    kept = [kind for kind in ranked if kind not in outvoted] or ranked
+    source = kept[0] if kept else ForwardKind.NONE
+    forward = candidates[source] if kept else math.nan
+    return ExpiryForward(
+        venue=group.venue,
+        underlying=underlying,
+        expiry_ns=group.expiry_ns,
+        inverse=group.inverse,
+        forward=forward,
+        source=source,
+        confidence=_confidence(source, candidates) if kept else Confidence.NONE,
+        candidates=candidates,
+        outvoted=outvoted,
+        parity=parity,
     )
 
 
-def _parity_of(market: Market, price: FloatArray, rows: BoolArray, inverse: bool) -> ParityForward:
-    """Parity over the strikes of one expiry that have a call and a put among `rows`."""
-    universe = market.universe
-    calls = {float(universe.strike[i]): i for i in np.flatnonzero(rows & (universe.sign > 0)).tolist()}
-    puts = {float(universe.strike[i]): i for i in np.flatnonzero(rows & (universe.sign < 0)).tolist()}
-    both = sorted(calls.keys() & puts.keys())
-    call_rows = np.array([calls[k] for k in both], dtype=np.int64)
-    put_rows = np.array([puts[k] for k in both], dtype=np.int64)
-    return parity_forward(np.array(both), price[call_rows], price[put_rows], inverse)
+def _outvoted(kind: ForwardKind, candidates: Candidates) -> bool:
+    """Whether two other candidates agree with each other and are far from this one; the index has no vote."""
+    others = [x for k, x in candidates.items() if k not in (kind, ForwardKind.INDEX)]
+    mine = candidates[kind]
+    return any(
+        abs(a / b - 1.0) <= OUTVOTE_AGREE and abs(mine / math.sqrt(a * b) - 1.0) > OUTVOTE_DISTANCE
+        for i, a in enumerate(others)
+        for b in others[:i]
+    )
+
+
+def _confidence(source: ForwardKind, candidates: Candidates) -> Confidence:
+    if source in (ForwardKind.INDEX, ForwardKind.PERPETUAL_BASIS):
+        return Confidence.LOW
+    value = candidates[source]
+    rivals = {k: abs(x / value - 1.0) for k, x in candidates.items() if k not in (source, ForwardKind.INDEX)}
+    if any(
+        gap <= (CONFIRM_BASIS if kind is ForwardKind.PERPETUAL_BASIS else CONFIRM_OWN)
+        for kind, gap in rivals.items()
+    ):
+        return Confidence.HIGH
+    return Confidence.MEDIUM if all(gap <= OUTVOTE_DISTANCE for gap in rivals.values()) else Confidence.LOW
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _BasisCurve:
+    """Log basis over the perpetual at the expiries of an underlying: years, basis, and whose each is."""
+
+    years: FloatArray
+    basis: FloatArray
+    group: NDArray[np.int64]
+
+
+def _perpetual(group: Expiry, forward: FloatArray, fresh: BoolArray) -> float:
+    rows = group.perpetuals[fresh[group.perpetuals]]
+    known = forward[rows][np.isfinite(forward[rows])]
+    return float(np.median(known)) if known.size else math.nan
+
+
+def _basis_curves(
+    market: Market,
+    groups: tuple[Expiry, ...],
+    own: list[tuple[Candidates, ParityForward]],
+    forward: FloatArray,
+    fresh: BoolArray,
+) -> dict[tuple[str, int], tuple[float, _BasisCurve]]:
+    """By (venue, underlying): its perpetual, and the log basis that each of its expiries shows over it."""
+    nodes: dict[tuple[str, int], list[tuple[float, float, int]]] = {}
+    perpetuals: dict[tuple[str, int], float] = {}
+    for number, (group, (candidates, _)) in enumerate(zip(groups, own, strict=True)):
+        key = group.venue, group.underlying
+        if key not in perpetuals:
+            perpetuals[key] = _perpetual(group, forward, fresh)
+        direct = [k for k in (*PUBLISHED, ForwardKind.PARITY) if k in candidates]
+        years = float(years_between(market.now_ns, group.expiry_ns))
+        if direct and years > 0 and math.isfinite(perpetuals[key]):
+            basis = math.log(candidates[direct[0]] / perpetuals[key])
+            nodes.setdefault(key, []).append((years, basis, number))
+    return {
+        key: (
+            perpetual,
+            _BasisCurve(
+                np.array([t for t, _, _ in nodes.get(key, [])]),
+                np.array([b for _, b, _ in nodes.get(key, [])]),
+                np.array([g for _, _, g in nodes.get(key, [])], dtype=np.int64),
+            ),
+        )
+        for key, perpetual in perpetuals.items()
+        if math.isfinite(perpetual)
+    }
+
+
+def _perpetual_plus_basis(
+    market: Market, group: Expiry, number: int, curves: dict[tuple[str, int], tuple[float, _BasisCurve]]
+) -> Candidates:
+    """The perpetual plus the log basis interpolated between the other expiries, through 0 at no time to go.
+
+    Beyond the last of them the basis grows at its rate. Where no other expiry shows one it is unknown, not 0.
+    """
+    years = float(years_between(market.now_ns, group.expiry_ns))
+    if (group.venue, group.underlying) not in curves or years <= 0:
+        return {}
+    perpetual, curve = curves[(group.venue, group.underlying)]
+    others = curve.group != number
+    if not others.any():
+        return {}
+    order = np.argsort(curve.years[others], kind="stable")
+    t, b = (np.concatenate(([0.0], x[others][order])) for x in (curve.years, curve.basis))
+    basis = float(np.interp(years, t, b)) if years <= t[-1] else float(b[-1] / t[-1] * years)
+    return {ForwardKind.PERPETUAL_BASIS: perpetual * math.exp(basis)} if abs(basis) < 1.0 else {}
+
+
+def _apply(
+    choice: ExpiryForward,
+    group: Expiry,
+    market: Market,
+    forward: FloatArray,
+    source: NDArray[np.int8],
+    fresh: BoolArray,
+) -> None:
+    """Write the expiry's choice into its fresh rows, but for those whose own published forward stands."""
+    rows = group.rows[fresh[group.rows]]
+    if not math.isfinite(choice.forward):
+        return
+    value, kinds = forward[rows], market.forward_kind[rows]
+    with np.errstate(invalid="ignore"):
+        far = np.abs(value / choice.forward - 1.0) > OUTVOTE_DISTANCE
+    overruled = far & bool(choice.outvoted or choice.confidence is Confidence.HIGH)
+    stands = np.isfinite(value) & (kinds != ForwardKind.INDEX) & ~overruled
+    if choice.source is ForwardKind.INDEX:
+        stands |= np.isfinite(value) & (kinds == ForwardKind.INDEX)
+    at = rows[~stands]
+    forward[at] = choice.forward
+    source[at] = choice.source

@@ -14,12 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pricing.contracts import Kind
 from pricing.daycount import NS_PER_SECOND
 from pricing.universe import BoolArray, FloatArray, IntArray, Universe
 
 #: A quoted vol outside this range is a fault of the feed (a year's vol of 1 % or of 500 %).
 VOL_ABSURD_BELOW = 0.01
 VOL_ABSURD_ABOVE = 5.0
+
+#: Quotes this near the newest of their venue belong to one gathering of its index, seconds.
+INDEX_TOGETHER_S = 10
 
 #: No price or size of any coin is smaller or larger; such a number is a fault of the feed, not a quote.
 NUMBER_ABSURD_BELOW = 1e-15
@@ -52,13 +56,14 @@ class Flag(IntEnum):
 
 
 class ForwardKind(IntEnum):
-    """What the forward beside an option's quote is, by the venue's name for it."""
+    """Where a forward comes from: the first four as the venue names it, then what is worked out."""
 
     NONE = 0
     LISTED_FUTURE = 1
     SYNTHETIC = 2
     INDEX = 3
     PARITY = 4
+    PERPETUAL_BASIS = 5
 
     @property
     def label(self) -> str:
@@ -179,9 +184,9 @@ class Market:
     def spot(self, age_s_max: float) -> FloatArray:
         """Index per underlying: median over its fresh listings; NaN where none tells, (underlyings,).
 
-        The median because one snapshot is gathered over seconds and its rows scatter.
+        The plain figure, unchecked: what may be decided on is `pricing.oracle`'s to say.
         """
-        known = self.fresh(age_s_max) & (self.index > 0) & np.isfinite(self.index)
+        known = self.fresh(age_s_max) & _usable(self.index)
         result = np.full(len(self.universe.underlyings), np.nan)
         for u in range(len(result)):
             values = self.index[known & (self.universe.underlying == u)]
@@ -205,6 +210,46 @@ class Market:
             Flag.EXPIRED: (expiry > 0) & (expiry <= self.now_ns),
         } | quote_flags(self)
         return np.select(list(tests.values()), [np.int8(flag) for flag in tests], np.int8(Flag.OK))
+
+
+def mid_or_nan(market: Market) -> FloatArray:
+    """Middle of the touch where both sides are quoted and not crossed, else NaN, (n,)."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        two_sided = (market.bid > 0) & (market.ask > market.bid)
+        return np.where(two_sided, 0.5 * (market.bid + market.ask), np.nan)
+
+
+def price_or_nan(market: Market) -> FloatArray:
+    """Mark, else mid, in the venue's quotation, (n,); NaN where neither is a price."""
+    # A far wing's mark may be rounded to 0; a perpetual's or future's cannot be.
+    marked = np.isfinite(market.mark) & np.where(market.universe.is_option, market.mark >= 0, market.mark > 0)
+    return np.where(marked, market.mark, mid_or_nan(market))
+
+
+def spot_sources(market: Market) -> list[list[tuple[str, float, float]]]:
+    """What every venue says of every underlying's spot: (source, USD, age in seconds), by underlying.
+
+    A venue tells by its published index, or where it publishes none by the middle of its spot market. Its
+    index is the median over its listings quoted within 10 s of its newest quote: one snapshot is gathered
+    over seconds and its rows scatter, and in a stream the quiet rows carry the index of minutes ago.
+    """
+    universe = market.universe
+    venues = np.array([listing.venue for listing in universe.listings], dtype=np.str_)
+    middle = mid_or_nan(market)
+    told = market.quoted & _usable(market.index)
+    traded = market.quoted & (universe.kind == Kind.SPOT) & _usable(middle)
+    found: list[list[tuple[str, float, float]]] = [[] for _ in universe.underlyings]
+    for venue in sorted(set(venues.tolist())):
+        for u, sources in enumerate(found):
+            mine = (venues == venue) & (universe.underlying == u)
+            for name, rows, values in (("index", mine & told, market.index), ("spot", mine & traded, middle)):
+                if rows.any():
+                    newest = int(market.venue_ns[rows].max())
+                    together = rows & (market.venue_ns >= newest - INDEX_TOGETHER_S * NS_PER_SECOND)
+                    age = (market.now_ns - newest) / NS_PER_SECOND
+                    sources.append((f"{venue} {name}", float(np.median(values[together])), age))
+                    break
+    return found
 
 
 def quote_flags(quotes: Market | Marks) -> dict[Flag, BoolArray]:

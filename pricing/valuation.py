@@ -17,9 +17,9 @@ from pricing import black76, inverse
 from pricing.contracts import Kind
 from pricing.daycount import years_between
 from pricing.delta_rules import CoefficientTable, DeltaRule, minimum_variance_move, vol_move
-from pricing.forwards import forwards, mid_or_nan
+from pricing.forwards import ExpiryForward, forwards
 from pricing.implied import Status, implied_vol
-from pricing.market import VOL_ABSURD_ABOVE, VOL_ABSURD_BELOW, Market
+from pricing.market import VOL_ABSURD_ABOVE, VOL_ABSURD_BELOW, Market, mid_or_nan
 from pricing.settlement import WINDOW_YEARS, window_greeks
 from pricing.surface import Surface
 from pricing.universe import BoolArray, FloatArray, Universe
@@ -120,6 +120,7 @@ class Valuation:
     price: in the venue's quotation; for options the model price on `vol`, otherwise the mark.
     value_usd: what owning one order unit is worth: options and spot; 0 for perpetuals and futures, whose
     gains are in the margin balance. in_window: options whose settlement price is already being averaged.
+    expiries: the forward of each, with its rivals and the confidence in it.
     """
 
     universe: Universe
@@ -137,6 +138,7 @@ class Valuation:
     coin: UnitGreeks
     in_window: BoolArray
     delta_source: NDArray[np.int8]
+    expiries: tuple[ExpiryForward, ...]
 
     def greeks(self, numeraire: Numeraire) -> UnitGreeks:
         """Greeks in a numeraire."""
@@ -147,16 +149,23 @@ class Valuation:
         return np.asarray(self.spot[self.universe.underlying])
 
 
-def value(market: Market, age_s_max: float, rules: ValuationRules = PLAIN_RULES) -> Valuation:
+def value(
+    market: Market,
+    age_s_max: float,
+    rules: ValuationRules = PLAIN_RULES,
+    index: FloatArray | None = None,
+) -> Valuation:
     """Value one unit of every listing.
 
     A vol is taken from the first source in `rules.vol_order` that has one, by default the venue's mark vol,
     else implied from the mark, else from the mid; outside 1 % to 500 % it counts as a fault and the next
-    source is asked. A forward more than a factor of 1.5 away
-    from the index counts as unknown.
+    source is asked. A forward more than a factor of 1.5 away from the index counts as
+    unknown.
 
     Args:
         market: quotes; a listing whose quote is older than `age_s_max` seconds is not valued.
+        index: per underlying, USD, as the oracle combines it; the median of each one's fresh listings where
+            None.
 
     Returns:
         Valuation. Nothing is raised for bad quotes: the status of the listing says what is wrong.
@@ -165,9 +174,9 @@ def value(market: Market, age_s_max: float, rules: ValuationRules = PLAIN_RULES)
     neutrality in each numeraire: README, "What a row means".
     """
     universe = market.universe
-    spot = market.spot(age_s_max)
+    spot = market.spot(age_s_max) if index is None else index
     s = spot[universe.underlying]
-    chosen = forwards(market, age_s_max)
+    chosen = forwards(market, age_s_max, spot)
     with np.errstate(invalid="ignore"):
         off = (chosen.forward < s / FORWARD_ABSURD_FACTOR) | (chosen.forward > s * FORWARD_ABSURD_FACTOR)
     forward = np.where(off, np.nan, chosen.forward)
@@ -206,6 +215,7 @@ def value(market: Market, age_s_max: float, rules: ValuationRules = PLAIN_RULES)
         coin=coin,
         in_window=in_window,
         delta_source=delta_source,
+        expiries=chosen.expiries,
     )
 
 

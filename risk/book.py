@@ -6,7 +6,7 @@ perpetual pays 1/price, which no decimal holds exactly. `quantities` and `balanc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Context, Decimal, Inexact
 from fractions import Fraction
@@ -187,12 +187,17 @@ class Book:
             result[row] = float(quantity)
         return result
 
-    def balances(self, prices: Mapping[tuple[str, str], float] | None = None) -> dict[str, Fraction]:
+    def balances(
+        self,
+        prices: Mapping[tuple[str, str], float] | None = None,
+        unknown: Collection[tuple[str, str]] = (),
+    ) -> dict[str, Fraction]:
         """Margin balance per currency, over venues and accounts, with futures marked at `prices`.
 
         Args:
             prices: price by (venue, symbol) for every open perpetual and future; None: gains left out
                 (right for a book just read from a file, whose cash holds them).
+            unknown: listings that nobody has ever quoted; their gains are left out, and the caller says so.
 
         Raises:
             KeyError: an open future has no price. ValueError: its price is no positive number.
@@ -203,7 +208,7 @@ class Book:
         if prices is None:
             return totals
         for position in self.positions.values():
-            if settles_daily(position.listing):
+            if settles_daily(position.listing) and position.listing.key not in unknown:
                 currency = position.listing.contract.settlement
                 price = _price_of(position.listing, prices) if position.quantity else Decimal(1)
                 totals[currency] = totals.get(currency, Fraction(0)) + position.gain(Fraction(price))

@@ -516,6 +516,57 @@ def test_a_coin_without_an_index_blocks_the_plan(
         assert plan["status"] == "blocked"
 
 
+def test_nothing_is_decided_on_a_coin_whose_index_is_bad(
+    tape: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """ETH's index lies 6 % above its forwards: BTC is hedged, ETH is not touched, and that is said."""
+    universe = Tape.open(tape).universe
+    symbols = [x.symbol for x in universe.listings if x.contract.underlying == "ETH"]
+    index = (
+        1.06 * dict(zip(universe.underlyings, Tape.open(tape).market_at().spot(600.0), strict=True))["ETH"]
+    )
+    other = gone(tape, tmp_path / "tape", *symbols, index=index)
+    book = make_book(tmp_path / "book.csv", [("BTC", 20), ("ETH", 500)])
+    risk = exposures(capsys, other, book)
+    btc, eth = risk["underlyings"]
+    assert (btc["index_verdict"], eth["index_verdict"]) == ("degraded", "bad")
+    assert eth["index"] == pytest.approx(index)
+    assert [s["source"] for s in eth["index_sources"]] == ["simulated index"]
+    assert any("off the parity forward" in reason for reason in eth["index_reasons"])
+    assert next(row for row in risk["rows"] if row["row"] == "delta:ETH")["breached"]
+    plan = ticket(capsys, other, book)
+    check_plan(plan, other)
+    assert plan["trades"]
+    assert {t["symbol"][:3] for t in plan["trades"]} == {"BTC"}
+    assert "ETH index bad, nothing is decided on it" in plan["reason"]
+    assert plan["universe"]["refused"]["index_bad"] > 100
+    assert all(row["required"] is None for row in plan["rows"] if row["row"].split(":")[1] == "ETH")
+    assert any("BTC index degraded: 1 source of 2" in said for said in plan["assumptions"])
+    alone = make_book(tmp_path / "eth.csv", [("ETH", 500)])
+    check_blocked(ticket(capsys, other, alone, code=3), other)
+    for verb, code in (("plan", 3), ("risk", 0)):
+        text = hedger(capsys, verb, "--book", alone, "--market", other)
+        assert text.code == code
+        assert "ETH index bad" in text.out
+
+
+def test_an_index_that_jumped_since_the_last_batch_blocks(
+    tape: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quotes = Tape.open(tape).frame("quotes")
+    jumped = pl.col("symbol").str.starts_with("BTC") & (pl.col("seq") == pl.col("seq").max())
+    moved = pl.when(jumped).then(pl.col("index") * 1.015).otherwise(pl.col("index"))
+    other = change_tape(tmp_path / "tape", tape, quotes.with_columns(moved.alias("index")))
+    book = make_book(tmp_path / "book.csv", [("BTC", 20)])
+    (tmp_path / "desk.toml").write_text("[oracle]\njump_max = 0.005")
+    config = ("--config", tmp_path / "desk.toml")
+    plan = ticket(capsys, other, book, *config, code=3)
+    assert plan["status"] == "blocked"
+    assert "no second source confirms it" in plan["reason"]
+    assert ticket(capsys, other, book)["status"] == "hedge"
+    assert ticket(capsys, tape, book, *config)["status"] == "hedge"
+
+
 def test_a_plan_that_helps_whatever_is_missing_is_made(
     tape: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

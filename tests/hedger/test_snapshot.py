@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hedger.settings import Settings
-from hedger.snapshot import equity_usd, future_prices, take_snapshot
+from hedger.snapshot import equity_usd, take_snapshot
 from pricing.contracts import Side
 from pricing.errors import InputError
 from pricing.market import ForwardKind, Market
@@ -159,7 +159,7 @@ def test_equity_is_cash_at_the_index_and_options_at_their_value() -> None:
     snapshot = take_snapshot(book, market(), Settings())
     assert equity_usd(snapshot) == pytest.approx(cash - 2 * inverse + 3 * linear, rel=1e-12)
     # the perpetual's gain since its entry, in coin: 5010 (1/49000 - 1/50100)
-    entered = book.opened_at(dict.fromkeys(future_prices(book, snapshot.valuation), 49_000.0))
+    entered = book.opened_at({PERP.listing.key: 49_000.0})
     marked = take_snapshot(entered, market(), Settings(), marked=True)
     gain = 5_010 * (1 / 49_000 - 1 / 50_100)
     assert equity_usd(marked) - equity_usd(snapshot) == pytest.approx(gain * 50_000, rel=1e-9)
@@ -176,3 +176,13 @@ def test_a_trade_at_the_reference_price_moves_the_rows_by_its_effect() -> None:
         moved = after.exposure.value - before.exposure.value
         assert moved == pytest.approx(5 * before.exposure.traded[:, 0], rel=1e-9, abs=1e-9)
         assert np.isfinite(moved).all()
+
+
+def test_a_stale_perpetual_is_missing_and_its_last_quote_marks_its_gain() -> None:
+    book = book_of((PERP, 5_010)).opened_at({PERP.listing.key: 49_000.0})
+    stale = take_snapshot(book, market(replace(PERP, age_s=700.0)), Settings(), marked=True)
+    assert [(m.symbol, m.reason) for m in stale.missing] == [(PERP.listing.symbol, "stale")]
+    assert stale.balances["BTC"] == pytest.approx(5_010 * (1 / 49_000 - 1 / 50_100))
+    never = take_snapshot(book, market(replace(PERP, age_s=None)), Settings(), marked=True)
+    assert [(m.symbol, m.reason) for m in never.missing] == [(PERP.listing.symbol, "not_quoted")]
+    assert never.balances["BTC"] == 0.0  # what nobody quotes gains nothing that could be known

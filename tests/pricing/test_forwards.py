@@ -15,12 +15,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pricing.contracts import Option, Right
-from pricing.forwards import forwards, mid_or_nan, parity_forward
-from pricing.market import ForwardKind, Market
+from pricing.forwards import Confidence, ExpiryForward, forwards
+from pricing.market import ForwardKind, Market, mid_or_nan
+from pricing.parity import parity_forward
 from tests.builders import (
     AGE_S_MAX,
     NAN,
     Quote,
+    after,
     future,
     listing,
     market_of,
@@ -120,10 +122,35 @@ def test_junk_among_the_quotes_does_not_move_parity(inverse: bool, junk: Junk) -
 
 @pytest.mark.parametrize("inverse", [True, False])
 def test_more_junk_than_parity_can_bear_leaves_the_index(inverse: bool) -> None:
-    """Three calls of thirteen marked 0: strikes disagree; better the index than half a junk forward."""
-    values, sources = chosen(_spoil(chain(inverse=inverse), range(0, 24, 8), mark=0.0))
+    """Every call marked at random: better the index than a forward that only junk supports."""
+    quotes = chain(inverse=inverse)
+    coin = 1.0 if inverse else INDEX
+    draws = np.random.default_rng(5).uniform(0.0, 0.6, len(STRIKES))
+    for i, junk in zip(range(0, len(quotes), 2), draws.tolist(), strict=True):
+        quotes[i] = replace(quotes[i], mark=junk * coin)
+    values, sources = chosen(quotes)
     assert set(values) == {INDEX}
     assert set(sources) == {ForwardKind.INDEX}
+
+
+@given(
+    st.integers(5, 40),
+    st.booleans(),
+    st.data(),
+)
+def test_parity_bears_two_fifths_of_junk(pairs: int, inverse: bool, data: st.DataObject) -> None:
+    """Whatever two strikes of five are quoted at, and wherever they lie: the sound ones decide."""
+    strike = INDEX * np.exp(np.linspace(-0.4, 0.4, pairs))
+    call, put = (np.array([price(HIDDEN, k, sign, inverse) for k in strike.tolist()]) for sign in (1, -1))
+    spoiled = data.draw(st.lists(st.integers(0, pairs - 1), max_size=2 * pairs // 5, unique=True))
+    for i in spoiled:
+        junk = data.draw(st.floats(0.0, 3.0)) * (1.0 if inverse else INDEX)
+        (call if data.draw(st.booleans()) else put)[i] = junk
+    found = parity_forward(strike, call, put, inverse)
+    assert found.forward == pytest.approx(HIDDEN, rel=1e-3)
+    assert found.sound
+    if pairs - len(spoiled) > 2 * len(spoiled):
+        assert found.forward == pytest.approx(HIDDEN, rel=1e-9)
 
 
 def test_two_junk_strikes_at_the_money_do_not_move_parity() -> None:
@@ -387,3 +414,81 @@ def test_real_synthetic_forwards_are_the_parity_of_their_marks(shared_data: Path
     assert len(distances) >= 40
     assert float(np.median(distances)) < 0.01
     assert float(np.quantile(distances, 0.9)) < 1.0
+
+
+def expiry_choice(quotes: list[Quote], days: float = DAYS) -> ExpiryForward:
+    """The choice for the expiry so many days away."""
+    found = forwards(market_of(quotes), AGE_S_MAX).expiries
+    (mine,) = (e for e in found if e.expiry_ns == after(days))
+    return mine
+
+
+def perp(price: float = INDEX) -> Quote:
+    return Quote(listing(perpetual()), mark=price, index=INDEX)
+
+
+def test_a_choice_carries_its_rivals_and_is_confirmed_by_them() -> None:
+    kind = ForwardKind.LISTED_FUTURE
+    found = expiry_choice([*chain(published=HIDDEN, kind=kind), perp()])
+    assert (found.venue, found.underlying, found.inverse) == ("deribit", "BTC", True)
+    assert (found.forward, found.source) == (HIDDEN, ForwardKind.LISTED_FUTURE)
+    assert set(found.candidates) == {ForwardKind.LISTED_FUTURE, ForwardKind.PARITY}
+    assert found.candidates[ForwardKind.PARITY] == pytest.approx(HIDDEN, rel=1e-12)
+    assert (found.confidence, found.outvoted) == (Confidence.HIGH, ())
+    alone = expiry_choice(chain([STRIKES[0]], published=HIDDEN, kind=kind))
+    assert set(alone.candidates) == {ForwardKind.LISTED_FUTURE}
+    assert alone.confidence is Confidence.MEDIUM
+    contradicted = expiry_choice(chain(published=HIDDEN * 1.03, kind=ForwardKind.SYNTHETIC))
+    assert (contradicted.source, contradicted.confidence) == (ForwardKind.SYNTHETIC, Confidence.LOW)
+    bare = expiry_choice(chain([STRIKES[0]]))
+    assert (bare.source, bare.confidence) == (ForwardKind.INDEX, Confidence.LOW)
+
+
+def test_the_perpetual_plus_the_basis_of_the_other_expiries() -> None:
+    """Log basis 1 % at 10 days and 3 % at 40: at 20 days 1.67 %, at 3 days 0.3 %, at 60 days 4.5 %."""
+    quotes = [perp()]
+    for days, basis in ((10.0, 0.01), (40.0, 0.03)):
+        quotes += [
+            Quote(
+                listing(option(INDEX, "C", days)),
+                forward=INDEX * math.exp(basis),
+                forward_kind=ForwardKind.SYNTHETIC,
+                index=INDEX,
+            )
+        ]
+    for days, basis in ((20.0, 0.05 / 3), (3.0, 0.003), (60.0, 0.045)):
+        asked = Quote(listing(option(INDEX, "C", days)), index=INDEX)
+        found = forwards(market_of([*quotes, asked]), AGE_S_MAX)
+        assert found.forward[-1] == pytest.approx(INDEX * math.exp(basis), rel=1e-12)
+        assert found.source[-1] == ForwardKind.PERPETUAL_BASIS
+        choice = expiry_choice([*quotes, asked], days)
+        assert (choice.source, choice.confidence) == (ForwardKind.PERPETUAL_BASIS, Confidence.LOW)
+
+
+def test_without_another_expiry_the_basis_is_unknown_not_zero() -> None:
+    found = forwards(market_of([perp(), Quote(listing(option(INDEX, "C", 3.0)), index=INDEX)]), AGE_S_MAX)
+    assert math.isnan(found.forward[1])
+    assert found.expiries[0].confidence is Confidence.NONE
+    assert found.expiries[0].candidates == {}
+
+
+def test_a_published_forward_that_two_others_contradict_is_passed_over() -> None:
+    """Parity and the perpetual plus basis agree; what is published lies 5 % off (a glitch of the feed)."""
+    other = chain(days=9.0, published=HIDDEN, kind=ForwardKind.LISTED_FUTURE)
+    wrong = chain(published=HIDDEN * 1.05, kind=ForwardKind.SYNTHETIC)
+    quotes = [*wrong, *other, perp()]
+    found = expiry_choice(quotes)
+    assert (found.source, found.outvoted) == (ForwardKind.PARITY, (ForwardKind.SYNTHETIC,))
+    assert found.forward == pytest.approx(HIDDEN, rel=1e-12)
+    everything = forwards(market_of(quotes), AGE_S_MAX)
+    assert everything.forward[: len(wrong)] == pytest.approx(HIDDEN, rel=1e-12)
+    assert (everything.source[: len(wrong)] == ForwardKind.PARITY).all()
+
+
+def test_one_row_off_takes_the_forward_of_its_expiry() -> None:
+    quotes = chain(published=HIDDEN, kind=ForwardKind.LISTED_FUTURE)
+    quotes[5] = replace(quotes[5], forward=HIDDEN * 1.04)
+    quotes[6] = replace(quotes[6], forward=HIDDEN * 1.01)  # within what capture times explain
+    found = forwards(market_of(quotes), AGE_S_MAX).forward
+    assert found[5] == pytest.approx(HIDDEN, rel=1e-12)
+    assert found[6] == HIDDEN * 1.01

@@ -394,7 +394,8 @@ def sound_market() -> list[Quote]:
 
 SOUND = sound_market()
 SOUND_VALUES = value(market_of(SOUND), AGE_S_MAX)
-ARRAYS = [f.name for f in fields(Valuation) if f.name not in ("universe", "now_ns", "usd", "coin", "spot")]
+NOT_ARRAYS = ("universe", "now_ns", "usd", "coin", "spot", "expiries")
+ARRAYS = [f.name for f in fields(Valuation) if f.name not in NOT_ARRAYS]
 JUNK_NUMBERS = st.one_of(
     st.sampled_from([NAN, math.inf, -math.inf, 0.0, -1.0, 1e300, -1e300, 1e-300, 5e-324, 1e9, 462.0]),
     st.floats(allow_nan=True, allow_infinity=True),

@@ -1,0 +1,256 @@
+"""The index of every underlying: several sources combined, checked, and judged good, degraded or bad.
+
+A source is what one venue says: its published index, or the middle of its spot market, which counts beside
+an index of another venue and never alone. They are held against each other, against the forwards that
+put-call parity shows, and against the last good value. A bad index
+means that nothing is decided and nothing traded on that underlying; the verdict carries its reasons.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+
+from pricing.contracts import Kind
+from pricing.daycount import NS_PER_SECOND, years_between
+from pricing.market import Market, mid_or_nan, price_or_nan, spot_sources
+from pricing.parity import expiries_of, parity_of
+
+#: Parity is asked of this many of the nearest expiries; a forward may differ from the index by the limit plus
+#: this rate a year, which no basis of a listed coin has kept for long.
+PARITY_EXPIRIES = 3
+BASIS_RATE_MAX = 0.5
+
+#: The time that `jump_max` is meant for, seconds.
+JUMP_S = 60.0
+
+
+class Verdict(StrEnum):
+    """What may be done on an index. DEGRADED: used, and said. BAD: nothing is decided on it."""
+
+    GOOD = "good"
+    DEGRADED = "degraded"
+    BAD = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class OracleSettings:
+    """Limits of the oracle.
+
+    age_s_max: seconds, a source older than this is not used. sources_min: with fewer the index is degraded.
+    deviation_max: largest relative difference between sources that agree. forward_deviation_max: largest
+    relative distance of the parity forwards at no time to go. jump_max: largest relative move within a minute
+    that needs no second source; it widens with the square root of the time since the last good value.
+    """
+
+    age_s_max: float = 600.0
+    sources_min: int = 2
+    deviation_max: float = 0.01
+    forward_deviation_max: float = 0.02
+    jump_max: float = 0.03
+
+
+#: Sound parity forwards of an underlying: (forward in USD, years to expiry).
+Parities = list[tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSource:
+    """One source's say: value in USD, age in seconds; refused: why it was not used, empty where it was."""
+
+    name: str
+    value: float
+    age_s: float
+    refused: str = ""
+
+    @property
+    def is_index(self) -> bool:
+        """A published index, no spot market."""
+        return self.name.endswith(" index")
+
+
+@dataclass(frozen=True, slots=True)
+class GoodIndex:
+    """The last value of an index that was not bad, USD, and when (UTC ns)."""
+
+    value: float
+    now_ns: int
+
+
+LastGood = Mapping[str, GoodIndex]
+
+
+@dataclass(frozen=True, slots=True)
+class IndexReading:
+    """The index of one underlying: value in USD (NaN where no source tells), age of the oldest source used
+    in seconds, verdict with its reasons, and every source."""
+
+    underlying: str
+    value: float
+    age_s: float
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    sources: tuple[IndexSource, ...]
+
+
+def read_index(
+    market: Market, settings: OracleSettings, last_good: LastGood | None = None
+) -> tuple[IndexReading, ...]:
+    """Combine the sources of every underlying of the universe, in its order.
+
+    The value is the median of the largest group of sources that agree within `deviation_max`. Where that is
+    no majority, the source nearest to the parity forwards is taken (degraded); without those the index is
+    bad. It is bad, too, where it contradicts the parity forwards, or has moved further from the last good
+    value than `jump_max` allows and nothing confirms the move: another source (good), or the middle of the
+    perpetual's own book (degraded).
+
+    Args:
+        last_good: by underlying; without an entry no jump is looked for.
+    """
+    parity = _parity_forwards(market, settings.age_s_max)
+    perpetuals = _perpetual_middles(market, settings.age_s_max)
+    told = spot_sources(market)
+    readings = []
+    for u, name in enumerate(market.universe.underlyings):
+        judgement = _Judgement(settings, [IndexSource(*source) for source in told[u]])
+        value, age = judgement.combine(parity[u])
+        if math.isfinite(value):
+            judgement.hold_against_forwards(value, parity[u])
+            judgement.look_for_jump(value, (last_good or {}).get(name), market.now_ns, perpetuals[u])
+        readings.append(
+            IndexReading(
+                name, value, age, judgement.verdict, tuple(judgement.reasons), tuple(judgement.sources)
+            )
+        )
+    return tuple(readings)
+
+
+def remember(last_good: LastGood, readings: Iterable[IndexReading], now_ns: int) -> dict[str, GoodIndex]:
+    """The last good values after some readings."""
+    found = dict(last_good)
+    for reading in readings:
+        if reading.verdict is not Verdict.BAD:
+            found[reading.underlying] = GoodIndex(reading.value, now_ns)
+    return found
+
+
+class _Judgement:
+    """The verdict on one underlying as it forms; it only ever gets worse."""
+
+    def __init__(self, settings: OracleSettings, sources: list[IndexSource]) -> None:
+        self.settings = settings
+        self.sources = sources
+        self.kept: list[IndexSource] = []
+        self.verdict = Verdict.GOOD
+        self.reasons: list[str] = []
+
+    def _worse(self, verdict: Verdict, reason: str) -> None:
+        self.reasons.append(reason)
+        if verdict is Verdict.BAD or self.verdict is Verdict.GOOD:
+            self.verdict = verdict
+
+    def _refuse(self, source: IndexSource, why: str) -> None:
+        self.sources[self.sources.index(source)] = replace(source, refused=why)
+        self._worse(Verdict.DEGRADED, f"{source.name}: {why}")
+
+    def combine(self, parity: Parities) -> tuple[float, float]:
+        """Value and age of what may be used, NaN where nothing may."""
+        limits = self.settings
+        for source in list(self.sources):
+            if abs(source.age_s) > limits.age_s_max:
+                self._refuse(source, f"{source.age_s:.0f} s old, allowed {limits.age_s_max:.0f}")
+        used = [source for source in self.sources if not source.refused]
+        if not any(source.is_index for source in used):
+            self._worse(Verdict.BAD, "no venue's index is fresh" if self.sources else "no venue tells it")
+            return math.nan, math.nan
+        self.kept = _largest_agreement(used, limits.deviation_max)
+        if 2 * len(self.kept) <= len(used):
+            said = "sources disagree: " + ", ".join(f"{s.name} {s.value:.8g}" for s in used)
+            if parity:
+                self.kept = [min(used, key=lambda source: self._beyond_forwards(source.value, parity)[0])]
+                self._worse(Verdict.DEGRADED, f"{said}; {self.kept[0].name} is nearest to the forwards")
+            else:
+                self.kept = used
+                self._worse(Verdict.BAD, said)
+        value = float(np.median([source.value for source in self.kept]))
+        for source in used:
+            if source not in self.kept:
+                off = abs(source.value / value - 1.0)
+                self._refuse(source, f"{off:.2%} off the others, allowed {limits.deviation_max:.2%}")
+        if len(self.kept) < limits.sources_min:
+            names = ", ".join(source.name for source in self.kept)
+            self._worse(Verdict.DEGRADED, f"{len(self.kept)} source of {limits.sources_min}: {names}")
+        return value, max(source.age_s for source in self.kept)
+
+    def hold_against_forwards(self, value: float, parity: Parities) -> None:
+        """Bad where the middle of the nearest expiries is further off than any basis."""
+        if not parity:
+            return
+        off, forward, allowed = self._beyond_forwards(value, parity)
+        if off > allowed:
+            self._worse(
+                Verdict.BAD,
+                f"{value:.8g} is {off:.2%} off the parity forward {forward:.8g}, allowed {allowed:.2%}",
+            )
+
+    def _beyond_forwards(self, value: float, parity: Parities) -> tuple[float, float, float]:
+        """(distance, forward, allowed distance) of the expiry in the middle, relative."""
+        found = sorted(
+            (abs(math.log(forward / value)) - BASIS_RATE_MAX * years, forward, years)
+            for forward, years in parity
+        )
+        _, forward, years = found[len(found) // 2]
+        allowed = self.settings.forward_deviation_max + BASIS_RATE_MAX * years
+        return abs(forward / value - 1.0), forward, allowed
+
+    def look_for_jump(self, value: float, last: GoodIndex | None, now_ns: int, perpetual: float) -> None:
+        """Bad where it moved further than the time allows, and neither another source nor a book confirms."""
+        if last is None:
+            return
+        seconds = max(abs(now_ns - last.now_ns) / NS_PER_SECOND, JUMP_S)
+        allowed = self.settings.jump_max * math.sqrt(seconds / JUMP_S)
+        jump = abs(math.log(value / last.value))
+        if jump <= allowed:
+            return
+        said = f"moved {value / last.value - 1.0:+.2%} from {last.value:.8g}, allowed {allowed:.2%}"
+        if len(self.kept) > 1:
+            self.reasons.append(f"{said}; confirmed by {len(self.kept)} sources")
+        elif abs(perpetual / value - 1.0) <= self.settings.deviation_max:
+            self._worse(Verdict.DEGRADED, f"{said}; confirmed by the perpetual's book alone")
+        else:
+            self._worse(Verdict.BAD, f"{said}; no second source confirms it")
+
+
+def _largest_agreement(sources: list[IndexSource], deviation_max: float) -> list[IndexSource]:
+    """The largest group around one source that lies within the deviation of it."""
+    groups = [
+        [s for s in sources if abs(s.value / middle.value - 1.0) <= deviation_max] for middle in sources
+    ]
+    return max(groups, key=len)
+
+
+def _parity_forwards(market: Market, age_s_max: float) -> list[Parities]:
+    """Sound parity forwards of the nearest expiries, by underlying: (forward, years)."""
+    usable = np.where(market.fresh(age_s_max), price_or_nan(market), np.nan)
+    found: list[Parities] = [[] for _ in market.universe.underlyings]
+    for group in sorted(expiries_of(market.universe), key=lambda group: group.expiry_ns):
+        if group.expiry_ns <= market.now_ns or len(found[group.underlying]) >= PARITY_EXPIRIES:
+            continue
+        parity = parity_of(group, usable)
+        if parity.sound:
+            years = float(years_between(market.now_ns, group.expiry_ns))
+            found[group.underlying].append((parity.forward, years))
+    return found
+
+
+def _perpetual_middles(market: Market, age_s_max: float) -> list[float]:
+    """Middle of the perpetuals' fresh books, median by underlying, USD; NaN where none is quoted."""
+    universe = market.universe
+    middle = mid_or_nan(market)
+    known = (universe.kind == Kind.PERPETUAL) & market.fresh(age_s_max) & np.isfinite(middle)
+    rows = [known & (universe.underlying == u) for u in range(len(universe.underlyings))]
+    return [float(np.median(middle[mine])) if mine.any() else math.nan for mine in rows]
