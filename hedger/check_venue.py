@@ -1,71 +1,462 @@
-"""Our Greeks against the venue's, each quote at its own stamp, in the venue's own display units."""
+"""Our Greeks against the venue's, each quote at its own stamp, in the venue's convention and units.
+
+Rows of a tape become the inputs of `pricing.reconcile`: what each figure is rounded to is read off the
+figures themselves, and where prices and Greeks came by two calls the move of the index between them is taken
+into account.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from rich.console import Group, RenderableType
 from rich.table import Table
+from rich.text import Text
+from scipy.special import ndtri
 
-from hedger.snapshot import Snapshot
-from pricing import black76
-from pricing.conventions import deribit_display
 from pricing.daycount import years_between
+from pricing.reconcile import DELTA, GREEKS, THETA, VEGA, Comparison, Convention, Quotes, Reason, compare
+from pricing.universe import FloatArray, Universe
 from venues.tape import Tape
 
-#: What is compared, by the names of both sides. Deribit publishes five decimals of each.
-_GREEKS = ("delta", "gamma", "vega", "theta")
+#: The conventions of every venue whose Greeks are understood, and how its options settle.
+CONVENTIONS: Mapping[str, tuple[bool, tuple[Convention, ...]]] = {
+    "deribit": (True, (Convention.DERIBIT,)),
+    "okx": (True, (Convention.OKX, Convention.OKX_2020, Convention.OKX_BS)),
+    "bybit": (False, (Convention.BYBIT,)),
+    "binance": (False, (Convention.BINANCE,)),
+}
+
+#: Between the two calls of a source that gathers prices and Greeks apart, seconds.
+CALLS_APART_S = 60.0
+#: A venue's Greeks are a little older than the forward it prints beside them, by this much of it. Deribit:
+#: 0.1 to 0.25 bp, measured on parity across the strikes of futures' expiries. OKX: its two sets are of
+#: different moments, up to 1.6 bp apart in recorded messages.
+LAG_FORWARD = {"deribit": 3e-5, "okx": 2e-4, "bybit": 3e-5, "binance": 3e-5}
+#: And this much older than their stamp, seconds.
+LAG_S = {"deribit": 2.0, "okx": 60.0, "bybit": 5.0, "binance": 1.0}
+#: No venue rounds its figures more coarsely, though a few options with round figures would make it seem so:
+#: USD; vol; coins.
+FORWARD_HALF_UNIT_MAX = 0.005
+VOL_HALF_UNIT_MAX = 5e-5
+MARK_HALF_UNIT_MAX = 5e-5
+#: Venues that may cut a vol's digits instead of rounding them: a unit of the last digit, not half of one.
+VOL_CUT = ("bybit",)
+#: Deribit shows a mark below this as this, coins.
+MARK_FLOOR = 1e-6
+#: Options that tell the move of the index between two calls: this many, with deltas between these, and more
+#: than a day to live.
+TELLING_MIN = 10
+TELLING_DELTA = (0.05, 0.95)
+YEAR_S = 365.0 * 86_400.0
+DECIMALS_MAX = 12
+
+FLAGS_SHOWN = 12
 
 
-def check_document(tape: Tape, snapshot: Snapshot) -> dict[str, Any]:
-    """Worst and median absolute difference per venue and Greek at the snapshot's batch.
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """The move of an index between the calls that brought prices and Greeks, as the deltas tell it.
 
-    Only venues whose display convention is known are compared; options without a published value,
-    forward or vol are left out and counted.
+    move: relative. scatter: of single options around it (robust standard deviation). options: that told it.
     """
-    frame = tape.venue_greeks_at(snapshot.market.now_ns)
-    universe = snapshot.market.universe
-    result: dict[str, Any] = {"compared": 0, "left_out": 0, "greeks": {}}
-    if frame.is_empty():
-        return result
+
+    underlying: str
+    move: float
+    scatter: float
+    options: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VenueComparison:
+    """One venue's Greeks in one convention; arrays of `comparison` over `symbols`."""
+
+    venue: str
+    convention: Convention
+    symbols: tuple[str, ...]
+    published: FloatArray
+    comparison: Comparison
+    captures: tuple[Capture, ...]
+
+
+def check_document(tape: Tape, now_ns: int, universe: Universe) -> dict[str, Any]:
+    """The comparison at a batch: figures by venue and Greek, what is flagged and why.
+
+    `greeks` holds the figures of the first convention compared, `venues` those of each.
+    """
+    frame = tape.venue_greeks_at(now_ns)
+    earlier = tape.batches.now_ns[tape.batches.now_ns < now_ns]
+    before = tape.venue_greeks_at(int(earlier[-1])) if earlier.size else None
+    compared, left_out = compare_batch(frame, before, universe, stamp_error_s(tape))
+    venues = [summary([one]) for one in compared]
+    return {
+        "compared": sum(len(one.symbols) for one in compared),
+        "left_out": left_out,
+        "flagged": sum(int(one.comparison.flagged.sum()) for one in compared),
+        "greeks": venues[0]["greeks"] if venues else {},
+        "venues": venues,
+        "flags": [flag for one in compared for flag in _flags(one)],
+    }
+
+
+def stamp_error_s(tape: Tape) -> float:
+    """By how much the stamps of a tape may be off, seconds, as its importer noted."""
+    noted = tape.description["options"].get("stamp_error_s", 0.0)
+    return float(noted) if isinstance(noted, int | float) else 0.0
+
+
+def compare_batch(
+    frame: pl.DataFrame, before: pl.DataFrame | None, universe: Universe, stamp_error_s: float
+) -> tuple[list[VenueComparison], int]:
+    """Compare the rows of a batch, by venue and convention; and how many options could not be compared.
+
+    Left out: no published Greek, vol or forward, or a venue whose convention is not known.
+    """
     rows = np.array(
         [universe.positions[key] for key in zip(frame["venue"], frame["symbol"], strict=True)], dtype=np.int64
     )
+    option = universe.is_option[rows]
+    compared, used = [], np.zeros(len(rows), dtype=np.bool_)
+    for venue, (inverse, conventions) in CONVENTIONS.items():
+        mine = option & (universe.inverse[rows] == inverse) & (frame["venue"] == venue).to_numpy()
+        if not mine.any():
+            continue
+        part = frame.filter(pl.Series(mine))
+        for convention in conventions:
+            found, kept = _compare(venue, convention, part, before, universe, rows[mine], stamp_error_s)
+            if found is not None:
+                compared.append(found)
+                used[np.flatnonzero(mine)[kept]] = True
+    return compared, int((option & ~used).sum())
 
-    def column(name: str) -> np.ndarray[Any, np.dtype[np.float64]]:
-        return np.asarray(frame[name].cast(float).fill_null(float("nan")).to_numpy(), dtype=np.float64)
 
-    forward, vol, mark = column("forward"), column("mark_iv"), column("mark")
-    years = years_between(frame["venue_ns"].to_numpy(), universe.expiry_ns[rows])
-    known = universe.is_option[rows] & universe.inverse[rows] & (years > 0)
-    known &= np.array([venue in ("deribit",) for venue in frame["venue"]])
-    known &= np.isfinite(forward) & np.isfinite(vol)
-    result["compared"] = int(known.sum())
-    result["left_out"] = int((universe.is_option[rows] & ~known).sum())
-    ours = black76.greeks(
-        forward[known], universe.strike[rows][known], years[known], vol[known], universe.sign[rows][known]
+def _compare(
+    venue: str,
+    convention: Convention,
+    frame: pl.DataFrame,
+    before: pl.DataFrame | None,
+    universe: Universe,
+    rows: NDArray[np.int64],
+    stamp_error_s: float,
+) -> tuple[VenueComparison | None, NDArray[np.bool_]]:
+    published = _published(frame, convention)
+    quotes = _quotes(venue, frame, before, universe, rows, stamp_error_s)
+    if venue == "okx":
+        quotes, published = _okx_inputs(convention, frame, quotes, published)
+    on = quotes.index if convention is Convention.BINANCE else quotes.forward
+    with np.errstate(invalid="ignore"):
+        kept = (on > 0) & (quotes.vol > 0) & (quotes.years > 0) & np.isfinite(published).any(axis=0)
+    if not kept.any():
+        return None, kept
+    quotes, published = quotes.rows(kept), published[:, kept]
+    symbols = tuple(frame["symbol"].filter(pl.Series(kept)).to_list())
+    captures: tuple[Capture, ...] = ()
+    if convention is Convention.DERIBIT:
+        quotes, captures = _at_the_second_call(
+            frame.filter(pl.Series(kept)), universe, rows[kept], quotes, published
+        )
+    comparison = compare(convention, quotes, published)
+    return VenueComparison(venue, convention, symbols, published, comparison, captures), kept
+
+
+def _column(frame: pl.DataFrame, name: str) -> FloatArray:
+    return np.asarray(frame[name].cast(pl.Float64).fill_null(float("nan")).to_numpy(), dtype=np.float64)
+
+
+def _published(frame: pl.DataFrame, convention: Convention) -> FloatArray:
+    """The venue's Greeks, (4, k)."""
+    suffix = "_bs" if convention is Convention.OKX_BS else ""
+    return np.array([_column(frame, f"venue_{name}{suffix}") for name in GREEKS])
+
+
+def _half_unit(values: FloatArray) -> float:
+    """Half a unit of the last decimal that the figures use; 0 where there are none.
+
+    >>> _half_unit(np.array([0.5, 0.25, 3.0]))
+    0.005
+    """
+    known = np.abs(values[np.isfinite(values)])
+    if not known.size:
+        return 0.0
+    for decimals in range(DECIMALS_MAX):
+        scaled = known * 10.0**decimals
+        if np.all(np.abs(scaled - np.rint(scaled)) <= np.maximum(1e-6, 1e-15 * scaled)):
+            return float(0.5 * 10.0**-decimals)
+    return float(0.5 * 10.0**-DECIMALS_MAX)
+
+
+def _quotes(
+    venue: str,
+    frame: pl.DataFrame,
+    before: pl.DataFrame | None,
+    universe: Universe,
+    rows: NDArray[np.int64],
+    stamp_error_s: float,
+) -> Quotes:
+    """What stands beside the Greeks, with the rounding of each figure."""
+    forward, vol, mark = (_column(frame, name) for name in ("forward", "mark_iv", "mark"))
+    k = len(rows)
+    years = np.asarray(
+        years_between(frame["venue_ns"].to_numpy(), universe.expiry_ns[rows]), dtype=np.float64
     )
-    shown = deribit_display(ours, mark[known], forward[known], years[known])
-    symbols = np.array([universe.listings[i].symbol for i in rows])[known]
-    for name in _GREEKS:
-        difference = np.abs(np.asarray(getattr(shown, name)) - column(f"venue_{name}")[known])
-        if np.isfinite(difference).any():
-            worst = int(np.nanargmax(difference))
-            result["greeks"][name] = {
-                "worst": float(difference[worst]),
-                "median": float(np.nanmedian(difference)),
-                "worst_symbol": str(symbols[worst]),
+    with np.errstate(invalid="ignore", divide="ignore"):
+        forward_error = min(_half_unit(forward), FORWARD_HALF_UNIT_MAX) / forward
+    return Quotes(
+        forward=forward,
+        index=_column(frame, "index"),
+        strike=universe.strike[rows],
+        years=years,
+        vol=vol,
+        sign=universe.sign[rows],
+        mark=mark,
+        forward_error=np.nan_to_num(forward_error) + LAG_FORWARD[venue],
+        vol_error=np.full(k, min(_half_unit(vol), VOL_HALF_UNIT_MAX) * (2.0 if venue in VOL_CUT else 1.0)),
+        years_error=np.full(k, (stamp_error_s + LAG_S[venue]) / YEAR_S),
+        mark_error=min(_half_unit(mark), MARK_HALF_UNIT_MAX) + np.where(mark <= MARK_FLOOR, mark, 0.0),
+        stale=_same_as_before(frame, before),
+    )
+
+
+def _same_as_before(frame: pl.DataFrame, before: pl.DataFrame | None) -> NDArray[np.bool_]:
+    """Options whose every Greek is that of the batch before although time has passed, (k,)."""
+    names = [f"venue_{name}" for name in GREEKS]
+    if before is None:
+        return np.zeros(frame.height, dtype=np.bool_)
+    joined = frame.select("venue", "symbol", "venue_ns", *names).join(
+        before.select("venue", "symbol", "venue_ns", *names),
+        on=["venue", "symbol"],
+        how="left",
+        suffix="_before",
+        maintain_order="left",
+    )
+    same = pl.all_horizontal(
+        *(pl.col(name).eq_missing(pl.col(f"{name}_before")) for name in names),
+        pl.any_horizontal(*(pl.col(name).is_not_null() for name in names)),
+        pl.col("venue_ns") > pl.col("venue_ns_before"),
+    )
+    return np.asarray(joined.select(same.fill_null(False).alias("same"))["same"].to_numpy(), dtype=np.bool_)
+
+
+def _okx_inputs(
+    convention: Convention, frame: pl.DataFrame, quotes: Quotes, published: FloatArray
+) -> tuple[Quotes, FloatArray]:
+    """OKX publishes no forward beside its Greeks of old, and no spot: worked back from its own figures.
+
+    deltaBS gives d1 and with it the forward; in 2020 there was none: vega = n(d1) sqrt(T)/100 gives d1 up to
+    its sign, and delta plus mark that. vegaBS gives the spot. What was used up in this way is not compared
+    again: it is NaN in the published figures returned. thetaBS inside the last day is not understood either.
+    """
+    of_2020 = np.isnan(_column(frame, "venue_delta_bs")) & np.isnan(quotes.forward)
+    if convention is not Convention.OKX_BS:
+        published = np.where(of_2020 == (convention is Convention.OKX_2020), published, np.nan)
+    given = np.isfinite(quotes.forward)
+    plain = _column(frame, "venue_delta_bs")
+    by_vega = ~np.isfinite(plain)
+    root = np.sqrt(quotes.years)
+    width = quotes.vol * root
+    with np.errstate(all="ignore"):
+        d1 = ndtri(np.clip(plain + (quotes.sign < 0), 0.0, 1.0))
+        side = np.sign(_column(frame, "venue_delta") + quotes.mark + (quotes.sign < 0) - 0.5)
+        density = _column(frame, "venue_vega") * 100.0 / root
+        d1 = np.where(by_vega, side * np.sqrt(-2.0 * np.log(density * np.sqrt(2.0 * np.pi))), d1)
+        forward = np.where(given, quotes.forward, quotes.strike * np.exp(d1 * width - 0.5 * width**2))
+        density = np.exp(-0.5 * d1**2) / np.sqrt(2.0 * np.pi)
+        spot = _column(frame, "venue_vega_bs") * 100.0 / (density * root)
+    forward = np.where(np.isfinite(forward), forward, np.nan)
+    published = published.copy()
+    if convention is Convention.OKX_BS:
+        told = np.isfinite(quotes.index)
+        published[DELTA, ~given] = np.nan
+        published[VEGA, ~told] = np.nan
+        published[THETA, quotes.years * 365.0 < 1.0] = np.nan
+        quotes = replace(quotes, index=np.where(told, quotes.index, spot))
+    else:
+        published[VEGA, by_vega & ~given] = np.nan
+    return replace(quotes, forward=forward), published
+
+
+def _at_the_second_call(
+    frame: pl.DataFrame,
+    universe: Universe,
+    rows: NDArray[np.int64],
+    quotes: Quotes,
+    published: FloatArray,
+) -> tuple[Quotes, tuple[Capture, ...]]:
+    """Forwards moved to the call that brought the Greeks, where that was another one.
+
+    Every row carries the index of its own second call, so its forward has moved by that index over the one
+    at the first call. The first is not recorded; the options together tell it, as the median of what their
+    deltas say. Their scatter around it is what the capture times still leave open.
+    """
+    greeks_index = _column(frame, "greeks_index")
+    two_calls = np.isfinite(greeks_index) & np.isfinite(quotes.forward)
+    if not two_calls.any():
+        return quotes, ()
+    forward, error = quotes.forward.copy(), quotes.forward_error.copy()
+    captures = []
+    for u in np.unique(universe.underlying[rows[two_calls]]).tolist():
+        mine = two_calls & (universe.underlying[rows] == u)
+        ratio = np.log(greeks_index / np.median(greeks_index[mine]))
+        width = quotes.vol * np.sqrt(quotes.years)
+        with np.errstate(all="ignore"):
+            plain = published[DELTA] + (quotes.sign < 0)
+            implied = quotes.strike * np.exp(ndtri(np.clip(plain, 0.0, 1.0)) * width - 0.5 * width**2)
+            told = np.log(implied / quotes.forward) - ratio
+        low, high = TELLING_DELTA
+        telling = mine & (plain > low) & (plain < high) & (quotes.years * 365.0 > 1.0) & np.isfinite(told)
+        if telling.sum() >= TELLING_MIN:
+            move = float(np.median(told[telling]))
+            scatter = 1.4826 * float(np.median(np.abs(told[telling] - move)))
+        else:
+            move, scatter = 0.0, float(ratio[mine].max() - ratio[mine].min())
+        captures.append(Capture(universe.underlyings[u], move, scatter, int(telling.sum())))
+        forward[mine] *= np.exp(ratio[mine] + move)
+        error[mine] += 3.0 * scatter
+    moved = np.where(two_calls, CALLS_APART_S / YEAR_S, 0.0)
+    quotes = replace(quotes, forward=forward, forward_error=error, years_error=quotes.years_error + moved)
+    return quotes, tuple(captures)
+
+
+def summary(parts: Sequence[VenueComparison]) -> dict[str, Any]:
+    """Figures of one venue and convention over one or more batches."""
+    difference = np.concatenate([part.comparison.difference for part in parts], axis=1)
+    allowed = np.concatenate([part.comparison.tolerance for part in parts], axis=1)
+    symbols = [symbol for part in parts for symbol in part.symbols]
+    greeks = {}
+    for number, name in enumerate(GREEKS):
+        told = np.isfinite(difference[number])
+        if told.any():
+            worst = int(np.nanargmax(difference[number]))
+            greeks[name] = {
+                "compared": int(told.sum()),
+                "worst": float(difference[number, worst]),
+                "median": float(np.nanmedian(difference[number])),
+                "flagged": int((difference[number] > allowed[number]).sum()),
+                "worst_symbol": symbols[worst],
             }
-    return result
-
-
-def check_view(document: dict[str, Any]) -> Table:
-    """The comparison for people."""
-    table = Table(
-        title=f"Ours against the venue's: {document['compared']} options, {document['left_out']} left out"
+    reasons = Counter(
+        str(reason) for part in parts for reason in part.comparison.reason if reason is not None
     )
-    for name in ("Greek", "worst", "median", "worst at"):
-        table.add_column(name)
-    for greek, figures in document["greeks"].items():
-        table.add_row(greek, f"{figures['worst']:.2g}", f"{figures['median']:.2g}", figures["worst_symbol"])
+    captures = [capture for part in parts for capture in part.captures]
+    return {
+        "venue": parts[0].venue,
+        "convention": str(parts[0].convention),
+        "compared": len(symbols),
+        "flagged": int(sum(part.comparison.flagged.sum() for part in parts)),
+        "greeks": greeks,
+        "reasons": dict(reasons.most_common()),
+        "captures": [
+            {
+                "underlying": c.underlying,
+                "index_move": c.move,
+                "scatter": c.scatter,
+                "options": c.options,
+            }
+            for c in captures
+        ],
+    }
+
+
+def _flags(one: VenueComparison) -> list[dict[str, Any]]:
+    """Every flagged option with its differences and the likely reason."""
+    found = one.comparison
+    flags = []
+    for i in np.flatnonzero(found.flagged).tolist():
+        reason = found.reason[i] or Reason.UNEXPLAINED
+        greeks = {
+            name: {
+                "ours": float(found.ours[g, i]),
+                "venue": float(one.published[g, i]),
+                "difference": float(found.difference[g, i]),
+                "tolerance": float(found.tolerance[g, i]),
+            }
+            for g, name in enumerate(GREEKS)
+            if found.difference[g, i] > found.tolerance[g, i]
+        }
+        amount = found.amount[i]
+        flags.append(
+            {
+                "venue": one.venue,
+                "convention": str(one.convention),
+                "symbol": one.symbols[i],
+                "reason": str(reason),
+                "amount": float(amount) if np.isfinite(amount) else None,
+                "says": said(reason, float(amount)),
+                "greeks": greeks,
+            }
+        )
+    return flags
+
+
+def said(reason: Reason, amount: float) -> str:
+    """A reason in words.
+
+    >>> said(Reason.FORWARD_MOVED, 0.0012)
+    'taken on a forward 12.0 bp higher'
+    """
+    way = "higher" if amount > 0 else "lower"
+    return {
+        Reason.STALE_COPY: "the same figures as in the batch before: a stale copy",
+        Reason.SIGN: "the opposite sign",
+        Reason.UNITS: f"other units: {amount:.4g} times ours",
+        Reason.PREMIUM_ADJUSTED: "premium-adjusted (coin) Greeks",
+        Reason.NOT_PREMIUM_ADJUSTED: "plain Black-Scholes Greeks",
+        Reason.LAST_DAY_RULE: "theta or gamma scaled otherwise inside the last day",
+        Reason.THETA_CAP: "theta capped otherwise",
+        Reason.SETTLEMENT_WINDOW: "delta not reduced in the settlement window",
+        Reason.INDEX_NOT_FORWARD: f"taken on the index, {abs(amount) * 1e4:.1f} bp {way} than the forward",
+        Reason.FORWARD_MOVED: f"taken on a forward {abs(amount) * 1e4:.1f} bp {way}",
+        Reason.VOL_MOVED: f"taken on a vol {abs(amount):.2f} points {way}",
+        Reason.TIME_MOVED: f"taken {abs(amount):.0f} s {'later' if amount > 0 else 'earlier'}",
+        Reason.BOTH_MOVED: f"taken on a forward {abs(amount) * 1e4:.1f} bp {way} and another vol",
+        Reason.UNEXPLAINED: "not explained",
+    }[reason]
+
+
+def check_view(document: Mapping[str, Any]) -> RenderableType:
+    """The comparison for people."""
+    parts: list[RenderableType] = [
+        Text(
+            f"Ours against the venue's: {document['compared']} compared, {document['left_out']} left out, "
+            f"{document['flagged']} flagged"
+        )
+    ]
+    for venue in document["venues"]:
+        parts.append(_venue_table(venue))
+        for capture in venue["captures"]:
+            parts.append(
+                Text(
+                    f"{capture['underlying']}: the index moved {capture['index_move'] * 1e4:+.1f} bp between "
+                    f"the calls for prices and Greeks, {capture['scatter'] * 1e4:.1f} bp left open"
+                )
+            )
+        if venue["reasons"]:
+            reasons = ", ".join(f"{name} {count}" for name, count in venue["reasons"].items())
+            parts.append(Text(f"flagged, likely reasons: {reasons}"))
+    parts += [Text(f"  {flag['symbol']}: {_flag_line(flag)}") for flag in document["flags"][:FLAGS_SHOWN]]
+    if len(document["flags"]) > FLAGS_SHOWN:
+        parts.append(Text(f"  and {len(document['flags']) - FLAGS_SHOWN} more: --json lists them"))
+    return Group(*parts)
+
+
+def _flag_line(flag: Mapping[str, Any]) -> str:
+    figures = ", ".join(
+        f"{name} {x['ours']:.6g} against {x['venue']:.6g}" for name, x in flag["greeks"].items()
+    )
+    return f"{figures}: {flag['says']}"
+
+
+def _venue_table(venue: Mapping[str, Any]) -> Table:
+    table = Table(title=f"{venue['venue']}, convention {venue['convention']}", title_justify="left", box=None)
+    for number, name in enumerate(("Greek", "compared", "worst", "median", "flagged", "worst at")):
+        table.add_column(name, justify="right" if 0 < number < 5 else "left", overflow="fold")
+    for name, x in venue["greeks"].items():
+        figures = [str(x["compared"]), f"{x['worst']:.2g}", f"{x['median']:.2g}", str(x["flagged"])]
+        table.add_row(name, *figures, x["worst_symbol"])
     return table

@@ -103,8 +103,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
 
     risk = add("risk", verbs.risk, "exposures of a book, and what is missing or stale")
-    _market_arguments(risk)
-    risk.add_argument("--check-venue", action="store_true", help="compare our Greeks with the venue's")
+    _market_arguments(risk, book_required=False)
+    risk.add_argument(
+        "--check-venue",
+        action="store_true",
+        help="compare our Greeks with the venue's; without --book that alone",
+    )
 
     plan = add("plan", verbs.plan, "the hedge ticket; nothing is sent")
     _market_arguments(plan)
@@ -120,7 +124,11 @@ def build_parser() -> argparse.ArgumentParser:
     tapes = tape.add_subparsers(title="verbs", metavar="VERB", required=True)
     importer = add("import", verbs.tape_import, "make a tape from recorded market data", tapes)
     importer.add_argument("source", nargs="+", type=Path, metavar="SOURCE", help="source file(s)")
-    importer.add_argument("--format", required=True, choices=("deribit-chain", "deribit-tickers"))
+    importer.add_argument(
+        "--format",
+        required=True,
+        choices=("deribit-chain", "deribit-tickers", "venue-messages", "greeks-table"),
+    )
     importer.add_argument("--out", required=True, type=Path, metavar="TAPE", help="folder to create")
     importer.add_argument(
         "--size-at-touch",
@@ -175,6 +183,8 @@ def build_parser() -> argparse.ArgumentParser:
     _study_arguments(surface)
     delta = add("delta", verbs.study_delta, "compare the delta rules by what they leave unhedged", studies)
     _study_arguments(delta)
+    greeks = add("greeks", verbs.study_greeks, "compare our Greeks with those the venues published", studies)
+    _study_arguments(greeks)
     return parser
 
 
@@ -184,9 +194,9 @@ def _study_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--picture", type=Path, metavar="FILE", help="write an HTML page with the charts")
 
 
-def _market_arguments(parser: argparse.ArgumentParser) -> None:
+def _market_arguments(parser: argparse.ArgumentParser, *, book_required: bool = True) -> None:
     parser.add_argument(
-        "--book", required=True, type=Path, metavar="BOOK", help="positions and balances (CSV)"
+        "--book", required=book_required, type=Path, metavar="BOOK", help="positions and balances (CSV)"
     )
     parser.add_argument("--market", required=True, type=Path, metavar="TAPE", help="tape folder")
     parser.add_argument(

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pricing.errors import Exit, HedgerError, InputError
 
@@ -203,14 +203,44 @@ def risk(arguments: argparse.Namespace) -> Exit:
 
     settings = _settings(arguments)
     tape = Tape.open(arguments.market)
+    if arguments.book is None:
+        return _check_alone(tape, arguments)
     snapshot = _snapshot(tape, arguments, settings, Stages())
-    check = check_document(tape, snapshot) if arguments.check_venue else None
+    check = (
+        check_document(tape, snapshot.market.now_ns, snapshot.market.universe)
+        if arguments.check_venue
+        else None
+    )
     if arguments.json:
         _print_json(risk_document(snapshot) | ({"venue_check": check} if check is not None else {}))
     else:
         _print(risk_view(snapshot))
         if check is not None:
             _print(check_view(check))
+    return Exit.DONE
+
+
+def _check_alone(tape: Tape, arguments: argparse.Namespace) -> Exit:
+    """`risk --check-venue` without a book: the comparison alone."""
+    from hedger.check_venue import check_document, check_view
+    from hedger.inputs import parse_time
+    from pricing.daycount import iso
+
+    if not arguments.check_venue:
+        raise InputError(
+            "BOOK_NOT_GIVEN",
+            "no book is named",
+            where="--book",
+            allowed="a CSV of positions and balances; it may be left out with --check-venue alone",
+            not_done="nothing was read",
+            fix="add --book BOOK",
+        )
+    now_ns = tape.market_at(parse_time(arguments.at) if arguments.at is not None else None).now_ns
+    check = check_document(tape, now_ns, tape.universe)
+    if arguments.json:
+        _print_json({"as_of": iso(now_ns), "venue_check": check})
+    else:
+        _print(check_view(check))
     return Exit.DONE
 
 
@@ -473,6 +503,35 @@ def study_delta(arguments: argparse.Namespace) -> Exit:
         _print_table(columns, rows, f"{result['measure']}; interval: {result['interval']}")
         for sentence in result["conclusions"]:
             _print(sentence)
+    return Exit.DONE
+
+
+def study_greeks(arguments: argparse.Namespace) -> Exit:
+    """Hold our Greeks against the venues' at every batch of the tapes."""
+    from hedger import study_greeks as study
+    from hedger.picture import write_page
+    from pricing.compiled import warm_up
+    from venues.tape import Tape
+
+    warm_up()
+    rows: list[dict[str, Any]] = []
+    for path in arguments.tapes:
+        print(f"{path} ...", file=sys.stderr)
+        rows += study.measure(Tape.open(path), arguments.every)
+    result = study.document(rows)
+    columns, lines = study.table(result)
+    reasons = study.reasons_table(result)
+    if arguments.picture is not None:
+        tables = [("Differences", columns, lines), ("What is flagged", *reasons)]
+        introduction = f"{result['measure']}. Flagged: beyond the tolerance, which is {result['tolerance']}."
+        write_page(
+            arguments.picture, "Our Greeks against the venues'", introduction, study.figures(result), tables
+        )
+    if arguments.json:
+        _print_json(result)
+    else:
+        _print_table(columns, lines, result["measure"])
+        _print_table(*reasons, f"flagged: beyond the tolerance, {result['tolerance']}")
     return Exit.DONE
 
 

@@ -45,7 +45,12 @@ PERP_COLUMNS: Mapping[str, str] = {
     "snapshot_ts": TIME, "currency": TEXT, "instrument": TEXT, "price_used": NUMBER,
 }  # fmt: skip
 _QUOTE_COLUMNS = {"mark": "mark", "mark_iv": "mark_iv", "forward": "underlying_price"}
-_KEPT = {"open_interest": "open_interest", "venue_delta": "delta", "venue_vega": "vega"}
+_KEPT = {
+    "open_interest": "open_interest",
+    "venue_delta": "delta",
+    "venue_vega": "vega",
+    "greeks_index": "index_price",
+}
 
 
 def import_deribit_chain(sources: Sequence[Path], options: ImportOptions) -> Imported:
@@ -97,8 +102,12 @@ def import_deribit_chain(sources: Sequence[Path], options: ImportOptions) -> Imp
         front_ns=alive.min().over("seq", "currency"),
     )
     hedges = hedge_quotes(seen, frozenset(), options, perp_mids, book.listing)
-    quotes = pl.concat([quotes, hedges.select(quotes.columns)]).sort("seq", "symbol")
+    quotes = pl.concat(
+        [quotes, hedges.select(c for c in quotes.columns if c != "greeks_index")], how="diagonal"
+    )
+    quotes = quotes.sort("seq", "symbol")
     notes = [
+        "prices come by one call, Greeks and index by another, seconds later: greeks_index is the row's",
         "the source has one stamp per snapshot: venue and local stamps are equal",
         "sizes, the perpetual, the dated futures and spot are not in the source: the options of the import "
         "make them",

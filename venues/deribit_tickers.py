@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import polars as pl
 
 from pricing.contracts import Contract, Future, Kind, Option, Right
-from pricing.daycount import NS_PER_SECOND
-from pricing.errors import InputError
 from venues.deribit_chain import VENUE, read_perp
 from venues.deribit_listings import ListingBook, check_forward_name, check_names
 from venues.deribit_synthesis import hedge_quotes
@@ -22,14 +20,10 @@ from venues.import_options import Imported, ImportOptions
 from venues.source_files import read_json, refuse, sha256_of
 from venues.tape_schema import DEPTH_SCHEMA, QUOTE_SCHEMA
 from venues.ticker_fields import Fields
+from venues.ticker_rows import NS_PER_MS, STAMPS_MS, Row, number_batches, refuse_twice
 
-_NS_PER_MS = NS_PER_SECOND // 1000
-#: 2010 and 2100, in milliseconds: a stamp in another unit falls outside.
-_STAMPS_MS = (1_262_304_000_000, 4_102_444_800_000)
 _RIGHTS = {"call": Right.CALL, "put": Right.PUT}
 _GREEKS = ("delta", "gamma", "vega", "theta", "rho")
-
-Row = dict[str, Any]
 
 
 def import_deribit_tickers(sources: Sequence[Path], options: ImportOptions) -> Imported:
@@ -40,8 +34,8 @@ def import_deribit_tickers(sources: Sequence[Path], options: ImportOptions) -> I
     """
     tickers = [row for path in sources for row in _read_tickers(path, options)]
     tickers.sort(key=lambda row: row["venue_ns"])
-    _refuse_twice(tickers)
-    _number_batches(tickers)
+    refuse_twice(tickers)
+    number_batches(tickers)
     perp_mids = {} if options.perp_file is None else read_perp(Path(options.perp_file))
 
     book = ListingBook(VENUE, tickers[0]["venue_ns"], tickers[-1]["venue_ns"])
@@ -75,18 +69,24 @@ def _read_tickers(path: Path, options: ImportOptions) -> list[Row]:
         refuse("SOURCE_FORM", "not a list", path, observed=type(document).__name__, allowed=allowed)
     if not document:
         refuse("FILE_EMPTY", "the file has no rows", path, allowed="at least one item")
-    return [_ticker(item, f"{path.name}, item {i}", options) for i, item in enumerate(document, start=1)]
+    return [ticker_row(item, f"{path.name}, item {i}", options) for i, item in enumerate(document, start=1)]
 
 
-def _ticker(item: object, where: str, options: ImportOptions) -> Row:
-    """One item as a row of quotes, with its contract, expiry, currency, place and order book beside it."""
+def ticker_row(item: object, where: str, options: ImportOptions) -> Row:
+    """One `ticker` or `get_order_book` result as a row of quotes.
+
+    Its contract, expiry, currency, place in the source and order book stand beside the tape's columns.
+
+    Raises:
+        InputError: a field is not as it must be.
+    """
     if isinstance(item, dict) and "result" in item:
         item = item["result"]
     fields = Fields(item, where)
     name = fields.text("instrument_name") or ""
     contract = check_names(name, f"{where}, key instrument_name")
     _check_contract(fields, contract)
-    stamp_ns = fields.integer("timestamp", *_STAMPS_MS) * _NS_PER_MS
+    stamp_ns = fields.integer("timestamp", *STAMPS_MS) * NS_PER_MS
     is_open = fields.text("state", required=False) in (None, "open")
     is_option = isinstance(contract, Option)
     mark_iv = fields.number("mark_iv", "not negative", must_exist=is_option)
@@ -134,8 +134,8 @@ def _check_contract(fields: Fields, contract: Contract) -> None:
     """What the item says beside its name must be what the name says."""
     if isinstance(contract, Option | Future):
         expiry_ms = fields.number("expiration_timestamp")
-        if expiry_ms is not None and expiry_ms * _NS_PER_MS != contract.expiry_ns:
-            _disagrees(fields, "expiration_timestamp", expiry_ms, contract.expiry_ns // _NS_PER_MS)
+        if expiry_ms is not None and expiry_ms * NS_PER_MS != contract.expiry_ns:
+            _disagrees(fields, "expiration_timestamp", expiry_ms, contract.expiry_ns // NS_PER_MS)
     if isinstance(contract, Option):
         strike = fields.number("strike")
         if strike is not None and strike != contract.strike:
@@ -147,33 +147,6 @@ def _check_contract(fields: Fields, contract: Contract) -> None:
 
 def _disagrees(fields: Fields, key: str, observed: object, named: object) -> NoReturn:
     fields.refuse(key, "the field and the instrument's name disagree", observed, f"{named}, as the name says")
-
-
-def _refuse_twice(tickers: Sequence[Row]) -> None:
-    first: dict[tuple[int, str], str] = {}
-    for row in tickers:
-        key = row["venue_ns"], row["symbol"]
-        if key in first:
-            raise InputError(
-                "SOURCE_TWICE",
-                "an item occurs twice",
-                where=f"{first[key]} and {row['where']}",
-                observed=f"{row['symbol']} at {row['venue_ns'] // _NS_PER_MS} ms",
-                allowed="each instrument once per timestamp",
-                not_done="nothing was written",
-                fix="drop one of the items, or the file that overlaps",
-            )
-        first[key] = row["where"]
-
-
-def _number_batches(tickers: Sequence[Row]) -> None:
-    """Give each row its batch: a new one begins where an instrument comes again."""
-    seq, seen = 0, set[str]()
-    for row in tickers:
-        if row["symbol"] in seen:
-            seq, seen = seq + 1, set()
-        seen.add(row["symbol"])
-        row["seq"] = seq
 
 
 def _seen(tickers: Sequence[Row]) -> pl.DataFrame:

@@ -123,8 +123,35 @@ def read_json(path: Path, bytes_max: int = JSON_BYTES_MAX) -> Any:
             allowed=allowed,
             fix="name the JSON file, or choose the --format that fits",
         )
+    return parse_json(read_text(path, bytes_max), path)
+
+
+def read_text(path: Path, bytes_max: int = JSON_BYTES_MAX) -> str:
+    """The text of a file in UTF-8.
+
+    Raises:
+        InputError: no regular file, too large, or not UTF-8.
+    """
+    size = check_regular(path)
+    if size > bytes_max:
+        allowed = f"at most {bytes_max} bytes"
+        refuse("FILE_SIZE", "the file is too large", path, observed=f"{size} bytes", allowed=allowed)
     try:
-        text = path.read_bytes().decode("utf-8")
+        return path.read_bytes().decode("utf-8")
+    except OSError as error:
+        refuse("FILE_UNREADABLE", "the file cannot be read", path, observed=error.strerror)
+    except UnicodeDecodeError as error:
+        refuse("JSON_TEXT", "invalid UTF-8", path, observed=f"byte {error.start}", allowed="UTF-8 text")
+
+
+def parse_json(text: str, path: Path, where: str = "") -> Any:
+    """A JSON document by the letter of the standard, as `read_json`; `where` names its place in the file.
+
+    Raises:
+        InputError: the text is not such a document.
+    """
+    place = {"where": f"{path.name}, {where}"} if where else {}
+    try:
         return json.loads(
             text,
             parse_constant=_no_constant,
@@ -132,20 +159,19 @@ def read_json(path: Path, bytes_max: int = JSON_BYTES_MAX) -> Any:
             parse_int=_integer,
             object_pairs_hook=_unique,
         )
-    except UnicodeDecodeError as error:
-        refuse("JSON_TEXT", "invalid UTF-8", path, observed=f"byte {error.start}", allowed="UTF-8 text")
     except RecursionError:
-        refuse(
-            "JSON_DEPTH", "nested too deeply", path, allowed="a list of flat objects", fix="check the source"
-        )
+        allowed = "a list of flat objects"
+        refuse("JSON_DEPTH", "nested too deeply", path, allowed=allowed, fix="check the source", **place)
     except ValueError as error:
+        allowed = "standard JSON"
         refuse(
             "JSON_INVALID",
             "invalid JSON",
             path,
             observed=error,
-            allowed="standard JSON",
+            allowed=allowed,
             fix="correct the file",
+            **place,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import polars as pl
 
-from venues.tape_schema import QUOTE_SCHEMA, STAMP_NS_MAX, STAMPS, flag_column
+from venues.tape_schema import OPTIONAL_QUOTE_COLUMNS, QUOTE_SCHEMA, STAMP_NS_MAX, STAMPS, flag_column
 
 #: Missing is null, never 0: these are above 0 wherever they are known.
 _POSITIVE = ("bid", "bid_size", "ask", "ask_size", "forward", "index")
@@ -19,8 +19,8 @@ def quote_problems(quotes: pl.DataFrame, listings: pl.DataFrame) -> list[str]:
         return problems
     twice = pl.struct("seq", "venue", "symbol").is_duplicated()
     problems += _rows(name, quotes, twice, "symbol", "each venue and symbol once in a batch")
-    for column, kind in QUOTE_SCHEMA.items():
-        if kind == pl.Float64:
+    for column, kind in {**QUOTE_SCHEMA, **OPTIONAL_QUOTE_COLUMNS}.items():
+        if kind == pl.Float64 and column in quotes.columns:
             bad = ~pl.col(column).is_finite()
             problems += _rows(name, quotes, bad, column, "a finite number or null")
     for column in _POSITIVE:

@@ -19,6 +19,7 @@ from venues.source_files import read_json, refuse, sha256_of
 from venues.tape_checks import depth_problems, quote_problems, trade_problems
 from venues.tape_schema import (
     FORMAT_VERSION,
+    OPTIONAL_QUOTE_COLUMNS,
     SCHEMAS,
     STAMP_NS_MAX,
     flag_column,
@@ -200,8 +201,15 @@ def _description(
 
 
 def _shaped(name: str, frame: pl.DataFrame) -> pl.DataFrame:
-    """A frame with exactly the tape's columns, in order; what quotes lack is null."""
-    schema = SCHEMAS[name]
+    """A frame with exactly the tape's columns, in order; what quotes lack is null.
+
+    Of the optional columns it has those that hold something.
+    """
+    schema = {**SCHEMAS[name]}
+    if name == "quotes":
+        filled = [c for c in OPTIONAL_QUOTE_COLUMNS if c in frame.columns and frame[c].count()]
+        schema |= {column: OPTIONAL_QUOTE_COLUMNS[column] for column in filled}
+        frame = frame.drop(set(OPTIONAL_QUOTE_COLUMNS) - set(filled), strict=False)
     strange = sorted(set(frame.columns) - set(schema))
     required = {"seq", "venue_ns", "local_ns", "venue", "symbol"} if name == "quotes" else set(schema)
     lacking = sorted((required & set(schema)) - set(frame.columns))

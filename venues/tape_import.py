@@ -9,7 +9,9 @@ from pathlib import Path
 from pricing.errors import InputError
 from venues.deribit_chain import import_deribit_chain
 from venues.deribit_tickers import import_deribit_tickers
+from venues.greeks_table import import_greeks_table
 from venues.import_options import Imported, ImportOptions, parse_size_at_touch
+from venues.message_import import import_venue_messages
 from venues.source_files import check_decodes
 from venues.tape_files import refuse_existing, write
 
@@ -29,11 +31,15 @@ class SourceFormat(StrEnum):
 
     DERIBIT_CHAIN = "deribit-chain"
     DERIBIT_TICKERS = "deribit-tickers"
+    VENUE_MESSAGES = "venue-messages"
+    GREEKS_TABLE = "greeks-table"
 
 
 _IMPORTERS = {
     SourceFormat.DERIBIT_CHAIN: import_deribit_chain,
     SourceFormat.DERIBIT_TICKERS: import_deribit_tickers,
+    SourceFormat.VENUE_MESSAGES: import_venue_messages,
+    SourceFormat.GREEKS_TABLE: import_greeks_table,
 }
 
 
@@ -55,7 +61,9 @@ def import_tape(sources: Sequence[Path], format: str, out: Path, options: Import
     if not sources:
         raise InputError("IMPORT_SOURCE", "no source is named", where="SOURCE", allowed="at least one file")
     refuse_existing(Path(out))
-    parquet = [Path(s) for s in sources] if format == SourceFormat.DERIBIT_CHAIN else []
+    tables = format == SourceFormat.DERIBIT_CHAIN
+    named = [Path(s) for s in sources]
+    parquet = [s for s in named if tables or (format == SourceFormat.GREEKS_TABLE and s.suffix == ".parquet")]
     for path in [*parquet, *([Path(options.perp_file)] if options.perp_file else [])]:
         check_decodes(path)
     imported = _IMPORTERS[SourceFormat(format)]([Path(source) for source in sources], options)

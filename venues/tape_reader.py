@@ -23,7 +23,7 @@ from pricing.market import QUOTE_FIELDS, Depth, Market, Marks
 from pricing.universe import IntArray, Universe
 from venues.source_files import PARQUET_ERRORS, check_parquet, refuse, sha256_of
 from venues.tape_files import read_description
-from venues.tape_schema import SCHEMAS, arrays, listings_from
+from venues.tape_schema import OPTIONAL_QUOTE_COLUMNS, SCHEMAS, arrays, listings_from
 
 _NS_MAX = 2**63 - 1
 _MARKS_COLUMNS = ("seq", "venue_ns", "venue", "symbol", "forward_name", *QUOTE_FIELDS)
@@ -75,7 +75,9 @@ class Tape:
         for name in sorted(present):
             file = folder / f"{name}.parquet"
             found = _schema(file)
-            for column, kind in SCHEMAS[name].items():
+            optional = OPTIONAL_QUOTE_COLUMNS if name == "quotes" else {}
+            expected = {**SCHEMAS[name]} | {c: kind for c, kind in optional.items() if c in found}
+            for column, kind in expected.items():
                 if found.get(column) != kind:
                     refuse(
                         "TAPE_COLUMN",
@@ -172,9 +174,26 @@ class Tape:
             )
 
     def venue_greeks_at(self, time_ns: int | None = None) -> pl.DataFrame:
-        """The raw rows of the last batch not after `time_ns`, the venue's Greeks in its own units."""
+        """The raw rows of the last batch not after `time_ns`, the venue's Greeks in its own units.
+
+        The optional columns are there, null where the tape has none.
+        """
         seq, _ = self._batch_at(time_ns)
-        return self._collect(self._scan("quotes").filter(pl.col("seq") == seq))
+        return self._collect(self._with_optional().filter(pl.col("seq") == seq))
+
+    def venue_greeks(self) -> Iterator[pl.DataFrame]:
+        """The raw rows of every batch in order, as `venue_greeks_at`."""
+        yield from self._collect(self._with_optional()).partition_by("seq", maintain_order=True)
+
+    def _with_optional(self) -> pl.LazyFrame:
+        """All rows of quotes with the optional columns, null where the tape has none."""
+        file = self.path / "quotes.parquet"
+        present = _schema(file)
+        columns = [
+            pl.col(name) if name in present else pl.lit(None, kind).alias(name)
+            for name, kind in OPTIONAL_QUOTE_COLUMNS.items()
+        ]
+        return pl.scan_parquet(file, glob=False).select(*SCHEMAS["quotes"], *columns)
 
     def _batch_at(self, time_ns: int | None) -> tuple[int, int]:
         batches = self.batches

@@ -65,6 +65,15 @@ QUOTE_SCHEMA = pl.Schema(
     | {name: pl.Float64 for name in ("index", "funding_rate", "open_interest", *VENUE_GREEKS)}
     | {"flag": pl.String}
 )
+#: Columns that only some venues and sources fill; a tape has them where its source does. greeks_index: the
+#: index at the call that brought the venue's Greeks, where prices came by another. *_bs: the second set of
+#: Greeks that OKX publishes (Black-Scholes, in USD).
+OPTIONAL_QUOTE_COLUMNS = pl.Schema(
+    {
+        name: pl.Float64
+        for name in ("greeks_index", "venue_delta_bs", "venue_gamma_bs", "venue_vega_bs", "venue_theta_bs")
+    }
+)
 DEPTH_SCHEMA = pl.Schema(
     STAMPS | {"side": pl.String, "level": pl.Int64, "price": pl.Float64, "size": pl.Float64}
 )

@@ -77,6 +77,27 @@ class Fields:
             levels.append((price, size))
         return levels
 
+    def written(self, key: str, allowed: str = "any") -> float | None:
+        """A number that the venue writes as text; None where null, absent, empty, or its sign of infinity."""
+        value = self._item.get(key)
+        if value is None or value in ("", "∞", "-∞"):
+            return None
+        if not isinstance(value, str) or not value.isascii() or "_" in value:
+            self.refuse(key, "not a number written as text", value, 'such as "0.25", or "" where unknown')
+        try:
+            number = float(value)
+        except ValueError:
+            self.refuse(key, "not a number written as text", value, 'such as "0.25", or "" where unknown')
+        return self.checked(key, number, allowed)
+
+    def written_known(self, key: str) -> float | None:
+        """As `written`, where 0 is the venue's way to say that there is none: None."""
+        return self.written(key, "not negative") or None
+
+    def has(self, key: str) -> bool:
+        """Whether the object has the key."""
+        return key in self._item
+
     def checked(self, key: str, value: object, allowed: str) -> float:
         """The value as a float, once it is a finite JSON number in its range."""
         if isinstance(value, bool) or not isinstance(value, int | float):

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import statistics
 from pathlib import Path
+from typing import Any
 
+import polars as pl
 import pytest
 
-from tests.hedger.desk import HEADER, exposures, hedger
+from tests.hedger.desk import HEADER, change_tape, exposures, hedger
 from venues.import_options import ImportOptions
+from venues.tape import Tape
 from venues.tape_import import import_tape
 
 
@@ -36,8 +40,11 @@ def test_deribits_greeks_to_their_rounding(
         assert 0 <= figures["median"] <= figures["worst"]
         assert figures["worst_symbol"].startswith("BTC-")
     text = hedger(capsys, "risk", "--book", book, "--market", recorded, "--check-venue").out
-    assert f"{check['compared']} options" in text
+    assert f"{check['compared']} compared" in text
     assert "theta" in text
+    # and not one difference that rounding does not explain
+    assert check["flagged"] == 0
+    assert check["flags"] == []
 
 
 def test_a_venue_that_publishes_none_is_left_out(
@@ -48,3 +55,92 @@ def test_a_venue_that_publishes_none_is_left_out(
     assert check["left_out"] == 504
     assert hedger(capsys, "risk", "--book", book, "--market", tape, "--check-venue").code == 0
     assert "venue_check" not in exposures(capsys, tape, book)
+
+
+def check_of(capsys: pytest.CaptureFixture[str], tape: Path, *more: object) -> Any:
+    """`risk --check-venue --json` without a book."""
+    ran = hedger(capsys, "risk", "--market", tape, "--check-venue", "--json", *more)
+    assert (ran.code, ran.err) == (0, "")
+    assert set(ran.json) == {"as_of", "venue_check"}
+    return ran.json["venue_check"]
+
+
+def test_without_a_book_the_comparison_alone(
+    recorded: Path, tape: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert check_of(capsys, recorded)["compared"] == 358
+    text = hedger(capsys, "risk", "--market", recorded, "--check-venue")
+    assert text.code == 0
+    assert "EXPOSURES" not in text.out
+    alone = hedger(capsys, "risk", "--market", tape)
+    assert (alone.code, alone.out) == (2, "")
+    assert alone.err.startswith("BOOK_NOT_GIVEN: ")
+    assert check_of(capsys, recorded, "--at", "2020-09-13T12:00:00Z")["compared"] == 358
+
+
+def changed(recorded: Path, path: Path, **columns: pl.Expr) -> Path:
+    return change_tape(path, recorded, Tape.open(recorded).frame("quotes").with_columns(**columns))
+
+
+def test_what_is_put_in_is_flagged_with_its_reason(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Forwards 1 % off; vegas per 1.00; one delta of the other sign."""
+    forward = changed(recorded, tmp_path / "forward", forward=pl.col("forward") * 1.01)
+    check = check_of(capsys, forward)
+    assert check["flagged"] > 250
+    (venue,) = check["venues"]
+    assert venue["reasons"]["forward_moved"] > 0.9 * check["flagged"]
+    moved = [flag["amount"] for flag in check["flags"] if flag["reason"] == "forward_moved"]
+    assert statistics.median(moved) == pytest.approx(1 / 1.01 - 1, abs=1e-5)
+    vega = changed(recorded, tmp_path / "vega", venue_vega=pl.col("venue_vega") * 100.0)
+    check = check_of(capsys, vega)
+    assert check["venues"][0]["reasons"].get("units", 0) > 0.8 * check["flagged"] > 200
+    name = "BTC-25SEP20-10000-P"
+    one = pl.when(pl.col("symbol") == name).then(-pl.col("venue_delta")).otherwise("venue_delta")
+    (flag,) = check_of(capsys, changed(recorded, tmp_path / "sign", venue_delta=one))["flags"]
+    assert (flag["symbol"], flag["reason"], flag["says"]) == (name, "sign", "the opposite sign")
+    assert set(flag["greeks"]) == {"delta"}
+    assert flag["greeks"]["delta"]["difference"] > flag["greeks"]["delta"]["tolerance"]
+    text = hedger(capsys, "risk", "--market", tmp_path / "sign", "--check-venue").out
+    assert "BTC-25SEP20-10000-P" in text
+    assert "the opposite sign" in text
+
+
+def test_two_calls_apart_are_brought_together_by_the_index_of_each_row(
+    shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A snapshot in a fast hour: the index moved 31 bp between prices and Greeks, and went on moving."""
+    path = tmp_path / "tape"
+    source = shared_data / "options" / "deribit_chain_6h_2026-02.parquet"
+    import_tape([source], "deribit-chain", path, ImportOptions(size_at_touch={"*": 10.0}))
+    check = check_of(capsys, path, "--at", "2026-02-04T16:00:00Z")
+    btc = check["venues"][0]["captures"][0]
+    assert (btc["underlying"], btc["index_move"]) == ("BTC", pytest.approx(31e-4, abs=1e-4))
+    assert btc["scatter"] < 2e-4
+    assert check["venues"][0]["greeks"]["delta"]["median"] < 1e-4
+    blind = Tape.open(path).frame("quotes").drop("greeks_index", strict=False)
+    apart = check_of(capsys, change_tape(tmp_path / "blind", path, blind), "--at", "2026-02-04T16:00:00Z")
+    assert apart["venues"][0]["greeks"]["delta"]["median"] > 5e-4
+    assert apart["flagged"] > 3 * check["flagged"]
+
+
+def test_every_venue_of_the_vectors(
+    shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The study over published rows of four venues: nothing is unexplained."""
+    path = tmp_path / "tape"
+    import_tape([shared_data / "vectors" / "venue_greeks.json"], "greeks-table", path, ImportOptions())
+    page = tmp_path / "page.html"
+    ran = hedger(capsys, "study", "greeks", path, "--json", "--picture", page)
+    assert ran.code == 0
+    found = {row["convention"]: row for row in ran.json["rows"]}
+    assert {name: row["compared"] for name, row in found.items()} == {
+        "deribit": 90, "okx": 4, "okx_bs": 4, "bybit": 3, "binance": 3,
+    }  # fmt: skip
+    assert [found[name]["flagged"] for name in ("deribit", "bybit", "binance")] == [0, 0, 0]
+    assert all("unexplained" not in row["reasons"] for row in found.values())
+    text = page.read_text()
+    assert "Our Greeks against the venues" in text
+    assert "plotly" in text
+    assert "okx_bs" in hedger(capsys, "study", "greeks", path).out

@@ -1,0 +1,257 @@
+"""Importer of `greeks-table`: a row per option and moment with the venue's Greeks, as Parquet, CSV or JSON.
+
+Four layouts are known by their columns: full Deribit tickers; Deribit Greeks without prices, whose forward
+and mark were worked out afterwards; the option chain CSV of Tardis; and a JSON object whose `rows` carry
+inputs and published Greeks of several venues.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from pricing.contracts import Option
+from pricing.errors import InputError
+from venues.deribit_names import parse_name
+from venues.import_options import Imported, ImportOptions
+from venues.option_names import binance_option, bybit_option, okx_option
+from venues.source_files import (
+    PARQUET_ERRORS,
+    check_parquet,
+    check_regular,
+    read_json,
+    read_text,
+    refuse,
+    sha256_of,
+)
+from venues.source_tables import (
+    NUMBER,
+    TEXT,
+    TIME,
+    Rule,
+    apply_rules,
+    epoch_ns,
+    number_rules,
+    read_columns,
+    time_rules,
+)
+from venues.ticker_fields import Fields
+from venues.ticker_rows import NS_PER_MS, STAMPS_MS, Row, listings_of, number_batches, quotes_of, refuse_twice
+
+#: The stamps of a layout whose capture times were worked out afterwards may be off by this much, seconds.
+ESTIMATED_STAMP_ERROR_S = 120.0
+
+_GREEKS = ("delta", "gamma", "vega", "theta", "rho")
+_TICKERS: Mapping[str, str] = {
+    "ts": TIME, "instrument": TEXT, "bid": NUMBER, "ask": NUMBER, "mark": NUMBER, "bid_size": NUMBER,
+    "ask_size": NUMBER, "mark_iv": NUMBER, "underlying_price": NUMBER, "index_price": NUMBER,
+    **dict.fromkeys(_GREEKS, NUMBER), "open_interest": NUMBER,
+}  # fmt: skip
+_GREEKS_ALONE: Mapping[str, str] = {
+    "capture_ts": TIME, "instrument": TEXT, "mark_iv": NUMBER, "forward_implied": NUMBER,
+    **dict.fromkeys(_GREEKS, NUMBER), "open_interest": NUMBER,
+}  # fmt: skip
+#: Columns of a tape by those of a layout.
+_TICKER_NAMES = {
+    "bid": "bid", "bid_size": "bid_size", "ask": "ask", "ask_size": "ask_size", "mark": "mark",
+    "mark_iv": "mark_iv", "forward": "underlying_price", "index": "index_price",
+    "open_interest": "open_interest", **{f"venue_{greek}": greek for greek in _GREEKS},
+}  # fmt: skip
+_ALONE_NAMES = {
+    "mark_iv": "mark_iv", "forward": "forward_implied",
+    "open_interest": "open_interest", **{f"venue_{greek}": greek for greek in _GREEKS},
+}  # fmt: skip
+_TARDIS = (
+    "exchange", "symbol", "timestamp", "local_timestamp", "bid_price", "bid_amount", "ask_price",
+    "ask_amount", "mark_price", "mark_iv", "underlying_index", "underlying_price", *_GREEKS,
+)  # fmt: skip
+_NAMES: Mapping[str, Callable[[str], object]] = {
+    "deribit": parse_name,
+    "okx": okx_option,
+    "bybit": bybit_option,
+    "binance": binance_option,
+}
+
+
+def import_greeks_table(sources: Sequence[Path], options: ImportOptions) -> Imported:
+    """Read tables as one recording: listings, quotes, and what tape.json keeps.
+
+    Raises:
+        InputError: a file, row or name is not as it must be; nothing has been written.
+    """
+    rows: list[Row] = []
+    notes: list[str] = []
+    stamp_error_s = 0.0
+    for path in sources:
+        check_regular(path)
+        if path.suffix == ".json":
+            rows += _published_rows(path)
+        elif path.suffix == ".csv":
+            rows += _tardis_rows(path)
+        elif "capture_ts" in _column_names(path):
+            rows += _parquet_rows(path, _GREEKS_ALONE, "capture_ts", _ALONE_NAMES)
+            stamp_error_s = ESTIMATED_STAMP_ERROR_S
+            notes.append(
+                f"{path.name}: stamps and forwards were worked out from Greeks; marks so made are left out"
+            )
+        else:
+            rows += _parquet_rows(path, _TICKERS, "ts", _TICKER_NAMES)
+    if not rows:
+        refuse("FILE_EMPTY", "the file has no rows", sources[0], allowed="at least one row")
+    rows.sort(key=lambda row: row["venue_ns"])
+    refuse_twice(rows)
+    number_batches(rows)
+    listings, terms = listings_of(rows)
+    meta = {
+        "source": [{"name": path.name, "sha256": sha256_of(path)} for path in sources],
+        "options": {"format": "greeks-table", "stamp_error_s": stamp_error_s},
+        "notes": ["local stamps are not in every source: the venue's stamp stands in there", *notes, *terms],
+    }
+    return Imported(listings, quotes_of(rows).sort("seq", "symbol"), meta)
+
+
+def _column_names(path: Path) -> list[str]:
+    check_parquet(path)
+    try:
+        return pl.scan_parquet(path, glob=False).collect_schema().names()
+    except PARQUET_ERRORS as error:
+        refuse("FILE_DAMAGED", "the parquet file cannot be read", path, observed=error, fix="fetch it again")
+
+
+def _parquet_rows(path: Path, columns: Mapping[str, str], stamp: str, names: Mapping[str, str]) -> list[Row]:
+    frame = read_columns(path, columns)
+    rules = [Rule(c, pl.col(c).is_null(), "a value is missing", "a value") for c in (stamp, "instrument")]
+    apply_rules(path, frame, [*rules, *time_rules(frame, stamp), *number_rules(columns)])
+    frame = frame.with_columns(stamp_ns=epoch_ns(stamp))
+    rows = []
+    for item in frame.iter_rows(named=True):
+        where = f"{path.name}, row {item['row']}"
+        values = {name: item[column] for name, column in names.items()}
+        rows.append(_row("deribit", item["instrument"], item["stamp_ns"], where, values))
+    return rows
+
+
+def _row(venue: str, name: str, stamp_ns: int, where: str, values: Mapping[str, float | None]) -> Row:
+    """A row of the tape: 0 on a side is the venue's way to say that nobody quotes; no price is below 0."""
+    if venue not in _NAMES:
+        raise InputError(
+            "VENUE_UNKNOWN",
+            "no such venue",
+            where=where,
+            observed=venue,
+            allowed=", ".join(_NAMES),
+            not_done="nothing was written",
+        )
+    try:
+        contract = _NAMES[venue](name)
+        if not isinstance(contract, Option):
+            raise InputError("SOURCE_NAME", "not an option", observed=name, allowed="options only")
+    except InputError as error:
+        raise InputError(
+            "SOURCE_NAME",
+            error.what,
+            where=where,
+            observed=error.observed,
+            allowed=error.allowed,
+            not_done="nothing was written",
+            fix="correct or drop the row at its source",
+        ) from error
+    row: Row = {"venue": venue, "symbol": name, "venue_ns": stamp_ns, "local_ns": stamp_ns}
+    row |= {"contract": contract, "where": where, **values}
+    for column in ("bid", "bid_size", "ask", "ask_size", "mark", "mark_iv", "forward", "index"):
+        value = row.get(column)
+        if value is not None and value < 0:
+            refuse(
+                "SOURCE_VALUE",
+                "a negative number",
+                Path(where),
+                where=f"{where}, {column}",
+                observed=value,
+                allowed="0 or above, or nothing where unknown",
+            )
+        if column not in ("mark",) and not value:
+            row[column] = None
+    for side in ("bid", "ask"):
+        if row.get(side) is None:
+            row[f"{side}_size"] = None
+    if row.get("forward") is not None and "forward_name" not in row:
+        # these layouts do not say what the forward is; where it is the index, it is that
+        row["forward_name"] = "index_price" if row["forward"] == row.get("index") else None
+    return row
+
+
+def _tardis_rows(path: Path) -> list[Row]:
+    try:
+        frame = pl.read_csv(io.StringIO(read_text(path)), infer_schema=False)
+    except pl.exceptions.PolarsError as error:
+        refuse(
+            "CSV_INVALID", "the file is no CSV table", path, observed=error, allowed="a Tardis option chain"
+        )
+    lacking = [name for name in _TARDIS if name not in frame.columns]
+    if lacking:
+        refuse(
+            "SOURCE_COLUMN",
+            "columns are missing",
+            path,
+            observed=", ".join(frame.columns)[:80],
+            allowed=", ".join(_TARDIS),
+        )
+    rows = []
+    for number, item in enumerate(frame.iter_rows(named=True), start=2):
+        where = f"{path.name}, line {number}"
+        fields = Fields({k: v for k, v in item.items() if v is not None}, where)
+        stamps = [_whole(fields, key) for key in ("timestamp", "local_timestamp")]
+        iv = fields.written("mark_iv", "not negative")
+        values: dict[str, Any] = {
+            "bid": fields.written("bid_price"),
+            "bid_size": fields.written("bid_amount"),
+            "ask": fields.written("ask_price"),
+            "ask_size": fields.written("ask_amount"),
+            "mark": fields.written("mark_price"),
+            "mark_iv": None if iv is None else iv / 100.0,
+            "forward": fields.written("underlying_price"),
+            "forward_name": fields.text("underlying_index", required=False),
+            **{f"venue_{greek}": fields.written(greek) for greek in _GREEKS},
+        }
+        venue = fields.text("exchange") or ""
+        row = _row(venue, fields.text("symbol") or "", stamps[0] * 1000, where, values)
+        rows.append(row | {"local_ns": stamps[1] * 1000})
+    return rows
+
+
+def _whole(fields: Fields, key: str) -> int:
+    """Microseconds since 1970, written as text."""
+    text = fields.text(key) or ""
+    low, high = (stamp * 1000 for stamp in STAMPS_MS)
+    value = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
+    if not low <= value <= high:
+        fields.refuse(key, "not a time", text, "microseconds since 1970")
+    return value
+
+
+def _published_rows(path: Path) -> list[Row]:
+    """Rows with a venue's inputs and Greeks under `published`, `BS` at the end for OKX's second set."""
+    document = read_json(path)
+    items = document.get("rows") if isinstance(document, dict) else None
+    if not isinstance(items, list):
+        refuse("SOURCE_FORM", "no rows", path, allowed="an object with a list `rows`")
+    rows = []
+    for number, item in enumerate(items, start=1):
+        fields = Fields(item, f"{path.name}, row {number}")
+        greeks = fields.nested("published")
+        venue = fields.text("venue") or ""
+        values: dict[str, Any] = {
+            "mark": fields.number("mark_coin", "not negative"),
+            "mark_iv": fields.number("sigma", "not negative"),
+            "forward": fields.number("forward", "positive"),
+            "index": fields.number("index", "positive"),
+            **{f"venue_{greek}": greeks.number(greek) for greek in _GREEKS},
+            **{f"venue_{greek}_bs": greeks.number(f"{greek}BS") for greek in _GREEKS if greek != "rho"},
+        }
+        stamp_ns = fields.integer("ts_ms", *STAMPS_MS) * NS_PER_MS
+        rows.append(_row(venue, fields.text("instrument") or "", stamp_ns, fields.where, values))
+    return rows

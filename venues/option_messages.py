@@ -1,0 +1,225 @@
+"""What venues send about options, as rows of a tape: one pure function per message, for recordings and live.
+
+Deribit tickers; OKX `opt-summary` (and `option/summary` of 2020) with the index beside it; Bybit option
+tickers; Binance option tickers and marks, old and new. Messages of other streams (trades, books) are known by
+name and carry no Greeks: they give no row. What is neither is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+
+from pricing.contracts import Option
+from pricing.errors import InputError
+from venues.deribit_tickers import ticker_row
+from venues.import_options import ImportOptions
+from venues.option_names import binance_option, bybit_option, okx_option
+from venues.ticker_fields import Fields
+from venues.ticker_rows import NS_PER_MS, STAMPS_MS, Row
+
+#: An index is put beside an option's Greeks that were stamped at most this much later or earlier, ms.
+INDEX_AGE_MS_MAX = 60_000
+
+#: Binance quotes these per so many coins; its prices are not per coin and are left out.
+BINANCE_COINS_PER_PRICE = {"XRP": 100, "DOGE": 1000}
+
+
+class OptionMessages:
+    """Reads messages in order; remembers the last index of each venue and coin, which comes by itself."""
+
+    def __init__(self, options: ImportOptions) -> None:
+        self._options = options
+        self._index: dict[tuple[str, str], tuple[int, float]] = {}
+
+    def rows(self, message: object, where: str) -> list[Row]:
+        """The rows of one message; empty where it is of a stream without Greeks.
+
+        Raises:
+            InputError: no message of a known venue, or one with a field that cannot be what it says.
+        """
+        if isinstance(message, list):
+            return [row for i, item in enumerate(message) for row in self.rows(item, f"{where}[{i}]")]
+        if not isinstance(message, dict):
+            _unknown(where, type(message).__name__)
+        for knows, read in self._readers():
+            if knows(message):
+                return list(read(message, where))
+        _unknown(where, f"keys {', '.join(sorted(map(str, message)))[:60]}")
+
+    def _readers(self) -> list[tuple[Callable[[dict[str, Any]], bool], Callable[..., Iterator[Row]]]]:
+        return [
+            (lambda m: "jsonrpc" in m, self._deribit),
+            (lambda m: "arg" in m or "table" in m or ("instId" in m and "markVol" in m), self._okx),
+            (lambda m: "code" in m and "data" in m, self._okx),
+            (lambda m: "topic" in m, self._bybit),
+            (lambda m: {"success", "conn_id"} <= m.keys(), self._bybit),  # an answer to a request of ours
+            (lambda m: "stream" in m, self._binance),
+        ]
+
+    # ------------------------------------------------------------------------------------------- Deribit
+
+    def _deribit(self, message: Mapping[str, Any], where: str) -> Iterator[Row]:
+        params = message.get("params")
+        if not isinstance(params, dict):
+            return
+        channel = params.get("channel")
+        if isinstance(channel, str) and channel.startswith("ticker."):
+            yield ticker_row(params.get("data"), f"{where}, {channel}", self._options)
+
+    # ----------------------------------------------------------------------------------------------- OKX
+
+    def _okx(self, message: Mapping[str, Any], where: str) -> Iterator[Row]:
+        arg = message.get("arg")
+        channel = arg.get("channel") if isinstance(arg, dict) else message.get("table")
+        items = message.get("data", [message] if "instId" in message else [])
+        if not isinstance(items, list):
+            _unknown(where, "data that is no list")
+        for i, item in enumerate(items):
+            fields = Fields(item, f"{where}, data[{i}]")
+            if channel in ("index-tickers", "index/ticker"):
+                self._okx_index(fields)
+            elif channel in (None, "opt-summary", "option/summary") and fields.has(
+                "markVol" if channel != "option/summary" else "mark_vol"
+            ):
+                yield self._okx_summary(fields)
+
+    def _okx_index(self, fields: Fields) -> None:
+        recent = fields.has("instId")
+        name = fields.text("instId" if recent else "instrument_id") or ""
+        value = fields.written("idxPx" if recent else "last", "positive")
+        if value is not None:
+            self._index["okx", name.split("-")[0]] = (_okx_stamp_ms(fields), value)
+
+    def _okx_summary(self, fields: Fields) -> Row:
+        recent = fields.has("instId")
+        name = fields.text("instId" if recent else "instrument_id") or ""
+        contract = _contract(okx_option, name, fields)
+        row = self._row("okx", name, contract, _okx_stamp_ms(fields), fields)
+        row["mark_iv"] = fields.written_known("markVol" if recent else "mark_vol")
+        row["mark"] = None if recent else fields.written("mark_price", "not negative")
+        row["forward"] = fields.written("fwdPx", "positive") if recent else None
+        row["forward_name"] = f"SYN.{name.rsplit('-', 2)[0]}" if row["forward"] is not None else None
+        for greek in ("delta", "gamma", "vega", "theta"):
+            row[f"venue_{greek}"] = fields.written(greek)
+            suffix = "BS" if fields.has(f"{greek}BS") else "Bs"
+            row[f"venue_{greek}_bs"] = fields.written(f"{greek}{suffix}")
+        if not recent:
+            for side in ("bid", "ask"):
+                row[side] = fields.written_known(f"best_{side}")
+                row[f"{side}_size"] = fields.written_known(f"best_{side}_size") if row[side] else None
+        return row
+
+    # --------------------------------------------------------------------------------------------- Bybit
+
+    def _bybit(self, message: Mapping[str, Any], where: str) -> Iterator[Row]:
+        topic, data = str(message.get("topic")), message.get("data")
+        if not topic.startswith("tickers.") or not isinstance(data, dict) or "markPriceIv" not in data:
+            return
+        fields = Fields(data, f"{where}, {topic}")
+        stamp_ms = Fields(message, where).integer("ts", *STAMPS_MS)
+        name = fields.text("symbol") or ""
+        row = self._row("bybit", name, _contract(bybit_option, name, fields), stamp_ms, fields)
+        row["mark"] = fields.written("markPrice", "not negative")
+        row["mark_iv"] = fields.written_known("markPriceIv")
+        row["forward"] = fields.written("underlyingPrice", "positive")
+        row["forward_name"] = f"SYN.{name.rsplit('-', 2)[0]}" if row["forward"] is not None else None
+        row["index"] = fields.written("indexPrice", "positive")
+        row["open_interest"] = fields.written("openInterest", "not negative")
+        for side in ("bid", "ask"):
+            row[side] = fields.written_known(f"{side}Price")
+            row[f"{side}_size"] = fields.written_known(f"{side}Size") if row[side] else None
+        for greek in ("delta", "gamma", "vega", "theta"):
+            row[f"venue_{greek}"] = fields.written(greek)
+        yield row
+
+    # ------------------------------------------------------------------------------------------- Binance
+
+    def _binance(self, message: Mapping[str, Any], where: str) -> Iterator[Row]:
+        data = message.get("data")
+        for i, item in enumerate(data if isinstance(data, list) else [data]):
+            fields = Fields(item, f"{where}, {message.get('stream')}[{i}]")
+            event = fields.text("e", required=False)
+            if event == "index":
+                coin = (fields.text("s") or "").removesuffix("USDT")
+                value = fields.written("p", "positive")
+                if value is not None:
+                    self._index["binance", coin] = (fields.integer("E", *STAMPS_MS), value)
+            elif event in ("24hrTicker", "markPrice") and fields.has("vo"):
+                yield self._binance_option(fields)
+
+    def _binance_option(self, fields: Fields) -> Row:
+        name = fields.text("s") or ""
+        contract = _contract(binance_option, name, fields)
+        row = self._row("binance", name, contract, fields.integer("E", *STAMPS_MS), fields)
+        row["mark_iv"] = fields.written_known("vo")
+        if fields.has("i"):
+            row["index"] = fields.written("i", "positive")
+        if contract.underlying not in BINANCE_COINS_PER_PRICE:
+            row["mark"] = fields.written("mp", "not negative")
+            for side, letter in (("bid", "b"), ("ask", "a")):
+                row[side] = fields.written_known(f"{letter}o")
+                row[f"{side}_size"] = fields.written_known(f"{letter}q") if row[side] else None
+        for greek, key in (("delta", "d"), ("gamma", "g"), ("vega", "v"), ("theta", "t")):
+            row[f"venue_{greek}"] = fields.written(key)
+        return row
+
+    # -------------------------------------------------------------------------------------------- common
+
+    def _row(self, venue: str, name: str, contract: Option, stamp_ms: int, fields: Fields) -> Row:
+        """A row with what every message tells; the index where one came near enough in time."""
+        at_ms, index = self._index.get((venue, contract.underlying), (0, None))
+        return {
+            "venue_ns": stamp_ms * NS_PER_MS,
+            "local_ns": stamp_ms * NS_PER_MS,
+            "venue": venue,
+            "symbol": name,
+            "index": index if abs(stamp_ms - at_ms) <= INDEX_AGE_MS_MAX else None,
+            "contract": contract,
+            "where": fields.where,
+        }
+
+
+def _okx_stamp_ms(fields: Fields) -> int:
+    """Milliseconds as text, or a time in words (2020)."""
+    if fields.has("ts"):
+        text = fields.text("ts") or ""
+        stamp = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
+        key = "ts"
+    else:
+        key, text = "timestamp", fields.text("timestamp") or ""
+        try:
+            stamp = round(datetime.fromisoformat(text).astimezone(UTC).timestamp() * 1000)
+        except ValueError:
+            stamp = -1
+    if not STAMPS_MS[0] <= stamp <= STAMPS_MS[1]:
+        fields.refuse(key, "not a time", text, "milliseconds since 1970 as text, or 2020-06-08T12:52:00.000Z")
+    return stamp
+
+
+def _contract(parse: Callable[[str], Option], name: str, fields: Fields) -> Option:
+    try:
+        return parse(name)
+    except InputError as error:
+        raise InputError(
+            "SOURCE_NAME",
+            error.what,
+            where=fields.where,
+            observed=error.observed,
+            allowed=error.allowed,
+            not_done="nothing was written",
+            fix="correct or drop the message at its source",
+        ) from error
+
+
+def _unknown(where: str, observed: str) -> NoReturn:
+    raise InputError(
+        "SOURCE_MESSAGE",
+        "not a message of a known venue",
+        where=where,
+        observed=observed,
+        allowed="messages of Deribit (jsonrpc), OKX (arg or table), Bybit (topic), Binance (stream)",
+        not_done="nothing was written",
+        fix="drop the message at its source",
+    )
