@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from hedger import verbs
 from pricing.errors import Exit, HedgerError, InputError
@@ -43,7 +44,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if verb is None:
             parser.print_help()
             return int(Exit.INVALID)
-        code = int(verb(arguments))
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            code = int(verb(arguments))
         sys.stdout.flush()  # here, where a reader that went away is no fault
         return code
     except HedgerError as error:
@@ -68,6 +71,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return int(Exit.INTERNAL)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """A warning as a line for people, without the place in our code that gave it."""
+    print(f"WARNING: {message}", file=sys.stderr)
 
 
 def build_parser() -> argparse.ArgumentParser:

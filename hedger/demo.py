@@ -22,6 +22,7 @@ from hedger.planning import HedgePlan, PlanStatus, make_plan
 from hedger.sample import SampleSettings, market_maker_book
 from hedger.settings import Settings, SolverConfig
 from hedger.snapshot import Snapshot, equity_usd, take_snapshot
+from pricing.compiled import warm_up
 from pricing.contracts import Kind, Side
 from pricing.daycount import years_between
 from pricing.market import Market
@@ -127,6 +128,7 @@ def run(
 
     The same seed, minutes, start and step (market seconds between marks) give the same document.
     """
+    warm_up()  # the first marks are hedged as fast as the others
     chosen = settings.model_copy(update={"solver": DEMO_SOLVER})
     if chosen.numeraire is Numeraire.COIN and not chosen.stable_underlying:
         # The fills are booked, so each dollar must count once for the ticket and the book to agree.
