@@ -406,7 +406,9 @@ class _Lots:
         leave = self.gap if stage == frame.ranks else min(self.gap, 1e-6)
         for _ in range(5):
             point = None
-            if best is not None:
+            # On a few columns no start is given: where a limit holds at its edge, HiGHS 1.15 has returned the
+            # start as the optimum although better lots existed.
+            if best is not None and self.gap > 0.0:
                 point = lot_point(program, frame, self.kept, levels, gated, best.lots, best.over)
             answer = Solver(program, whole=True).run(max(budget - spent, 0.01), leave, point)
             spent += answer.seconds

@@ -702,6 +702,31 @@ def test_every_plan_is_sound_and_no_whole_lots_beat_it(p: HedgeProblem) -> None:
         assert plan.cost == pytest.approx(best[1], rel=1e-8, abs=1e-8)
 
 
+def test_a_limit_that_holds_at_its_edge_hides_no_cheaper_lots() -> None:
+    """Both [5, 1] and [0, 3] lots leave the least slack; the second costs half."""
+    nothing: list[float] = []
+    p = HedgeProblem(
+        rows=["delta:0", "delta:1"],
+        exposure=np.array([-8e-5, 0.0]),
+        lower=np.array([4e-5, 0.0]),
+        upper=np.array([4e-5, 3e-5]),
+        columns=["c0", "c1", "c2"],
+        per_unit=np.array([[0.0, 6e-5, 3e-5], [0.0, 4e-5, 2e-5]]),
+        ladders=[
+            ladder(nothing, nothing, nothing, nothing),
+            ladder([1.5], [2.0], [1.5], [0.0]),
+            ladder([1.0, 1.5], [0.0, 1.0], nothing, nothing),
+        ],
+        lot=np.array([0.1, 0.1, 0.5]),
+        min_size=np.zeros(3),
+        max_buy=np.array([0.0, 2.5, 2.5]),
+        max_sell=np.array([0.0, 2.5, 0.0]),
+    )
+    plan = solve(p)
+    assert plan.cost == pytest.approx(0.5, rel=1e-9)
+    np.testing.assert_allclose(plan.quantity, [0.0, 0.0, 1.5])
+
+
 @given(st.integers(0, 2**32 - 1))
 @settings(deadline=None, max_examples=40)
 def test_plans_of_many_columns_are_sound(seed: int) -> None:
