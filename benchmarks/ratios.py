@@ -2,7 +2,7 @@
 
 In each group the benchmark whose name contains "ours" is the baseline; the other rows say how many times as
 long they took, percentile to percentile. A group without a baseline shows its times alone, which prove
-nothing.
+nothing. A benchmark that states how many options it works on (`extra_info["options"]`) is shown per option.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ class Row:
 def rows(run: Mapping[str, Any]) -> list[Row]:
     """The rows of a pytest-benchmark JSON document, groups in order of name, baseline first, then by ratio.
 
+    Times are divided by `extra_info["options"]` where a benchmark states it.
+
     >>> timed = lambda name, *s: {"group": "g", "name": name, "stats": {"data": list(s), "rounds": len(s)}}
     >>> run = {"benchmarks": [timed("test_peer", 3.0, 3.0), timed("test_ours", 1.5, 1.5)]}
     >>> [(row.name, row.ratio) for row in rows(run)]
@@ -48,7 +50,7 @@ def rows(run: Mapping[str, Any]) -> list[Row]:
     """
     groups: defaultdict[str, list[tuple[str, float, float, int]]] = defaultdict(list)
     for benchmark in run["benchmarks"]:
-        seconds = benchmark["stats"]["data"]
+        seconds = np.array(benchmark["stats"]["data"]) / benchmark.get("extra_info", {}).get("options", 1)
         p50_s, p99_s = (float(value) for value in np.percentile(seconds, [50, 99]))
         name = benchmark["name"].removeprefix("test_").removeprefix("bench_")
         rounds = int(benchmark["stats"]["rounds"])

@@ -26,6 +26,7 @@ Jaeckel (2015), "Let's be rational", Wilmott.
 from __future__ import annotations
 
 import math
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -86,7 +87,10 @@ def greeks(
     """
     inputs, discounts, shape = flat_inputs(forward, strike, years, vol, sign, discount)
     results, whole = fitting(out, shape)
-    if kernels.fill(*inputs, *whole) == kernels.OVERLAP:
+    done = kernels.fill(*inputs, *whole)
+    if done == kernels.TWICE:
+        raise sharing()
+    if done == kernels.OVERLAP:
         inputs = Inputs(*(array.copy() for array in inputs))
         discounts = None if discounts is None else discounts.copy()
         kernels.fill(*inputs, *whole)
@@ -174,7 +178,7 @@ def flat_inputs(
 def fitting(out: Greeks | None, shape: tuple[int, ...]) -> tuple[Greeks, Greeks]:
     """Return (results, arrays for the kernel): the same where the kernel can write into `out` as it stands.
 
-    Errors: ValueError if a field of `out` has another shape or type, or two share memory.
+    Errors: ValueError if a field of `out` has another shape or type, is read-only, or two share memory.
     """
     if out is None:
         size = math.prod(shape)
@@ -188,8 +192,27 @@ def fitting(out: Greeks | None, shape: tuple[int, ...]) -> tuple[Greeks, Greeks]
                 "nothing was written; pass arrays that fit"
             )
     if all(field.ndim == 1 and field.flags.carray for field in out):
-        return out, out
+        return out, out  # the kernel itself sees whether two share memory
+    for name, field in zip(Greeks._fields, out, strict=True):
+        if not field.flags.writeable:
+            raise ValueError(
+                f"greeks: out.{name} is read-only; nothing was written; pass arrays that can be written"
+            )
+    if any(np.shares_memory(one, other) for one, other in combinations(out, 2)):
+        raise sharing()
     return out, Greeks(*(np.empty(math.prod(shape)) for _ in Greeks._fields))
+
+
+def sharing() -> ValueError:
+    """The error for an `out` that cannot hold five results.
+
+    >>> str(sharing())[:38]
+    'greeks: two fields of `out` share memo'
+    """
+    return ValueError(
+        "greeks: two fields of `out` share memory, allowed: five arrays apart from each other; "
+        "nothing was written; pass arrays of their own"
+    )
 
 
 def _discounted(whole: Greeks, years: FloatArray, discount: FloatArray) -> None:

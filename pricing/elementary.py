@@ -59,7 +59,7 @@ EXP = (
     2.5110049204818658e-08,
 )
 # Mills ratio M(y) = N(-y)/n(y) = P(y)/Q(y) for y >= -1, both with leading coefficient 1: relative error 1e-16
-# of the formula, a few units in the last place computed.
+# of the formula, a few units in the last place computed (some twenty below −1/2).
 # One ratio for the whole half-line, with all coefficients positive: nothing cancels for y >= 0.
 MILLS_P = (
     19799317.600407194,

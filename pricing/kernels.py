@@ -39,6 +39,7 @@ TOTAL_VOL_MIN, TOTAL_VOL_MAX = 1e-9, MILLS_PAIR_TOTAL_VOL_MAX
 #: What a `fill` function returns.
 DONE = 0
 OVERLAP = 1  # an output shares memory with an input: nothing was written
+TWICE = 2  # two outputs share memory: nothing was written
 
 
 def arrays(*counts: int) -> str:
@@ -83,6 +84,14 @@ def all_apart(
     """Whether an output shares no memory with any of five inputs."""
     return (
         apart(a, output) and apart(b, output) and apart(c, output) and apart(d, output) and apart(e, output)
+    )
+
+
+@inlined
+def all_distinct(a: FloatArray, b: FloatArray, c: FloatArray, d: FloatArray, e: FloatArray) -> bool:
+    """Whether no two of five outputs share memory."""
+    return (apart(a, b) and apart(a, c) and apart(a, d) and apart(a, e) and apart(b, c)) and (
+        apart(b, d) and apart(b, e) and apart(c, d) and apart(c, e) and apart(d, e)
     )
 
 
@@ -227,7 +236,9 @@ def fill(
     vega: FloatArray,
     theta: FloatArray,
 ) -> int:
-    """Write undiscounted price and Greeks; DONE or OVERLAP. All arrays (n,), contiguous."""
+    """Write undiscounted price and Greeks; DONE, OVERLAP or TWICE. All arrays (n,), contiguous."""
+    if not all_distinct(price, delta, gamma, vega, theta):
+        return TWICE
     for output in (price, delta, gamma, vega, theta):
         if not all_apart(forward, strike, years, vol, sign, output):
             return OVERLAP

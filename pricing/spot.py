@@ -6,8 +6,9 @@ root, one division and the logarithm of each option. A `SpotBase` keeps them; fo
     ln(F/K) = ln(F₀/K) + 2 (t + t³/3 + t⁵/5 + t⁷/7),   t = (F − F₀)/(F + F₀)
 
 to the last digit, because it always counts from the base and never from the previous result. Once a forward
-is more than REBASE_MOVE away the whole is computed anew and becomes the next base. So results do not
-depend on the way the spot came, beyond rounding, and no digits are lost over a day of ticks.
+is more than REBASE_MOVE away, or so many of an option's standard deviations (minutes before expiry) that the
+sum would round too coarsely, the whole is computed anew and becomes the next base. So results do not depend
+on the way the spot came, beyond rounding, and no digits are lost over a day of ticks.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pricing.black76 import Greeks, fitting, flat_inputs, greeks
+from pricing.black76 import Greeks, fitting, flat_inputs, greeks, sharing
 from pricing.compiled import compiled, inlined
 from pricing.elementary import log_ratio
 from pricing.kernels import (
     BLOCK,
     FloatArray,
     all_apart,
+    all_distinct,
     arrays,
     first_greeks,
     ordinary,
@@ -34,7 +36,8 @@ from pricing.limits import careful
 
 REBASE_MOVE = 0.02  # relative move of a forward up to which the series above is right to the last digit
 HALF_MOVE = 0.5 * REBASE_MOVE  # what t is for such a move
-ODD, MOVED, OVERLAP = 1, 2, 4  # bits of what the loops return
+REBASE_DEVIATIONS = 16.0  # a move of so many w leaves ln(F/K)/w an error of as many units in its last place
+ODD, MOVED, OVERLAP, TWICE = 1, 2, 4, 8  # bits of what the loops return
 
 
 class SpotBase(NamedTuple):
@@ -96,6 +99,8 @@ def spot_greeks(base: SpotBase, forward: ArrayLike, out: Greeks | None = None) -
     F = _forwards(base, forward)
     results, whole = fitting(out, F.shape)
     flags = sweep_moved_apart(F, *base, *whole)
+    if flags & TWICE:
+        raise sharing()
     if flags & OVERLAP:
         F = F.copy()
         flags = sweep_moved_apart(F, *base, *whole)
@@ -179,7 +184,9 @@ def sweep_moved_apart(
     vega: FloatArray,
     theta: FloatArray,
 ) -> int:
-    """Write price and Greeks of every element; bits ODD, MOVED or OVERLAP (then nothing is to be used)."""
+    """Write price and Greeks of every element; bits ODD, MOVED, OVERLAP, TWICE (but for ODD: of no use)."""
+    if not all_distinct(price, delta, gamma, vega, theta):
+        return TWICE
     for output in (price, delta, gamma, vega, theta):
         if not (
             all_apart(base_forward, strike, years, vol, sign, output)
@@ -202,15 +209,19 @@ def sweep_moved_apart(
 @inlined
 def moved(
     forward: float, base_forward: float, strike: float, w: float, per_total_vol: float, moneyness: float
-) -> tuple[float, float, float, float]:
-    """Return (1/(F w), y, B, t) of an ordinary element: what `kernels.approach` gives, and the move."""
+) -> tuple[float, float, float, bool]:
+    """Return (1/(F w), y, B, still) of an ordinary element: what `kernels.approach` gives.
+
+    still is whether the forward is near enough to its base; false also where the base is no number.
+    """
     both = forward + base_forward
     shared = 1.0 / (forward * both)
     t = (forward - base_forward) * (forward * shared)
     u = t * t
-    move = 2.0 * t * (1.0 + u * (1.0 / 3.0 + u * (0.2 + u * (1.0 / 7.0))))
-    y = abs(moneyness + move * per_total_vol) - 0.5 * w
-    return both * shared * per_total_vol, y, scaled_density(forward, strike, y), t
+    move = 2.0 * t * (1.0 + u * (1.0 / 3.0 + u * (0.2 + u * (1.0 / 7.0)))) * per_total_vol
+    y = abs(moneyness + move) - 0.5 * w
+    still = (abs(t) <= HALF_MOVE) & (abs(move) <= REBASE_DEVIATIONS)
+    return both * shared * per_total_vol, y, scaled_density(forward, strike, y), still
 
 
 @compiled(arrays(8, 5, 3))
@@ -242,9 +253,9 @@ def sweep_moved(
         for i in range(n):
             w = σ[i] * root[i]
             usual = ordinary(F[i], K[i], w, s[i])
-            inverse[i], near[i], density[i], t = moved(F[i], F0[i], K[i], w, per_w[i], m[i])
+            inverse[i], near[i], density[i], still = moved(F[i], F0[i], K[i], w, per_w[i], m[i])
             odd |= not usual
-            far |= usual & (not (abs(t) <= HALF_MOVE))
+            far |= usual & (not still)
         V, Δ, Γ, ν, Θ = price[a:z], delta[a:z], gamma[a:z], vega[a:z], theta[a:z]
         for i in range(n):
             V[i], Δ[i], Γ[i], ν[i], Θ[i] = first_greeks(
@@ -315,9 +326,9 @@ def add_moved(
         for i in range(n):
             w = σ[i] * root[i]
             usual = ordinary(F[i], K[i], w, s[i])
-            inverse[i], near[i], density[i], t = moved(F[i], F0[i], K[i], w, per_w[i], m[i])
+            inverse[i], near[i], density[i], still = moved(F[i], F0[i], K[i], w, per_w[i], m[i])
             odd |= not usual
-            far |= usual & (not (abs(t) <= HALF_MOVE))
+            far |= usual & (not still)
         for i in range(n):
             w = σ[i] * root[i]
             usual = ordinary(F[i], K[i], w, s[i])

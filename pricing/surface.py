@@ -220,13 +220,11 @@ class _Bounds:
     upper: FloatArray
 
 
-def _bounds(
-    expiry_ns: int, k_low: float, k_high: float, made: Mapping[int, Smile], pairwise: bool = False
-) -> _Bounds:
+def _bounds(expiry_ns: int, k_low: float, k_high: float, made: Mapping[int, Smile]) -> _Bounds:
     """Bounds from the nearest smiles made so far, on all their ranges together.
 
-    pairwise: each bound only where it or the smile in question is quoted. That is what must hold in the end;
-    to fit on the wider range leaves room for the smiles still to come.
+    In the end a bound must hold where either of the two is quoted; to fit on the wider range leaves room for
+    the smiles still to come.
     """
     known = [smile for smile in made.values() if smile.status != FitStatus.NONE]
     before = [smile for smile in known if smile.expiry_ns < expiry_ns]
@@ -238,8 +236,7 @@ def _bounds(
     lower, upper = np.zeros(svi.FINE), np.full(svi.FINE, math.inf)
     for smile, bound in zip(nearest, (lower, upper), strict=True):
         if smile is not None:
-            either = (k >= min(k_low, smile.k_low)) & (k <= max(k_high, smile.k_high)) | (not pairwise)
-            bound[either] = total_variance(smile.parameters, k[either])[0]
+            bound[:] = total_variance(smile.parameters, k)[0]
     return _Bounds(low, high, lower, upper)
 
 
@@ -468,18 +465,25 @@ def _settle(made: dict[int, Smile]) -> None:
     A neighbour made later was tested on its own grid; between the points of that one the two may touch. Then,
     from the last to the first, the lower of them makes room, by a thousandth of w or so.
     """
-    for expiry in sorted(made, reverse=True):
-        smile = made[expiry]
-        if smile.status == FitStatus.NONE:
-            continue
-        t = _bounds(expiry, smile.k_low, smile.k_high, made, pairwise=True)
-        room = float(svi.calendar_margin(smile.parameters, t.k_low, t.k_high, np.zeros(svi.FINE), t.upper))
-        if room < BETWEEN_POINTS:
+    known = sorted((smile for smile in made.values() if smile.status != FitStatus.NONE), key=_expiry)
+    above = math.inf
+    for i in range(len(known) - 1, -1, -1):
+        smile = known[i]
+        room = math.inf if i + 1 == len(known) else _room(smile, known[i + 1])
+        if room < 0.99 * BETWEEN_POINTS:  # what was made room for before stays as it is
             parameters = smile.parameters.copy()
-            parameters[:2] *= 1.0 + room - BETWEEN_POINTS
-            made[expiry] = replace(smile, parameters=parameters)
-    for expiry, smile in made.items():
-        if smile.status != FitStatus.NONE:
-            t = _bounds(expiry, smile.k_low, smile.k_high, made, pairwise=True)
-            gap = svi.calendar_margin(smile.parameters, t.k_low, t.k_high, t.lower, t.upper)
-            made[expiry] = replace(smile, gap_min=float(gap))
+            parameters[:2] *= (1.0 - BETWEEN_POINTS) / (1.0 - room)
+            g_min = float(svi.butterfly_margin(parameters, smile.k_low, smile.k_high))
+            smile, room = replace(smile, parameters=parameters, g_min=g_min), BETWEEN_POINTS
+        if i + 1 < len(known):
+            later = known[i + 1]
+            made[later.expiry_ns] = replace(later, gap_min=min(room, above))
+        known[i], above = smile, room
+    if known:
+        made[known[0].expiry_ns] = replace(known[0], gap_min=above)
+
+
+def _room(lower: Smile, upper: Smile) -> float:
+    """The least room from one smile up to the next where either is quoted, as a part of w."""
+    low, high = min(lower.k_low, upper.k_low), max(lower.k_high, upper.k_high)
+    return float(svi.room(lower.parameters, upper.parameters, low, high))

@@ -10,8 +10,9 @@ where w is nowhere below that expiry's.
 
 The fit is least squares in w, each quote weighted by 1/(half its spread in w), by Levenberg and Marquardt's
 method in (a, ln b, artanh ρ, m, ln s) with exact derivatives, from the best of a few (m, s) for which the
-other three are linear (Zeliade). Quotes that lie off get less weight from round to round (Huber), so that a
-dirty one does not bend the smile. A fit with arbitrage is done again with the violations as residuals of
+other three are linear (Zeliade). Quotes that lie off get less weight from round to round, already there, as
+1/distance (Huber) and beyond FAR as its cube, so that a dirty one does not bend the smile, not even at the
+end of a chain. A fit with arbitrage is done again with the violations as residuals of
 growing weight; where that does not help either there is no fit.
 
 Sources: Gatheral (2004), "A parsimonious arbitrage-free implied volatility parameterization"; Gatheral and
@@ -33,12 +34,15 @@ FloatArray = NDArray[np.float64]
 PARAMETERS = 5  # a, b, ρ, m, s
 GRID = 61  # moneyness points of the arbitrage residuals
 FINE = 4 * (GRID - 1) + 1  # and of the tests, every fourth of them one of those
+NEAR = 121  # further points of the butterfly test, dense about the smile's own bend
 RESIDUALS = 3 * GRID + 2
 G_MARGIN = 2e-3  # what g reaches in the penalised fit, and
 G_ROOM = 5e-4  # must reach on the grid, so that it is above 0 between the grid's points
 LEE_MAX = 1.95  # b (1 + |ρ|) at most; the bound is 2
 RHO_MAX = 0.999
-HUBER = 1.5  # residuals beyond it, in half spreads, count linearly
+HUBER = 1.5  # residuals beyond it, in half spreads, count linearly,
+FAR = 12.0  # and beyond this hardly at all
+STARTS = 4  # rounds of reweighting for a first guess
 ROUNDS = 4  # of reweighting
 STEPS = 12  # of Levenberg-Marquardt in each round
 TOLERANCE = 1e-7  # relative fall of the objective below which a round ends
@@ -82,10 +86,17 @@ def place(k_low: float, k_high: float, i: int) -> float:
 
 @compiled("(f8[::1], f8, f8)")
 def butterfly_margin(p: FloatArray, k_low: float, k_high: float) -> float:
-    """Return the least g on the grid."""
+    """Return the least g on the grid, and on points as dense about the bend at m as s asks for.
+
+    The bend of a smile of hours is narrower than the grid, which reaches as far as its neighbours' quotes.
+    """
     least = math.inf
     for i in range(FINE):
         least = min(least, durrleman(p, place(k_low, k_high, i)))
+    low, high = math.asinh((k_low - p[3]) / p[4]), math.asinh((k_high - p[3]) / p[4])
+    for i in range(NEAR):
+        k = p[3] + p[4] * math.sinh(low + (high - low) * i / (NEAR - 1))
+        least = min(least, durrleman(p, k))
     return least
 
 
@@ -98,6 +109,47 @@ def calendar_margin(
     for i in range(FINE):
         w = total_variance(p, place(k_low, k_high, i))
         least = min(least, 1.0 - lower[i] / w, 1.0 - w / upper[i])
+    return least
+
+
+@inlined
+def gap(lower: FloatArray, upper: FloatArray, k: float) -> float:
+    """Return the room from one smile up to the next, as a part of the latter's w."""
+    return 1.0 - total_variance(lower, k) / total_variance(upper, k)
+
+
+@compiled("(f8[::1], f8[::1], f8, f8)")
+def room(lower: FloatArray, upper: FloatArray, k_low: float, k_high: float) -> float:
+    """Return the least room from one smile up to the next, between the points of any grid too.
+
+    Looked for on the grid and on points as dense about the bend of either as its s asks for; each place that
+    is lower than its neighbours is searched by thirds.
+    """
+    least = min(gap(lower, upper, k_low), gap(lower, upper, k_high))
+    for family in range(3):
+        p = lower if family == 1 else upper
+        n = FINE if family == 0 else NEAR
+        low, high = math.asinh((k_low - p[3]) / p[4]), math.asinh((k_high - p[3]) / p[4])
+        k_1, k_2 = k_low, k_low  # the two points before
+        gap_1, gap_2 = math.inf, math.inf
+        for i in range(n):
+            k = (
+                place(k_low, k_high, i)
+                if family == 0
+                else p[3] + p[4] * math.sinh(low + (high - low) * i / (n - 1))
+            )
+            here = gap(lower, upper, k)
+            if gap_1 <= gap_2 and gap_1 <= here:
+                left, right = k_2, k
+                for _ in range(40):
+                    third = (right - left) / 3.0
+                    if gap(lower, upper, left + third) < gap(lower, upper, right - third):
+                        right -= third
+                    else:
+                        left += third
+                least = min(least, gap(lower, upper, 0.5 * (left + right)))
+            least = min(least, here)
+            k_2, gap_2, k_1, gap_1 = k_1, gap_1, k, here
     return least
 
 
@@ -128,54 +180,85 @@ def solve_normal(A: FloatArray, b: FloatArray, n: int) -> bool:
     return True
 
 
+@inlined
+def trust(r: float) -> float:
+    """Return the weight of a residual of r half spreads: 1 up to HUBER, then falling, beyond FAR so fast that
+    the pull itself falls: else a dirty quote at the end of a chain would bend the smile to itself."""
+    if r <= HUBER:
+        return 1.0
+    return HUBER / r if r <= FAR else HUBER * FAR * FAR / (r * r * r)
+
+
+@inlined
+def loss(r: float) -> float:
+    """Return what a residual of r >= 0 half spreads costs: the integral of 2 r trust(r)."""
+    if r <= HUBER:
+        return r * r
+    if r <= FAR:
+        return HUBER * (2.0 * r - HUBER)
+    return HUBER * (2.0 * FAR - HUBER) + 2.0 * HUBER * FAR * FAR * (1.0 / FAR - 1.0 / r)
+
+
+@compiled("(f8[::1], f8[::1], f8[::1], f8[::1], f8[::1])")
+def reweight(k: FloatArray, w: FloatArray, weight: FloatArray, p: FloatArray, robust: FloatArray) -> None:
+    """Write the weights that the residuals deserve."""
+    for i in range(k.size):
+        robust[i] = trust(abs(weight[i] * (total_variance(p, k[i]) - w[i])))
+
+
 @compiled("(f8[::1], f8[::1], f8[::1], f8[::1])")
 def start(k: FloatArray, w: FloatArray, weight: FloatArray, p: FloatArray) -> None:
-    """Write first parameters: for a few (m, s) the best (a, bρ, b) is a linear problem; the best of all."""
+    """Write first parameters: for a few (m, s) the best (a, bρ, b) is a linear problem; the best of all.
+
+    m: up to 0.9 of the quoted range from the forward, for smiles that hardly bend where they are quoted.
+    """
     n = k.size
     least = math.inf
     middle, width = 0.0, max(k[n - 1] - k[0], 1e-4)
-    A, rhs = np.empty((3, 3)), np.empty(3)
-    for place in range(5):
-        m = middle + width * (place - 2) * 0.15
+    A, rhs, trial, robust = np.empty((3, 3)), np.empty(3), np.empty(PARAMETERS), np.empty(n)
+    for shift in range(-4, 5):
+        m = middle + width * 0.075 * shift * (1.0 + 0.5 * abs(shift))
         for size in range(4):
             s = width * 0.05 * 3.0**size
-            A[:], rhs[:] = 0.0, 0.0
-            for i in range(n):
-                q = weight[i] * weight[i]
-                u = k[i] - m
-                v = math.sqrt(u * u + s * s)
-                A[0, 0] += q
-                A[1, 0] += q * u
-                A[2, 0] += q * v
-                A[1, 1] += q * u * u
-                A[2, 1] += q * u * v
-                A[2, 2] += q * v * v
-                rhs[0] += q * w[i]
-                rhs[1] += q * u * w[i]
-                rhs[2] += q * v * w[i]
-            for i in range(3):
-                A[i, i] *= 1.0 + 1e-9
-            if not solve_normal(A, rhs, 3):
-                continue
-            b = max(rhs[2], 1e-8)
-            rho = min(max(rhs[1] / b, -0.9), 0.9)
-            a = rhs[0]
-            if rhs[2] <= 0.0 or abs(rhs[1]) > 0.9 * b:  # then the level for the b and ρ kept
-                total, mass = 0.0, 0.0
+            robust[:] = 1.0
+            for _ in range(STARTS):
+                A[:], rhs[:] = 0.0, 0.0
                 for i in range(n):
-                    q = weight[i] * weight[i]
+                    q = robust[i] * weight[i] * weight[i]
                     u = k[i] - m
-                    total += q * (w[i] - b * (rho * u + math.sqrt(u * u + s * s)))
-                    mass += q
-                a = total / mass
-            cost = 0.0
-            for i in range(n):
-                u = k[i] - m
-                r = weight[i] * (a + b * (rho * u + math.sqrt(u * u + s * s)) - w[i])
-                cost += min(r * r, HUBER * (2.0 * abs(r) - HUBER))
-            if cost < least:
-                least = cost
-                p[0], p[1], p[2], p[3], p[4] = a, b, rho, m, s
+                    v = math.sqrt(u * u + s * s)
+                    A[0, 0] += q
+                    A[1, 0] += q * u
+                    A[2, 0] += q * v
+                    A[1, 1] += q * u * u
+                    A[2, 1] += q * u * v
+                    A[2, 2] += q * v * v
+                    rhs[0] += q * w[i]
+                    rhs[1] += q * u * w[i]
+                    rhs[2] += q * v * w[i]
+                for i in range(3):
+                    A[i, i] *= 1.0 + 1e-9
+                if not solve_normal(A, rhs, 3):
+                    break
+                b = max(rhs[2], 1e-8)
+                rho = min(max(rhs[1] / b, -0.9), 0.9)
+                a = rhs[0]
+                if rhs[2] <= 0.0 or abs(rhs[1]) > 0.9 * b:  # then the level for the b and ρ kept
+                    total, mass = 0.0, 0.0
+                    for i in range(n):
+                        q = robust[i] * weight[i] * weight[i]
+                        u = k[i] - m
+                        total += q * (w[i] - b * (rho * u + math.sqrt(u * u + s * s)))
+                        mass += q
+                    a = total / mass
+                trial[0], trial[1], trial[2], trial[3], trial[4] = a, b, rho, m, s
+                cost = 0.0
+                for i in range(n):
+                    cost += loss(abs(weight[i] * (total_variance(trial, k[i]) - w[i])))
+                if cost < least:
+                    least = cost
+                    p[:] = trial
+                reweight(k, w, weight, trial, robust)
 
 
 @compiled("(f8[::1], f8[::1], f8[::1], f8[::1], f8[::1])")
@@ -312,14 +395,6 @@ def descend(
         if small:
             break
     return cost
-
-
-@compiled("(f8[::1], f8[::1], f8[::1], f8[::1], f8[::1])")
-def reweight(k: FloatArray, w: FloatArray, weight: FloatArray, p: FloatArray, robust: FloatArray) -> None:
-    """Write Huber's weights: 1 near the smile, falling with the distance beyond HUBER half spreads."""
-    for i in range(k.size):
-        r = abs(weight[i] * (total_variance(p, k[i]) - w[i]))
-        robust[i] = 1.0 if r <= HUBER else HUBER / r
 
 
 @compiled("(f8[::1], f8, f8, f8[::1], f8[::1])")

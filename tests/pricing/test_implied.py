@@ -52,7 +52,7 @@ def solve(*case: float) -> tuple[float, Status]:
 @pytest.mark.parametrize("years", YEARS.values(), ids=YEARS.keys())
 @pytest.mark.parametrize("z", DEVIATIONS)
 def test_every_cell_of_the_domain_table_comes_back(years: float, z: float) -> None:
-    """Out of the money on both sides: one minute to one year, 0 to 35 standard deviations, vols from calm to wild."""
+    """Out of the money on both sides: a minute to a year, 0 to 35 standard deviations, vols calm and wild."""
     for vol, side in product((0.05, 0.6, 3.0), (1.0, -1.0)):
         strike = 60_123.4 * math.exp(side * z * vol * math.sqrt(years))
         back, status = solve(exact_price(60_123.4, strike, years, vol, side), 60_123.4, strike, years, side)
