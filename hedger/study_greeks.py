@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from hedger.check_venue import VenueComparison, compare_batch, stamp_error_s, summary
+from hedger.check_venue import VenueComparison, compare_batch, stamp_error_s
+from hedger.venue_report import summary
 from pricing.reconcile import GREEKS, Convention
 from venues.tape import Tape
 

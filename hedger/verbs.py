@@ -196,9 +196,9 @@ def _end(text: str) -> float:
 
 def risk(arguments: argparse.Namespace) -> Exit:
     """Exposures of a book."""
-    from hedger.check_venue import check_document, check_view
     from hedger.documents import risk_document
     from hedger.ticket import risk_view
+    from hedger.venue_report import check_document, check_view
     from venues.tape import Tape
 
     settings = _settings(arguments)
@@ -222,8 +222,8 @@ def risk(arguments: argparse.Namespace) -> Exit:
 
 def _check_alone(tape: Tape, arguments: argparse.Namespace) -> Exit:
     """`risk --check-venue` without a book: the comparison alone."""
-    from hedger.check_venue import check_document, check_view
     from hedger.inputs import parse_time
+    from hedger.venue_report import check_document, check_view
     from pricing.daycount import iso
 
     if not arguments.check_venue:

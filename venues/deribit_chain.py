@@ -14,10 +14,11 @@ import polars as pl
 from pricing.contracts import Option
 from pricing.daycount import iso
 from pricing.errors import InputError
-from venues.deribit_listings import ListingBook, check_forward_name, check_names
+from venues.deribit_listings import check_forward_name, check_names
 from venues.deribit_names import parse_name
 from venues.deribit_synthesis import hedge_quotes, median
 from venues.import_options import Imported, ImportOptions
+from venues.listing_book import ListingBook
 from venues.source_files import refuse, sha256_of
 from venues.source_tables import (
     NUMBER,

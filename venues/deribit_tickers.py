@@ -14,9 +14,10 @@ import polars as pl
 
 from pricing.contracts import Contract, Future, Kind, Option, Right
 from venues.deribit_chain import VENUE, read_perp
-from venues.deribit_listings import ListingBook, check_forward_name, check_names
+from venues.deribit_listings import check_forward_name, check_names
 from venues.deribit_synthesis import hedge_quotes
 from venues.import_options import Imported, ImportOptions
+from venues.listing_book import ListingBook
 from venues.source_files import read_json, refuse, sha256_of
 from venues.tape_schema import DEPTH_SCHEMA, QUOTE_SCHEMA
 from venues.ticker_fields import Fields

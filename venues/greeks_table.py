@@ -14,10 +14,11 @@ from typing import Any
 
 import polars as pl
 
-from pricing.contracts import Option
+from pricing.contracts import Contract, Option
 from pricing.errors import InputError
 from venues.deribit_names import parse_name
 from venues.import_options import Imported, ImportOptions
+from venues.listing_book import contract_named
 from venues.option_names import binance_option, bybit_option, okx_option
 from venues.source_files import (
     PARQUET_ERRORS,
@@ -69,7 +70,7 @@ _TARDIS = (
     "exchange", "symbol", "timestamp", "local_timestamp", "bid_price", "bid_amount", "ask_price",
     "ask_amount", "mark_price", "mark_iv", "underlying_index", "underlying_price", *_GREEKS,
 )  # fmt: skip
-_NAMES: Mapping[str, Callable[[str], object]] = {
+_NAMES: Mapping[str, Callable[[str], Contract]] = {
     "deribit": parse_name,
     "okx": okx_option,
     "bybit": bybit_option,
@@ -146,20 +147,11 @@ def _row(venue: str, name: str, stamp_ns: int, where: str, values: Mapping[str, 
             allowed=", ".join(_NAMES),
             not_done="nothing was written",
         )
-    try:
-        contract = _NAMES[venue](name)
-        if not isinstance(contract, Option):
-            raise InputError("SOURCE_NAME", "not an option", observed=name, allowed="options only")
-    except InputError as error:
-        raise InputError(
-            "SOURCE_NAME",
-            error.what,
-            where=where,
-            observed=error.observed,
-            allowed=error.allowed,
-            not_done="nothing was written",
-            fix="correct or drop the row at its source",
-        ) from error
+    contract = contract_named(_NAMES[venue], name, where)
+    if not isinstance(contract, Option):
+        refuse(
+            "SOURCE_NAME", "not an option", Path(where), where=where, observed=name, allowed="options only"
+        )
     row: Row = {"venue": venue, "symbol": name, "venue_ns": stamp_ns, "local_ns": stamp_ns}
     row |= {"contract": contract, "where": where, **values}
     for column in ("bid", "bid_size", "ask", "ask_size", "mark", "mark_iv", "forward", "index"):

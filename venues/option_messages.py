@@ -15,6 +15,7 @@ from pricing.contracts import Option
 from pricing.errors import InputError
 from venues.deribit_tickers import ticker_row
 from venues.import_options import ImportOptions
+from venues.listing_book import contract_named
 from venues.option_names import binance_option, bybit_option, okx_option
 from venues.ticker_fields import Fields
 from venues.ticker_rows import NS_PER_MS, STAMPS_MS, Row
@@ -95,7 +96,7 @@ class OptionMessages:
     def _okx_summary(self, fields: Fields) -> Row:
         recent = fields.has("instId")
         name = fields.text("instId" if recent else "instrument_id") or ""
-        contract = _contract(okx_option, name, fields)
+        contract = contract_named(okx_option, name, fields.where)
         row = self._row("okx", name, contract, _okx_stamp_ms(fields), fields)
         row["mark_iv"] = fields.written_known("markVol" if recent else "mark_vol")
         row["mark"] = None if recent else fields.written("mark_price", "not negative")
@@ -120,7 +121,7 @@ class OptionMessages:
         fields = Fields(data, f"{where}, {topic}")
         stamp_ms = Fields(message, where).integer("ts", *STAMPS_MS)
         name = fields.text("symbol") or ""
-        row = self._row("bybit", name, _contract(bybit_option, name, fields), stamp_ms, fields)
+        row = self._row("bybit", name, contract_named(bybit_option, name, fields.where), stamp_ms, fields)
         row["mark"] = fields.written("markPrice", "not negative")
         row["mark_iv"] = fields.written_known("markPriceIv")
         row["forward"] = fields.written("underlyingPrice", "positive")
@@ -151,7 +152,7 @@ class OptionMessages:
 
     def _binance_option(self, fields: Fields) -> Row:
         name = fields.text("s") or ""
-        contract = _contract(binance_option, name, fields)
+        contract = contract_named(binance_option, name, fields.where)
         row = self._row("binance", name, contract, fields.integer("E", *STAMPS_MS), fields)
         row["mark_iv"] = fields.written_known("vo")
         if fields.has("i"):
@@ -196,21 +197,6 @@ def _okx_stamp_ms(fields: Fields) -> int:
     if not STAMPS_MS[0] <= stamp <= STAMPS_MS[1]:
         fields.refuse(key, "not a time", text, "milliseconds since 1970 as text, or 2020-06-08T12:52:00.000Z")
     return stamp
-
-
-def _contract(parse: Callable[[str], Option], name: str, fields: Fields) -> Option:
-    try:
-        return parse(name)
-    except InputError as error:
-        raise InputError(
-            "SOURCE_NAME",
-            error.what,
-            where=fields.where,
-            observed=error.observed,
-            allowed=error.allowed,
-            not_done="nothing was written",
-            fix="correct or drop the message at its source",
-        ) from error
 
 
 def _unknown(where: str, observed: str) -> NoReturn:

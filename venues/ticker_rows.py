@@ -10,7 +10,7 @@ import polars as pl
 from pricing.contracts import Listing
 from pricing.daycount import NS_PER_SECOND
 from pricing.errors import InputError
-from venues.deribit_listings import ListingBook
+from venues.listing_book import ListingBook
 from venues.tape_schema import OPTIONAL_QUOTE_COLUMNS, QUOTE_SCHEMA
 
 NS_PER_MS = NS_PER_SECOND // 1000
