@@ -14,8 +14,7 @@ import polars as pl
 from pricing.contracts import Option
 from pricing.daycount import iso
 from pricing.errors import InputError
-from venues.deribit_listings import check_forward_name, check_names
-from venues.deribit_names import parse_name
+from venues.deribit_names import check_forward_name, check_names, parse_name
 from venues.deribit_synthesis import hedge_quotes, median
 from venues.import_options import Imported, ImportOptions
 from venues.listing_book import ListingBook

@@ -23,6 +23,7 @@ from pricing.contracts import Contract, Future, Option, Perpetual, Right, Spot
 from pricing.daycount import NS_PER_SECOND, SECONDS_PER_DAY
 from pricing.errors import InputError
 from pricing.market import ForwardKind
+from venues.listing_book import contract_named
 
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _NAME = re.compile(
@@ -110,6 +111,28 @@ def forward_kind(name: str | None) -> ForwardKind:
     if name == "index_price":
         return ForwardKind.INDEX
     return ForwardKind.SYNTHETIC if name.startswith("SYN.") else ForwardKind.LISTED_FUTURE
+
+
+def check_names(name: str, where: str) -> Contract:
+    """`parse_name`, with the place of the name in its file in the error."""
+    return contract_named(parse_name, name, where)
+
+
+def check_forward_name(name: str | None, currency: str, where: str) -> None:
+    """Refuse a forward's name unless null, `index_price`, or a (`SYN.`) future of the currency."""
+    if name is None or forward_kind(name) is ForwardKind.INDEX:
+        return
+    contract = check_names(name.removeprefix("SYN."), where)
+    if isinstance(contract, Option) or contract.underlying != currency:
+        raise InputError(
+            "SOURCE_NAME",
+            "not a forward of this currency",
+            where=where,
+            observed=name,
+            allowed=f"index_price, or a future such as {currency}-27MAR26 or SYN.{currency}-7FEB26",
+            not_done="nothing was written",
+            fix="correct the row at its source",
+        )
 
 
 def unified_symbol(contract: Contract) -> str:

@@ -14,7 +14,7 @@ import polars as pl
 
 from pricing.contracts import Contract, Future, Kind, Option, Right
 from venues.deribit_chain import VENUE, read_perp
-from venues.deribit_listings import check_forward_name, check_names
+from venues.deribit_names import check_forward_name, check_names
 from venues.deribit_synthesis import hedge_quotes
 from venues.import_options import Imported, ImportOptions
 from venues.listing_book import ListingBook
