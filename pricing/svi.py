@@ -42,7 +42,7 @@ LEE_MAX = 1.95  # b (1 + |ρ|) at most; the bound is 2
 RHO_MAX = 0.999
 HUBER = 1.5  # residuals beyond it, in half spreads, count linearly,
 FAR = 12.0  # and beyond this hardly at all
-STARTS = 4  # rounds of reweighting for a first guess
+STARTS = 3  # rounds of reweighting for a first guess, where a quote lies FAR off
 ROUNDS = 4  # of reweighting
 STEPS = 12  # of Levenberg-Marquardt in each round
 TOLERANCE = 1e-7  # relative fall of the objective below which a round ends
@@ -252,13 +252,17 @@ def start(k: FloatArray, w: FloatArray, weight: FloatArray, p: FloatArray) -> No
                         mass += q
                     a = total / mass
                 trial[0], trial[1], trial[2], trial[3], trial[4] = a, b, rho, m, s
-                cost = 0.0
+                cost, farthest = 0.0, 0.0
                 for i in range(n):
-                    cost += loss(abs(weight[i] * (total_variance(trial, k[i]) - w[i])))
+                    residual = abs(weight[i] * (total_variance(trial, k[i]) - w[i]))
+                    robust[i] = trust(residual)
+                    cost += loss(residual)
+                    farthest = max(farthest, residual)
                 if cost < least:
                     least = cost
                     p[:] = trial
-                reweight(k, w, weight, trial, robust)
+                if farthest <= FAR:  # nothing dirty
+                    break
 
 
 @compiled("(f8[::1], f8[::1], f8[::1], f8[::1], f8[::1])")
