@@ -4,7 +4,8 @@
 
 - what is kept is keyed by the text of a kernel, of everything it calls in this package and of every constant
   it uses; numba alone looks at the kernel's own file, so that a change next door would keep old numbers
-- a torn or foreign cache file is compiled over, not raised
+- what is kept carries a digest of itself: a torn, changed or foreign cache file is compiled over, not run
+  and not raised
 - where nothing can be written (read-only disk, no home, disk full) the kernels are compiled in memory, at
   every start, and one `CacheWarning` says so
 
@@ -14,13 +15,17 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import CodeType
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
+import numpy as np
 from numba import njit
-from numba.core.caching import FunctionCache
+from numba.core.caching import FunctionCache, IndexDataCacheFile
+from numba.core.serialize import dumps
+from numba.core.sigutils import normalize_signature
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -84,7 +89,8 @@ def warm_up() -> WarmUp:
     """
     loaded = 0
     for dispatcher, signature in _kernels:
-        dispatcher.compile(signature)
+        # types, not the text: a kernel that another one calls is kept under its types
+        dispatcher.compile(normalize_signature(signature)[0])
         loaded += sum(dispatcher.stats.cache_hits.values()) > 0
     return WarmUp(len(_kernels), loaded, _said[0] if _said else "")
 
@@ -98,9 +104,12 @@ def fingerprint(function: Callable[..., Any]) -> str:
     code = getattr(function, "__code__", None)
     if not isinstance(code, CodeType):
         return ""
-    digest = hashlib.sha256(code.co_code)
-    digest.update(repr([c for c in code.co_consts if not isinstance(c, CodeType)]).encode())
-    known = {name: function.__globals__.get(name) for name in code.co_names}
+    digest = hashlib.sha256(repr(function.__defaults__).encode())
+    known: dict[str, Any] = {}
+    for part in _with_nested(code):
+        digest.update(part.co_code)
+        digest.update(repr([c for c in part.co_consts if not isinstance(c, CodeType)]).encode())
+        known |= {name: function.__globals__.get(name) for name in part.co_names}
     known |= {
         name: cell.cell_contents
         for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True)
@@ -108,14 +117,57 @@ def fingerprint(function: Callable[..., Any]) -> str:
     for name, value in sorted(known.items()):
         if isinstance(value, int | float | str | tuple):
             digest.update(f"{name}={value!r}".encode())
+        elif isinstance(value, np.ndarray):
+            digest.update(f"{name}={value.dtype}{value.tolist()!r}".encode())
         else:  # a compiled function, an intrinsic, a plain one; a module or class says nothing
             inner = getattr(value, "py_func", None) or getattr(value, "_defn", None) or value
             digest.update(f"{name}:{fingerprint(cast(Callable[..., Any], inner))}".encode())
     return digest.hexdigest()
 
 
+def _with_nested(code: CodeType) -> Iterator[CodeType]:
+    """The code of a function and of every function written inside it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _with_nested(constant)
+
+
+class _CheckedFile(IndexDataCacheFile):
+    """numba's files of one function; each piece of code with a digest of its key and of itself.
+
+    Machine code with one byte changed still loads, and then crashes or computes something else. And two
+    processes that begin an empty cache at once may leave an index that names the other's file.
+    """
+
+    def save(self, key: Any, data: Any) -> None:
+        code = dumps(data)
+        super().save(key, (_digest(key, code), code))
+
+    def load(self, key: Any) -> Any:
+        kept = super().load(key)
+        if kept is None:
+            return None
+        digest, code = kept
+        if digest != _digest(key, code):
+            raise ValueError("the file is not what was written for this function")
+        return pickle.loads(code)
+
+
+def _digest(key: Any, code: bytes) -> str:
+    return hashlib.sha256(repr(key).encode() + code).hexdigest()
+
+
 class _HouseCache(FunctionCache):
     """numba's cache of one function, keyed also by what the function calls, and never a reason to fail."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        super().__init__(function)
+        self._cache_file = _CheckedFile(
+            cache_path=self._cache_path,
+            filename_base=self._impl.filename_base,
+            source_stamp=self._impl.locator.get_source_stamp(),
+        )
 
     def _index_key(self, sig: Any, codegen: Any) -> tuple[Any, ...]:
         return (*super()._index_key(sig, codegen), fingerprint(self._py_func))

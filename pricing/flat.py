@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -30,7 +29,9 @@ def flatten(arguments: Sequence[ArrayLike]) -> tuple[list[FloatArray], tuple[int
 
 def _flat(array: FloatArray) -> FloatArray:
     """Return a contiguous, writable (n,) array of the same numbers: what the loops are compiled for."""
-    # the buffer's own word: asking `flags.writeable` of what np.broadcast_arrays returned is a warning
-    if not array.flags.c_contiguous or memoryview(cast(Any, array)).readonly:
+    # `carray` is all that is needed, but asked of what np.broadcast_arrays spread out it warns; which is not
+    # contiguous
+    flags = array.flags
+    if not (flags.c_contiguous and flags.carray):
         array = array.copy()
     return array if array.ndim == 1 else array.reshape(-1)

@@ -299,7 +299,7 @@ def _smile(
         FitStatus.NONE, "", 0, rows.size, math.nan, math.nan, math.nan, math.nan, Repair.NOT_NEEDED, math.nan,
     )  # fmt: skip
     used = _in_order(rows[quotes.usable[rows]], quotes, market)
-    middle = 0.5 * (quotes.low[used] + quotes.high[used])
+    middle = _inside(quotes.low[used], quotes.high[used], market.mark_iv[used])
     half = np.maximum(0.5 * (quotes.high[used] - quotes.low[used]), limits.half_spread_min)
     kept = None if before is None else _at(before, years)
     if kept is not None and kept.status in (FitStatus.FITTED, FitStatus.CARRIED):
@@ -331,6 +331,12 @@ def _smile(
             return replace(kept, status=FitStatus.PREVIOUS, reason=reason)
         reason = f"{reason}; the previous smile has arbitrage against its neighbours now"
     return replace(nothing, reason=reason)
+
+
+def _inside(low: FloatArray, high: FloatArray, mark: FloatArray) -> FloatArray:
+    """What a smile should pass through: bid and ask bind it; between them the venue's mark vol is the best
+    known, the middle where there is none."""
+    return np.where(np.isfinite(mark), np.clip(mark, low, high), 0.5 * (low + high))
 
 
 def _tried(

@@ -11,6 +11,8 @@ from typing import Any
 import mpmath as mp
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pricing.black76 import greeks
 from pricing.inverse import CoinGreeks, coin_greeks
@@ -124,3 +126,17 @@ def test_limits_and_bad_elements() -> None:
     assert all(np.isnan(field).tolist() == [False, True, True, True] for field in mixed)
     assert all(field.shape == () for field in coin_greeks(60_000.0, 50_000.0, 0.1, 0.6, 1))
     assert all(field.shape == (0,) for field in coin_greeks(np.empty(0), 50_000.0, 0.1, 0.6, 1))
+
+
+@given(st.floats(1e-3, 1e7), st.floats(-3.0, 3.0), st.floats(2e-6, 2.0), st.floats(0.01, 4.0))
+def test_put_call_parity_in_coin(forward: float, m: float, years: float, vol: float) -> None:
+    """Call less put is 1 − K/F coin: pa_delta K/F, pa_gamma −2 K/F, no vega, no theta."""
+    strike = forward * math.exp(m)
+    call, put = (coin_greeks(forward, strike, years, vol, sign) for sign in (1, -1))
+    share = strike / forward
+    larger = max(share, abs(float(call.pa_delta)), abs(float(put.pa_delta)))
+    assert abs(float(call.pa_delta - put.pa_delta) - share) <= 4e-15 * larger
+    gamma = max(abs(float(call.pa_gamma)), abs(float(put.pa_gamma)), share)
+    assert abs(float(call.pa_gamma - put.pa_gamma) + 2.0 * share) <= 8e-15 * gamma
+    assert float(call.coin_vega) == float(put.coin_vega)
+    assert float(call.coin_theta) == float(put.coin_theta)
