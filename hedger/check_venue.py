@@ -15,8 +15,11 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
+from pricing.conventions import POINTS_PER_VOL
 from pricing.daycount import years_between
-from pricing.reconcile import DELTA, GREEKS, THETA, VEGA, Comparison, Convention, Quotes, compare
+from pricing.errors import InputError
+from pricing.inverse import coin_greeks
+from pricing.reconcile import DELTA, GREEKS, THETA, UNIT, VEGA, Comparison, Convention, Quotes, compare
 from pricing.universe import FloatArray, Universe
 from venues.tape import Tape
 
@@ -51,6 +54,7 @@ TELLING_MIN = 10
 TELLING_DELTA = (0.05, 0.95)
 YEAR_S = 365.0 * 86_400.0
 DECIMALS_MAX = 12
+FIGURE_MAX = 1e15
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +95,7 @@ def compare_batch(
 
     Left out: no published Greek, vol or forward, or a venue whose convention is not known.
     """
-    rows = np.array(
-        [universe.positions[key] for key in zip(frame["venue"], frame["symbol"], strict=True)], dtype=np.int64
-    )
+    rows = places(frame, universe)
     option = universe.is_option[rows]
     compared, used = [], np.zeros(len(rows), dtype=np.bool_)
     for venue, (inverse, conventions) in CONVENTIONS.items():
@@ -107,6 +109,23 @@ def compare_batch(
                 compared.append(found)
                 used[np.flatnonzero(mine)[kept]] = True
     return compared, int((option & ~used).sum())
+
+
+def places(frame: pl.DataFrame, universe: Universe) -> NDArray[np.int64]:
+    """Place of every row in the universe, (len(frame),)."""
+    keys = list(zip(frame["venue"], frame["symbol"], strict=True))
+    unknown = [f"{venue} {symbol}" for venue, symbol in keys if (venue, symbol) not in universe.positions]
+    if unknown:
+        raise InputError(
+            "TAPE_DAMAGED",
+            "a quote is of no listing of the tape",
+            where="quotes.parquet",
+            observed=unknown[0],
+            allowed="venues and symbols of listings.parquet",
+            not_done="nothing was compared",
+            fix="import the tape again from its source",
+        )
+    return np.array([universe.positions[key] for key in keys], dtype=np.int64)
 
 
 def _compare(
@@ -143,9 +162,11 @@ def _column(frame: pl.DataFrame, name: str) -> FloatArray:
 
 
 def _published(frame: pl.DataFrame, convention: Convention) -> FloatArray:
-    """The venue's Greeks, (4, k)."""
+    """The venue's Greeks, (4, k); what is absurdly large stays so, and finite."""
     suffix = "_bs" if convention is Convention.OKX_BS else ""
-    return np.array([_column(frame, f"venue_{name}{suffix}") for name in GREEKS])
+    greeks = np.array([_column(frame, f"venue_{name}{suffix}") for name in GREEKS])
+    limited: FloatArray = np.clip(greeks, -FIGURE_MAX, FIGURE_MAX)
+    return limited
 
 
 def _half_unit(values: FloatArray) -> float:
@@ -189,6 +210,7 @@ def _quotes(
         sign=universe.sign[rows],
         mark=mark,
         forward_error=np.nan_to_num(forward_error) + LAG_FORWARD[venue],
+        index_error=np.full(k, LAG_FORWARD[venue]),
         vol_error=np.full(k, min(_half_unit(vol), VOL_HALF_UNIT_MAX) * (2.0 if venue in VOL_CUT else 1.0)),
         years_error=np.full(k, (stamp_error_s + LAG_S[venue]) / YEAR_S),
         mark_error=min(_half_unit(mark), MARK_HALF_UNIT_MAX) + np.where(mark <= MARK_FLOOR, mark, 0.0),
@@ -221,37 +243,64 @@ def _okx_inputs(
 ) -> tuple[Quotes, FloatArray]:
     """OKX publishes no forward beside its Greeks of old, and no spot: worked back from its own figures.
 
-    deltaBS gives d1 and with it the forward; in 2020 there was none: vega = n(d1) sqrt(T)/100 gives d1 up to
-    its sign, and delta plus mark that. vegaBS gives the spot. What was used up in this way is not compared
-    again: it is NaN in the published figures returned. thetaBS inside the last day is not understood either.
+    deltaBS gives d1 and with it the forward; in 2020 there was none: delta gives it, nearest to the one that
+    vega = n(d1) sqrt(T)/100 tells. vegaBS gives the spot. What was used up in this way is not compared again:
+    it is NaN in the published figures returned. thetaBS inside the last day is not understood either.
     """
     of_2020 = np.isnan(_column(frame, "venue_delta_bs")) & np.isnan(quotes.forward)
     if convention is not Convention.OKX_BS:
         published = np.where(of_2020 == (convention is Convention.OKX_2020), published, np.nan)
     given = np.isfinite(quotes.forward)
-    plain = _column(frame, "venue_delta_bs")
-    by_vega = ~np.isfinite(plain)
+    plain = _column(frame, "venue_delta_bs") + (quotes.sign < 0)
+    adjusted, mark = _column(frame, "venue_delta"), quotes.mark
+    possible = (plain > 0.0) & (plain < 1.0)
     root = np.sqrt(quotes.years)
     width = quotes.vol * root
     with np.errstate(all="ignore"):
-        d1 = ndtri(np.clip(plain + (quotes.sign < 0), 0.0, 1.0))
-        side = np.sign(_column(frame, "venue_delta") + quotes.mark + (quotes.sign < 0) - 0.5)
-        density = _column(frame, "venue_vega") * 100.0 / root
-        d1 = np.where(by_vega, side * np.sqrt(-2.0 * np.log(density * np.sqrt(2.0 * np.pi))), d1)
-        forward = np.where(given, quotes.forward, quotes.strike * np.exp(d1 * width - 0.5 * width**2))
+        d1 = np.where(possible, ndtri(np.clip(plain, 0.0, 1.0)), np.nan)
+        told = quotes.strike * np.exp(d1 * width - 0.5 * width**2)
+        digits = 0.5 * UNIT[Convention.OKX_BS] / (np.exp(-0.5 * d1**2) / np.sqrt(2.0 * np.pi) / width)
+        if convention is Convention.OKX_2020:
+            side = np.sign(adjusted + mark + (quotes.sign < 0) - 0.5)
+            density = _column(frame, "venue_vega") * POINTS_PER_VOL / root
+            d1 = side * np.sqrt(-2.0 * np.log(density * np.sqrt(2.0 * np.pi)))
+            told = _on_delta(adjusted, quotes, quotes.strike * np.exp(d1 * width - 0.5 * width**2))
+            digits = np.zeros(told.size)
         density = np.exp(-0.5 * d1**2) / np.sqrt(2.0 * np.pi)
-        spot = _column(frame, "venue_vega_bs") * 100.0 / (density * root)
-    forward = np.where(np.isfinite(forward), forward, np.nan)
+        spot = _column(frame, "venue_vega_bs") * POINTS_PER_VOL / (density * root)
+        spot_digits = 0.5 * UNIT[Convention.OKX_BS] / np.abs(_column(frame, "venue_vega_bs"))
+    usable = np.isfinite(told) & (told > 0.0)
+    # what no forward can give is a finding: it is held against the index, else against the strike
+    somewhere = np.where(np.isfinite(quotes.index), quotes.index, quotes.strike)
+    worked = ~given & usable
+    forward = np.where(given, quotes.forward, np.where(usable, told, somewhere))
+    error = quotes.forward_error + np.where(worked, np.nan_to_num(digits), 0.0)
     published = published.copy()
+    index, index_error = quotes.index, quotes.index_error
     if convention is Convention.OKX_BS:
-        told = np.isfinite(quotes.index)
-        published[DELTA, ~given] = np.nan
-        published[VEGA, ~told] = np.nan
+        published[DELTA, worked] = np.nan
+        unknown = ~np.isfinite(index)
+        by_vega = unknown & np.isfinite(spot) & (spot > 0.0)
+        published[VEGA, by_vega] = np.nan
         published[THETA, quotes.years * 365.0 < 1.0] = np.nan
-        quotes = replace(quotes, index=np.where(told, quotes.index, spot))
-    else:
-        published[VEGA, by_vega & ~given] = np.nan
-    return replace(quotes, forward=forward), published
+        index = np.where(by_vega, spot, np.where(unknown, forward, index))
+        index_error = index_error + np.where(by_vega, np.nan_to_num(spot_digits), 0.0)
+    elif convention is Convention.OKX_2020:
+        published[DELTA, worked] = np.nan
+    return replace(
+        quotes, forward=forward, forward_error=error, index=index, index_error=index_error
+    ), published
+
+
+def _on_delta(adjusted: FloatArray, quotes: Quotes, start: FloatArray) -> FloatArray:
+    """The forward near `start` that has a premium-adjusted delta; `start` where a few steps find none."""
+    forward = start.copy()
+    for _ in range(8):
+        found = coin_greeks(forward, quotes.strike, quotes.years, quotes.vol, quotes.sign)
+        forward = forward * np.exp(np.clip((adjusted - found.pa_delta) / found.pa_gamma, -0.05, 0.05))
+    found = coin_greeks(forward, quotes.strike, quotes.years, quotes.vol, quotes.sign)
+    with np.errstate(invalid="ignore"):
+        return np.where(np.abs(found.pa_delta - adjusted) < 1e-9, forward, start)
 
 
 def _at_the_second_call(
@@ -273,8 +322,10 @@ def _at_the_second_call(
         return quotes, ()
     forward, error = quotes.forward.copy(), quotes.forward_error.copy()
     captures = []
-    for u in np.unique(universe.underlying[rows[two_calls]]).tolist():
-        mine = two_calls & (universe.underlying[rows] == u)
+    seq = frame["seq"].to_numpy()
+    snapshots = set(zip(universe.underlying[rows[two_calls]].tolist(), seq[two_calls].tolist(), strict=True))
+    for u, number in sorted(snapshots):
+        mine = two_calls & (universe.underlying[rows] == u) & (seq == number)
         ratio = np.log(greeks_index / np.median(greeks_index[mine]))
         width = quotes.vol * np.sqrt(quotes.years)
         with np.errstate(all="ignore"):

@@ -27,6 +27,10 @@ def measure(tape: Tape, every: int = 1) -> Iterator[dict[str, Any]]:
             for one in compared:
                 parts.setdefault((one.venue, one.convention), []).append(one)
         before = frame
+    if not parts:
+        nothing: dict[str, Any] = {"venue": None, "convention": None, "compared": 0, "flagged": 0}
+        nothing |= {"greeks": {}, "reasons": {}}
+        yield {"tape": tape.path.name, **nothing, "left_out": left_out, "index_move_worst": None}
     for found in parts.values():
         figures = summary(found)
         moves = [abs(capture["index_move"]) for capture in figures.pop("captures")]
@@ -68,12 +72,13 @@ def table(result: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
 
 def reasons_table(result: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """A line per tape and convention: how many options were flagged, and the likely reasons."""
-    columns = ["tape", "convention", "compared", "flagged", "likely reasons"]
+    columns = ["tape", "convention", "compared", "left out", "flagged", "likely reasons"]
     lines = [
         [
             row["tape"],
-            row["convention"],
+            row["convention"] or "-",
             str(row["compared"]),
+            str(row["left_out"]),
             str(row["flagged"]),
             ", ".join(f"{name} {count}" for name, count in row["reasons"].items()),
         ]
@@ -105,12 +110,13 @@ def figures(result: dict[str, Any]) -> list[tuple[str, str, Any]]:
         )
         made.append((name, "Ours minus the venue's, over all options and batches of a tape.", figure))
     figure = Figure()
-    labels = [f"{row['tape']} ({row['convention']})" for row in result["rows"]]
-    reasons = sorted({reason for row in result["rows"] for reason in row["reasons"]})
+    compared = [row for row in result["rows"] if row["compared"]]
+    labels = [f"{row['tape']} ({row['convention']})" for row in compared]
+    reasons = sorted({reason for row in compared for reason in row["reasons"]})
     for number, reason in enumerate(reasons):
         figure.add_bar(
             x=labels,
-            y=[100.0 * row["reasons"].get(reason, 0) / row["compared"] for row in result["rows"]],
+            y=[100.0 * row["reasons"].get(reason, 0) / row["compared"] for row in compared],
             name=reason,
             marker_color=COLOURS[number % len(COLOURS)],
         )

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import polars as pl
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from hedger.check_venue import VenueComparison, compare_batch, stamp_error_s
+from hedger.check_venue import VenueComparison, compare_batch, places, stamp_error_s
 from pricing.reconcile import GREEKS, Reason
 from pricing.universe import Universe
 from venues.tape import Tape
@@ -20,18 +21,20 @@ FLAGS_SHOWN = 12
 
 
 def check_document(tape: Tape, now_ns: int, universe: Universe) -> dict[str, Any]:
-    """The comparison at a batch: figures by venue and Greek, what is flagged and why.
+    """The comparison of the newest row of every option alive: figures by venue and Greek, flags and reasons.
 
     `greeks` holds the figures of the first convention compared, `venues` those of each.
     """
-    frame = tape.venue_greeks_at(now_ns)
-    earlier = tape.batches.now_ns[tape.batches.now_ns < now_ns]
-    before = tape.venue_greeks_at(int(earlier[-1])) if earlier.size else None
+    frame, before = tape.venue_greeks_at(now_ns), tape.venue_greeks_before(now_ns)
+    rows = places(frame, universe)
+    expired = universe.is_option[rows] & (universe.expiry_ns[rows] <= now_ns)
+    frame = frame.filter(pl.Series(~expired))
     compared, left_out = compare_batch(frame, before, universe, stamp_error_s(tape))
     venues = [summary([one]) for one in compared]
     return {
         "compared": sum(len(one.symbols) for one in compared),
         "left_out": left_out,
+        "expired": int(expired.sum()),
         "flagged": sum(int(one.comparison.flagged.sum()) for one in compared),
         "greeks": venues[0]["greeks"] if venues else {},
         "venues": venues,
@@ -140,7 +143,7 @@ def check_view(document: Mapping[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [
         Text(
             f"Ours against the venue's: {document['compared']} compared, {document['left_out']} left out, "
-            f"{document['flagged']} flagged"
+            f"{document['expired']} expired, {document['flagged']} flagged"
         )
     ]
     for venue in document["venues"]:

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 #: A band that ends beyond this is open; leave the number out.
 END_MAX = 1e15
 
-#: So many batches back a good index is looked for, against which the present one may have jumped.
-BATCHES_BACK = 5
+#: How far back the indexes are followed, against whose last good value the present one may have jumped.
+LOOK_BACK_S = 3600
+LOOK_BACK_MAX = 60
 
 #: What the ticket needs to show every figure whole.
 VIEW_COLUMNS_MIN = 80
@@ -111,18 +112,22 @@ def _snapshot(tape: Tape, arguments: argparse.Namespace, settings: Settings, sta
 
 
 def _last_good(tape: Tape, market: Market, settings: Settings) -> dict[str, GoodIndex]:
-    """The indexes of the batches before the market's, each underlying's newest that was not bad."""
+    """Each underlying's last index that was not bad, from the batches before the market's.
+
+    They are judged in order, each against what was good before it, so that a jump stays bad until something
+    confirms it: the batches of the last hour (at most 60, evenly spread) and the one before those.
+    """
     import numpy as np
 
     from pricing.oracle import read_index, remember
 
+    before = np.unique(tape.batches.now_ns[tape.batches.now_ns < market.now_ns])
+    recent = before[before >= market.now_ns - LOOK_BACK_S * 1_000_000_000]
+    picked = recent[np.unique(np.linspace(0, recent.size - 1, min(recent.size, LOOK_BACK_MAX)).astype(int))]
     found: dict[str, GoodIndex] = {}
-    before = tape.batches.now_ns[tape.batches.now_ns < market.now_ns]
-    for now_ns in np.unique(before)[::-1][:BATCHES_BACK].tolist():
-        if len(found) == len(market.universe.underlyings):
-            break
-        readings = read_index(tape.market_at(now_ns), settings.oracle_settings())
-        found = remember({}, readings, now_ns) | found
+    for now_ns in [*before[before.size - recent.size - 1 :][: before.size > recent.size], *picked]:
+        readings = read_index(tape.market_at(int(now_ns)), settings.oracle_settings(), found)
+        found = remember(found, readings, int(now_ns))
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,9 +30,8 @@ def flatten(arguments: Sequence[ArrayLike]) -> tuple[list[FloatArray], tuple[int
 
 def _flat(array: FloatArray) -> FloatArray:
     """Return a contiguous, writable (n,) array of the same numbers: what the loops are compiled for."""
-    # `carray` is all that is needed, but asked of what np.broadcast_arrays spread out it warns; which is not
-    # contiguous
+    # asked of what np.broadcast_arrays returned, flags.writeable and flags.carray warn; a memoryview does not
     flags = array.flags
-    if not (flags.c_contiguous and flags.carray):
+    if not (flags.c_contiguous and flags.aligned) or memoryview(cast(Any, array)).readonly:
         array = array.copy()
     return array if array.ndim == 1 else array.reshape(-1)

@@ -31,6 +31,11 @@ OUTVOTE_DISTANCE = 0.02
 #: Another candidate this near confirms a choice: one from the expiry itself; the perpetual plus basis.
 CONFIRM_OWN = 0.002
 CONFIRM_BASIS = 0.005
+#: An expiry tells the basis if it is a day away or more (before, its rate is noise), and shows one that a
+#: listed coin can have: so much at once, relative, plus so much a year.
+BASIS_YEARS_MIN = 1.0 / 365.0
+BASIS_MAX = 0.02
+BASIS_RATE_MAX = 0.5
 
 
 class Confidence(IntEnum):
@@ -89,9 +94,10 @@ def forwards(market: Market, age_s_max: float, index: FloatArray | None = None) 
     Per expiry, in this order: the future or synthetic forward published beside the options; where only the
     index is published, parity over the expiry's fresh quotes (marks, else mids) if it rests on enough pairs
     that agree and lies near the index; the mark of the listed future with the same expiry; parity; the bare
-    index; the perpetual plus the basis that the other expiries show. A candidate that two others, agreeing
-    with each other, contradict by more than 2 % is passed over. A row's own published future or synthetic
-    stands unless that kind was passed over, or the row alone is off by more than 2 %.
+    index (before a parity that lies far from it); the perpetual plus the basis that the other expiries show.
+    A candidate that two others, agreeing with each other, contradict by more than 2 % is passed over. A row's
+    own published future or synthetic stands unless that kind was passed over, or the row alone is off by more
+    than 2 %; an index published beside an option counts only near the index that is believed.
 
     Args:
         market: quotes; stale rows (older than `age_s_max` seconds) are not used for other rows.
@@ -107,7 +113,10 @@ def forwards(market: Market, age_s_max: float, index: FloatArray | None = None) 
     forward = np.where(option, market.forward, np.where(price > 0, price, np.nan))
     spot = market.spot(age_s_max) if index is None else index
     forward = np.where(universe.kind == Kind.SPOT, spot[universe.underlying], forward)
-    forward[~(forward > 0)] = np.nan
+    with np.errstate(invalid="ignore"):
+        refused = option & (market.forward_kind == ForwardKind.INDEX)
+        refused &= np.abs(forward / spot[universe.underlying] - 1.0) > PARITY_DISTANCE_MAX
+    forward[~(forward > 0) | refused] = np.nan
     source = np.where(option & np.isfinite(forward), market.forward_kind, np.int8(ForwardKind.NONE))
     source = source.astype(np.int8)
 
@@ -155,7 +164,7 @@ def _ranked(candidates: Candidates) -> list[ForwardKind]:
         # marks beside a bare index rest on a hidden forward, which a future traded elsewhere only resembles
         order = [ForwardKind.PARITY, *order, ForwardKind.INDEX, ForwardKind.PERPETUAL_BASIS]
     elif math.isfinite(by_index):
-        order += [ForwardKind.INDEX, ForwardKind.PERPETUAL_BASIS, ForwardKind.PARITY]
+        order += [ForwardKind.INDEX, ForwardKind.PARITY, ForwardKind.PERPETUAL_BASIS]
     else:
         order += [ForwardKind.PARITY, ForwardKind.PERPETUAL_BASIS]
     return [kind for kind in order if kind in candidates]
@@ -239,7 +248,8 @@ def _basis_curves(
         years = float(years_between(market.now_ns, group.expiry_ns))
         if direct and years > 0 and math.isfinite(perpetuals[key]):
             basis = math.log(candidates[direct[0]] / perpetuals[key])
-            nodes.setdefault(key, []).append((years, basis, number))
+            if years >= BASIS_YEARS_MIN and abs(basis) <= BASIS_MAX + BASIS_RATE_MAX * years:
+                nodes.setdefault(key, []).append((years, basis, number))
     return {
         key: (
             perpetual,
@@ -271,7 +281,8 @@ def _perpetual_plus_basis(
     order = np.argsort(curve.years[others], kind="stable")
     t, b = (np.concatenate(([0.0], x[others][order])) for x in (curve.years, curve.basis))
     basis = float(np.interp(years, t, b)) if years <= t[-1] else float(b[-1] / t[-1] * years)
-    return {ForwardKind.PERPETUAL_BASIS: perpetual * math.exp(basis)} if abs(basis) < 1.0 else {}
+    sane = abs(basis) <= BASIS_MAX + BASIS_RATE_MAX * years
+    return {ForwardKind.PERPETUAL_BASIS: perpetual * math.exp(basis)} if sane else {}
 
 
 def _apply(

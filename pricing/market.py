@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pricing.contracts import Kind
+from pricing.contracts import STABLE_CURRENCIES, Kind
 from pricing.daycount import NS_PER_SECOND
 from pricing.universe import BoolArray, FloatArray, IntArray, Universe
 
@@ -234,22 +235,44 @@ def spot_sources(market: Market) -> list[list[tuple[str, float, float]]]:
     over seconds and its rows scatter, and in a stream the quiet rows carry the index of minutes ago.
     """
     universe = market.universe
-    venues = np.array([listing.venue for listing in universe.listings], dtype=np.str_)
+    groups = _telling(universe)
     middle = mid_or_nan(market)
     told = market.quoted & _usable(market.index)
-    traded = market.quoted & (universe.kind == Kind.SPOT) & _usable(middle)
+    traded = market.quoted & _usable(middle)
+    # a stamp from the future is a broken clock's: it does not make its row the newest
+    stamps = np.where(
+        market.venue_ns > market.now_ns + INDEX_TOGETHER_S * NS_PER_SECOND, np.int64(0), market.venue_ns
+    )
     found: list[list[tuple[str, float, float]]] = [[] for _ in universe.underlyings]
-    for venue in sorted(set(venues.tolist())):
-        for u, sources in enumerate(found):
-            mine = (venues == venue) & (universe.underlying == u)
-            for name, rows, values in (("index", mine & told, market.index), ("spot", mine & traded, middle)):
-                if rows.any():
-                    newest = int(market.venue_ns[rows].max())
-                    together = rows & (market.venue_ns >= newest - INDEX_TOGETHER_S * NS_PER_SECOND)
-                    age = (market.now_ns - newest) / NS_PER_SECOND
-                    sources.append((f"{venue} {name}", float(np.median(values[together])), age))
-                    break
+    for venue, u, mine, spots in groups:
+        for name, rows, values in (
+            ("index", mine[told[mine]], market.index),
+            ("spot", spots[traded[spots]], middle),
+        ):
+            if rows.size:
+                newest = int(stamps[rows].max()) or int(market.venue_ns[rows].max())
+                at = market.venue_ns[rows]
+                together = rows[(at >= newest - INDEX_TOGETHER_S * NS_PER_SECOND) & (at <= newest)]
+                age = (market.now_ns - newest) / NS_PER_SECOND
+                found[u].append((f"{venue} {name}", float(np.median(values[together])), age))
+                break
     return found
+
+
+@lru_cache(maxsize=16)
+def _telling(universe: Universe) -> tuple[tuple[str, int, IntArray, IntArray], ...]:
+    """By venue and underlying: rows that may carry its index, and its spot markets in dollars."""
+    groups: dict[tuple[str, int], tuple[list[int], list[int]]] = {}
+    for i, listing in enumerate(universe.listings):
+        rows, spots = groups.setdefault((listing.venue, int(universe.underlying[i])), ([], []))
+        rows.append(i)
+        contract = listing.contract
+        if contract.kind is Kind.SPOT and contract.settlement in {*STABLE_CURRENCIES, "USD"}:
+            spots.append(i)
+    return tuple(
+        (venue, u, np.array(rows, dtype=np.int64), np.array(spots, dtype=np.int64))
+        for (venue, u), (rows, spots) in sorted(groups.items())
+    )
 
 
 def quote_flags(quotes: Market | Marks) -> dict[Flag, BoolArray]:

@@ -1,9 +1,10 @@
 """The index of every underlying: several sources combined, checked, and judged good, degraded or bad.
 
 A source is what one venue says: its published index, or the middle of its spot market, which counts beside
-an index of another venue and never alone. They are held against each other, against the forwards that
-put-call parity shows, and against the last good value. A bad index
-means that nothing is decided and nothing traded on that underlying; the verdict carries its reasons.
+an index of another venue and never alone. They are held against each other, against the nearest forwards
+(put-call parity, else what is published, else futures and perpetuals), and against the last good value. A
+bad index means that nothing is decided and nothing traded on that underlying; the verdict carries its
+reasons.
 """
 
 from __future__ import annotations
@@ -17,13 +18,16 @@ import numpy as np
 
 from pricing.contracts import Kind
 from pricing.daycount import NS_PER_SECOND, years_between
-from pricing.market import Market, mid_or_nan, price_or_nan, spot_sources
+from pricing.market import ForwardKind, Market, mid_or_nan, price_or_nan, spot_sources
 from pricing.parity import expiries_of, parity_of
 
-#: Parity is asked of this many of the nearest expiries; a forward may differ from the index by the limit plus
-#: this rate a year, which no basis of a listed coin has kept for long.
-PARITY_EXPIRIES = 3
+#: So many of the nearest expiries are asked.
+FORWARDS_NEAR = 3
+#: A forward may differ from the index by the limit plus this rate a year, which no basis of a listed coin has
+#: kept for long.
 BASIS_RATE_MAX = 0.5
+#: Kinds of forward that a venue publishes beside an option.
+PUBLISHED = (int(ForwardKind.LISTED_FUTURE), int(ForwardKind.SYNTHETIC))
 
 #: The time that `jump_max` is meant for, seconds.
 JUMP_S = 60.0
@@ -43,7 +47,7 @@ class OracleSettings:
 
     age_s_max: seconds, a source older than this is not used. sources_min: with fewer the index is degraded.
     deviation_max: largest relative difference between sources that agree. forward_deviation_max: largest
-    relative distance of the parity forwards at no time to go. jump_max: largest relative move within a minute
+    relative distance of the near forwards at no time to go. jump_max: largest relative move within a minute
     that needs no second source; it widens with the square root of the time since the last good value.
     """
 
@@ -54,8 +58,8 @@ class OracleSettings:
     jump_max: float = 0.03
 
 
-#: Sound parity forwards of an underlying: (forward in USD, years to expiry).
-Parities = list[tuple[float, float]]
+#: Forwards of an underlying: (forward in USD, years to expiry).
+NearForwards = list[tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,23 +107,23 @@ def read_index(
     """Combine the sources of every underlying of the universe, in its order.
 
     The value is the median of the largest group of sources that agree within `deviation_max`. Where that is
-    no majority, the source nearest to the parity forwards is taken (degraded); without those the index is
-    bad. It is bad, too, where it contradicts the parity forwards, or has moved further from the last good
+    no majority, the source nearest to the forwards is taken (degraded); without those the index is
+    bad. It is bad, too, where it contradicts the forwards, or has moved further from the last good
     value than `jump_max` allows and nothing confirms the move: another source (good), or the middle of the
     perpetual's own book (degraded).
 
     Args:
         last_good: by underlying; without an entry no jump is looked for.
     """
-    parity = _parity_forwards(market, settings.age_s_max)
+    forwards = _near_forwards(market, settings.age_s_max)
     perpetuals = _perpetual_middles(market, settings.age_s_max)
     told = spot_sources(market)
     readings = []
     for u, name in enumerate(market.universe.underlyings):
         judgement = _Judgement(settings, [IndexSource(*source) for source in told[u]])
-        value, age = judgement.combine(parity[u])
+        value, age = judgement.combine(forwards[u])
         if math.isfinite(value):
-            judgement.hold_against_forwards(value, parity[u])
+            judgement.hold_against_forwards(value, forwards[u])
             judgement.look_for_jump(value, (last_good or {}).get(name), market.now_ns, perpetuals[u])
         readings.append(
             IndexReading(
@@ -157,7 +161,7 @@ class _Judgement:
         self.sources[self.sources.index(source)] = replace(source, refused=why)
         self._worse(Verdict.DEGRADED, f"{source.name}: {why}")
 
-    def combine(self, parity: Parities) -> tuple[float, float]:
+    def combine(self, forwards: NearForwards) -> tuple[float, float]:
         """Value and age of what may be used, NaN where nothing may."""
         limits = self.settings
         for source in list(self.sources):
@@ -170,8 +174,8 @@ class _Judgement:
         self.kept = _largest_agreement(used, limits.deviation_max)
         if 2 * len(self.kept) <= len(used):
             said = "sources disagree: " + ", ".join(f"{s.name} {s.value:.8g}" for s in used)
-            if parity:
-                self.kept = [min(used, key=lambda source: self._beyond_forwards(source.value, parity)[0])]
+            if forwards:
+                self.kept = [min(used, key=lambda source: self._beyond_forwards(source.value, forwards)[0])]
                 self._worse(Verdict.DEGRADED, f"{said}; {self.kept[0].name} is nearest to the forwards")
             else:
                 self.kept = used
@@ -186,22 +190,22 @@ class _Judgement:
             self._worse(Verdict.DEGRADED, f"{len(self.kept)} source of {limits.sources_min}: {names}")
         return value, max(source.age_s for source in self.kept)
 
-    def hold_against_forwards(self, value: float, parity: Parities) -> None:
+    def hold_against_forwards(self, value: float, forwards: NearForwards) -> None:
         """Bad where the middle of the nearest expiries is further off than any basis."""
-        if not parity:
+        if not forwards:
             return
-        off, forward, allowed = self._beyond_forwards(value, parity)
+        off, forward, allowed = self._beyond_forwards(value, forwards)
         if off > allowed:
             self._worse(
                 Verdict.BAD,
-                f"{value:.8g} is {off:.2%} off the parity forward {forward:.8g}, allowed {allowed:.2%}",
+                f"{value:.8g} is {off:.2%} off the forward {forward:.8g}, allowed {allowed:.2%}",
             )
 
-    def _beyond_forwards(self, value: float, parity: Parities) -> tuple[float, float, float]:
+    def _beyond_forwards(self, value: float, forwards: NearForwards) -> tuple[float, float, float]:
         """(distance, forward, allowed distance) of the expiry in the middle, relative."""
         found = sorted(
             (abs(math.log(forward / value)) - BASIS_RATE_MAX * years, forward, years)
-            for forward, years in parity
+            for forward, years in forwards
         )
         _, forward, years = found[len(found) // 2]
         allowed = self.settings.forward_deviation_max + BASIS_RATE_MAX * years
@@ -233,17 +237,40 @@ def _largest_agreement(sources: list[IndexSource], deviation_max: float) -> list
     return max(groups, key=len)
 
 
-def _parity_forwards(market: Market, age_s_max: float) -> list[Parities]:
-    """Sound parity forwards of the nearest expiries, by underlying: (forward, years)."""
+def _near_forwards(market: Market, age_s_max: float) -> list[NearForwards]:
+    """What stands for the forward of the nearest expiries, by underlying: (forward, years).
+
+    Sound parity forwards; where quotes show none, what is published beside the options; else the marks of
+    listed futures; else of perpetuals.
+    """
+    universe = market.universe
     usable = np.where(market.fresh(age_s_max), price_or_nan(market), np.nan)
-    found: list[Parities] = [[] for _ in market.universe.underlyings]
-    for group in sorted(expiries_of(market.universe), key=lambda group: group.expiry_ns):
-        if group.expiry_ns <= market.now_ns or len(found[group.underlying]) >= PARITY_EXPIRIES:
+    published = np.where(
+        np.isin(market.forward_kind, PUBLISHED) & market.fresh(age_s_max), market.forward, np.nan
+    )
+    tiers: list[list[NearForwards]] = [[[] for _ in universe.underlyings] for _ in range(4)]
+    for group in sorted(expiries_of(universe), key=lambda group: group.expiry_ns):
+        if group.expiry_ns <= market.now_ns:
+            continue
+        years = float(years_between(market.now_ns, group.expiry_ns))
+        if len(tiers[0][group.underlying]) >= FORWARDS_NEAR:
             continue
         parity = parity_of(group, usable)
         if parity.sound:
-            years = float(years_between(market.now_ns, group.expiry_ns))
-            found[group.underlying].append((parity.forward, years))
+            tiers[0][group.underlying].append((parity.forward, years))
+        beside = published[group.rows]
+        if np.isfinite(beside).any():
+            tiers[1][group.underlying].append((float(np.nanmedian(beside)), years))
+    for kind, tier in ((Kind.FUTURE, tiers[2]), (Kind.PERPETUAL, tiers[3])):
+        for i in np.flatnonzero((universe.kind == kind) & np.isfinite(usable)).tolist():
+            expiry_ns = int(universe.expiry_ns[i])
+            if expiry_ns == 0 or expiry_ns > market.now_ns:
+                years = float(years_between(market.now_ns, expiry_ns)) if expiry_ns else 0.0
+                tier[int(universe.underlying[i])].append((float(usable[i]), years))
+    found: list[NearForwards] = []
+    for u in range(len(universe.underlyings)):
+        known = next((tier[u] for tier in tiers if tier[u]), [])
+        found.append(sorted(known, key=lambda forward: forward[1])[:FORWARDS_NEAR])
     return found
 
 

@@ -62,8 +62,10 @@ UNIT = {
 #: Conventions whose delta is less the premium: it belongs to two forwards, and none is worked back from it.
 PREMIUM_ADJUSTED = (Convention.OKX, Convention.OKX_2020)
 
-#: OKX's thetaBS holds a carry term that is understood to this share of it only.
-THETA_BS_SHARE = 0.15
+#: OKX's thetaBS holds a carry term that is understood to this share of it only (recorded summaries).
+THETA_BS_SHARE = 0.02
+#: What a venue's own arithmetic and the lags of its inputs do where a figure's slopes vanish, of the figure.
+OWN_SHARE = 2e-5
 
 
 class Reason(StrEnum):
@@ -90,9 +92,9 @@ class Quotes:
     """What the venue published beside its Greeks, each (k,); NaN where it did not.
 
     forward, index, strike USD per coin; years to expiry at the venue's stamp; vol 1.0 = 100 %; mark in the
-    venue's quotation. forward_error (relative), vol_error, years_error, mark_error: by how much each may be
-    off, from its last digit and from the time between captures. An unknown mark is the model's. stale: the
-    venue's Greeks are those of the batch before, to the last digit.
+    venue's quotation. forward_error, index_error (relative), vol_error, years_error, mark_error: by how much
+    each may be off, from its last digit and from the time between captures. An unknown mark is the model's.
+    stale: the venue's Greeks are those of the batch before, to the last digit.
     """
 
     forward: FloatArray
@@ -103,6 +105,7 @@ class Quotes:
     sign: FloatArray
     mark: FloatArray
     forward_error: FloatArray
+    index_error: FloatArray
     vol_error: FloatArray
     years_error: FloatArray
     mark_error: FloatArray
@@ -132,6 +135,11 @@ class Comparison:
 
 def display(convention: Convention, quotes: Quotes) -> FloatArray:
     """Our Greeks as the venue would show them, (4, k)."""
+    with np.errstate(all="ignore"):  # the last second before expiry, and what nobody can have meant
+        return _display(convention, quotes)
+
+
+def _display(convention: Convention, quotes: Quotes) -> FloatArray:
     on = quotes.index if convention is Convention.BINANCE else quotes.forward
     inputs = on, quotes.strike, quotes.years, quotes.vol, quotes.sign
     shown: Display
@@ -159,12 +167,12 @@ def display(convention: Convention, quotes: Quotes) -> FloatArray:
 def tolerance(convention: Convention, quotes: Quotes) -> FloatArray:
     """How far each Greek may lie from the published one without meaning anything, (4, k)."""
     middle = display(convention, quotes)
-    allowed = np.full_like(middle, 0.5 * UNIT[convention]) + 1e-9 * np.abs(middle)
+    allowed = np.full_like(middle, 0.5 * UNIT[convention]) + OWN_SHARE * np.abs(middle)
     if convention is Convention.OKX_BS:
         allowed[THETA] += THETA_BS_SHARE * np.abs(middle[THETA])
     for name, error, relative in (
         ("forward", quotes.forward_error, True),
-        ("index", quotes.forward_error, True),
+        ("index", quotes.index_error, True),
         ("vol", quotes.vol_error, False),
         ("years", quotes.years_error, False),
         ("mark", quotes.mark_error, False),
@@ -196,9 +204,18 @@ def compare(convention: Convention, quotes: Quotes, published: FloatArray) -> Co
     return Comparison(ours, difference, allowed, flagged, reason, amount)
 
 
-#: A hypothesis: its reason, what the Greeks would be under it (4, k), NaN where it says nothing, and its
-#: amount (k,).
-Hypothesis = tuple[Reason, FloatArray, FloatArray]
+@dataclass(frozen=True, slots=True, eq=False)
+class Hypothesis:
+    """A reason, what the Greeks would be under it (4, k), NaN where it says nothing, and its amount (k,).
+
+    slack: by how many tolerances each Greek may miss, (4,).
+    """
+
+    reason: Reason
+    greeks: FloatArray
+    amount: FloatArray
+    slack: FloatArray
+
 
 #: Moves that are equally likely between two captures: relative, of the forward; vol points.
 FORWARD_MOVE_USUAL = 5e-4
@@ -213,8 +230,9 @@ TELLING_DELTA = (0.1, 0.9)
 #: Another rule is believed where it changes a Greek by this many tolerances.
 RULE_MARGIN = 10.0
 
-#: An inverted figure carries the rounding of the ones it was inverted from.
+#: An inverted figure carries the rounding of those it was inverted from; but it must come this much nearer.
 SOLVED_SLACK = 3.0
+SOLVED_GAIN = 0.5
 
 
 def _explain(
@@ -226,18 +244,20 @@ def _explain(
     amounts = np.full(k, np.nan)
     open_rows = np.ones(k, dtype=np.bool_)
     middle = display(convention, quotes)
-    for reason, ours, amount in _hypotheses(convention, quotes, published):
-        slack: float | FloatArray = SOLVED_SLACK if reason in _SOLVED else 1.0
-        if reason is Reason.UNITS:
-            slack = np.maximum(1.0, np.abs(amount))  # the rounding came before the other units
-        told = np.isfinite(published)
-        with np.errstate(invalid="ignore"):
-            met = np.where(told, np.abs(ours - published) <= slack * allowed, True).all(axis=0)
-            if reason not in (*_SOLVED, Reason.TIME_MOVED, Reason.STALE_COPY):
+    told = np.isfinite(published)
+    with np.errstate(all="ignore"):
+        miss = np.where(told, np.abs(middle - published) / allowed, 0.0).max(axis=0)
+    for hypothesis in _hypotheses(convention, quotes, published):
+        with np.errstate(all="ignore"):
+            off = np.where(told, np.abs(hypothesis.greeks - published) / allowed, 0.0)
+            met = (off <= hypothesis.slack[:, None]).all(axis=0)
+            if hypothesis.reason in _SOLVED:
+                met &= off.max(axis=0) <= SOLVED_GAIN * miss
+            elif hypothesis.reason not in (Reason.TIME_MOVED, Reason.STALE_COPY):
                 # another rule must make a difference that chance does not: far options meet any by accident
-                met &= (told & (np.abs(ours - middle) > RULE_MARGIN * allowed)).any(axis=0)
+                met &= (told & (np.abs(hypothesis.greeks - middle) > RULE_MARGIN * allowed)).any(axis=0)
         for i in np.flatnonzero(open_rows & met).tolist():
-            reasons[i], amounts[i] = reason, amount[i]
+            reasons[i], amounts[i] = hypothesis.reason, hypothesis.amount[i]
         open_rows &= ~met
         if not open_rows.any():
             break
@@ -253,7 +273,7 @@ UNIT_FACTORS = (100.0, 0.01, 365.0, 1.0 / 365.0, 10_000.0, 1e-4, 252.0 / 365.0, 
 def _hypotheses(convention: Convention, quotes: Quotes, published: FloatArray) -> Iterator[Hypothesis]:
     middle = display(convention, quotes)
     nothing = np.full(published.shape[1], np.nan)
-    yield Reason.STALE_COPY, np.where(quotes.stale, published, np.nan), nothing
+    yield _hypothesis(Reason.STALE_COPY, np.where(quotes.stale, published, np.nan), nothing)
     yield from _mistaken_signs_and_units(middle, published)
     yield from _other_rules(convention, quotes, middle, nothing)
     if convention is not Convention.BINANCE:
@@ -263,24 +283,35 @@ def _hypotheses(convention: Convention, quotes: Quotes, published: FloatArray) -
                 np.abs(published[DELTA]) < TELLING_DELTA[1]
             )
         swapped[:, ~telling] = np.nan
-        yield Reason.INDEX_NOT_FORWARD, swapped, quotes.index / quotes.forward - 1.0
+        yield _hypothesis(Reason.INDEX_NOT_FORWARD, swapped, quotes.index / quotes.forward - 1.0)
     else:
-        yield Reason.FORWARD_MOVED, display(convention, replace(quotes, index=quotes.forward)), nothing
+        yield _hypothesis(
+            Reason.FORWARD_MOVED, display(convention, replace(quotes, index=quotes.forward)), nothing
+        )
     yield from _moved_inputs(convention, quotes, published)
+
+
+def _hypothesis(
+    reason: Reason, greeks: FloatArray, amount: FloatArray, slack: FloatArray | None = None
+) -> Hypothesis:
+    """A hypothesis with the slack of its kind."""
+    usual = np.full(4, SOLVED_SLACK if reason in _SOLVED else 1.0)
+    return Hypothesis(reason, greeks, amount, usual if slack is None else slack)
 
 
 def _mistaken_signs_and_units(middle: FloatArray, published: FloatArray) -> Iterator[Hypothesis]:
     """One Greek at a time, the others as they are; then the same mistake in all of them."""
     k = middle.shape[1]
+    # a zero times anything is a zero: that explains nothing
+    something = np.where(published == 0.0, np.nan, middle)
     for factor in (-1.0, *UNIT_FACTORS):
         reason = Reason.SIGN if factor < 0 else Reason.UNITS
+        rounding = max(1.0, abs(factor))  # which came before the other units
         for greek in range(4):
-            changed = middle.copy()
-            changed[greek] *= factor
-            # a zero times anything is a zero: that explains nothing
-            changed[greek][np.abs(published[greek]) == 0.0] = np.nan
-            yield reason, changed, np.full(k, factor)
-        yield reason, middle * factor, np.full(k, factor)
+            changed, slack = middle.copy(), np.ones(4)
+            changed[greek], slack[greek] = something[greek] * factor, rounding
+            yield _hypothesis(reason, changed, np.full(k, factor), slack)
+        yield _hypothesis(reason, something * factor, np.full(k, factor), np.full(4, rounding))
 
 
 def _other_rules(
@@ -297,30 +328,32 @@ def _other_rules(
     raw, coin = black76.greeks(*inputs), inverse.coin_greeks(*inputs)
     if convention in PREMIUM_ADJUSTED:
         plain = np.array([raw.delta, raw.gamma, raw.vega / POINTS_PER_VOL, raw.theta / DAYS_PER_YEAR])
-        yield Reason.NOT_PREMIUM_ADJUSTED, plain, nothing
-        yield Reason.NOT_PREMIUM_ADJUSTED, changed(DELTA, raw.delta), nothing
+        yield _hypothesis(Reason.NOT_PREMIUM_ADJUSTED, plain, nothing)
+        yield _hypothesis(Reason.NOT_PREMIUM_ADJUSTED, changed(DELTA, raw.delta), nothing)
     else:
-        yield Reason.PREMIUM_ADJUSTED, changed(DELTA, coin.pa_delta), nothing
+        yield _hypothesis(Reason.PREMIUM_ADJUSTED, changed(DELTA, coin.pa_delta), nothing)
         adjusted = np.array([coin.pa_delta, coin.pa_gamma, coin.coin_vega / 100.0, coin.coin_theta / 365.0])
-        yield Reason.PREMIUM_ADJUSTED, adjusted, nothing
+        yield _hypothesis(Reason.PREMIUM_ADJUSTED, adjusted, nothing)
     days = quotes.years * DAYS_PER_YEAR
     last_day = np.where(days < 1.0, days, np.nan)
     daily = raw.theta / DAYS_PER_YEAR
     scaled_gamma = changed(GAMMA, raw.gamma * last_day)
     for theta in (daily, daily * last_day):
-        yield Reason.LAST_DAY_RULE, np.where(np.isfinite(last_day), changed(THETA, theta), np.nan), nothing
+        yield _hypothesis(
+            Reason.LAST_DAY_RULE, np.where(np.isfinite(last_day), changed(THETA, theta), np.nan), nothing
+        )
     unscaled = changed(THETA, daily)
     unscaled[GAMMA] = raw.gamma
-    yield Reason.LAST_DAY_RULE, np.where(np.isfinite(last_day), unscaled, np.nan), nothing
+    yield _hypothesis(Reason.LAST_DAY_RULE, np.where(np.isfinite(last_day), unscaled, np.nan), nothing)
     scaled_gamma[THETA] = daily * last_day
-    yield Reason.LAST_DAY_RULE, scaled_gamma, nothing
+    yield _hypothesis(Reason.LAST_DAY_RULE, scaled_gamma, nothing)
     if convention is Convention.DERIBIT:
-        yield Reason.THETA_CAP, changed(THETA, daily * np.minimum(days, 1.0)), nothing
+        yield _hypothesis(Reason.THETA_CAP, changed(THETA, daily * np.minimum(days, 1.0)), nothing)
         worth = quotes.mark * quotes.forward
         capped = -np.minimum(-daily * np.minimum(days, 1.0), worth * np.minimum(days, 1.0))
-        yield Reason.THETA_CAP, changed(THETA, capped), nothing
+        yield _hypothesis(Reason.THETA_CAP, changed(THETA, capped), nothing)
         in_window = np.where(quotes.years < WINDOW_YEARS, raw.delta, np.nan)
-        yield Reason.SETTLEMENT_WINDOW, changed(DELTA, in_window), nothing
+        yield _hypothesis(Reason.SETTLEMENT_WINDOW, changed(DELTA, in_window), nothing)
 
 
 def _moved_inputs(convention: Convention, quotes: Quotes, published: FloatArray) -> Iterator[Hypothesis]:
@@ -357,18 +390,23 @@ def _moved_inputs(convention: Convention, quotes: Quotes, published: FloatArray)
         return display(convention, replace(quotes, forward=forward, vol=vol))
 
     forward_move, vol_move = forward / on - 1.0, (vol - quotes.vol) * POINTS_PER_VOL
+    on_error = quotes.index_error if on_index else quotes.forward_error
+    with np.errstate(invalid="ignore"):
+        # within its own error a move says nothing
+        forward = np.where(np.abs(forward_move) > on_error, forward, np.nan)
+        vol = np.where(np.abs(vol - quotes.vol) > quotes.vol_error, vol, np.nan)
     on_forward = shown(forward, quotes.vol)
     with np.errstate(invalid="ignore"):
         by_vol = np.abs(vol_move) / VOL_MOVE_USUAL < np.abs(forward_move) / FORWARD_MOVE_USUAL
     # a far option can be explained by either: the smaller of the two moves is the likely one
-    yield Reason.FORWARD_MOVED, np.where(by_vol, np.nan, on_forward), forward_move
-    yield Reason.VOL_MOVED, shown(on, vol), vol_move
-    yield Reason.FORWARD_MOVED, on_forward, forward_move
+    yield _hypothesis(Reason.FORWARD_MOVED, np.where(by_vol, np.nan, on_forward), forward_move)
+    yield _hypothesis(Reason.VOL_MOVED, shown(on, vol), vol_move)
+    yield _hypothesis(Reason.FORWARD_MOVED, on_forward, forward_move)
     for seconds in (x * side for x in TIME_MOVES_S for side in (1.0, -1.0)):
         years = np.maximum(quotes.years + seconds / SECONDS_PER_YEAR, 0.0)
         moved = display(convention, replace(quotes, years=years))
-        yield Reason.TIME_MOVED, moved, np.full(quotes.years.size, -seconds)
-    yield Reason.BOTH_MOVED, shown(both_forward, both_vol), both_forward / on - 1.0
+        yield _hypothesis(Reason.TIME_MOVED, moved, np.full(quotes.years.size, -seconds))
+    yield _hypothesis(Reason.BOTH_MOVED, shown(both_forward, both_vol), both_forward / on - 1.0)
 
 
 def _moved_okx_vol(convention: Convention, quotes: Quotes, published: FloatArray) -> Iterator[Hypothesis]:
@@ -384,4 +422,4 @@ def _moved_okx_vol(convention: Convention, quotes: Quotes, published: FloatArray
         width = vol * root
         forward = quotes.strike * np.exp(np.copysign(size, middle) * width - 0.5 * width**2)
     moved = display(convention, replace(quotes, forward=forward, vol=vol))
-    yield Reason.VOL_MOVED, moved, (vol - quotes.vol) * POINTS_PER_VOL
+    yield _hypothesis(Reason.VOL_MOVED, moved, (vol - quotes.vol) * POINTS_PER_VOL)

@@ -7,6 +7,7 @@ inputs and published Greeks of several venues.
 
 from __future__ import annotations
 
+import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -176,13 +177,29 @@ def _row(venue: str, name: str, stamp_ns: int, where: str, values: Mapping[str, 
     return row
 
 
+def _check_terms(
+    row: Row, fields: Fields, right: str | None, strike: float | None, expiry_ns: int | None
+) -> None:
+    """What stands beside a name must be what the name says."""
+    contract = row["contract"]
+    named = contract.right.name.lower(), contract.strike, contract.expiry_ns
+    for key, told, name in zip(("type", "strike", "expiry"), (right, strike, expiry_ns), named, strict=True):
+        if told is not None and told != name:
+            what = "the field and the instrument's name disagree"
+            fields.refuse(key, what, told, f"{name}, as the name says")
+
+
 def _tardis_rows(path: Path) -> list[Row]:
+    text = read_text(path)
+    widths = [len(cells) for cells in csv.reader(io.StringIO(text))]
+    uneven = next((i for i, width in enumerate(widths, start=1) if width != widths[0]), None)
     try:
-        frame = pl.read_csv(io.StringIO(read_text(path)), infer_schema=False)
-    except pl.exceptions.PolarsError as error:
-        refuse(
-            "CSV_INVALID", "the file is no CSV table", path, observed=error, allowed="a Tardis option chain"
-        )
+        if uneven is not None:
+            raise ValueError(f"line {uneven} has {widths[uneven - 1]} cells, the first {widths[0]}")
+        frame = pl.read_csv(io.StringIO(text), infer_schema=False)
+    except (pl.exceptions.PolarsError, ValueError, csv.Error) as error:
+        observed, allowed = " ".join(str(error).split())[:160], "an option chain of Tardis"
+        refuse("CSV_INVALID", "the file is no CSV table", path, observed=observed, allowed=allowed)
     lacking = [name for name in _TARDIS if name not in frame.columns]
     if lacking:
         refuse(
@@ -211,6 +228,14 @@ def _tardis_rows(path: Path) -> list[Row]:
         }
         venue = fields.text("exchange") or ""
         row = _row(venue, fields.text("symbol") or "", stamps[0] * 1000, where, values)
+        expiry_us = _whole(fields, "expiration") if fields.has("expiration") else None
+        _check_terms(
+            row,
+            fields,
+            fields.text("type", required=False),
+            fields.written("strike_price", "positive"),
+            None if expiry_us is None else expiry_us * 1000,
+        )
         rows.append(row | {"local_ns": stamps[1] * 1000})
     return rows
 
@@ -245,5 +270,14 @@ def _published_rows(path: Path) -> list[Row]:
             **{f"venue_{greek}_bs": greeks.number(f"{greek}BS") for greek in _GREEKS if greek != "rho"},
         }
         stamp_ns = fields.integer("ts_ms", *STAMPS_MS) * NS_PER_MS
-        rows.append(_row(venue, fields.text("instrument") or "", stamp_ns, fields.where, values))
+        row = _row(venue, fields.text("instrument") or "", stamp_ns, fields.where, values)
+        expiry_ms = fields.number("expiry_ms")
+        _check_terms(
+            row,
+            fields,
+            fields.text("type", required=False),
+            fields.number("strike", "positive"),
+            None if expiry_ms is None else round(expiry_ms) * NS_PER_MS,
+        )
+        rows.append(row)
     return rows

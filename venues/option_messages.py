@@ -8,7 +8,7 @@ name and carry no Greeks: they give no row. What is neither is refused.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NoReturn
 
 from pricing.contracts import Option
@@ -23,6 +23,9 @@ from venues.ticker_rows import NS_PER_MS, STAMPS_MS, Row
 #: An index is put beside an option's Greeks that were stamped at most this much later or earlier, ms.
 INDEX_AGE_MS_MAX = 60_000
 
+#: Lists of messages within lists.
+NESTED_MAX = 3
+
 #: Binance quotes these per so many coins; its prices are not per coin and are left out.
 BINANCE_COINS_PER_PRICE = {"XRP": 100, "DOGE": 1000}
 
@@ -34,14 +37,16 @@ class OptionMessages:
         self._options = options
         self._index: dict[tuple[str, str], tuple[int, float]] = {}
 
-    def rows(self, message: object, where: str) -> list[Row]:
+    def rows(self, message: object, where: str, depth: int = 0) -> list[Row]:
         """The rows of one message; empty where it is of a stream without Greeks.
 
         Raises:
             InputError: no message of a known venue, or one with a field that cannot be what it says.
         """
-        if isinstance(message, list):
-            return [row for i, item in enumerate(message) for row in self.rows(item, f"{where}[{i}]")]
+        if isinstance(message, list) and depth < NESTED_MAX:
+            return [
+                row for i, item in enumerate(message) for row in self.rows(item, f"{where}[{i}]", depth + 1)
+            ]
         if not isinstance(message, dict):
             _unknown(where, type(message).__name__)
         for knows, read in self._readers():
@@ -90,8 +95,8 @@ class OptionMessages:
         recent = fields.has("instId")
         name = fields.text("instId" if recent else "instrument_id") or ""
         value = fields.written("idxPx" if recent else "last", "positive")
-        if value is not None:
-            self._index["okx", name.split("-")[0]] = (_okx_stamp_ms(fields), value)
+        if value is not None and name.endswith("-USD"):  # ETH-BTC is an index too, and no dollars
+            self._index["okx", name.removesuffix("-USD")] = (_okx_stamp_ms(fields), value)
 
     def _okx_summary(self, fields: Fields) -> Row:
         recent = fields.has("instId")
@@ -143,10 +148,13 @@ class OptionMessages:
             fields = Fields(item, f"{where}, {message.get('stream')}[{i}]")
             event = fields.text("e", required=False)
             if event == "index":
-                coin = (fields.text("s") or "").removesuffix("USDT")
+                name = fields.text("s") or ""
                 value = fields.written("p", "positive")
-                if value is not None:
-                    self._index["binance", coin] = (fields.integer("E", *STAMPS_MS), value)
+                if value is not None and name.endswith("USDT"):
+                    self._index["binance", name.removesuffix("USDT")] = (
+                        fields.integer("E", *STAMPS_MS),
+                        value,
+                    )
             elif event in ("24hrTicker", "markPrice") and fields.has("vo"):
                 yield self._binance_option(fields)
 
@@ -191,8 +199,9 @@ def _okx_stamp_ms(fields: Fields) -> int:
     else:
         key, text = "timestamp", fields.text("timestamp") or ""
         try:
-            stamp = round(datetime.fromisoformat(text).astimezone(UTC).timestamp() * 1000)
-        except ValueError:
+            moment = datetime.fromisoformat(text)
+            stamp = round(moment.timestamp() * 1000) if moment.tzinfo is not None else -1
+        except (ValueError, OverflowError):
             stamp = -1
     if not STAMPS_MS[0] <= stamp <= STAMPS_MS[1]:
         fields.refuse(key, "not a time", text, "milliseconds since 1970 as text, or 2020-06-08T12:52:00.000Z")

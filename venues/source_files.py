@@ -141,7 +141,7 @@ def read_text(path: Path, bytes_max: int = JSON_BYTES_MAX) -> str:
     except OSError as error:
         refuse("FILE_UNREADABLE", "the file cannot be read", path, observed=error.strerror)
     except UnicodeDecodeError as error:
-        refuse("JSON_TEXT", "invalid UTF-8", path, observed=f"byte {error.start}", allowed="UTF-8 text")
+        refuse("FILE_TEXT", "invalid UTF-8", path, observed=f"byte {error.start}", allowed="UTF-8 text")
 
 
 def parse_json(text: str, path: Path, where: str = "") -> Any:

@@ -46,7 +46,7 @@ def read_columns(path: Path, columns: Mapping[str, str]) -> pl.DataFrame:
                     where=f"{path.name}, column {column}",
                     observed=schema.get(column),
                     allowed=kind,
-                    fix="write the file with the columns of the deribit-chain format (README)",
+                    fix=f"write the file with the columns {', '.join(columns)}",
                 )
         frame = scan.select(list(columns)).collect()
     except PARQUET_ERRORS as error:

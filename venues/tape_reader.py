@@ -26,6 +26,8 @@ from venues.tape_files import read_description
 from venues.tape_schema import OPTIONAL_QUOTE_COLUMNS, SCHEMAS, arrays, listings_from
 
 _NS_MAX = 2**63 - 1
+#: No clock is wrong by more; a venue whose stamps differ by more is late.
+CLOCK_OFFSET_NS_MAX = 60 * 10**9
 _MARKS_COLUMNS = ("seq", "venue_ns", "venue", "symbol", "forward_name", *QUOTE_FIELDS)
 
 
@@ -174,12 +176,24 @@ class Tape:
             )
 
     def venue_greeks_at(self, time_ns: int | None = None) -> pl.DataFrame:
-        """The raw rows of the last batch not after `time_ns`, the venue's Greeks in its own units.
+        """The newest raw row of every listing up to the last batch not after `time_ns`.
 
-        The optional columns are there, null where the tape has none.
+        The venue's Greeks in its own units; the optional columns are there, null where the tape has none.
         """
+        return self._nth_newest(time_ns, 0)
+
+    def venue_greeks_before(self, time_ns: int | None = None) -> pl.DataFrame:
+        """As `venue_greeks_at`, the newest row but one of every listing that has two."""
+        return self._nth_newest(time_ns, 1)
+
+    def _nth_newest(self, time_ns: int | None, back: int) -> pl.DataFrame:
         seq, _ = self._batch_at(time_ns)
-        return self._collect(self._with_optional().filter(pl.col("seq") == seq))
+        rows = self._with_optional().filter(pl.col("seq") <= seq).sort("venue", "symbol", "venue_ns", "seq")
+        return self._collect(
+            rows.filter(pl.int_range(pl.len()).reverse().over("venue", "symbol") == back).sort(
+                "seq", "symbol"
+            )
+        )
 
     def venue_greeks(self) -> Iterator[pl.DataFrame]:
         """The raw rows of every batch in order, as `venue_greeks_at`."""
@@ -213,8 +227,11 @@ class Tape:
         return int(batches.seq[i]), int(batches.now_ns[i])
 
     def _shifted(self, frame: pl.DataFrame) -> IntArray:
-        """Venue stamps on our clock, (len(frame),)."""
-        offsets = self.description["clock_offset_ns"]
+        """Venue stamps on our clock, (len(frame),). What no clock is wrong by is lateness, and left in."""
+        offsets = {
+            venue: min(max(int(offset), -CLOCK_OFFSET_NS_MAX), CLOCK_OFFSET_NS_MAX)
+            for venue, offset in self.description["clock_offset_ns"].items()
+        }
         venue_ns: NDArray[np.int64] = frame["venue_ns"].to_numpy()
         if not any(offsets.values()):
             return venue_ns

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NoReturn
 
 from pricing.errors import InputError
 from venues.source_tables import PRICE_MAX
 
+#: No figure of a venue is larger, whatever it counts.
+FIGURE_MAX = 1e15
+
 _RANGES = {
-    "any": "any sign",
+    "any": f"any sign, at most {FIGURE_MAX:.0e} in size",
     "not negative": "0 or above",
     "positive": f"above 0 and at most {PRICE_MAX:.0e}",
 }
@@ -104,7 +106,8 @@ class Fields:
             self.refuse(key, "not a number", value, "a JSON number without quotes, or null")
         number = float(value)
         low = (allowed == "positive" and number <= 0) or (allowed == "not negative" and number < 0)
-        if not math.isfinite(number) or low or (allowed == "positive" and number > PRICE_MAX):
+        large = not abs(number) <= FIGURE_MAX
+        if large or low or (allowed == "positive" and number > PRICE_MAX):
             self.refuse(key, "a number out of range", value, f"finite, {_RANGES[allowed]}")
         return number
 

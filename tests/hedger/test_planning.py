@@ -532,7 +532,7 @@ def test_nothing_is_decided_on_a_coin_whose_index_is_bad(
     assert (btc["index_verdict"], eth["index_verdict"]) == ("degraded", "bad")
     assert eth["index"] == pytest.approx(index)
     assert [s["source"] for s in eth["index_sources"]] == ["simulated index"]
-    assert any("off the parity forward" in reason for reason in eth["index_reasons"])
+    assert any("off the forward" in reason for reason in eth["index_reasons"])
     assert next(row for row in risk["rows"] if row["row"] == "delta:ETH")["breached"]
     plan = ticket(capsys, other, book)
     check_plan(plan, other)
@@ -565,6 +565,11 @@ def test_an_index_that_jumped_since_the_last_batch_blocks(
     assert "no second source confirms it" in plan["reason"]
     assert ticket(capsys, other, book)["status"] == "hedge"
     assert ticket(capsys, tape, book, *config)["status"] == "hedge"
+    # and it stays bad in the batches after, though those before them show the same
+    earlier = pl.col("symbol").str.starts_with("BTC") & (pl.col("seq") >= pl.col("seq").max() - 1)
+    moved = pl.when(earlier).then(pl.col("index") * 1.015).otherwise(pl.col("index"))
+    lasting = change_tape(tmp_path / "lasting", tape, quotes.with_columns(moved.alias("index")))
+    assert ticket(capsys, lasting, book, *config, code=3)["status"] == "blocked"
 
 
 def test_a_plan_that_helps_whatever_is_missing_is_made(

@@ -492,3 +492,22 @@ def test_one_row_off_takes_the_forward_of_its_expiry() -> None:
     found = forwards(market_of(quotes), AGE_S_MAX).forward
     assert found[5] == pytest.approx(HIDDEN, rel=1e-12)
     assert found[6] == HIDDEN * 1.01
+
+
+def test_hours_before_expiry_tell_no_basis_and_no_basis_is_wild() -> None:
+    """0.8 bp at a quarter of an hour would be 29 % in 60 days; a wrong synthetic would be anything."""
+    asked = Quote(listing(option(INDEX, "C", 60.0)), index=INDEX)
+    for days, forward in ((0.01, INDEX * 1.00008), (10.0, INDEX * 1.2)):
+        told = Quote(
+            listing(option(INDEX, "C", days)),
+            forward=forward,
+            forward_kind=ForwardKind.SYNTHETIC,
+            index=INDEX,
+        )
+        assert math.isnan(forwards(market_of([perp(), told, asked]), AGE_S_MAX).forward[-1])
+
+
+def test_an_index_that_is_not_believed_is_no_forward() -> None:
+    quotes = [*chain([STRIKES[0]], published=INDEX * 1.03)]
+    found = forwards(market_of(quotes), AGE_S_MAX, np.array([INDEX]))
+    assert np.isnan(found.forward).all()

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pricing.daycount import NS_PER_SECOND
-from pricing.market import Market
+from pricing.market import ForwardKind, Market
 from pricing.oracle import (
     GoodIndex,
     IndexReading,
@@ -20,7 +20,18 @@ from pricing.oracle import (
     read_index,
     remember,
 )
-from tests.builders import NAN, NOW_NS, Quote, listing, market_of, option, perpetual, plain_black, spot
+from tests.builders import (
+    NAN,
+    NOW_NS,
+    Quote,
+    future,
+    listing,
+    market_of,
+    option,
+    perpetual,
+    plain_black,
+    spot,
+)
 
 INDEX = 60_000.0
 LIMITS = OracleSettings()
@@ -218,3 +229,26 @@ def test_whatever_is_fed_a_verdict_with_reasons_comes_out(
         near = [x for x in fresh if abs(x / found.value - 1.0) <= 2.1 * LIMITS.deviation_max]
         assert len(near) >= 2
         assert 2 * len(near) > len(fresh)
+
+
+def test_without_parity_published_forwards_futures_and_perpetuals_stand_in() -> None:
+    """An index a thousandfold off everything else is bad, whoever says so."""
+    published = Quote(
+        listing(option(60_000.0, "C", 3.0)), forward=60_050.0, forward_kind=ForwardKind.SYNTHETIC
+    )
+    for witness in (published, Quote(listing(future(3.0)), mark=60_050.0), perpetual_book(60_010.0)):
+        assert reading([told("a", INDEX), told("b", INDEX), witness]).verdict is Verdict.GOOD
+        off = reading([told("a", 61_900.0), told("b", 61_900.0), witness])
+        assert off.verdict is Verdict.BAD
+        assert "off the forward" in off.reasons[0]
+
+
+def test_a_spot_market_against_a_coin_tells_no_dollars() -> None:
+    odd = Quote(listing(spot("BTC", "ETH"), venue="b"), bid=20.0, ask=20.1)
+    assert [s.name for s in reading([told("a", INDEX), odd]).sources] == ["a index"]
+
+
+def test_a_row_stamped_ahead_does_not_become_the_index() -> None:
+    ahead = Quote(listing(option(60_000.0, "C", 9.0), venue="a"), index=61_000.0, age_s=-300.0)
+    found = reading([told("a", INDEX, 1.0), ahead])
+    assert (found.value, found.age_s) == (INDEX, 1.0)

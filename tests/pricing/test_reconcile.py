@@ -43,6 +43,7 @@ def quotes(
         sign=full(k, sign),
         mark=full(k, mark),
         forward_error=full(k, 1e-7),
+        index_error=full(k, 1e-7),
         vol_error=full(k, 5e-5),
         years_error=np.zeros(k),
         mark_error=np.zeros(k),
@@ -210,7 +211,7 @@ def test_what_is_not_published_is_not_compared() -> None:
 def test_the_tolerance_grows_with_what_is_uncertain_and_no_further(convention: Convention) -> None:
     """An index off by 5 bp moves delta by gamma times that; twice of it is flagged."""
     shown = quotes(NEAR)
-    vague = replace(shown, forward_error=np.full(4, 5e-4))
+    vague = replace(shown, forward_error=np.full(4, 5e-4), index_error=np.full(4, 5e-4))
     for share, flagged in ((0.9, False), (-0.9, False), (2.5, True), (-2.5, True)):
         factor = 1.0 + share * 5e-4
         moved = replace(shown, forward=shown.forward * factor, index=shown.index * factor)

@@ -20,7 +20,7 @@ from venues.option_names import binance_option, bybit_option, okx_option
 from venues.tape import Tape, verify
 from venues.tape_import import import_tape
 
-OKX = {
+OKX: Any = {
     "arg": {"channel": "opt-summary", "uly": "ETH-USD"},
     "data": [
         {
@@ -32,11 +32,22 @@ OKX = {
         }
     ],
 }  # fmt: skip
-OKX_INDEX = {
+OKX_INDEX: Any = {
     "arg": {"channel": "index-tickers", "instId": "ETH-USD"},
     "data": [{"instId": "ETH-USD", "idxPx": "3814.05", "ts": "1640001659508"}],
 }
-BYBIT = {
+OKX_2020: Any = {
+    "table": "option/summary",
+    "data": [
+        {
+            "instrument_id": "BTC-USD-200605-9250-P", "underlying": "BTC-USD", "best_ask": "0.018",
+            "best_bid": "0.0165", "best_ask_size": "4", "best_bid_size": "50", "delta": "-0.3860939252",
+            "gamma": "5.6271994199", "mark_vol": "0.6595", "mark_price": "0.01886752",
+            "theta": "-0.0031224769", "vega": "0.0004103337", "timestamp": "2020-06-01T00:00:39.117Z",
+        }
+    ],
+}  # fmt: skip
+BYBIT: Any = {
     "topic": "tickers.BTC-6JAN23-17500-C",
     "ts": 1672917511074,
     "data": {
@@ -46,7 +57,7 @@ BYBIT = {
         "vega": "0.81351067", "theta": "-19.9115368",
     },
 }  # fmt: skip
-BINANCE = {
+BINANCE: Any = {
     "stream": "BTC-240927-25000-P@ticker",
     "data": {
         "e": "24hrTicker", "E": 1696118400043, "s": "BTC-240927-25000-P", "bo": "3000", "ao": "3950",
@@ -58,7 +69,7 @@ BINANCE_INDEX = {
     "stream": "BTCUSDT@index",
     "data": {"e": "index", "E": 1696118400040, "s": "BTCUSDT", "p": "26963.13461538"},
 }
-DERIBIT = {
+DERIBIT: Any = {
     "jsonrpc": "2.0",
     "method": "subscription",
     "params": {
@@ -96,7 +107,7 @@ def test_okx_with_both_sets_and_the_index_beside_it() -> None:
         "venue_vega_bs": 0.7647227087, "venue_theta_bs": -16.4798150221,
     }  # fmt: skip
     assert row["contract"] == okx_option("ETH-USD-211222-4000-C")
-    late = {**OKX_INDEX, "data": [{**OKX_INDEX["data"][0], "ts": "1640001599000"}]}  # type: ignore[index]
+    late = {**OKX_INDEX, "data": [{**OKX_INDEX["data"][0], "ts": "1640001599000"}]}
     assert rows(late, OKX)[0]["index"] is None  # a minute and more before the Greeks
 
 
@@ -115,7 +126,7 @@ def test_bybit_and_binance_and_deribit() -> None:
 
 
 def test_prices_per_hundred_coins_are_left_out() -> None:
-    data = {**BINANCE["data"], "s": "XRP-251219-2.05-P", "mp": "19.0314"}  # type: ignore[dict-item]
+    data = {**BINANCE["data"], "s": "XRP-251219-2.05-P", "mp": "19.0314"}
     (row,) = rows({"stream": "x", "data": [data]})
     assert [row.get(name) for name in ("mark", "bid", "ask")] == [None] * 3
     assert row["venue_delta"] == -0.34807987
@@ -133,9 +144,15 @@ def test_other_streams_give_no_row() -> None:
         assert rows(message) == []
 
 
+def test_an_index_in_another_coin_is_no_price_in_dollars() -> None:
+    other = {**OKX_INDEX, "data": [{"instId": "ETH-BTC", "idxPx": "0.0279", "ts": "1640001659300"}]}
+    assert rows(OKX_INDEX, other, OKX)[0]["index"] == 3814.05
+    assert rows(other, OKX)[0]["index"] is None
+
+
 @pytest.mark.parametrize("infinite", ["∞", "-∞", ""])
 def test_what_the_venue_does_not_know_is_unknown(infinite: str) -> None:
-    data = {**OKX["data"][0], "delta": infinite}  # type: ignore[index]
+    data = {**OKX["data"][0], "delta": infinite}
     assert rows({**OKX, "data": [data]})[0]["venue_delta"] is None
 
 
@@ -145,14 +162,27 @@ def test_what_the_venue_does_not_know_is_unknown(infinite: str) -> None:
         ({"what": 1}, "SOURCE_MESSAGE", "message 0"),
         (7, "SOURCE_MESSAGE", "message 0"),
         ({**OKX, "data": "none"}, "SOURCE_MESSAGE", "message 0"),
-        ({**OKX, "data": [{**OKX["data"][0], "instId": "ETH-USD-2112-4000-C"}]}, "SOURCE_NAME", "data[0]"),  # type: ignore[index]
-        ({**OKX, "data": [{**OKX["data"][0], "delta": "0.2x"}]}, "SOURCE_VALUE", "data[0], key delta"),  # type: ignore[index]
-        ({**OKX, "data": [{**OKX["data"][0], "delta": 0.2}]}, "SOURCE_VALUE", "key delta"),  # type: ignore[index]
-        ({**OKX, "data": [{**OKX["data"][0], "gamma": "1e999"}]}, "SOURCE_VALUE", "key gamma"),  # type: ignore[index]
-        ({**OKX, "data": [{**OKX["data"][0], "ts": "yesterday"}]}, "SOURCE_VALUE", "key ts"),  # type: ignore[index]
+        ({**OKX, "data": [{**OKX["data"][0], "instId": "ETH-USD-2112-4000-C"}]}, "SOURCE_NAME", "data[0]"),
+        ({**OKX, "data": [{**OKX["data"][0], "delta": "0.2x"}]}, "SOURCE_VALUE", "data[0], key delta"),
+        ({**OKX, "data": [{**OKX["data"][0], "delta": 0.2}]}, "SOURCE_VALUE", "key delta"),
+        ({**OKX, "data": [{**OKX["data"][0], "gamma": "1e999"}]}, "SOURCE_VALUE", "key gamma"),
+        ({**OKX, "data": [{**OKX["data"][0], "ts": "yesterday"}]}, "SOURCE_VALUE", "key ts"),
         ({**BYBIT, "ts": 16729175110}, "SOURCE_VALUE", "key ts"),
-        ({**BYBIT, "data": {**BYBIT["data"], "underlyingPrice": "-1"}}, "SOURCE_VALUE", "underlyingPrice"),  # type: ignore[dict-item]
-        ({**BINANCE, "data": {**BINANCE["data"], "s": "BTC-240931-1-P"}}, "SOURCE_NAME", "[0]"),  # type: ignore[dict-item]
+        ([[[[[OKX]]]]], "SOURCE_MESSAGE", "message 0"),
+        (json.loads("[" * 600 + "]" * 600), "SOURCE_MESSAGE", "message 0"),
+        (
+            {**OKX_2020, "data": [{**OKX_2020["data"][0], "timestamp": "2020-06-08T12:52:00"}]},
+            "SOURCE_VALUE",
+            "time",
+        ),
+        (
+            {**OKX_2020, "data": [{**OKX_2020["data"][0], "timestamp": "9999-12-31T23:59:59-12:00"}]},
+            "SOURCE_VALUE",
+            "timestamp",
+        ),
+        ({**OKX, "data": [{**OKX["data"][0], "gamma": "1e300"}]}, "SOURCE_VALUE", "key gamma"),
+        ({**BYBIT, "data": {**BYBIT["data"], "underlyingPrice": "-1"}}, "SOURCE_VALUE", "underlyingPrice"),
+        ({**BINANCE, "data": {**BINANCE["data"], "s": "BTC-240931-1-P"}}, "SOURCE_NAME", "[0]"),
     ],
 )
 def test_a_wrong_message_is_refused_with_its_place(message: object, code: str, place: str) -> None:
@@ -217,14 +247,23 @@ def test_lines_with_their_local_stamps(tmp_path: Path) -> None:
         "wss://host <-> 1626993723.42",
         'wss://host <- 1626993723.7: {"jsonrpc":"2.0","method":"public/subscribe"}',
         f"1626993723.804855: {json.dumps(DERIBIT)}",
-        f"1626993724.5: {json.dumps(DERIBIT)}",  # sent again: counts once
+        f"1626993724.5: {json.dumps(DERIBIT)}",  # sent again: counts once, as it first came
     ]
     source.write_text("\n".join(lines))
     frame = imported(source, tmp_path / "tape")
     assert frame.height == 1
-    assert frame["local_ns"].to_list() == [1626993724_500_000_000]
+    assert frame["local_ns"].to_list() == [1626993723_804_855_000]
     source.write_text(f"1626993723.8: {json.dumps(DERIBIT)[:-1]}")
     with pytest.raises(InputError, match=r"JSON_INVALID.*line 1"):
+        import_tape([source], "venue-messages", tmp_path / "other", ImportOptions())
+    assert (
+        Tape.open(tmp_path / "tape").description["notes"][0]
+        == "recorded.txt: 2 lines passed over, no received messages"
+    )
+    source.write_text(json.dumps(DERIBIT))  # a bare message a line, whatever the file is called
+    assert imported(source, tmp_path / "bare").height == 1
+    source.write_text(f"99999999999: {json.dumps(DERIBIT)}")
+    with pytest.raises(InputError, match=r"SOURCE_VALUE.*line 1"):
         import_tape([source], "venue-messages", tmp_path / "other", ImportOptions())
     source.write_text("nothing here\n")
     with pytest.raises(InputError, match="FILE_EMPTY"):
@@ -248,6 +287,20 @@ def test_recorded_messages(
     frame = imported(shared_data / "wire" / file, tmp_path / "tape")
     assert frame.height == rows_expected
     assert set(frame["venue"]) == {venue}
+
+
+def test_messages_stand_as_they_came_though_the_venue_stamped_them_otherwise(tmp_path: Path) -> None:
+    def at(ms: int) -> str:
+        params = DERIBIT["params"]
+        return json.dumps({**DERIBIT, "params": {**params, "data": {**params["data"], "timestamp": ms}}})
+
+    source = tmp_path / "recorded.txt"
+    stamp = 1626993723
+    lines = [f"{stamp + s}.5: {at(stamp * 1000 + i)}" for i, s in enumerate((0, 9, 2))]
+    source.write_text("\n".join(lines))
+    frame = imported(source, tmp_path / "tape")
+    assert frame["local_ns"].is_sorted()
+    assert frame.height == 3
 
 
 def test_tables(shared_data: Path, tmp_path: Path) -> None:
@@ -284,6 +337,13 @@ def test_tables(shared_data: Path, tmp_path: Path) -> None:
         ("a.json", '{"rows": 7}', "SOURCE_FORM"),
         ("a.json", '{"rows": []}', "FILE_EMPTY"),
         ("a.csv", "exchange,symbol\nderibit,X\n", "SOURCE_COLUMN"),
+        ("a.csv", "exchange,symbol\nderibit\n", "CSV_INVALID"),
+        (
+            "a.json",
+            '{"rows": [{"venue": "okx", "instrument": "ETH-USD-211222-4000-C", "strike": 4001, '
+            '"ts_ms": 1640001659301}]}',
+            "SOURCE_VALUE",
+        ),
         ("a.csv", "", "CSV_INVALID"),
         ("a.parquet", "PAR1", "FILE_MAGIC"),
     ],

@@ -195,11 +195,22 @@ def test_order_books_come_with_their_quote(path: Path) -> None:
     assert bids.price.tolist() == [0.05] and asks.price.tolist() == []
 
 
-def test_venue_greeks_are_the_raw_rows_of_the_batch(path: Path) -> None:
-    rows = Tape.open(path).venue_greeks_at(T0 + 20 * MINUTE)
-    assert rows["symbol"].to_list() == [CALL, SPOT]
-    assert rows["venue_delta"].to_list() == [None, 1.0]
-    assert rows["venue_ns"].to_list() == [T0 + 4 * MINUTE, T0 + 11 * MINUTE + SKEW]
+def test_venue_greeks_are_the_newest_raw_row_of_every_listing(path: Path) -> None:
+    tape = Tape.open(path)
+    stamps: dict[str, list[int]] = {}
+    for symbol, stamp in tape.frame("quotes").select("symbol", "venue_ns").iter_rows():
+        stamps.setdefault(symbol, []).append(stamp)
+    newest = tape.venue_greeks_at(T0 + 20 * MINUTE)
+    assert dict(zip(newest["symbol"], newest["venue_ns"], strict=True)) == {
+        s: max(x) for s, x in stamps.items()
+    }
+    before = tape.venue_greeks_before(T0 + 20 * MINUTE)
+    assert dict(zip(before["symbol"], before["venue_ns"], strict=True)) == {
+        s: sorted(x)[-2] for s, x in stamps.items() if len(x) > 1
+    }
+    assert newest.filter(pl.col("symbol") == SPOT)["venue_delta"].to_list() == [1.0]
+    early = tape.venue_greeks_at(T0 + MINUTE)
+    assert early["seq"].unique().to_list() == [early["seq"].min()]
 
 
 def test_info(path: Path) -> None:
