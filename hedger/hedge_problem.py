@@ -107,6 +107,38 @@ class HedgeProblem:
         object.__setattr__(self, "priority", priority)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class RiskTerm:
+    """What the risk left over costs: 0.5 * sum over factors of (value + per_unit @ quantity)^2, USD.
+
+    k factors, n columns of the problem. names (k,); value (k,) of the book and per_unit (k, n) of one unit of
+    a column, both in sqrt(USD): scaled by the square root of risk aversion, horizon and covariance already
+    (see `risk.factors`). Raises ValueError on wrong shapes and on what is not finite.
+    """
+
+    names: Sequence[str]
+    value: FloatArray
+    per_unit: FloatArray
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", tuple(self.names))
+        k = len(self.names)
+        value = _array(self, "value", (k,), self.names)
+        per_unit = np.array(self.per_unit, dtype=np.float64)
+        if per_unit.ndim != 2 or len(per_unit) != k:
+            raise ValueError(f"RISK: per_unit has shape {per_unit.shape}: allowed is ({k}, columns)")
+        for name, values in (("value", value), ("per_unit", per_unit)):
+            if not np.isfinite(values).all():
+                raise ValueError(f"RISK: {name} holds a number that is not finite; allowed are finite numbers")
+        per_unit.flags.writeable = False
+        object.__setattr__(self, "per_unit", per_unit)
+
+    def usd(self, quantity: FloatArray) -> float:
+        """The term at a solution (n,), USD."""
+        left = self.value + self.per_unit @ quantity
+        return 0.5 * float(left @ left)
+
+
 class Status(StrEnum):
     """How a plan ended."""
 
