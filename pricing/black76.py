@@ -34,6 +34,7 @@ from numpy.typing import ArrayLike
 
 from pricing import kernels
 from pricing.flat import FloatArray, flatten
+from pricing.memory import fresh
 
 FLOAT64 = np.dtype(np.float64)  # comparing with the class would make one each time
 
@@ -130,7 +131,7 @@ def higher_greeks(
     0.51167 7910.5 -1.71195
     """
     inputs, discounts, shape = flat_inputs(forward, strike, years, vol, sign, discount)
-    higher = HigherGreeks(*(np.empty(inputs.forward.size) for _ in HigherGreeks._fields))
+    higher = HigherGreeks(*fresh(len(HigherGreeks._fields), inputs.forward.size))
     kernels.fill_higher(*inputs, *higher)
     if discounts is not None:
         D = _usable(discounts)
@@ -183,8 +184,7 @@ def fitting(out: Greeks | None, shape: tuple[int, ...]) -> tuple[Greeks, Greeks]
     Errors: ValueError if a field of `out` has another shape or type, is read-only, or two share memory.
     """
     if out is None:
-        n = math.prod(shape)
-        whole = Greeks(np.empty(n), np.empty(n), np.empty(n), np.empty(n), np.empty(n))
+        whole = Greeks(*fresh(len(Greeks._fields), math.prod(shape)))
         return (whole if len(shape) == 1 else Greeks(*(field.reshape(shape) for field in whole))), whole
     if len(shape) == 1 and _writable_as_it_stands(out, shape):
         return out, out  # the kernel itself sees whether two share memory

@@ -16,12 +16,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from pricing import kernels
 from pricing.black76 import flat_inputs
 from pricing.flat import FloatArray
+from pricing.memory import fresh
 
 
 class CoinGreeks(NamedTuple):
@@ -55,6 +55,6 @@ def coin_greeks(
     0.169610 1.350139 0.0763683 -0.255515
     """
     inputs, _, shape = flat_inputs(forward, strike, years, vol, sign)
-    coin = CoinGreeks(*(np.empty(inputs.forward.size) for _ in CoinGreeks._fields))
+    coin = CoinGreeks(*fresh(len(CoinGreeks._fields), inputs.forward.size))
     kernels.fill_coin(*inputs, *coin)
     return CoinGreeks(*(field.reshape(shape) for field in coin))
