@@ -89,7 +89,7 @@ def problems(market: Market, surface: Surface) -> list[Problem]:
                 implied_vol(side[rows] * smile.forward, smile.forward, strike, smile.years, sign)[0]
                 for side in (market.bid, market.ask)
             )
-            vol = 0.5 * (bid + ask)
+            vol = np.clip(market.mark_iv[rows], bid, ask)  # the mark vol, which every option here has
             half = np.maximum(0.5 * (ask - bid), SurfaceSettings().half_spread_min)
             w, half_w = vol * vol * smile.years, 2.0 * vol * half * smile.years
             k = np.log(strike / smile.forward)
