@@ -19,8 +19,9 @@ from pricing.conventions import POINTS_PER_VOL
 from pricing.daycount import years_between
 from pricing.errors import InputError
 from pricing.inverse import coin_greeks
-from pricing.reconcile import DELTA, GREEKS, THETA, UNIT, VEGA, Comparison, Convention, Quotes, compare
+from pricing.reconcile import Comparison, compare
 from pricing.universe import FloatArray, Universe
+from pricing.venue_greeks import DELTA, GREEKS, THETA, UNIT, VEGA, Convention, Quotes
 from venues.tape import Tape
 
 #: The conventions of every venue whose Greeks are understood, and how its options settle.

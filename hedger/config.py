@@ -164,7 +164,9 @@ def _config_error(error: ValidationError, origin: Mapping[str, str], default_sou
         "unknown key" if unknown else f"invalid value{more}",
         where=f"{source}, key {key}",
         observed=fault["input"],
-        allowed="the keys of `hedger config schema`" if unknown else fault["msg"],
+        allowed="the keys of `hedger config schema`"
+        if unknown
+        else fault["msg"].removeprefix("Value error, "),
         not_done="nothing was started",
         fix="remove or correct the key; `hedger config validate` checks again",
     )

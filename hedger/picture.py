@@ -60,12 +60,29 @@ def write_page(
     try:
         path.write_text("\n".join(parts), encoding="utf-8")
     except OSError as problem:
-        raise InputError(
-            "PICTURE_NOT_WRITTEN",
-            "the page cannot be written",
-            where=str(path),
-            observed=problem.strerror or str(problem),
-            allowed="a file in a folder that exists and may be written to",
-            not_done="no picture was made; the table stands",
-            fix="name another file",
-        ) from None
+        raise _not_written(path, problem.strerror or str(problem), "no picture was made") from None
+
+
+def check_page(path: Path) -> None:
+    """Refuse, before a study begins, a page that could not be written or would not be what its name says.
+
+    Errors: InputError where the name does not end in .html or .htm, or no such folder exists.
+    """
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise _not_written(path, f"a name ending in {path.suffix or 'nothing'}", "nothing was started")
+    if path.is_dir():
+        raise _not_written(path, "a folder", "nothing was started")
+    if not path.parent.is_dir():
+        raise _not_written(path, f"no folder {path.parent}", "nothing was started")
+
+
+def _not_written(path: Path, observed: str, not_done: str) -> InputError:
+    return InputError(
+        "PICTURE_NOT_WRITTEN",
+        "the page cannot be written",
+        where=str(path),
+        observed=observed,
+        allowed="a file ending in .html in a folder that exists and may be written to",
+        not_done=not_done,
+        fix="name another file",
+    )

@@ -44,6 +44,8 @@ BUCKETS = ((0.05, 0.20), (0.20, 0.40), (0.40, 0.60), (0.60, 0.80), (0.80, 0.95))
 HEDGES = ("perpetual", "future")
 RULES = tuple(rule for rule in DeltaRule if rule is not DeltaRule.BLACK_SCHOLES)
 RESAMPLES = 1000
+#: With fewer days than this, resampling them says nothing about the days that might have been.
+DAYS_MIN = 10
 SEED = 7
 
 
@@ -162,7 +164,10 @@ def _cells(
 
 
 def document(found: list[Trial]) -> dict[str, Any]:
-    """Gain of every rule over Black-Scholes by cell, with a 95 % interval from resampled days."""
+    """Gain of every rule over Black-Scholes by cell, with a 95 % interval from resampled days.
+
+    A cell known on fewer than DAYS_MIN days has its gain, but no interval and no verdict.
+    """
     days = sorted({trial.day for trial in found})
     place = {day: i for i, day in enumerate(days)}
     cells: dict[tuple[str, ...], FloatArray] = {}
@@ -178,6 +183,7 @@ def document(found: list[Trial]) -> dict[str, Any]:
     result = {
         "measure": "gain = 1 - (sum of squared errors under the rule)/(under black_scholes), out of sample",
         "days": len(days),
+        "days_min": DAYS_MIN,
         "trials": len(found),
         "interval": f"95 %, {RESAMPLES} resamples of whole days, seed {SEED}",
         "rows": rows,
@@ -187,10 +193,12 @@ def document(found: list[Trial]) -> dict[str, Any]:
 
 def _row(key: tuple[str, ...], cell: FloatArray, weights: FloatArray) -> dict[str, Any]:
     ours, plain, count = cell.sum(axis=0)
+    days = int((cell[:, 2] > 0.0).sum())
     low = high = gain = None
     verdict = "unknown"
     if plain > 0.0:
         gain = float(1.0 - ours / plain)
+    if plain > 0.0 and days >= DAYS_MIN:
         sums = weights @ cell[:, :2]
         drawn = 1.0 - sums[:, 0] / np.where(sums[:, 1] > 0.0, sums[:, 1], np.nan)
         low, high = (float(x) for x in np.nanpercentile(drawn, [2.5, 97.5]))
@@ -200,6 +208,7 @@ def _row(key: tuple[str, ...], cell: FloatArray, weights: FloatArray) -> dict[st
     return {
         **dict(zip(names, key, strict=True)),
         "pairs": int(count),
+        "days": days,
         "gain": gain,
         "low": low,
         "high": high,
@@ -233,11 +242,16 @@ def conclusions(result: dict[str, Any]) -> list[str]:
             overall = [r for r in mine if r["side"] == "all" and r["delta"] == "all"]
             winners = [r["rule"] for r in overall if r["verdict"] == "wins"]
             losers = [r["rule"] for r in overall if r["verdict"] == "loses"]
+            unknown = [r["rule"] for r in overall if r["verdict"] == "unknown"]
             text = f"{underlying} with the {hedge}: over all deltas "
-            text += f"{', '.join(winners)} beats" if winners else "nothing beats"
-            text += " black_scholes"
-            if losers:
-                text += f", {', '.join(losers)} {'loses' if len(losers) == 1 else 'lose'} to it"
+            if len(unknown) == len(overall):
+                text += f"there are too few days to tell, {DAYS_MIN} needed"
+            else:
+                text += f"{_listed(winners)} {'beat' if len(winners) > 1 else 'beats'} black_scholes"
+                if losers:
+                    text += f", {_listed(losers)} {'lose' if len(losers) > 1 else 'loses'} to it"
+                if unknown:
+                    text += f", too few days to tell for {_listed(unknown)}"
             buckets = [r for r in mine if r["side"] != "all" and r["delta"] != "all"]
             for rule in RULES:
                 won = [
@@ -249,6 +263,15 @@ def conclusions(result: dict[str, Any]) -> list[str]:
                     text += f"; {rule} wins for {', '.join(won)}"
             said.append(text + ".")
     return said
+
+
+def _listed(names: list[str]) -> str:
+    """Names as a sentence has them.
+
+    >>> _listed(["a", "b", "c"]), _listed([])
+    ('a, b and c', 'nothing')
+    """
+    return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part) or "nothing"
 
 
 def figures(result: dict[str, Any]) -> list[tuple[str, str, Any]]:
@@ -271,8 +294,8 @@ def figures(result: dict[str, Any]) -> list[tuple[str, str, Any]]:
                     y=[100 * r["gain"] for r in mine],
                     error_y={
                         "type": "data", "symmetric": False,
-                        "array": [100 * (r["high"] - r["gain"]) for r in mine],
-                        "arrayminus": [100 * (r["gain"] - r["low"]) for r in mine],
+                        "array": [_reach(r["gain"], r["high"]) for r in mine],
+                        "arrayminus": [_reach(r["low"], r["gain"]) for r in mine],
                     },
                     name=str(rule), marker_color=COLOURS[number],
                 )  # fmt: skip
@@ -286,3 +309,8 @@ def figures(result: dict[str, Any]) -> list[tuple[str, str, Any]]:
                 )
             )
     return made
+
+
+def _reach(low: float | None, high: float | None) -> float:
+    """Length of an error bar in per cent, NaN (none is drawn) where an end is not known."""
+    return float("nan") if low is None or high is None else 100 * (high - low)

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from hedger.check_venue import VenueComparison, compare_batch, stamp_error_s
+from hedger.picture import COLOURS
 from hedger.venue_report import summary
-from pricing.reconcile import GREEKS, Convention
+from pricing.venue_greeks import GREEKS, Convention
 from venues.tape import Tape
-
-COLOURS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#9498a0", "#97bbf5")
 
 
 def measure(tape: Tape, every: int = 1) -> Iterator[dict[str, Any]]:

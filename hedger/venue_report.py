@@ -13,8 +13,9 @@ from rich.table import Table
 from rich.text import Text
 
 from hedger.check_venue import VenueComparison, compare_batch, places, stamp_error_s
-from pricing.reconcile import GREEKS, Reason
+from pricing.discrepancies import Reason
 from pricing.universe import Universe
+from pricing.venue_greeks import GREEKS
 from venues.tape import Tape
 
 FLAGS_SHOWN = 12
@@ -146,6 +147,8 @@ def check_view(document: Mapping[str, Any]) -> RenderableType:
             f"{document['expired']} expired, {document['flagged']} flagged"
         )
     ]
+    if document["left_out"]:
+        parts.append(Text("left out: no Greeks, vol or forward published, or a venue of unknown convention"))
     for venue in document["venues"]:
         parts.append(_venue_table(venue))
         for capture in venue["captures"]:

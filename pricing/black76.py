@@ -89,10 +89,10 @@ def greeks(
     886.5635 0.184386 2.8156e-05 4582.095 -15330.93
     """
     inputs, discounts, shape = flat_inputs(forward, strike, years, vol, sign, discount)
-    results, whole = fitting(out, shape)
+    results, whole = result_arrays(out, shape)
     done = kernels.fill(*inputs, *whole)
     if done == kernels.TWICE:
-        raise sharing()
+        raise shared_memory_error()
     if done == kernels.OVERLAP:
         inputs = Inputs(*(array.copy() for array in inputs))
         discounts = None if discounts is None else discounts.copy()
@@ -178,7 +178,7 @@ def flat_inputs(
     return Inputs(*flat[:5]), flat[5] if discounted else None, shape
 
 
-def fitting(out: Greeks | None, shape: tuple[int, ...]) -> tuple[Greeks, Greeks]:
+def result_arrays(out: Greeks | None, shape: tuple[int, ...]) -> tuple[Greeks, Greeks]:
     """Return (results, arrays for the kernel): the same where the kernel can write into `out` as it stands.
 
     Errors: ValueError if a field of `out` has another shape or type, is read-only, or two share memory.
@@ -200,7 +200,7 @@ def fitting(out: Greeks | None, shape: tuple[int, ...]) -> tuple[Greeks, Greeks]
                 f"greeks: out.{name} is read-only; nothing was written; pass arrays that can be written"
             )
     if any(np.shares_memory(one, other) for one, other in combinations(out, 2)):
-        raise sharing()
+        raise shared_memory_error()
     return out, Greeks(*(np.empty(math.prod(shape)) for _ in Greeks._fields))
 
 
@@ -212,10 +212,10 @@ def _writable_as_it_stands(out: Greeks, shape: tuple[int, ...]) -> bool:
     return True
 
 
-def sharing() -> ValueError:
+def shared_memory_error() -> ValueError:
     """The error for an `out` that cannot hold five results.
 
-    >>> str(sharing())[:38]
+    >>> str(shared_memory_error())[:38]
     'greeks: two fields of `out` share memo'
     """
     return ValueError(

@@ -60,7 +60,7 @@ def compiled(signature: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         dispatcher = njit(**OPTIONS)(function)
         try:
-            dispatcher._cache = _HouseCache(function)
+            dispatcher._cache = _KernelCache(function)
         except (RuntimeError, OSError) as problem:  # numba found no folder it may write to
             _say_once(str(problem))
         _kernels.append((dispatcher, signature))
@@ -158,7 +158,7 @@ def _digest(key: Any, code: bytes) -> str:
     return hashlib.sha256(repr(key).encode() + code).hexdigest()
 
 
-class _HouseCache(FunctionCache):
+class _KernelCache(FunctionCache):
     """numba's cache of one function, keyed also by what the function calls, and never a reason to fail."""
 
     def __init__(self, function: Callable[..., Any]) -> None:

@@ -85,7 +85,8 @@ class WindowSettings:
 def vol_move(rule: DeltaRule, strike: FloatArray, forward: FloatArray, slope: FloatArray) -> FloatArray:
     """dσ/dF under a rule that looks at the smile, per USD, from the smile's slope dσ/dK; NaN where unknown.
 
-    Shapes: all (n,). Errors: ValueError for `minimum_variance`, which knows no smile.
+    Shapes: all (n,), the result too. Units: strike, forward USD; vol 1.0 = 100 %. Errors: ValueError for
+    `minimum_variance`, which knows no smile. Source: Derman (1999).
 
     >>> vol_move(DeltaRule.STICKY_TREE, np.array([100.0]), np.array([90.0]), np.array([-1e-4]))
     array([-0.0001])
@@ -102,7 +103,10 @@ def vol_move(rule: DeltaRule, strike: FloatArray, forward: FloatArray, slope: Fl
 def minimum_variance_move(
     delta: FloatArray, forward: FloatArray, years: FloatArray, coefficients: Coefficients
 ) -> FloatArray:
-    """(a + b delta + c delta²)/(F √T): what stands in the place of dσ/dF, per USD. Shapes: all (n,).
+    """(a + b delta + c delta²)/(F √T): what stands in the place of dσ/dF, per USD.
+
+    Shapes: all (n,), the result too. Units: delta the Black-Scholes one, coin; forward USD; years of 365
+    days. Errors: none; NaN gives NaN. Source: Hull and White (2017).
 
     >>> known = Coefficients(a=1.0, b=2.0, c=4.0, pairs=900, snapshots=30, gain=0.1)
     >>> minimum_variance_move(np.array([0.5]), np.array([100.0]), np.array([0.25]), known)
@@ -133,7 +137,12 @@ class OptionMarks:
 
 
 def comparable(before: OptionMarks, after: OptionMarks) -> NDArray[np.bool_]:
-    """Mask (n,) of options marked at both times by vols that a market can have moved between."""
+    """Mask (n,) of options marked at both times by vols that a market can have moved between.
+
+    |delta| between DELTA_LEAST and DELTA_MOST at first, alive at last, vol moved by at most VOL_JUMP_MAX.
+
+    Errors: none; what is NaN at either time is not comparable. Source: limits of our own.
+    """
     with np.errstate(invalid="ignore"):
         side = np.abs(before.delta)
         good = (side >= DELTA_LEAST) & (side <= DELTA_MOST) & (after.years > 0.0)
@@ -147,7 +156,11 @@ def hedge_errors(
     hedge_before: FloatArray,
     hedge_after: FloatArray,
 ) -> FloatArray:
-    """dV − theta dt − delta dP, USD, (n,): what a long option gained that was hedged with `delta` of P."""
+    """dV − theta dt − delta dP: what a long option gained that was hedged with `delta` of P.
+
+    Shapes: all (n,), the result too. Units: delta coin, P and the result USD. Errors: none; NaN gives NaN.
+    Source: Hull and White (2017), theta taken out as well.
+    """
     elapsed = (after.now_ns - before.now_ns) / (365.0 * 86_400e9)
     return np.asarray(
         after.value - before.value - before.theta * elapsed - delta * (hedge_after - hedge_before)
@@ -155,7 +168,13 @@ def hedge_errors(
 
 
 def normal_equations(before: OptionMarks, after: OptionMarks) -> dict[tuple[int, int], NormalEquations]:
-    """What one interval adds to the regression, by (underlying, sign)."""
+    """What one interval adds to the regression, by (underlying, sign).
+
+    y = (dV − delta dF − theta dt)/F, x = vega/√T (dF/F)/F (1, delta, delta²), over `comparable` options.
+
+    Units: y and x in coins. Errors: none; options without a figure are left out. Source: the head of the
+    module, after Hull and White (2017).
+    """
     error = hedge_errors(before, after, before.delta, before.forward, after.forward)
     with np.errstate(invalid="ignore", divide="ignore"):
         scale = before.vega / np.sqrt(before.years) * (after.forward / before.forward - 1.0)
@@ -175,7 +194,13 @@ def normal_equations(before: OptionMarks, after: OptionMarks) -> dict[tuple[int,
 def fit_minimum_variance(
     equations: list[NormalEquations], now_ns: int, settings: WindowSettings
 ) -> Coefficients | None:
-    """Coefficients from the intervals that ended in the window before `now_ns`; None if they are too few."""
+    """Coefficients from the intervals that ended in the window before `now_ns`; None if they are too few.
+
+    (a, b, c) = (Σ x xᵀ)⁻¹ Σ x y, of one underlying and side.
+
+    Units: as `NormalEquations`; a, b, c are pure numbers. Errors: none; None also where the equations are
+    singular. Source: least squares of Hull and White (2017).
+    """
     oldest = now_ns - round(settings.days * 86_400e9)
     inside = [e for e in equations if oldest < e.now_ns <= now_ns]
     pairs = sum(e.pairs for e in inside)

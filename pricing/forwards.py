@@ -19,10 +19,14 @@ from numpy.typing import NDArray
 
 from pricing.contracts import Kind
 from pricing.daycount import years_between
+from pricing.expiries import Expiry, expiries_of
 from pricing.market import ForwardKind, Market, price_or_nan
-from pricing.parity import Expiry, ParityForward, expiries_of, parity_of
-from pricing.universe import BoolArray, FloatArray
+from pricing.medians import median
+from pricing.parity import ParityForward, parity_of
+from pricing.universe import BoolArray, FloatArray, IntArray
 
+#: Kinds that a venue publishes beside an option as the forward itself.
+PUBLISHED = (ForwardKind.LISTED_FUTURE, ForwardKind.SYNTHETIC)
 #: Parity is believed against a published value this near (relative).
 PARITY_DISTANCE_MAX = 0.02
 #: A candidate is outvoted by two others that agree this well while it lies this far from their middle.
@@ -36,6 +40,9 @@ CONFIRM_BASIS = 0.005
 BASIS_YEARS_MIN = 1.0 / 365.0
 BASIS_MAX = 0.02
 BASIS_RATE_MAX = 0.5
+
+#: Forwards of one expiry by kind, USD per coin.
+Candidates = dict[ForwardKind, float]
 
 
 class Confidence(IntEnum):
@@ -120,36 +127,31 @@ def forwards(market: Market, age_s_max: float, index: FloatArray | None = None) 
     source = np.where(option & np.isfinite(forward), market.forward_kind, np.int8(ForwardKind.NONE))
     source = source.astype(np.int8)
 
-    groups = tuple(group for group in expiries_of(universe) if fresh[group.rows].any())
+    expiries = tuple(expiry for expiry in expiries_of(universe) if fresh[expiry.rows].any())
     usable = np.where(fresh, price, np.nan)
-    own = [_own_candidates(market, group, forward, fresh, usable) for group in groups]
-    curves = _basis_curves(market, groups, own, forward, fresh)
+    own = [_own_candidates(market, expiry, forward, fresh, usable) for expiry in expiries]
+    curves = _basis_curves(market, expiries, own, forward, fresh)
     chosen = []
-    for number, (group, (candidates, parity)) in enumerate(zip(groups, own, strict=True)):
-        candidates = candidates | _perpetual_plus_basis(market, group, number, curves)
-        choice = _choose(universe.underlyings[group.underlying], group, candidates, parity)
-        _apply(choice, group, market, forward, source, fresh)
+    for place, (expiry, (candidates, parity)) in enumerate(zip(expiries, own, strict=True)):
+        candidates = candidates | _perpetual_plus_basis(market, expiry, place, curves)
+        choice = _choose(universe.underlyings[expiry.underlying], expiry, candidates, parity)
+        _apply(choice, expiry, market, forward, source, fresh)
         chosen.append(choice)
     return Forwards(forward, source, tuple(chosen))
 
 
-#: Kinds that a venue publishes beside an option as the forward itself.
-PUBLISHED = (ForwardKind.LISTED_FUTURE, ForwardKind.SYNTHETIC)
-Candidates = dict[ForwardKind, float]
-
-
 def _own_candidates(
-    market: Market, group: Expiry, forward: FloatArray, fresh: BoolArray, price: FloatArray
+    market: Market, expiry: Expiry, forward: FloatArray, fresh: BoolArray, price: FloatArray
 ) -> tuple[Candidates, ParityForward]:
     """What the expiry's own quotes and its listed future say, by kind; parity only where it is sound."""
-    rows = group.rows[fresh[group.rows] & np.isfinite(forward[group.rows])]
+    rows = expiry.rows[fresh[expiry.rows] & np.isfinite(forward[expiry.rows])]
     kinds, values = market.forward_kind[rows], forward[rows]
-    found = {ForwardKind(k): float(np.median(values[kinds == k])) for k in np.unique(kinds).tolist()}
+    found = {ForwardKind(k): median(values[kinds == k]) for k in np.unique(kinds).tolist()}
     if ForwardKind.LISTED_FUTURE not in found:
-        listed = group.futures[fresh[group.futures] & np.isfinite(forward[group.futures])]
+        listed = expiry.futures[fresh[expiry.futures] & np.isfinite(forward[expiry.futures])]
         if listed.size:
-            found[ForwardKind.LISTED_FUTURE] = float(np.median(forward[listed]))
-    parity = parity_of(group, price)
+            found[ForwardKind.LISTED_FUTURE] = median(forward[listed])
+    parity = parity_of(expiry, price)
     if parity.sound and ForwardKind.PARITY not in found:
         found[ForwardKind.PARITY] = parity.forward
     return found, parity
@@ -170,7 +172,7 @@ def _ranked(candidates: Candidates) -> list[ForwardKind]:
     return [kind for kind in order if kind in candidates]
 
 
-def _choose(underlying: str, group: Expiry, candidates: Candidates, parity: ParityForward) -> ExpiryForward:
+def _choose(underlying: str, expiry: Expiry, candidates: Candidates, parity: ParityForward) -> ExpiryForward:
     """The first candidate that is not outvoted, and the confidence in it."""
     ranked = _ranked(candidates)
     outvoted = tuple(kind for kind in ranked if _outvoted(kind, candidates))
@@ -178,10 +180,10 @@ def _choose(underlying: str, group: Expiry, candidates: Candidates, parity: Pari
     source = kept[0] if kept else ForwardKind.NONE
     forward = candidates[source] if kept else math.nan
     return ExpiryForward(
-        venue=group.venue,
+        venue=expiry.venue,
         underlying=underlying,
-        expiry_ns=group.expiry_ns,
-        inverse=group.inverse,
+        expiry_ns=expiry.expiry_ns,
+        inverse=expiry.inverse,
         forward=forward,
         source=source,
         confidence=_confidence(source, candidates) if kept else Confidence.NONE,
@@ -203,98 +205,103 @@ def _outvoted(kind: ForwardKind, candidates: Candidates) -> bool:
 
 
 def _confidence(source: ForwardKind, candidates: Candidates) -> Confidence:
+    """How well the other candidates support the chosen one, as `ExpiryForward` says; the index has no say."""
     if source in (ForwardKind.INDEX, ForwardKind.PERPETUAL_BASIS):
         return Confidence.LOW
     value = candidates[source]
-    rivals = {k: abs(x / value - 1.0) for k, x in candidates.items() if k not in (source, ForwardKind.INDEX)}
-    if any(
-        gap <= (CONFIRM_BASIS if kind is ForwardKind.PERPETUAL_BASIS else CONFIRM_OWN)
-        for kind, gap in rivals.items()
-    ):
-        return Confidence.HIGH
-    return Confidence.MEDIUM if all(gap <= OUTVOTE_DISTANCE for gap in rivals.values()) else Confidence.LOW
+    distances = {
+        kind: abs(rival / value - 1.0)
+        for kind, rival in candidates.items()
+        if kind not in (source, ForwardKind.INDEX)
+    }
+    for kind, distance in distances.items():
+        if distance <= (CONFIRM_BASIS if kind is ForwardKind.PERPETUAL_BASIS else CONFIRM_OWN):
+            return Confidence.HIGH
+    contradicted = any(distance > OUTVOTE_DISTANCE for distance in distances.values())
+    return Confidence.LOW if contradicted else Confidence.MEDIUM
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _BasisCurve:
-    """Log basis over the perpetual at the expiries of an underlying: years, basis, and whose each is."""
+    """Log basis over the perpetual (USD) at expiries of an underlying, (k,): years, basis, and whose each is,
+    as a place in the expiries asked."""
 
+    perpetual: float
     years: FloatArray
     basis: FloatArray
-    group: NDArray[np.int64]
+    place: IntArray
 
 
-def _perpetual(group: Expiry, forward: FloatArray, fresh: BoolArray) -> float:
-    rows = group.perpetuals[fresh[group.perpetuals]]
+def _perpetual(expiry: Expiry, forward: FloatArray, fresh: BoolArray) -> float:
+    """The median mark of its fresh perpetuals, USD; NaN where there is none."""
+    rows = expiry.perpetuals[fresh[expiry.perpetuals]]
     known = forward[rows][np.isfinite(forward[rows])]
-    return float(np.median(known)) if known.size else math.nan
+    return median(known) if known.size else math.nan
 
 
 def _basis_curves(
     market: Market,
-    groups: tuple[Expiry, ...],
+    expiries: tuple[Expiry, ...],
     own: list[tuple[Candidates, ParityForward]],
     forward: FloatArray,
     fresh: BoolArray,
-) -> dict[tuple[str, int], tuple[float, _BasisCurve]]:
-    """By (venue, underlying): its perpetual, and the log basis that each of its expiries shows over it."""
+) -> dict[tuple[str, int], _BasisCurve]:
+    """The log basis that the expiries show over their perpetual, by (venue, underlying)."""
     nodes: dict[tuple[str, int], list[tuple[float, float, int]]] = {}
     perpetuals: dict[tuple[str, int], float] = {}
-    for number, (group, (candidates, _)) in enumerate(zip(groups, own, strict=True)):
-        key = group.venue, group.underlying
+    for place, (expiry, (candidates, _)) in enumerate(zip(expiries, own, strict=True)):
+        key = expiry.venue, expiry.underlying
         if key not in perpetuals:
-            perpetuals[key] = _perpetual(group, forward, fresh)
+            perpetuals[key] = _perpetual(expiry, forward, fresh)
         direct = [k for k in (*PUBLISHED, ForwardKind.PARITY) if k in candidates]
-        years = float(years_between(market.now_ns, group.expiry_ns))
+        years = float(years_between(market.now_ns, expiry.expiry_ns))
         if direct and years > 0 and math.isfinite(perpetuals[key]):
             basis = math.log(candidates[direct[0]] / perpetuals[key])
-            if years >= BASIS_YEARS_MIN and abs(basis) <= BASIS_MAX + BASIS_RATE_MAX * years:
-                nodes.setdefault(key, []).append((years, basis, number))
+            if years >= BASIS_YEARS_MIN and _sane_basis(basis, years):
+                nodes.setdefault(key, []).append((years, basis, place))
     return {
-        key: (
-            perpetual,
-            _BasisCurve(
-                np.array([t for t, _, _ in nodes.get(key, [])]),
-                np.array([b for _, b, _ in nodes.get(key, [])]),
-                np.array([g for _, _, g in nodes.get(key, [])], dtype=np.int64),
-            ),
-        )
-        for key, perpetual in perpetuals.items()
-        if math.isfinite(perpetual)
+        key: _BasisCurve(perpetuals[key], *(np.array(column) for column in zip(*found, strict=True)))
+        for key, found in nodes.items()
     }
 
 
 def _perpetual_plus_basis(
-    market: Market, group: Expiry, number: int, curves: dict[tuple[str, int], tuple[float, _BasisCurve]]
+    market: Market, expiry: Expiry, place: int, curves: Mapping[tuple[str, int], _BasisCurve]
 ) -> Candidates:
     """The perpetual plus the log basis interpolated between the other expiries, through 0 at no time to go.
 
     Beyond the last of them the basis grows at its rate. Where no other expiry shows one it is unknown, not 0.
     """
-    years = float(years_between(market.now_ns, group.expiry_ns))
-    if (group.venue, group.underlying) not in curves or years <= 0:
+    years = float(years_between(market.now_ns, expiry.expiry_ns))
+    curve = curves.get((expiry.venue, expiry.underlying))
+    if curve is None or years <= 0:
         return {}
-    perpetual, curve = curves[(group.venue, group.underlying)]
-    others = curve.group != number
+    others = curve.place != place
     if not others.any():
         return {}
     order = np.argsort(curve.years[others], kind="stable")
     t, b = (np.concatenate(([0.0], x[others][order])) for x in (curve.years, curve.basis))
     basis = float(np.interp(years, t, b)) if years <= t[-1] else float(b[-1] / t[-1] * years)
-    sane = abs(basis) <= BASIS_MAX + BASIS_RATE_MAX * years
-    return {ForwardKind.PERPETUAL_BASIS: perpetual * math.exp(basis)} if sane else {}
+    if not _sane_basis(basis, years):
+        return {}
+    return {ForwardKind.PERPETUAL_BASIS: curve.perpetual * math.exp(basis)}
+
+
+def _sane_basis(basis: float, years: float) -> bool:
+    """Whether a listed coin can have such a log basis."""
+    return abs(basis) <= BASIS_MAX + BASIS_RATE_MAX * years
 
 
 def _apply(
     choice: ExpiryForward,
-    group: Expiry,
+    expiry: Expiry,
     market: Market,
     forward: FloatArray,
     source: NDArray[np.int8],
     fresh: BoolArray,
 ) -> None:
     """Write the expiry's choice into its fresh rows, but for those whose own published forward stands."""
-    rows = group.rows[fresh[group.rows]]
+    rows = expiry.rows[fresh[expiry.rows]]
     if not math.isfinite(choice.forward):
         return
     value, kinds = forward[rows], market.forward_kind[rows]

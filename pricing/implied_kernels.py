@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from pricing.compiled import compiled, inlined
 from pricing.elementary import log_ratio, mills, mills_pair
-from pricing.kernels import BLOCK, PRICE_MAX, PRICE_MIN, FloatArray, arrays
+from pricing.flat import FloatArray
+from pricing.kernels import BLOCK, PRICE_MAX, PRICE_MIN, arrays
 from pricing.limits import MILLS_PAIR_TOTAL_VOL_MAX
 
 IntArray = NDArray[np.int8]

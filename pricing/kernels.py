@@ -22,13 +22,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pricing.compiled import compiled, inlined
 from pricing.elementary import exp_of_negative, log_ratio, mills_pair
+from pricing.flat import FloatArray
 from pricing.limits import DENSITY_AT_ZERO, MILLS_PAIR_TOTAL_VOL_MAX, careful, careful_coin, careful_higher
-
-FloatArray = NDArray[np.float64]
 
 BLOCK = 256  # options at a time: scratch and a block of every array fit into the first-level cache
 
@@ -97,18 +95,18 @@ def all_distinct(a: FloatArray, b: FloatArray, c: FloatArray, d: FloatArray, e: 
 
 @inlined
 def gap_and_tails(
-    y: float, w: float, scaled_density: float, inverse: float, above: bool
+    y: float, w: float, scaled_density: float, reciprocal: float, above: bool
 ) -> tuple[float, float, float]:
     """Return (value of the out-of-the-money option, N(−|d1|), (K/F) N(−|d2|)).
 
-    scaled_density is B; inverse is 1/(F w); above is F > K.
+    scaled_density is B; reciprocal is 1/(F w); above is F > K.
     """
     p, dp, q, dq = mills_pair(y, w)
     p_far = p + w * dp
     q_far = q + w * dq
     share = scaled_density / (q * q_far)
     near, far = p * q_far, p_far * q
-    per_forward = share * (w * inverse)
+    per_forward = share * (w * reciprocal)
     return (
         share * w * (p * dq - dp * q),
         per_forward * (far if above else near),
@@ -119,9 +117,9 @@ def gap_and_tails(
 @inlined
 def approach(forward: float, strike: float, total_vol: float) -> tuple[float, float, float]:
     """Return (1/(F w), y, B) of an ordinary element."""
-    inverse = 1.0 / (forward * total_vol)
-    y = abs(log_ratio(forward, strike)) * (forward * inverse) - 0.5 * total_vol
-    return inverse, y, scaled_density(forward, strike, y)
+    reciprocal = 1.0 / (forward * total_vol)
+    y = abs(log_ratio(forward, strike)) * (forward * reciprocal) - 0.5 * total_vol
+    return reciprocal, y, scaled_density(forward, strike, y)
 
 
 @inlined
@@ -132,16 +130,16 @@ def scaled_density(forward: float, strike: float, y: float) -> float:
 
 @inlined
 def first_greeks(
-    F: float, K: float, σ: float, s: float, root: float, w: float, inverse: float, y: float, B: float
+    F: float, K: float, σ: float, s: float, root: float, w: float, reciprocal: float, y: float, B: float
 ) -> tuple[float, float, float, float, float]:
-    """Return price, delta, gamma, vega and theta of an ordinary element; root is √T, inverse 1/(F w)."""
+    """Return price, delta, gamma, vega and theta of an ordinary element; root is √T, reciprocal 1/(F w)."""
     above = F > K
-    value, tail, _ = gap_and_tails(y, w, B, inverse, above)
-    b = B * inverse
+    value, tail, _ = gap_and_tails(y, w, B, reciprocal, above)
+    b = B * reciprocal
     return (
         max(s * (F - K), 0.0) + value,
         s * (1.0 - tail if (s > 0.0) == above else tail),
-        b * (w * inverse),
+        b * (w * reciprocal),
         B * root,
         -0.5 * b * F * σ * σ,
     )
@@ -149,19 +147,19 @@ def first_greeks(
 
 @inlined
 def coin_greeks(
-    F: float, K: float, σ: float, s: float, root: float, w: float, inverse: float, y: float, B: float
+    F: float, K: float, σ: float, s: float, root: float, w: float, reciprocal: float, y: float, B: float
 ) -> tuple[float, float, float, float]:
     """Return s (K/F) N(s d2), F² v″, vega/F and theta/F of an ordinary element, v = V/F."""
     above = F > K
-    _, _, tail = gap_and_tails(y, w, B, inverse, above)
-    pa_delta = s * (K * (w * inverse) - tail if (s > 0.0) == above else tail)
-    b = B * inverse  # n(d1)/w
+    _, _, tail = gap_and_tails(y, w, B, reciprocal, above)
+    pa_delta = s * (K * (w * reciprocal) - tail if (s > 0.0) == above else tail)
+    b = B * reciprocal  # n(d1)/w
     return pa_delta, b - 2.0 * pa_delta, b * w * root, -0.5 * b * σ * σ
 
 
 @inlined
 def higher_greeks(
-    F: float, K: float, σ: float, T: float, root: float, w: float, inverse: float, y: float, B: float
+    F: float, K: float, σ: float, T: float, root: float, w: float, reciprocal: float, y: float, B: float
 ) -> tuple[float, float, float, float, float, float]:
     """Return vanna, volga, charm, speed, zomma and color of an ordinary element."""
     z = y + w
@@ -169,16 +167,16 @@ def higher_greeks(
     d1 = z if above else -y
     d2 = y if above else -z
     product = y * z  # d1 d2, whichever of the two is which
-    per_forward = w * inverse
+    per_forward = w * reciprocal
     n1 = B * per_forward
-    gamma = n1 * inverse
+    gamma = n1 * reciprocal
     shared = 1.0 / (σ * T)
     per_vol, per_year = T * shared, σ * shared
     return (
         -n1 * d2 * per_vol,
         B * root * product * per_vol,
         0.5 * n1 * d2 * per_year,
-        -gamma * per_forward * (d1 * (F * inverse) + 1.0),
+        -gamma * per_forward * (d1 * (F * reciprocal) + 1.0),
         gamma * (product - 1.0) * per_vol,
         0.5 * gamma * (1.0 - product) * per_year,
     )
@@ -196,8 +194,8 @@ def sweep(
     gamma: FloatArray,
     vega: FloatArray,
     theta: FloatArray,
-    width: FloatArray,
-    inverse: FloatArray,
+    total_vol: FloatArray,
+    reciprocal: FloatArray,
     near: FloatArray,
     density: FloatArray,
 ) -> bool:
@@ -213,12 +211,12 @@ def sweep(
         for i in range(n):
             w = σ[i] * math.sqrt(T[i])
             odd |= not ordinary(F[i], K[i], w, s[i])
-            width[i] = w
-            inverse[i], near[i], density[i] = approach(F[i], K[i], w)
+            total_vol[i] = w
+            reciprocal[i], near[i], density[i] = approach(F[i], K[i], w)
         V, Δ, Γ, ν, Θ = (price[a:z], delta[a:z], gamma[a:z], vega[a:z], theta[a:z])
         for i in range(n):
             V[i], Δ[i], Γ[i], ν[i], Θ[i] = first_greeks(
-                F[i], K[i], σ[i], s[i], math.sqrt(T[i]), width[i], inverse[i], near[i], density[i]
+                F[i], K[i], σ[i], s[i], math.sqrt(T[i]), total_vol[i], reciprocal[i], near[i], density[i]
             )
     return odd
 
@@ -266,8 +264,8 @@ def sweep_coin(
     pa_gamma: FloatArray,
     coin_vega: FloatArray,
     coin_theta: FloatArray,
-    width: FloatArray,
-    inverse: FloatArray,
+    total_vol: FloatArray,
+    reciprocal: FloatArray,
     near: FloatArray,
     density: FloatArray,
 ) -> bool:
@@ -280,12 +278,12 @@ def sweep_coin(
         for i in range(n):
             w = σ[i] * math.sqrt(T[i])
             odd |= not ordinary(F[i], K[i], w, s[i])
-            width[i] = w
-            inverse[i], near[i], density[i] = approach(F[i], K[i], w)
+            total_vol[i] = w
+            reciprocal[i], near[i], density[i] = approach(F[i], K[i], w)
         delta_, gamma_, vega_, theta_ = (pa_delta[a:z], pa_gamma[a:z], coin_vega[a:z], coin_theta[a:z])
         for i in range(n):
             delta_[i], gamma_[i], vega_[i], theta_[i] = coin_greeks(
-                F[i], K[i], σ[i], s[i], math.sqrt(T[i]), width[i], inverse[i], near[i], density[i]
+                F[i], K[i], σ[i], s[i], math.sqrt(T[i]), total_vol[i], reciprocal[i], near[i], density[i]
             )
     return odd
 
@@ -328,8 +326,8 @@ def sweep_higher(
     speed: FloatArray,
     zomma: FloatArray,
     color: FloatArray,
-    width: FloatArray,
-    inverse: FloatArray,
+    total_vol: FloatArray,
+    reciprocal: FloatArray,
     near: FloatArray,
     density: FloatArray,
 ) -> bool:
@@ -342,8 +340,8 @@ def sweep_higher(
         for i in range(n):
             w = σ[i] * math.sqrt(T[i])
             odd |= not ordinary(F[i], K[i], w, s[i])
-            width[i] = w
-            inverse[i], near[i], density[i] = approach(F[i], K[i], w)
+            total_vol[i] = w
+            reciprocal[i], near[i], density[i] = approach(F[i], K[i], w)
         vanna_, volga_, charm_, speed_, zomma_, color_ = (
             vanna[a:z],
             volga[a:z],
@@ -354,7 +352,7 @@ def sweep_higher(
         )
         for i in range(n):
             vanna_[i], volga_[i], charm_[i], speed_[i], zomma_[i], color_[i] = higher_greeks(
-                F[i], K[i], σ[i], T[i], math.sqrt(T[i]), width[i], inverse[i], near[i], density[i]
+                F[i], K[i], σ[i], T[i], math.sqrt(T[i]), total_vol[i], reciprocal[i], near[i], density[i]
             )
     return odd
 

@@ -214,7 +214,7 @@ class Market:
 
 
 def mid_or_nan(market: Market) -> FloatArray:
-    """Middle of the touch where both sides are quoted and not crossed, else NaN, (n,)."""
+    """Middle of the touch in the venue's quotation, (n,); NaN where a side is missing or they cross."""
     with np.errstate(invalid="ignore", over="ignore"):
         two_sided = (market.bid > 0) & (market.ask > market.bid)
         return np.where(two_sided, 0.5 * (market.bid + market.ask), np.nan)
@@ -276,7 +276,7 @@ def _telling(universe: Universe) -> tuple[tuple[str, int, IntArray, IntArray], .
 
 
 def quote_flags(quotes: Market | Marks) -> dict[Flag, BoolArray]:
-    """The flags that a quote shows by itself, as masks in order of precedence.
+    """The flags that a quote shows by itself, as masks (n,) in order of precedence.
 
     A mark at most one part in 1e12 outside the touch is on it: venues round both.
     """

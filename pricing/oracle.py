@@ -18,17 +18,14 @@ import numpy as np
 
 from pricing.contracts import Kind
 from pricing.daycount import NS_PER_SECOND, years_between
-from pricing.market import ForwardKind, Market, mid_or_nan, price_or_nan, spot_sources
-from pricing.parity import expiries_of, parity_of
+from pricing.expiries import expiries_of
+from pricing.forwards import BASIS_RATE_MAX, PUBLISHED
+from pricing.market import Market, mid_or_nan, price_or_nan, spot_sources
+from pricing.parity import parity_of
+from pricing.universe import FloatArray
 
 #: So many of the nearest expiries are asked.
 FORWARDS_NEAR = 3
-#: A forward may differ from the index by the limit plus this rate a year, which no basis of a listed coin has
-#: kept for long.
-BASIS_RATE_MAX = 0.5
-#: Kinds of forward that a venue publishes beside an option.
-PUBLISHED = (int(ForwardKind.LISTED_FUTURE), int(ForwardKind.SYNTHETIC))
-
 #: The time that `jump_max` is meant for, seconds.
 JUMP_S = 60.0
 
@@ -47,8 +44,9 @@ class OracleSettings:
 
     age_s_max: seconds, a source older than this is not used. sources_min: with fewer the index is degraded.
     deviation_max: largest relative difference between sources that agree. forward_deviation_max: largest
-    relative distance of the near forwards at no time to go. jump_max: largest relative move within a minute
-    that needs no second source; it widens with the square root of the time since the last good value.
+    relative distance of the near forwards at no time to go; it widens by the greatest basis a listed coin can
+    keep (`pricing.forwards`) times the time to expiry. jump_max: largest relative move within a minute that
+    needs no second source; it widens with the square root of the time since the last good value.
     """
 
     age_s_max: float = 600.0
@@ -114,9 +112,12 @@ def read_index(
 
     Args:
         last_good: by underlying; without an entry no jump is looked for.
+
+    Returns:
+        One IndexReading per underlying. Nothing is raised for bad quotes: the verdict says what is wrong.
     """
     forwards = _near_forwards(market, settings.age_s_max)
-    perpetuals = _perpetual_middles(market, settings.age_s_max)
+    perpetuals = _perpetual_mids(market, settings.age_s_max)
     told = spot_sources(market)
     readings = []
     for u, name in enumerate(market.universe.underlyings):
@@ -232,7 +233,8 @@ class _Judgement:
 def _largest_agreement(sources: list[IndexSource], deviation_max: float) -> list[IndexSource]:
     """The largest group around one source that lies within the deviation of it."""
     groups = [
-        [s for s in sources if abs(s.value / middle.value - 1.0) <= deviation_max] for middle in sources
+        [other for other in sources if abs(other.value / centre.value - 1.0) <= deviation_max]
+        for centre in sources
     ]
     return max(groups, key=len)
 
@@ -244,40 +246,51 @@ def _near_forwards(market: Market, age_s_max: float) -> list[NearForwards]:
     listed futures; else of perpetuals.
     """
     universe = market.universe
-    usable = np.where(market.fresh(age_s_max), price_or_nan(market), np.nan)
-    published = np.where(
-        np.isin(market.forward_kind, PUBLISHED) & market.fresh(age_s_max), market.forward, np.nan
-    )
-    tiers: list[list[NearForwards]] = [[[] for _ in universe.underlyings] for _ in range(4)]
-    for group in sorted(expiries_of(universe), key=lambda group: group.expiry_ns):
-        if group.expiry_ns <= market.now_ns:
+    fresh = market.fresh(age_s_max)
+    price = np.where(fresh, price_or_nan(market), np.nan)
+    published = np.where(fresh & np.isin(market.forward_kind, PUBLISHED), market.forward, np.nan)
+    by_parity: list[NearForwards] = [[] for _ in universe.underlyings]
+    by_venue: list[NearForwards] = [[] for _ in universe.underlyings]
+    for expiry in sorted(expiries_of(universe), key=lambda expiry: expiry.expiry_ns):
+        u = expiry.underlying
+        if expiry.expiry_ns <= market.now_ns or len(by_parity[u]) >= FORWARDS_NEAR:
             continue
-        years = float(years_between(market.now_ns, group.expiry_ns))
-        if len(tiers[0][group.underlying]) >= FORWARDS_NEAR:
-            continue
-        parity = parity_of(group, usable)
+        years = float(years_between(market.now_ns, expiry.expiry_ns))
+        parity = parity_of(expiry, price)
         if parity.sound:
-            tiers[0][group.underlying].append((parity.forward, years))
-        beside = published[group.rows]
+            by_parity[u].append((parity.forward, years))
+        beside = published[expiry.rows]
         if np.isfinite(beside).any():
-            tiers[1][group.underlying].append((float(np.nanmedian(beside)), years))
-    for kind, tier in ((Kind.FUTURE, tiers[2]), (Kind.PERPETUAL, tiers[3])):
-        for i in np.flatnonzero((universe.kind == kind) & np.isfinite(usable)).tolist():
-            expiry_ns = int(universe.expiry_ns[i])
-            if expiry_ns == 0 or expiry_ns > market.now_ns:
-                years = float(years_between(market.now_ns, expiry_ns)) if expiry_ns else 0.0
-                tier[int(universe.underlying[i])].append((float(usable[i]), years))
-    found: list[NearForwards] = []
-    for u in range(len(universe.underlyings)):
-        known = next((tier[u] for tier in tiers if tier[u]), [])
-        found.append(sorted(known, key=lambda forward: forward[1])[:FORWARDS_NEAR])
+            by_venue[u].append((float(np.nanmedian(beside)), years))
+    futures = _marks_of(Kind.FUTURE, market, price)
+    perpetuals = _marks_of(Kind.PERPETUAL, market, price)
+    found = []
+    for tiers in zip(by_parity, by_venue, futures, perpetuals, strict=True):
+        first = next((tier for tier in tiers if tier), [])
+        found.append(sorted(first, key=lambda near: near[1])[:FORWARDS_NEAR])
     return found
 
 
-def _perpetual_middles(market: Market, age_s_max: float) -> list[float]:
-    """Middle of the perpetuals' fresh books, median by underlying, USD; NaN where none is quoted."""
+def _marks_of(kind: Kind, market: Market, price: FloatArray) -> list[NearForwards]:
+    """Prices of the contracts of a kind that are alive, by underlying; a perpetual has no time to go."""
     universe = market.universe
-    middle = mid_or_nan(market)
-    known = (universe.kind == Kind.PERPETUAL) & market.fresh(age_s_max) & np.isfinite(middle)
+    found: list[NearForwards] = [[] for _ in universe.underlyings]
+    for i in np.flatnonzero((universe.kind == kind) & np.isfinite(price)).tolist():
+        expiry_ns = int(universe.expiry_ns[i])
+        if kind is Kind.PERPETUAL:
+            years = 0.0
+        elif expiry_ns > market.now_ns:
+            years = float(years_between(market.now_ns, expiry_ns))
+        else:
+            continue
+        found[int(universe.underlying[i])].append((float(price[i]), years))
+    return found
+
+
+def _perpetual_mids(market: Market, age_s_max: float) -> list[float]:
+    """Mid of the perpetuals' fresh books, median by underlying, USD; NaN where none is quoted."""
+    universe = market.universe
+    mid = mid_or_nan(market)
+    known = (universe.kind == Kind.PERPETUAL) & market.fresh(age_s_max) & np.isfinite(mid)
     rows = [known & (universe.underlying == u) for u in range(len(universe.underlyings))]
-    return [float(np.median(middle[mine])) if mine.any() else math.nan for mine in rows]
+    return [float(np.median(mid[mine])) if mine.any() else math.nan for mine in rows]

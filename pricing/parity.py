@@ -7,12 +7,12 @@ sound quotes give the same, junk scatters.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
-from pricing.contracts import Kind
-from pricing.universe import FloatArray, IntArray, Universe
+from pricing.expiries import Expiry
+from pricing.medians import median
+from pricing.universe import FloatArray
 
 #: A parity forward rests on this many call-put pairs, and they agree this well (relative).
 PARITY_PAIRS_MIN = 3
@@ -24,7 +24,7 @@ PARITY_AGREE = 0.002
 
 @dataclass(frozen=True, slots=True)
 class ParityForward:
-    """Forward from put-call parity: median over strikes, their spread (median absolute deviation), pairs."""
+    """Forward from put-call parity: median over strikes, and their median absolute deviation, USD; pairs."""
 
     forward: float
     deviation: float
@@ -39,66 +39,6 @@ class ParityForward:
 NO_PARITY = ParityForward(float("nan"), float("nan"), 0)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Expiry:
-    """The options of one venue on one underlying with one expiry and settlement, as places in the universe.
-
-    rows (r,): all of them. strike, call, put (k,): the strikes that have both. futures: same underlying and
-    expiry, of the venue where it lists one, else of any. perpetuals: likewise.
-    """
-
-    venue: str
-    underlying: int
-    expiry_ns: int
-    inverse: bool
-    rows: IntArray
-    strike: FloatArray
-    call: IntArray
-    put: IntArray
-    futures: IntArray
-    perpetuals: IntArray
-
-
-@lru_cache(maxsize=16)
-def expiries_of(universe: Universe) -> tuple[Expiry, ...]:
-    """Every expiry of a universe, by venue, underlying, expiry and settlement; worked out once."""
-    venues = [x.venue for x in universe.listings]
-    keys: dict[tuple[str, int, int, bool], list[int]] = {}
-    for i in np.flatnonzero(universe.is_option).tolist():
-        key = venues[i], int(universe.underlying[i]), int(universe.expiry_ns[i]), bool(universe.inverse[i])
-        keys.setdefault(key, []).append(i)
-
-    def beside(kind: Kind, venue: str, u: int, expiry_ns: int) -> IntArray:
-        """Rows of a kind, of the venue itself where it lists one."""
-        rows = np.flatnonzero(
-            (universe.kind == kind) & (universe.underlying == u) & (universe.expiry_ns == expiry_ns)
-        )
-        own = rows[[venues[i] == venue for i in rows.tolist()]] if rows.size else rows
-        return own if own.size else rows
-
-    found = []
-    for (venue, u, expiry_ns, inverse), rows in sorted(keys.items()):
-        sides: dict[float, dict[float, int]] = {1.0: {}, -1.0: {}}
-        for i in rows:
-            sides[float(universe.sign[i])][float(universe.strike[i])] = i
-        both = sorted(sides[1.0].keys() & sides[-1.0].keys())
-        found.append(
-            Expiry(
-                venue=venue,
-                underlying=u,
-                expiry_ns=expiry_ns,
-                inverse=inverse,
-                rows=np.array(rows, dtype=np.int64),
-                strike=np.array(both, dtype=np.float64),
-                call=np.array([sides[1.0][k] for k in both], dtype=np.int64),
-                put=np.array([sides[-1.0][k] for k in both], dtype=np.int64),
-                futures=beside(Kind.FUTURE, venue, u, expiry_ns),
-                perpetuals=beside(Kind.PERPETUAL, venue, u, 0),
-            )
-        )
-    return tuple(found)
-
-
 def parity_forward(strike: FloatArray, call: FloatArray, put: FloatArray, inverse: bool) -> ParityForward:
     """Forward implied by call and put prices of the same strikes.
 
@@ -108,38 +48,44 @@ def parity_forward(strike: FloatArray, call: FloatArray, put: FloatArray, invers
     are nearest to the money counts, since further strikes carry the rounding of a large price.
 
     Args:
-        strike, call, put: (k,); prices in the venue's quotation (coin or USD per coin of underlying).
+        strike, call, put: (k,); strikes in USD, prices in the venue's quotation (coin or USD per coin of
+            underlying), NaN where there is none.
         inverse: settled in coin.
 
     Returns:
         ParityForward; forward NaN with 0 pairs where no strike has both prices.
 
+    Source: Stoll (1969), "The relationship between put and call option prices", Journal of Finance 24;
+    Rousseeuw and Leroy (1987), "Robust regression and outlier detection".
+
     >>> parity_forward(np.array([90.0, 100.0]), np.array([0.12, 0.05]), np.array([0.02, 0.05]), True).forward
     100.0
     """
     with np.errstate(all="ignore"):
-        gap = call - put
-        values = strike / (1.0 - gap) if inverse else strike + gap
-        usable = np.isfinite(values) & (values > 0)
+        difference = call - put
+        forwards = strike / (1.0 - difference) if inverse else strike + difference
+        usable = np.isfinite(forwards) & (forwards > 0)
     if not usable.any():
         return NO_PARITY
-    strike, values = strike[usable], values[usable]
+    strike, forwards = strike[usable], forwards[usable]
+    centre, width = _shorth(forwards)
+    agree = np.abs(forwards - centre) <= max(2.0 * width, PARITY_AGREE * centre)
+    strike, forwards = strike[agree], forwards[agree]
+    nearest = np.argsort(np.abs(np.log(strike / centre)), kind="stable")
+    kept = forwards[nearest[: max(PARITY_PAIRS_MIN, forwards.size // 2)]]
+    forward = median(kept)
+    return ParityForward(forward, median(np.abs(kept - forward)), int(kept.size))
+
+
+def _shorth(values: FloatArray) -> tuple[float, float]:
+    """The shortest interval with more than half of the values: the median of those in it, and its width."""
     ordered = np.sort(values)
     half = ordered.size // 2 + 1
     widths = ordered[half - 1 :] - ordered[: ordered.size - half + 1]
     start = int(np.argmin(widths))
-    centre = float(np.median(ordered[start : start + half]))
-    agree = np.abs(values - centre) <= max(2.0 * float(widths[start]), PARITY_AGREE * centre)
-    strike, values = strike[agree], values[agree]
-    near = np.argsort(np.abs(np.log(strike / centre)), kind="stable")
-    kept = values[near[: max(PARITY_PAIRS_MIN, values.size // 2)]]
-    middle = float(np.median(kept))
-    return ParityForward(middle, float(np.median(np.abs(kept - middle))), int(kept.size))
+    return median(ordered[start : start + half]), float(widths[start])
 
 
 def parity_of(expiry: Expiry, price: FloatArray) -> ParityForward:
     """Parity over the strikes of an expiry; price (n,) in the venue's quotation, NaN where not to be used."""
-    if expiry.strike.size == 0:
-        return NO_PARITY
-
     return parity_forward(expiry.strike, price[expiry.call], price[expiry.put], expiry.inverse)

@@ -19,12 +19,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pricing.black76 import Greeks, fitting, flat_inputs, greeks, sharing
+from pricing.black76 import Greeks, flat_inputs, greeks, result_arrays, shared_memory_error
 from pricing.compiled import compiled, inlined
 from pricing.elementary import log_ratio
+from pricing.flat import FloatArray
 from pricing.kernels import (
     BLOCK,
-    FloatArray,
     all_apart,
     all_distinct,
     arrays,
@@ -70,6 +70,7 @@ def spot_base(
 
     Shapes: all arguments broadcast together, to one dimension (n,); scalars count as (1,).
     Units: as `pricing.black76.greeks`. Errors: ValueError if the shapes do not broadcast to one dimension.
+    Source: the head of the module.
 
     >>> spot_base(60_000.0, [50_000.0, 70_000.0], 0.25, 0.5, 1).moneyness.round(3)
     array([ 0.729, -0.617])
@@ -89,18 +90,18 @@ def spot_greeks(base: SpotBase, forward: ArrayLike, out: Greeks | None = None) -
     Equal to `pricing.black76.greeks` at these forwards within its error bounds.
 
     Shapes: forward (n,) or a scalar, n that of the base; every field (n,). `out` as `pricing.black76.greeks`.
-    Units and NaN as there. Errors: ValueError if shapes do not fit.
+    Units and NaN as there. Errors: ValueError if shapes do not fit. Source: the head of the module.
 
     >>> base = spot_base(60_000.0, [50_000.0, 70_000.0], 30 / 365, 0.55, 1)
     >>> moved, base = spot_greeks(base, 60_300.0)
     >>> moved.delta.round(6)
     array([0.897377, 0.192931])
     """
-    F = _forwards(base, forward)
-    results, whole = fitting(out, F.shape)
+    F = _per_option(base, forward)
+    results, whole = result_arrays(out, F.shape)
     flags = sweep_moved_apart(F, *base, *whole)
     if flags & TWICE:
-        raise sharing()
+        raise shared_memory_error()
     if flags & OVERLAP:
         F = F.copy()
         flags = sweep_moved_apart(F, *base, *whole)
@@ -119,15 +120,15 @@ def book_totals(base: SpotBase, forward: ArrayLike, quantity: ArrayLike) -> tupl
     An option without a value makes the sums NaN, whatever its quantity: leave out what is not held.
 
     Shapes: forward and quantity (n,) or scalars. Units as `Totals`. Errors: ValueError if shapes do not fit.
-    Second result: the base to use next time.
+    Second result: the base to use next time. Source: the head of the module.
 
     >>> base = spot_base(60_000.0, [50_000.0, 70_000.0], 30 / 365, 0.55, 1)
     >>> totals, base = book_totals(base, 60_300.0, [2.0, -1.0])
     >>> round(totals.delta, 5)
     1.60182
     """
-    F = _forwards(base, forward)
-    q = _forwards(base, quantity)
+    F = _per_option(base, forward)
+    q = _per_option(base, quantity)
     sums = np.empty(5)
     if sweep_totals(F, q, *base, sums) & MOVED:
         base = spot_base(F, base.strike, base.years, base.vol, base.sign)
@@ -135,7 +136,7 @@ def book_totals(base: SpotBase, forward: ArrayLike, quantity: ArrayLike) -> tupl
     return Totals(*sums.tolist()), base
 
 
-def _forwards(base: SpotBase, values: ArrayLike) -> FloatArray:
+def _per_option(base: SpotBase, values: ArrayLike) -> FloatArray:
     """Return values as a contiguous (n,) array of the base's length."""
     array = np.asarray(values, dtype=np.float64)
     n = base.forward.size
@@ -239,7 +240,7 @@ def sweep_moved(
     gamma: FloatArray,
     vega: FloatArray,
     theta: FloatArray,
-    inverse: FloatArray,
+    reciprocal: FloatArray,
     near: FloatArray,
     density: FloatArray,
 ) -> int:
@@ -253,13 +254,13 @@ def sweep_moved(
         for i in range(n):
             w = σ[i] * root[i]
             usual = ordinary(F[i], K[i], w, s[i])
-            inverse[i], near[i], density[i], still = moved(F[i], F0[i], K[i], w, per_w[i], m[i])
+            reciprocal[i], near[i], density[i], still = moved(F[i], F0[i], K[i], w, per_w[i], m[i])
             odd |= not usual
             far |= usual & (not still)
         V, Δ, Γ, ν, Θ = price[a:z], delta[a:z], gamma[a:z], vega[a:z], theta[a:z]
         for i in range(n):
             V[i], Δ[i], Γ[i], ν[i], Θ[i] = first_greeks(
-                F[i], K[i], σ[i], s[i], root[i], σ[i] * root[i], inverse[i], near[i], density[i]
+                F[i], K[i], σ[i], s[i], root[i], σ[i] * root[i], reciprocal[i], near[i], density[i]
             )
     return (ODD if odd else 0) | (MOVED if far else 0)
 
@@ -312,7 +313,7 @@ def add_moved(
     gamma: FloatArray,
     vega: FloatArray,
     theta: FloatArray,
-    inverse: FloatArray,
+    reciprocal: FloatArray,
     near: FloatArray,
     density: FloatArray,
 ) -> int:
@@ -326,13 +327,15 @@ def add_moved(
         for i in range(n):
             w = σ[i] * root[i]
             usual = ordinary(F[i], K[i], w, s[i])
-            inverse[i], near[i], density[i], still = moved(F[i], F0[i], K[i], w, per_w[i], m[i])
+            reciprocal[i], near[i], density[i], still = moved(F[i], F0[i], K[i], w, per_w[i], m[i])
             odd |= not usual
             far |= usual & (not still)
         for i in range(n):
             w = σ[i] * root[i]
             usual = ordinary(F[i], K[i], w, s[i])
-            V, Δ, Γ, ν, Θ = first_greeks(F[i], K[i], σ[i], s[i], root[i], w, inverse[i], near[i], density[i])
+            V, Δ, Γ, ν, Θ = first_greeks(
+                F[i], K[i], σ[i], s[i], root[i], w, reciprocal[i], near[i], density[i]
+            )
             q = held[i]
             price[i] += q * V if usual else 0.0
             delta[i] += q * Δ if usual else 0.0

@@ -2,8 +2,8 @@
 
 `refit` takes the market to a `Surface`. Out-of-the-money quotes with both sides give vols at bid and ask;
 their middle, in total variance, is what the smile is fitted to, each weighted by vega over spread (which is
-one over its spread in vol) and less when it lies off (`pricing.svi`). The expiries with
-most quotes come first, each later one between its neighbours among those: where one expiry's quotes meet
+one over its spread in vol) and less when it lies off (`pricing.svi`). The expiries with most quotes, else
+most mark vols, come first, each later one between its neighbours among those: where one expiry's quotes meet
 another's extrapolation, the extrapolation gives way. So no butterfly and no calendar arbitrage is left on the
 range where either of two neighbours is quoted, widened by a quarter.
 
@@ -127,7 +127,8 @@ class Surface:
         σ² T = w(k, T), k = ln(K/F); w linear in T between two expiries at equal k.
 
         Shapes: all (n,); both results (n,). Units: strike and forward USD, years as of now, vol 1.0 = 100 % a
-        year, slope per USD.
+        year, slope per USD. Errors: none; NaN for an underlying without a smile, no time, or a NaN input.
+        Source: Gatheral and Jacquier (2014), see `pricing.svi`; linear w keeps calendar arbitrage out.
         """
         vol, tilt = np.full(strike.shape, np.nan), np.full(strike.shape, np.nan)
         known = [smile for smile in self.smiles.get(underlying, ()) if smile.status != FitStatus.NONE]
@@ -161,6 +162,11 @@ class Surface:
 def total_variance(parameters: FloatArray, k: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Total variance w(k) of a smile and its slope dw/dk.
 
+    w = a + b (ρ (k − m) + √((k − m)² + s²)) for parameters (a, b, ρ, m, s).
+
+    Shapes: parameters (5,), k any; both results as k. Units: k = ln(K/F); w = σ² T, vol 1.0 = 100 %.
+    Errors: none; parameters that are NaN give NaN. Source: Gatheral (2004), see `pricing.svi`.
+
     >>> w, slope = total_variance(np.array([0.04, 0.1, 0.0, 0.0, 0.1]), np.array([0.0]))
     >>> float(w[0]), float(slope[0])
     (0.05, 0.0)
@@ -188,7 +194,9 @@ def refit(
 
     Returns:
         Surface with a `Smile` for every expiry ahead that was ever quoted. Nothing is raised for bad quotes:
-        the status and reason of the smile say what is wrong.
+        the status and reason of the smile say what is wrong. Vols there are 1.0 = 100 % a year.
+
+    Source: the fit and its tests are those of `pricing.svi`.
     """
     limits = settings or SurfaceSettings()
     universe = market.universe
@@ -201,7 +209,7 @@ def refit(
         expiries = sorted(set(universe.expiry_ns[mine].tolist()))
         rows = {expiry: np.flatnonzero(mine & (universe.expiry_ns == expiry)) for expiry in expiries}
         made: dict[int, Smile] = {}
-        for expiry in sorted(expiries, key=lambda expiry: -int(quoted.usable[rows[expiry]].sum())):
+        for expiry in sorted(expiries, key=lambda expiry: quoted.telling(rows[expiry]), reverse=True):
             made[expiry] = _smile(
                 underlying, expiry, market, quoted, rows[expiry], before.get(expiry), made, limits
             )
@@ -255,6 +263,10 @@ class _Quotes:
     high: FloatArray
     usable: BoolArray
     mark_usable: BoolArray
+
+    def telling(self, rows: IntArray) -> tuple[int, int]:
+        """How many of some listings have quotes to fit to, and how many a mark vol."""
+        return int(self.usable[rows].sum()), int(self.mark_usable[rows].sum())
 
 
 def _quotes(market: Market, forward: FloatArray, age_s_max: float) -> _Quotes:

@@ -58,14 +58,14 @@ FREE, REFITTED, FAILED = 0, 1, 2
 
 @inlined
 def total_variance(p: FloatArray, k: float) -> float:
-    """Return w(k)."""
+    """Return w(k) of parameters p (5,): a, b, ρ, m, s. k is ln(K/F), w = σ²T."""
     u = k - p[3]
     return float(p[0] + p[1] * (p[2] * u + math.sqrt(u * u + p[4] * p[4])))
 
 
 @inlined
 def durrleman(p: FloatArray, k: float) -> float:
-    """Return g(k); −1 where w is not positive."""
+    """Return Durrleman's g(k) of parameters p (5,); −1 where w is not positive."""
     u = k - p[3]
     square = u * u + p[4] * p[4]
     root = math.sqrt(square)
@@ -114,7 +114,7 @@ def calendar_margin(
 
 @inlined
 def gap(lower: FloatArray, upper: FloatArray, k: float) -> float:
-    """Return the room from one smile up to the next, as a part of the latter's w."""
+    """Return the room from one smile (5,) up to the next (5,), as a part of the latter's w."""
     return 1.0 - total_variance(lower, k) / total_variance(upper, k)
 
 
@@ -201,15 +201,16 @@ def loss(r: float) -> float:
 
 @compiled("(f8[::1], f8[::1], f8[::1], f8[::1], f8[::1])")
 def reweight(k: FloatArray, w: FloatArray, weight: FloatArray, p: FloatArray, robust: FloatArray) -> None:
-    """Write the weights that the residuals deserve."""
+    """Write the weights that the residuals deserve into robust; all (n,) but p, (5,)."""
     for i in range(k.size):
         robust[i] = trust(abs(weight[i] * (total_variance(p, k[i]) - w[i])))
 
 
 @compiled("(f8[::1], f8[::1], f8[::1], f8[::1])")
 def start(k: FloatArray, w: FloatArray, weight: FloatArray, p: FloatArray) -> None:
-    """Write first parameters: for a few (m, s) the best (a, bρ, b) is a linear problem; the best of all.
+    """Write first parameters into p (5,): for a few (m, s) the best (a, bρ, b) is a linear problem; the best.
 
+    k, w, weight (n,), k in rising order.
     m: up to 0.9 of the quoted range from the forward, for smiles that hardly bend where they are quoted.
     """
     n = k.size
@@ -267,7 +268,7 @@ def start(k: FloatArray, w: FloatArray, weight: FloatArray, p: FloatArray) -> No
 
 @compiled("(f8[::1], f8[::1], f8[::1], f8[::1], f8[::1])")
 def objective(k: FloatArray, w: FloatArray, weight: FloatArray, robust: FloatArray, p: FloatArray) -> float:
-    """Return the weighted sum of squares."""
+    """Return the weighted sum of squares, in squared half spreads; all (n,) but p, (5,)."""
     total = 0.0
     for i in range(k.size):
         r = weight[i] * (total_variance(p, k[i]) - w[i])
@@ -331,7 +332,10 @@ def descend(
     level: float,
     penalty: float,
 ) -> float:
-    """Lower the objective by Levenberg-Marquardt steps from p, in place; return its value."""
+    """Lower the objective by Levenberg-Marquardt steps from p (5,), in place; return its value.
+
+    k, w, weight, robust (n,); lower, upper (FINE,), used where penalty > 0; level: a typical w.
+    """
     n = k.size
     A, damped = np.empty((PARAMETERS, PARAMETERS)), np.empty((PARAMETERS, PARAMETERS))
     gradient, step, trial, row = (
@@ -403,7 +407,7 @@ def descend(
 
 @compiled("(f8[::1], f8, f8, f8[::1], f8[::1])")
 def is_free(p: FloatArray, k_low: float, k_high: float, lower: FloatArray, upper: FloatArray) -> bool:
-    """Whether a smile has no butterfly arbitrage, and lies between `lower` and `upper`, on the grid."""
+    """Whether a smile (5,) has no butterfly arbitrage and lies between `lower` and `upper` (FINE,)."""
     lowest = p[0] + p[1] * p[4] * math.sqrt(1.0 - p[2] * p[2])
     return bool(
         lowest > 0.0

@@ -272,7 +272,11 @@ def _vols_from(
 def surface_of(
     surface: Surface, universe: Universe, rows: NDArray[np.int64], forward: FloatArray, years: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
-    """Vol and slope dσ/dK of some options on the surface, (rows,), NaN where it has none."""
+    """Vol and slope dσ/dK of some options on the surface, (rows,), NaN where it has none.
+
+    Shapes: rows positions in the universe; forward and years (n,). Units: forward USD, vol 1.0 = 100 % a
+    year, slope per USD. Errors: none. Source: `pricing.surface.Surface.vols`.
+    """
     vol, slope = np.full(rows.size, np.nan), np.full(rows.size, np.nan)
     for u in np.unique(universe.underlying[rows]).tolist():
         mine = universe.underlying[rows] == u

@@ -23,7 +23,7 @@ from pricing.contracts import Contract, Future, Option, Perpetual, Right, Spot
 from pricing.daycount import NS_PER_SECOND, SECONDS_PER_DAY
 from pricing.errors import InputError
 from pricing.market import ForwardKind
-from venues.listing_book import contract_named
+from venues.option_names import contract_named
 
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
 _NAME = re.compile(

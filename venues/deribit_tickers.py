@@ -19,12 +19,11 @@ from venues.deribit_synthesis import hedge_quotes
 from venues.import_options import Imported, ImportOptions
 from venues.listing_book import ListingBook
 from venues.source_files import read_json, refuse, sha256_of
-from venues.tape_schema import DEPTH_SCHEMA, QUOTE_SCHEMA
+from venues.tape_schema import DEPTH_SCHEMA, GREEKS, QUOTE_SCHEMA
 from venues.ticker_fields import Fields
 from venues.ticker_rows import NS_PER_MS, STAMPS_MS, Row, number_batches, refuse_twice
 
 _RIGHTS = {"call": Right.CALL, "put": Right.PUT}
-_GREEKS = ("delta", "gamma", "vega", "theta", "rho")
 
 
 def import_deribit_tickers(sources: Sequence[Path], options: ImportOptions) -> Imported:
@@ -84,14 +83,14 @@ def ticker_row(item: object, where: str, options: ImportOptions) -> Row:
     if isinstance(item, dict) and "result" in item:
         item = item["result"]
     fields = Fields(item, where)
-    name = fields.text("instrument_name") or ""
+    name = fields.text("instrument_name")
     contract = check_names(name, f"{where}, key instrument_name")
     _check_contract(fields, contract)
     stamp_ns = fields.integer("timestamp", *STAMPS_MS) * NS_PER_MS
-    is_open = fields.text("state", required=False) in (None, "open")
+    is_open = fields.text_or_none("state") in (None, "open")
     is_option = isinstance(contract, Option)
     mark_iv = fields.number("mark_iv", "not negative", must_exist=is_option)
-    forward_name = fields.text("underlying_index", required=False) if is_option else None
+    forward_name = fields.text_or_none("underlying_index") if is_option else None
     check_forward_name(forward_name, contract.underlying, f"{where}, key underlying_index")
     row: Row = {
         "venue_ns": stamp_ns,
@@ -111,7 +110,7 @@ def ticker_row(item: object, where: str, options: ImportOptions) -> Row:
         "where": where,
     }
     greeks = fields.nested("greeks")
-    row |= {f"venue_{greek}": greeks.number(greek) for greek in _GREEKS}
+    row |= {f"venue_{greek}": greeks.number(greek) for greek in GREEKS}
     in_coins = contract.kind in (Kind.OPTION, Kind.SPOT)
     for side, ladder, falling in (("bid", "bids", True), ("ask", "asks", False)):
         row[side] = fields.known(f"best_{side}_price", must_exist=True)
@@ -141,7 +140,7 @@ def _check_contract(fields: Fields, contract: Contract) -> None:
         strike = fields.number("strike")
         if strike is not None and strike != contract.strike:
             _disagrees(fields, "strike", strike, contract.strike)
-        right = fields.text("option_type", required=False)
+        right = fields.text_or_none("option_type")
         if right is not None and _RIGHTS.get(right) is not contract.right:
             _disagrees(fields, "option_type", right, contract.right.name.lower())
 

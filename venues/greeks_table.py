@@ -11,7 +11,7 @@ import csv
 import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import polars as pl
 
@@ -19,8 +19,7 @@ from pricing.contracts import Contract, Option
 from pricing.errors import InputError
 from venues.deribit_names import parse_name
 from venues.import_options import Imported, ImportOptions
-from venues.listing_book import contract_named
-from venues.option_names import binance_option, bybit_option, okx_option
+from venues.option_names import binance_option, bybit_option, contract_named, okx_option
 from venues.source_files import (
     PARQUET_ERRORS,
     check_parquet,
@@ -41,37 +40,40 @@ from venues.source_tables import (
     read_columns,
     time_rules,
 )
+from venues.tape_schema import GREEKS
 from venues.ticker_fields import Fields
 from venues.ticker_rows import NS_PER_MS, STAMPS_MS, Row, listings_of, number_batches, quotes_of, refuse_twice
+
+US_PER_MS = 1000
+NS_PER_US = NS_PER_MS // US_PER_MS
 
 #: The stamps of a layout whose capture times were worked out afterwards may be off by this much, seconds.
 ESTIMATED_STAMP_ERROR_S = 120.0
 
-_GREEKS = ("delta", "gamma", "vega", "theta", "rho")
 _TICKERS: Mapping[str, str] = {
     "ts": TIME, "instrument": TEXT, "bid": NUMBER, "ask": NUMBER, "mark": NUMBER, "bid_size": NUMBER,
     "ask_size": NUMBER, "mark_iv": NUMBER, "underlying_price": NUMBER, "index_price": NUMBER,
-    **dict.fromkeys(_GREEKS, NUMBER), "open_interest": NUMBER,
+    **dict.fromkeys(GREEKS, NUMBER), "open_interest": NUMBER,
 }  # fmt: skip
 _GREEKS_ALONE: Mapping[str, str] = {
     "capture_ts": TIME, "instrument": TEXT, "mark_iv": NUMBER, "forward_implied": NUMBER,
-    **dict.fromkeys(_GREEKS, NUMBER), "open_interest": NUMBER,
+    **dict.fromkeys(GREEKS, NUMBER), "open_interest": NUMBER,
 }  # fmt: skip
 #: Columns of a tape by those of a layout.
 _TICKER_NAMES = {
     "bid": "bid", "bid_size": "bid_size", "ask": "ask", "ask_size": "ask_size", "mark": "mark",
     "mark_iv": "mark_iv", "forward": "underlying_price", "index": "index_price",
-    "open_interest": "open_interest", **{f"venue_{greek}": greek for greek in _GREEKS},
+    "open_interest": "open_interest", **{f"venue_{greek}": greek for greek in GREEKS},
 }  # fmt: skip
 _ALONE_NAMES = {
     "mark_iv": "mark_iv", "forward": "forward_implied",
-    "open_interest": "open_interest", **{f"venue_{greek}": greek for greek in _GREEKS},
+    "open_interest": "open_interest", **{f"venue_{greek}": greek for greek in GREEKS},
 }  # fmt: skip
 _TARDIS = (
     "exchange", "symbol", "timestamp", "local_timestamp", "bid_price", "bid_amount", "ask_price",
-    "ask_amount", "mark_price", "mark_iv", "underlying_index", "underlying_price", *_GREEKS,
+    "ask_amount", "mark_price", "mark_iv", "underlying_index", "underlying_price", *GREEKS,
 )  # fmt: skip
-_NAMES: Mapping[str, Callable[[str], Contract]] = {
+_NAME_PARSERS: Mapping[str, Callable[[str], Contract]] = {
     "deribit": parse_name,
     "okx": okx_option,
     "bybit": bybit_option,
@@ -139,34 +141,19 @@ def _parquet_rows(path: Path, columns: Mapping[str, str], stamp: str, names: Map
 
 def _row(venue: str, name: str, stamp_ns: int, where: str, values: Mapping[str, float | None]) -> Row:
     """A row of the tape: 0 on a side is the venue's way to say that nobody quotes; no price is below 0."""
-    if venue not in _NAMES:
-        raise InputError(
-            "VENUE_UNKNOWN",
-            "no such venue",
-            where=where,
-            observed=venue,
-            allowed=", ".join(_NAMES),
-            not_done="nothing was written",
-        )
-    contract = contract_named(_NAMES[venue], name, where)
+    if venue not in _NAME_PARSERS:
+        _refuse_row("VENUE_UNKNOWN", "no such venue", where, venue, ", ".join(_NAME_PARSERS))
+    contract = contract_named(_NAME_PARSERS[venue], name, where)
     if not isinstance(contract, Option):
-        refuse(
-            "SOURCE_NAME", "not an option", Path(where), where=where, observed=name, allowed="options only"
-        )
+        _refuse_row("SOURCE_NAME", "not an option", where, name, "options only")
     row: Row = {"venue": venue, "symbol": name, "venue_ns": stamp_ns, "local_ns": stamp_ns}
     row |= {"contract": contract, "where": where, **values}
     for column in ("bid", "bid_size", "ask", "ask_size", "mark", "mark_iv", "forward", "index"):
         value = row.get(column)
         if value is not None and value < 0:
-            refuse(
-                "SOURCE_VALUE",
-                "a negative number",
-                Path(where),
-                where=f"{where}, {column}",
-                observed=value,
-                allowed="0 or above, or nothing where unknown",
-            )
-        if column not in ("mark",) and not value:
+            allowed = "0 or above, or nothing where unknown"
+            _refuse_row("SOURCE_VALUE", "a negative number", f"{where}, {column}", value, allowed)
+        if not value and column != "mark":  # a far wing's mark may be rounded to 0
             row[column] = None
     for side in ("bid", "ask"):
         if row.get(side) is None:
@@ -175,6 +162,12 @@ def _row(venue: str, name: str, stamp_ns: int, where: str, values: Mapping[str, 
         # these layouts do not say what the forward is; where it is the index, it is that
         row["forward_name"] = "index_price" if row["forward"] == row.get("index") else None
     return row
+
+
+def _refuse_row(code: str, what: str, where: str, observed: object, allowed: str) -> NoReturn:
+    raise InputError(
+        code, what, where=where, observed=observed, allowed=allowed, not_done="nothing was written"
+    )
 
 
 def _check_terms(
@@ -189,11 +182,12 @@ def _check_terms(
             fields.refuse(key, what, told, f"{name}, as the name says")
 
 
-def _tardis_rows(path: Path) -> list[Row]:
+def _tardis_table(path: Path) -> pl.DataFrame:
+    """The cells as text; refused where lines differ in length, which polars would fill up or cut."""
     text = read_text(path)
-    widths = [len(cells) for cells in csv.reader(io.StringIO(text))]
-    uneven = next((i for i, width in enumerate(widths, start=1) if width != widths[0]), None)
     try:
+        widths = [len(cells) for cells in csv.reader(io.StringIO(text))]
+        uneven = next((i for i, width in enumerate(widths, start=1) if width != widths[0]), None)
         if uneven is not None:
             raise ValueError(f"line {uneven} has {widths[uneven - 1]} cells, the first {widths[0]}")
         frame = pl.read_csv(io.StringIO(text), infer_schema=False)
@@ -209,11 +203,15 @@ def _tardis_rows(path: Path) -> list[Row]:
             observed=", ".join(frame.columns)[:80],
             allowed=", ".join(_TARDIS),
         )
+    return frame
+
+
+def _tardis_rows(path: Path) -> list[Row]:
     rows = []
-    for number, item in enumerate(frame.iter_rows(named=True), start=2):
+    for number, item in enumerate(_tardis_table(path).iter_rows(named=True), start=2):
         where = f"{path.name}, line {number}"
         fields = Fields({k: v for k, v in item.items() if v is not None}, where)
-        stamps = [_whole(fields, key) for key in ("timestamp", "local_timestamp")]
+        venue_us, local_us = (_stamp_us(fields, key) for key in ("timestamp", "local_timestamp"))
         iv = fields.written("mark_iv", "not negative")
         values: dict[str, Any] = {
             "bid": fields.written("bid_price"),
@@ -223,31 +221,25 @@ def _tardis_rows(path: Path) -> list[Row]:
             "mark": fields.written("mark_price"),
             "mark_iv": None if iv is None else iv / 100.0,
             "forward": fields.written("underlying_price"),
-            "forward_name": fields.text("underlying_index", required=False),
-            **{f"venue_{greek}": fields.written(greek) for greek in _GREEKS},
+            "forward_name": fields.text_or_none("underlying_index"),
+            **{f"venue_{greek}": fields.written(greek) for greek in GREEKS},
         }
-        venue = fields.text("exchange") or ""
-        row = _row(venue, fields.text("symbol") or "", stamps[0] * 1000, where, values)
-        expiry_us = _whole(fields, "expiration") if fields.has("expiration") else None
+        row = _row(fields.text("exchange"), fields.text("symbol"), venue_us * NS_PER_US, where, values)
+        expiry_us = _stamp_us(fields, "expiration") if fields.has("expiration") else None
         _check_terms(
             row,
             fields,
-            fields.text("type", required=False),
+            fields.text_or_none("type"),
             fields.written("strike_price", "positive"),
-            None if expiry_us is None else expiry_us * 1000,
+            None if expiry_us is None else expiry_us * NS_PER_US,
         )
-        rows.append(row | {"local_ns": stamps[1] * 1000})
+        rows.append(row | {"local_ns": local_us * NS_PER_US})
     return rows
 
 
-def _whole(fields: Fields, key: str) -> int:
-    """Microseconds since 1970, written as text."""
-    text = fields.text(key) or ""
-    low, high = (stamp * 1000 for stamp in STAMPS_MS)
-    value = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
-    if not low <= value <= high:
-        fields.refuse(key, "not a time", text, "microseconds since 1970")
-    return value
+def _stamp_us(fields: Fields, key: str) -> int:
+    lowest, highest = (stamp_ms * US_PER_MS for stamp_ms in STAMPS_MS)
+    return fields.written_stamp(key, lowest, highest, "microseconds")
 
 
 def _published_rows(path: Path) -> list[Row]:
@@ -260,22 +252,21 @@ def _published_rows(path: Path) -> list[Row]:
     for number, item in enumerate(items, start=1):
         fields = Fields(item, f"{path.name}, row {number}")
         greeks = fields.nested("published")
-        venue = fields.text("venue") or ""
         values: dict[str, Any] = {
             "mark": fields.number("mark_coin", "not negative"),
             "mark_iv": fields.number("sigma", "not negative"),
             "forward": fields.number("forward", "positive"),
             "index": fields.number("index", "positive"),
-            **{f"venue_{greek}": greeks.number(greek) for greek in _GREEKS},
-            **{f"venue_{greek}_bs": greeks.number(f"{greek}BS") for greek in _GREEKS if greek != "rho"},
+            **{f"venue_{greek}": greeks.number(greek) for greek in GREEKS},
+            **{f"venue_{greek}_bs": greeks.number(f"{greek}BS") for greek in GREEKS if greek != "rho"},
         }
         stamp_ns = fields.integer("ts_ms", *STAMPS_MS) * NS_PER_MS
-        row = _row(venue, fields.text("instrument") or "", stamp_ns, fields.where, values)
+        row = _row(fields.text("venue"), fields.text("instrument"), stamp_ns, fields.where, values)
         expiry_ms = fields.number("expiry_ms")
         _check_terms(
             row,
             fields,
-            fields.text("type", required=False),
+            fields.text_or_none("type"),
             fields.number("strike", "positive"),
             None if expiry_ms is None else round(expiry_ms) * NS_PER_MS,
         )

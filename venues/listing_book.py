@@ -1,15 +1,9 @@
-"""Listings of a recording, with the terms of its own time; and names that a source gives them."""
+"""Listings of a recording, with the terms of its own time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeVar
-
 from pricing.contracts import Contract, Kind, Listing, Option
-from pricing.errors import InputError
 from venues.venue_table import Terms, VenueTable, product_of
-
-C = TypeVar("C", bound=Contract)
 
 
 class ListingBook:
@@ -57,26 +51,6 @@ class ListingBook:
 def _binding(terms: Terms) -> tuple[object, ...]:
     """What binds an order; a better source alone is no change."""
     return terms.fees, terms.tick_steps, terms.lot, terms.minimum, terms.size
-
-
-def contract_named(parse: Callable[[str], C], name: str, where: str) -> C:
-    """The contract that a venue's name stands for, with the place of the name in its source in the error.
-
-    Raises:
-        InputError: `parse` refuses the name.
-    """
-    try:
-        return parse(name)
-    except InputError as error:
-        raise InputError(
-            "SOURCE_NAME",
-            error.what,
-            where=where,
-            observed=error.observed,
-            allowed=error.allowed,
-            not_done="nothing was written",
-            fix="correct or drop the row at its source",
-        ) from error
 
 
 def _order(listing: Listing) -> tuple[str, Kind, int, float, str]:

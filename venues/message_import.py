@@ -39,7 +39,7 @@ def import_venue_messages(sources: Sequence[Path], options: ImportOptions) -> Im
         allowed = "at least one ticker, summary or mark of an option"
         refuse("FILE_EMPTY", "no message carries Greeks", sources[0], observed=notes or None, allowed=allowed)
     rows.sort(key=lambda row: (row["local_ns"], row["venue_ns"]))  # as they came: time never goes back
-    rows = list({(row["venue"], row["symbol"], row["venue_ns"]): row for row in rows[::-1]}.values())[::-1]
+    rows = _as_first_sent(rows)
     number_batches(rows)
     listings, terms = listings_of(rows)
     if any(row["local_ns"] == row["venue_ns"] for row in rows):
@@ -50,6 +50,14 @@ def import_venue_messages(sources: Sequence[Path], options: ImportOptions) -> Im
         "notes": notes + terms,
     }
     return Imported(listings, quotes_of(rows).sort("seq", "symbol"), meta)
+
+
+def _as_first_sent(rows: Sequence[Row]) -> list[Row]:
+    """The rows without those that were sent before with the same stamp."""
+    first: dict[tuple[str, str, int], Row] = {}
+    for row in rows:
+        first.setdefault((row["venue"], row["symbol"], row["venue_ns"]), row)
+    return list(first.values())
 
 
 class _Recording:
@@ -81,10 +89,11 @@ class _Recording:
 
 def _document_rows(document: object, path: Path, messages: OptionMessages) -> Iterator[Row]:
     # an object of named lists is a collection of messages; a message itself has other keys as well
-    collected = isinstance(document, dict) and all(isinstance(value, list) for value in document.values())
-    lists = document if collected and isinstance(document, dict) else {"": document}
-    for name, content in lists.items():
-        yield from messages.rows(content, f"{path.name}{', ' + name if name else ''}")
+    if isinstance(document, dict) and all(isinstance(value, list) for value in document.values()):
+        for name, content in document.items():
+            yield from messages.rows(content, f"{path.name}, {name}")
+    else:
+        yield from messages.rows(document, path.name)
 
 
 def _received_ns(stamp: str, path: Path, where: str) -> int:

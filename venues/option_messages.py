@@ -15,19 +15,20 @@ from pricing.contracts import Option
 from pricing.errors import InputError
 from venues.deribit_tickers import ticker_row
 from venues.import_options import ImportOptions
-from venues.listing_book import contract_named
-from venues.option_names import binance_option, bybit_option, okx_option
+from venues.option_names import binance_option, bybit_option, contract_named, okx_option
 from venues.ticker_fields import Fields
 from venues.ticker_rows import NS_PER_MS, STAMPS_MS, Row
 
 #: An index is put beside an option's Greeks that were stamped at most this much later or earlier, ms.
 INDEX_AGE_MS_MAX = 60_000
 
-#: Lists of messages within lists.
+#: Lists of messages within lists: deeper ones are no recording, and would exhaust the stack.
 NESTED_MAX = 3
 
 #: Binance quotes these per so many coins; its prices are not per coin and are left out.
 BINANCE_COINS_PER_PRICE = {"XRP": 100, "DOGE": 1000}
+
+_GREEKS = ("delta", "gamma", "vega", "theta")
 
 
 class OptionMessages:
@@ -82,39 +83,37 @@ class OptionMessages:
         items = message.get("data", [message] if "instId" in message else [])
         if not isinstance(items, list):
             _unknown(where, "data that is no list")
+        vol_key = "mark_vol" if channel == "option/summary" else "markVol"
         for i, item in enumerate(items):
             fields = Fields(item, f"{where}, data[{i}]")
             if channel in ("index-tickers", "index/ticker"):
                 self._okx_index(fields)
-            elif channel in (None, "opt-summary", "option/summary") and fields.has(
-                "markVol" if channel != "option/summary" else "mark_vol"
-            ):
+            elif channel in (None, "opt-summary", "option/summary") and fields.has(vol_key):
                 yield self._okx_summary(fields)
 
     def _okx_index(self, fields: Fields) -> None:
         recent = fields.has("instId")
-        name = fields.text("instId" if recent else "instrument_id") or ""
+        name = fields.text("instId" if recent else "instrument_id")
         value = fields.written("idxPx" if recent else "last", "positive")
         if value is not None and name.endswith("-USD"):  # ETH-BTC is an index too, and no dollars
             self._index["okx", name.removesuffix("-USD")] = (_okx_stamp_ms(fields), value)
 
     def _okx_summary(self, fields: Fields) -> Row:
         recent = fields.has("instId")
-        name = fields.text("instId" if recent else "instrument_id") or ""
+        name = fields.text("instId" if recent else "instrument_id")
         contract = contract_named(okx_option, name, fields.where)
         row = self._row("okx", name, contract, _okx_stamp_ms(fields), fields)
         row["mark_iv"] = fields.written_known("markVol" if recent else "mark_vol")
-        row["mark"] = None if recent else fields.written("mark_price", "not negative")
-        row["forward"] = fields.written("fwdPx", "positive") if recent else None
-        row["forward_name"] = f"SYN.{name.rsplit('-', 2)[0]}" if row["forward"] is not None else None
-        for greek in ("delta", "gamma", "vega", "theta"):
+        if recent:
+            _set_forward(row, fields.written("fwdPx", "positive"))
+        else:
+            row["mark"] = fields.written("mark_price", "not negative")
+            _set_side(row, "bid", fields, "best_bid", "best_bid_size")
+            _set_side(row, "ask", fields, "best_ask", "best_ask_size")
+        for greek in _GREEKS:
             row[f"venue_{greek}"] = fields.written(greek)
             suffix = "BS" if fields.has(f"{greek}BS") else "Bs"
             row[f"venue_{greek}_bs"] = fields.written(f"{greek}{suffix}")
-        if not recent:
-            for side in ("bid", "ask"):
-                row[side] = fields.written_known(f"best_{side}")
-                row[f"{side}_size"] = fields.written_known(f"best_{side}_size") if row[side] else None
         return row
 
     # --------------------------------------------------------------------------------------------- Bybit
@@ -125,18 +124,16 @@ class OptionMessages:
             return
         fields = Fields(data, f"{where}, {topic}")
         stamp_ms = Fields(message, where).integer("ts", *STAMPS_MS)
-        name = fields.text("symbol") or ""
+        name = fields.text("symbol")
         row = self._row("bybit", name, contract_named(bybit_option, name, fields.where), stamp_ms, fields)
         row["mark"] = fields.written("markPrice", "not negative")
         row["mark_iv"] = fields.written_known("markPriceIv")
-        row["forward"] = fields.written("underlyingPrice", "positive")
-        row["forward_name"] = f"SYN.{name.rsplit('-', 2)[0]}" if row["forward"] is not None else None
+        _set_forward(row, fields.written("underlyingPrice", "positive"))
         row["index"] = fields.written("indexPrice", "positive")
         row["open_interest"] = fields.written("openInterest", "not negative")
-        for side in ("bid", "ask"):
-            row[side] = fields.written_known(f"{side}Price")
-            row[f"{side}_size"] = fields.written_known(f"{side}Size") if row[side] else None
-        for greek in ("delta", "gamma", "vega", "theta"):
+        _set_side(row, "bid", fields, "bidPrice", "bidSize")
+        _set_side(row, "ask", fields, "askPrice", "askSize")
+        for greek in _GREEKS:
             row[f"venue_{greek}"] = fields.written(greek)
         yield row
 
@@ -146,9 +143,9 @@ class OptionMessages:
         data = message.get("data")
         for i, item in enumerate(data if isinstance(data, list) else [data]):
             fields = Fields(item, f"{where}, {message.get('stream')}[{i}]")
-            event = fields.text("e", required=False)
+            event = fields.text_or_none("e")
             if event == "index":
-                name = fields.text("s") or ""
+                name = fields.text("s")
                 value = fields.written("p", "positive")
                 if value is not None and name.endswith("USDT"):
                     self._index["binance", name.removesuffix("USDT")] = (
@@ -159,7 +156,7 @@ class OptionMessages:
                 yield self._binance_option(fields)
 
     def _binance_option(self, fields: Fields) -> Row:
-        name = fields.text("s") or ""
+        name = fields.text("s")
         contract = contract_named(binance_option, name, fields.where)
         row = self._row("binance", name, contract, fields.integer("E", *STAMPS_MS), fields)
         row["mark_iv"] = fields.written_known("vo")
@@ -167,11 +164,10 @@ class OptionMessages:
             row["index"] = fields.written("i", "positive")
         if contract.underlying not in BINANCE_COINS_PER_PRICE:
             row["mark"] = fields.written("mp", "not negative")
-            for side, letter in (("bid", "b"), ("ask", "a")):
-                row[side] = fields.written_known(f"{letter}o")
-                row[f"{side}_size"] = fields.written_known(f"{letter}q") if row[side] else None
-        for greek, key in (("delta", "d"), ("gamma", "g"), ("vega", "v"), ("theta", "t")):
-            row[f"venue_{greek}"] = fields.written(key)
+            _set_side(row, "bid", fields, "bo", "bq")
+            _set_side(row, "ask", fields, "ao", "aq")
+        for greek in _GREEKS:
+            row[f"venue_{greek}"] = fields.written(greek[0])  # d, g, v, t
         return row
 
     # -------------------------------------------------------------------------------------------- common
@@ -190,22 +186,31 @@ class OptionMessages:
         }
 
 
+def _set_forward(row: Row, forward: float | None) -> None:
+    """A forward that the venue computes for the expiry; named as Deribit names its own of that kind."""
+    row["forward"] = forward
+    row["forward_name"] = None if forward is None else f"SYN.{row['symbol'].rsplit('-', 2)[0]}"
+
+
+def _set_side(row: Row, side: str, fields: Fields, price_key: str, size_key: str) -> None:
+    """The best price of a side and its size; no size where nobody quotes."""
+    row[side] = fields.written_known(price_key)
+    row[f"{side}_size"] = None if row[side] is None else fields.written_known(size_key)
+
+
 def _okx_stamp_ms(fields: Fields) -> int:
     """Milliseconds as text, or a time in words (2020)."""
     if fields.has("ts"):
-        text = fields.text("ts") or ""
-        stamp = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else -1
-        key = "ts"
-    else:
-        key, text = "timestamp", fields.text("timestamp") or ""
-        try:
-            moment = datetime.fromisoformat(text)
-            stamp = round(moment.timestamp() * 1000) if moment.tzinfo is not None else -1
-        except (ValueError, OverflowError):
-            stamp = -1
-    if not STAMPS_MS[0] <= stamp <= STAMPS_MS[1]:
-        fields.refuse(key, "not a time", text, "milliseconds since 1970 as text, or 2020-06-08T12:52:00.000Z")
-    return stamp
+        return fields.written_stamp("ts", *STAMPS_MS, "milliseconds")
+    text = fields.text("timestamp")
+    try:
+        moment = datetime.fromisoformat(text)
+        stamp_ms = round(moment.timestamp() * 1000) if moment.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        stamp_ms = None
+    if stamp_ms is None or not STAMPS_MS[0] <= stamp_ms <= STAMPS_MS[1]:
+        fields.refuse("timestamp", "not a time", text, "a time with its zone, 2020-06-08T12:52:00.000Z")
+    return stamp_ms
 
 
 def _unknown(where: str, observed: str) -> NoReturn:

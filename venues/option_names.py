@@ -1,4 +1,6 @@
-"""Option names of OKX, Bybit and Binance: the contract behind each. All expire at 08:00 UTC.
+"""Option names of OKX, Bybit and Binance: the contract behind each (Deribit's: `venues.deribit_names`).
+
+All expire at 08:00 UTC.
 
 OKX `BTC-USD-250328-92000-C`, settled in the coin; Bybit `SOL-28APR23-24-C` in USDC (`-USDT` at the end: in
 USDT); Binance `BTC-240927-25000-P` in USDT.
@@ -9,10 +11,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import TypeVar
 
-from pricing.contracts import Option, Right
+from pricing.contracts import Contract, Option, Right
 from pricing.daycount import NS_PER_SECOND
 from pricing.errors import InputError
+
+C = TypeVar("C", bound=Contract)
 
 _STRIKE = r"(?P<strike>(?:0|[1-9][0-9]*)(?:\.[0-9]+)?)"
 _COIN = r"(?P<coin>[A-Z][A-Z0-9]{1,9})"
@@ -65,6 +70,26 @@ def binance_option(name: str) -> Option:
         InputError: the text is no such name.
     """
     return _option("binance", _BINANCE, name, "%y%m%d", lambda found: "USDT", "BTC-240927-25000-P")
+
+
+def contract_named(parse: Callable[[str], C], name: str, where: str) -> C:
+    """The contract that a venue's name stands for, with the place of the name in its source in the error.
+
+    Raises:
+        InputError: `parse` refuses the name.
+    """
+    try:
+        return parse(name)
+    except InputError as error:
+        raise InputError(
+            "SOURCE_NAME",
+            error.what,
+            where=where,
+            observed=error.observed,
+            allowed=error.allowed,
+            not_done="nothing was written",
+            fix="correct or drop the row at its source",
+        ) from error
 
 
 def _option(

@@ -61,11 +61,20 @@ def import_tape(sources: Sequence[Path], format: str, out: Path, options: Import
     if not sources:
         raise InputError("IMPORT_SOURCE", "no source is named", where="SOURCE", allowed="at least one file")
     refuse_existing(Path(out))
-    tables = format == SourceFormat.DERIBIT_CHAIN
-    named = [Path(s) for s in sources]
-    parquet = [s for s in named if tables or (format == SourceFormat.GREEKS_TABLE and s.suffix == ".parquet")]
-    for path in [*parquet, *([Path(options.perp_file)] if options.perp_file else [])]:
+    chosen, paths = SourceFormat(format), [Path(source) for source in sources]
+    for path in _parquet_files(chosen, paths, options):
         check_decodes(path)
-    imported = _IMPORTERS[SourceFormat(format)]([Path(source) for source in sources], options)
+    imported = _IMPORTERS[chosen](paths, options)
     write(Path(out), imported.listings, imported.quotes, imported.depth, meta=imported.meta)
     return imported
+
+
+def _parquet_files(format: SourceFormat, sources: Sequence[Path], options: ImportOptions) -> list[Path]:
+    """The files that the importer of a format reads as parquet: a chain always, a table by its ending."""
+    if format is SourceFormat.DERIBIT_CHAIN:
+        files = list(sources)
+    elif format is SourceFormat.GREEKS_TABLE:
+        files = [path for path in sources if path.suffix not in (".json", ".csv")]
+    else:
+        files = []
+    return files + ([Path(options.perp_file)] if options.perp_file is not None else [])

@@ -189,11 +189,8 @@ class Tape:
     def _nth_newest(self, time_ns: int | None, back: int) -> pl.DataFrame:
         seq, _ = self._batch_at(time_ns)
         rows = self._with_optional().filter(pl.col("seq") <= seq).sort("venue", "symbol", "venue_ns", "seq")
-        return self._collect(
-            rows.filter(pl.int_range(pl.len()).reverse().over("venue", "symbol") == back).sort(
-                "seq", "symbol"
-            )
-        )
+        age = pl.int_range(pl.len()).reverse().over("venue", "symbol")  # 0 the newest row, 1 the one before
+        return self._collect(rows.filter(age == back).sort("seq", "symbol"))
 
     def venue_greeks(self) -> Iterator[pl.DataFrame]:
         """The raw rows of every batch in order, as `venue_greeks_at`."""

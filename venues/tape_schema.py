@@ -57,7 +57,8 @@ STAMPS = {
     "venue": pl.String,
     "symbol": pl.String,
 }
-VENUE_GREEKS = ("venue_delta", "venue_gamma", "venue_vega", "venue_theta", "venue_rho")
+GREEKS = ("delta", "gamma", "vega", "theta", "rho")
+VENUE_GREEKS = tuple(f"venue_{greek}" for greek in GREEKS)
 QUOTE_SCHEMA = pl.Schema(
     STAMPS
     | {name: pl.Float64 for name in ("bid", "bid_size", "ask", "ask_size", "mark", "mark_iv", "forward")}

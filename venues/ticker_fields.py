@@ -26,14 +26,16 @@ class Fields:
             self.refuse("", "not an object", item, "a ticker or order-book result")
         self._item: dict[str, Any] = item
 
-    def text(self, key: str, required: bool = True) -> str | None:
-        """A text; null and absent only where not required."""
+    def text(self, key: str) -> str:
+        """A text with something in it; required."""
         value = self._item.get(key)
-        if value is None and not required:
-            return None
         if not isinstance(value, str) or not value:
             self.refuse(key, "not a text", value, "a text")
         return value
+
+    def text_or_none(self, key: str) -> str | None:
+        """A text, or None where null or absent."""
+        return None if self._item.get(key) is None else self.text(key)
 
     def number(self, key: str, allowed: str = "any", must_exist: bool = False) -> float | None:
         """A finite number, or None where null (or absent, unless `must_exist`).
@@ -95,6 +97,15 @@ class Fields:
     def written_known(self, key: str) -> float | None:
         """As `written`, where 0 is the venue's way to say that there is none: None."""
         return self.written(key, "not negative") or None
+
+    def written_stamp(self, key: str, lowest: int, highest: int, unit: str) -> int:
+        """A time that the venue writes as text: whole `unit` since 1970, within bounds; required."""
+        text = self.text(key)
+        # no stamp is longer, and int() refuses thousands of digits by an error of its own
+        value = int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None
+        if value is None or not lowest <= value <= highest:
+            self.refuse(key, "not a time", text, f"{unit} since 1970 as text")
+        return value
 
     def has(self, key: str) -> bool:
         """Whether the object has the key."""

@@ -188,6 +188,40 @@ def test_a_rule_wins_only_if_nearly_every_resampling_of_days_says_so(
     assert high[0] <= row["high"] <= high[1]
 
 
+@pytest.mark.parametrize(("days", "verdict"), [(1, "unknown"), (9, "unknown"), (10, "wins")])
+def test_few_days_have_a_gain_and_no_verdict(days: int, verdict: str) -> None:
+    found = [trial(day, 1.0, 2.0) for day in range(days)]
+    # days on which another rule alone was measured do not count
+    found += [trial(100 + day, 2.0, 2.0, DeltaRule.MINIMUM_VARIANCE) for day in range(20)]
+    result = document(found)
+    (row,) = rows(result, side="all", delta="all", rule="sticky_tree")
+    assert (row["gain"], row["days"], row["verdict"]) == (0.5, days, verdict)
+    assert (row["low"] is None, row["high"] is None) == (verdict == "unknown",) * 2
+    said, _ = result["conclusions"]
+    assert ("sticky_tree beats" in said) == (verdict == "wins")
+    assert ("too few days to tell for sticky_moneyness and sticky_tree" in said) == (verdict == "unknown")
+    shown = [bar for _, _, figure in figures(result) for bar in figure.data if bar.name == "sticky_tree"]
+    assert np.isfinite(shown[0].error_y.array).tolist() == [verdict == "wins"]
+
+
+def test_without_enough_days_nothing_is_said_to_beat_or_to_be_beaten() -> None:
+    """The future was never there: no cell at all; the perpetual on three days."""
+    result = document([trial(day, 1.0, 2.0) for day in range(3)])
+    for said in conclusions(result):
+        assert "too few days to tell" in said and "beat" not in said and "wins" not in said
+    columns, lines = table(result)
+    assert {line[columns.index("verdict")] for line in lines} == {"unknown"}
+    page = document([trial(day, 1.0, 2.0, hedge="future") for day in range(12)])
+    perpetual, future = conclusions(page)
+    assert "perpetual: over all deltas there are too few days to tell" in perpetual
+    assert "future: over all deltas sticky_tree beats black_scholes" in future
+
+
+def test_several_winners_are_a_plural() -> None:
+    found = [trial(day, 1.0, 2.0, rule) for day in range(12) for rule in RULES[:2]]
+    assert "sticky_moneyness and sticky_tree beat black_scholes" in conclusions(document(found))[0]
+
+
 def test_conclusions_follow_from_the_verdicts() -> None:
     days = range(20)
     found = [trial(day, 1.0, 2.0) for day in days]
@@ -201,8 +235,11 @@ def test_conclusions_follow_from_the_verdicts() -> None:
     assert "sticky_tree beats black_scholes" in perpetual
     assert "sticky_moneyness loses to it" in perpetual
     assert "sticky_tree wins for calls 40-60 % (+50 %)" in perpetual
-    assert "minimum_variance" not in perpetual
-    assert future == "BTC with the future: over all deltas nothing beats black_scholes."
+    assert "too few days to tell for minimum_variance;" in perpetual
+    assert future == (
+        "BTC with the future: over all deltas nothing beats black_scholes, "
+        "too few days to tell for sticky_moneyness and sticky_tree."
+    )
 
 
 def test_the_table_and_the_charts_have_every_cell(found: list[Trial]) -> None:
@@ -217,7 +254,8 @@ def test_the_table_and_the_charts_have_every_cell(found: list[Trial]) -> None:
         assert len(figure.data) == 3
         for bar in figure.data:
             assert len(bar.x) == len(bar.y) == len(bar.error_y.array)
-            assert all(np.isfinite(bar.y)) and min(bar.error_y.array, default=0) >= 0
+            assert all(np.isfinite(bar.y))
+            assert np.isnan(np.asarray(bar.error_y.array, dtype=float)).all()  # two days: no interval
 
 
 def test_nothing_recorded_is_nothing_concluded() -> None:

@@ -16,7 +16,9 @@ from pricing.market import Market
 from pricing.surface import refit
 from tests.builders import plain_black
 from tests.hedger.desk import Json, change_tape, hedger, make_tape, refused, strict_json
+from venues.import_options import ImportOptions
 from venues.tape import Tape
+from venues.tape_import import import_tape
 
 STAMPS = ["2026-03-02T13:00:00Z", "2026-03-02T14:00:00Z", "2026-03-02T15:00:00Z"]
 
@@ -173,11 +175,42 @@ def test_what_is_no_tape_is_refused(tmp_path: Path, capsys: pytest.CaptureFixtur
 def test_a_page_that_cannot_be_written_is_refused(
     hourly: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ran = hedger(
-        capsys, "study", "surface", hourly, "--every", "3", "--picture", tmp_path / "no" / "page.html"
-    )
-    assert ran.code == 2
-    assert "PICTURE_NOT_WRITTEN" in ran.err and "Traceback" not in ran.err
+    (tmp_path / "folder.html").mkdir()
+    for verb in ("surface", "delta", "greeks"):
+        for name in ("no/page.html", "page.png", "page", "folder.html"):
+            ran = hedger(capsys, "study", verb, hourly, "--every", "3", "--picture", tmp_path / name)
+            assert (ran.code, ran.out) == (2, "")
+            assert "PICTURE_NOT_WRITTEN" in ran.err and "Traceback" not in ran.err
+            assert "nothing was started" in ran.err and "..." not in ran.err
+            assert not (tmp_path / name).is_file()
     refused(
         hedger(capsys, "study", "surface", hourly, "--config", tmp_path / "none.toml"), "CONFIG_UNREADABLE"
     )
+
+
+def test_every_tape_is_opened_before_the_first_is_studied(
+    hourly: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for verb in ("surface", "delta", "greeks"):
+        ran = hedger(capsys, "study", verb, hourly, tmp_path / "none")
+        assert (ran.code, ran.out) == (2, "")
+        assert "TAPE_MISSING" in ran.err and "..." not in ran.err
+
+
+def test_a_real_chain_of_mark_vols_alone_is_fitted(shared_data: Path, tmp_path: Path) -> None:
+    """37 hours of Deribit with vols and no prices: nothing but marks to fit to, and they are clean."""
+    source = shared_data / "options/deribit_btc_greeks_hourly_2026-01-23.parquet"
+    import_tape([source], "greeks-table", tmp_path / "tape", ImportOptions())
+    found = measure(Tape.open(tmp_path / "tape"), Settings())
+    assert len(found) == 37
+    assert max(r.median for r in found) <= 0.3
+    assert max(r.p95 for r in found) <= 1.5
+    assert sum(r.violations for r in found) == 0
+
+
+def test_a_step_that_is_none_is_told_the_least_allowed(
+    hourly: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for step in ("0", "-1", "x"):
+        ran = hedger(capsys, "study", "surface", hourly, "--every", step)
+        assert ran.code == 2 and "at least 1" in ran.err

@@ -298,6 +298,7 @@ def config(folder: Path, text: str) -> Path:
         ("vol_order = []", "CONFIG_INVALID", "key vol_order"),
         ('vol_order = "surface"', "CONFIG_INVALID", "key vol_order"),
         ("vol_order = [0]", "CONFIG_INVALID", "key vol_order"),
+        ("vol_order = [1]", "CONFIG_INVALID", "key vol_order.0"),
         ("[minimum_variance]\nwindow_days = 0", "CONFIG_INVALID", "key minimum_variance.window_days"),
         ("[minimum_variance]\nwindow_days = inf", "CONFIG_INVALID", "key minimum_variance.window_days"),
         ("[minimum_variance]\npairs_min = 2", "CONFIG_INVALID", "key minimum_variance.pairs_min"),
@@ -312,6 +313,17 @@ def test_settings_that_make_no_sense_are_refused(
     path = config(tmp_path, text)
     ran = hedger(capsys, "risk", "--config", path, "--book", "none", "--market", "none", "--json")
     assert where in refused(ran, code)
+
+
+def test_a_source_of_vols_goes_by_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What the fault allows, and the default in the schema, are what the file takes."""
+    names = ["venue_mark", "implied_mark", "implied_mid", "surface"]
+    for wrong in ('"mid"', '"none"', "1"):
+        ran = hedger(capsys, "config", "validate", "--config", config(tmp_path, f"vol_order = [{wrong}]"))
+        assert ran.code == 1 and f"allowed: one of {', '.join(names)};" in ran.out
+    shown = hedger(capsys, "config", "schema").json["properties"]["vol_order"]
+    assert shown["default"] == names[:3] and shown["items"]["enum"] == names
+    assert settings(vol_order=shown["default"]).vol_order == Settings().vol_order
 
 
 def deltas(document: Json) -> dict[str, float]:
@@ -362,6 +374,13 @@ def test_what_was_not_learned_is_said_and_hedged_as_black_scholes(
     assert ours["rows"] == plain["rows"]
     plan = ticket(capsys, tape, book, "--config", path)
     assert any("5 options held keep their Black-Scholes delta" in line for line in plan["assumptions"])
+    for verb in ("plan", "risk"):
+        shown = hedger(capsys, verb, "--book", book, "--market", tape, "--config", path)
+        words = " ".join(shown.out.replace("│", " ").split())
+        assert "deltas by minimum_variance: 0 of 5 options held" in words
+        assert "5 options held keep their Black-Scholes delta: coefficients unknown" in words
+        assert "BTC index degraded: 1 source of 2" in words
+        assert "deltas by" not in hedger(capsys, verb, "--book", book, "--market", tape).out
     few = config(
         tmp_path, 'delta_rule = "minimum_variance"\n[minimum_variance]\npairs_min = 3\nsnapshots_min = 2'
     )

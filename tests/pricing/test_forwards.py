@@ -11,8 +11,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pricing.contracts import Option, Right
 from pricing.forwards import Confidence, ExpiryForward, forwards
@@ -133,53 +131,12 @@ def test_more_junk_than_parity_can_bear_leaves_the_index(inverse: bool) -> None:
     assert set(sources) == {ForwardKind.INDEX}
 
 
-@given(
-    st.integers(5, 40),
-    st.booleans(),
-    st.data(),
-)
-def test_parity_bears_two_fifths_of_junk(pairs: int, inverse: bool, data: st.DataObject) -> None:
-    """Whatever two strikes of five are quoted at, and wherever they lie: the sound ones decide."""
-    strike = INDEX * np.exp(np.linspace(-0.4, 0.4, pairs))
-    call, put = (np.array([price(HIDDEN, k, sign, inverse) for k in strike.tolist()]) for sign in (1, -1))
-    spoiled = data.draw(st.lists(st.integers(0, pairs - 1), max_size=2 * pairs // 5, unique=True))
-    for i in spoiled:
-        junk = data.draw(st.floats(0.0, 3.0)) * (1.0 if inverse else INDEX)
-        (call if data.draw(st.booleans()) else put)[i] = junk
-    found = parity_forward(strike, call, put, inverse)
-    assert found.forward == pytest.approx(HIDDEN, rel=1e-3)
-    assert found.sound
-    if pairs - len(spoiled) > 2 * len(spoiled):
-        assert found.forward == pytest.approx(HIDDEN, rel=1e-9)
-
-
 def test_two_junk_strikes_at_the_money_do_not_move_parity() -> None:
     """The junk claims the smallest C - P of all, 5 % off."""
     quotes = chain()
     for i in (0, 1, 24, 25):
         quotes[i] = replace(quotes[i], mark=0.01)
     assert chosen(quotes)[0] == pytest.approx([HIDDEN] * len(quotes), rel=1e-12)
-
-
-@given(
-    st.floats(0.985, 1.015),
-    st.booleans(),
-    st.lists(st.sampled_from(STRIKES), min_size=3, unique=True),
-    st.floats(0.1, 2.0),
-)
-def test_parity_holds_for_any_smile(ratio: float, inverse: bool, strikes: list[float], slope: float) -> None:
-    """Whatever the vol of a strike, call and put share it."""
-    forward = INDEX * ratio
-    gaps = np.array(strikes)
-    vols = 0.4 + slope * np.abs(np.log(gaps / INDEX))
-    call, put = (
-        np.array([price(forward, k, sign, inverse, v) for k, v in zip(strikes, vols.tolist(), strict=True)])
-        for sign in (1, -1)
-    )
-    found = parity_forward(gaps, call, put, inverse)
-    assert found.forward == pytest.approx(forward, rel=1e-10)
-    assert found.deviation <= 1e-9 * forward
-    assert found.pairs >= 3
 
 
 def test_too_few_pairs_leave_the_index() -> None:
@@ -293,14 +250,6 @@ def test_mid_needs_two_sound_sides() -> None:
     mids = mid_or_nan(market)
     assert mids[0] == 2.0
     assert np.isnan(mids[1:]).all()
-
-
-def test_parity_without_any_pair_is_unknown() -> None:
-    nothing = parity_forward(np.array([1.0]), np.array([NAN]), np.array([0.1]), True)
-    assert math.isnan(nothing.forward)
-    assert nothing.pairs == 0
-    empty = parity_forward(np.array([]), np.array([]), np.array([]), False)
-    assert empty.pairs == 0
 
 
 # ---------------------------------------------------------------------------------------------- real chains

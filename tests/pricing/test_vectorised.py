@@ -13,7 +13,8 @@ from numba import njit
 
 from pricing import kernels, spot
 from pricing.compiled import OPTIONS
-from pricing.kernels import FloatArray, arrays
+from pricing.flat import FloatArray
+from pricing.kernels import arrays
 
 
 class Loop(NamedTuple):

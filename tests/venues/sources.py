@@ -10,7 +10,8 @@ from typing import Any
 
 import polars as pl
 
-from venues.tape_import import ImportOptions
+from venues.tape import Tape, verify
+from venues.tape_import import ImportOptions, import_tape
 
 SIZES = ImportOptions({"BTC": 10.0, "ETH": 100.0})
 SNAPSHOTS = (
@@ -154,3 +155,10 @@ def leftovers(folder: Path, sources: Sequence[str] = ()) -> list[str]:
 def ns(moment: datetime) -> int:
     """Exact UTC nanoseconds."""
     return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
+
+
+def imported(source: Path, format: str, out: Path) -> pl.DataFrame:
+    """All rows of a source imported as the tape `out`, which is sound."""
+    import_tape([source], format, out, ImportOptions())
+    assert verify(out) == []
+    return pl.concat(Tape.open(out).venue_greeks())

@@ -7,17 +7,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pricing.contracts import Option
 from pricing.errors import InputError
+from tests.venues.sources import imported
 from venues.import_options import ImportOptions
 from venues.option_messages import OptionMessages
 from venues.option_names import binance_option, bybit_option, okx_option
-from venues.tape import Tape, verify
+from venues.tape import Tape
 from venues.tape_import import import_tape
 
 OKX: Any = {
@@ -234,13 +234,6 @@ def test_names_are_read_by_the_letter() -> None:
 # -------------------------------------------------------------------------------------------- recordings
 
 
-def imported(source: Path, out: Path, form: str = "venue-messages") -> pl.DataFrame:
-    import_tape([source], form, out, ImportOptions())
-    assert verify(out) == []
-    tape = Tape.open(out)
-    return pl.concat(tape.venue_greeks())
-
-
 def test_lines_with_their_local_stamps(tmp_path: Path) -> None:
     source = tmp_path / "recorded.txt"
     lines = [
@@ -250,7 +243,7 @@ def test_lines_with_their_local_stamps(tmp_path: Path) -> None:
         f"1626993724.5: {json.dumps(DERIBIT)}",  # sent again: counts once, as it first came
     ]
     source.write_text("\n".join(lines))
-    frame = imported(source, tmp_path / "tape")
+    frame = imported(source, "venue-messages", tmp_path / "tape")
     assert frame.height == 1
     assert frame["local_ns"].to_list() == [1626993723_804_855_000]
     source.write_text(f"1626993723.8: {json.dumps(DERIBIT)[:-1]}")
@@ -261,7 +254,7 @@ def test_lines_with_their_local_stamps(tmp_path: Path) -> None:
         == "recorded.txt: 2 lines passed over, no received messages"
     )
     source.write_text(json.dumps(DERIBIT))  # a bare message a line, whatever the file is called
-    assert imported(source, tmp_path / "bare").height == 1
+    assert imported(source, "venue-messages", tmp_path / "bare").height == 1
     source.write_text(f"99999999999: {json.dumps(DERIBIT)}")
     with pytest.raises(InputError, match=r"SOURCE_VALUE.*line 1"):
         import_tape([source], "venue-messages", tmp_path / "other", ImportOptions())
@@ -284,7 +277,7 @@ def test_lines_with_their_local_stamps(tmp_path: Path) -> None:
 def test_recorded_messages(
     shared_data: Path, tmp_path: Path, file: str, rows_expected: int, venue: str
 ) -> None:
-    frame = imported(shared_data / "wire" / file, tmp_path / "tape")
+    frame = imported(shared_data / "wire" / file, "venue-messages", tmp_path / "tape")
     assert frame.height == rows_expected
     assert set(frame["venue"]) == {venue}
 
@@ -298,60 +291,16 @@ def test_messages_stand_as_they_came_though_the_venue_stamped_them_otherwise(tmp
     stamp = 1626993723
     lines = [f"{stamp + s}.5: {at(stamp * 1000 + i)}" for i, s in enumerate((0, 9, 2))]
     source.write_text("\n".join(lines))
-    frame = imported(source, tmp_path / "tape")
+    frame = imported(source, "venue-messages", tmp_path / "tape")
     assert frame["local_ns"].is_sorted()
     assert frame.height == 3
 
 
-def test_tables(shared_data: Path, tmp_path: Path) -> None:
-    hourly = imported(
-        shared_data / "options/deribit_btc_greeks_hourly_2026-01-23.parquet",
-        tmp_path / "hourly",
-        "greeks-table",
-    )
-    assert hourly.height == 24_562
-    assert hourly["mark"].null_count() == hourly.height  # what was worked out is not the venue's
-    assert Tape.open(tmp_path / "hourly").description["options"]["stamp_error_s"] == 120.0
-    full = imported(
-        shared_data / "options/deribit_btc_full_ticker_2026-04-28.parquet", tmp_path / "full", "greeks-table"
-    )
-    assert full.height == 352
-    vectors = imported(shared_data / "vectors/venue_greeks.json", tmp_path / "vectors", "greeks-table")
-    assert sorted(set(vectors["venue"])) == ["binance", "bybit", "deribit", "okx"]
-    assert vectors["venue_delta_bs"].count() == 4
-    chain = imported(
-        shared_data / "wire/nautilus/tardis/options_chain.csv", tmp_path / "chain", "greeks-table"
-    )
-    assert (chain["mark_iv"] < 2.0).all()  # in percent at its source
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "code"),
-    [
-        (
-            "a.json",
-            '{"rows": [{"venue": "mars", "instrument": "X", "ts_ms": 1640001659301}]}',
-            "VENUE_UNKNOWN",
-        ),
-        ("a.json", '{"rows": [{"venue": "okx", "instrument": "X", "ts_ms": 1640001659301}]}', "SOURCE_NAME"),
-        ("a.json", '{"rows": 7}', "SOURCE_FORM"),
-        ("a.json", '{"rows": []}', "FILE_EMPTY"),
-        ("a.csv", "exchange,symbol\nderibit,X\n", "SOURCE_COLUMN"),
-        ("a.csv", "exchange,symbol\nderibit\n", "CSV_INVALID"),
-        (
-            "a.json",
-            '{"rows": [{"venue": "okx", "instrument": "ETH-USD-211222-4000-C", "strike": 4001, '
-            '"ts_ms": 1640001659301}]}',
-            "SOURCE_VALUE",
-        ),
-        ("a.csv", "", "CSV_INVALID"),
-        ("a.parquet", "PAR1", "FILE_MAGIC"),
-    ],
-)
-def test_a_wrong_table_is_refused(tmp_path: Path, name: str, text: str, code: str) -> None:
-    source = tmp_path / name
-    source.write_text(text)
-    with pytest.raises(InputError) as caught:
-        import_tape([source], "greeks-table", tmp_path / "tape", ImportOptions())
-    assert caught.value.code == code
-    assert not (tmp_path / "tape").exists()
+def test_a_message_sent_again_does_not_become_the_newest(tmp_path: Path) -> None:
+    later = json.loads(json.dumps(DERIBIT))
+    later["params"]["data"]["timestamp"] += 1000
+    source = tmp_path / "recorded.txt"
+    sent = enumerate((DERIBIT, later, DERIBIT))
+    source.write_text("\n".join(f"162699372{5 + i}.5: {json.dumps(message)}" for i, message in sent))
+    frame = imported(source, "venue-messages", tmp_path / "tape")
+    assert frame["local_ns"].to_list() == [1626993725_500_000_000, 1626993726_500_000_000]

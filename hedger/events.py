@@ -1,0 +1,79 @@
+"""All that can happen to the engine, as one union; time arrives in events, never from a clock.
+
+`seq` numbers events in the order the engine took them, without a gap: the journal's key.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pricing.market import Marks
+from venues.orders import AccountReport, OrderReport, OrderUpdate, TradeReport, VenueStatus
+
+
+class Verb(StrEnum):
+    """What a person, a script or a watchdog may ask of a running engine."""
+
+    ARM = "arm"
+    PAUSE = "pause"  # no new hedges; checks and cancels go on
+    RESUME = "resume"
+    REDUCE = "reduce"  # only what lowers the risk
+    FLATTEN = "flatten"  # a plan like any other, to zero
+    KILL = "kill"
+    UNKILL = "unkill"
+    HEDGE = "hedge"  # plan now, whatever the triggers say
+    BANDS = "bands"  # other bands for a row
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A wish from outside, with who and why. argument: the verb's own (an underlying, a band, ...)."""
+
+    id: str
+    verb: Verb
+    user: str
+    reason: str
+    argument: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """Time passed and nothing else happened."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a venue said when asked for one order; report None: it says that it never had it."""
+
+    venue: str
+    client_id: str
+    report: OrderReport | None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A question to a venue that got no answer: whatever was asked stays as unknown as it was."""
+
+    venue: str
+    what: str  # "account", "order", "cancel_all"
+    client_id: str = ""
+    code: str = ""
+    text: str = ""
+
+
+#: What happened; `Event` adds when.
+Happening = Marks | TradeReport | OrderUpdate | VenueStatus | AccountReport | Answer | Failed | Tick | Command
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened. now_ns: the engine's clock when it took it, UTC nanoseconds, never falling.
+
+    monotonic_ns: the clock that timers run on, which no step of the wall clock moves.
+    """
+
+    seq: int
+    now_ns: int
+    monotonic_ns: int
+    what: Happening

@@ -1,0 +1,206 @@
+"""Words that cross the wall: orders on their way out, what a venue says about them on its way in.
+
+The life of an order:
+
+    INTENT -> SENT -> OPEN -> FILLED | CANCELLED | EXPIRED
+                 \\-> REJECTED      the venue said no, in words we know
+                 \\-> UNKNOWN       anything else: counted at its worst until the venue tells the truth
+    DENIED                          our own limits said no; it never left
+
+INTENT is durable before the first byte leaves. UNKNOWN is a state, never a failure: such an order is queried,
+not sent again. A client order id is a function of what decided it, so a resend after a crash is the same
+order.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from pricing.contracts import Listing, Side
+from risk.book import Fill
+
+#: Ours begin with this and the engine's tag; an order without it on our account is somebody else's.
+CLIENT_ID_PREFIX = "h"
+_CLIENT_ID = re.compile(rf"{CLIENT_ID_PREFIX}([0-9a-z]{{4,8}})-([0-9]+)-([0-9]+)-([0-9]+)")
+
+
+class OrderState(StrEnum):
+    """Where an order stands, as far as we know."""
+
+    INTENT = "intent"  # durable here, not sent
+    SENT = "sent"  # bytes may have left; no answer yet
+    OPEN = "open"  # the venue has it, perhaps filled in part
+    UNKNOWN = "unknown"  # sent, and no evidence of what became of it
+    FILLED = "filled"
+    CANCELLED = "cancelled"  # whatever was not filled is gone
+    EXPIRED = "expired"  # as cancelled, by the venue's own rules: time in force, expiry, settlement
+    REJECTED = "rejected"  # the venue never had it
+    DENIED = "denied"  # our limits never let it out
+
+    @property
+    def terminal(self) -> bool:
+        """Whether nothing more can come of it, but late news of fills."""
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset(
+    {OrderState.FILLED, OrderState.CANCELLED, OrderState.EXPIRED, OrderState.REJECTED, OrderState.DENIED}
+)
+
+
+class TimeInForce(StrEnum):
+    """How long an order stands."""
+
+    GTC = "gtc"
+    IOC = "ioc"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A limit order; there are no others. quantity > 0 in order units, price in the venue's quotation.
+
+    A marketable order is one with a price through the touch, IOC; nothing is ever sent without a price.
+    seq, leg, part: the decision it comes from, the leg of its ticket, and the how-manieth order of that leg.
+    """
+
+    client_id: str
+    listing: Listing
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    time_in_force: TimeInForce
+    account: str = ""
+    post_only: bool = False
+    reduce_only: bool = False
+    seq: int = 0
+    leg: int = 0
+    part: int = 0
+
+    def __post_init__(self) -> None:
+        if not (self.quantity.is_finite() and self.quantity > 0):
+            raise ValueError(f"order {self.client_id}: quantity {self.quantity} must be positive")
+        if not (self.price.is_finite() and self.price > 0):
+            raise ValueError(f"order {self.client_id}: price {self.price} must be positive")
+        if self.post_only and self.time_in_force is TimeInForce.IOC:
+            raise ValueError(f"order {self.client_id}: post-only and immediate exclude each other")
+
+    @property
+    def signed(self) -> Decimal:
+        """Quantity with the sign of the side."""
+        return self.quantity if self.side is Side.BUY else -self.quantity
+
+
+def client_order_id(engine: str, seq: int, leg: int, part: int) -> str:
+    """The id of an order: the engine's tag (4 to 8 of 0-9 a-z), the decision, the leg, the part.
+
+    At most 32 characters of what every venue takes.
+
+    >>> client_order_id("k3x9", 1742, 0, 2)
+    'hk3x9-1742-0-2'
+    """
+    text = f"{CLIENT_ID_PREFIX}{engine}-{seq}-{leg}-{part}"
+    if not _CLIENT_ID.fullmatch(text) or len(text) > 32:
+        raise ValueError(f"client order id {text!r}: allowed are 4 to 8 of 0-9 a-z as tag, 32 characters")
+    return text
+
+
+def parse_client_id(text: str) -> tuple[str, int, int, int] | None:
+    """Engine tag, decision, leg and part of one of our ids; None for anybody else's.
+
+    >>> parse_client_id("hk3x9-1742-0-2"), parse_client_id("web-123")
+    (('k3x9', 1742, 0, 2), None)
+    """
+    match = _CLIENT_ID.fullmatch(text)
+    if match is None:
+        return None
+    tag, seq, leg, part = match.groups()
+    return tag, int(seq), int(leg), int(part)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderUpdate:
+    """What is now known about one order. filled: all of it so far, order units, None where not told.
+
+    The engine books fills from `TradeReport` alone: `filled` is what they are checked against.
+    code: the venue's or our reason code, "" where there is none. text: for people.
+    """
+
+    client_id: str
+    state: OrderState
+    venue_order_id: str = ""
+    filled: Decimal | None = None
+    code: str = ""
+    text: str = ""
+    venue_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TradeReport:
+    """One execution on our account as the venue reports it; booked once, by (venue, trade_id).
+
+    client_id: of our order, "" where the venue names none: external activity.
+    """
+
+    client_id: str
+    fill: Fill
+    maker: bool = False
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """(venue, trade id)."""
+        return self.fill.listing.venue, self.fill.trade_id
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReport:
+    """An order as the venue lists it when asked."""
+
+    client_id: str
+    venue_order_id: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    filled: Decimal
+    price: Decimal
+    state: OrderState
+
+
+@dataclass(frozen=True, slots=True)
+class AccountReport:
+    """All that a venue says about one account at one time; a question that failed gives none of these.
+
+    positions: signed order units by symbol, absent = the venue says flat. balances: by currency, margin
+    balance as the venue counts it. trades: those since `since_ns`.
+    """
+
+    venue: str
+    account: str
+    venue_ns: int
+    orders: tuple[OrderReport, ...]
+    positions: Mapping[str, Decimal]
+    balances: Mapping[str, Decimal]
+    trades: tuple[TradeReport, ...] = ()
+    since_ns: int = 0
+
+
+class Link(StrEnum):
+    """How a venue can be reached."""
+
+    UP = "up"
+    DOWN = "down"  # nothing can be asked or sent
+    DEGRADED = "degraded"  # answers come late or in parts
+
+
+@dataclass(frozen=True, slots=True)
+class VenueStatus:
+    """A venue's connection, and what it did on its own. events: reason codes such as "dead_man_fired"."""
+
+    venue: str
+    link: Link
+    events: tuple[str, ...] = ()
+    text: str = ""
+    venue_ns: int = 0
