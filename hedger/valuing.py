@@ -24,16 +24,20 @@ from pricing.delta_rules import (
 from pricing.forwards import forwards
 from pricing.market import VOL_ABSURD_ABOVE, VOL_ABSURD_BELOW, Market
 from pricing.surface import Surface, refit
-from pricing.universe import BoolArray
+from pricing.universe import BoolArray, Universe
 from pricing.valuation import DeltaSource, MarkStatus, Valuation, ValuationRules, VolSource, value
 
 
 @dataclass(frozen=True, slots=True)
 class DeltaHistory:
-    """What the minimum-variance regression has seen: sums by (underlying, sign), and the last marks."""
+    """What the minimum-variance regression has seen: sums by (underlying, sign), and the last marks.
+
+    universe: of the last marks, which are compared option by option.
+    """
 
     equations: Mapping[tuple[str, int], tuple[NormalEquations, ...]] = field(default_factory=dict)
     last: OptionMarks | None = None
+    universe: Universe | None = None
 
 
 def option_marks(valuation: Valuation) -> OptionMarks:
@@ -61,16 +65,20 @@ def option_marks(valuation: Valuation) -> OptionMarks:
 
 
 def learn(history: DeltaHistory, market: Market, settings: Settings) -> DeltaHistory:
-    """The history with one more market; sums older than the window are dropped."""
+    """The history with one more market; sums older than the window are dropped.
+
+    After another universe (a listing, an expiry) the pairs begin anew.
+    """
     now = option_marks(value(market, settings.age_s_max))
-    if history.last is None or history.last.value.shape != now.value.shape:
-        return DeltaHistory(history.equations, now)
+    before = history.universe
+    if history.last is None or before is None or before.listings != market.universe.listings:
+        return DeltaHistory(history.equations, now, market.universe)
     oldest = market.now_ns - round(settings.minimum_variance.window_days * 86_400e9)
     equations = {key: tuple(e for e in seen if e.now_ns > oldest) for key, seen in history.equations.items()}
     for (u, sign), sums in normal_equations(history.last, now).items():
         key = (market.universe.underlyings[u], sign)
         equations[key] = (*equations.get(key, ()), sums)
-    return DeltaHistory(equations, now)
+    return DeltaHistory(equations, now, market.universe)
 
 
 def coefficients(

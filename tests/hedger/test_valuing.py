@@ -17,6 +17,7 @@ from pricing.daycount import NS_PER_SECOND
 from pricing.flat import FloatArray
 from pricing.market import Market
 from pricing.surface import FitStatus
+from pricing.universe import Universe
 from pricing.valuation import MarkStatus, Valuation, VolSource, value
 from tests.builders import NAN, NOW_NS, Quote, listing, market_of, option, perpetual, plain_black
 from tests.hedger.desk import Json, exposures, hedger, refused, ticket
@@ -390,3 +391,14 @@ def test_what_was_not_learned_is_said_and_hedged_as_black_scholes(
         ("BTC", "put"), ("BTC", "call"), ("ETH", "put"), ("ETH", "call"),
     ]  # fmt: skip
     assert all(c["snapshots"] == 2 and math.isfinite(c["a"]) for c in known["coefficients"])
+
+
+def test_options_of_another_universe_are_not_paired() -> None:
+    """As many options, others: what was one option's change of vol would be the difference of two options."""
+    markets, _ = walk(3)
+    last, own = markets[-1], settings()
+    renamed = [replace(x, symbol=f"X{i}") for i, x in enumerate(last.universe.listings)]
+    other = replace(last, universe=Universe.of(renamed), now_ns=last.now_ns + HOUR_NS)
+    before = history_of(markets, own)
+    assert learn(before, other, own).equations == before.equations
+    assert learn(before, replace(last, now_ns=other.now_ns), own).equations != before.equations
