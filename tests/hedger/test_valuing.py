@@ -398,7 +398,7 @@ def test_options_of_another_universe_are_not_paired() -> None:
     markets, _ = walk(3)
     last, own = markets[-1], settings()
     renamed = [replace(x, symbol=f"X{i}") for i, x in enumerate(last.universe.listings)]
-    other = replace(last, universe=Universe.of(renamed), now_ns=last.now_ns + HOUR_NS)
+    other = replace(last, universe=Universe.of(renamed), now_ns=last.now_ns + 60 * 10**9)
     before = history_of(markets, own)
     assert learn(before, other, own).equations == before.equations
     assert learn(before, replace(last, now_ns=other.now_ns), own).equations != before.equations
