@@ -2,18 +2,24 @@
 
 A row is breached when it leaves its trigger interval; a plan must then bring it inside its landing
 interval, and keep every row that is not breached inside its trigger interval.
+
+Here are bands as numbers, the fixed ones of the desk. Widths that follow what hedging costs are formulas of
+`risk.band_widths` (`whalley_wilmott` and `landing` also by this module's name); what moves, scales and floors
+a band is in `risk.band_rules`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from pricing.errors import InputError
 from pricing.universe import BoolArray, FloatArray
 from pricing.valuation import Numeraire
+from risk.band_widths import landing as landing
+from risk.band_widths import whalley_wilmott as whalley_wilmott
 
 Interval = tuple[float, float]
 OPEN: Interval = (-np.inf, np.inf)
@@ -51,7 +57,8 @@ class UnderlyingBands:
     """Bands of one underlying in the desk's units; None = the row has no band.
 
     delta_usd: USD. gamma_usd_per_1pct: change of delta_usd for a 1 % move. vega_usd_per_point: USD per
-    vol point, total; each tenor bucket has `vega_bucket_multiple` times its interval around 0.
+    vol point, total; each tenor bucket has its own of `vega_buckets_usd_per_point`, by its name, else
+    `vega_bucket_multiple` times the total's interval around 0.
     """
 
     delta_usd: BandSpec | None = None
@@ -61,6 +68,7 @@ class UnderlyingBands:
     vega_weighted_usd_per_point: BandSpec | None = None
     theta_usd_per_day: BandSpec | None = None
     vega_bucket_multiple: float | None = None
+    vega_buckets_usd_per_point: Mapping[str, BandSpec] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,7 +113,8 @@ def row_factor(greek: str, spot: float, numeraire: Numeraire) -> float:
     """Row units per desk unit: how a band in USD becomes a band on a row.
 
     With index S: delta_usd = delta S. gamma_usd_per_1pct = gamma S^2 / 100 (coin numeraire: gamma S / 100).
-    vega_usd_per_point = vega / 100 (coin: vega S / 100). theta_usd_per_day = theta / 365 (coin: times S).
+    vega_usd_per_point = vega / 100 (coin: vega S / 100). theta_usd_per_day = theta / 365 (coin: times S). The
+    P&L of a scenario is in USD already (coin: times S).
 
     >>> row_factor("gamma", 50_000.0, Numeraire.USD) * 25_000_000.0
     1.0
@@ -113,13 +122,16 @@ def row_factor(greek: str, spot: float, numeraire: Numeraire) -> float:
     in_coin = numeraire is Numeraire.COIN
     if greek == "delta":
         return 1.0 / spot
+    if greek == "pnl":
+        return 1.0 / spot if in_coin else 1.0
     if greek.startswith("gamma"):
         return 100.0 / spot if in_coin else 100.0 / spot**2
     points = 100.0 if greek.startswith("vega") else 365.0
     return points / spot if in_coin else points
 
 
-_FIELD_OF_ROW = {
+#: The desk's key of each Greek's band.
+FIELD_OF_ROW = {
     "delta": "delta_usd",
     "gamma": "gamma_usd_per_1pct",
     "gamma_expiring": "gamma_expiring_usd_per_1pct",
@@ -150,10 +162,11 @@ def fixed_bands(
     for i, name in enumerate(rows):
         greek, underlying, *bucket = name.split(":")
         settings, index = of_underlying[underlying], spot[underlying]
-        spec: BandSpec | None = getattr(settings, _FIELD_OF_ROW[greek])
+        spec: BandSpec | None = getattr(settings, FIELD_OF_ROW[greek])
         if bucket:
             multiple = settings.vega_bucket_multiple
             spec = None if spec is None or multiple is None else replace(spec.scaled(multiple), target=0.0)
+            spec = settings.vega_buckets_usd_per_point.get(bucket[0], spec)
         if spec is None or not np.isfinite(index):
             continue
         spec = spec.scaled(row_factor(greek, index, numeraire))
