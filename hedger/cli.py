@@ -200,7 +200,61 @@ def build_parser() -> argparse.ArgumentParser:
     _study_arguments(delta)
     greeks = add("greeks", verbs.study_greeks, "compare our Greeks with those the venues published", studies)
     _study_arguments(greeks)
+    text = "hedging policies on simulated paths: cost against risk"
+    _frontier_arguments(add("frontier", verbs.study_frontier, text, studies))
+    text = "hedging policies on recorded chains: a market maker's flow carried to settlement"
+    _chain_arguments(add("chain", verbs.study_chain, text, studies))
     return parser
+
+
+def _chain_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("tapes", type=Path, nargs="+", metavar="TAPE")
+    parser.add_argument("--book", type=Path, metavar="BOOK", help="positions to begin with (CSV)")
+    parser.add_argument(
+        "--flow",
+        type=Path,
+        metavar="FLOW",
+        help="customers' trades (CSV: time,venue,symbol,quantity,price; > 0 the customer bought; empty price "
+        "= the mark); without it three kinds of seeded customers",
+    )
+    parser.add_argument("--seed", type=_count, default=7, metavar="N", help="first seed (default 7)")
+    parser.add_argument("--seeds", type=_step, default=4, metavar="N", help="seeds per kind (default 4)")
+    parser.add_argument("--underlying", metavar="BTC|ETH", help="one coin alone (default: all on the tapes)")
+    parser.add_argument(
+        "--perp", type=Path, metavar="FILE", help="hourly bars of the perpetual: ts, open, symbol"
+    )
+    parser.add_argument(
+        "--dvol", type=Path, metavar="FILE", help="hourly DVOL, vol points: ts, dvol, currency"
+    )
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="write an HTML page with the charts")
+
+
+def _frontier_arguments(parser: argparse.ArgumentParser) -> None:
+    def flag(name: str, kind: Callable[[str], Any], default: Any, metavar: str, text: str) -> None:
+        parser.add_argument(name, type=kind, default=default, metavar=metavar, help=text)
+
+    parser.add_argument(
+        "--model", choices=("gbm", "heston", "jump"), default="gbm", help="how the price moves (default gbm)"
+    )
+    flag("--spot", _positive, 100.0, "S", "USD (default 100)")
+    flag("--vol", _positive, 0.6, "VOL", "annual vol at the money, 0.6 = 60 %% (default)")
+    flag("--days", _positive, 30.0, "N", "to expiry (default 30)")
+    flag("--checks-per-day", _step, 48, "N", "moments at which a hedge is possible (default 48)")
+    flag("--cost-bps", _costs, (1.0, 5.0, 20.0, 50.0), "A,B,..", "cost of a trade (default 1,5,20,50)")
+    flag("--paths", _step, 20_000, "N", "default 20000")
+    flag("--seed", _count, 7, "N", "same seed, same result (default 7)")
+    flag(
+        "--options",
+        _legs,
+        ((-1.0, 100.0),),
+        "short:COINS@STRIKE,long:..",
+        "calls in the book, strike in per cent of spot (default short:1@100)",
+    )
+    flag("--lot", _not_negative, 0.0001, "COINS", "smallest trade of ours_perp and ours_mix (default 0.0001)")
+    flag("--fixed-cost-usd", _not_negative, 0.0, "USD", "of every trade, whatever its size (default 0)")
+    flag("--listed-strike-pct", _positive, 105.0, "PCT", "the call that ours_mix may trade (default 105)")
+    flag("--listed-spread-points", _not_negative, 1.0, "POINTS", "its spread in vol points (default 1)")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="write the charts, .html or .png")
 
 
 def _study_arguments(parser: argparse.ArgumentParser) -> None:
@@ -238,14 +292,55 @@ def _bounded(text: str, good: Callable[[float], bool], words: str) -> float:
     return value
 
 
+def _costs(text: str) -> tuple[float, ...]:
+    """Basis points.
+
+    >>> _costs("1,5,20")
+    (1.0, 5.0, 20.0)
+    """
+    try:
+        costs = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        costs = ()
+    if not 1 <= len(set(costs)) == len(costs) <= 10 or not all(0 <= bps <= 1000 for bps in costs):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not up to ten different costs from 0 to 1000 basis points, such as 1,5,20,50"
+        )
+    return costs
+
+
+def _legs(text: str) -> tuple[tuple[float, float], ...]:
+    """Signed coins and strike in per cent of spot.
+
+    >>> _legs("short:1@100,long:0.8@105")
+    ((-1.0, 100.0), (0.8, 105.0))
+    """
+    legs = []
+    for part in text.split(","):
+        side, _, rest = part.strip().partition(":")
+        size, _, strike = rest.partition("@")
+        try:
+            coins, per_cent = float(size), float(strike)
+        except ValueError:
+            coins = per_cent = float("nan")
+        if side not in ("short", "long") or not (1e-6 <= coins <= 1e6 and 1 <= per_cent <= 10_000):
+            raise argparse.ArgumentTypeError(
+                f"{part!r} is not SIDE:COINS@STRIKE, such as short:1@100: side short or long, coins "
+                "from 1e-6 to 1e6, strike in per cent of spot from 1 to 10000"
+            )
+        legs.append((-coins if side == "short" else coins, per_cent))
+    return tuple(legs)
+
+
 def _step(text: str) -> int:
-    count = _count(text)
-    if count < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return count
+    return _whole(text, 1)
 
 
 def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) <= 18):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
+    return _whole(text, 0)
+
+
+def _whole(text: str, least: int) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 18 and int(text) >= least):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
     return int(text)

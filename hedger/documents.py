@@ -12,13 +12,18 @@ import numpy as np
 
 from hedger.alternatives import Alternative
 from hedger.inputs import cash_keys
-from hedger.planning import HedgePlan
+from hedger.limited import LimitOutcome
+from hedger.moment import Answer, Decision, Sticky
+from hedger.objective import Objective
+from hedger.planning import HedgePlan, PlanStatus
 from hedger.problem import Trade
 from hedger.snapshot import Snapshot
+from hedger.waiting import Waiting
 from pricing.contracts import STABLE_CURRENCIES
 from pricing.daycount import iso
 from pricing.market import ForwardKind
 from pricing.valuation import DeltaSource, MarkStatus, Numeraire, VolSource
+from risk.band_rules import AppliedBand
 
 Json = dict[str, Any]
 _GREEKS = ("delta", "gamma", "vega", "theta")
@@ -45,6 +50,22 @@ def plain(amount: Decimal) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def _band(band: AppliedBand | None) -> Json | None:
+    """Where a row's band comes from, in the row's unit; null for a row without one."""
+    if band is None:
+        return None
+    return {
+        "rule": band.rule,
+        "half_width": number(band.half_width),
+        "risk_aversion": number(band.risk_aversion),
+        "cost_rate": number(band.cost_rate),
+        "floor": number(band.floor),
+        "scale": number(band.scale),
+        "error_usd_per_day": number(band.error_usd_per_day),
+        "why": band.why,
+    }
+
+
 def risk_document(snapshot: Snapshot) -> Json:
     """The document that `risk --json` prints."""
     exposure, bands = snapshot.exposure, snapshot.bands
@@ -56,6 +77,7 @@ def risk_document(snapshot: Snapshot) -> Json:
             "value": number(exposure.value[i]),
             "trigger": _interval(bands.trigger_lower[i], bands.trigger_upper[i]),
             "breached": bool(breached[i]),
+            "band": _band(snapshot.band_rules[i]),
         }
         for i, name in enumerate(exposure.rows)
     ]
@@ -246,6 +268,7 @@ def plan_document(plan: HedgePlan, timings_ms: Mapping[str, float]) -> Json:
     """The document that `plan --json` prints."""
     snapshot = plan.snapshot
     exposure, bands = snapshot.exposure, snapshot.bands
+    unknown = plan.status is PlanStatus.BLOCKED or bool(snapshot.missing)
     breached = bands.breached(exposure.value)
     rows = [
         {
@@ -260,6 +283,7 @@ def plan_document(plan: HedgePlan, timings_ms: Mapping[str, float]) -> Json:
             "shadow_price_usd": number(plan.shadow_price[i]),
             "binding": {-1: "lower", 0: None, 1: "upper"}[int(plan.binding[i])],
             "slack": number(plan.slack[i]),
+            "band": _band(snapshot.band_rules[i]),
         }
         for i, name in enumerate(exposure.rows)
     ]
@@ -268,17 +292,122 @@ def plan_document(plan: HedgePlan, timings_ms: Mapping[str, float]) -> Json:
         "numeraire": str(snapshot.numeraire),
         "status": str(plan.status),
         "reason": plan.reason,
+        "trigger": _trigger(plan.decision, snapshot),
         "rows": rows,
         "trades": [_trade(trade, exposure.rows) for trade in plan.trades],
         "cost_usd": plan.cost.total,
         "lower_bound_usd": plan.lower_bound_usd,
         "gap": plan.gap,
         "universe": {"priced": plan.priced, "kept": plan.kept, "refused": dict(plan.refused)},
+        "objective": _objective(plan.objective),
+        "limits": [_limit(limit) for limit in plan.limits],
+        "capped": [
+            {"venue": c.venue, "symbol": c.symbol, "side": str(c.side), "cap": number(c.cap), "why": c.why}
+            for c in plan.capped
+        ],
         "runner_up": _alternative(plan.runner_up, exposure.rows),
         "delta_only": _alternative(plan.delta_only, exposure.rows),
+        # what an incomplete book drifts by is not known
+        "waiting": None if unknown else _waiting(plan.waiting, exposure.rows),
         "assumptions": list(plan.assumptions),
         "missing": missing_list(snapshot),
         "timings_ms": dict(timings_ms),
+    }
+
+
+def _trigger(decision: Decision, snapshot: Snapshot) -> Json:
+    """Why now, or why not: what each trigger said of each underlying, and what held it."""
+    bad = {reading.underlying for reading in snapshot.bad_indexes}
+    names = [name for name in snapshot.underlyings if name not in bad]
+    return {
+        "due": decision.due,
+        "reason": decision.reason,
+        "called": [row for row in snapshot.exposure.rows if row in decision.called],
+        "answers": [
+            {"underlying": name, **_answer(answer)}
+            for name, answer in zip(names, decision.answers, strict=True)
+        ],
+        "guards": [_answer(answer) for answer in decision.guards],
+        "sticky": [_sticky(sticky) for sticky in decision.sticky],
+    }
+
+
+def _answer(answer: Answer) -> Json:
+    return {
+        "trigger": answer.name,
+        "yes": answer.yes,
+        "reason": answer.sentence,
+        "rows": list(answer.rows),
+        "until": None if answer.until_ns is None else iso(answer.until_ns),
+        "parts": [_answer(part) for part in answer.parts],
+    }
+
+
+def _sticky(sticky: Sticky) -> Json:
+    return {
+        "rows": list(sticky.rows),
+        "cost_usd": number(sticky.cost_usd),
+        "trades_at_usd": number(sticky.worth_usd),
+        "trades_at_usd_per_unit": {row: number(x) for row, x in sticky.per_unit_usd.items()},
+    }
+
+
+def _objective(objective: Objective) -> Json:
+    """What the plan minimised; of cost mode, and where nothing was due, the mode alone."""
+    if not objective.weighed:
+        return {"mode": str(objective.mode)}
+    return {
+        "mode": str(objective.mode),
+        "horizon_h": number(objective.horizon_h),
+        "risk_aversion": number(objective.risk_aversion),
+        "risk_before_usd": number(objective.risk_before_usd),
+        "risk_after_usd": number(objective.risk_after_usd),
+        "amortised_cost_usd": number(objective.amortised_cost_usd),
+        "bound_usd": number(objective.bound_usd),
+        "gap": number(objective.gap),
+        "factors": [
+            {
+                "factor": line.name,
+                "before_usd": number(line.before),
+                "after_usd": number(line.after),
+                "sd_before_usd_per_day": number(line.sd_before_usd),
+                "sd_after_usd_per_day": number(line.sd_after_usd),
+                "marginal_usd": number(line.marginal_usd),
+            }
+            for line in objective.factors
+        ],
+        "option_legs": [asdict(leg) for leg in objective.legs],
+    }
+
+
+def _waiting(waiting: Waiting, rows: tuple[str, ...]) -> Json:
+    """The cost of waiting; null where it is not known. excess: what is to be traded, by row, in its unit."""
+    excess = zip(rows, waiting.excess_now, waiting.excess_later, strict=True)
+    return {
+        "horizon_h": waiting.horizon_h,
+        "drift": {row: number(x) for row, x in zip(rows, waiting.drift, strict=False)},
+        "excess": {
+            row: {"now": number(now), "later": number(later)} for row, now, later in excess if now or later
+        },
+        "cost_now_usd": number(waiting.cost_now_usd),
+        "expected_cost_later_usd": number(waiting.expected_cost_later_usd),
+        "risk_cost_usd": number(waiting.risk_cost_usd),
+        "risk_carried_usd": number(waiting.risk_carried_usd),
+        "net_usd": number(waiting.net_usd),
+    }
+
+
+def _limit(limit: LimitOutcome) -> Json:
+    """A limit beside the bands; required: the interval in which it must end."""
+    return {
+        "row": limit.row,
+        "unit": limit.unit,
+        "before": number(limit.before),
+        "required": _interval(limit.lower, limit.upper),
+        "after": number(limit.after),
+        "shadow_price_usd": number(limit.shadow_price),
+        "binding": {-1: "lower", 0: None, 1: "upper"}[limit.binding],
+        "slack": number(limit.slack),
     }
 
 

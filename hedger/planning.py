@@ -6,6 +6,7 @@ Pure functions; the order of a plan is on one page in `make_plan`. The result ho
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -13,20 +14,44 @@ from enum import StrEnum
 import numpy as np
 
 from hedger.alternatives import Alternative, cheapest_with_one_option, perpetuals_alone
+from hedger.delta_legs import solve_with_legs
+from hedger.hedge_problem import HedgeProblem
+from hedger.limited import CapOutcome, Limited, LimitOutcome, limited, limits_said, what_binds
+from hedger.live_bands import band_rules_said
+from hedger.moment import Decision, Memory, Moment, PriceHistory
+from hedger.objective import Objective, objective_of, perpetuals_by_utility
+from hedger.objective_settings import Mode
 from hedger.optimizer import Plan, Status, solve
-from hedger.problem import Trade, build_problem, denied_but_unlisted, hedge_universe, trades_of
+from hedger.pace import turnover_guard
+from hedger.policy import due
+from hedger.problem import ExtraRows, Trade, build_problem, hedge_universe, named_but_unlisted, trades_of
+from hedger.risk_term import DAYS_PER_YEAR, RiskModel, leaned, risk_model
 from hedger.settings import Settings
 from hedger.snapshot import Snapshot
+from hedger.triggering import (
+    NO_HISTORY,
+    Priced,
+    ask,
+    moment_of,
+    required_intervals,
+    risk_of,
+    turnover_usd,
+    weigh,
+    with_unit_prices,
+)
 from hedger.valuing import delta_rule_said
+from hedger.waiting import Waiting, waiting_of
 from pricing.contracts import ComboRule, Kind, Side
 from pricing.errors import HedgerError
 from pricing.oracle import Verdict
 from pricing.universe import BoolArray, FloatArray, IntArray
 from pricing.valuation import MarkStatus, Numeraire
 from risk.costs import CostModel, TradeCost, combo_fee, cost_model
+from risk.factor_history import FactorHistory
 from risk.missing import always_better, worst_case
 
 Stopwatch = Callable[[str], None]
+NO_MEMORY = Memory()
 
 
 class PlanStatus(StrEnum):
@@ -60,10 +85,22 @@ class HedgePlan:
     runner_up: Alternative | None
     delta_only: Alternative | None
     assumptions: tuple[str, ...]
+    decision: Decision
+    waiting: Waiting
+    limits: tuple[LimitOutcome, ...]
+    capped: tuple[CapOutcome, ...]
+    objective: Objective
+
+    @property
+    def turnover_usd(self) -> float:
+        """What the trades turn over, USD."""
+        return _turnover(self.trades, self.snapshot)
 
     @property
     def gap(self) -> float:
-        """(cost - bound) / cost, 0 without a cost."""
+        """(cost - bound) / cost, 0 without a cost; in utility mode of cost and risk together."""
+        if self.objective.weighed:
+            return self.objective.gap
         return (self.cost.total - self.lower_bound_usd) / self.cost.total if self.cost.total > 0 else 0.0
 
 
@@ -71,38 +108,86 @@ def _no_stopwatch(stage: str) -> None:
     """Stages are not timed."""
 
 
-def make_plan(snapshot: Snapshot, settings: Settings, lap: Stopwatch = _no_stopwatch) -> HedgePlan:
-    """The cheapest plan for a snapshot, its certificate and its alternatives.
+def make_plan(
+    snapshot: Snapshot,
+    settings: Settings,
+    lap: Stopwatch = _no_stopwatch,
+    memory: Memory = NO_MEMORY,
+    history: Mapping[str, PriceHistory] = NO_HISTORY,
+    extra: ExtraRows | None = None,
+    factors: FactorHistory | None = None,
+) -> HedgePlan:
+    """The cheapest plan for a snapshot, its certificate and its alternatives; in utility mode the plan of
+    least cost and risk.
 
     Args:
         lap: called with the name of each stage when it is done (the caller may hold a clock).
+        memory: the pace of hedging so far. history: past index prices by underlying, for the triggers.
+        extra: rows beside the bands that the plan must keep, such as margin scenarios.
+        factors: where the risk factors stood before, for utility mode and for `lean_spot_vol`.
     """
+    mode = settings.objective.mode
+    said: tuple[str, ...] = ()
+    if mode is Mode.COST and settings.objective.lean_spot_vol:
+        snapshot, said = leaned(snapshot, settings, factors)
     exposure, bands = snapshot.exposure, snapshot.bands
-    lower, upper = bands.required(exposure.value)
-    undecided = _rows_of_bad_indexes(snapshot)
-    lower, upper = np.where(undecided, -np.inf, lower), np.where(undecided, np.inf, upper)
+    moment = moment_of(snapshot, history)
+    decision, doubtful = ask(moment, settings.policy, memory)
+    lower, upper = _required(snapshot, decision.called, mode)
     tradable, refused = hedge_universe(snapshot, settings)
-    costs = cost_model(snapshot.market, snapshot.valuation, tradable, settings.cost_settings())
+    terms, held = settings.cost_settings(), snapshot.quantities
+    costs = cost_model(snapshot.market, snapshot.valuation, tradable, terms, held)
     lap("costs")
-    problem = build_problem(snapshot, settings, costs, tradable, lower, upper)
+    model = None
+    if mode is Mode.UTILITY and decision.due:
+        model = risk_model(snapshot, settings, costs, factors)
+        said = model.said
+        lap("risk_term")
+    priced = _Pricing(snapshot, settings, costs, tradable, extra, model, {})
+    limits = priced.problem(lower, upper)
     lap("problem")
-    plan = solve(problem, settings.solver_settings())
+    found = limits, plan = priced.solve(limits, decision.due)
+    priced.found[decision.called, decision.due] = found
+    if decision.called or (model is not None and plan.quantity.any()):
+        decision = _sure(decision, doubtful, moment, memory, settings, priced)
+        lower, upper = _required(snapshot, decision.called, mode)
+        limits, plan = priced.plan(decision.called, decision.due)
+    model = model if decision.due else None
     lap("solve")
+    problem = limits.plain
     banded = np.flatnonzero(bands.banded)
     traded = plan.status is not Status.no_trade
-    runner_up = cheapest_with_one_option(snapshot, problem, costs, tradable, settings) if traded else None
+    # the cheapest is another question than the best, where risk has its price
+    priced_alone = traded and model is None
+    runner_up = (
+        cheapest_with_one_option(snapshot, problem, costs, tradable, settings) if priced_alone else None
+    )
+    runner_up = None if runner_up is None or not limits.allows(runner_up.trades) else runner_up
     lap("runner_up")
-    delta_only = perpetuals_alone(snapshot, problem, costs, tradable, settings) if traded else None
+    delta_only = None
+    if traded and model is not None:
+        delta_only = perpetuals_by_utility(snapshot, problem, costs, tradable, settings, model)
+    elif traded:
+        delta_only = perpetuals_alone(snapshot, problem, costs, tradable, settings)
+    delta_only = None if delta_only is None or not limits.allows(delta_only.trades) else delta_only
     lap("delta_only")
     on_all = _on_all_rows(exposure.value.size, banded)
     trades, slack = trades_of(plan.quantity, snapshot, costs, tradable), on_all(plan.slack)
-    status, reason = _status(plan, snapshot, settings)
-    if runner_up is not None and (plan.status is Status.relaxed or runner_up.cost_usd < plan.cost):
+    status, reason = _status(plan, decision, settings, model is not None)
+    beaten = runner_up is not None and not limits.preferring and runner_up.cost_usd < plan.cost
+    if runner_up is not None and (plan.status is Status.relaxed or beaten):
         # The lot search stops at its gap or its time limit: a simpler plan that is better takes its place.
         trades, slack = runner_up.trades, np.zeros(exposure.value.size)
-        status, reason = PlanStatus.HEDGE, f"{_outside(snapshot)}; a perpetual and at most one option do it"
+        status, reason = PlanStatus.HEDGE, f"{decision.reason}; a perpetual and at most one option do it"
+    outcomes, capped = limits.outcomes(plan, trades), limits.capped(trades)
+    reason += what_binds(outcomes, capped) if status is PlanStatus.RELAXED else ""
     after = exposure.value + sum((t.effect for t in trades), np.zeros(exposure.value.size))
     cost = sum((t.cost for t in trades), TradeCost())
+    objective = Objective(mode)
+    if model is not None:
+        holding = settings.objective.option_holding_days / DAYS_PER_YEAR
+        objective = objective_of(model, plan, trades, snapshot.valuation, holding)
+    bound = objective.lower_bound_usd if model is not None else limits.lower_bound(plan, priced.lots)
     result = HedgePlan(
         snapshot=snapshot,
         status=status,
@@ -115,18 +200,146 @@ def make_plan(snapshot: Snapshot, settings: Settings, lap: Stopwatch = _no_stopw
         slack=slack,
         trades=trades,
         cost=cost,
-        lower_bound_usd=min(float(plan.lower_bound), cost.total),
+        lower_bound_usd=min(bound, cost.total),
         priced=len(tradable),
         kept=len(plan.kept),
         refused=refused,
         runner_up=runner_up,
         delta_only=delta_only,
-        assumptions=_assumptions(snapshot, settings, costs, trades),
+        assumptions=(*_assumptions(snapshot, settings, costs, trades), *said),
+        limits=outcomes,
+        capped=capped,
+        objective=objective,
+        decision=decision,
+        waiting=waiting_of(
+            snapshot,
+            settings.policy,
+            problem,
+            after,
+            cost.total,
+            on_all(plan.shadow_price),
+            on_all(plan.binding.astype(np.float64)).astype(np.int64),
+        ),
     )
     check_promise(result)
     result = _block_if_incomplete(_say_bad_indexes(result), settings)
     lap("ticket")
     return result
+
+
+def _required(
+    snapshot: Snapshot, called: frozenset[str], mode: Mode = Mode.COST
+) -> tuple[FloatArray, FloatArray]:
+    """The interval in which each row must end; rows of a bad index are free, (m,), (m,). In utility mode rows
+    that are called must end inside their trigger: how far inside, the price of risk decides."""
+    lower, upper = required_intervals(snapshot, called)
+    if mode is Mode.UTILITY:
+        bands = snapshot.bands
+        asked = np.array([row in called for row in snapshot.exposure.rows], dtype=np.bool_)
+        lower = np.where(asked, bands.trigger_lower, lower)
+        upper = np.where(asked, bands.trigger_upper, upper)
+    undecided = _rows_of_bad_indexes(snapshot)
+    return np.where(undecided, -np.inf, lower), np.where(undecided, np.inf, upper)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Pricing:
+    """The problems and plans of several choices of called rows, each solved once."""
+
+    snapshot: Snapshot
+    settings: Settings
+    costs: CostModel
+    tradable: IntArray
+    extra: ExtraRows | None
+    model: RiskModel | None
+    found: dict[tuple[frozenset[str], bool], tuple[Limited, Plan]]
+
+    def problem(self, lower: FloatArray, upper: FloatArray) -> Limited:
+        """The problem of these intervals, under the desk's limits."""
+        terms = self.snapshot, self.settings, self.costs, self.tradable
+        return limited(build_problem(*terms, lower, upper, self.extra), *terms, self.extra)
+
+    def lots(self, problem: HedgeProblem) -> Plan:
+        """The cheapest lots of a problem as the solver gets it."""
+        return solve(problem, self.settings.solver_settings())
+
+    def solve(self, limits: Limited, due: bool) -> tuple[Limited, Plan]:
+        """The cheapest plan, on the listings' columns, and the problem with every limit that it met. Where
+        risk has a price and a hedge is due, the plan of least amortised cost and risk."""
+        while True:
+            plan = limits.merged(self.weighed(limits) if due else self.lots(limits.problem))
+            tighter = limits.tightened(plan)
+            if tighter is None:
+                return limits, plan
+            limits = tighter
+
+    def weighed(self, limits: Limited) -> Plan:
+        """The plan of a problem as the solver gets it, cost weighed against risk where risk has a price."""
+        if self.model is None:
+            return self.lots(limits.problem)
+        at = self.tradable if limits.split is None else self.tradable[limits.split.part_of]
+        legs = self.model.legs(limits.problem, at, self.snapshot)
+        term = limits.risk(self.model.term(self.tradable))
+        return solve_with_legs(limits.problem, term, legs, self.settings.solver_settings())
+
+    def plan(self, called: frozenset[str], due: bool | None = None) -> tuple[Limited, Plan]:
+        """The problem and the cheapest plan that brings these rows in; due: that a hedge is, where not said
+        if there are any."""
+        key = called, bool(called) if due is None else due
+        if key not in self.found:
+            problem = self.problem(*_required(self.snapshot, called, self.settings.objective.mode))
+            self.found[key] = self.solve(problem, key[1])
+        return self.found[key]
+
+    def trades(self, called: frozenset[str]) -> tuple[Trade, ...]:
+        """The legs of that plan."""
+        return trades_of(self.plan(called)[1].quantity, self.snapshot, self.costs, self.tradable)
+
+    def price(self, called: frozenset[str]) -> Priced:
+        """What that plan costs, and what the risk it leaves costs."""
+        trades, value = self.trades(called), self.snapshot.exposure.value
+        after = value + sum((t.effect for t in trades), np.zeros(value.size))
+        cost = math.fsum(t.cost.total for t in trades)
+        return Priced(cost, risk_of(self.snapshot, after, self.settings.policy.risk))
+
+
+def _sure(
+    decision: Decision,
+    doubtful: frozenset[str],
+    moment: Moment,
+    memory: Memory,
+    settings: Settings,
+    priced: _Pricing,
+) -> Decision:
+    """The decision once its plan is priced: rows that must pay for themselves do, and the turnover fits."""
+    policy, snapshot = settings.policy, priced.snapshot
+    if doubtful:
+        _, verdict = weigh(decision.called, doubtful, priced.price, policy.risk)
+        sticky = with_unit_prices(verdict.sticky, snapshot, policy.risk)
+        decision = due(moment, policy, memory, replace(verdict, sticky=sticky))
+    rows = tuple(sorted(decision.called))
+    trades = priced.trades(decision.called)
+    if not rows and priced.model is not None:
+        # nothing is called, but risk has a price: the trades are of every row
+        rows = tuple(sorted(snapshot.exposure.rows[i] for i in np.flatnonzero(snapshot.bands.banded)))
+        trades = trades_of(
+            priced.plan(decision.called, decision.due)[1].quantity, snapshot, priced.costs, priced.tradable
+        )
+    planned = _turnover(trades, snapshot)
+    held = turnover_guard(moment.now_ns, rows, policy, memory, planned) if rows else None
+    if held is None:
+        return decision
+    return replace(
+        decision,
+        due=False,
+        called=frozenset(),
+        reason=f"{decision.reason}; held: {held.sentence}",
+        guards=(*decision.guards, held),
+    )
+
+
+def _turnover(trades: tuple[Trade, ...], snapshot: Snapshot) -> float:
+    return math.fsum(turnover_usd(snapshot, t.row, t.expected_price, float(t.quantity)) for t in trades)
 
 
 def check_promise(plan: HedgePlan) -> None:
@@ -139,6 +352,17 @@ def check_promise(plan: HedgePlan) -> None:
     moved = sum((np.abs(t.effect) for t in plan.trades), np.zeros(before.size))
     room = plan.slack * (1 + 1e-6) + 1e-7 * (np.abs(before) + moved)
     bad = (plan.after < plan.required_lower - room) | (plan.after > plan.required_upper + room)
+    for limit in plan.limits if plan.status is not PlanStatus.RELAXED else ():
+        if limit.slack > 1e-6 * (1.0 + abs(limit.before) + abs(limit.after)):
+            raise HedgerError(
+                "PLAN_UNSOUND",
+                "a plan breaks a limit",
+                where=f"row {limit.row}",
+                observed=f"{limit.after:.10g}",
+                allowed=f"{limit.lower:.10g} to {limit.upper:.10g}",
+                not_done="the plan was thrown away",
+                fix="this is a fault of the program; please report it with the book and the tape",
+            )
     if bad.any():
         i = int(np.argmax(bad))
         raise HedgerError(
@@ -157,19 +381,23 @@ def _on_all_rows(m: int, banded: IntArray) -> Callable[[FloatArray], FloatArray]
 
     def spread(values: FloatArray) -> FloatArray:
         full = np.zeros(m)
-        full[banded] = values
+        full[banded] = values[: banded.size]  # the limits stand behind the bands
         return full
 
     return spread
 
 
-def _status(plan: Plan, snapshot: Snapshot, settings: Settings) -> tuple[PlanStatus, str]:
-    """Status and one sentence."""
+def _status(plan: Plan, decision: Decision, settings: Settings, weighed: bool) -> tuple[PlanStatus, str]:
+    """Status and one sentence; weighed: against risk."""
+    if weighed and plan.status is not Status.relaxed:
+        status = PlanStatus.NO_TRADE if plan.status is Status.no_trade else PlanStatus.HEDGE
+        return status, f"{decision.reason}; {plan.reason}"
     if plan.status is Status.no_trade:
-        return PlanStatus.NO_TRADE, "every row is inside its trigger interval"
+        inside = "; every row it calls is inside its landing interval" if decision.due else ""
+        return PlanStatus.NO_TRADE, decision.reason + inside
     if plan.status is Status.relaxed:
         return PlanStatus.RELAXED, plan.reason
-    why = _outside(snapshot)
+    why = decision.reason
     if plan.status is Status.time_limit:
         why += f"; the lot search stopped at its time limit: {plan.gap:.2%} of the cost is above the bound"
     elif plan.gap > settings.solver.gap:
@@ -197,12 +425,6 @@ def _say_bad_indexes(plan: HedgePlan) -> HedgePlan:
     return replace(plan, status=PlanStatus.BLOCKED, reason=said)
 
 
-def _outside(snapshot: Snapshot) -> str:
-    outside = snapshot.bands.breached(snapshot.exposure.value) & ~_rows_of_bad_indexes(snapshot)
-    breached = np.flatnonzero(outside)
-    return f"{', '.join(snapshot.exposure.rows[i] for i in breached)} outside trigger"
-
-
 def _block_if_incomplete(plan: HedgePlan, settings: Settings) -> HedgePlan:
     """An incomplete book is hedged only by a plan that helps whatever the missing legs are."""
     snapshot = plan.snapshot
@@ -220,8 +442,19 @@ def _block_if_incomplete(plan: HedgePlan, settings: Settings) -> HedgePlan:
         settings.missing_settings(),
     )
     without_index = any(m.reason == MarkStatus.NO_INDEX.reason for m in snapshot.missing)
-    helps = always_better(
-        snapshot.exposure.value, plan.after, plan.required_lower, plan.required_upper, low, high
+    greeks = slice(len(low))  # what an unknown leg loses in a scenario is not bounded by its Greeks
+    floors = snapshot.bands.breached(snapshot.exposure.value)[len(low) :].any()
+    # a row that waits or is sticky must not end further outside for what is missing either
+    breached = np.flatnonzero(snapshot.bands.breached(snapshot.exposure.value)).tolist()
+    every = plan.decision.called.union(snapshot.exposure.rows[i] for i in breached)
+    lower, upper = _required(snapshot, every)
+    helps = not floors and always_better(
+        snapshot.exposure.value[greeks],
+        plan.after[greeks],
+        lower[greeks],
+        upper[greeks],
+        low,
+        high,
     )
     if plan.trades and helps and not without_index:
         return replace(
@@ -240,6 +473,9 @@ def _block_if_incomplete(plan: HedgePlan, settings: Settings) -> HedgePlan:
         lower_bound_usd=0.0,
         runner_up=None,
         delta_only=None,
+        limits=(),
+        capped=(),
+        objective=Objective(plan.objective.mode),
     )
 
 
@@ -263,6 +499,7 @@ def _assumptions(
         if snapshot.readings[name].verdict is Verdict.DEGRADED
     ]
     held = snapshot.quantities != 0
+    said += band_rules_said(snapshot.exposure.rows, snapshot.band_rules)
     said += delta_rule_said(valuation, snapshot.rules, held)
     for i in np.flatnonzero(valuation.in_window & held).tolist():
         key = (universe.underlyings[universe.underlying[i]], int(universe.expiry_ns[i]))
@@ -280,8 +517,9 @@ def _assumptions(
             "set stable_underlying to count them once"
         )
     said += [
-        f"deny list names {symbol}: not on this market" for symbol in denied_but_unlisted(snapshot, settings)
+        f"the settings name {symbol}: not on this market" for symbol in named_but_unlisted(snapshot, settings)
     ]
+    said += limits_said(snapshot, settings, trades)
     saved = _combo_saving(trades)
     if saved > 0:
         said.append(

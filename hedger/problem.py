@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 import numpy as np
 
-from hedger.optimizer import HedgeProblem, Ladder
+from hedger.column_caps import column_caps
+from hedger.hedge_problem import HedgeProblem, Ladder, row_priority
+from hedger.hedge_universe import hedge_universe, named_but_unlisted
+from hedger.limit_rows import ExtraRows, net_rows
 from hedger.settings import Settings
 from hedger.snapshot import Snapshot
-from pricing.contracts import Kind, Listing, Side
-from pricing.errors import InputError
-from pricing.market import Flag
+from pricing.contracts import Listing, Side
 from pricing.universe import BoolArray, FloatArray, IntArray
-from pricing.valuation import MarkStatus, VolSource
 from risk.bands import Bands, check_landing_room
 from risk.costs import CostModel, TradeCost
-from risk.exposures import DAYS_PER_YEAR
 
-#: How far a mark may lie from the model on the vol beside it: coins per coin, plus a share of the price.
-#: Wide: on five months of Deribit chains, prices and vols seconds apart, no option is off by 0.002 + 5 %.
-MARK_OFF_COIN = 0.01
-MARK_OFF_SHARE = 0.5
+__all__ = [
+    "ExtraRows", "Trade", "build_problem", "hedge_universe", "is_delta", "named_but_unlisted", "part_of",
+    "trades_of",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,93 +44,6 @@ class Trade:
     levels: tuple[tuple[float, float, float], ...]
 
 
-def hedge_universe(snapshot: Snapshot, settings: Settings) -> tuple[IntArray, dict[str, int]]:
-    """Listings a plan may trade, and how many others were refused, by reason.
-
-    Every listing on the book's underlyings with a fresh, sound two-sided quote; nothing on an underlying
-    whose index is bad, no options that are about to expire, nor what is denied on both sides.
-    """
-    market, universe = snapshot.market, snapshot.market.universe
-    names = np.array([u in snapshot.underlyings for u in universe.underlyings], dtype=np.bool_)
-    in_scope = names[universe.underlying] if len(universe) else np.zeros(0, dtype=np.bool_)
-    flags = market.flags(settings.age_s_max)
-    days = snapshot.valuation.years * DAYS_PER_YEAR
-    with np.errstate(invalid="ignore"):
-        expiring = universe.is_option & (days < settings.gamma_days_min)
-    buy, sell = _allowed(snapshot, settings)
-    known = np.isfinite(snapshot.exposure.traded).all(axis=0) & (snapshot.valuation.status == MarkStatus.OK)
-    refused: Counter[str] = Counter()
-    usable = in_scope.copy()
-    for flag in Flag:
-        if flag is not Flag.OK:
-            refused[flag.reason] = int((in_scope & (flags == flag)).sum())
-    usable &= flags == Flag.OK
-    no_index = [universe.underlyings.index(reading.underlying) for reading in snapshot.bad_indexes]
-    tests = {
-        "index_bad": np.isin(universe.underlying, no_index),
-        "not_valued": ~known,
-        "mark_off_model": _off_model(snapshot),
-        "expiring": expiring,
-    }
-    for reason, bad in (*tests.items(), ("denied", ~(buy | sell))):
-        refused[reason] = int((usable & bad).sum())
-        usable &= ~bad
-    return np.flatnonzero(usable), {reason: count for reason, count in refused.items() if count}
-
-
-def _off_model(snapshot: Snapshot) -> BoolArray:
-    """Options whose mark contradicts the vol quoted beside it, (n,): one of the two is a fault of the feed.
-
-    A cost is reckoned from the mark: an ask of 0.5 at a mark of 0.5 would look free where the vol says 0.08.
-    """
-    market, valuation, universe = snapshot.market, snapshot.valuation, snapshot.market.universe
-    with np.errstate(invalid="ignore", over="ignore"):
-        coin = np.where(universe.inverse, 1.0, valuation.forward)
-        allowed = MARK_OFF_COIN * coin + MARK_OFF_SHARE * valuation.price
-        off = np.abs(market.mark - valuation.price) > allowed
-    return np.asarray(universe.is_option & (valuation.vol_source == VolSource.VENUE_MARK) & off)
-
-
-def denied_but_unlisted(snapshot: Snapshot, settings: Settings) -> tuple[str, ...]:
-    """Symbols of the deny lists that this market does not list.
-
-    Raises:
-        InputError: such a symbol differs from a listed one by case or blanks only, or is not a venue's name:
-            what was meant to be denied would trade.
-    """
-    listed = {x.symbol for x in snapshot.market.universe.listings}
-    folded = {symbol.casefold() for symbol in listed}
-    deny = settings.universe.deny_buy.symbols + settings.universe.deny_sell.symbols
-    unlisted = tuple(sorted(set(deny) - listed))
-    for symbol in unlisted:
-        if symbol.strip().casefold() in folded or "/" in symbol:
-            raise InputError(
-                "DENY_SYMBOL",
-                "a denied symbol is not written as its venue writes it",
-                where="universe.deny_buy.symbols, universe.deny_sell.symbols",
-                observed=repr(symbol),
-                allowed="the venue's own names, as `risk --json` shows them",
-                not_done="nothing was planned",
-                fix="correct the symbol in the configuration",
-            )
-    return unlisted
-
-
-def _allowed(snapshot: Snapshot, settings: Settings) -> tuple[BoolArray, BoolArray]:
-    """Masks of what may be bought and what may be sold, (n,), (n,)."""
-    universe = snapshot.market.universe
-    masks = []
-    for deny in (settings.universe.deny_buy, settings.universe.deny_sell):
-        kinds = [Kind[name.upper()] for name in deny.kinds]
-        named = (
-            [i for i, x in enumerate(universe.listings) if x.symbol in deny.symbols] if deny.symbols else []
-        )
-        allowed = ~np.isin(universe.kind, kinds)
-        allowed[named] = False
-        masks.append(allowed)
-    return masks[0], masks[1]
-
-
 def build_problem(
     snapshot: Snapshot,
     settings: Settings,
@@ -140,32 +51,48 @@ def build_problem(
     tradable: IntArray,
     lower: FloatArray,
     upper: FloatArray,
+    extra: ExtraRows | None = None,
 ) -> HedgeProblem:
-    """The optimizer's problem: the banded rows, the tradable columns and their ladders."""
+    """The optimizer's problem: the banded rows, then net notional and `extra` rows, the tradable columns with
+    their ladders and caps. Limits that depend on the side of a trade are `hedger.split_columns`' to add.
+
+    Args:
+        lower, upper: (m,) the required interval of every row of the exposures.
+    """
     universe, exposure = snapshot.market.universe, snapshot.exposure
     banded = np.flatnonzero(snapshot.bands.banded)
     per_unit = exposure.traded[np.ix_(banded, tradable)]
     rows = tuple(exposure.rows[i] for i in banded)
-    buy, sell = _allowed(snapshot, settings)
-    unlimited = np.full(len(tradable), np.inf)
+    caps = column_caps(snapshot, settings)
     with np.errstate(invalid="ignore"):
         steps = np.abs(per_unit) * universe.lot[tradable]
     smallest = np.min(np.where(steps > 0, steps, np.inf), axis=1, initial=np.inf)
     check_landing_room(rows, _select(snapshot.bands, banded), np.where(is_delta(rows), smallest, np.inf))
+    more = net_rows(snapshot, settings)
+    more = more if extra is None else more + extra
+    below, above, before = lower[banded], upper[banded], exposure.value[banded]
     return HedgeProblem(
-        rows=rows,
-        exposure=exposure.value[banded],
-        lower=lower[banded],
-        upper=upper[banded],
+        rows=rows + more.names,
+        exposure=np.concatenate([before, more.value]),
+        lower=np.concatenate([below, more.lower]),
+        upper=np.concatenate([above, more.upper]),
         columns=[universe.listings[i].symbol for i in tradable],
-        per_unit=per_unit,
+        per_unit=np.concatenate([per_unit, more.per_unit[:, tradable]]),
         ladders=_ladders(costs, tradable),
         lot=universe.lot[tradable],
         min_size=universe.minimum[tradable],
-        max_buy=np.where(buy[tradable], unlimited, 0.0),
-        max_sell=np.where(sell[tradable], unlimited, 0.0),
-        fixed_cost=costs.fixed_usd,
+        max_buy=caps.buy[tradable],
+        max_sell=caps.sell[tradable],
+        priority=np.concatenate([_priorities(rows, before > above), 2 * more.priority]),
+        fixed_cost=costs.fixed_usd[tradable],
     )
+
+
+def _priorities(rows: Sequence[str], long: BoolArray) -> IntArray:
+    """Twice the priority of each row's name: a gamma row above its upper end comes just after those that are
+    not, so that short gamma is mended first. The sides of one row are never out at once, hence one row."""
+    late = [row.startswith("gamma") and bool(over) for row, over in zip(rows, long, strict=True)]
+    return np.array([2 * row_priority(r) + after for r, after in zip(rows, late, strict=True)], dtype=int)
 
 
 def is_delta(rows: Sequence[str]) -> BoolArray:

@@ -5,122 +5,45 @@ Pure data. `hedger.config` reads them from file and environment; defaults are th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-import numpy as np
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    Strict,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, PlainSerializer, field_validator, model_validator
 
+from hedger.band_settings import (
+    DELTA_USD_DEFAULT,
+    BandConfig,
+    CostAwareConfig,
+    DeltaBandConfig,
+    RowBandConfig,
+    UnderlyingBandsConfig,
+)
 from hedger.hedge_problem import SolverSettings
+from hedger.limit_settings import (
+    KindName,
+    LimitsConfig,
+    MarginConfig,
+    RobustConfig,
+    ScenarioList,
+    UniverseConfig,
+    distinct_scenarios,
+)
+from hedger.objective_settings import ObjectiveConfig, RiskTermConfig
+from hedger.policy_settings import PolicyConfig
+from hedger.sections import Number, Section, Whole
 from pricing.contracts import Fees, Kind, Listing
 from pricing.delta_rules import DeltaRule, WindowSettings
 from pricing.oracle import OracleSettings
 from pricing.universe import Universe
 from pricing.valuation import VOL_ORDER, Numeraire, VolSource
-from risk.bands import BandSpec, Interval, UnderlyingBands
+from risk.band_rules import RowRule
+from risk.bands import FIELD_OF_ROW, UnderlyingBands
 from risk.costs import CostSettings
 from risk.exposures import ExposureSettings
 from risk.missing import MissingSettings
 
 EVERY = "*"
-#: A band that ends beyond this is open, in any unit.
-END_MAX = 1e15
-KindName = Literal["spot", "perpetual", "future", "option"]
-#: A number as TOML has it: neither "60" in quotes nor true counts as one.
-Number = Annotated[float, Strict()]
-Whole = Annotated[int, Strict()]
-
-
-class Section(BaseModel):
-    """A part of the configuration: frozen, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class IntervalTable(Section):
-    """How an interval with an open side is written: the side is left out."""
-
-    lower: Number | None = None
-    upper: Number | None = None
-
-
-def _interval(value: Any) -> Any:
-    """[low, high]; or a table with `lower` and `upper`, where a side left out is open."""
-    if isinstance(value, Mapping) and set(value) <= {"lower", "upper"}:
-        value = [value.get("lower"), value.get("upper")]
-    if isinstance(value, list | tuple) and len(value) == 2:
-        low, high = value
-        return (float("-inf") if low is None else low, float("inf") if high is None else high)
-    return value
-
-
-def _open_is_none(interval: Interval) -> list[float | None]:
-    return [float(x) if np.isfinite(x) else None for x in interval]
-
-
-ConfigInterval = Annotated[
-    tuple[Number, Number],
-    BeforeValidator(_interval, json_schema_input_type=tuple[Number | None, Number | None] | IntervalTable),
-    PlainSerializer(_open_is_none, return_type=list[float | None]),
-]
-
-
-class BandConfig(Section):
-    """A band: distances from the target, in the unit of the key that holds it; an open side is left out."""
-
-    target: Number = Field(default=0.0, allow_inf_nan=False)
-    trigger: ConfigInterval
-    landing: ConfigInterval
-
-    @model_validator(mode="after")
-    def _sensible(self) -> BandConfig:
-        """Landing inside trigger, and no end so far out that it only looks closed."""
-        for end in (self.target, *self.trigger, *self.landing):
-            if np.isfinite(end) and abs(end) > END_MAX:
-                raise ValueError(f"an end beyond {END_MAX:g} is open: leave it out")
-        self.spec()
-        return self
-
-    def spec(self) -> BandSpec:
-        """The band for `risk.bands`."""
-        return BandSpec(self.target, self.trigger, self.landing)
-
-
-class UnderlyingBandsConfig(Section):
-    """Bands of one underlying; a row without a key has no band."""
-
-    delta_usd: BandConfig | None = None
-    gamma_usd_per_1pct: BandConfig | None = None
-    vega_usd_per_point: BandConfig | None = None
-    gamma_expiring_usd_per_1pct: BandConfig | None = None
-    vega_weighted_usd_per_point: BandConfig | None = None
-    theta_usd_per_day: BandConfig | None = None
-    vega_bucket_multiple: Number | None = Field(default=None, gt=0, allow_inf_nan=False)
-
-
-class DenyConfig(Section):
-    """What must not be bought (or sold) as a hedge."""
-
-    kinds: tuple[KindName, ...] = ()
-    symbols: tuple[str, ...] = ()
-
-
-class UniverseConfig(Section):
-    """The instruments a plan may use: every fresh two-sided quote on the book's underlyings, minus these."""
-
-    deny_buy: DenyConfig = DenyConfig()
-    deny_sell: DenyConfig = DenyConfig()
 
 
 class CostsConfig(Section):
@@ -128,6 +51,8 @@ class CostsConfig(Section):
 
     holding_h: Number = Field(default=24.0, ge=0, allow_inf_nan=False)
     fixed_usd: Number = Field(default=0.0, ge=0, allow_inf_nan=False)
+    fixed_usd_of: dict[str, Annotated[Number, Field(ge=0, allow_inf_nan=False)]] = Field(default_factory=dict)
+    margin: MarginConfig = MarginConfig()
 
 
 class FeeConfig(Section):
@@ -188,7 +113,11 @@ class OracleConfig(Section):
 def _vol_source(value: Any) -> Any:
     """A source by its name in the file."""
     names = {source.label: source for source in VolSource if source is not VolSource.NONE}
-    return names.get(value, value) if isinstance(value, str) else value
+    if isinstance(value, str) and value in names:
+        return names[value]
+    if isinstance(value, VolSource):
+        return value
+    raise ValueError(f"one of {', '.join(names)}")
 
 
 VolSourceName = Annotated[
@@ -204,9 +133,10 @@ def _default_bands() -> dict[str, UnderlyingBandsConfig]:
     def band(trigger: float, landing: float) -> BandConfig:
         return BandConfig(trigger=(-trigger, trigger), landing=(-landing, landing))
 
+    trigger, landing = DELTA_USD_DEFAULT
     return {
         EVERY: UnderlyingBandsConfig(
-            delta_usd=band(100_000.0, 50_000.0),
+            delta_usd=DeltaBandConfig(trigger=(-trigger, trigger), landing=(-landing, landing)),
             gamma_usd_per_1pct=band(100_000.0, 75_000.0),
             vega_usd_per_point=band(5_000.0, 4_000.0),
             vega_bucket_multiple=2.0,
@@ -221,16 +151,24 @@ class Settings(Section):
     age_s_max: Number = Field(default=600.0, gt=0, allow_inf_nan=False)
     gamma_days_min: Number = Field(default=2.0, ge=0, allow_inf_nan=False)
     stable_underlying: str = ""
-    vol_order: tuple[VolSourceName, ...] = Field(default=VOL_ORDER, min_length=1)
+    vol_order: tuple[VolSourceName, ...] = Field(
+        default=VOL_ORDER, min_length=1, json_schema_extra={"default": [source.label for source in VOL_ORDER]}
+    )
     delta_rule: DeltaRule = DeltaRule.BLACK_SCHOLES
     minimum_variance: MinimumVarianceConfig = MinimumVarianceConfig()
     oracle: OracleConfig = OracleConfig()
     bands: dict[str, UnderlyingBandsConfig] = Field(default_factory=_default_bands)
     universe: UniverseConfig = UniverseConfig()
     costs: CostsConfig = CostsConfig()
-    fees: dict[str, dict[KindName, FeeConfig]] = {}
+    fees: dict[str, dict[KindName, FeeConfig]] = Field(default_factory=dict)
     solver: SolverConfig = SolverConfig()
     missing: MissingConfig = MissingConfig()
+    policy: PolicyConfig = PolicyConfig()
+    objective: ObjectiveConfig = ObjectiveConfig()
+    risk_term: RiskTermConfig = RiskTermConfig()
+    scenarios: ScenarioList = ()
+    limits: LimitsConfig = LimitsConfig()
+    robust: RobustConfig = RobustConfig()
 
     @field_validator("vol_order")
     @classmethod
@@ -238,6 +176,11 @@ class Settings(Section):
         if len(set(order)) < len(order) or VolSource.NONE in order:
             raise ValueError("each source once, of venue_mark, implied_mark, implied_mid, surface")
         return order
+
+    @field_validator("scenarios")
+    @classmethod
+    def _each_its_own_name(cls, given: ScenarioList) -> ScenarioList:
+        return distinct_scenarios(given)
 
     @field_validator("bands")
     @classmethod
@@ -247,15 +190,43 @@ class Settings(Section):
         merged = every.model_copy(update={key: getattr(own, key) for key in own.model_fields_set})
         return {**given, EVERY: merged}
 
-    def bands_of(self, underlying: str) -> UnderlyingBands:
-        """Bands of one underlying: its own keys over those of "*"."""
-        merged: dict[str, Any] = {}  # its keys are UnderlyingBands' fields
+    def _merged_bands(self, underlying: str) -> dict[str, Any]:
+        """An underlying's own keys over those of "*"."""
+        merged: dict[str, Any] = {}
         for name in (EVERY, underlying):
             if name in self.bands:
                 own = self.bands[name]
                 merged |= {key: getattr(own, key) for key in own.model_fields_set}
-        specs: dict[str, Any] = {k: v.spec() if isinstance(v, BandConfig) else v for k, v in merged.items()}
+        return merged
+
+    def bands_of(self, underlying: str) -> UnderlyingBands:
+        """Bands of one underlying as fixed intervals; of one that follows its cost, what stands in for it."""
+        merged = self._merged_bands(underlying)  # its keys are UnderlyingBands' fields
+        specs: dict[str, Any] = {
+            k: v.spec() if isinstance(v, BandConfig | CostAwareConfig) else v for k, v in merged.items()
+        }
+        own = merged.get("vega_buckets_usd_per_point") or {}
+        specs["vega_buckets_usd_per_point"] = {name: band.spec() for name, band in own.items()}
         return UnderlyingBands(**specs)
+
+    def band_rules_of(self, underlying: str) -> dict[str, RowRule]:
+        """What moves the bands of one underlying, by Greek; none of a band that is fixed as it stands."""
+        merged = self._merged_bands(underlying)
+        rules = {
+            greek: replace(
+                merged[key].rule(),
+                vol_error=self.robust.vol_error,
+                forward_error=self.robust.forward_error_bps * 1e-4,
+            )
+            for greek, key in FIELD_OF_ROW.items()
+            if isinstance(merged.get(key), RowBandConfig)
+        }
+        return {greek: rule for greek, rule in rules.items() if not rule.plain}
+
+    def vol_window_h(self) -> float:
+        """Hours of index before now that the bands ask for; 0 where none follows the realised vol."""
+        rules = (rule for name in {EVERY, *self.bands} for rule in self.band_rules_of(name).values())
+        return max((rule.regime.window_h for rule in rules if rule.regime is not None), default=0.0)
 
     def exposure_settings(self) -> ExposureSettings:
         """What a row means."""
@@ -263,7 +234,8 @@ class Settings(Section):
 
     def cost_settings(self) -> CostSettings:
         """Parameters of the cost model."""
-        return CostSettings(self.costs.holding_h, self.costs.fixed_usd)
+        c = self.costs
+        return CostSettings(c.holding_h, c.fixed_usd, dict(c.fixed_usd_of), c.margin.rates())
 
     def solver_settings(self) -> SolverSettings:
         """Limits of the lot problem."""

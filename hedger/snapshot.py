@@ -8,6 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from hedger.live_bands import NO_HISTORY, bands_in_force
 from hedger.settings import Settings
 from hedger.valuing import valuation_rules
 from pricing.contracts import STABLE_CURRENCIES
@@ -16,10 +17,15 @@ from pricing.market import Market, price_or_nan
 from pricing.oracle import IndexReading, LastGood, Verdict, read_index
 from pricing.universe import FloatArray
 from pricing.valuation import MarkStatus, Numeraire, Valuation, ValuationRules, value
-from risk.bands import Bands, Interval, fixed_bands
+from risk.band_rules import AppliedBand
+from risk.band_schedule import IndexHistory
+from risk.bands import Bands, Interval
+from risk.bands_in_force import with_floor_rules, with_trial_rule
 from risk.book import Book, settles_daily
 from risk.costs import reference_price
 from risk.exposures import Exposure, ExposureSettings, expose
+from risk.scenarios import with_floors, with_scenarios
+from risk.uncertainty import narrowed, row_errors, row_sd
 
 #: Trigger and landing by row name, absolute, in the row's unit: a trial of other bands.
 BandOverrides = Mapping[str, tuple[Interval, Interval]]
@@ -41,6 +47,9 @@ class Snapshot:
 
     meaning: what its rows mean. quantities: (n,) signed, order units. balances: by currency. spot: index by
     underlying, USD, NaN where unknown. underlyings: those with rows. readings: how each index came about.
+    band_rules: where each row's band comes from, None where it has none.
+    errors: of every Greek row per order unit, from vols and from forwards, (2, rows, n), where the desk keeps
+    room for them; None where it does not.
     """
 
     book: Book
@@ -56,12 +65,20 @@ class Snapshot:
     missing: tuple[Missing, ...]
     rules: ValuationRules
     readings: Mapping[str, IndexReading]
+    band_rules: tuple[AppliedBand | None, ...]
+    errors: FloatArray | None = None
 
     @property
     def bad_indexes(self) -> tuple[IndexReading, ...]:
         """Indexes of the book's underlyings on which nothing may be decided."""
         found = (self.readings[name] for name in self.underlyings)
         return tuple(reading for reading in found if reading.verdict is Verdict.BAD)
+
+    @property
+    def regimes(self) -> dict[str, float]:
+        """The vol regimes' factors in force, by row: the next snapshot's `regimes`."""
+        pairs = zip(self.exposure.rows, self.band_rules, strict=True)
+        return {name: band.regime for name, band in pairs if band is not None and np.isfinite(band.regime)}
 
     @property
     def numeraire(self) -> Numeraire:
@@ -103,6 +120,8 @@ def take_snapshot(
     marked: bool = False,
     rules: ValuationRules | None = None,
     last_good: LastGood | None = None,
+    history: IndexHistory = NO_HISTORY,
+    regimes: Mapping[str, float] | None = None,
 ) -> Snapshot:
     """Value a book: exposures, bands and what is missing.
 
@@ -111,6 +130,11 @@ def take_snapshot(
             now are added to the balances; False for a book just read, whose cash holds them.
         rules: how options are valued; those of the settings in this market alone where None.
         last_good: the indexes before this market, from which they may not jump unconfirmed.
+        history: indexes before this market, for bands that follow realised vol. regimes: the factors of
+            the snapshot before (`Snapshot.regimes`).
+
+    Raises:
+        InputError: `stable_underlying` is not on the market, or an override names no row or no sound band.
     """
     rules = valuation_rules(market, settings) if rules is None else rules
     readings = read_index(market, settings.oracle_settings(), last_good)
@@ -121,18 +145,30 @@ def take_snapshot(
     quantities = book.quantities(universe)
     balances = {name: float(amount) for name, amount in _balances(book, market, valuation, marked).items()}
     spot = {name: float(valuation.spot[i]) for i, name in enumerate(universe.underlyings)}
-    exposure = expose(
-        quantities, balances, valuation, reference_price(market), underlyings, settings.exposure_settings()
+    reference, meaning = reference_price(market), settings.exposure_settings()
+    exposure = expose(quantities, balances, valuation, reference, underlyings, meaning)
+    bad = {reading.underlying for reading in readings if reading.verdict is Verdict.BAD}
+    bands, band_rules = bands_in_force(
+        market, valuation, quantities, exposure, spot, underlyings, settings, bad, history, regimes
     )
-    bands = fixed_bands(
-        exposure.rows, {u: settings.bands_of(u) for u in underlyings}, spot, settings.numeraire
+    scenarios = [scenario.scenario() for scenario in settings.scenarios]
+    exposure = with_scenarios(
+        exposure, scenarios, market, valuation, quantities, balances, reference, underlyings, meaning
     )
+    bands = with_floors(bands, scenarios, underlyings, spot, settings.numeraire)
+    band_rules = with_floor_rules(band_rules, bands)
+    errors, robust = None, settings.robust
+    if robust.z > 0:
+        forward_error = robust.forward_error_bps * 1e-4
+        errors = row_errors(market, valuation, underlyings, meaning, robust.vol_error, forward_error)
+        bands = narrowed(bands, exposure, row_sd(errors, valuation, quantities), robust.z)
     for name, (trigger, landing) in (overrides or {}).items():
         bands = _overridden(bands, exposure, name, trigger, landing)
+        band_rules = with_trial_rule(band_rules, exposure.rows.index(name), bands)
     return Snapshot(
         book=book,
         market=market,
-        meaning=settings.exposure_settings(),
+        meaning=meaning,
         valuation=valuation,
         quantities=quantities,
         balances=balances,
@@ -143,6 +179,8 @@ def take_snapshot(
         missing=_missing(book, market, valuation, exposure, spot),
         rules=rules,
         readings={reading.underlying: reading for reading in readings},
+        band_rules=band_rules,
+        errors=errors,
     )
 
 

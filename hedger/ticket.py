@@ -15,8 +15,12 @@ from rich.text import Text
 
 from hedger.alternatives import Alternative
 from hedger.documents import expiries, plain
+from hedger.limited import what_binds
+from hedger.live_bands import band_rules_said
+from hedger.objective import OptionLeg
 from hedger.planning import HedgePlan, PlanStatus
 from hedger.snapshot import Snapshot
+from hedger.valuing import delta_rule_said
 from pricing.daycount import iso
 from pricing.oracle import Verdict
 from pricing.universe import FloatArray
@@ -30,6 +34,7 @@ _DRESS = {
     "vega": "vega per point",
     "vega_weighted": "vega weighted per point",
     "theta": "theta per day",
+    "pnl": "P&L in",
 }
 _HEADLINES = {
     PlanStatus.HEDGE: "HEDGE",
@@ -109,7 +114,7 @@ def risk_view(snapshot: Snapshot) -> RenderableType:
         value, low, high = _dressed(snapshot, row, exposure.value, bands.trigger_lower, bands.trigger_upper)
         style = "bold" if breached[i] else ""
         table.add_row("OUT" if breached[i] else "", _name(row), _whole(value), _range(low, high), style=style)
-    parts: list[RenderableType] = [table]
+    parts: list[RenderableType] = [table, *_band_lines(snapshot)]
     by_expiry = expiries(snapshot)
     if by_expiry:
         greeks = ["delta", "gamma", "vega", "theta"]
@@ -126,22 +131,34 @@ def risk_view(snapshot: Snapshot) -> RenderableType:
             source = (e["forward_source"] or "-").split("_")[0]
             expiry_table.add_row(f"{e['underlying']} {e['expiry'][:10]}", source, forward, *figures)
         parts.append(expiry_table)
-    parts += _index_lines(snapshot)
+    parts += _index_lines(snapshot, Verdict.BAD, Verdict.DEGRADED)
+    parts += _delta_rule_lines(snapshot)
     if snapshot.missing:
         parts.append(_missing_view(snapshot))
     return Group(*parts)
 
 
-def _index_lines(snapshot: Snapshot) -> list[Text]:
-    """What is wrong with the indexes, a line each."""
+def _band_lines(snapshot: Snapshot) -> list[Text]:
+    """What the bands follow that are not simply as configured, a line each."""
+    return [Text(line) for line in band_rules_said(snapshot.exposure.rows, snapshot.band_rules)]
+
+
+def _index_lines(snapshot: Snapshot, *verdicts: Verdict) -> list[Text]:
+    """What is wrong with the indexes of some verdicts, a line each."""
     return [
         Text(
             f"{name} index {reading.verdict}: {', '.join(reading.reasons)}",
             style="bold red" if reading.verdict is Verdict.BAD else "",
         )
         for name in snapshot.underlyings
-        if (reading := snapshot.readings[name]).verdict is not Verdict.GOOD
+        if (reading := snapshot.readings[name]).verdict in verdicts
     ]
+
+
+def _delta_rule_lines(snapshot: Snapshot) -> list[Text]:
+    """The delta rule where it is not the default, and what it could not be applied to, a line each."""
+    held = snapshot.quantities != 0
+    return [Text(line) for line in delta_rule_said(snapshot.valuation, snapshot.rules, held)]
 
 
 def _whole(x: float) -> str:
@@ -170,16 +187,24 @@ def ticket_view(plan: HedgePlan) -> RenderableType:
     snapshot = plan.snapshot
     title = f"HEDGE TICKET {iso(snapshot.market.now_ns)}: {_HEADLINES[plan.status]}"
     relaxed = plan.status is PlanStatus.RELAXED
-    parts: list[RenderableType] = [] if relaxed else [Text(plan.reason), Text()]
+    why = plan.decision.reason if relaxed else plan.reason
+    parts: list[RenderableType] = [Text(why), Text()]
     rows = _rows_view(plan)
     if rows is not None:
         parts.append(rows)
+    parts += _band_lines(snapshot)
     if plan.trades:
         parts += [_trades_view(plan), Text(_cost_line(plan))]
+        parts += [Text(f"Limits:{said[1:]}.")] if (said := what_binds(plan.limits, plan.capped)) else []
     if relaxed:
         parts.append(Text(f"Not all rows: {plan.reason}."))
     if plan.status in (PlanStatus.HEDGE, PlanStatus.RELAXED):
         parts.append(Text(_alternatives_lines(plan)))
+    complete = plan.status is not PlanStatus.BLOCKED and not snapshot.missing
+    if complete and plan.waiting.excess_now.any():
+        parts.append(Text(_waiting_line(plan)))
+    parts += _index_lines(snapshot, Verdict.DEGRADED)  # the reason names the bad ones
+    parts += _delta_rule_lines(snapshot)
     if snapshot.missing:
         parts.append(_missing_view(snapshot))
     return Panel.fit(Group(*parts), title=title)
@@ -200,6 +225,8 @@ def _rows_view(plan: HedgePlan) -> RenderableType | None:
             snapshot, row, snapshot.exposure.value, plan.after, plan.required_lower, plan.required_upper
         )
         note = "STAYS OUT" if plan.slack[i] > 0 else "OUT" if breached[i] else "edge"
+        if breached[i] and row not in plan.decision.called:
+            note = "STICKY" if any(row in s.rows for s in plan.decision.sticky) else "WAITS"
         style = "bold red" if plan.slack[i] > 0 else ""
         table.add_row(note, _name(row), _whole(before), _whole(after), _range(low, high), style=style)
     return table
@@ -226,6 +253,14 @@ def _trades_view(plan: HedgePlan) -> RenderableType:
 
 def _cost_line(plan: HedgePlan) -> str:
     parts = ", ".join(f"{name} {usd(x)}" for name, x in plan.cost.as_dict().items() if x)
+    weighed = plan.objective
+    if weighed.weighed:
+        return (
+            f"Costs {usd(plan.cost.total)} USD ({parts}), {usd(weighed.amortised_cost_usd)} of it within "
+            f"{weighed.horizon_h:.3g} h, over which\nrisk is priced at {usd(weighed.risk_before_usd)} USD "
+            f"before and {usd(weighed.risk_after_usd)} USD after. No plan has less of both together\n"
+            f"than {usd(weighed.bound_usd)} USD (gap {plan.gap:.2%}, {plan.priced} instruments priced)."
+        )
     return (
         f"Costs {usd(plan.cost.total)} USD ({parts}).\n"
         f"No plan costs less than {usd(plan.lower_bound_usd)} USD (gap {plan.gap:.2%}, "
@@ -236,12 +271,35 @@ def _cost_line(plan: HedgePlan) -> str:
 def _alternatives_lines(plan: HedgePlan) -> str:
     """The next best, and what a delta hedger would do with what that leaves out."""
     lines = [f"Next best, perpetual and one option: {_words(plan.runner_up)}."]
+    if plan.objective.weighed:
+        lines = [_leg_words(leg) for leg in plan.objective.legs]
     delta_only = plan.delta_only
     line = f"Delta only, perpetuals: {_words(delta_only)}"
     if delta_only is not None:
         left = _left_out(plan, delta_only)
         line += f", leaves out {', '.join(_name(row) for row in left)}" if left else ", leaves nothing out"
     return "\n".join([*lines, f"{line}."])
+
+
+def _leg_words(leg: OptionLeg) -> str:
+    benefit, cost = usd(leg.benefit_usd), usd(leg.cost_usd)
+    return f"{leg.symbol}: takes off risk worth {benefit} USD while held, costs {cost} USD."
+
+
+def _waiting_line(plan: HedgePlan) -> str:
+    """What waiting does, against hedging now."""
+    w = plan.waiting
+    drift = [
+        f"{_name(row)} {dressed(row, float(x), plan.snapshot.spot, plan.snapshot.numeraire):+,.0f}"
+        for row, x in zip(plan.snapshot.exposure.rows, w.drift, strict=False)
+        if row.startswith("delta:")
+    ]
+    return (
+        f"Waiting {w.horizon_h:g} h: {', '.join(drift)} USD by itself. Hedging then is expected to cost "
+        f"{usd(w.expected_cost_later_usd)} USD, and the risk meanwhile "
+        f"{usd(w.risk_cost_usd if plan.trades else w.risk_carried_usd)} USD; "
+        f"hedging now costs {usd(w.cost_now_usd)} USD."
+    )
 
 
 def _words(alternative: Alternative | None) -> str:

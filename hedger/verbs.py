@@ -16,12 +16,15 @@ from pricing.errors import Exit, HedgerError, InputError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+    from hedger.moment import PriceHistory
     from hedger.settings import Settings
     from hedger.snapshot import Snapshot
     from hedger.valuing import DeltaHistory
     from pricing.market import Market
     from pricing.oracle import GoodIndex
     from pricing.surface import Surface
+    from risk.band_schedule import IndexHistory
+    from risk.factor_history import FactorHistory
     from venues.tape import Tape
 
 
@@ -79,6 +82,7 @@ def _snapshot(tape: Tape, arguments: argparse.Namespace, settings: Settings, sta
     from hedger.snapshot import take_snapshot
     from hedger.valuing import valuation_rules
     from risk.exposures import row_names
+    from risk.scenarios import scenario_row
 
     market = tape.market_at(parse_time(arguments.at) if arguments.at is not None else None)
     universe = settings.with_fees(market.universe)
@@ -89,7 +93,9 @@ def _snapshot(tape: Tape, arguments: argparse.Namespace, settings: Settings, sta
     stages.lap("read_market")
     book = read_book(arguments.book, universe, market.now_ns)
     stages.lap("read_book")
-    rows = row_names(universe.underlyings)
+    names = [scenario.name for scenario in settings.scenarios]
+    shocked = tuple(scenario_row(u, name) for u in universe.underlyings for name in names)
+    rows = row_names(universe.underlyings) + shocked
     trials = [parse_band(text, rows) for text in getattr(arguments, "band", [])]
     bands = dict(trials)
     if len(bands) < len(trials):
@@ -105,7 +111,13 @@ def _snapshot(tape: Tape, arguments: argparse.Namespace, settings: Settings, sta
         )
     rules = valuation_rules(market, settings, _delta_history(tape, market.now_ns, settings))
     snapshot = take_snapshot(
-        book, market, settings, bands, rules=rules, last_good=_last_good(tape, market, settings)
+        book,
+        market,
+        settings,
+        bands,
+        rules=rules,
+        last_good=_last_good(tape, market, settings),
+        history=_index_history(tape, market.now_ns, settings),
     )
     stages.lap("value_and_expose")
     return snapshot
@@ -131,6 +143,37 @@ def _last_good(tape: Tape, market: Market, settings: Settings) -> dict[str, Good
     return found
 
 
+def _price_history(tape: Tape, snapshot: Snapshot, settings: Settings) -> dict[str, PriceHistory]:
+    """Past indexes by underlying, as far back as a trigger looks; nothing where none does.
+
+    At most 60 batches of the window, evenly spread, and the one in force at its start.
+    """
+    import numpy as np
+
+    from hedger.moment import PriceHistory
+
+    now_ns, stamps = snapshot.market.now_ns, tape.batches.now_ns
+    windows = [c.realised_move.window_min for c in settings.policy.when.each() if c.realised_move is not None]
+    if not windows:
+        return {}
+    start_ns = now_ns - round(max(windows) * 60e9)
+    times = np.unique(stamps[stamps <= now_ns])
+    first = max(int(np.searchsorted(times, start_ns, side="right")) - 1, 0)
+    seen = times[first:]
+    picked = seen[np.unique(np.linspace(0, seen.size - 1, min(seen.size, LOOK_BACK_MAX + 1)).astype(int))]
+    spots = np.array([tape.market_at(int(t)).spot(settings.age_s_max) for t in picked])
+    names = snapshot.market.universe.underlyings
+    return {name: PriceHistory(picked.astype(np.int64), spots[:, u]) for u, name in enumerate(names)}
+
+
+def _index_history(tape: Tape, now_ns: int, settings: Settings) -> IndexHistory:
+    """The indexes before now that bands by realised vol ask for."""
+    from hedger.live_bands import NO_HISTORY, index_history
+
+    window_h = settings.vol_window_h()
+    return index_history(tape.marks(), tape.universe, now_ns, window_h) if window_h else NO_HISTORY
+
+
 def _delta_history(tape: Tape, now_ns: int, settings: Settings) -> DeltaHistory | None:
     """What the minimum-variance delta learns from the tape up to now; None for the other rules."""
     from hedger.valuing import DeltaHistory, learn
@@ -147,6 +190,28 @@ def _delta_history(tape: Tape, now_ns: int, settings: Settings) -> DeltaHistory 
         market = market.apply(marks)
         if marks.now_ns > oldest:
             history = learn(history, market, settings)
+    return history
+
+
+def _factor_history(tape: Tape, snapshot: Snapshot, settings: Settings) -> FactorHistory | None:
+    """Where the risk factors of the book's underlyings stood before now; None where nothing asks for them."""
+    from hedger.objective_settings import Mode
+    from hedger.risk_term import remember
+    from pricing.market import Market
+    from risk.factor_history import FactorHistory
+
+    chosen, now_ns = settings.objective, snapshot.market.now_ns
+    if chosen.mode is Mode.COST and not chosen.lean_spot_vol:
+        return None
+    term = settings.risk_term
+    oldest = now_ns - round((term.window_days + 2.0 * term.step_h / 24.0) * 86_400e9)
+    history, market = FactorHistory(snapshot.underlyings), Market.empty(snapshot.market.universe)
+    for marks in tape.marks():
+        if marks.now_ns >= now_ns:
+            break
+        market = market.apply(marks)
+        if marks.now_ns > oldest:
+            history = remember(history, market, settings)
     return history
 
 
@@ -258,8 +323,13 @@ def plan(arguments: argparse.Namespace) -> Exit:
 
     settings = _settings(arguments)
     stages = Stages()
-    snapshot = _snapshot(Tape.open(arguments.market), arguments, settings, stages)
-    plan = make_plan(snapshot, settings, stages.lap)
+    tape = Tape.open(arguments.market)
+    snapshot = _snapshot(tape, arguments, settings, stages)
+    history = _price_history(tape, snapshot, settings)
+    stages.lap("price_history")
+    factors = _factor_history(tape, snapshot, settings)
+    stages.lap("factor_history")
+    plan = make_plan(snapshot, settings, stages.lap, settings.policy.memory(), history, factors=factors)
     if arguments.json:
         _print_json(plan_document(plan, stages.ms))
     else:
@@ -449,11 +519,13 @@ def study_plans(arguments: argparse.Namespace) -> Exit:
 def study_surface(arguments: argparse.Namespace) -> Exit:
     """Fit the surface at every snapshot of the tapes and compare it with the venue's mark vols."""
     from hedger import study_surface as study
-    from hedger.picture import write_page
+    from hedger.picture import check_page, write_page
     from pricing.compiled import warm_up
     from venues.tape import Tape
 
     settings = _settings(arguments)
+    if arguments.picture is not None:
+        check_page(arguments.picture)
     warm_up()
     records: list[study.SurfaceRecord] = []
     worst = None
@@ -463,32 +535,35 @@ def study_surface(arguments: argparse.Namespace) -> Exit:
         if worst is None or record.p95 >= worst[2].p95:
             worst = (market, surface, record)
 
-    for path in arguments.tapes:
+    tapes = [Tape.open(path) for path in arguments.tapes]
+    for path, tape in zip(arguments.tapes, tapes, strict=True):
         print(f"{path} ...", file=sys.stderr)
-        records += study.measure(Tape.open(path), settings, arguments.every, on_worst=on_worst)
+        records += study.measure(tape, settings, arguments.every, on_worst=on_worst)
     result = study.document(records)
     columns, rows = study.table(result)
-    if arguments.picture is not None:
-        title = "The volatility surface against the venue's mark vols"
-        write_page(
-            arguments.picture, title, f"{len(records)} snapshots. Unit: {result['unit']}.",
-            study.figures(result, worst), [("Summary", columns, rows)],
-        )  # fmt: skip
     if arguments.json:
         _print_json(result)
     else:
         _print_table(columns, rows, f"Unit: {result['unit']}")
+    if arguments.picture is not None:
+        title = "The volatility surface against the venue's mark vols"
+        write_page(
+            arguments.picture, title, f"{len(records)} snapshots, each of one coin. Unit: {result['unit']}.",
+            study.figures(result, worst), [("Summary", columns, rows)],
+        )  # fmt: skip
     return Exit.DONE
 
 
 def study_delta(arguments: argparse.Namespace) -> Exit:
     """Hedge every option of the tapes under every delta rule and compare what is left."""
     from hedger import study_delta as study
-    from hedger.picture import write_page
+    from hedger.picture import check_page, write_page
     from pricing.compiled import warm_up
     from venues.tape import Tape
 
     settings = _settings(arguments)
+    if arguments.picture is not None:
+        check_page(arguments.picture)
     warm_up()
     tapes = [Tape.open(path) for path in arguments.tapes]
     names = iter(arguments.tapes)
@@ -497,46 +572,110 @@ def study_delta(arguments: argparse.Namespace) -> Exit:
     )
     result = study.document(found)
     columns, rows = study.table(result)
-    if arguments.picture is not None:
-        introduction = f"{result['trials']} intervals on {result['days']} days. {result['measure']}. "
-        introduction += " ".join(result["conclusions"])
-        tables = [("All deltas together", columns, rows)]
-        write_page(arguments.picture, "Which delta hedges best", introduction, study.figures(result), tables)
     if arguments.json:
         _print_json(result)
     else:
         _print_table(columns, rows, f"{result['measure']}; interval: {result['interval']}")
         for sentence in result["conclusions"]:
             _print(sentence)
+    if arguments.picture is not None:
+        introduction = f"{result['trials']} intervals on {result['days']} days. {result['measure']}. "
+        introduction += " ".join(result["conclusions"])
+        tables = [("All deltas together", columns, rows)]
+        write_page(arguments.picture, "Which delta hedges best", introduction, study.figures(result), tables)
     return Exit.DONE
 
 
 def study_greeks(arguments: argparse.Namespace) -> Exit:
     """Hold our Greeks against the venues' at every batch of the tapes."""
     from hedger import study_greeks as study
-    from hedger.picture import write_page
+    from hedger.picture import check_page, write_page
     from pricing.compiled import warm_up
     from venues.tape import Tape
 
+    if arguments.picture is not None:
+        check_page(arguments.picture)
     warm_up()
     rows: list[dict[str, Any]] = []
-    for path in arguments.tapes:
+    tapes = [Tape.open(path) for path in arguments.tapes]
+    for path, tape in zip(arguments.tapes, tapes, strict=True):
         print(f"{path} ...", file=sys.stderr)
-        rows += study.measure(Tape.open(path), arguments.every)
+        rows += study.measure(tape, arguments.every)
     result = study.document(rows)
     columns, lines = study.table(result)
     reasons = study.reasons_table(result)
+    if arguments.json:
+        _print_json(result)
+    else:
+        _print_table(columns, lines, result["measure"])
+        _print_table(*reasons, f"flagged: beyond the tolerance, {result['tolerance']}")
     if arguments.picture is not None:
         tables = [("Differences", columns, lines), ("What is flagged", *reasons)]
         introduction = f"{result['measure']}. Flagged: beyond the tolerance, which is {result['tolerance']}."
         write_page(
             arguments.picture, "Our Greeks against the venues'", introduction, study.figures(result), tables
         )
+    return Exit.DONE
+
+
+def study_frontier(arguments: argparse.Namespace) -> Exit:
+    """Hedge simulated paths under every policy and compare cost with risk."""
+    from hedger import study_frontier as study
+
+    setup = study.setup(arguments)
+    if arguments.picture is not None:
+        study.picture_kind(arguments.picture)  # a wrong name is said before the work
+    last = 0
+
+    def on_progress(share: float) -> None:
+        nonlocal last
+        if int(10 * share) > last:
+            last = int(10 * share)
+            print(f"{10 * last} % of {setup.paths} paths", file=sys.stderr)
+
+    result = study.measure(setup, on_progress)
+    if arguments.picture is not None:
+        study.write_picture(result, arguments.picture)
     if arguments.json:
         _print_json(result)
     else:
-        _print_table(columns, lines, result["measure"])
-        _print_table(*reasons, f"flagged: beyond the tolerance, {result['tolerance']}")
+        _print_table(*study.table(result), study.caption(result))
+        _print_table(*study.equal_cost_table(result), study.EQUAL_COST)
+    return Exit.DONE
+
+
+def study_chain(arguments: argparse.Namespace) -> Exit:
+    """Carry a market maker's flow over recorded chains under every policy."""
+    from hedger import study_chain as study
+    from hedger.chain_tapes import question_of, walk_tapes
+    from hedger.picture import check_page, write_page
+    from pricing.compiled import warm_up
+    from venues.tape import Tape
+
+    settings = _settings(arguments)
+    if arguments.picture is not None:
+        check_page(arguments.picture)
+    tapes = [Tape.open(path) for path in arguments.tapes]
+    question = question_of(arguments, tapes)
+    warm_up()
+    coins = walk_tapes(tapes, settings, question, lambda text: print(text, file=sys.stderr))
+    result = study.document(coins, question)
+    columns, rows = study.table(result)
+    equal = study.equal_table(result)
+    if arguments.json:
+        _print_json(result)
+    else:
+        _print_table(columns, rows, result["unit"])
+        _print_table(*equal, study.EQUAL)
+        for text in result["assumptions"]:
+            _print(f"assumed: {text}")
+    if arguments.picture is not None:
+        introduction = (
+            f"{result['paths']} books. {result['unit']}. Assumed: {'; '.join(result['assumptions'])}."
+        )
+        tables = [("At equal cost", *equal), ("Every policy", columns, rows)]
+        title = "Hedging policies on recorded chains"
+        write_page(arguments.picture, title, introduction, study.figures(result), tables)
     return Exit.DONE
 
 

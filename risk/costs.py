@@ -4,14 +4,15 @@ Costs are USD against a reference price, the model mid (the venue's mark) clampe
 every level costs at least nothing and no level costs less than the one before it:
 
 - spread: from the reference to the best price; depth: from the best price to the level;
-- fee: the listing's rate with its cap; carry: funding or basis over the holding horizon, costs only;
+- fee: the listing's rate with its cap; carry: funding or basis over the holding horizon, costs only, and the
+  financing of the initial margin that a position opened ties up;
 - fixed: per trade, whatever its size.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,11 +29,30 @@ HOURS_PER_YEAR = 24.0 * 365.0
 
 
 @dataclass(frozen=True, slots=True)
+class MarginRates:
+    """Financing of initial margin: rate a year, and the margin of a position opened as a share of its
+    notional at the index, by kind. Options bought are paid for and tie up none."""
+
+    rate_per_year: float = 0.0
+    perpetual: float = 0.02
+    future: float = 0.02
+    option_sold: float = 0.15
+
+    def share(self, kind: NDArray[np.int8], sign: IntArray) -> FloatArray:
+        """Of what is opened by a buy (+1) or a sell (-1) of each kind."""
+        choices = [kind == Kind.PERPETUAL, kind == Kind.FUTURE, (kind == Kind.OPTION) & (sign < 0)]
+        return np.select(choices, [self.perpetual, self.future, self.option_sold], 0.0)
+
+
+@dataclass(frozen=True, slots=True)
 class CostSettings:
-    """holding_h: expected holding time, hours, for carry. fixed_usd: per trade (gas, ticket charge)."""
+    """holding_h: expected holding time, hours, for carry. fixed_usd: per trade (gas, ticket charge);
+    fixed_usd_of: the same by venue, where it differs. margin: what margin costs."""
 
     holding_h: float = 24.0
     fixed_usd: float = 0.0
+    fixed_usd_of: Mapping[str, float] = field(default_factory=dict)
+    margin: MarginRates = MarginRates()
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,15 +220,26 @@ def carry_usd(
     return np.maximum(paid_by_long, 0.0), np.maximum(-paid_by_long, 0.0), perpetual & ~told
 
 
+def coins_per_unit(valuation: Valuation) -> FloatArray:
+    """Coins of underlying in one order unit, (n,): its size; of inverse perpetuals and futures size / F."""
+    universe = valuation.universe
+    runs = (universe.kind == Kind.PERPETUAL) | (universe.kind == Kind.FUTURE)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(runs & universe.inverse, universe.size / valuation.forward, universe.size)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class CostModel:
-    """Costs of everything tradable in one market snapshot; build with `cost_model`."""
+    """Costs of everything tradable in one market snapshot; build with `cost_model`.
+
+    reference, funding_unknown, fixed_usd: (n,), the last in USD per trade.
+    """
 
     universe: Universe
     levels: Levels
     reference: FloatArray
     funding_unknown: BoolArray
-    fixed_usd: float
+    fixed_usd: FloatArray
 
     def execute(self, row: int, side: Side, quantity: float) -> Execution:
         """Walk the displayed depth for `quantity` order units.
@@ -229,7 +260,7 @@ class CostModel:
         return Execution(
             average_price=float(taken @ price / taken.sum()),
             worst_price=float(price[used][-1]),
-            cost=TradeCost(**parts, fixed=self.fixed_usd),
+            cost=TradeCost(**parts, fixed=float(self.fixed_usd[row])),
             levels=tuple(
                 zip(
                     price[used].tolist(),
@@ -242,11 +273,22 @@ class CostModel:
 
 
 def cost_model(
-    market: Market, valuation: Valuation, tradable: Sequence[int] | NDArray[np.int64], settings: CostSettings
+    market: Market,
+    valuation: Valuation,
+    tradable: Sequence[int] | NDArray[np.int64],
+    settings: CostSettings,
+    held: FloatArray | None = None,
 ) -> CostModel:
-    """Price every displayed level of the `tradable` listings (places in the universe, two-sided quotes)."""
+    """Price every displayed level of the `tradable` listings (places in the universe, two-sided quotes).
+
+    held: (n,) the book's positions, order units; what closes them ties up no margin. None: nothing is held.
+    """
     universe = market.universe
     rows, signs, prices, sizes = _displayed(market, np.asarray(tradable, dtype=np.int64))
+    financed = settings.margin.rate_per_year > 0
+    closes = np.zeros(rows.size, dtype=np.bool_)
+    if financed and held is not None:
+        rows, signs, prices, sizes, closes = _cut_at_held(rows, signs, prices, sizes, held)
     codes = _code(rows, signs)
     best = prices[np.searchsorted(codes, codes)]
     spot = valuation.spot_of_listing()[rows]
@@ -256,6 +298,11 @@ def cost_model(
     to_best = signs * price_difference_usd(terms, spot, best, ref)
     to_level = signs * price_difference_usd(terms, spot, prices, ref)
     long_carry, short_carry, unknown = carry_usd(market, valuation, settings)
+    carry = np.where(signs > 0, long_carry[rows], short_carry[rows])
+    if financed:
+        notional = (coins_per_unit(valuation) * valuation.spot_of_listing())[rows]
+        rate = settings.margin.rate_per_year * settings.holding_h / HOURS_PER_YEAR
+        carry += np.where(closes, 0.0, rate * settings.margin.share(terms.kind, signs) * notional)
     levels = Levels(
         row=rows,
         sign=signs,
@@ -264,9 +311,30 @@ def cost_model(
         spread=np.maximum(to_best, 0.0),
         depth=np.maximum(to_level - to_best, 0.0),
         fee=fee_usd(terms, spot, prices),
-        carry=np.where(signs > 0, long_carry[rows], short_carry[rows]),
+        carry=carry,
     )
-    return CostModel(universe, levels, reference, unknown, settings.fixed_usd)
+    fixed = np.full(len(universe), float(settings.fixed_usd))
+    if settings.fixed_usd_of:
+        fixed[:] = [settings.fixed_usd_of.get(x.venue, settings.fixed_usd) for x in universe.listings]
+    return CostModel(universe, levels, reference, unknown, fixed)
+
+
+def _cut_at_held(
+    rows: IntArray, signs: IntArray, prices: FloatArray, sizes: FloatArray, held: FloatArray
+) -> tuple[IntArray, IntArray, FloatArray, FloatArray, BoolArray]:
+    """The levels with those that close a position cut where it is closed, and which of them close."""
+    codes = _code(rows, signs)
+    total = np.cumsum(sizes)
+    before = total - sizes - (total - sizes)[np.searchsorted(codes, codes)]
+    room = np.maximum(np.where(np.sign(held[rows]) == -signs, np.abs(held[rows]), 0.0) - before, 0.0)
+    inner = np.minimum(sizes, room)
+    twice = np.flatnonzero((inner > 0) & (inner < sizes))
+    at = np.sort(np.concatenate([np.arange(rows.size), twice]))
+    second = np.concatenate([[False], at[1:] == at[:-1]])
+    cut = np.zeros(rows.size, dtype=np.bool_)
+    cut[twice] = True
+    size = np.where(second, (sizes - inner)[at], np.where(cut[at], inner[at], sizes[at]))
+    return rows[at], signs[at], prices[at], size, (inner[at] > 0) & ~second
 
 
 def _displayed(market: Market, tradable: IntArray) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pricing.contracts import STABLE_CURRENCIES, Kind
-from pricing.universe import FloatArray
+from pricing.universe import FloatArray, Universe
 from pricing.valuation import MarkStatus, Numeraire, Valuation
 
 DAYS_PER_YEAR = 365.0
@@ -25,7 +25,7 @@ VEGA_FLOOR_DAYS = 1.0
 VEGA_POWER = 0.5
 
 GREEK_ROWS = ("delta", "gamma", "gamma_expiring", "vega", "vega_weighted", "theta")
-_USD_UNITS = {"delta": "coin", "gamma": "coin/USD", "vega": "USD/vol", "theta": "USD/year"}
+_USD_UNITS = {"delta": "coin", "gamma": "coin/USD", "vega": "USD/vol", "theta": "USD/year", "pnl": "USD"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,8 @@ def row_names(underlyings: Sequence[str]) -> tuple[str, ...]:
 
 
 def unit_of(row: str, numeraire: Numeraire) -> str:
-    """Unit of a row: coin, coin/USD, USD/vol, USD/year; coin for all in the coin numeraire."""
+    """Unit of a row: coin, coin/USD, USD/vol, USD/year, of a scenario's P&L USD; coin for all in the coin
+    numeraire."""
     greek = row.split(":")[0].split("_")[0]
     return "coin" if numeraire is Numeraire.COIN else _USD_UNITS[greek]
 
@@ -158,7 +159,7 @@ def expose(
     spot = {name: float(valuation.spot[u]) for u, name in enumerate(universe.underlyings)}
     owned = row_matrix(valuation, underlyings, settings)
     names = row_names(underlyings)
-    currencies = sorted({*balances, *(x.contract.settlement for x in universe.listings), *underlyings})
+    currencies = currencies_of(balances, universe, underlyings)
     per_unit_cash = cash_rows(currencies, underlyings, spot, settings)
     held = quantities != 0
     valued = valuation.status == MarkStatus.OK
@@ -169,22 +170,29 @@ def expose(
         rows=names,
         units=tuple(unit_of(name, settings.numeraire) for name in names),
         owned=owned,
-        traded=owned + _cash_of_trade(valuation, per_unit_cash, currencies, reference, underlyings, settings),
+        traded=owned + cash_of_trade(valuation, names, per_unit_cash, currencies, reference, settings),
         cash=cash,
         value=cash + owned[:, counted] @ quantities[counted],
         missing=tuple(np.flatnonzero(held & ~valued).tolist()),
     )
 
 
-def _cash_of_trade(
+def currencies_of(balances: Mapping[str, float], universe: Universe, underlyings: Sequence[str]) -> list[str]:
+    """Every currency that a book or a trade may hold, sorted."""
+    return sorted({*balances, *(x.contract.settlement for x in universe.listings), *underlyings})
+
+
+def cash_of_trade(
     valuation: Valuation,
+    rows: Sequence[str],
     per_unit_cash: FloatArray,
     currencies: Sequence[str],
     reference: FloatArray,
-    underlyings: Sequence[str],
     settings: ExposureSettings,
 ) -> FloatArray:
     """Exposure of the cash that buying one order unit pays and receives, (m, n).
+
+    per_unit_cash: (m, currencies), what one unit of a currency adds to each of the `rows`.
 
     Perpetuals and futures pay no premium, but what the reference differs from the mark is a loss in the
     margin balance at once (0 unless the mark lies outside the quotes). Spot: the coin received is the `owned`
@@ -197,7 +205,7 @@ def _cash_of_trade(
     per_unit = per_unit_cash[:, pays] if len(universe) else np.zeros((len(per_unit_cash), 0))
     if settings.numeraire is Numeraire.COIN and not settings.stable_underlying:
         # A dollar counted against every coin would let one sale of one coin "hedge" all of them.
-        of_row = np.array([name.split(":")[1] for name in row_names(underlyings)], dtype=object)
+        of_row = np.array([name.split(":")[1] for name in rows], dtype=object)
         of_listing = np.array(universe.underlyings, dtype=object)[universe.underlying]
         stable = np.array([c in STABLE_CURRENCIES for c in currencies])[pays]
         per_unit = np.where(stable & (of_row[:, None] != of_listing), 0.0, per_unit)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from hedger.problem import build_problem, denied_but_unlisted, hedge_universe, part_of, trades_of
+from hedger.problem import build_problem, hedge_universe, named_but_unlisted, part_of, trades_of
 from hedger.settings import Settings
 from hedger.snapshot import Snapshot, take_snapshot
 from pricing.contracts import Contract, Side
@@ -118,7 +118,8 @@ def test_only_banded_rows_are_in_the_problem() -> None:
         *(r for r in market.exposure.rows if r.count(":") == 2),
     )
     assert problem.priority is not None
-    assert problem.priority.tolist() == [0, 1, *[2] * 6]
+    # delta, gamma, vega, its tenors: twice the priority of the name, which leaves room for long gamma
+    assert problem.priority.tolist() == [0, 2, 4, *[6] * 5]
     assert problem.exposure[0] == 10
     assert (problem.lower[0], problem.upper[0]) == (-1.0, 1.0)  # breached: 50,000 USD at an index of 50,000
     part = part_of(problem, np.array([1]), np.array([0, 2]))
@@ -202,9 +203,9 @@ def test_a_mark_that_its_own_vol_denies_is_not_traded_against() -> None:
 def test_a_denied_symbol_written_another_way_is_refused(symbol: str) -> None:
     settings = Settings.model_validate({"universe": {"deny_sell": {"symbols": [symbol]}}})
     with pytest.raises(InputError, match="DENY_SYMBOL"):
-        denied_but_unlisted(snapshot_of(CALL, PERP), settings)
+        named_but_unlisted(snapshot_of(CALL, PERP), settings)
 
 
 def test_a_denied_symbol_of_another_market_is_named() -> None:
     settings = Settings.model_validate({"universe": {"deny_buy": {"symbols": ["SOL-PERPETUAL"]}}})
-    assert denied_but_unlisted(snapshot_of(CALL, PERP), settings) == ("SOL-PERPETUAL",)
+    assert named_but_unlisted(snapshot_of(CALL, PERP), settings) == ("SOL-PERPETUAL",)
