@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,7 +12,23 @@ from numpy.typing import ArrayLike
 
 from pricing.universe import BoolArray, FloatArray, IntArray
 
-PRIORITIES: Mapping[str, int] = {"delta": 0, "gamma": 1, "vega": 2}  # a row's name before ":"; the rest 3
+#: By a row's name before ":", small first: what is given up last stands first. Of vega the total; its tenor
+#: buckets (`vega:BTC:7-30d`) come after it, and then whatever is not named here.
+PRIORITIES: Mapping[str, int] = {
+    "margin": -2, "pnl": -1, "delta": 0, "gamma": 1, "vega": 2, "vega_weighted": 2, "bucket": 3,
+}  # fmt: skip
+PRIORITY_OF_THE_REST = 4
+
+
+def row_priority(row: str) -> int:
+    """Which rows are met first when not all can be.
+
+    >>> [row_priority(row) for row in ("delta:BTC", "vega:BTC", "vega:BTC:7-30d", "theta:BTC")]
+    [0, 2, 3, 4]
+    """
+    name, *rest = row.split(":")
+    key = "bucket" if name == "vega" and len(rest) > 1 else name
+    return PRIORITIES.get(key, PRIORITY_OF_THE_REST)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +58,21 @@ class Ladder:
                 raise ValueError(f"LADDER: {side}_size {size.tolist()}: allowed are finite numbers >= 0")
             if not (np.isfinite(cost).all() and (cost[1:] >= cost[:-1]).all()):
                 raise ValueError(f"LADDER: {side}_cost {cost.tolist()}: allowed are finite, rising numbers")
+
+    def amortised(self, share: float) -> Ladder:
+        """The same sizes at a share of their costs, > 0 and finite; what was checked holds for it, too."""
+        if share == 1.0:
+            return self
+        if not 0.0 < share < np.inf:
+            raise ValueError(f"LADDER: share {share}: allowed are finite numbers > 0")
+        other = object.__new__(Ladder)
+        for name in ("buy_size", "sell_size"):
+            object.__setattr__(other, name, getattr(self, name))
+        for name in ("buy_cost", "sell_cost"):
+            cost = share * getattr(self, name)
+            cost.flags.writeable = False
+            object.__setattr__(other, name, cost)
+        return other
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,7 +129,7 @@ class HedgeProblem:
         fixed = np.asarray(self.fixed_cost)
         _require(fixed < np.inf, "fixed_cost", fixed, self.columns, "finite numbers")
         if self.priority is None:
-            ranks: ArrayLike = [PRIORITIES.get(row.split(":", 1)[0], 3) for row in self.rows]
+            ranks: ArrayLike = [row_priority(row) for row in self.rows]
         else:
             ranks = self.priority
             if np.shape(ranks) != (m,) or not np.equal(np.asarray(ranks), np.rint(ranks)).all():
@@ -129,7 +161,9 @@ class RiskTerm:
             raise ValueError(f"RISK: per_unit has shape {per_unit.shape}: allowed is ({k}, columns)")
         for name, values in (("value", value), ("per_unit", per_unit)):
             if not np.isfinite(values).all():
-                raise ValueError(f"RISK: {name} holds a number that is not finite; allowed are finite numbers")
+                raise ValueError(
+                    f"RISK: {name} holds a number that is not finite; allowed are finite numbers"
+                )
         per_unit.flags.writeable = False
         object.__setattr__(self, "per_unit", per_unit)
 
@@ -166,6 +200,14 @@ DEFAULTS = SolverSettings()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Basis:
+    """Where the simplex stood: the basic columns (m,), and each column's place on its ladder (n + m,)."""
+
+    basic: IntArray
+    place: IntArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """The trades and their certificate. m rows, n columns.
 
@@ -173,8 +215,11 @@ class Plan:
     costs less, whatever lots or columns; exposure_after (m,); shadow_price (m,) >= 0: USD the bound falls
     per unit outward move of the binding side; slack (m,) >= 0 outside the required interval; binding (m,) -1
     lower, 0, +1 upper; gap = (cost - lower_bound) / |cost|; kept: indices of the columns the lots were
-    solved on; reason: one text; timings: the solver's own seconds per stage (not reproducible: leave them
-    out of digests).
+    solved on; reason: one text; timings: seconds per stage, HiGHS' own clock and our own work at a fixed rate
+    (not reproducible: leave them out of digests); lots_bound: no plan in whole lots that leaves the same
+    slack costs less, whatever columns (the bound of the search; -inf = not known); basis: what the next
+    mark's LP starts from; fallbacks: programs that HiGHS solved, because our own answer did not pass its
+    check or was not proven in its share of the time, or because of fixed costs; pivots, nodes: our own.
     """
 
     quantity: FloatArray
@@ -189,6 +234,17 @@ class Plan:
     kept: IntArray
     reason: str
     timings: Mapping[str, float]
+    lots_bound: float = -math.inf
+    basis: Basis | None = None
+    fallbacks: int = 0
+    pivots: int = 0
+    nodes: int = 0
+
+    @property
+    def certified_gap(self) -> float:
+        """(cost - the better of both bounds) / |cost|: what a better plan could save at most."""
+        bound = max(self.lower_bound, self.lots_bound)
+        return max(self.cost - bound, 0.0) / max(abs(self.cost), 1e-12)
 
 
 def _array(owner: object, name: str, shape: tuple[int, ...] | None, labels: Sequence[str] = ()) -> FloatArray:
