@@ -80,7 +80,8 @@ def frame_of(problem: HedgeProblem) -> Frame:
     column, size, before, price = (np.concatenate(parts) for parts in zip(*sides, strict=True))
     cap = np.stack([np.bincount(c, s, minlength=len(ladders)) for c, s, _, _ in sides])
     cap = np.minimum(cap, most)
-    least = np.maximum(np.ceil(problem.min_size / problem.lot * (1 - 1e-12) - 1e-9), 1).astype(np.int64)
+    least = np.ceil(problem.min_size / problem.lot * (1 - 1e-12) - 1e-9)
+    least = np.clip(least, 1, 2 * LOTS_MAX).astype(np.int64)  # more than can be traded stays more
     most_lots = np.floor(cap / problem.lot * (1 + 1e-12) + 1e-9).astype(np.int64)
     most_lots[most_lots < least] = 0
     trades = most_lots.any(axis=0)

@@ -19,10 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hedger.frame import INF, Frame
+from hedger.scaling import TOLERANCE, limit_ceiling, money_of, power_of_two, row_scale
 from pricing.universe import FloatArray, IntArray
 
-# Feasibility on scaled rows. The default 1e-6 lets HiGHS accept lots that miss a row by money.
-TOLERANCE = 1e-9
+WHOLE_MAX = 2.0**30  # lots of one column, beyond which no search is begun
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,8 +88,10 @@ class Solver:
             program.cost, program.lower, program.upper, program.row_lower, program.row_upper,
             program.start, program.index, program.value, kind,
         )  # fmt: skip
-        if status == highspy.HighsStatus.kError:
-            raise RuntimeError("SOLVER: HiGHS refused the program; nothing was solved")
+        # Numbers that it cannot hold; and beyond so many lots its search has been seen not to come back.
+        self._refused = status == highspy.HighsStatus.kError or (
+            whole and bool((np.maximum(program.upper, -program.lower)[kind == 1] > WHOLE_MAX).any())
+        )
 
     def set_cost(self, cost: FloatArray) -> None:
         """New objective (v,)."""
@@ -106,6 +108,8 @@ class Solver:
     def run(self, seconds: float = INF, gap: float = 0.0, start: FloatArray | None = None) -> Answer:
         """Solve; `seconds`, `gap` (relative) and `start` (a feasible x) matter to whole programs only."""
         highs = self._highs
+        if self._refused:
+            return Answer(Outcome.stopped, None, np.zeros(len(self.program.row_lower)), INF, 0.0)
         if seconds < INF:
             highs.setOptionValue("time_limit", max(seconds, 1e-3))
         highs.setOptionValue("mip_rel_gap", gap)
@@ -145,19 +149,6 @@ _OUTCOMES = {
     highspy.HighsModelStatus.kSolutionLimit: Outcome.stopped,
     highspy.HighsModelStatus.kIterationLimit: Outcome.stopped,
 }
-
-
-def power_of_two(x: FloatArray | float) -> FloatArray:
-    """Nearest power of two, so that scaling and unscaling are exact; 1 where x is 0 or not finite."""
-    x = np.asarray(x, dtype=float)
-    good = np.isfinite(x) & (x > 0)
-    return np.asarray(np.exp2(np.rint(np.log2(np.where(good, x, 1.0)))))
-
-
-def row_scale(frame: Frame) -> FloatArray:
-    """(m,) units of a row per unit of its program row: a solver tolerance is then a quarter of the row's
-    tolerance."""
-    return power_of_two(frame.tolerance / (4.0 * TOLERANCE))
 
 
 @dataclass(slots=True)
@@ -209,11 +200,6 @@ def slack_ceiling(frame: Frame, limits: FloatArray, most: FloatArray | float = I
     return np.asarray(np.minimum(ceiling, most / np.tile(frame.weight, 2)))
 
 
-def limit_ceiling(limits: FloatArray) -> FloatArray:
-    """(P,) a limit plus the tolerance with which it was reached."""
-    return limits + TOLERANCE * (1.0 + np.where(np.isfinite(limits), limits, 0.0))
-
-
 def stage_cost(frame: Frame, stage: int, trades: FloatArray) -> FloatArray:
     """(v,) objective: the slacks of priority `stage`, or the trades' cost when all priorities are fixed."""
     if stage == frame.ranks:
@@ -239,7 +225,7 @@ def level_program(frame: Frame, limits: FloatArray, stage: int) -> tuple[Program
     m, count = len(scale), len(frame.column)
     _add_slacks(entries, frame, scale, count, m)
     start, index, value = entries.by_column(count + 2 * m)
-    money = _money(frame, matrix, unit)
+    money = money_of(frame, frame.price * unit, matrix.T)
     program = Program(
         cost=stage_cost(frame, stage, frame.price * unit / money),
         lower=np.zeros(count + 2 * m),
@@ -253,18 +239,6 @@ def level_program(frame: Frame, limits: FloatArray, stage: int) -> tuple[Program
         unit=money if stage == frame.ranks else 1.0,
     )
     return program, unit
-
-
-def _money(frame: Frame, matrix: FloatArray, unit: FloatArray) -> float:
-    """USD per unit of the LP's objective: the cheapest way to move, by one, the row that is dearest to
-    move."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        rate = (np.abs(frame.price) * unit)[:, None] / np.abs(matrix)
-    rate = np.where(np.isfinite(rate) & (rate > 0), rate, INF).min(axis=0, initial=INF)
-    outside = (frame.need_lower > 0) | (frame.need_upper < 0)
-    known = np.isfinite(rate)
-    chosen = rate[known & outside] if (known & outside).any() else rate[known]
-    return float(power_of_two(chosen.max() if chosen.size else 1.0))
 
 
 def lot_program(

@@ -1209,7 +1209,7 @@ def test_priorities_come_from_the_name_before_the_colon() -> None:
     ]
     p = problem(dict.fromkeys(names, (0.0, -1.0, 1.0)), {"a": ([1.0] * 6, one_level(1.0))})
     assert p.priority is not None
-    assert p.priority.tolist() == [0, 1, 3, 2, 3, 3]
+    assert p.priority.tolist() == [0, 1, 4, 3, 2, 4]
 
 
 # ------------------------------------------------------------------------ what must not loosen a row
