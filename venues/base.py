@@ -65,6 +65,10 @@ class Venue(Protocol):
         """The venue's own mass cancel, of every order of the account, whoever sent it."""
         ...
 
+    async def refresh(self) -> None:
+        """We are well: restart the venue's dead man's timer, which is off until first asked; no answer."""
+        ...
+
     async def order(self, client_id: str) -> OrderReport | None:
         """One order as the venue knows it; None only where the venue says that it never had it."""
         ...

@@ -1,0 +1,163 @@
+"""The paper venue through the trials that every venue must pass, and its shell on several clocks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from pricing.contracts import Side
+from pricing.market import Marks
+from tests.venues.paper_desk import (
+    BUY,
+    HOUR,
+    IOC,
+    MS,
+    PERP,
+    SECOND,
+    SELL,
+    START,
+    D,
+    latency,
+    marks,
+    opened,
+    order,
+)
+from tests.venues.trials import TRIALS, Stage, perform
+from venues.base import News, Venue
+from venues.errors import Ambiguous, Unreachable
+from venues.orders import OrderState, OrderUpdate
+from venues.paper import LoopClock, PaperVenue, TapeClock
+from venues.paper_faults import Fault, FaultKind
+from venues.paper_feed import MarketTrade
+from venues.paper_orders import Code
+
+
+def price(side: Side, marketable: bool) -> Decimal:
+    if marketable:
+        return D(60_020) if side is BUY else D(59_990)
+    return D(59_000) if side is BUY else D(61_000)
+
+
+@pytest.mark.parametrize("trial", TRIALS, ids=lambda trial: trial.__name__)
+def test_the_paper_venue_passes(trial: Callable[[Stage], Awaitable[None]]) -> None:
+    async def run() -> None:
+        venue = PaperVenue(opened(latency=latency(1, 1, 1)), LoopClock(START))
+        venue.start()
+        await perform(trial, Stage(venue, PERP, D(100), price))
+
+    asyncio.run(run())
+
+
+async def quotes() -> AsyncIterator[Marks | MarketTrade]:
+    for i in range(1, 4):
+        yield marks(START + i * MS, i + 1)
+    yield MarketTrade(PERP.symbol, SELL, D(59_990), D(500), START + 5 * MS)
+
+
+def test_a_feed_comes_through_the_stream_and_its_trades_fill_makers() -> None:
+    async def run() -> list[News]:
+        venue: PaperVenue = PaperVenue(opened(latency=latency(1, 0, 0)), LoopClock(START))
+        port: Venue = venue
+        venue.start(quotes())
+        heard: list[News] = []
+        await port.submit(order(PERP, BUY, "10", "60000"))
+        async for item in port.stream():
+            heard.append(item)
+            if isinstance(item, OrderUpdate) and item.state is OrderState.FILLED:
+                break
+        await port.close()
+        return heard
+
+    heard = asyncio.run(run())
+    assert [x.seq for x in heard if isinstance(x, Marks)] == [1, 2, 3, 4]
+
+
+def test_a_tape_clock_gives_the_same_as_the_exchange_alone() -> None:
+    item = order(PERP, BUY, "2500", "60020", IOC)
+
+    async def played() -> list[News]:
+        clock = TapeClock(START)
+        venue = PaperVenue(opened(latency=latency(5, 10, 10)), clock)
+        sending = asyncio.create_task(venue.submit(item))
+        await asyncio.sleep(0)
+        while not sending.done():
+            clock.move_to(venue.turn())
+            venue.turn()
+            for _ in range(3):
+                await asyncio.sleep(0)
+        assert sending.result().filled == 2500 and clock.now_ns() == START + 20 * MS
+        await venue.close()
+        return [news async for news in venue.stream()]
+
+    exchange = opened(latency=latency(5, 10, 10))
+    exchange.submit(item, START)
+    assert [str(x) for x in asyncio.run(played())] == [str(x) for x in exchange.advance(START + 20 * MS)]
+
+
+def test_silence_is_unknown_for_an_order_an_error_for_a_question_and_ambiguous_for_a_mass_cancel() -> None:
+    async def run() -> None:
+        clock = TapeClock(START)
+        exchange = opened(
+            faults=[Fault(FaultKind.REQUEST_LOST, probability=1.0)], latency=latency(0, 6000, 0)
+        )
+        venue = PaperVenue(exchange, clock)
+        asked = [
+            asyncio.ensure_future(x)
+            for x in (venue.submit(order(PERP, BUY, "10", "60020")), venue.order("x"), venue.cancel_all())
+        ]
+        await asyncio.sleep(0)
+        clock.move_to(START + 5 * SECOND)
+        venue.turn()
+        update, order_error, cancel_error = await asyncio.gather(*asked, return_exceptions=True)
+        assert isinstance(update, OrderUpdate)
+        assert (update.state, update.code) == (OrderState.UNKNOWN, Code.TIMED_OUT)
+        assert isinstance(order_error, Unreachable) and isinstance(cancel_error, Ambiguous)
+        await venue.close()
+
+    asyncio.run(run())
+
+
+def test_a_bug_inside_is_seen_by_all_who_wait() -> None:
+    async def broken() -> AsyncIterator[Marks | MarketTrade]:
+        yield replace(marks(), rows=marks().rows + 100)  # no such rows in the universe
+
+    async def run() -> None:
+        venue = PaperVenue(opened(latency=latency(0, 1000, 0)), LoopClock(START))
+        asked = asyncio.ensure_future(venue.account(0))
+        await asyncio.sleep(0)
+        venue.start(broken())
+        with pytest.raises(IndexError):
+            await asked
+        with pytest.raises(IndexError):
+            async for _ in venue.stream():
+                pass
+        await venue.close()
+
+    asyncio.run(run())
+
+
+def test_sleepers_of_a_tape_clock_wake_when_it_is_moved_past_them() -> None:
+    async def run() -> list[int]:
+        clock = TapeClock(START)
+        woken: list[int] = []
+
+        async def sleeper(hours: int) -> None:
+            await clock.sleep_until(START + hours * HOUR)
+            woken.append(hours)
+
+        tasks = [asyncio.create_task(sleeper(h)) for h in (3, 1, 2, 0)]
+        await asyncio.sleep(0)
+        clock.move_to(START + 2 * HOUR)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        early = list(woken)
+        clock.move_to(START + 3 * HOUR)
+        await asyncio.gather(*tasks)
+        assert woken == [*early, 3]
+        return early
+
+    assert asyncio.run(run()) == [0, 1, 2]

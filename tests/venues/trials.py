@@ -1,0 +1,246 @@
+"""What every venue must pass, whatever stands behind it: paper, an exchange, a loopback of one.
+
+A `Stage` puts one venue and one listing at a trial's disposal. `TRIALS` names them all; each is a coroutine
+over a fresh stage. Nothing in here knows what venue it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from pricing.contracts import Listing, Side
+from venues.base import News, Venue
+from venues.errors import VenueError
+from venues.orders import Order, OrderState, OrderUpdate, TimeInForce, TradeReport, client_order_id
+
+
+@dataclass(slots=True)
+class Stage:
+    """A venue, a liquid listing on it, and what its market is.
+
+    quantity: a few lots, less than what is displayed at the touch. price(side, marketable): a price on tick
+    at which an order of this side fills at once, or rests. news: all that the stream said so far; `hear`
+    keeps filling it while the trial runs.
+    """
+
+    venue: Venue
+    listing: Listing
+    quantity: Decimal
+    price: Callable[[Side, bool], Decimal]
+    patience_s: float = 2.0
+    news: list[News] = field(default_factory=list)
+    _orders: int = 0
+
+    def order(
+        self,
+        side: Side,
+        *,
+        marketable: bool,
+        tif: TimeInForce = TimeInForce.GTC,
+        post_only: bool = False,
+        reduce_only: bool = False,
+    ) -> Order:
+        """An order with an id of its own."""
+        self._orders += 1
+        return Order(
+            client_order_id("trial", self._orders, 0, 0),
+            self.listing,
+            side,
+            self.quantity,
+            self.price(side, marketable),
+            tif,
+            post_only=post_only,
+            reduce_only=reduce_only,
+        )
+
+    async def until(self, holds: Callable[[], bool], what: str) -> None:
+        """Wait for news that make it hold.
+
+        Raises:
+            AssertionError: they did not come.
+        """
+        deadline = asyncio.get_running_loop().time() + self.patience_s
+        while not holds():
+            assert asyncio.get_running_loop().time() < deadline, f"never heard: {what}"
+            await asyncio.sleep(0.002)
+
+    def fills(self, client_id: str) -> list[TradeReport]:
+        """What the stream said of an order's executions."""
+        return [x for x in self.news if isinstance(x, TradeReport) and x.client_id == client_id]
+
+    def states(self, client_id: str) -> list[OrderState]:
+        """What the stream said of an order's state, in order."""
+        return [x.state for x in self.news if isinstance(x, OrderUpdate) and x.client_id == client_id]
+
+
+async def hear(stage: Stage) -> None:
+    """Keep the stage's news; run beside a trial."""
+    async for news in stage.venue.stream():
+        stage.news.append(news)
+
+
+async def a_marketable_order_fills_and_is_told_everywhere_alike(stage: Stage) -> None:
+    order = stage.order(Side.BUY, marketable=True, tif=TimeInForce.IOC)
+    since_ns = 0
+    before = (await stage.venue.account(since_ns)).positions.get(stage.listing.symbol, Decimal(0))
+    update = await stage.venue.submit(order)
+    assert update.client_id == order.client_id
+    assert update.state is OrderState.FILLED and update.filled == order.quantity
+    await stage.until(
+        lambda: sum(t.fill.quantity for t in stage.fills(order.client_id)) == order.quantity, "its fills"
+    )
+    for trade in stage.fills(order.client_id):
+        assert trade.fill.side is Side.BUY and trade.fill.price <= order.price
+        assert trade.fill.listing.key == stage.listing.key and trade.fill.trade_id
+    report = await stage.venue.account(since_ns)
+    mine = [t for t in report.trades if t.client_id == order.client_id]
+    assert {t.key for t in mine} == {t.key for t in stage.fills(order.client_id)}
+    assert report.positions.get(stage.listing.symbol, Decimal(0)) == before + order.quantity
+    known = await stage.venue.order(order.client_id)
+    assert known is not None and known.state is OrderState.FILLED and known.filled == order.quantity
+
+
+async def a_resting_order_rests_until_cancelled(stage: Stage) -> None:
+    order = stage.order(Side.BUY, marketable=False)
+    assert (await stage.venue.submit(order)).state is OrderState.OPEN
+    report = await stage.venue.account(0)
+    assert [o.client_id for o in report.orders] == [order.client_id]
+    assert report.orders[0].price == order.price and report.orders[0].filled == 0
+    assert (await stage.venue.cancel(order.client_id)).state is OrderState.CANCELLED
+    assert (await stage.venue.account(0)).orders == ()
+    await stage.until(
+        lambda: stage.states(order.client_id) == [OrderState.OPEN, OrderState.CANCELLED], "its life"
+    )
+    known = await stage.venue.order(order.client_id)
+    assert known is not None and known.state is OrderState.CANCELLED
+
+
+async def an_immediate_order_that_meets_nobody_is_cancelled(stage: Stage) -> None:
+    order = stage.order(Side.SELL, marketable=False, tif=TimeInForce.IOC)
+    update = await stage.venue.submit(order)
+    assert update.state is OrderState.CANCELLED and update.filled == 0
+    assert (await stage.venue.account(0)).orders == ()
+
+
+async def an_order_that_never_was_is_not_known(stage: Stage) -> None:
+    assert await stage.venue.order(client_order_id("trial", 999_999, 0, 0)) is None
+
+
+async def cancelling_what_is_done_says_what_it_was(stage: Stage) -> None:
+    order = stage.order(Side.BUY, marketable=True, tif=TimeInForce.IOC)
+    await stage.venue.submit(order)
+    assert (await stage.venue.cancel(order.client_id)).state is OrderState.FILLED
+
+
+async def cancelling_what_never_was_claims_nothing(stage: Stage) -> None:
+    update = await stage.venue.cancel(client_order_id("trial", 999_998, 0, 0))
+    assert update.state is OrderState.UNKNOWN
+
+
+async def the_mass_cancel_leaves_nothing(stage: Stage) -> None:
+    assert stage.venue.capabilities.mass_cancel
+    orders = [stage.order(Side.BUY, marketable=False) for _ in range(3)]
+    for order in orders:
+        await stage.venue.submit(order)
+    await stage.venue.cancel_all()
+    assert (await stage.venue.account(0)).orders == ()
+    await stage.until(
+        lambda: all(OrderState.CANCELLED in stage.states(o.client_id) for o in orders), "the ends"
+    )
+
+
+async def a_post_only_order_never_takes(stage: Stage) -> None:
+    if stage.venue.capabilities.post_only:
+        order = stage.order(Side.BUY, marketable=True, post_only=True)
+        update = await stage.venue.submit(order)
+        assert update.state is OrderState.REJECTED and update.code
+        assert not stage.fills(order.client_id)
+
+
+async def a_reduce_only_order_never_opens(stage: Stage) -> None:
+    if stage.venue.capabilities.reduce_only:
+        order = stage.order(Side.BUY, marketable=True, reduce_only=True, tif=TimeInForce.IOC)
+        update = await stage.venue.submit(order)
+        assert update.state in (OrderState.REJECTED, OrderState.CANCELLED) and not update.filled
+
+
+async def a_price_off_the_tick_is_refused_in_words_we_know(stage: Stage) -> None:
+    order = stage.order(Side.BUY, marketable=False)
+    off = order.price + stage.listing.tick_steps.at(order.price) / 4
+    update = await stage.venue.submit(replace(order, price=off))
+    assert update.state is OrderState.REJECTED and update.code
+
+
+async def a_client_id_sent_twice_never_says_that_the_first_failed(stage: Stage) -> None:
+    order = stage.order(Side.BUY, marketable=False)
+    await stage.venue.submit(order)
+    again = await stage.venue.submit(order)
+    assert again.state in (OrderState.UNKNOWN, OrderState.OPEN)
+    known = await stage.venue.order(order.client_id)
+    assert known is not None and known.state is OrderState.OPEN
+
+
+async def many_questions_at_once_each_get_their_own_answer(stage: Stage) -> None:
+    orders = [stage.order(Side.BUY, marketable=False) for _ in range(4)]
+    updates = await asyncio.gather(*(stage.venue.submit(o) for o in orders))
+    assert [u.client_id for u in updates] == [o.client_id for o in orders]
+    known = await asyncio.gather(*(stage.venue.order(o.client_id) for o in orders))
+    assert [k.client_id for k in known if k] == [o.client_id for o in orders]
+
+
+async def its_listings_are_its_own_and_each_once(stage: Stage) -> None:
+    listings = await stage.venue.listings()
+    assert stage.listing.key in {x.key for x in listings}
+    assert {x.venue for x in listings} == {stage.venue.name}
+    assert len({x.symbol for x in listings}) == len(listings)
+
+
+async def a_refresh_is_harmless(stage: Stage) -> None:
+    await stage.venue.refresh()
+    order = stage.order(Side.BUY, marketable=False)
+    assert (await stage.venue.submit(order)).state is OrderState.OPEN
+
+
+async def what_was_cancelled_before_the_close_stays_so(stage: Stage) -> None:
+    order = stage.order(Side.BUY, marketable=False)
+    await stage.venue.submit(order)
+    await stage.venue.close()
+    try:
+        await asyncio.wait_for(stage.venue.order(order.client_id), 0.05)
+    except (VenueError, TimeoutError):
+        return
+    raise AssertionError("a closed venue answered")
+
+
+Trial = Callable[[Stage], Awaitable[None]]
+
+TRIALS: tuple[Trial, ...] = (
+    a_marketable_order_fills_and_is_told_everywhere_alike,
+    a_resting_order_rests_until_cancelled,
+    an_immediate_order_that_meets_nobody_is_cancelled,
+    an_order_that_never_was_is_not_known,
+    cancelling_what_is_done_says_what_it_was,
+    cancelling_what_never_was_claims_nothing,
+    the_mass_cancel_leaves_nothing,
+    a_post_only_order_never_takes,
+    a_reduce_only_order_never_opens,
+    a_price_off_the_tick_is_refused_in_words_we_know,
+    a_client_id_sent_twice_never_says_that_the_first_failed,
+    many_questions_at_once_each_get_their_own_answer,
+    its_listings_are_its_own_and_each_once,
+    a_refresh_is_harmless,
+    what_was_cancelled_before_the_close_stays_so,
+)
+
+
+async def perform(trial: Trial, stage: Stage) -> None:
+    """Run one trial with the stream heard beside it, and leave nothing behind."""
+    listener = asyncio.create_task(hear(stage))
+    try:
+        await trial(stage)
+    finally:
+        await stage.venue.close()
+        await asyncio.wait_for(listener, stage.patience_s)

@@ -1,0 +1,537 @@
+"""The inside of the paper venue, in its own time: books, orders, account, settlement; no latency or dice.
+
+`venues.paper_exchange` lets time pass and puts latencies and faults between this and whoever trades on it.
+What the venue would tell of its own accord is put into `outbox`; what really happened into the log.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+import numpy as np
+
+from pricing.contracts import Listing, Option, Side
+from pricing.daycount import NS_PER_SECOND
+from pricing.market import Market, Marks, price_or_nan
+from pricing.universe import Universe
+from risk.book import Fill
+from venues.orders import (
+    AccountReport,
+    Link,
+    Order,
+    OrderReport,
+    OrderState,
+    OrderUpdate,
+    TimeInForce,
+    TradeReport,
+    VenueStatus,
+)
+from venues.paper_account import WINDOW_NS, IndexAverage, PaperAccount, fee_of
+from venues.paper_book import Match, PaperBook
+from venues.paper_feed import MarketTrade
+from venues.paper_log import Happened, TruthLog
+from venues.paper_orders import Code, PaperOrder, TokenBucket, band_fault, form_fault, reducible
+from venues.paper_terms import Duplicates, FeeModel, StatedTerms
+
+
+@dataclass(slots=True)
+class Counts:
+    """What the closing report adds up. saved: what makers got over taking, by currency of the contract."""
+
+    batches: int = 0
+    trades_seen: int = 0
+    crossed: int = 0
+    gaps: int = 0
+    margin_unknown: int = 0
+    rejected: dict[str, int] = field(default_factory=dict)
+    taken: int = 0
+    made_by_trades: int = 0
+    made_by_touch: int = 0
+    settled_on: dict[tuple[str, int], int] = field(default_factory=dict)  # samples of the index
+    maker_edge_bps: list[float] = field(default_factory=list)
+
+
+class PaperCore:
+    """See the module. `now_ns` is set by whoever lets time pass; it never falls."""
+
+    def __init__(
+        self, venue: str, universe: Universe, terms: StatedTerms, account: PaperAccount, start_ns: int
+    ) -> None:
+        self.venue = venue
+        self.now_ns = start_ns
+        self.universe = universe
+        self.terms = terms
+        self.account = account
+        self.log = TruthLog()
+        self.outbox: list[OrderUpdate | TradeReport | VenueStatus] = []
+        self.counts = Counts()
+        self.market = Market.empty(universe, start_ns)
+        self.listings: dict[str, Listing] = {x.symbol: x for x in universe.listings if x.venue == venue}
+        self.maintenance_until_ns = 0
+        self._orders: dict[str, list[PaperOrder]] = {}
+        self._numbered: list[PaperOrder] = []
+        self.open_orders: dict[int, PaperOrder] = {}
+        self.books: dict[int, PaperBook] = {}
+        self.every_trade: list[TradeReport] = []
+        self._bucket = TokenBucket(terms.rules.order_rate, terms.rules.order_burst)
+        self._averages: dict[tuple[str, int], IndexAverage] = {}
+        self._deliveries: dict[tuple[str, int], Decimal] = {}
+        self._unsettled: set[int] = set()
+        self._index = np.full(len(universe), np.nan)  # the last one told, by listing: fees hang on it
+        self._fed_ns = self._accrued_ns = start_ns
+        for symbol, quantity in sorted(account.positions().items()):
+            self.log.add(start_ns, Happened.OPENED, symbol=symbol, position=quantity)
+        for currency, amount in sorted(account.balances({}, self._unpriced({})).items()):
+            self.log.add(start_ns, Happened.OPENED, currency=currency, amount=amount)
+
+    # --------------------------------------------------------------------------------------------- the market
+
+    def show(self, marks: Marks) -> None:
+        """The venue's books are now these: queues advance, makers that are reached are filled."""
+        self.counts.batches += 1
+        if self.open_orders and self.now_ns - self._fed_ns > self.terms.rules.gap_s * NS_PER_SECOND:
+            self.counts.gaps += 1
+            seconds = (self.now_ns - self._fed_ns) / NS_PER_SECOND
+            text = f"nothing is known of {seconds:.0f} s in which {len(self.open_orders)} orders rested"
+            self.log.add(self.now_ns, Happened.FEED_GAP, text=text)
+            self.tell(Link.UP, "feed_gap", text)
+        self._fed_ns = self.now_ns
+        self.accrue()
+        self.market = self.market.apply(marks)
+        told = np.isfinite(self.market.index) & (self.market.index > 0)
+        self._index = np.where(told, self.market.index, self._index)
+        if self.books:
+            watched = np.fromiter(self.books, dtype=np.int64, count=len(self.books))
+            for row in np.unique(marks.rows[np.isin(marks.rows, watched)]).tolist():
+                self._show_book(row)
+        if self._averages:
+            self._note_index()
+        for expiry_ns in sorted(self._unsettled):
+            self.expire(expiry_ns)
+
+    def trade(self, trade: MarketTrade) -> None:
+        """Somebody traded at the venue."""
+        self.counts.trades_seen += 1
+        row = self.universe.positions.get((self.venue, trade.symbol))
+        book = self.books.get(-1 if row is None else row)
+        if book is not None:
+            before = self.counts.made_by_touch
+            self._filled(book, book.trade(trade.side, trade.price, trade.size))
+            self.counts.made_by_trades += self.counts.made_by_touch - before
+            self.counts.made_by_touch = before
+
+    def _show_book(self, row: int) -> None:
+        book = self.books[row]
+        matches = book.show(self.now_ns, *self.market.book(row))
+        self.counts.crossed += book.crossed
+        self._filled(book, matches)
+        if book.idle:
+            del self.books[row]
+
+    def _filled(self, book: PaperBook, matches: list[Match]) -> None:
+        for match in matches:
+            order = self._numbered[match.key]
+            if order.state is OrderState.OPEN:
+                self.counts.made_by_touch += 1
+                self._edge(book, order, match)
+                self._fill(order, match.price, match.quantity, maker=True)
+                self.outbox.append(order.update(self.now_ns))
+
+    def _edge(self, book: PaperBook, order: PaperOrder, match: Match) -> None:
+        """How much better than taking a maker's fill was, bps of its price."""
+        other = book.best(Side.SELL if order.order.side is Side.BUY else Side.BUY)
+        if other is not None:
+            edge = (other - match.price) * order.order.side.sign / match.price
+            self.counts.maker_edge_bps.append(float(edge) * 1e4)
+
+    def _book(self, row: int) -> PaperBook:
+        book = self.books.get(row)
+        if book is None:
+            original = self.universe.listings[row]
+            listing = self.listings.get(original.symbol, original)
+            book = self.books[row] = PaperBook(listing, self.terms.queue)
+            book.show(self.now_ns, *self.market.book(row))
+        return book
+
+    # ------------------------------------------------------------------------------------------------- orders
+
+    def arrive(self, order: Order) -> OrderUpdate:
+        """An order reaches the matching: refused, filled, cancelled or resting when this returns."""
+        self._fact(Happened.RECEIVED, order)
+        code = self._fault(order)
+        if code is not None:
+            self.counts.rejected[code] = self.counts.rejected.get(code, 0) + 1
+            self._fact(Happened.REJECTED, order, code=code)
+            # A duplicate says only that the first one exists.
+            state = OrderState.UNKNOWN if code is Code.DUPLICATE else OrderState.REJECTED
+            return OrderUpdate(order.client_id, state, code=code, venue_ns=self.now_ns)
+        listing = self.listings[order.listing.symbol]
+        kept = PaperOrder(len(self._numbered), order, listing)
+        self._numbered.append(kept)
+        self._orders.setdefault(order.client_id, []).append(kept)
+        self.open_orders[kept.number] = kept
+        self._fact(Happened.ACCEPTED, order, kept)
+        self.outbox.append(kept.update(self.now_ns))
+        row = self.universe.positions[listing.key]
+        book = self._book(row)
+        age_ns = self.now_ns - int(self.market.venue_ns[row])
+        if age_ns <= self.terms.rules.quote_age_s_max * NS_PER_SECOND:
+            for match in book.take(self.now_ns, order.side, order.quantity, order.price):
+                if kept.state is OrderState.OPEN:
+                    self.counts.taken += 1
+                    self._fill(kept, match.price, match.quantity, maker=False)
+        if kept.filled:
+            self.outbox.append(kept.update(self.now_ns))
+        if kept.state is OrderState.OPEN:
+            if order.time_in_force is TimeInForce.IOC:
+                self.end(kept, OrderState.CANCELLED, Code.IMMEDIATE)
+            else:
+                book.rest(kept.number, order.side, order.price, kept.left)
+        if book.idle:
+            del self.books[row]
+        return kept.update(self.now_ns)
+
+    def cancel(self, client_id: str, fault: str = "") -> OrderUpdate:
+        """Cancel what is open under an id."""
+        self.log.add(self.now_ns, Happened.CANCEL_RECEIVED, client_id=client_id, fault=fault)
+        known = self._orders.get(client_id)
+        if not known or known[-1].hidden:
+            return OrderUpdate(client_id, OrderState.UNKNOWN, code=Code.NOT_FOUND, venue_ns=self.now_ns)
+        live = [order for order in known if order.state is OrderState.OPEN]
+        if not live:
+            return known[-1].update(self.now_ns, Code.ALREADY_DONE)
+        for order in live:
+            self.end(order, OrderState.CANCELLED, Code.BY_REQUEST)
+        return live[-1].update(self.now_ns)
+
+    def cancel_all(self, code: Code, fault: str = "") -> int:
+        """Cancel every open order of the account; how many there were."""
+        live = list(self.open_orders.values())
+        for order in live:
+            self.end(order, OrderState.CANCELLED, code, fault)
+        return len(live)
+
+    def order(self, client_id: str) -> OrderReport | None:
+        """An order as the venue lists it; None: it never had it."""
+        known = self._orders.get(client_id)
+        if not known:
+            return None
+        if known[-1].hidden:
+            known[-1].hidden -= 1
+            return None
+        return next((o for o in known if o.state is OrderState.OPEN), known[-1]).report()
+
+    def report(self, since_ns: int) -> AccountReport:
+        """All about the account now; trades from `since_ns` on."""
+        self.accrue()
+        prices = self._prices()
+        return AccountReport(
+            venue=self.venue,
+            account=self.account.name,
+            venue_ns=self.now_ns,
+            orders=tuple(o.report() for o in self.open_orders.values() if not o.hidden),
+            positions=self.account.positions(),
+            balances=self.account.balances(prices, self._unpriced(prices)),
+            trades=tuple(self.every_trade[bisect_left(self.every_trade, since_ns, key=_time) :]),
+            since_ns=since_ns,
+        )
+
+    def tradable(self) -> set[str]:
+        """Symbols of what trades now."""
+        return {s for s, x in self.listings.items() if not x.expiry_ns or x.expiry_ns > self.now_ns}
+
+    @property
+    def every_order(self) -> Sequence[PaperOrder]:
+        """All orders ever accepted, oldest first."""
+        return self._numbered
+
+    def live(self, client_id: str) -> PaperOrder | None:
+        """The open order under an id."""
+        return next((o for o in self._orders.get(client_id, ()) if o.state is OrderState.OPEN), None)
+
+    def hide(self, client_id: str, questions: int) -> None:
+        """Let the next questions about an order find nothing."""
+        for order in self._orders.get(client_id, ()):
+            order.hidden = questions
+
+    def force_fill(self, order: PaperOrder, quantity: Decimal, fault: str) -> None:
+        """Fill a resting order at its own price whatever the book says: a fault's doing."""
+        self._fill(order, order.order.price, quantity, maker=True, fault=fault)
+        book = self.books.get(self.universe.positions[order.listing.key])
+        if book is not None:
+            book.drop(order.number)
+            if order.state is OrderState.OPEN:
+                book.rest(order.number, order.order.side, order.order.price, order.left)
+        self.outbox.append(order.update(self.now_ns))
+
+    def _fault(self, order: Order) -> Code | None:
+        """Why the venue refuses an order; the first reason it would give."""
+        listing = self.listings.get(order.listing.symbol)
+        if not self._bucket.take(self.now_ns):
+            return Code.RATE_LIMITED
+        if self.now_ns < self.maintenance_until_ns:
+            return Code.MAINTENANCE
+        if listing is None or order.listing.venue != self.venue:
+            return Code.NOT_LISTED
+        if order.account != self.account.name:
+            return Code.WRONG_ACCOUNT
+        if listing.expiry_ns and listing.expiry_ns <= self.now_ns:
+            return Code.LISTING_EXPIRED
+        if order.client_id in self._orders and self.terms.rules.duplicates is Duplicates.REFUSED:
+            return Code.DUPLICATE
+        return form_fault(order, listing) or self._market_fault(order, listing)
+
+    def _market_fault(self, order: Order, listing: Listing) -> Code | None:
+        row = self.universe.positions[listing.key]
+        code = band_fault(order, listing, self.price_of(row), self.terms.rules.price_band)
+        if code is not None:
+            return code
+        if not self.fee_known(listing):
+            return Code.NO_INDEX
+        book = self._book(row)
+        if order.post_only and book.would_take(order.side, order.price):
+            return Code.POST_ONLY
+        if book.meets_own(order.side, order.price):
+            return Code.SELF_TRADE
+        if order.reduce_only:
+            same = [
+                o.left
+                for o in self.open_orders.values()
+                if o.order.reduce_only and o.listing.key == listing.key and o.order.side is order.side
+            ]
+            position = self.account.position(listing.symbol)
+            if order.quantity > reducible(order.side, listing, position, sum(same, Decimal(0))):
+                return Code.REDUCE_ONLY
+        return self._margin_fault(order, listing)
+
+    def _margin_fault(self, order: Order, listing: Listing) -> Code | None:
+        if self.terms.margin is None or order.reduce_only:
+            return None
+        trades = [(o.listing, o.left * o.order.side.sign) for o in self.open_orders.values()]
+        trades.append((listing, order.signed))
+        headroom = self.terms.margin(self.account.book, trades, self.market)
+        if headroom is None or headroom != headroom:
+            self.counts.margin_unknown += 1
+            return None
+        return Code.MARGIN if headroom < 0 else None
+
+    def _fill(
+        self, kept: PaperOrder, price: Decimal, quantity: Decimal, *, maker: bool, fault: str = ""
+    ) -> None:
+        order, listing = kept.order, kept.listing
+        if order.reduce_only:
+            quantity = min(
+                quantity, reducible(order.side, listing, self.account.position(listing.symbol), Decimal(0))
+            )
+        if quantity > 0:
+            report = self.book_trade(listing, order.side, quantity, price, maker, order.client_id)
+            kept.filled += quantity
+            if kept.left == 0:
+                kept.state = OrderState.FILLED
+                self.open_orders.pop(kept.number, None)
+            self._fact(Happened.FILLED, order, kept, report=report, fault=fault)
+        if (
+            order.reduce_only
+            and kept.left
+            and not reducible(order.side, listing, self.account.position(listing.symbol), Decimal(0))
+        ):
+            self.end(kept, OrderState.CANCELLED, Code.REDUCE_ONLY)
+
+    def book_trade(
+        self, listing: Listing, side: Side, quantity: Decimal, price: Decimal, maker: bool, client_id: str
+    ) -> TradeReport:
+        self.accrue()
+        index = float(self._index[self.universe.positions[listing.key]])
+        fill = Fill(
+            listing=listing,
+            side=side,
+            quantity=quantity,
+            price=price,
+            fee=fee_of(self.terms.fees, listing, quantity, price, maker=maker, index=index),
+            fee_currency=listing.contract.settlement,
+            account=self.account.name,
+            trade_id=f"{self.venue}-t{len(self.every_trade)}",
+            time_ns=self.now_ns,
+        )
+        return self.record(TradeReport(client_id, fill, maker))
+
+    def fee_known(self, listing: Listing) -> bool:
+        """Whether a fill's fee can be reckoned: a linear option's needs an index."""
+        linear_option = isinstance(listing.contract, Option) and not listing.contract.inverse
+        index = self._index[self.universe.positions[listing.key]]
+        return self.terms.fees is FeeModel.ZERO or not linear_option or bool(index > 0)
+
+    def record(self, report: TradeReport) -> TradeReport:
+        self.account.apply(report.fill)
+        self.every_trade.append(report)
+        self.outbox.append(report)
+        return report
+
+    def end(self, kept: PaperOrder, state: OrderState, code: Code, fault: str = "") -> None:
+        """An open order ends unfilled in part or whole."""
+        if kept.state is not OrderState.OPEN:
+            return
+        kept.state, kept.code = state, code
+        del self.open_orders[kept.number]
+        row = self.universe.positions[kept.listing.key]
+        if row in self.books:
+            self.books[row].drop(kept.number)
+        what = Happened.EXPIRED if state is OrderState.EXPIRED else Happened.CANCELLED
+        self._fact(what, kept.order, kept, code=code, fault=fault)
+        self.outbox.append(kept.update(self.now_ns))
+
+    # ------------------------------------------------------------------------------ time: funding, settlement
+
+    def accrue(self) -> None:
+        """Let funding run until now at the rates known so far."""
+        elapsed, self._accrued_ns = self.now_ns - self._accrued_ns, self.now_ns
+        if elapsed <= 0 or not self.account.book.positions:
+            return
+        terms_of = {}
+        for symbol in self.account.positions():
+            row = self.universe.positions[(self.venue, symbol)]
+            terms_of[symbol] = (float(self.market.funding_rate[row]), self.price_of(row))
+        self.account.accrue(elapsed, terms_of)
+
+    def fund(self) -> None:
+        """Pay the funding that has run up."""
+        self.accrue()
+        for symbol, currency, amount in self.account.pay_funding(self._known_listings()):
+            self.log.add(self.now_ns, Happened.FUNDING, symbol=symbol, currency=currency, amount=-amount)
+
+    def pay_out_gains(self) -> None:
+        """The daily settlement of perpetuals and futures."""
+        prices = self._prices()
+        for symbol, currency, amount in self.account.pay_out_gains(prices):
+            self.log.add(
+                self.now_ns,
+                Happened.SETTLED,
+                symbol=symbol,
+                currency=currency,
+                amount=amount,
+                position=self.account.position(symbol),
+                code="daily",
+            )
+
+    def open_window(self, expiry_ns: int) -> None:
+        """The averaging window of an expiry begins: the index known now counts from here."""
+        for name in {x.contract.underlying for x in self._expiring(expiry_ns)}:
+            self._averages.setdefault((name, expiry_ns), IndexAverage(expiry_ns))
+        self._note_index()
+
+    def deliver_at(self, underlying: str, expiry_ns: int, price: Decimal) -> None:
+        """The venue's published settlement price, where it is on record, instead of our average."""
+        self._deliveries[(underlying, expiry_ns)] = price
+
+    def expire(self, expiry_ns: int) -> None:
+        """Orders on what expires end; its positions are settled, or wait for a first index."""
+        self.accrue()
+        self._unsettled.discard(expiry_ns)
+        for listing in self._expiring(expiry_ns):
+            for order in [o for o in self.open_orders.values() if o.listing.key == listing.key]:
+                self.end(order, OrderState.EXPIRED, Code.LISTING_EXPIRED)
+            if self.account.key(listing.symbol) not in self.account.book.positions:
+                continue
+            key = (listing.contract.underlying, expiry_ns)
+            average = self._averages.setdefault(key, IndexAverage(expiry_ns))
+            price = self._deliveries.get(key) or average.price()
+            if price is None:
+                self._unsettled.add(expiry_ns)
+                continue
+            self.counts.settled_on[key] = average.samples
+            currency, amount = self.account.settle(listing.symbol, price)
+            self.log.add(
+                self.now_ns,
+                Happened.SETTLED,
+                symbol=listing.symbol,
+                price=price,
+                currency=currency,
+                amount=amount,
+                position=Decimal(0),
+                code="expiry",
+            )
+            self.tell(Link.UP, "settlement", f"{listing.symbol} at {price}: {amount} {currency}")
+        if expiry_ns not in self._unsettled:
+            self._averages = {key: a for key, a in self._averages.items() if key[1] != expiry_ns}
+
+    def _expiring(self, expiry_ns: int) -> list[Listing]:
+        return [x for x in self._known_listings().values() if x.expiry_ns == expiry_ns]
+
+    def _note_index(self) -> None:
+        told = self.market.spot(self.terms.rules.quote_age_s_max).tolist()
+        spot = dict(zip(self.universe.underlyings, told, strict=True))
+        for (underlying, _), average in self._averages.items():
+            average.note(self.now_ns, spot[underlying])
+
+    # ------------------------------------------------------------------------------------------------ helpers
+
+    def tell(self, link: Link, event: str, text: str = "") -> None:
+        self.outbox.append(VenueStatus(self.venue, link, (event,), text, self.now_ns))
+
+    def _known_listings(self) -> dict[str, Listing]:
+        """All listings by symbol, those taken off as well: positions in them remain."""
+        return {x.symbol: x for x in self.universe.listings if x.venue == self.venue}
+
+    def price_of(self, row: int) -> float:
+        """Mark, else mid, of one row, NaN where neither is known."""
+        mark, bid, ask = (float(getattr(self.market, name)[row]) for name in ("mark", "bid", "ask"))
+        if mark > 0:
+            return mark
+        return 0.5 * (bid + ask) if 0 < bid < ask else float("nan")
+
+    def _prices(self) -> Mapping[tuple[str, str], float]:
+        """Mark, else mid, of what is held, by (venue, symbol); those unknown are left out."""
+        if not self.account.book.positions:
+            return {}
+        every = price_or_nan(self.market)
+        keys = {p.listing.key for p in self.account.book.positions.values()}
+        found = {key: float(every[self.universe.positions[key]]) for key in keys}
+        return {key: price for key, price in found.items() if 0 < price < float("inf")}
+
+    def _unpriced(self, prices: Mapping[tuple[str, str], float]) -> set[tuple[str, str]]:
+        positions = self.account.book.positions.values()
+        return {p.listing.key for p in positions if p.quantity and p.listing.key not in prices}
+
+    def _fact(
+        self,
+        what: Happened,
+        order: Order,
+        kept: PaperOrder | None = None,
+        *,
+        report: TradeReport | None = None,
+        code: str = "",
+        fault: str = "",
+    ) -> None:
+        """Write down what became of an order."""
+        fill = report.fill if report else None
+        self.log.add(
+            self.now_ns,
+            what,
+            client_id=order.client_id,
+            venue_order_id=kept.venue_order_id if kept else "",
+            symbol=order.listing.symbol,
+            side=order.side.value,
+            quantity=fill.quantity if fill else order.quantity,
+            price=fill.price if fill else order.price,
+            left=kept.left if kept else None,
+            trade_id=fill.trade_id if fill else "",
+            maker=report.maker if report else None,
+            fee=fill.fee if fill else None,
+            currency=fill.fee_currency if fill else "",
+            position=self.account.position(order.listing.symbol) if kept else None,
+            code=code,
+            fault=fault,
+        )
+
+
+def _time(report: TradeReport) -> int:
+    return report.fill.time_ns
+
+
+def windows(universe: Universe, venue: str, after_ns: int) -> list[tuple[int, int]]:
+    """(window opens, expiry) of everything on a venue that expires after a time, in order."""
+    stamps = {x.expiry_ns for x in universe.listings if x.venue == venue and x.expiry_ns > after_ns}
+    return [(expiry - WINDOW_NS, expiry) for expiry in sorted(stamps)]
