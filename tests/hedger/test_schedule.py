@@ -19,7 +19,7 @@ def ns(at: datetime) -> int:
 
 
 def field(low: int, high: int) -> st.SearchStrategy[Field]:
-    """A field as written, and the numbers it means."""
+    """A field as written, and the numbers it means; 0 to 6 are weekdays."""
     number = st.integers(low, high)
     ranges = st.tuples(number, number).map(sorted)
     steps = st.integers(1, high - low + 1)
@@ -31,7 +31,13 @@ def field(low: int, high: int) -> st.SearchStrategy[Field]:
         ),
         st.just(("*", set(range(low, high + 1)))),
         steps.map(lambda s: (f"*/{s}", set(range(low, high + 1, s)))),
-        st.tuples(number, steps).map(lambda x: (f"{x[0]}/{x[1]}", set(range(x[0], high + 1, x[1])))),
+        # weekdays count on to Sunday, the seventh
+        st.tuples(number, steps).map(
+            lambda x: (
+                f"{x[0]}/{x[1]}",
+                {n % 7 if high == 6 else n for n in range(x[0], high + 1 + (high == 6), x[1])},
+            )
+        ),
     )
     return st.lists(part, min_size=1, max_size=3).map(
         lambda parts: (",".join(t for t, _ in parts), set().union(*(s for _, s in parts)))
