@@ -2,8 +2,8 @@
 
 `"0,30 8-17 mon-fri"` is every half hour from 08:00 to 17:30 on working days. A field is `*`, a number, a
 range `8-17`, any of them with a step `*/15`, `8-17/3` or `8/3` (to the end), or a list of those with commas.
-Weekdays are mon to sun, or 0 to 7 with Sunday as 0 and 7. Days of the month and months are left out on purpose: no hedge hangs on
-them.
+Weekdays are mon to sun, or 0 to 7 with Sunday as 0 and 7. Days of the month and months are left out on
+purpose: no hedge hangs on them.
 """
 
 from __future__ import annotations
