@@ -1,0 +1,189 @@
+"""The life of one of our orders, as far as we know it: what each piece of news makes of it.
+
+    INTENT -> SENT -> OPEN -> FILLED | CANCELLED | EXPIRED
+       \\        \\-> REJECTED
+        \\        \\-> UNKNOWN -> any of these, by evidence alone
+         \\-> DENIED
+
+News comes late, twice and in any order, so three rules hold whatever comes:
+
+- what is terminal stays terminal; late executions are still booked, and complete it to FILLED. One exception:
+  an order that we gave up for lost (no venue said so) comes back when a venue shows it.
+- UNKNOWN is left by evidence only: an answer that names a state, or an execution. A failed question is none,
+  and neither is a single "never had it".
+- `reserved` is what may still come of it at worst, and is never less than what the venue has said was filled
+  and has not been booked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from venues.orders import Order, OrderState, OrderUpdate, TimeInForce
+
+#: Our own reason codes of an order.
+NOT_FOUND = "not_found"
+LOST = "lost"
+#: "There is such an order already" says that the first one exists, not that this one was refused.
+DUPLICATE = "duplicate_client_id"
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRecord:
+    """An order and what is known of it; times are of the engine's monotonic clock.
+
+    execution: the execution it works for. since_ns: when it was decided; wall_ns: the same, UTC. booked: of
+    its executions, order units. least: what the venue has said was filled, at least; final: of an
+    order that ended: that is all of it. silent_ns:
+    since when nobody could say what became of it. asked_ns, asks: questions about it; not_found: how many in
+    a row were answered "never had it". cancel_ns: when its cancel was last asked for. done_ns: when it ended.
+    """
+
+    order: Order
+    execution: int
+    since_ns: int
+    wall_ns: int = 0
+    state: OrderState = OrderState.INTENT
+    booked: Decimal = ZERO
+    least: Decimal = ZERO
+    final: bool = False
+    venue_order_id: str = ""
+    code: str = ""
+    silent_ns: int | None = None
+    asked_ns: int | None = None
+    asks: int = 0
+    not_found: int = 0
+    cancel_ns: int | None = None
+    done_ns: int | None = None
+    alerted: bool = False
+
+    @property
+    def venue(self) -> str:
+        """Where it is."""
+        return self.order.listing.venue
+
+    @property
+    def live(self) -> bool:
+        """Whether more may come of it than late executions."""
+        return not self.state.terminal
+
+    @property
+    def reserved(self) -> Decimal:
+        """What may still be filled at worst, order units, unsigned."""
+        left = max(self.order.quantity - self.booked, ZERO)
+        if not self.state.terminal:
+            return left
+        if self.state in (OrderState.REJECTED, OrderState.DENIED):
+            return ZERO
+        return max(min(self.least, self.order.quantity) - self.booked, ZERO) if self.final else left
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is owed any more: ended, and every execution told of is booked."""
+        return self.state.terminal and self.reserved == 0
+
+
+def heard(record: OrderRecord, update: OrderUpdate, now_ns: int) -> OrderRecord:
+    """The record after an update, an answer or an account's line about the order; `now_ns` monotonic."""
+    least = record.least if update.filled is None else max(record.least, update.filled)
+    known = replace(record, least=least, venue_order_id=update.venue_order_id or record.venue_order_id)
+    state = _next(known, update)
+    if state is OrderState.FILLED and update.filled is None and record.live:
+        known = replace(known, least=max(least, known.order.quantity))
+    if not state.terminal and known.least >= known.order.quantity:
+        state = OrderState.FILLED
+    # Only a word about its end says what it filled in all, and not one that knows less than was booked.
+    told = update.state.terminal and update.filled is not None and update.filled >= record.booked
+    if state.terminal:
+        ended = record.final if not record.live else False
+        known = replace(known, final=ended or told or state is OrderState.FILLED)
+    return _in_state(known, state, update.code, now_ns)
+
+
+def booked(record: OrderRecord, quantity: Decimal, now_ns: int) -> OrderRecord:
+    """The record after one of its executions, which is evidence that the venue has the order."""
+    total = record.booked + quantity
+    known = replace(record, booked=total)
+    state = record.state
+    if total >= record.order.quantity:
+        state, known = OrderState.FILLED, replace(known, least=max(record.least, total), final=True)
+    elif state in (OrderState.INTENT, OrderState.SENT, OrderState.UNKNOWN) or record.code == LOST:
+        state, known = OrderState.OPEN, replace(known, final=False)
+    elif state in (OrderState.REJECTED, OrderState.DENIED):
+        # It was taken for dead and is not: what is left of it counts until the venue says what it filled.
+        state, known = OrderState.CANCELLED, replace(known, final=False)
+    return _in_state(known, state, record.code, now_ns)
+
+
+def never_had(record: OrderRecord) -> OrderRecord:
+    """The record after one answer "never had it": counted, and no more than that."""
+    return replace(record, not_found=record.not_found + 1)
+
+
+def given_up(record: OrderRecord, now_ns: int) -> OrderRecord:
+    """The record of an order that the venue never had, once there is enough evidence of it."""
+    return _in_state(record, OrderState.REJECTED, LOST, now_ns)
+
+
+def silent(record: OrderRecord, now_ns: int, code: str) -> OrderRecord:
+    """The record when an answer that was due has not come, or cannot come any more."""
+    return _in_state(record, OrderState.UNKNOWN, code, now_ns) if record.live else record
+
+
+def closed(record: OrderRecord) -> OrderRecord:
+    """The record of an ended order whose executions are all booked, as its account shows."""
+    return replace(record, final=True)
+
+
+def _next(record: OrderRecord, update: OrderUpdate) -> OrderState:
+    """Which state an update leads to."""
+    old, new = record.state, update.state
+    if old.terminal:
+        full = record.least >= record.order.quantity
+        if old is OrderState.REJECTED and record.code == LOST and new in _AT_THE_VENUE:
+            return new
+        ended = old not in (OrderState.REJECTED, OrderState.DENIED)
+        return OrderState.FILLED if full and ended else old
+    if new is OrderState.INTENT:
+        return old
+    if new is OrderState.SENT:
+        return new if old is OrderState.INTENT else old
+    if new is OrderState.DENIED:
+        return new if old is OrderState.INTENT and not record.least else OrderState.UNKNOWN
+    if new is OrderState.REJECTED:
+        if update.code in (DUPLICATE, NOT_FOUND):
+            return OrderState.UNKNOWN
+        was_there = old is OrderState.OPEN or record.booked > 0 or record.least > 0
+        return OrderState.CANCELLED if was_there else new
+    if new is OrderState.FILLED and update.filled is not None and record.least < record.order.quantity:
+        return OrderState.CANCELLED  # "filled" with less than the whole: ended, at what it says
+    return new
+
+
+_AT_THE_VENUE = frozenset({OrderState.OPEN, OrderState.FILLED, OrderState.CANCELLED, OrderState.EXPIRED})
+
+
+def _in_state(record: OrderRecord, state: OrderState, code: str, now_ns: int) -> OrderRecord:
+    """The record in a state, its timers set by how it came there."""
+    if state is OrderState.UNKNOWN:
+        since = now_ns if record.silent_ns is None else record.silent_ns
+        return replace(record, state=state, code=code or record.code, silent_ns=since)
+    done = None if not state.terminal else now_ns if record.done_ns is None else record.done_ns
+    changed = state is not record.state
+    # An open order whose silence was broken starts afresh; one that ended keeps its counts for the record.
+    fresh = record if not changed or state.terminal else replace(record, asks=0, asked_ns=None, alerted=False)
+    return replace(
+        fresh,
+        state=state,
+        code=code if changed or not record.code else record.code,
+        silent_ns=None,
+        not_found=0,
+        done_ns=done,
+    )
+
+
+def immediate(record: OrderRecord) -> bool:
+    """Whether the order cannot rest: it is over as soon as the venue has looked at it."""
+    return record.order.time_in_force is TimeInForce.IOC
