@@ -16,6 +16,8 @@ from pricing.errors import InputError
 #: Key of a size that holds for every currency not named.
 ANY_CURRENCY = "*"
 _WIDTH_BPS_MAX = 10_000.0
+_EVERY_MS_MAX = 3_600_000
+_LEVELS_MAX = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,8 @@ class ImportOptions:
         basis points, before they are rounded outward to the tick.
     perp_size_usd, future_size_usd: size of each side, USD.
     perp_file: parquet file whose `price_used` replaces the perpetual's mid where it has the snapshot.
+    every_ms, levels: recordings of streams: local time of a batch, and levels of each side of a book.
+    index_from_spot: the middle of the recorded spot market stands in for an index that was not recorded.
     """
 
     size_at_touch: Mapping[str, float] = field(default_factory=dict)
@@ -36,6 +40,9 @@ class ImportOptions:
     future_size_usd: float = 1_000_000.0
     spot_spread_bps: float = 2.0
     perp_file: Path | None = None
+    every_ms: int = 100
+    levels: int = 20
+    index_from_spot: bool = True
 
     def __post_init__(self) -> None:
         for currency, size in self.size_at_touch.items():
@@ -47,6 +54,8 @@ class ImportOptions:
             width = getattr(self, f"{name}_spread_bps")
             allowed = f"above 0 and below {_WIDTH_BPS_MAX:.0f} basis points"
             _check(f"--{name}-spread-bps", width, 0.0, _WIDTH_BPS_MAX, allowed)
+        _check("--every-ms", self.every_ms, 0, _EVERY_MS_MAX + 1, f"1 to {_EVERY_MS_MAX} milliseconds")
+        _check("--levels", self.levels, 0, _LEVELS_MAX + 1, f"1 to {_LEVELS_MAX} levels")
 
     def size_of(self, currency: str) -> float | None:
         """Coins at the touch of a currency's options and spot; None where no size was given."""
@@ -77,6 +86,7 @@ class Imported:
     quotes: pl.DataFrame
     meta: dict[str, Any]
     depth: pl.DataFrame | None = None
+    trades: pl.DataFrame | None = None
 
 
 def parse_size_at_touch(text: str) -> dict[str, float]:

@@ -18,10 +18,10 @@ from pricing.universe import Universe
 from venues.source_files import sha256_of
 from venues.tape_checks import depth_problems, quote_problems, trade_problems
 from venues.tape_files import clock_offsets, counts_of, read_description, write
-from venues.tape_reader import Batches, Tape
+from venues.tape_reader import Batches, Tape, Trades
 from venues.tape_schema import DEPTH_SCHEMA, SCHEMAS, listings_from
 
-__all__ = ["Batches", "Tape", "info", "verify", "write"]
+__all__ = ["Batches", "Tape", "Trades", "info", "verify", "write"]
 
 _GAPS_SHOWN = 5
 

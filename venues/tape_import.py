@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from pricing.errors import InputError
+from venues.binance_ws import import_binance_ws
 from venues.deribit_chain import import_deribit_chain
 from venues.deribit_tickers import import_deribit_tickers
 from venues.greeks_table import import_greeks_table
@@ -14,6 +15,7 @@ from venues.import_options import Imported, ImportOptions, parse_size_at_touch
 from venues.message_import import import_venue_messages
 from venues.source_files import check_decodes
 from venues.tape_files import refuse_existing, write
+from venues.tardis import import_tardis
 
 __all__ = [
     "ImportOptions",
@@ -33,6 +35,8 @@ class SourceFormat(StrEnum):
     DERIBIT_TICKERS = "deribit-tickers"
     VENUE_MESSAGES = "venue-messages"
     GREEKS_TABLE = "greeks-table"
+    BINANCE_WS = "binance-ws"
+    TARDIS = "tardis"
 
 
 _IMPORTERS = {
@@ -40,6 +44,8 @@ _IMPORTERS = {
     SourceFormat.DERIBIT_TICKERS: import_deribit_tickers,
     SourceFormat.VENUE_MESSAGES: import_venue_messages,
     SourceFormat.GREEKS_TABLE: import_greeks_table,
+    SourceFormat.BINANCE_WS: import_binance_ws,
+    SourceFormat.TARDIS: import_tardis,
 }
 
 
@@ -65,7 +71,7 @@ def import_tape(sources: Sequence[Path], format: str, out: Path, options: Import
     for path in _parquet_files(chosen, paths, options):
         check_decodes(path)
     imported = _IMPORTERS[chosen](paths, options)
-    write(Path(out), imported.listings, imported.quotes, imported.depth, meta=imported.meta)
+    write(Path(out), imported.listings, imported.quotes, imported.depth, imported.trades, imported.meta)
     return imported
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from pricing.daycount import iso
 from pricing.errors import InputError
 from pricing.market import QUOTE_FIELDS, Depth, Market, Marks
-from pricing.universe import IntArray, Universe
+from pricing.universe import FloatArray, IntArray, Universe
 from venues.source_files import PARQUET_ERRORS, check_parquet, refuse, sha256_of
 from venues.tape_files import read_description
 from venues.tape_schema import OPTIONAL_QUOTE_COLUMNS, SCHEMAS, arrays, listings_from
@@ -37,6 +37,23 @@ class Batches:
 
     seq: IntArray
     now_ns: IntArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trades:
+    """Trades of others in the order they came in; columns (k,).
+
+    rows: positions in the universe. venue_ns: the venue's stamp on our clock. side: of the aggressor, +1 buy,
+    -1 sell. price in the venue's quotation, size in order units.
+    """
+
+    rows: IntArray
+    venue_ns: IntArray
+    local_ns: IntArray
+    trade_id: tuple[str, ...]
+    side: IntArray
+    price: FloatArray
+    size: FloatArray
 
 
 class Tape:
@@ -175,6 +192,35 @@ class Tape:
                 **{name: column[quoted] for name, column in columns.items()},
             )
 
+    def trades(self) -> Iterator[Trades]:
+        """The trades by batch, beside `marks`: those that came after the batch before and up to this one.
+
+        What came after the last batch comes with it; an empty one where there are none.
+        """
+        frame = self.frame("trades").sort("local_ns", maintain_order=True)
+        rows, venue_ns = self._positions(frame, "trades"), self._shifted(frame)
+        local_ns = frame["local_ns"].to_numpy()
+        side = np.where((frame["side"] == "buy").to_numpy(), np.int64(1), np.int64(-1))
+        price, size = frame["price"].to_numpy(), frame["size"].to_numpy()
+        trade_id = frame["trade_id"].to_list()
+        now_ns = self.batches.now_ns
+        ends = np.searchsorted(local_ns, now_ns, side="right")
+        # of batches of one time the first has them; the last batch has the rest
+        ends[-1:] = len(local_ns)
+        begin = 0
+        for end in ends.tolist():
+            part = slice(begin, end)
+            yield Trades(
+                rows=rows[part],
+                venue_ns=venue_ns[part],
+                local_ns=local_ns[part],
+                trade_id=tuple(trade_id[part]),
+                side=side[part],
+                price=price[part],
+                size=size[part],
+            )
+            begin = end
+
     def venue_greeks_at(self, time_ns: int | None = None) -> pl.DataFrame:
         """The newest raw row of every listing up to the last batch not after `time_ns`.
 
@@ -237,7 +283,7 @@ class Tape:
         shifted: IntArray = venue_ns + shift
         return shifted
 
-    def _positions(self, frame: pl.DataFrame) -> IntArray:
+    def _positions(self, frame: pl.DataFrame, name: str = "quotes") -> IntArray:
         """Position in the universe of every row, (len(frame),)."""
         keys = list(self.universe.positions)
         known = pl.DataFrame(
@@ -248,7 +294,7 @@ class Tape:
             known, on=["venue", "symbol"], how="left", maintain_order="left"
         )
         if joined["position"].null_count():
-            self._damaged("quotes", "a symbol is not in listings")
+            self._damaged(name, "a symbol is not in listings")
         return joined["position"].to_numpy()
 
     def _books(self, newest: pl.DataFrame) -> dict[int, tuple[Depth, Depth]]:

@@ -58,6 +58,20 @@ class Fields:
             self.refuse(key, "not a whole number in range", value, f"{lowest} to {highest}")
         return value
 
+    def flag(self, key: str) -> bool:
+        """True or false; required."""
+        value = self._item.get(key)
+        if not isinstance(value, bool):
+            self.refuse(key, "not true or false", value, "true or false")
+        return value
+
+    def listed(self, key: str) -> list[Any]:
+        """A list; required."""
+        value = self._item.get(key)
+        if not isinstance(value, list):
+            self.refuse(key, "not a list", value, "a list")
+        return value
+
     def nested(self, key: str) -> Fields:
         """The object under a key; an empty one where null or absent."""
         value = self._item.get(key)
