@@ -1,0 +1,61 @@
+"""`hedger limits show | validate | compare`: the hard limits, which stand in a file of their own."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from pricing.errors import Exit, HedgerError, InputError
+
+
+def limits_show(arguments: argparse.Namespace) -> Exit:
+    """The limits in force, as a commented file; those of --file, else of limits_file, else the built-in."""
+    from hedger.config import load
+    from hedger.limits_file import default_text, limits_document, limits_text, load_limits
+
+    path: Path | None = arguments.file
+    if path is None:
+        named = load(arguments.config).settings.limits_file
+        path = Path(named) if named else None
+    loaded = load_limits(path)
+    if arguments.json:
+        print(json.dumps(limits_document(loaded), allow_nan=False))
+    else:
+        print(default_text() if path is None else limits_text(loaded.limits), end="")
+    return Exit.DONE
+
+
+def limits_validate(arguments: argparse.Namespace) -> Exit:
+    """Check a file of limits: 0 when valid, 1 with the fault on stdout when not, 2 without a file."""
+    from hedger.limits_file import load_limits
+
+    fault: HedgerError | None = None
+    try:
+        load_limits(arguments.file)
+    except InputError as error:
+        if error.code == "LIMITS_UNREADABLE":
+            raise
+        fault = error
+    if arguments.json:
+        print(json.dumps({"valid": fault is None, "fault": str(fault) if fault else None}))
+    else:
+        print(fault or "valid")
+    return Exit.NEGATIVE if fault else Exit.DONE
+
+
+def limits_compare(arguments: argparse.Namespace) -> Exit:
+    """What a new file tightens and loosens against an old one: 1 where it loosens something."""
+    from hedger.limits_file import load_limits
+    from risk.limit_changes import compare
+
+    found = compare(load_limits(arguments.old).limits, load_limits(arguments.new).limits)
+    if arguments.json:
+        print(json.dumps({"tightened": found.tightened, "loosened": found.loosened}))
+    else:
+        for word, keys in (("tightened", found.tightened), ("loosened", found.loosened)):
+            for key in keys:
+                print(f"{word}  {key}")
+        if found.same:
+            print("the same limits")
+    return Exit.NEGATIVE if found.loosened else Exit.DONE
