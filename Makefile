@@ -1,6 +1,6 @@
 # The two commands a newcomer needs are `make demo` and `make test`; both make .venv from requirements.lock first.
 #   PYTHON=...    the Python to build .venv with (3.11 or newer); found by itself when not given
-#   ARGS=...      more words for `hedger demo` or pytest:  make demo ARGS="--minutes 60"   make pytest ARGS="-n 2 tests/risk"
+#   ARGS=...      more words for `hedger demo` or pytest:  make demo ARGS="--minutes 60"   make pytest ARGS="tests/risk"
 #   PEERS=1       `make bench` also installs the optional peers of requirements-bench.lock
 
 .PHONY: demo test bench format lint types imports pytest lock clean
@@ -30,9 +30,10 @@ imports: $(ready)
 	@echo "== import law: lint-imports"
 	@$(bin)/lint-imports --no-logo
 
+# One worker a processor; a file's tests stay together, because they share what is dear to make.
 pytest: $(ready)
 	@echo "== tests and doctests: pytest"
-	@$(bin)/pytest $(ARGS)
+	@$(bin)/pytest -n auto --dist loadfile $(ARGS)
 
 format: $(ready)
 	@$(bin)/ruff check --fix .
