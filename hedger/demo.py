@@ -1,36 +1,54 @@
-"""The whole loop on a simulated market: marks, Greeks, bands, ticket, fills, book, verification, summary.
+"""The engine on a simulated market with the paper venue: marks, Greeks, bands, ticket, orders, fills,
+summary.
 
-Fills happen at the cost model's prices against the displayed depth. The engine will take this loop over; what
-it calls stays.
+It is the engine that runs live: events in, decisions out, orders through limits and router, fills from
+the venue. Only the market is made, the clock is moved instead of waited for, and nothing is written to a
+disk.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
 import textwrap
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
+from hedger.clock import VirtualClock
+from hedger.decision import Decision
 from hedger.documents import number
-from hedger.planning import HedgePlan, PlanStatus, make_plan
+from hedger.engine import Engine, NoRecord
+from hedger.events import Event
+from hedger.paper_setup import (
+    cost_of_fills,
+    engine_settings,
+    fresh_state,
+    one_numeraire,
+    paper_limits,
+    venues_of,
+    wealth_usd,
+)
+from hedger.paper_world import PaperWorld, exchanges_of
+from hedger.planning import HedgePlan
+from hedger.recording import newly_booked
 from hedger.sample import SampleSettings, market_maker_book
 from hedger.settings import Settings, SolverConfig
-from hedger.snapshot import Snapshot, equity_usd, take_snapshot
+from hedger.snapshot import Snapshot, take_snapshot
+from hedger.state import State
+from hedger.verification import Verification
 from pricing.compiled import warm_up
-from pricing.contracts import Kind, Side
-from pricing.daycount import years_between
-from pricing.market import Market
-from pricing.oracle import GoodIndex, remember
-from pricing.settlement import WINDOW_YEARS
-from pricing.valuation import Numeraire, value
-from risk.book import Book, Fill, PositionKey
-from risk.costs import FUNDING_PERIOD_H, TradeCost
+from pricing.contracts import Side
+from pricing.market import Market, Marks
+from pricing.valuation import value
+from risk.book import Fill
+from risk.costs import TradeCost
+from risk.limit_terms import Limits
+from venues.paper_report import PaperReport, closing_report
+from venues.paper_terms import Constant, FeeModel, Latencies, PaperTerms, Queue
 from venues.simulated import START_NS, SimulatedMarket
 
 #: Market seconds between two marks of the demo.
@@ -38,16 +56,29 @@ STEP_S = 20.0
 #: A search that ends by the clock is not reproducible: the demo's ends at its gap.
 DEMO_SOLVER = SolverConfig(time_limit_s=60.0, gap=5e-3, columns=24)
 DEMO_BOOK = SampleSettings(positions=24, notional_usd=1_500_000.0)
+ENGINE_TAG = "demo"
+#: Orders and answers take 25 ms each way; the quotes' own stamps are the market's.
+_WAY = Constant(25_000_000)
+DEMO_TERMS = PaperTerms(
+    fees=FeeModel.LISTING,
+    latency=Latencies(feed=Constant(0), order_entry=_WAY, response=_WAY),
+    queue=Queue(),
+    margin=None,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hedge:
-    """One hedge: the ticket, the fills, and how the exposures after the fills compare with the ticket."""
+    """One hedge: the ticket, the fills, and how the exposures after the fills compare with the ticket.
+
+    later: plans for the rest, where the first did not go through.
+    """
 
     plan: HedgePlan
     fills: tuple[Fill, ...]
     verified: bool
     worst_difference: str
+    later: tuple[HedgePlan, ...] = ()
 
 
 @dataclass(slots=True)
@@ -61,36 +92,6 @@ class Tally:
     cost: TradeCost = field(default_factory=TradeCost)
     outside: dict[str, int] = field(default_factory=dict)
     worst: dict[str, float] = field(default_factory=dict)
-
-
-def fills_of(plan: HedgePlan) -> tuple[Fill, ...]:
-    """A fill per displayed level that the plan takes, at its price, with the cost model's fee.
-
-    Fees are paid in the settlement currency: in coin at the index for coin-settled contracts.
-    """
-    fills = []
-    for leg, trade in enumerate(plan.trades):
-        spot = plan.snapshot.spot[trade.listing.contract.underlying]
-        per_coin = spot if trade.listing.contract.inverse else 1.0
-        left = trade.quantity
-        for level, (price, size, fee_usd) in enumerate(trade.levels):
-            last = level + 1 == len(trade.levels)
-            quantity = left if last else min(left, trade.listing.quantize_quantity(size))
-            left -= quantity
-            if quantity > 0:
-                fills.append(
-                    Fill(
-                        listing=trade.listing,
-                        side=trade.side,
-                        quantity=quantity,
-                        price=Decimal(repr(price)),
-                        fee=Decimal(repr(round(fee_usd * float(quantity) / per_coin, 12))),
-                        fee_currency=trade.listing.contract.settlement,
-                        trade_id=f"{plan.snapshot.market.seq}-{leg}-{level}",
-                        time_ns=plan.snapshot.market.now_ns,
-                    )
-                )
-    return tuple(fills)
 
 
 def verify(plan: HedgePlan, after: Snapshot) -> tuple[bool, str]:
@@ -123,58 +124,48 @@ def run(
     on_start: Callable[[Snapshot], None] | None = None,
     start_ns: int = START_NS,
     step_s: float = STEP_S,
+    on_close: Callable[[PaperReport], None] | None = None,
 ) -> dict[str, Any]:
-    """Run the loop for `minutes` of market time; returns the document that `demo --json` prints.
+    """Run the engine for `minutes` of market time; returns the document that `demo --json` prints.
 
     The same seed, minutes, start and step (market seconds between marks) give the same document.
     """
     warm_up()  # the first marks are hedged as fast as the others
-    chosen = settings.model_copy(update={"solver": DEMO_SOLVER})
-    if chosen.numeraire is Numeraire.COIN and not chosen.stable_underlying:
-        # The fills are booked, so each dollar must count once for the ticket and the book to agree.
-        chosen = chosen.model_copy(update={"stable_underlying": "BTC"})
+    chosen = one_numeraire(settings).model_copy(update={"solver": DEMO_SOLVER})
     source = SimulatedMarket(seed, start_ns)
     market = Market.empty(source.universe).apply(source.marks())
     valuation = value(market, chosen.age_s_max)
     book = market_maker_book(market, valuation, seed, chosen.age_s_max, DEMO_BOOK)
     prices = {x.key: float(valuation.forward[i]) for i, x in enumerate(market.universe.listings)}
     book = book.opened_at(prices)
-    unhedged = book
-    tally, digest = Tally(), hashlib.sha256()
-    last_good: dict[str, GoodIndex] = {}
-    averages = _Averages()
-    snapshot = take_snapshot(book, market, chosen, marked=True)
-    start_equity = equity_usd(snapshot)
-    if on_start is not None:
-        on_start(snapshot)
-    end_ns = source.now_ns + round(minutes * 60e9)
+    clock, venues = VirtualClock(source.now_ns), venues_of(source.universe)
+    sending = engine_settings(chosen, ENGINE_TAG, paper_limits(Limits(), venues), venues)
+    witness = Witness(chosen, on_hedge)
+    exchanges = exchanges_of(source.universe, book, lambda _: DEMO_TERMS, source.now_ns, seed=seed)
+    state = fresh_state(source.universe, book, source.now_ns)
+    world = PaperWorld(state, sending, exchanges, clock, NoRecord(), watch=witness)
+    # What would have become of the book without a hedge: the same engine, with no venue to send to.
+    unhedged = Engine(State.fresh(source.universe, book, {}), sending, clock, NoRecord())
+    world.connect()
+    world.feed(source.marks())
+    unhedged.step(source.marks())
+    start_equity = wealth_usd(world.state, chosen)
+    if on_start is not None and world.state.snapshot is not None:
+        on_start(world.state.snapshot)
+    begin_ns, end_ns = source.now_ns, source.now_ns + round(minutes * 60e9)
+    world.arm(source.marks())
     while True:
-        _count(tally, snapshot)
-        hedge = None
-        if snapshot.bands.breached(snapshot.exposure.value).any():
-            plan = make_plan(snapshot, chosen)
-            if plan.trades and plan.status in (PlanStatus.HEDGE, PlanStatus.RELAXED):
-                hedge, book = _do(plan, chosen)
-                tally.hedges += 1
-                tally.verified += hedge.verified
-                tally.legs += len(plan.trades)
-                tally.cost += plan.cost
-                if on_hedge is not None:
-                    on_hedge(hedge)
-            digest.update(_fingerprint(plan))
-        digest.update(" ".join(f"{x:.9g}" for x in snapshot.exposure.value).encode())
         if on_mark is not None:
-            on_mark((source.now_ns - (end_ns - round(minutes * 60e9))) / 60e9)
+            on_mark((source.now_ns - begin_ns) / 60e9)
         seconds = min(step_s, (end_ns - source.now_ns) / 1e9)
         if seconds <= 0:
             break
-        market = replace(market.apply(source.step(seconds)), settlement_average=averages.now())
-        averages.note(market, chosen.age_s_max)
-        book, unhedged = (_pass_time(b, market, seconds, averages, chosen) for b in (book, unhedged))
-        last_good = remember(last_good, snapshot.readings.values(), snapshot.market.now_ns)
-        snapshot = take_snapshot(book, market, chosen, marked=True, last_good=last_good)
-    last = take_snapshot(book, market, chosen, marked=True)
-    without = take_snapshot(unhedged, market, chosen, marked=True)
+        world.feed(source.step(seconds))
+        unhedged.step(source.marks())
+    world.finish()
+    tally = witness.tally
+    if on_close is not None:
+        on_close(closing_report(world.exchanges[0]))
     return {
         "seed": seed,
         "minutes": minutes,
@@ -185,11 +176,57 @@ def run(
         "outside_bands": {row: n / tally.marks for row, n in sorted(tally.outside.items())},
         "worst": dict(sorted(tally.worst.items())),
         "pnl_usd": {
-            "hedged": number(equity_usd(last) - start_equity),
-            "unhedged": number(equity_usd(without) - start_equity),
+            "hedged": number(wealth_usd(world.state, chosen) - start_equity),
+            "unhedged": number(wealth_usd(unhedged.state, chosen) - start_equity),
         },
-        "digest": digest.hexdigest(),
+        "digest": witness.digest.hexdigest(),
     }
+
+
+class Witness:
+    """Looks on while the engine decides: counts marks, gathers what became of each ticket, digests it all."""
+
+    def __init__(self, settings: Settings, on_hedge: Callable[[Hedge], None] | None) -> None:
+        self.tally = Tally()
+        self.digest = hashlib.sha256()
+        self._settings, self._on_hedge = settings, on_hedge
+        self._plans: list[HedgePlan] = []
+        self._fills: list[Fill] = []
+        self._marked = -1
+
+    def __call__(self, before: State, event: Event, after: State, decision: Decision) -> None:
+        """One decision."""
+        self.digest.update(decision.digest.encode())
+        if isinstance(event.what, Marks) and event.what.seq != self._marked and after.snapshot is not None:
+            self._marked = event.what.seq  # a batch that is looked at twice counts once
+            _count(self.tally, after.snapshot)
+        if decision.plan is not None and decision.plan.trades and after.execution is not None:
+            self._plans.append(decision.plan)
+        self._fills += [trade.fill for trade in newly_booked(before, event, after)]
+        if decision.verification is not None:
+            self._done(decision.verification, after)
+
+    def _done(self, check: Verification, after: State) -> None:
+        plans, fills = self._plans, tuple(self._fills)
+        self._plans, self._fills = [], []
+        filled: dict[tuple[str, str], Decimal] = {}
+        for fill in fills:
+            filled[fill.listing.key] = filled.get(fill.listing.key, Decimal(0)) + fill.signed
+        verified, text = check.filled or check.inside, f"ended: {check.ended}"
+        if check.filled and len(plans) == 1:
+            # All of it at the marks of the ticket: the whole book valued anew must be where the ticket said.
+            snapshot = plans[0].snapshot
+            now = take_snapshot(after.book, snapshot.market, self._settings, marked=True)
+            verified, text = verify(plans[0], now)
+        hedge = Hedge(plans[0], fills, verified, text, tuple(plans[1:]))
+        tally = self.tally
+        tally.hedges += 1
+        tally.verified += hedge.verified
+        for plan in plans:
+            tally.legs += len(plan.trades)
+            tally.cost += cost_of_fills(plan, filled)
+        if self._on_hedge is not None:
+            self._on_hedge(hedge)
 
 
 def _count(tally: Tally, snapshot: Snapshot) -> None:
@@ -201,77 +238,6 @@ def _count(tally: Tally, snapshot: Snapshot) -> None:
         tally.outside[row] = tally.outside.get(row, 0) + int(breached[i])
         if abs(x) >= abs(tally.worst.get(row, 0.0)):
             tally.worst[row] = x
-
-
-def _do(plan: HedgePlan, settings: Settings) -> tuple[Hedge, Book]:
-    """Fill the plan, book the fills, value the book again and verify."""
-    snapshot = plan.snapshot
-    fills = fills_of(plan)
-    book = snapshot.book
-    for fill in fills:
-        book = book.apply(fill)
-    # The filled legs are reckoned at the same marks: gains against the fill price are in the balances.
-    after = take_snapshot(book, snapshot.market, settings, marked=True)
-    verified, text = verify(plan, after)
-    return Hedge(plan, fills, verified, text), book
-
-
-def _fingerprint(plan: HedgePlan) -> bytes:
-    """What was decided: trades exactly, figures to nine digits."""
-    legs = [(t.listing.symbol, str(t.side), str(t.quantity), str(t.limit_price)) for t in plan.trades]
-    # Nine digits: the last ones of a sum differ between processors, and no decision hangs on them.
-    figures = [f"{x:.9g}" for x in (plan.cost.total, *plan.after)]
-    return json.dumps([str(plan.status), legs, figures]).encode()
-
-
-class _Averages:
-    """Average index since the settlement window of each expiry opened, from the marks seen."""
-
-    def __init__(self) -> None:
-        self._sums: dict[tuple[str, int], tuple[float, int]] = {}
-
-    def note(self, market: Market, age_s_max: float) -> None:
-        """Add a mark to every open window."""
-        universe = market.universe
-        spot = market.spot(age_s_max)
-        for expiry_ns in np.unique(universe.expiry_ns[universe.expiry_ns > 0]).tolist():
-            if 0.0 <= float(years_between(market.now_ns, expiry_ns)) <= WINDOW_YEARS:
-                for u, name in enumerate(universe.underlyings):
-                    if not np.isfinite(spot[u]):
-                        continue  # an unknown index takes no part in the average
-                    total, n = self._sums.get((name, expiry_ns), (0.0, 0))
-                    self._sums[(name, expiry_ns)] = (total + float(spot[u]), n + 1)
-
-    def now(self) -> dict[tuple[str, int], float]:
-        """Averages so far, by (underlying, expiry)."""
-        return {key: total / n for key, (total, n) in self._sums.items()}
-
-
-def _pass_time(book: Book, market: Market, seconds: float, averages: _Averages, settings: Settings) -> Book:
-    """Funding for the time passed, and the settlement of what expired in it."""
-    universe = market.universe
-    spot = dict(zip(universe.underlyings, market.spot(settings.age_s_max).tolist(), strict=True))
-    for key, position in list(book.positions.items()):
-        contract, row = position.listing.contract, universe.positions[position.listing.key]
-        rate = float(market.funding_rate[row])
-        if contract.kind is Kind.PERPETUAL and np.isfinite(rate):
-            price = float(market.mark[row])
-            natural = float(position.quantity) * float(universe.size[row])
-            notional = natural / price if contract.inverse else natural * price
-            paid = round(rate * notional * seconds / (FUNDING_PERIOD_H * 3600.0), 12)
-            book = book.pay(
-                position.listing.venue, position.account, contract.settlement, Decimal(repr(paid))
-            )
-        expiry_ns = int(universe.expiry_ns[row])
-        if expiry_ns and expiry_ns <= market.now_ns:
-            book = _settled(
-                book, key, averages.now().get((contract.underlying, expiry_ns), spot[contract.underlying])
-            )
-    return book
-
-
-def _settled(book: Book, key: PositionKey, price: float) -> Book:
-    return book.settle(key, Decimal(repr(round(price, 4))))
 
 
 def bar(fraction: float) -> None:

@@ -115,12 +115,12 @@ def test_what_hedging_made_is_explained_by_its_fills(
     ready = list(hedges)
     for step in range(round(MINUTES * 60 / STEP_S) + 1):
         if step:
-            last = last.apply(market.step(STEP_S))
-            for row, quantity in held.items():  # what was held over the step pays the rate it ends with
+            for row, quantity in held.items():  # what is held over the step pays the rate it began with
                 rate, price = float(last.funding_rate[row]), float(last.mark[row])
                 coin = market.universe.listings[row].contract.underlying
                 funding[coin] = funding.get(coin, 0.0) + rate * quantity / price * STEP_S / (8 * 3600)
-        while ready and ready[0].plan.snapshot.market.now_ns == last.now_ns:
+            last = last.apply(market.step(STEP_S))
+        while ready and ready[0].plan.snapshot.market.now_ns < last.now_ns + STEP_S * 1e9:
             for fill in ready.pop(0).fills:
                 if fill.listing.contract.kind is Kind.PERPETUAL:
                     row = market.universe.positions[fill.listing.key]

@@ -1,0 +1,64 @@
+"""A sign of life: a small file beside the journal that the engine's own loop writes, and nothing else does.
+
+Whoever watches compares the monotonic time in it with its own: on one machine both count from the same
+moment, and no step of the wall clock comes between. A process that was stopped (SIGSTOP) does not write it,
+whatever its threads do.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+_BYTES_MAX = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """Who lives, and when last. stepped_ns: how far the wall clock was moved since the engine's start.
+
+    closed: the engine has ended in order.
+    """
+
+    pid: int
+    monotonic_ns: int
+    now_ns: int
+    seq: int
+    mode: str
+    stepped_ns: int = 0
+    closed: bool = False
+
+
+def heartbeat_path(journal: Path) -> Path:
+    """Where a journal's sign of life is."""
+    return journal.with_name(journal.name + ".heartbeat")
+
+
+def beat(journal: Path, heartbeat: Heartbeat) -> None:
+    """Write a sign of life, whole or not at all; it need not survive a power failure.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    path = heartbeat_path(journal)
+    draft = path.with_name(path.name + ".new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(descriptor, json.dumps(asdict(heartbeat)).encode("ascii"))
+    finally:
+        os.close(descriptor)
+    os.replace(draft, path)
+
+
+def last_beat(journal: Path) -> Heartbeat | None:
+    """The last sign of life; None where there is none that can be read."""
+    with suppress(OSError, ValueError, TypeError, RecursionError), heartbeat_path(journal).open("rb") as file:
+        found = json.loads(file.read(_BYTES_MAX))
+        beat = Heartbeat(**found)
+        numbers = (beat.pid, beat.monotonic_ns, beat.now_ns, beat.seq, beat.stepped_ns)
+        if all(type(x) is int for x in numbers) and type(beat.closed) is bool:
+            return beat
+    return None
