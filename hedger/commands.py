@@ -105,9 +105,8 @@ def _ask_for(turn: Turn, command: Command) -> None:
 
 
 def _kill(turn: Turn, by: str) -> None:
-    """Nothing new; every order of every account goes, again and again until the venues show none."""
-    if turn.state.mode is Mode.KILLED:
-        return
+    """Nothing new; every order of every account goes, again and again until the venues show none. Pressed
+    again it does all of that again: an order may have come there since."""
     turn.turn_to(Mode.KILLED, by)
     turn.state = replace(turn.state, asked_for="", scope="")
     for name in turn.state.venues:

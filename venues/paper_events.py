@@ -44,7 +44,7 @@ def external(core: PaperCore, variant: str, draw: Draw, fault: str) -> bool:
         report = core.book_trade(listing, side, quantity, listing.price_floor(price), False, "")
         _external_fact(core, report, variant, fault)
     if variant != "manual":
-        core.tell(Link.DEGRADED if variant == "liquidation" else Link.UP, variant)
+        core.tell(Link.UP, variant)
     return True
 
 

@@ -1,0 +1,224 @@
+"""Ten known bugs of engines like this one, each as a part that replaces a sound one. None of them ships."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from hedger.clock import Clock
+from hedger.decision import Decision
+from hedger.engine import Engine
+from hedger.events import Answer, Event, Failed, Happening, Tick
+from hedger.journal import Journal
+from hedger.journal_storage import Storage
+from hedger.kill_latch import KillLatch, MemoryLatch
+from hedger.recording import JournalRecorder
+from hedger.simulate_life import Parts
+from hedger.simulate_market import Setting
+from hedger.simulate_start import begin
+from hedger.simulate_wire import WireLine
+from hedger.state import State, frozen
+from pricing.market import Depth, Marks
+from risk.book import Fill
+from venues.orders import AccountReport, Order, OrderState, OrderUpdate, TradeReport
+
+
+class Resending(WireLine):
+    """An order without an answer is sent again."""
+
+    def __init__(self, wire: WireLine) -> None:
+        self.wire = wire
+        self.orders: dict[str, Order] = {}
+
+    def __getattribute__(self, name: str) -> Any:
+        if name in ("submit", "wire", "orders", "again"):
+            return object.__getattribute__(self, name)
+        return getattr(object.__getattribute__(self, "wire"), name)
+
+    def submit(self, order: Order) -> None:
+        self.orders[order.client_id] = order
+        self.wire.submit(order)
+
+    def again(self, client_id: str) -> None:
+        if client_id in self.orders:
+            self.wire.submit(self.orders.pop(client_id))
+
+
+def blind_resend() -> Parts:
+    lines: list[Resending] = []
+
+    def line(wire: WireLine) -> Resending:
+        lines.append(Resending(wire))
+        return lines[-1]
+
+    def hearing(what: Happening) -> Iterable[Happening]:
+        if isinstance(what, OrderUpdate) and what.state is OrderState.UNKNOWN:
+            lines[-1].again(what.client_id)
+        return (what,)
+
+    return Parts(line=line, hearing=lambda: hearing)
+
+
+def delta_from_cumulative_fills() -> Parts:
+    """Executions are made up from the running totals of order news, each total taken for a new fill."""
+    orders: dict[str, Order] = {}
+
+    class Noting(Engine):
+        def step(self, what: Happening) -> Decision:
+            decision = super().step(what)
+            orders.update({order.client_id: order for order in decision.orders})
+            return decision
+
+    def hearing(what: Happening) -> Iterator[Happening]:
+        if isinstance(what, OrderUpdate) and what.filled and what.client_id in orders:
+            order = orders[what.client_id]
+            made_up = f"{what.client_id}:{what.filled}"
+            fill = Fill(
+                order.listing,
+                order.side,
+                what.filled,
+                order.price,
+                Decimal(0),
+                "BTC",
+                "",
+                made_up,
+                what.venue_ns,
+            )
+            yield TradeReport(what.client_id, fill)
+        if not isinstance(what, TradeReport):
+            yield what
+
+    return Parts(engine=Noting, hearing=lambda: hearing)
+
+
+def timeout_is_failure() -> Parts:
+    def hearing(what: Happening) -> Iterable[Happening]:
+        if isinstance(what, OrderUpdate) and what.state is OrderState.UNKNOWN:
+            return (replace(what, state=OrderState.REJECTED, code="timed_out"),)
+        return (what,)
+
+    return Parts(hearing=lambda: hearing)
+
+
+def forgotten_latch() -> Parts:
+    """The latch is a flag in the process: gone with it."""
+
+    class Flag(MemoryLatch):
+        pass
+
+    def latch(real: KillLatch) -> KillLatch:
+        return Flag()
+
+    return Parts(latch=latch)
+
+
+def merged_snapshot() -> Parts:
+    """A fresh snapshot of a book is merged into the old one: levels that are gone stay."""
+    old: dict[int, tuple[dict[float, float], dict[float, float]]] = {}
+
+    def merged(levels: dict[float, float], new: Depth, best: float, sign: int) -> Depth:
+        levels.update(zip(new.price.tolist(), new.size.tolist(), strict=True))
+        prices = sorted((p for p in levels if sign * p >= sign * best), key=lambda p: sign * p)
+        return Depth(np.array(prices), np.array([levels[p] for p in prices]))
+
+    def hearing(what: Happening) -> Iterable[Happening]:
+        if not isinstance(what, Marks):
+            return (what,)
+        depth: dict[int, tuple[Depth, Depth]] = {}
+        for row, (bids, asks) in what.depth.items():
+            kept = old.setdefault(row, ({}, {}))
+            if bids.price.size and asks.price.size:
+                depth[row] = (
+                    merged(kept[0], bids, float(bids.price[0]), -1),
+                    merged(kept[1], asks, float(asks.price[0]), 1),
+                )
+        return (replace(what, depth=depth),)
+
+    return Parts(hearing=lambda: hearing)
+
+
+def fill_booked_twice() -> Parts:
+    """The stream and the account name the same execution differently, and both are booked."""
+
+    def renamed(trade: TradeReport) -> TradeReport:
+        return replace(trade, fill=replace(trade.fill, trade_id=f"rest-{trade.fill.trade_id}"))
+
+    def hearing(what: Happening) -> Iterable[Happening]:
+        if isinstance(what, AccountReport):
+            return (replace(what, trades=tuple(renamed(trade) for trade in what.trades)),)
+        return (what,)
+
+    return Parts(hearing=lambda: hearing)
+
+
+def sent_before_durable() -> Parts:
+    """The record is written in the background, a turn behind what leaves."""
+
+    class Late(JournalRecorder):
+        def __init__(self, journal: Journal) -> None:
+            super().__init__(journal)
+            self.turns: list[tuple[State, Event, State, Decision]] = []
+
+        def turn(self, before: State, event: Event, after: State, decision: Decision) -> None:
+            for turn in self.turns:
+                super().turn(*turn)
+            self.turns = [(before, event, after, decision)]
+
+    return Parts(record=Late)
+
+
+def unknown_dropped_on_restart() -> Parts:
+    def start(storage: Storage, journal: Journal, latch: KillLatch, setting: Setting, clock: Clock) -> State:
+        state = begin(storage, journal, latch, setting, clock)
+        kept = {c: r for c, r in state.orders.items() if r.state is not OrderState.UNKNOWN}
+        return replace(state, orders=frozen(kept))
+
+    return Parts(start=start)
+
+
+def failure_read_as_flat() -> Parts:
+    """A question without an answer is an account without anything in it."""
+
+    def hearing(what: Happening) -> Iterable[Happening]:
+        if isinstance(what, Failed) and what.what == "account":
+            return (AccountReport(what.venue, "", 1 << 62, (), {}, {}),)
+        if isinstance(what, Failed) and what.what == "order":
+            return (Answer(what.venue, what.client_id, None),)
+        return (what,)
+
+    return Parts(hearing=lambda: hearing)
+
+
+def worst_case_without_unknown() -> Parts:
+    """Orders that nobody can say anything about do not count in what may come."""
+
+    class Hopeful(Engine):
+        def step(self, what: Happening) -> Decision:
+            if not isinstance(what, Marks | Tick):
+                return super().step(what)
+            unknown = {c: r for c, r in self.state.orders.items() if r.state is OrderState.UNKNOWN}
+            known = {c: r for c, r in self.state.orders.items() if c not in unknown}
+            self.state = replace(self.state, orders=frozen(known))
+            decision = super().step(what)
+            self.state = replace(self.state, orders=frozen({**unknown, **self.state.orders}))
+            return decision
+
+    return Parts(engine=Hopeful)
+
+
+BUGS: Mapping[str, Callable[[], Parts]] = {
+    "blind resend": blind_resend,
+    "delta from cumulative fills": delta_from_cumulative_fills,
+    "timeout is failure": timeout_is_failure,
+    "forgotten latch": forgotten_latch,
+    "merged snapshot": merged_snapshot,
+    "fill booked twice": fill_booked_twice,
+    "sent before durable": sent_before_durable,
+    "unknown dropped on restart": unknown_dropped_on_restart,
+    "failure read as flat": failure_read_as_flat,
+    "worst case without unknown": worst_case_without_unknown,
+}
