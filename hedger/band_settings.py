@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import AfterValidator, Field, ValidatorFunctionWrapHandler, WrapValidator, model_validator
 
-from hedger.sections import ConfigInterval, Number, Section, Whole
+from hedger.sections import ConfigInterval, Number, RiskAversion, Section, Whole
 from risk.band_rules import RowRule, WidthRule
 from risk.band_schedule import BeforeExpiry, DayWindow, Regime
 from risk.bands import BandSpec
@@ -171,7 +171,7 @@ class RiskAversionConfig(CostAwareConfig):
     """A delta band by risk aversion, per USD."""
 
     width: Literal["whalley_wilmott", "zakamouline"]
-    risk_aversion: Positive
+    risk_aversion: RiskAversion
 
     def rule(self) -> RowRule:
         """The rule for `risk.band_rules`."""

@@ -203,7 +203,7 @@ def start_of(book: Book, contracts: Contracts) -> Start:
                 not_done=NOTHING, fix="leave the position out",
             )  # fmt: skip
         options[number] = options.get(number, 0.0) + float(position.quantity * position.listing.size)
-    cash = sum(float(amount) for (_, _, currency), amount in book.cash.items() if currency == coin)
+    cash = math.fsum(float(amount) for (_, _, currency), amount in book.cash.items() if currency == coin)
     return Start(options=options, coins=cash, perp_usd=perp)
 
 

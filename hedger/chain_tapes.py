@@ -134,8 +134,9 @@ def walk_tapes(
             last_ns = market.now_ns
             _moment(market, settings, question, coins)
     for coin in coins:
-        if not coin.walk.snapshots:
-            raise _nothing(coin.contracts.underlying, "no snapshot with options and a perpetual")
+        if coin.walk.snapshots < 2:
+            found = f"{coin.walk.snapshots} snapshots with options and a perpetual"
+            raise _nothing(coin.contracts.underlying, found)
     return coins
 
 
@@ -220,6 +221,7 @@ def _deals(question: Question, coin: Coin, view: View, hours: float, bitcoin: fl
 def _nothing(name: str, observed: str) -> InputError:
     return InputError(
         "TAPE_WITHOUT_CHAIN", "the tapes hold no chain of this coin", where="--underlying, TAPE",
-        observed=f"{name}: {observed}", allowed="a coin with options settled in it and its perpetual",
+        observed=f"{name}: {observed}",
+        allowed="a coin with options settled in it and its perpetual, at two snapshots or more",
         not_done="nothing was walked", fix="name another coin or other tapes",
     )  # fmt: skip

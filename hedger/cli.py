@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
-from hedger import verbs
+from hedger import engine_verbs, journal_verbs, limits_verbs, simulate_verb, steering, verbs
 from pricing.errors import Exit, HedgerError, InputError
 
 Verb = Callable[[argparse.Namespace], Exit]
@@ -142,7 +142,14 @@ def build_parser() -> argparse.ArgumentParser:
     importer.add_argument(
         "--format",
         required=True,
-        choices=("deribit-chain", "deribit-tickers", "venue-messages", "greeks-table"),
+        choices=(
+            "deribit-chain",
+            "deribit-tickers",
+            "venue-messages",
+            "greeks-table",
+            "binance-ws",
+            "tardis",
+        ),
     )
     importer.add_argument("--out", required=True, type=Path, metavar="TAPE", help="folder to create")
     importer.add_argument(
@@ -157,6 +164,18 @@ def build_parser() -> argparse.ArgumentParser:
     importer.add_argument("--spot-spread-bps", type=_not_negative, default=2.0, metavar="BPS")
     importer.add_argument(
         "--perp", type=Path, metavar="FILE", help="perpetual mids at the snapshots (parquet)"
+    )
+    importer.add_argument(
+        "--every-ms", type=int, default=100, metavar="MS", help="local time of a batch of recorded streams"
+    )
+    importer.add_argument(
+        "--levels", type=int, default=20, metavar="N", help="levels of each side of a recorded order book"
+    )
+    importer.add_argument(
+        "--index-from-spot",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="binance-ws: the spot market's middle stands in for an index that was not recorded",
     )
     for name, verb, text in (
         ("info", verbs.tape_info, "what a tape holds"),
@@ -175,6 +194,21 @@ def build_parser() -> argparse.ArgumentParser:
     add("show", verbs.config_show, "the merged settings with the origin of each value", configs)
     add("validate", verbs.config_validate, "check the settings", configs)
     add("schema", verbs.config_schema, "JSON Schema of config.toml", configs)
+
+    limits = commands.add_parser(
+        "limits", help="the hard limits, a file of their own", description="the hard limits"
+    )
+    limit_verbs = limits.add_subparsers(title="verbs", metavar="VERB", required=True)
+    show = add("show", limits_verbs.limits_show, "the hard limits in force, as a commented file", limit_verbs)
+    show.add_argument("--file", type=Path, metavar="FILE", help="default: limits_file of the settings")
+    add("validate", limits_verbs.limits_validate, "check a file of hard limits", limit_verbs).add_argument(
+        "file", type=Path, metavar="FILE"
+    )
+    compared = add(
+        "compare", limits_verbs.limits_compare, "what a new file tightens and loosens", limit_verbs
+    )
+    compared.add_argument("old", type=Path, metavar="OLD")
+    compared.add_argument("new", type=Path, metavar="NEW")
 
     study = commands.add_parser(
         "study", help="measured results on recorded data", description="measured results"
@@ -204,7 +238,90 @@ def build_parser() -> argparse.ArgumentParser:
     _frontier_arguments(add("frontier", verbs.study_frontier, text, studies))
     text = "hedging policies on recorded chains: a market maker's flow carried to settlement"
     _chain_arguments(add("chain", verbs.study_chain, text, studies))
+    _journal_verbs(commands, add)
+    _engine_verbs(add)
+    _simulation_verb(add)
     return parser
+
+
+def _journal_verbs(commands: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
+    def named(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        text = f"the engine's record (default ./{steering.JOURNAL_FILE})"
+        parser.add_argument("--journal", type=Path, default=steering.JOURNAL_FILE, metavar="FILE", help=text)
+        return parser
+
+    journal = commands.add_parser("journal", help="the engine's record", description="the engine's record")
+    journals = journal.add_subparsers(title="verbs", metavar="VERB", required=True)
+    show = named(add("show", journal_verbs.show, "print records", journals))
+    show.add_argument("--kind", action="append", metavar="KIND", help="only these, such as fill or decision")
+    show.add_argument(
+        "--from", type=_count, default=-1, dest="first", metavar="SEQ", help="from this event on"
+    )
+    verify = named(
+        add("verify", journal_verbs.verify, "check the chain of hashes; exit 1 if broken", journals)
+    )
+    verify.add_argument("--head", metavar="NUMBER:HASH", help="a head noted earlier that must be in it")
+    export = named(add("export", journal_verbs.export, "write the record as Parquet tables", journals))
+    export.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to create")
+
+    named(add("status", steering.status, "whether an engine runs, what it may do, where it stands"))
+    orders = named(add("orders", steering.orders, "orders that may still be filled"))
+    orders.add_argument("--all", action="store_true", help="every order ever intended")
+    orders.add_argument("--unknown", action="store_true", help="only those whose fate nobody knows")
+    for name, text in (
+        ("arm", "let a running engine send orders"),
+        ("pause", "no new hedges; checks and cancels go on"),
+        ("resume", "end a pause"),
+        ("flatten", "plan the whole book, or one underlying, to zero"),
+        ("kill", "stop sending at once and cancel everything; stays until unkill, over restarts"),
+        ("unkill", "remove the kill latch; the engine then observes until it is armed"),
+    ):
+        verb = {"kill": steering.kill, "unkill": steering.unkill}.get(name, steering.command)
+        wish = named(add(name, verb, text))
+        wish.set_defaults(wish=name)
+        wish.add_argument(
+            "--reason", required=name == "unkill", default="", metavar="TEXT", help="why: kept in the record"
+        )
+        wish.add_argument(
+            "--wait-s", type=_not_negative, default=10.0, metavar="S", help="for the answer (default 10)"
+        )
+        if name == "flatten":
+            wish.add_argument("argument", nargs="?", metavar="UNDERLYING", help="one coin alone")
+
+
+def _simulation_verb(add: Callable[..., argparse.ArgumentParser]) -> None:
+    text = "the engine under seeded faults in virtual time, judged by the history checker"
+    simulation = add("simulate", simulate_verb.simulate, text)
+    simulation.add_argument("--seeds", required=True, type=_step, metavar="N", help="how many runs")
+    simulation.add_argument(
+        "--first-seed", type=_count, default=0, metavar="K", help="of them (default 0): repeats a failing run"
+    )
+    simulation.add_argument(
+        "--faults", required=True, metavar="all|F1,F7,..", help="which faults; each run draws some of them"
+    )
+
+
+def _engine_verbs(add: Callable[..., argparse.ArgumentParser]) -> None:
+    run = add("run", engine_verbs.run, "the engine on the wall clock: paper, a simulated market; no keys")
+    text = f"the engine's record (default ./{steering.JOURNAL_FILE})"
+    run.add_argument("--journal", type=Path, default=steering.JOURNAL_FILE, metavar="FILE", help=text)
+    run.add_argument("--minutes", type=_positive, metavar="N", help="end after so many (default: run on)")
+    run.add_argument("--seed", type=_count, default=7, metavar="N", help="of that market (default 7)")
+    run.add_argument("--book", type=Path, metavar="BOOK", help="positions to begin with (CSV)")
+    run.add_argument("--arm", action="store_true", help="arm as soon as the accounts agree with the book")
+    run.add_argument("--arm-live", action="store_true", help="the same on live venues; there are none yet")
+    run.add_argument("--reason", default="", metavar="TEXT", help="why it is started: kept in the record")
+    run.add_argument("--no-watchdog", action="store_true", help="without the process that looks after it")
+
+    replay = add("replay", engine_verbs.replay, "a tape through the engine and the paper venue, in tape time")
+    replay.add_argument("tape", type=Path, metavar="TAPE")
+    text = "positions to begin with (CSV)"
+    replay.add_argument("--book", required=True, type=Path, metavar="BOOK", help=text)
+    replay.add_argument("--journal", type=Path, metavar="FILE", help="record the run in a new file")
+
+    dog = add("watchdog", engine_verbs.watchdog, "look after a running engine; `run` starts it by itself")
+    dog.add_argument("--journal", type=Path, default=steering.JOURNAL_FILE, metavar="FILE")
+    dog.add_argument("--pid", required=True, type=_step, metavar="N", help="of the engine")
 
 
 def _chain_arguments(parser: argparse.ArgumentParser) -> None:

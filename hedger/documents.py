@@ -63,6 +63,7 @@ def _band(band: AppliedBand | None) -> Json | None:
         "scale": number(band.scale),
         "error_usd_per_day": number(band.error_usd_per_day),
         "why": band.why,
+        "refused": band.refused or None,
     }
 
 
@@ -298,7 +299,10 @@ def plan_document(plan: HedgePlan, timings_ms: Mapping[str, float]) -> Json:
         "cost_usd": plan.cost.total,
         "lower_bound_usd": plan.lower_bound_usd,
         "gap": plan.gap,
+        "certified_gap": plan.certified_gap,
         "universe": {"priced": plan.priced, "kept": plan.kept, "refused": dict(plan.refused)},
+        # programs that HiGHS had to solve in our solver's place; nodes of the search
+        "solver": {"fallbacks": plan.solved.fallbacks, "nodes": plan.solved.nodes},
         "objective": _objective(plan.objective),
         "limits": [_limit(limit) for limit in plan.limits],
         "capped": [

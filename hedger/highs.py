@@ -23,6 +23,9 @@ from hedger.scaling import TOLERANCE, limit_ceiling, money_of, power_of_two, row
 from pricing.universe import FloatArray, IntArray
 
 WHOLE_MAX = 2.0**30  # lots of one column, beyond which no search is begun
+#: Ends, costs and entries beyond this are not given to HiGHS: on such programs it has been seen to run for
+#: ever, and to end the process. Where rows and columns are scaled, no market comes near it.
+NUMBER_MAX = 1e15
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,6 +43,12 @@ class Program:
     value: FloatArray  # (nonzeros,)
     integer: NDArray[np.int32]  # (v,) 1 = whole numbers only
     unit: float  # USD (or weights) per unit of the objective
+
+    @property
+    def sane(self) -> bool:
+        """Whether every finite number is one that HiGHS is trusted with."""
+        numbers = (self.cost, self.lower, self.upper, self.row_lower, self.row_upper, self.value)
+        return all(bool((np.isinf(x) | (np.abs(x) <= NUMBER_MAX)).all()) for x in numbers)
 
 
 class Outcome(StrEnum):
@@ -80,6 +89,8 @@ class Solver:
             ("mip_feasibility_tolerance", TOLERANCE),
             ("small_matrix_value", 1e-12),  # the default drops 1e-9; one lot of a perp may be 1e-6 of a row
             ("presolve", "choose" if whole else "off"),  # presolve of a few-row LP costs more than it saves
+            # an LP has no time limit, and has been seen to cycle
+            ("simplex_iteration_limit", 1000 + 100 * (len(program.cost) + len(program.row_lower))),
         ):
             highs.setOptionValue(name, value)
         kind = program.integer if whole else np.zeros_like(program.integer)
@@ -89,8 +100,10 @@ class Solver:
             program.start, program.index, program.value, kind,
         )  # fmt: skip
         # Numbers that it cannot hold; and beyond so many lots its search has been seen not to come back.
-        self._refused = status == highspy.HighsStatus.kError or (
-            whole and bool((np.maximum(program.upper, -program.lower)[kind == 1] > WHOLE_MAX).any())
+        self._refused = (
+            status == highspy.HighsStatus.kError
+            or not program.sane
+            or (whole and bool((np.maximum(program.upper, -program.lower)[kind == 1] > WHOLE_MAX).any()))
         )
 
     def set_cost(self, cost: FloatArray) -> None:

@@ -14,16 +14,13 @@ from pricing.market import Flag, Market, Marks
 from pricing.universe import FloatArray, IntArray, Universe
 from pricing.valuation import MarkStatus, Numeraire, Valuation
 from risk.band_rules import AppliedBand, BookFacts, RowRule
-from risk.band_schedule import IndexHistory
+from risk.band_schedule import NO_HISTORY, PriceHistory
 from risk.bands import Bands, fixed_bands
 from risk.bands_in_force import AS_CONFIGURED, apply_rules
 from risk.costs import HOURS_PER_YEAR, cost_model
 from risk.delta_cost import DeltaMarket, delta_market
 from risk.exposures import Exposure
 from risk.option_legs import atm_vol, hours_to_expiry, option_legs
-
-#: Nothing is known of the indexes before now.
-NO_HISTORY = IndexHistory()
 
 Rules = Mapping[str, Mapping[str, RowRule]]
 
@@ -37,7 +34,7 @@ def bands_in_force(
     underlyings: Sequence[str],
     settings: Settings,
     bad: Collection[str],
-    history: IndexHistory = NO_HISTORY,
+    history: Mapping[str, PriceHistory] = NO_HISTORY,
     before: Mapping[str, float] | None = None,
 ) -> tuple[Bands, tuple[AppliedBand | None, ...]]:
     """The bands of every row, (m,), and where each comes from; None where a row has none.
@@ -45,9 +42,6 @@ def bands_in_force(
     Args:
         quantities: (n,) signed, order units. bad: underlyings whose index decides nothing. history: indexes
             before this market. before: the vol regimes' factors in force, by row.
-
-    Raises:
-        InputError: a width is asked for that does not hold for this book.
     """
     numeraire = settings.numeraire
     fixed = fixed_bands(exposure.rows, {u: settings.bands_of(u) for u in underlyings}, spot, numeraire)
@@ -63,7 +57,7 @@ def bands_in_force(
             # a coin desk's gamma is per relative move of the coin
             net_gamma=gamma / spot[name] if numeraire is Numeraire.COIN else gamma,
             vol=atm_vol(valuation, name),
-            history=history,
+            history=history.get(name),
             hours_to_expiry=hours_to_expiry(quantities, valuation, name),
             from_options=_from_options(valuation, quantities, exposure),
             legs=option_legs(quantities, valuation, name, numeraire),
@@ -110,8 +104,11 @@ def _delta_markets(
     return found
 
 
-def index_history(batches: Iterable[Marks], universe: Universe, now_ns: int, window_h: float) -> IndexHistory:
-    """The index of every underlying at each batch of the hours up to now: the median of those it quotes.
+def index_history(
+    batches: Iterable[Marks], universe: Universe, now_ns: int, window_h: float
+) -> dict[str, PriceHistory]:
+    """The index of every underlying at each batch of the hours up to now, and at the last before them: the
+    median of those a batch quotes.
 
     What comes after `now_ns` is not read.
     """
@@ -120,21 +117,20 @@ def index_history(batches: Iterable[Marks], universe: Universe, now_ns: int, win
     for marks in batches:
         if marks.now_ns > now_ns:
             break
-        if marks.now_ns < oldest:
-            continue
         with np.errstate(invalid="ignore"):
             told = np.isfinite(marks.index) & (marks.index > 0)
         of, index = universe.underlying[marks.rows[told]], marks.index[told]
         for u, name in enumerate(universe.underlyings):
             mine = index[of == u]
             if mine.size:
-                found[name].append((marks.now_ns, float(np.median(mine))))
-    return IndexHistory(
-        {
-            name: (np.array([t for t, _ in seen], dtype=np.int64), np.array([x for _, x in seen]))
-            for name, seen in found.items()
-        }
-    )
+                seen = found[name]
+                if len(seen) == 1 and marks.now_ns <= oldest:
+                    seen.clear()  # in force at the beginning of the hours is the last before them
+                seen.append((marks.now_ns, float(np.median(mine))))
+    return {
+        name: PriceHistory(np.array([t for t, _ in seen], dtype=np.int64), np.array([x for _, x in seen]))
+        for name, seen in found.items()
+    }
 
 
 def band_rules_said(rows: Sequence[str], applied: Sequence[AppliedBand | None]) -> tuple[str, ...]:

@@ -270,16 +270,25 @@ class Lots:
                     best = min(best, self.judge(lots), key=self.key)
                     break
         limits, ceiling = np.full(last, INF), np.full(len(held), INF)
+        # as long as every priority before is as good as fractions make it, fractions bound this one, too
+        tight = True
         for stage in range(last + 1):
             share = max(left - spent, 0.02 * left) / (last + 1 - stage)
             found = Found(best, True, 0.0)
-            if stage == last or self.excess(best)[stage] > 0.0:
+            if stage == last:
+                least = float(np.minimum(frame.price, 0.0) @ frame.size)  # whatever is traded
+                open_yet = best.cost > least
+            else:
+                open_yet = self.excess(best)[stage] > 0.0
+                open_yet = open_yet and not (tight and self.done(best, float(goals[stage]), stage))
+            if open_yet:
                 known = 0.0 if stage < last else -INF
                 found = self.search(limits, stage, best, known, share, share, ceiling)
             spent, proven = spent + found.seconds, proven and found.proven
             nodes, fallbacks = nodes + found.nodes, fallbacks + found.fallbacks
             best = found.best or best
             if stage < last:
+                tight = tight and self.done(best, float(goals[stage]), stage)
                 limits[stage] = best.sums[stage]
                 if self.gap > 0.0:
                     limits[stage] = max(best.sums[stage], goal[stage])

@@ -12,7 +12,8 @@ from enum import StrEnum
 
 import numpy as np
 
-from pricing.universe import FloatArray, IntArray
+from pricing.universe import FloatArray
+from risk.band_schedule import PriceHistory
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,14 +25,6 @@ class InPlay:
     strike: float
     forward: float
     in_window: bool
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PriceHistory:
-    """Past index prices of an underlying, oldest first: stamps (k,) ns and USD (k,), NaN where unknown."""
-
-    time_ns: IntArray
-    price: FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)

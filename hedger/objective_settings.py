@@ -10,7 +10,7 @@ from typing import Annotated
 
 from pydantic import Field, Strict
 
-from hedger.sections import Number, Section
+from hedger.sections import RISK_AVERSION, Number, RiskAversion, Section
 from risk.factor_history import FactorSettings
 from risk.factors import JumpSettings
 
@@ -40,12 +40,17 @@ class ObjectiveConfig(Section):
     as under the band that is optimal for this risk aversion, (2/3) w^2 / s2."""
 
     mode: Mode = Mode.COST
-    risk_aversion: Number = Field(default=1e-6, gt=0, le=1)
+    risk_aversion: RiskAversion = RISK_AVERSION
     horizon_h: Number | None = Field(default=None, gt=0, le=8760)
     horizon_h_min: Number = Field(default=6.0, gt=0, le=8760)
     option_holding_days: Number = Field(default=7.0, gt=0, le=365)
     lean_spot_vol: Flag = False
     jump: JumpConfig = JumpConfig()
+
+    @property
+    def looks_back(self) -> bool:
+        """Whether where the risk factors stood before matters."""
+        return self.mode is Mode.UTILITY or self.lean_spot_vol
 
 
 class RiskTermConfig(Section):

@@ -38,6 +38,10 @@ from pricing.universe import IntArray
 __all__ = ["HedgeProblem", "Ladder", "Plan", "RiskTerm", "SolverSettings", "Status", "solve"]
 
 
+#: A gap is a number even where a cost of next to nothing stands beside an immense bound.
+GAP_MAX = 1e300
+
+
 def solve(
     problem: HedgeProblem,
     settings: SolverSettings = DEFAULTS,
@@ -58,8 +62,14 @@ def solve(
     `risk`: a risk term that the plan minimises together with its cost (see `hedger.utility`); the plan then
     trades inside the intervals, too, and its bound and gap are of cost plus risk.
     """
-    if risk is not None:
-        return solve_with_risk(problem, risk, settings, solve)
+    # what is too large for a float becomes infinite, and what is infinite our simplex and HiGHS refuse
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        if risk is not None:
+            return solve_with_risk(problem, risk, settings, solve)
+        return _cheapest(problem, settings, warm)
+
+
+def _cheapest(problem: HedgeProblem, settings: SolverSettings, warm: Plan | None) -> Plan:
     frame = frame_of(problem)
     book = Trial.of(problem, frame, np.zeros(len(problem.columns), dtype=np.int64))
     if not book.slack.any():
@@ -151,7 +161,7 @@ def _relaxed(
 
 
 def _gap(cost: float, bound: float) -> float:
-    return max(cost - bound, 0.0) / max(abs(cost), 1e-12)
+    return min(max(cost - bound, 0.0) / max(abs(cost), 1e-12), GAP_MAX)
 
 
 def _plan(

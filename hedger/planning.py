@@ -18,7 +18,7 @@ from hedger.delta_legs import solve_with_legs
 from hedger.hedge_problem import HedgeProblem
 from hedger.limited import CapOutcome, Limited, LimitOutcome, limited, limits_said, what_binds
 from hedger.live_bands import band_rules_said
-from hedger.moment import Decision, Memory, Moment, PriceHistory
+from hedger.moment import Decision, Memory, Moment
 from hedger.objective import Objective, objective_of, perpetuals_by_utility
 from hedger.objective_settings import Mode
 from hedger.optimizer import Plan, Status, solve
@@ -29,7 +29,6 @@ from hedger.risk_term import DAYS_PER_YEAR, RiskModel, leaned, risk_model
 from hedger.settings import Settings
 from hedger.snapshot import Snapshot
 from hedger.triggering import (
-    NO_HISTORY,
     Priced,
     ask,
     moment_of,
@@ -46,12 +45,15 @@ from pricing.errors import HedgerError
 from pricing.oracle import Verdict
 from pricing.universe import BoolArray, FloatArray, IntArray
 from pricing.valuation import MarkStatus, Numeraire
+from risk.band_schedule import NO_HISTORY, PriceHistory
 from risk.costs import CostModel, TradeCost, combo_fee, cost_model
 from risk.factor_history import FactorHistory
 from risk.missing import always_better, worst_case
 
 Stopwatch = Callable[[str], None]
 NO_MEMORY = Memory()
+#: Positions without a mark that a reason names; all of them stand under `missing`.
+NAMED_MAX = 5
 
 
 class PlanStatus(StrEnum):
@@ -65,7 +67,11 @@ class PlanStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HedgePlan:
-    """The answer: trades, rows before and after, the certificate and the alternatives. Arrays (m,)."""
+    """The answer: trades, rows before and after, the certificate and the alternatives. Arrays (m,).
+
+    lower_bound_usd: no plan costs less, in fractions of a lot. lots_bound_usd: nor in whole lots; -inf where
+    the search gave none. solved: as the solver left it; what the next mark's plan may start from.
+    """
 
     snapshot: Snapshot
     status: PlanStatus
@@ -79,6 +85,7 @@ class HedgePlan:
     trades: tuple[Trade, ...]
     cost: TradeCost
     lower_bound_usd: float
+    lots_bound_usd: float
     priced: int
     kept: int
     refused: Mapping[str, int]
@@ -90,6 +97,7 @@ class HedgePlan:
     limits: tuple[LimitOutcome, ...]
     capped: tuple[CapOutcome, ...]
     objective: Objective
+    solved: Plan
 
     @property
     def turnover_usd(self) -> float:
@@ -102,6 +110,15 @@ class HedgePlan:
         if self.objective.weighed:
             return self.objective.gap
         return (self.cost.total - self.lower_bound_usd) / self.cost.total if self.cost.total > 0 else 0.0
+
+    @property
+    def certified_gap(self) -> float:
+        """The same to the better of the bounds in fractions of a lot and in whole lots: what a better plan
+        could save at most."""
+        if self.objective.weighed or self.cost.total <= 0:
+            return self.gap
+        bound = max(self.lower_bound_usd, self.lots_bound_usd)
+        return (self.cost.total - bound) / self.cost.total
 
 
 def _no_stopwatch(stage: str) -> None:
@@ -116,6 +133,7 @@ def make_plan(
     history: Mapping[str, PriceHistory] = NO_HISTORY,
     extra: ExtraRows | None = None,
     factors: FactorHistory | None = None,
+    warm: HedgePlan | None = None,
 ) -> HedgePlan:
     """The cheapest plan for a snapshot, its certificate and its alternatives; in utility mode the plan of
     least cost and risk.
@@ -125,6 +143,7 @@ def make_plan(
         memory: the pace of hedging so far. history: past index prices by underlying, for the triggers.
         extra: rows beside the bands that the plan must keep, such as margin scenarios.
         factors: where the risk factors stood before, for utility mode and for `lean_spot_vol`.
+        warm: the plan of the last mark; it changes how soon the answer is there, not the answer.
     """
     mode = settings.objective.mode
     said: tuple[str, ...] = ()
@@ -143,7 +162,8 @@ def make_plan(
         model = risk_model(snapshot, settings, costs, factors)
         said = model.said
         lap("risk_term")
-    priced = _Pricing(snapshot, settings, costs, tradable, extra, model, {})
+    start = None if warm is None else warm.solved
+    priced = _Pricing(snapshot, settings, costs, tradable, extra, model, start, {})
     limits = priced.problem(lower, upper)
     lap("problem")
     found = limits, plan = priced.solve(limits, decision.due)
@@ -201,6 +221,8 @@ def make_plan(
         trades=trades,
         cost=cost,
         lower_bound_usd=min(bound, cost.total),
+        # a search that was told to prefer some listings bounds another cost
+        lots_bound_usd=-math.inf if limits.preferring else min(plan.lots_bound, cost.total),
         priced=len(tradable),
         kept=len(plan.kept),
         refused=refused,
@@ -210,6 +232,7 @@ def make_plan(
         limits=outcomes,
         capped=capped,
         objective=objective,
+        solved=plan,
         decision=decision,
         waiting=waiting_of(
             snapshot,
@@ -222,7 +245,7 @@ def make_plan(
         ),
     )
     check_promise(result)
-    result = _block_if_incomplete(_say_bad_indexes(result), settings)
+    result = _block_if_incomplete(_block_if_refused(_say_bad_indexes(result)), settings)
     lap("ticket")
     return result
 
@@ -252,6 +275,7 @@ class _Pricing:
     tradable: IntArray
     extra: ExtraRows | None
     model: RiskModel | None
+    warm: Plan | None
     found: dict[tuple[frozenset[str], bool], tuple[Limited, Plan]]
 
     def problem(self, lower: FloatArray, upper: FloatArray) -> Limited:
@@ -261,7 +285,7 @@ class _Pricing:
 
     def lots(self, problem: HedgeProblem) -> Plan:
         """The cheapest lots of a problem as the solver gets it."""
-        return solve(problem, self.settings.solver_settings())
+        return solve(problem, self.settings.solver_settings(), warm=self.warm)
 
     def solve(self, limits: Limited, due: bool) -> tuple[Limited, Plan]:
         """The cheapest plan, on the listings' columns, and the problem with every limit that it met. Where
@@ -430,7 +454,9 @@ def _block_if_incomplete(plan: HedgePlan, settings: Settings) -> HedgePlan:
     snapshot = plan.snapshot
     if not snapshot.missing:
         return plan
-    names = ", ".join(f"{m.symbol} ({m.reason})" for m in snapshot.missing)
+    listed = [f"{m.symbol} ({m.reason})" for m in snapshot.missing]
+    names = ", ".join(listed[:NAMED_MAX])
+    names += f" and {len(listed) - NAMED_MAX} more" if len(listed) > NAMED_MAX else ""
     low, high = worst_case(
         snapshot.market.universe,
         snapshot.quantities,
@@ -460,10 +486,25 @@ def _block_if_incomplete(plan: HedgePlan, settings: Settings) -> HedgePlan:
         return replace(
             plan, reason=f"{plan.reason}; book incomplete: {names}: the plan helps whatever it adds"
         )
+    return _blocked(plan, f"book incomplete: {names}; nothing may be traded on what is known alone")
+
+
+def _block_if_refused(plan: HedgePlan) -> HedgePlan:
+    """Nothing is traded while a band's rule does not hold for the book: what stands in was not chosen."""
+    rules = zip(plan.snapshot.exposure.rows, plan.snapshot.band_rules, strict=True)
+    said = [f"band of {row}: {rule.refused}" for row, rule in rules if rule is not None and rule.refused]
+    if not said:
+        return plan
+    return _blocked(plan, f"{'; '.join(said)}; choose another width, such as whalley_wilmott")
+
+
+def _blocked(plan: HedgePlan, reason: str) -> HedgePlan:
+    """The plan without its trades, and why."""
+    snapshot = plan.snapshot
     return replace(
         plan,
         status=PlanStatus.BLOCKED,
-        reason=f"book incomplete: {names}; nothing may be traded on what is known alone",
+        reason=reason,
         after=snapshot.exposure.value,
         shadow_price=np.zeros(plan.after.size),
         binding=np.zeros(plan.after.size, dtype=np.int64),
@@ -471,6 +512,7 @@ def _block_if_incomplete(plan: HedgePlan, settings: Settings) -> HedgePlan:
         trades=(),
         cost=TradeCost(),
         lower_bound_usd=0.0,
+        lots_bound_usd=-math.inf,
         runner_up=None,
         delta_only=None,
         limits=(),

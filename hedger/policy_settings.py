@@ -17,7 +17,7 @@ from pydantic import AfterValidator, AwareDatetime, Field, field_validator, mode
 
 from hedger.moment import Memory
 from hedger.schedule import Schedule
-from hedger.sections import Number, Section, Whole
+from hedger.sections import RISK_AVERSION, Number, RiskAversion, Section, Whole
 
 #: How deep conditions may be nested, and how many of them there may be.
 DEPTH_MAX = 8
@@ -149,9 +149,12 @@ class Condition(Section):
 
 
 class RiskConfig(Section):
-    """What risk costs: penalty = risk_aversion / 2 x variance of the P&L over the holding time."""
+    """What risk costs: penalty = risk_aversion / 2 x variance of the P&L over the holding time.
 
-    risk_aversion: Number = Field(default=1e-5, gt=0, allow_inf_nan=False)
+    risk_aversion: left out, `Settings` puts that of [objective] here.
+    """
+
+    risk_aversion: RiskAversion = RISK_AVERSION
     delta_holding_h: Number = Field(default=24.0, gt=0, le=8760)
     option_holding_h: Number = Field(default=168.0, gt=0, le=8760)
     vol_sd_points_per_day: Number = Field(default=3.0, ge=0, le=100)
@@ -170,6 +173,11 @@ class PolicyConfig(Section):
     last_hedge: AwareDatetime | None = None
     waiting_h: Number = Field(default=24.0, gt=0, le=8760)
     risk: RiskConfig = RiskConfig()
+
+    def window_h(self) -> float:
+        """Hours of index before now that the triggers ask for; 0 where none looks back."""
+        moves = (c.realised_move for c in self.when.each())
+        return max((move.window_min / 60.0 for move in moves if move is not None), default=0.0)
 
     def memory(self) -> Memory:
         """What is remembered before anything has happened: the last hedge, if the desk says when it was."""

@@ -6,13 +6,18 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, Strict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, Strict
 
 from risk.bands import Interval
 
 #: A number as TOML has it: neither "60" in quotes nor true counts as one.
 Number = Annotated[float, Strict()]
 Whole = Annotated[int, Strict()]
+
+#: Per USD. What lies beyond is no opinion on risk, and ends in numbers that mean nothing.
+RiskAversion = Annotated[float, Strict(), Field(ge=1e-15, le=1e3)]
+#: What risk costs unless the desk says otherwise, per USD: half of it times the variance of the P&L.
+RISK_AVERSION = 1e-6
 
 
 class Section(BaseModel):

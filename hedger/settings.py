@@ -9,7 +9,14 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from hedger.band_settings import (
     DELTA_USD_DEFAULT,
@@ -19,6 +26,7 @@ from hedger.band_settings import (
     RowBandConfig,
     UnderlyingBandsConfig,
 )
+from hedger.execution_settings import ExecutionConfig
 from hedger.hedge_problem import SolverSettings
 from hedger.limit_settings import (
     KindName,
@@ -30,6 +38,7 @@ from hedger.limit_settings import (
     distinct_scenarios,
 )
 from hedger.objective_settings import ObjectiveConfig, RiskTermConfig
+from hedger.paper_settings import PaperConfig, RunConfig
 from hedger.policy_settings import PolicyConfig
 from hedger.sections import Number, Section, Whole
 from pricing.contracts import Fees, Kind, Listing
@@ -163,12 +172,16 @@ class Settings(Section):
     fees: dict[str, dict[KindName, FeeConfig]] = Field(default_factory=dict)
     solver: SolverConfig = SolverConfig()
     missing: MissingConfig = MissingConfig()
-    policy: PolicyConfig = PolicyConfig()
-    objective: ObjectiveConfig = ObjectiveConfig()
+    objective: ObjectiveConfig = ObjectiveConfig()  # before the policy, which asks for its risk aversion
+    policy: PolicyConfig = Field(default=PolicyConfig(), validate_default=True)
     risk_term: RiskTermConfig = RiskTermConfig()
     scenarios: ScenarioList = ()
     limits: LimitsConfig = LimitsConfig()
     robust: RobustConfig = RobustConfig()
+    limits_file: str = ""
+    execution: ExecutionConfig = ExecutionConfig()
+    paper: PaperConfig = PaperConfig()
+    run: RunConfig = RunConfig()
 
     @field_validator("vol_order")
     @classmethod
@@ -176,6 +189,15 @@ class Settings(Section):
         if len(set(order)) < len(order) or VolSource.NONE in order:
             raise ValueError("each source once, of venue_mark, implied_mark, implied_mid, surface")
         return order
+
+    @field_validator("policy")
+    @classmethod
+    def _one_risk_aversion(cls, policy: PolicyConfig, others: ValidationInfo) -> PolicyConfig:
+        """What a trigger takes risk to cost is what the objective does, unless the desk says otherwise."""
+        if "risk_aversion" in policy.risk.model_fields_set or "objective" not in others.data:
+            return policy
+        risk = policy.risk.model_copy(update={"risk_aversion": others.data["objective"].risk_aversion})
+        return policy.model_copy(update={"risk": risk})
 
     @field_validator("scenarios")
     @classmethod
@@ -227,6 +249,10 @@ class Settings(Section):
         """Hours of index before now that the bands ask for; 0 where none follows the realised vol."""
         rules = (rule for name in {EVERY, *self.bands} for rule in self.band_rules_of(name).values())
         return max((rule.regime.window_h for rule in rules if rule.regime is not None), default=0.0)
+
+    def look_back_h(self) -> float:
+        """Hours of index before now that bands and triggers ask for; 0 where none looks back."""
+        return max(self.vol_window_h(), self.policy.window_h())
 
     def exposure_settings(self) -> ExposureSettings:
         """What a row means."""

@@ -95,8 +95,11 @@ def ladder_program(frame: Frame, *, elastic: bool, most: FloatArray | None = Non
             ]
         )
         slack = needed if most is None else np.minimum(needed, most / np.tile(frame.weight, 2))
-        sums = np.tile(np.eye(frame.ranks)[frame.rank].T, 2)
-        a = np.block([[a, np.diag(weight), -np.diag(weight)], [np.zeros((frame.ranks, columns)), sums]])
+        trades, g, p = a, np.arange(m), frame.ranks
+        a = np.zeros((m + p, columns + 2 * m))
+        a[:m, :columns] = trades
+        a[g, columns + g], a[g, columns + m + g] = weight, -weight
+        a[m + frame.rank, columns + g] = a[m + frame.rank, columns + m + g] = 1.0
         total = np.bincount(np.tile(frame.rank, 2), slack, minlength=frame.ranks)
         least = np.concatenate([least - weight * slack[m:], np.zeros(frame.ranks)])
         greatest = np.concatenate([greatest + weight * slack[:m], total])
@@ -126,8 +129,10 @@ def ladder_program(frame: Frame, *, elastic: bool, most: FloatArray | None = Non
     rows = slice(columns + len(slack), None)
     at[first[rows]] = low
     at[first[rows] + count[rows]] = high
+    every = np.zeros(len(count))
+    every[:columns] = base
     return LadderProgram(
-        np.ascontiguousarray(a), first, count, at, slope, np.pad(base, (0, len(count) - columns)),
+        np.ascontiguousarray(a), first, count, at, slope, every,
         scale, unit, owner, place, money, len(slack),
     )  # fmt: skip
 

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from hedger.live_bands import NO_HISTORY, bands_in_force
+from hedger.live_bands import bands_in_force
 from hedger.settings import Settings
 from hedger.valuing import valuation_rules
 from pricing.contracts import STABLE_CURRENCIES
@@ -18,7 +18,7 @@ from pricing.oracle import IndexReading, LastGood, Verdict, read_index
 from pricing.universe import FloatArray
 from pricing.valuation import MarkStatus, Numeraire, Valuation, ValuationRules, value
 from risk.band_rules import AppliedBand
-from risk.band_schedule import IndexHistory
+from risk.band_schedule import NO_HISTORY, PriceHistory
 from risk.bands import Bands, Interval
 from risk.bands_in_force import with_floor_rules, with_trial_rule
 from risk.book import Book, settles_daily
@@ -120,7 +120,7 @@ def take_snapshot(
     marked: bool = False,
     rules: ValuationRules | None = None,
     last_good: LastGood | None = None,
-    history: IndexHistory = NO_HISTORY,
+    history: Mapping[str, PriceHistory] = NO_HISTORY,
     regimes: Mapping[str, float] | None = None,
 ) -> Snapshot:
     """Value a book: exposures, bands and what is missing.

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
+from hedger.live_bands import index_history
 from hedger.planning import HedgePlan, PlanStatus, make_plan
+from hedger.risk_term import remember
 from hedger.sample import SampleSettings, market_maker_book
 from hedger.settings import Settings
 from hedger.snapshot import take_snapshot
 from pricing.daycount import iso
 from pricing.market import Market
 from pricing.valuation import value
+from risk.band_schedule import NO_HISTORY, PriceHistory
+from risk.factor_history import FactorHistory
 from venues.tape import Tape
 
 
@@ -52,26 +56,46 @@ def plan_snapshots(
     every: int = 1,
     on_record: Callable[[PlanRecord], None] | None = None,
 ) -> list[PlanRecord]:
-    """Plan a seeded book at every `every`-th snapshot; its book depends on the seed and its number."""
+    """Plan a seeded book at every `every`-th snapshot; its book depends on the seed and its number, its plan
+    on what was known by then."""
     records = []
     market = Market.empty(settings.with_fees(tape.universe))
+    indexes = _indexes(tape, settings)
+    factors = FactorHistory(tape.universe.underlyings) if settings.objective.looks_back else None
     for number, marks in enumerate(tape.marks()):
         market = market.apply(marks)
-        if number % every:
-            continue
-        record = plan_one(market, settings, seed + number, positions)
-        records.append(record)
-        if on_record is not None:
-            on_record(record)
+        if number % every == 0:
+            known = {name: history.until(market.now_ns) for name, history in indexes.items()}
+            record = plan_one(market, settings, seed + number, positions, known, factors)
+            records.append(record)
+            if on_record is not None:
+                on_record(record)
+        factors = remember(factors, market, settings) if factors is not None else None
     return records
 
 
-def plan_one(market: Market, settings: Settings, seed: int, positions: int) -> PlanRecord:
-    """Draw a book on one market and plan its hedge."""
+def _indexes(tape: Tape, settings: Settings) -> Mapping[str, PriceHistory]:
+    """The indexes of the whole tape; nothing where neither bands nor triggers look back."""
+    stamps = tape.batches.now_ns
+    if not settings.look_back_h() or not stamps.size:
+        return NO_HISTORY
+    first, last = int(stamps.min()), int(stamps.max())
+    return index_history(tape.marks(), tape.universe, last, (last - first) / 3600e9 + 1.0)
+
+
+def plan_one(
+    market: Market,
+    settings: Settings,
+    seed: int,
+    positions: int,
+    history: Mapping[str, PriceHistory] = NO_HISTORY,
+    factors: FactorHistory | None = None,
+) -> PlanRecord:
+    """Draw a book on one market and plan its hedge; history, factors: what was known before."""
     valuation = value(market, settings.age_s_max)
     book = market_maker_book(market, valuation, seed, settings.age_s_max, SampleSettings(positions=positions))
     begin = time.perf_counter()
-    snapshot = take_snapshot(book, market, settings)
+    snapshot = take_snapshot(book, market, settings, history=history)
     valued = time.perf_counter()
     stages: dict[str, float] = {}
     last = valued
@@ -82,7 +106,7 @@ def plan_one(market: Market, settings: Settings, seed: int, positions: int) -> P
         stages[stage] = (now - last) * 1e3
         last = now
 
-    plan = make_plan(snapshot, settings, lap)
+    plan = make_plan(snapshot, settings, lap, history=history, factors=factors)
     return PlanRecord(
         as_of=iso(market.now_ns),
         status=str(plan.status),

@@ -263,13 +263,20 @@ def write_picture(result: Mapping[str, Any], path: Path) -> None:
 def picture_kind(path: Path) -> str:
     """ ".html" or ".png"; called before the work, so that a wrong name costs no minutes.
 
-    Errors: InputError for another ending.
+    Errors: InputError for another ending, or a folder that is not there.
     """
     kind = path.suffix.lower()
     if kind not in (".html", ".png"):
         raise InputError(
             "PICTURE_KIND", "the picture's ending is not known", where=str(path), observed=kind or "none",
             allowed=".html or .png", not_done="nothing was simulated", fix="name a file with such an ending",
+        )  # fmt: skip
+    if path.is_dir() or not path.parent.is_dir():
+        raise InputError(
+            "PICTURE_NOT_WRITTEN", "the picture cannot be written", where=str(path),
+            observed="a folder" if path.is_dir() else f"no folder {path.parent}",
+            allowed="a file in a folder that exists and may be written to", not_done="nothing was simulated",
+            fix="name another file",
         )  # fmt: skip
     return kind
 

@@ -263,8 +263,8 @@ def _cost_line(plan: HedgePlan) -> str:
         )
     return (
         f"Costs {usd(plan.cost.total)} USD ({parts}).\n"
-        f"No plan costs less than {usd(plan.lower_bound_usd)} USD (gap {plan.gap:.2%}, "
-        f"{plan.priced} instruments priced)."
+        f"No plan costs less than {usd(plan.lower_bound_usd)} USD (gap {plan.gap:.2%}, in whole lots "
+        f"{plan.certified_gap:.2%}; {plan.priced} instruments priced)."
     )
 
 

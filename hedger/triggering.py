@@ -19,7 +19,6 @@ from hedger.moment import (
     InPlay,
     Memory,
     Moment,
-    PriceHistory,
     Sticky,
     UnderlyingMoment,
     Verdict,
@@ -30,11 +29,11 @@ from hedger.snapshot import Snapshot
 from pricing.contracts import Kind
 from pricing.universe import BoolArray, FloatArray
 from pricing.valuation import MarkStatus, Numeraire, Valuation
+from risk.band_schedule import NO_HISTORY, PriceHistory
 
 HOURS_PER_YEAR = 24.0 * 365.0
 #: The vol of the coming hours is read from the nearest expiry with at least this much left to live.
 VOL_DAYS_MIN = 2.0
-NO_HISTORY: Mapping[str, PriceHistory] = {}
 
 
 def moment_of(snapshot: Snapshot, history: Mapping[str, PriceHistory] = NO_HISTORY) -> Moment:
@@ -100,11 +99,12 @@ def _in_play(snapshot: Snapshot, mine: BoolArray) -> tuple[InPlay, ...]:
     """The positions that expire, soonest first."""
     universe, valuation = snapshot.market.universe, snapshot.valuation
     held = np.flatnonzero((snapshot.quantities != 0) & mine & (universe.expiry_ns > 0))
+    is_option = universe.is_option  # made anew each time it is asked for
     found = [
         InPlay(
             symbol=universe.listings[i].symbol,
             hours=float(valuation.years[i]) * HOURS_PER_YEAR,
-            strike=float(universe.strike[i]) if universe.is_option[i] else math.nan,
+            strike=float(universe.strike[i]) if is_option[i] else math.nan,
             forward=float(valuation.forward[i]),
             in_window=bool(valuation.in_window[i]),
         )

@@ -83,7 +83,11 @@ def _over(frame: Frame, lots: IntArray) -> FloatArray:
 
 def _objective(frame: Frame, risk: RiskTerm, lots: IntArray) -> float:
     quantity = _quantity(frame, lots)
-    return ladder_costs(frame, quantity) + float(frame.fixed[lots != 0].sum()) + risk.usd(quantity)
+    return _cost(frame, quantity, lots) + risk.usd(quantity)
+
+
+def _cost(frame: Frame, quantity: FloatArray, lots: IntArray) -> float:
+    return ladder_costs(frame, quantity) + float(frame.fixed[lots != 0].sum())
 
 
 def _key(problem: HedgeProblem, frame: Frame, risk: RiskTerm, lots: IntArray) -> list[float]:
@@ -136,6 +140,7 @@ def _lots(frame: Frame, scaled: Scaled, state: State, also: IntArray) -> _Lots:
     """The chosen columns with their part of the problem and its state; `also` (n,): lots to have room for."""
     can = frame.most_buy + frame.most_sell > 0
     used = (state.x != 0) | (also != 0)
+    used[state.basis[: state.counts[0]]] = True  # at 0, too: the basis is told by the places of its columns
     order = np.argsort(np.where(can, _distance(frame, scaled, state), np.inf), kind="stable")
     spare = order[~used[order] & can[order]][:SPARE_COLUMNS]
     chosen = np.sort(np.concatenate([np.flatnonzero(used), spare]))
@@ -196,9 +201,13 @@ def _plan(
     after = asked.exposure + asked.per_unit @ quantity
     over = np.maximum(asked.lower - after, after - asked.upper)
     slack = np.where(over > frame.tolerance, over, 0.0)
-    objective = _objective(frame, risk, lots)
-    bound = min(fraction.bound, objective)  # rounding may put the bound a digit above
-    gap = (objective - bound) / max(abs(objective), 1e-12)
+    cost = _cost(frame, quantity, lots)
+    objective = cost + risk.usd(quantity)
+    # risk and fixed costs are not negative: what the ladders pay at most bounds every plan, whatever it is
+    paid = float(np.minimum(frame.price, 0.0) @ frame.size)
+    bound = max(fraction.bound, paid) if np.isfinite(fraction.bound) else paid
+    bound = min(bound, objective)  # rounding may put the bound a digit above
+    gap = (objective - bound) / max(abs(objective), 1e-12) if np.isfinite(objective) else 1.0
     spread = f"{gap:.2%} of cost and risk is above the bound of all {len(lots)} columns"
     if relaxed is not None or slack.any():
         status = Status.relaxed
@@ -210,7 +219,7 @@ def _plan(
         reason = f"least cost and risk together, in whole lots; {spread}"
     return Plan(
         quantity=quantity,
-        cost=objective - risk.usd(quantity),
+        cost=cost,
         lower_bound=bound,
         exposure_after=after,
         shadow_price=np.abs(fraction.row_price),

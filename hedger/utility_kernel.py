@@ -376,7 +376,8 @@ def descend(
                     jump = (slope[t + 1] - slope[t]) * step[which] if t + 1 < last else np.inf
                 else:
                     jump = (slope[t - 1] - slope[t]) * step[which] if t > first[i] else np.inf
-            if derivative + jump >= 0.0:
+            # written so that what is not a number ends the walk: beyond a ladder's last knot is no memory
+            if not derivative + jump < 0.0:
                 blocked, blocked_row = which, which_row
                 break
             derivative += jump

@@ -27,7 +27,10 @@ def ladder_cost(first: IntArray, knot: FloatArray, slope: FloatArray, j: int, x:
 @compiled("(f8, f8, i8, i8, i8)")
 def to_lots(x: float, lot: float, least: int, most_buy: int, most_sell: int) -> int:
     """The nearest number of lots allowed: 0 or at least `least`, within the caps."""
-    near = int(np.rint(x / lot))
+    share = np.rint(x / lot)
+    if np.isnan(share):  # of numbers beyond floats: no trade
+        return 0
+    near = int(min(max(share, -float(most_sell)), float(most_buy)))
     if near != 0 and abs(near) < least:
         near = 0 if 2.0 * abs(x) < least * lot else (least if near > 0 else -least)
     return min(max(near, -most_sell), most_buy)

@@ -7,7 +7,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +16,15 @@ from pricing.errors import Exit, HedgerError, InputError
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from hedger.moment import PriceHistory
     from hedger.settings import Settings
     from hedger.snapshot import Snapshot
     from hedger.valuing import DeltaHistory
     from pricing.market import Market
     from pricing.oracle import GoodIndex
     from pricing.surface import Surface
-    from risk.band_schedule import IndexHistory
+    from risk.band_schedule import PriceHistory
     from risk.factor_history import FactorHistory
+    from venues.paper_report import PaperReport
     from venues.tape import Tape
 
 
@@ -76,8 +76,10 @@ class Stages:
         self.last = now
 
 
-def _snapshot(tape: Tape, arguments: argparse.Namespace, settings: Settings, stages: Stages) -> Snapshot:
-    """The book of --book in the market of the tape."""
+def _snapshot(
+    tape: Tape, arguments: argparse.Namespace, settings: Settings, stages: Stages
+) -> tuple[Snapshot, Mapping[str, PriceHistory]]:
+    """The book of --book in the market of the tape, and the indexes before it."""
     from hedger.inputs import parse_time, read_book
     from hedger.snapshot import take_snapshot
     from hedger.valuing import valuation_rules
@@ -109,6 +111,7 @@ def _snapshot(tape: Tape, arguments: argparse.Namespace, settings: Settings, sta
             not_done="nothing was planned",
             fix="leave one of them",
         )
+    history = _index_history(tape, market.now_ns, settings)
     rules = valuation_rules(market, settings, _delta_history(tape, market.now_ns, settings))
     snapshot = take_snapshot(
         book,
@@ -117,10 +120,10 @@ def _snapshot(tape: Tape, arguments: argparse.Namespace, settings: Settings, sta
         bands,
         rules=rules,
         last_good=_last_good(tape, market, settings),
-        history=_index_history(tape, market.now_ns, settings),
+        history=history,
     )
     stages.lap("value_and_expose")
-    return snapshot
+    return snapshot, history
 
 
 def _last_good(tape: Tape, market: Market, settings: Settings) -> dict[str, GoodIndex]:
@@ -143,35 +146,13 @@ def _last_good(tape: Tape, market: Market, settings: Settings) -> dict[str, Good
     return found
 
 
-def _price_history(tape: Tape, snapshot: Snapshot, settings: Settings) -> dict[str, PriceHistory]:
-    """Past indexes by underlying, as far back as a trigger looks; nothing where none does.
+def _index_history(tape: Tape, now_ns: int, settings: Settings) -> Mapping[str, PriceHistory]:
+    """The indexes before now that bands and triggers ask for; nothing where none looks back."""
+    from hedger.live_bands import index_history
+    from risk.band_schedule import NO_HISTORY
 
-    At most 60 batches of the window, evenly spread, and the one in force at its start.
-    """
-    import numpy as np
-
-    from hedger.moment import PriceHistory
-
-    now_ns, stamps = snapshot.market.now_ns, tape.batches.now_ns
-    windows = [c.realised_move.window_min for c in settings.policy.when.each() if c.realised_move is not None]
-    if not windows:
-        return {}
-    start_ns = now_ns - round(max(windows) * 60e9)
-    times = np.unique(stamps[stamps <= now_ns])
-    first = max(int(np.searchsorted(times, start_ns, side="right")) - 1, 0)
-    seen = times[first:]
-    picked = seen[np.unique(np.linspace(0, seen.size - 1, min(seen.size, LOOK_BACK_MAX + 1)).astype(int))]
-    spots = np.array([tape.market_at(int(t)).spot(settings.age_s_max) for t in picked])
-    names = snapshot.market.universe.underlyings
-    return {name: PriceHistory(picked.astype(np.int64), spots[:, u]) for u, name in enumerate(names)}
-
-
-def _index_history(tape: Tape, now_ns: int, settings: Settings) -> IndexHistory:
-    """The indexes before now that bands by realised vol ask for."""
-    from hedger.live_bands import NO_HISTORY, index_history
-
-    window_h = settings.vol_window_h()
-    return index_history(tape.marks(), tape.universe, now_ns, window_h) if window_h else NO_HISTORY
+    hours = settings.look_back_h()
+    return index_history(tape.marks(), tape.universe, now_ns, hours) if hours else NO_HISTORY
 
 
 def _delta_history(tape: Tape, now_ns: int, settings: Settings) -> DeltaHistory | None:
@@ -195,13 +176,12 @@ def _delta_history(tape: Tape, now_ns: int, settings: Settings) -> DeltaHistory 
 
 def _factor_history(tape: Tape, snapshot: Snapshot, settings: Settings) -> FactorHistory | None:
     """Where the risk factors of the book's underlyings stood before now; None where nothing asks for them."""
-    from hedger.objective_settings import Mode
     from hedger.risk_term import remember
     from pricing.market import Market
     from risk.factor_history import FactorHistory
 
-    chosen, now_ns = settings.objective, snapshot.market.now_ns
-    if chosen.mode is Mode.COST and not chosen.lean_spot_vol:
+    now_ns = snapshot.market.now_ns
+    if not settings.objective.looks_back:
         return None
     term = settings.risk_term
     oldest = now_ns - round((term.window_days + 2.0 * term.step_h / 24.0) * 86_400e9)
@@ -275,7 +255,7 @@ def risk(arguments: argparse.Namespace) -> Exit:
     tape = Tape.open(arguments.market)
     if arguments.book is None:
         return _check_alone(tape, arguments)
-    snapshot = _snapshot(tape, arguments, settings, Stages())
+    snapshot, _ = _snapshot(tape, arguments, settings, Stages())
     check = (
         check_document(tape, snapshot.market.now_ns, snapshot.market.universe)
         if arguments.check_venue
@@ -324,9 +304,7 @@ def plan(arguments: argparse.Namespace) -> Exit:
     settings = _settings(arguments)
     stages = Stages()
     tape = Tape.open(arguments.market)
-    snapshot = _snapshot(tape, arguments, settings, stages)
-    history = _price_history(tape, snapshot, settings)
-    stages.lap("price_history")
+    snapshot, history = _snapshot(tape, arguments, settings, stages)
     factors = _factor_history(tape, snapshot, settings)
     stages.lap("factor_history")
     plan = make_plan(snapshot, settings, stages.lap, settings.policy.memory(), history, factors=factors)
@@ -351,6 +329,9 @@ def tape_import(arguments: argparse.Namespace) -> Exit:
         future_size_usd=arguments.future_size_usd,
         spot_spread_bps=arguments.spot_spread_bps,
         perp_file=arguments.perp,
+        every_ms=arguments.every_ms,
+        levels=arguments.levels,
+        index_from_spot=arguments.index_from_spot,
     )
     import_tape(arguments.source, arguments.format, arguments.out, options)
     return _show_tape(arguments, arguments.out)
@@ -453,6 +434,11 @@ def demo(arguments: argparse.Namespace) -> Exit:
                 )
             print(f"  verification: {'passed' if hedge.verified else 'FAILED'}, {hedge.worst_difference}\n")
 
+    def on_close(report: PaperReport) -> None:
+        demo.clear_bar()
+        if not quiet:
+            print(report.text(), end="\n\n")
+
     document = demo.run(
         arguments.seed,
         arguments.minutes,
@@ -460,8 +446,8 @@ def demo(arguments: argparse.Namespace) -> Exit:
         on_hedge=on_hedge,
         on_mark=lambda minute: demo.bar(minute / arguments.minutes),
         on_start=on_start,
+        on_close=on_close,
     )
-    demo.clear_bar()
     if quiet:
         _print_json(document)
     else:

@@ -20,7 +20,7 @@ from enum import StrEnum
 from risk.band_schedule import (
     BeforeExpiry,
     DayWindow,
-    IndexHistory,
+    PriceHistory,
     Regime,
     Scale,
     realised_vol,
@@ -79,14 +79,14 @@ class BookFacts:
     """What the book and the market say of one underlying.
 
     net_gamma: of everything on it, coins per USD (coin numeraire: the row over the index). vol: at the money,
-    30 days; NaN unknown. history: indexes before now. from_options: exposure of the options held, by row.
-    holding_years: how long a hedge is held.
+    30 days; NaN unknown. history: of the index, up to now; None unknown. from_options: exposure of the
+    options held, by row. holding_years: how long a hedge is held.
     """
 
     spot: float
     net_gamma: float
     vol: float
-    history: IndexHistory
+    history: PriceHistory | None
     hours_to_expiry: float
     from_options: Mapping[str, float]
     legs: OptionLegs
@@ -101,6 +101,7 @@ class AppliedBand:
     half_width: from the target to the trigger. risk_aversion: per USD. cost_rate: USD per USD of notional,
     one way. floor: the half width it may not fall below. scale: by hours, expiries and vols. regime: the vol
     regime's part of it, for the next mark. error_usd_per_day: P&L of the mis-hedge at one sigma.
+    refused: why the rule that the desk chose does not hold for this book; `rule` is then what stands in.
     """
 
     rule: str
@@ -112,6 +113,7 @@ class AppliedBand:
     regime: float = math.nan
     error_usd_per_day: float = math.nan
     why: str = ""
+    refused: str = ""
 
 
 def vol_of(rule: RowRule, facts: BookFacts) -> float:
@@ -123,8 +125,7 @@ def scale_now(rule: RowRule, name: str, facts: BookFacts, now_ns: int, before: M
     """What hours, expiries and vols make of a row's widths now."""
     vols = math.nan, math.nan
     if rule.regime is not None:
-        underlying = name.split(":")[1]
-        vols = realised_vol(facts.history, underlying, now_ns, rule.regime), vol_of(rule, facts)
+        vols = realised_vol(facts.history, now_ns, rule.regime), vol_of(rule, facts)
     hours, factor = facts.hours_to_expiry, before.get(name, math.nan)
     return scale_of(rule.windows, rule.before_expiry, rule.regime, now_ns, hours, vols, factor)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -99,10 +99,20 @@ class Regime:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class IndexHistory:
-    """The index of each underlying before now: stamps (k,), rising, and USD (k,), by underlying."""
+class PriceHistory:
+    """Past index prices of an underlying, oldest first: stamps (k,) ns and USD (k,), NaN where unknown."""
 
-    series: Mapping[str, tuple[IntArray, FloatArray]] = field(default_factory=dict)
+    time_ns: IntArray
+    price: FloatArray
+
+    def until(self, now_ns: int) -> PriceHistory:
+        """What was known at a time."""
+        known = int(np.searchsorted(self.time_ns, now_ns, side="right"))
+        return PriceHistory(self.time_ns[:known], self.price[:known])
+
+
+#: Nothing is known of any underlying's index before now.
+NO_HISTORY: Mapping[str, PriceHistory] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +124,14 @@ class Scale:
     why: tuple[str, ...] = ()
 
 
-def realised_vol(history: IndexHistory, underlying: str, now_ns: int, regime: Regime) -> float:
+def realised_vol(history: PriceHistory | None, now_ns: int, regime: Regime) -> float:
     """Realised vol a year over the window up to now: sqrt(sum of squared log returns / years they span).
 
     NaN where the history is too short or too thin. What lies after `now_ns` is not looked at.
     """
-    if underlying not in history.series:
+    if history is None:
         return math.nan
-    stamps, index = history.series[underlying]
+    stamps, index = history.time_ns, history.price
     oldest = now_ns - round(regime.window_h * 3600) * NS_PER_SECOND
     known = (stamps >= oldest) & (stamps <= now_ns) & (index > 0) & np.isfinite(index)
     stamps, index = stamps[known], index[known]

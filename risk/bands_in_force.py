@@ -29,9 +29,6 @@ def apply_rules(
         rows: names. fixed: the fixed bands, (m,); of a cost-aware row, what stands in where its width is not
             known. rules: by underlying and Greek. facts: of every underlying with a rule and an index.
         before: the regime factors in force, by row.
-
-    Raises:
-        InputError: Zakamouline's band on a book whose gammas have both signs, or outside its fit.
     """
     bands = fixed
     applied: list[AppliedBand | None] = []

@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from pricing.errors import InputError
 from risk.band_rules import (
     AppliedBand,
     BookFacts,
@@ -48,22 +47,21 @@ def cost_aware(
 ) -> Placement | str:
     """The delta band of a rule that follows what hedging costs; or what is not known that it needs.
 
-    target: of the row, coins. before: the regime factors in force, by row.
-
-    Raises:
-        InputError: Zakamouline's band on a book whose gammas have both signs, or outside its fit.
+    target: of the row, coins. before: the regime factors in force, by row. Where Zakamouline's band does not
+    hold for the book, Whalley and Wilmott's stands in, and `AppliedBand.refused` says why: it may be looked
+    at, and nothing should be traded on it.
     """
     cost, vol = _cost(rule, facts, 0.0), vol_of(rule, facts)
     if cost is None:
         return "no spot, perpetual or future may be traded, so its cost is unknown"
     if rule.width is WidthRule.RISK_BUDGET and not vol > 0:
         return "no option tells the vol"
-    width = _width(rule, facts, cost, name)
+    width = _width(rule, facts, cost)
     for _ in range(_ROUNDS):
         at_size = _cost(rule, facts, width.half)
         if at_size is None or at_size == cost:
             break
-        cost, width = at_size, _width(rule, facts, at_size, name)
+        cost, width = at_size, _width(rule, facts, at_size)
     scale = scale_now(rule, name, facts, now_ns, before)
     # a budget is a ceiling: nothing widens its band
     factor = min(scale.factor, 1.0) if rule.width is WidthRule.RISK_BUDGET else scale.factor
@@ -84,6 +82,8 @@ def cost_aware(
         f"net gamma {facts.net_gamma:.4g} coin/USD",
         f"{cost.rate * 1e4:.3g} bp by {by}",
     ]
+    if width.refused:
+        why.insert(0, f"{rule.width} refused: {width.refused}")
     why += scale.why
     if ratio != 1.0:
         why.append(f"{ratio:.0%} of the options' part is hedged")
@@ -94,7 +94,7 @@ def cost_aware(
     if rule.width is WidthRule.RISK_BUDGET and error > rule.error_usd_per_day * (1 + 1e-6):
         why.append(f"hedge error {error:,.0f} USD a day, above the budget of {rule.error_usd_per_day:,.0f}")
     applied = AppliedBand(
-        rule=str(rule.width),
+        rule=str(WidthRule.WHALLEY_WILMOTT if width.refused else rule.width),
         half_width=trigger,
         risk_aversion=width.risk_aversion,
         cost_rate=cost.rate,
@@ -103,17 +103,20 @@ def cost_aware(
         regime=scale.regime,
         error_usd_per_day=error,
         why="; ".join(why),
+        refused=width.refused,
     )
     return Placement(middle, trigger, inner, applied)
 
 
 @dataclass(frozen=True, slots=True)
 class _Width:
-    """A half width before scaling and floors. shift: how far the delta is off at the vol of the centre."""
+    """A half width before scaling and floors. shift: how far the delta is off at the vol of the centre.
+    refused: why the rule asked for does not hold."""
 
     half: float
     risk_aversion: float
     shift: float = 0.0
+    refused: str = ""
 
 
 def _cost(rule: RowRule, facts: BookFacts, size: float) -> DeltaCost | None:
@@ -125,7 +128,7 @@ def _cost(rule: RowRule, facts: BookFacts, size: float) -> DeltaCost | None:
     return live if live is None or math.isnan(rule.cost_rate) else replace(live, rate=rule.cost_rate)
 
 
-def _width(rule: RowRule, facts: BookFacts, cost: DeltaCost, name: str) -> _Width:
+def _width(rule: RowRule, facts: BookFacts, cost: DeltaCost) -> _Width:
     """The half width by the row's rule at a cost."""
     gamma = rule.hedge_ratio * facts.net_gamma
     if rule.width is WidthRule.RISK_BUDGET:
@@ -134,7 +137,10 @@ def _width(rule: RowRule, facts: BookFacts, cost: DeltaCost, name: str) -> _Widt
         )
         return _Width(half, _implied_aversion(half, gamma, facts.spot, cost))
     if rule.width is WidthRule.ZAKAMOULINE:
-        return _zakamouline(rule, facts, cost, name)
+        found = _zakamouline(rule, facts, cost)
+        if not isinstance(found, str):
+            return found
+        return replace(_width(replace(rule, width=WidthRule.WHALLEY_WILMOTT), facts, cost), refused=found)
     half = float(whalley_wilmott(gamma, facts.spot, cost.rate, rule.risk_aversion))
     if cost.rate == 0.0:
         half = float(fixed_cost_width(gamma, cost.fixed_usd, rule.risk_aversion))
@@ -151,15 +157,12 @@ def _implied_aversion(half: float, gamma: float, spot: float, cost: DeltaCost) -
     return found if found > 0 else math.nan
 
 
-def _zakamouline(rule: RowRule, facts: BookFacts, cost: DeltaCost, name: str) -> _Width:
-    """Zakamouline's half width, and how far the delta at his vol lies from the delta of the row."""
+def _zakamouline(rule: RowRule, facts: BookFacts, cost: DeltaCost) -> _Width | str:
+    """Zakamouline's half width, and how far the delta at his vol lies from the delta of the row; or why it
+    does not hold: his fit is to one plain option."""
     legs = facts.legs
     if legs.long_gamma > 0 > legs.short_gamma:
-        raise _refused(
-            name,
-            f"gammas of both signs: {legs.long_gamma:.3g} owned, {legs.short_gamma:.3g} sold, coin/USD",
-            "books whose gammas on the underlying have one sign: the fit is to one plain option",
-        )
+        return f"gammas of both signs, {legs.long_gamma:.3g} owned and {legs.short_gamma:.3g} sold, coin/USD"
     gamma = legs.long_gamma + legs.short_gamma
     if gamma == 0.0 or rule.hedge_ratio == 0.0:
         return _Width(0.0, rule.risk_aversion)
@@ -174,21 +177,9 @@ def _zakamouline(rule: RowRule, facts: BookFacts, cost: DeltaCost, name: str) ->
             legs.by_gamma(legs.years),
         )
     except ValueError as error:
-        raise _refused(name, str(error), "costs and gammas inside the fit") from None
+        return str(error)
     shift = legs.delta(legs.vol * band.vol_factor) - legs.delta(legs.vol)
     return _Width(float(band.half_width), rule.risk_aversion, shift)
-
-
-def _refused(name: str, observed: str, allowed: str) -> InputError:
-    return InputError(
-        "BAND_REFUSED",
-        "the band's rule does not hold for this book",
-        where=f"width zakamouline of {name}",
-        observed=observed,
-        allowed=allowed,
-        not_done="nothing was decided",
-        fix="choose width whalley_wilmott, which takes the net gamma",
-    )
 
 
 def _one_step(rule: RowRule, facts: BookFacts, cost: DeltaCost, vol: float) -> float:

@@ -15,15 +15,14 @@ from hypothesis import settings as examples
 from hypothesis import strategies as st
 
 from hedger.live_bands import index_history
-from hedger.planning import make_plan
+from hedger.planning import PlanStatus, make_plan
 from hedger.settings import Settings
 from hedger.snapshot import Snapshot, take_snapshot
-from pricing.errors import InputError
 from pricing.market import ForwardKind, Market, Marks
 from pricing.universe import Universe
 from pricing.valuation import Numeraire
 from risk.band_rules import AppliedBand
-from risk.band_schedule import IndexHistory
+from risk.band_schedule import PriceHistory
 from risk.band_widths import hedge_error_usd_per_day, mixed_policy, zakamouline
 from risk.bands import landing, whalley_wilmott
 from risk.book import Book, CashKey, Position
@@ -37,7 +36,7 @@ from tests.builders import (
     perpetual,
     plain_black,
 )
-from tests.hedger.desk import exposures, hedger, refused, ticket
+from tests.hedger.desk import exposures, hedger, ticket
 
 S = 50_000.0
 VOL = 0.6
@@ -284,10 +283,18 @@ def test_zakamoulines_band_lies_around_the_delta_at_his_vol() -> None:
 
 
 def test_zakamouline_is_refused_for_gammas_of_both_signs() -> None:
-    with pytest.raises(InputError) as caught:
-        seen(book_of((ATM, -20), (UP, 1)), chosen(WW | {"width": "zakamouline"}))
-    assert caught.value.code == "BAND_REFUSED"
-    assert "delta:BTC" in caught.value.where and "both signs" in str(caught.value)
+    """Looked at with Whalley and Wilmott's band, which is what stands in, and not traded on."""
+    settings, book = chosen(WW | {"width": "zakamouline"}), book_of((ATM, -20), (UP, 1))
+    snapshot = seen(book, settings)
+    applied, *band = band_of(snapshot)
+    assert applied.rule == "whalley_wilmott" and "both signs" in applied.refused
+    assert applied.why.startswith("zakamouline refused: gammas of both signs")
+    assert band == list(band_of(seen(book, chosen(WW)))[1:])
+    plan = make_plan(snapshot, settings)
+    assert plan.status is PlanStatus.BLOCKED and not plan.trades
+    assert "delta:BTC" in plan.reason and "both signs" in plan.reason
+    free = make_plan(seen(book, chosen(WW)), chosen(WW))
+    assert free.trades  # the book does need a hedge
     # long and short of one listing are one position
     assert band_of(seen(book_of((ATM, -20)), chosen(WW | {"width": "zakamouline"})))[2] > 0
 
@@ -398,12 +405,12 @@ def test_an_expiry_that_comes_near_tightens_the_band() -> None:
 
 
 # ---------------------------------------------------------------------------------------------- vol regimes
-def history(vol: float, hours: int = 200) -> IndexHistory:
+def history(vol: float, hours: int = 200) -> dict[str, PriceHistory]:
     """Equal moves up and down, an hour apart, of a realised vol."""
     move = vol / math.sqrt(8760)
     prices = S * np.exp(move * (np.arange(hours + 1) % 2))
     stamps = NOW_NS - (hours - np.arange(hours + 1)) * 3600 * 10**9
-    return IndexHistory({"BTC": (stamps.astype(np.int64), prices)})
+    return {"BTC": PriceHistory(stamps.astype(np.int64), prices)}
 
 
 def test_a_regime_follows_realised_over_implied_vol_with_hysteresis() -> None:
@@ -428,7 +435,7 @@ def test_without_history_the_regime_is_not_applied_and_says_so() -> None:
 
 
 def test_the_index_history_is_what_was_known() -> None:
-    """The median of each batch in the window; nothing of what came later."""
+    """The median of each batch in the window and of the last before it; nothing of what came later."""
     quotes = [ATM, UP, PERP]
     universe = Universe.of(q.listing for q in quotes)
 
@@ -437,18 +444,19 @@ def test_the_index_history_is_what_was_known() -> None:
         return marks_of([replace(q, index=x) for q, x in zip(quotes, indexes, strict=True)], [0, 1, 2], at)
 
     batches = [
-        batch(-30, 1, 1, 1),
+        batch(-40, 1, 1, 1),
+        batch(-30, 48_000, 48_000, 48_000),
         batch(-2, 49_000, 50_000, 99_000),
         batch(-1, math.nan, math.nan, math.nan),
         batch(0, 51_000, math.nan, 53_000),
         batch(1, 7, 7, 7),
     ]
     found = index_history(batches, universe, NOW_NS, 24.0)
-    stamps, prices = found.series["BTC"]
-    assert ((stamps - NOW_NS) // (3600 * 10**9)).tolist() == [-2, 0]
-    assert prices.tolist() == [50_000.0, 52_000.0]
-    cut = index_history(batches[:4], universe, NOW_NS, 24.0).series["BTC"]
-    assert np.array_equal(cut[0], stamps) and np.array_equal(cut[1], prices)
+    known = found["BTC"]
+    assert ((known.time_ns - NOW_NS) // (3600 * 10**9)).tolist() == [-30, -2, 0]
+    assert known.price.tolist() == [48_000.0, 50_000.0, 52_000.0]
+    cut = index_history(batches[:5], universe, NOW_NS, 24.0)["BTC"]
+    assert np.array_equal(cut.time_ns, known.time_ns) and np.array_equal(cut.price, known.price)
 
 
 # ----------------------------------------------------------------------------------------------- invariants
@@ -536,15 +544,19 @@ def test_the_text_says_it_shortly(
     assert "band of" not in hedger(capsys, "risk", "--book", book, "--market", tape).out
 
 
-def test_a_refused_width_is_exit_2(
+def test_a_refused_width_is_shown_and_blocks_the_plan(
     capsys: pytest.CaptureFixture[str], tape: Path, book: Path, tmp_path: Path
 ) -> None:
     file = config(
         tmp_path / "desk.toml",
         '[bands.ETH]\ndelta_usd = { width = "zakamouline", risk_aversion = 1e-4 }\n',
     )
-    said = refused(hedger(capsys, "plan", "--book", book, "--market", tape, "--config", file), "BAND_REFUSED")
-    assert "delta:ETH" in said and "both signs" in said
+    shown = hedger(capsys, "risk", "--book", book, "--market", tape, "--config", file, "--json")
+    band = next(row["band"] for row in shown.json["rows"] if row["row"] == "delta:ETH")
+    assert shown.code == 0 and band["rule"] == "whalley_wilmott" and "both signs" in band["refused"]
+    planned = hedger(capsys, "plan", "--book", book, "--market", tape, "--config", file, "--json")
+    assert planned.code == 3 and planned.json["status"] == "blocked" and planned.json["trades"] == []
+    assert "delta:ETH" in planned.json["reason"] and "both signs" in planned.json["reason"]
 
 
 def test_a_regime_reads_the_tape_up_to_the_time_asked(

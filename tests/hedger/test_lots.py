@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from hedger.frame import frame_of
+from hedger.hedge_problem import HedgeProblem, Plan, RiskTerm
+from hedger.highs import Outcome, Solver, level_program
 from hedger.lot_search import components, lot_search_by_parts
 from hedger.optimizer import SolverSettings, Status, solve
 from tests.hedger.test_optimizer import (
@@ -19,7 +22,9 @@ from tests.hedger.test_optimizer import (
     small,
     weighted_slack,
 )
-from tests.hedger.wild import wild_problem
+from tests.hedger.wild import extreme_problem, wide_problem, wild_problem
+
+QUICK = SolverSettings(time_limit_s=0.02)
 
 
 def test_the_search_alone_equals_brute_force() -> None:
@@ -115,21 +120,60 @@ def test_crossed_ladders_and_fixed_costs_are_left_to_highs_and_counted() -> None
 @pytest.mark.parametrize("block", range(10))
 def test_no_well_formed_problem_raises(block: int) -> None:
     """10,000 problems in all: every plan is finite, in whole lots, within caps and depth."""
-    quick = SolverSettings(time_limit_s=0.02)
     for seed in range(1000 * block, 1000 * (block + 1)):
         p = wild_problem(seed)
-        plan = solve(p, quick)
-        q = plan.quantity
-        for values in (q, plan.exposure_after, plan.shadow_price, plan.slack):
-            assert np.isfinite(values).all(), seed
-        assert np.isfinite([plan.cost, plan.lower_bound, plan.gap]).all(), seed
+        plan = solve(p, QUICK)
+        check_plan(p, plan, seed)
+        assert np.isfinite(plan.shadow_price).all(), seed
         assert plan.lower_bound <= plan.cost, seed
         assert (plan.status is Status.relaxed) == bool(plan.slack.any()), seed
+
+
+def check_plan(p: HedgeProblem, plan: Plan, seed: int) -> None:
+    """Finite, in whole lots, within caps and depth."""
+    q = plan.quantity
+    for values in (q, plan.exposure_after, plan.slack, [plan.cost, plan.lower_bound, plan.gap]):
+        assert np.isfinite(values).all(), seed
+    with np.errstate(over="ignore"):
         shown = [(x.buy_size.sum(), x.sell_size.sum()) for x in p.ladders]
-        most = np.minimum(np.array(shown).reshape(-1, 2).T, [p.max_buy, p.max_sell])
-        assert (q <= most[0]).all() and (-q <= most[1]).all(), seed
         lots = q / p.lot
-        assert (np.abs(lots - np.rint(lots)) <= 1e-6 + 1e-12 * np.abs(lots)).all(), seed
+    most = np.minimum(np.array(shown).reshape(-1, 2).T, [p.max_buy, p.max_sell])
+    assert (q <= most[0]).all() and (-q <= most[1]).all(), seed
+    assert (np.abs(lots - np.rint(lots)) <= 1e-6 + 1e-12 * np.abs(lots)).all(), seed
+
+
+def test_numbers_at_the_ends_of_floats_are_an_answer() -> None:
+    for seed in range(500):
+        p = extreme_problem(seed)
+        check_plan(p, solve(p, QUICK), seed)
+
+
+@pytest.mark.parametrize("seed", [*range(20), 30329])
+def test_wide_and_badly_scaled_problems_end(seed: int) -> None:
+    """30329: a program on which HiGHS' simplex goes round in circles."""
+    p = wide_problem(seed)
+    check_plan(p, solve(p, QUICK), seed)
+
+
+@pytest.mark.parametrize("make", [wild_problem, wide_problem, extreme_problem])
+def test_a_risk_term_with_wild_numbers_is_an_answer(make: Callable[[int], HedgeProblem]) -> None:
+    for seed in range(40 if make is wide_problem else 700):
+        p, rng = make(seed), np.random.default_rng(seed)
+        k, spread = int(rng.integers(1, 6)), rng.choice([0.0, 2.0, 6.0, 10.0])
+        value, effect = rng.normal(size=k), rng.normal(size=(k, len(p.columns)))
+        value *= 10.0 ** rng.uniform(-spread, spread, k)
+        effect *= 10.0 ** rng.uniform(-spread, spread, effect.shape)
+        term = RiskTerm([f"factor {f}" for f in range(k)], value, effect)
+        check_plan(p, solve(p, QUICK, risk=term), seed)
+
+
+def test_highs_is_not_given_numbers_it_has_died_of() -> None:
+    p = problem({"delta:BTC": (5.0, -1.0, 1.0)}, {"a": ([1.0], one_level(1.0, 20.0))})
+    frame = frame_of(p)
+    program, _ = level_program(frame, np.zeros(frame.ranks), frame.ranks)
+    assert Solver(program).run().outcome is Outcome.solved
+    endless = replace(program, upper=np.where(program.upper > 0, 2e15, program.upper))
+    assert Solver(endless).run().outcome is Outcome.stopped
 
 
 def test_lots_above_every_size_leave_a_relaxed_plan_with_its_reason() -> None:

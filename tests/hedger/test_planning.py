@@ -178,6 +178,8 @@ def test_no_other_optimizer_finds_anything_cheaper(
         pair += min(cheapest(market, [perp, *more], before, mine) for more in ([], *([s] for s in options)))
     assert plan["lower_bound_usd"] <= least * (1 + 1e-6) + 1e-6
     assert plan["cost_usd"] == pytest.approx(least, rel=1e-5, abs=1e-4)
+    certified = plan["cost_usd"] * (1 - plan["certified_gap"])  # no whole lots cost less
+    assert plan["lower_bound_usd"] - 1e-9 <= certified <= least * (1 + 1e-5) + 1e-4
     for found, by_hand in ((plan["runner_up"], pair), (plan["delta_only"], perpetual)):
         if math.isinf(by_hand):
             assert found is None
@@ -626,6 +628,9 @@ def test_random_books_end_where_their_plans_say(seed: int, numeraire: Numeraire)
     moved = np.array([t.effect for t in plan.trades]).sum(axis=0)
     assert plan.after == pytest.approx(snapshot.exposure.value + moved, rel=1e-12)
     assert plan.lower_bound_usd <= plan.cost.total
+    again = make_plan(snapshot, settings, warm=plan)
+    assert again.cost.total == pytest.approx(plan.cost.total, rel=2 * settings.solver.gap)
+    assert again.lower_bound_usd == pytest.approx(plan.lower_bound_usd, rel=1e-9)
     # the same rows from the book that holds the trades and has paid their premiums
     rows = [trade.row for trade in plan.trades]
     bought = np.array([trade.side.sign * float(trade.quantity) for trade in plan.trades])

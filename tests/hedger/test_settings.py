@@ -180,3 +180,12 @@ def test_a_fee_tier_replaces_what_it_names() -> None:
     assert perp_fees == Fees(Decimal("-0.00001"), Decimal("0.0005"))
     assert other_fees == elsewhere.fees
     assert Settings().with_fees(universe) is universe
+
+
+def test_the_risk_aversion_is_said_once() -> None:
+    """What a trigger takes risk to cost follows the objective, unless it is given its own."""
+    assert Settings().policy.risk.risk_aversion == Settings().objective.risk_aversion
+    averse = {"objective": {"risk_aversion": 3e-6}}
+    assert Settings.model_validate(averse).policy.risk.risk_aversion == 3e-6
+    own = Settings.model_validate(averse | {"policy": {"risk": {"risk_aversion": 2e-5}}})
+    assert (own.policy.risk.risk_aversion, own.objective.risk_aversion) == (2e-5, 3e-6)

@@ -43,6 +43,14 @@ def test_a_book_depends_on_the_seed_and_its_snapshot_alone(records: list[PlanRec
     assert other[0].cost_usd != records[0].cost_usd
 
 
+def test_a_plan_of_the_study_knows_the_past_of_its_tape(records: list[PlanRecord], tape: Path) -> None:
+    """Held while the spot moves by more than nothing: not before a first index is known, then from it on."""
+    when = {"all": [{"breach": {}}, {"realised_move": {"window_min": 2, "move": 1e-9, "then": "hold"}}]}
+    held = plan_snapshots(Tape.open(tape), FEW.model_validate({"policy": {"when": when}}), 7, 10)
+    assert [r.legs for r in held[1:]] == [0, 0] and all(r.legs for r in records)
+    assert all("moved" in r.reason for r in held[1:])
+
+
 def test_the_distribution_is_that_of_the_records(records: list[PlanRecord]) -> None:
     found = document(records, 7)
     strict_json(json.dumps(found, allow_nan=False))

@@ -303,6 +303,25 @@ def test_one_sided_gammas_are_hedged_by_zakamouline(
     assert centred["sd_net"] < 0.7 * none["sd_net"]
 
 
+def test_a_book_of_one_coin_leaves_the_other_empty(
+    chain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both coins are walked; what a book does not hold is nothing, not a fault."""
+    book = make_book(tmp_path / "book.csv", [("BTC", 3), ("BTC-PERPETUAL", 500_000)])
+    flow = tmp_path / "flow.csv"
+    flow.write_text("time,venue,symbol,quantity,price\n")
+    ran = hedger(capsys, "study", "chain", chain, "--book", book, "--flow", flow, "--json")
+    assert ran.code == 0
+    assert [coin["underlying"] for coin in ran.json["coins"]] == ["BTC", "ETH"]
+    none = [row for row in ran.json["rows"] if row["policy"] == "none"]
+    assert none and all(row["mean_cost"] == 0.0 for row in none)
+
+
+def test_one_snapshot_is_no_walk(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ran = hedger(capsys, "study", "chain", chain_tape(tmp_path / "tape", 1), "--seeds", 1)
+    assert ran.code == 2 and "TAPE_WITHOUT_CHAIN" in ran.err and "1 snapshots" in ran.err
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [

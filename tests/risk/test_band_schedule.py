@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from risk.band_schedule import (
     BeforeExpiry,
     DayWindow,
-    IndexHistory,
+    PriceHistory,
     Regime,
     realised_vol,
     regime_factor,
@@ -136,9 +136,9 @@ def test_it_never_changes_by_less_than_its_share(vols: list[float], hysteresis: 
         before = now
 
 
-def series(prices: list[float], step_h: float = 1.0, last: int = stamp("2026-03-04T00:00")) -> IndexHistory:
+def series(prices: list[float], step_h: float = 1.0, last: int = stamp("2026-03-04T00:00")) -> PriceHistory:
     stamps = [last - round((len(prices) - 1 - i) * step_h * 3600) * 10**9 for i in range(len(prices))]
-    return IndexHistory({"BTC": (np.array(stamps, dtype=np.int64), np.array(prices))})
+    return PriceHistory(np.array(stamps, dtype=np.int64), np.array(prices))
 
 
 NOW = stamp("2026-03-04T00:00")
@@ -147,40 +147,35 @@ NOW = stamp("2026-03-04T00:00")
 def test_realised_vol_of_equal_moves() -> None:
     """Moves of 1 % an hour, either way: ln(1.01) x sqrt(8760); the same every six hours is sqrt(6) less."""
     prices = [100.0 * 1.01 ** (i % 2) for i in range(25)]
-    hourly = realised_vol(series(prices), "BTC", NOW, Regime(window_h=24))
+    hourly = realised_vol(series(prices), NOW, Regime(window_h=24))
     assert hourly == pytest.approx(math.log(1.01) * math.sqrt(8760), rel=1e-12)
-    sparse = realised_vol(series(prices, 6.0), "BTC", NOW, Regime(window_h=144))
+    sparse = realised_vol(series(prices, 6.0), NOW, Regime(window_h=144))
     assert sparse == pytest.approx(math.log(1.01) * math.sqrt(8760 / 6), rel=1e-12)
 
 
 def test_realised_vol_needs_its_history() -> None:
     prices = [100.0 * 1.01 ** (i % 2) for i in range(25)]
     enough = Regime(window_h=24, returns_min=24)
-    assert math.isfinite(realised_vol(series(prices), "BTC", NOW, enough))
-    assert math.isnan(realised_vol(series(prices[1:]), "BTC", NOW, enough))  # one move too few
-    assert math.isnan(realised_vol(series(prices), "ETH", NOW, enough))
-    assert math.isnan(realised_vol(IndexHistory(), "BTC", NOW, enough))
+    assert math.isfinite(realised_vol(series(prices), NOW, enough))
+    assert math.isnan(realised_vol(series(prices[1:]), NOW, enough))  # one move too few
+    assert math.isnan(realised_vol(None, NOW, enough))
     # many moves in the last hours are no week
-    assert math.isnan(realised_vol(series(prices), "BTC", NOW, Regime(window_h=49)))
-    assert math.isfinite(realised_vol(series(prices), "BTC", NOW, Regime(window_h=48)))
+    assert math.isnan(realised_vol(series(prices), NOW, Regime(window_h=49)))
+    assert math.isfinite(realised_vol(series(prices), NOW, Regime(window_h=48)))
     # what is no price is left out
     holes = [NAN if i in (3, 7) else p for i, p in enumerate(prices)] + [0.0]
-    assert math.isfinite(realised_vol(series(holes), "BTC", NOW, Regime(window_h=24)))
+    assert math.isfinite(realised_vol(series(holes), NOW, Regime(window_h=24)))
 
 
 def test_realised_vol_does_not_look_ahead_or_beyond_its_window() -> None:
     prices = [100.0 * 1.01 ** (i % 2) for i in range(25)]
-    past = series(prices).series["BTC"]
-    later = IndexHistory(
-        {
-            "BTC": (
-                np.concatenate([[NOW - 60 * HOUR_NS], past[0], [NOW + 1, NOW + HOUR_NS]]).astype(np.int64),
-                np.concatenate([[1.0], past[1], [500.0, 1.0]]),
-            )
-        }
+    past = series(prices)
+    later = PriceHistory(
+        np.concatenate([[NOW - 60 * HOUR_NS], past.time_ns, [NOW + 1, NOW + HOUR_NS]]).astype(np.int64),
+        np.concatenate([[1.0], past.price, [500.0, 1.0]]),
     )
     r = Regime(window_h=24)
-    assert realised_vol(later, "BTC", NOW, r) == realised_vol(series(prices), "BTC", NOW, r)
+    assert realised_vol(later, NOW, r) == realised_vol(series(prices), NOW, r)
 
 
 def test_without_enough_history_the_scale_is_1_and_says_so() -> None:
