@@ -125,14 +125,16 @@ def _price(average: float) -> Decimal:
 class PaperAccount:
     """One account. `book` holds only this venue's and account's positions and cash.
 
-    accrued: funding not yet paid, by symbol, > 0 is owed by us. funding_unknown_ns: position-time for which
-    nobody knew a rate, counted as none.
+    accrued: funding not yet paid, by symbol, > 0 is owed by us, also where the position has been closed
+    since; paid_in: the currency of each. funding_unknown_ns: position-time for which nobody knew a rate,
+    counted as none.
     """
 
     venue: str
     name: str
     book: Book
     accrued: dict[str, Decimal] = field(default_factory=dict)
+    paid_in: dict[str, str] = field(default_factory=dict)
     funding_unknown_ns: int = 0
 
     @classmethod
@@ -174,14 +176,15 @@ class PaperAccount:
             notional = natural / price if contract.inverse else natural * price
             owed = Decimal(repr(rate)) * notional * elapsed_ns / FUNDING_NS
             self.accrued[key[1]] = self.accrued.get(key[1], Decimal(0)) + owed
+            self.paid_in[key[1]] = contract.settlement
 
-    def pay_funding(self, listings: Mapping[str, Listing]) -> list[tuple[str, str, Decimal]]:
+    def pay_funding(self) -> list[tuple[str, str, Decimal]]:
         """Pay what has accrued; (symbol, currency, amount) of each payment, > 0 paid by us."""
         paid = []
         for symbol, owed in self.accrued.items():
             amount = owed.quantize(AMOUNT_STEP, ROUND_CEILING)
             if amount:
-                currency = listings[symbol].contract.settlement
+                currency = self.paid_in[symbol]
                 self.book = self.book.pay(self.venue, self.name, currency, amount)
                 paid.append((symbol, currency, amount))
         self.accrued = {}
@@ -219,10 +222,8 @@ class PaperAccount:
         """Margin balance by currency: cash, gains at these prices, and funding run up."""
         totals = self.book.balances(prices, unknown)
         for symbol, owed in self.accrued.items():
-            held = self.book.positions.get(self.key(symbol))
-            if held is not None:
-                currency = held.listing.contract.settlement
-                totals[currency] = totals.get(currency, Fraction(0)) - Fraction(owed)
+            currency = self.paid_in[symbol]
+            totals[currency] = totals.get(currency, Fraction(0)) - Fraction(owed)
         return {currency: _decimal(amount) for currency, amount in sorted(totals.items())}
 
     def _cash(self, currency: str) -> Fraction:

@@ -399,7 +399,7 @@ class PaperCore:
     def fund(self) -> None:
         """Pay the funding that has run up."""
         self.accrue()
-        for symbol, currency, amount in self.account.pay_funding(self._known_listings()):
+        for symbol, currency, amount in self.account.pay_funding():
             self.log.add(self.now_ns, Happened.FUNDING, symbol=symbol, currency=currency, amount=-amount)
 
     def pay_out_gains(self) -> None:

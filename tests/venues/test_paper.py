@@ -49,7 +49,7 @@ from tests.venues.paper_desk import (
     send,
 )
 from venues.orders import OrderReport, OrderState, OrderUpdate, TradeReport, VenueStatus
-from venues.paper_account import IndexAverage, fee_of
+from venues.paper_account import IndexAverage, PaperAccount, fee_of
 from venues.paper_exchange import PaperExchange
 from venues.paper_feed import MarketTrade
 from venues.paper_log import Happened
@@ -682,6 +682,17 @@ def play(script: Sequence[Action], seed: int) -> tuple[PaperExchange, list[objec
             exchange.cancel_all(now_ns)
     told += exchange.advance(now_ns + 60 * SECOND)
     return exchange, told
+
+
+def test_funding_run_up_is_owed_after_the_position_is_closed() -> None:
+    """1,000 USD short at 50,000 for four hours at 1 bp per 8 h: 0.02 coin x 0.00005 is earned."""
+    account = PaperAccount.opened("deribit", "", None)
+    account.apply(Fill(PERP, Side.SELL, D(1000), D(50_000), D(0), "BTC", trade_id="1"))
+    account.accrue(4 * 3600 * SECOND, {PERP.symbol: (0.0001, 50_000.0)})
+    account.apply(Fill(PERP, Side.BUY, D(1000), D(50_000), D(0), "BTC", trade_id="2"))
+    assert account.balances({}, []) == {"BTC": D("0.000001")}
+    assert account.pay_funding() == [(PERP.symbol, "BTC", D("-0.000001"))]
+    assert account.balances({}, []) == {"BTC": D("0.000001")}
 
 
 @settings(max_examples=60)
