@@ -23,6 +23,9 @@ from pricing.universe import BoolArray, FloatArray, IntArray, Universe
 VOL_ABSURD_BELOW = 0.01
 VOL_ABSURD_ABOVE = 5.0
 
+#: No venue's clock is wrong by more: what is stamped further ahead of ours is a fault of the feed.
+CLOCK_OFFSET_NS_MAX = 60 * NS_PER_SECOND
+
 #: Quotes this near the newest of their venue belong to one gathering of its index, seconds.
 INDEX_TOGETHER_S = 10
 
@@ -149,10 +152,15 @@ class Market:
         """The market after a batch: the newest quote per listing, depth of a requoted listing replaced.
 
         A row older than what is already known about its listing is dropped: feeds reorder. Of several rows
-        of one listing the newest counts, of equal stamps the last.
+        of one listing the newest counts, of equal stamps the last. A stamp further ahead of `now_ns` than a
+        clock can be wrong counts as the oldest of all: such a quote is never fresh, and it must not shut out
+        the sound ones that come after it.
         """
-        fresh = np.flatnonzero(marks.venue_ns >= self.venue_ns[marks.rows])
-        fresh = fresh[np.argsort(marks.venue_ns[fresh], kind="stable")]  # what is written last remains
+        latest = marks.now_ns + CLOCK_OFFSET_NS_MAX
+        stamp = np.where(marks.venue_ns <= latest, marks.venue_ns, 0)
+        known = self.venue_ns[marks.rows]
+        fresh = np.flatnonzero(stamp >= np.where(known <= latest, known, 0))
+        fresh = fresh[np.argsort(stamp[fresh], kind="stable")]  # what is written last remains
         rows = marks.rows[fresh]
         changed = {}
         for name in ("venue_ns", "forward_kind", *QUOTE_FIELDS):

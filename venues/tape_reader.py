@@ -19,15 +19,13 @@ from numpy.typing import NDArray
 
 from pricing.daycount import iso
 from pricing.errors import InputError
-from pricing.market import QUOTE_FIELDS, Depth, Market, Marks
+from pricing.market import CLOCK_OFFSET_NS_MAX, QUOTE_FIELDS, Depth, Market, Marks
 from pricing.universe import FloatArray, IntArray, Universe
 from venues.source_files import PARQUET_ERRORS, check_parquet, refuse, sha256_of
 from venues.tape_files import read_description
 from venues.tape_schema import OPTIONAL_QUOTE_COLUMNS, SCHEMAS, arrays, listings_from
 
 _NS_MAX = 2**63 - 1
-#: No clock is wrong by more; a venue whose stamps differ by more is late.
-CLOCK_OFFSET_NS_MAX = 60 * 10**9
 _MARKS_COLUMNS = ("seq", "venue_ns", "venue", "symbol", "forward_name", *QUOTE_FIELDS)
 
 

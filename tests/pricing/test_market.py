@@ -75,6 +75,16 @@ def test_older_rows_are_dropped_and_equal_stamps_replace() -> None:
     assert (later.venue_ns[:2] == 10 * NS_PER_SECOND).all()
 
 
+def test_a_stamp_no_clock_can_show_is_dropped_and_shuts_nothing_out() -> None:
+    """One quote stamped five minutes ahead must not make all that follow it look old."""
+    market = perp_market().apply(batch([(0, 10, 1.0)]))
+    poisoned = market.apply(batch([(0, 1300, 7.0), (1, 1060, 2.0), (2, 1061, 3.0), (2, 9, 4.0)]))
+    assert poisoned.bid[:3].tolist() == [1.0, 2.0, 4.0]
+    alone = market.apply(batch([(2, 1000 + 3 * int(AGE_S_MAX), 3.0)]))
+    assert alone.flags(AGE_S_MAX)[2] == Flag.STALE  # shown for what it is, never fresh
+    assert alone.apply(batch([(2, 9, 5.0)])).bid[2] == 5.0
+
+
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(1, 6), st.floats(1, 9)), max_size=12), st.data())
 def test_however_news_is_cut_into_batches_the_newest_counts(
     stamped: list[tuple[int, int, float]], data: st.DataObject
