@@ -114,6 +114,31 @@ def factor(a: NDArray[Any], head: NDArray[Any], inverse: NDArray[Any], mixed: ND
     return replaced
 
 
+@compiled(f"({GRID}, {INTS}, {GRID}, {INTS}, {INTS}, {INTS})")
+def renew(
+    a: NDArray[Any],
+    head: NDArray[Any],
+    inverse: NDArray[Any],
+    count: NDArray[Any],
+    where: NDArray[Any],
+    outside: NDArray[Any],
+) -> bool:
+    """The inverse anew from the basis, and which columns are in it; False where the basis has none.
+
+    outside (n + m,): a column's place in the basis, -1 = not in it. `where` of a basic column becomes a
+    segment, also that of a row's own that came in for a dependent column.
+    """
+    m = head.size
+    if factor(a, head, inverse, np.empty((m, m))) < 0:
+        return False
+    outside[:] = -1
+    for i in range(m):
+        j = head[i]
+        outside[j] = i
+        where[j] = min(where[j], max(count[j] - 1, 0))
+    return True
+
+
 @compiled(f"({GRID}, {INTS}, {INTS}, {FLOATS}, {FLOATS}, {INTS}, {INTS}, {GRID}, {FLOATS}, {FLOATS}, {GRID})")
 def settle(
     a: NDArray[Any],
@@ -360,28 +385,17 @@ def run(
             where[j] = count[j]
     for i in range(m):
         j = head[i]
+        outside[j] = i
         if where[j] >= count[j] and where[j] > 0:
             where[j] = count[j] - 1
     facts[WORK] += 5.0 * (m + 4.0) * total
     updates = 0
-    if fresh:
-        if factor(a, head, inverse, np.empty((m, m))) < 0:
-            return TROUBLE
-        for i in range(m):  # a row's own that came in for a dependent column
-            j = head[i]
-            where[j] = min(where[j], max(count[j] - 1, 0))
-    for i in range(m):
-        outside[head[i]] = i
+    if fresh and not renew(a, head, inverse, count, where, outside):
+        return TROUBLE
     residual = settle(a, first, count, at, slope, head, where, inverse, x, y, work)
     if residual > 1e-11 and not fresh:
-        if factor(a, head, inverse, np.empty((m, m))) < 0:
+        if not renew(a, head, inverse, count, where, outside):
             return TROUBLE
-        for j in range(total):
-            outside[j] = -1
-        for i in range(m):
-            j = head[i]
-            outside[j] = i
-            where[j] = min(where[j], max(count[j] - 1, 0))
         settle(a, first, count, at, slope, head, where, inverse, x, y, work)
     settled = True
     idle = 0
@@ -424,15 +438,9 @@ def run(
             if settled and updates == 0:
                 return TROUBLE
             if updates > 0 and (settled or updates > REFACTOR // 2):
-                if factor(a, head, inverse, np.empty((m, m))) < 0:
+                if not renew(a, head, inverse, count, where, outside):
                     return TROUBLE
                 updates = 0
-                for j in range(total):
-                    outside[j] = -1
-                for i in range(m):
-                    j = head[i]
-                    outside[j] = i
-                    where[j] = min(where[j], max(count[j] - 1, 0))
             residual = settle(a, first, count, at, slope, head, where, inverse, x, y, work)
             settled = True
             continue
@@ -564,15 +572,9 @@ def run(
                 return INFEASIBLE
             if updates == 0:
                 return TROUBLE
-            if factor(a, head, inverse, np.empty((m, m))) < 0:
+            if not renew(a, head, inverse, count, where, outside):
                 return TROUBLE
             updates = 0
-            for j in range(total):
-                outside[j] = -1
-            for i in range(m):
-                j = head[i]
-                outside[j] = i
-                where[j] = min(where[j], max(count[j] - 1, 0))
             settle(a, first, count, at, slope, head, where, inverse, x, y, work)
             settled = True
             continue
@@ -659,15 +661,9 @@ def run(
         if abs(pivot - sigma * alpha[enter]) > 1e-7 * (abs(pivot) + 1e-3) or abs(pivot) < PIVOT:
             if updates == 0:
                 return TROUBLE
-            if factor(a, head, inverse, np.empty((m, m))) < 0:
+            if not renew(a, head, inverse, count, where, outside):
                 return TROUBLE
             updates = 0
-            for j in range(total):
-                outside[j] = -1
-            for i in range(m):
-                j = head[i]
-                outside[j] = i
-                where[j] = min(where[j], max(count[j] - 1, 0))
             settle(a, first, count, at, slope, head, where, inverse, x, y, work)
             settled = True
             continue
@@ -693,15 +689,9 @@ def run(
                     inverse[i, k] -= w * inverse[p, k]
         updates += 1
         if updates >= REFACTOR:
-            if factor(a, head, inverse, np.empty((m, m))) < 0:
+            if not renew(a, head, inverse, count, where, outside):
                 return TROUBLE
             updates = 0
-            for j in range(total):
-                outside[j] = -1
-            for i in range(m):
-                j = head[i]
-                outside[j] = i
-                where[j] = min(where[j], max(count[j] - 1, 0))
             settle(a, first, count, at, slope, head, where, inverse, x, y, work)
             settled = True
     return TROUBLE
