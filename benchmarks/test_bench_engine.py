@@ -193,7 +193,8 @@ def messages_of(desk: Desk) -> list[bytes]:
 
 def told(benchmark: BenchmarkFixture) -> None:
     """Percentiles beside the table's own figures."""
-    data = np.array(benchmark.stats.stats.data)  # type: ignore[union-attr]
+    assert benchmark.stats is not None, "told before it was measured"
+    data = np.array(benchmark.stats.stats.data)
     for name, q in (("p50_us", 50), ("p99_us", 99), ("p99.9_us", 99.9)):
         if q < 99.5 or data.size >= 1000:
             benchmark.extra_info[name] = round(float(np.percentile(data, q)) * 1e6, 1)

@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 from hedger.actions import Action, Adjustment, Alert, Submit
+from hedger.order_life import order_document
 from hedger.planning import HedgePlan
 from hedger.state import Mode
 from hedger.verification import Verification
@@ -150,20 +151,7 @@ class Decision:
 def action_document(action: Action) -> Json:
     """One action as JSON; an order with everything that makes it that order."""
     if isinstance(action, Submit):
-        order = action.order
-        return {
-            "action": "submit",
-            "client_id": order.client_id,
-            "venue": order.listing.venue,
-            "symbol": order.listing.symbol,
-            "account": order.account,
-            "side": str(order.side),
-            "quantity": str(order.quantity),
-            "price": str(order.price),
-            "time_in_force": str(order.time_in_force),
-            "post_only": order.post_only,
-            "reduce_only": order.reduce_only,
-        }
+        return {"action": "submit", **order_document(action.order)}
     names = {
         "Cancel": "cancel",
         "CancelAll": "cancel_all",

@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 
 from hedger.journal_storage import JournalDamaged, Storage, StorageFailed
-from hedger.order_life import OrderRecord
+from hedger.order_life import OrderRecord, order_document
 from hedger.recovery import recover
 from pricing.errors import InputError
 from venues.orders import TradeReport
@@ -105,18 +105,8 @@ def export(storage: Storage, out: Path, *, where: str) -> dict[str, int]:
 
 def order_row(record: OrderRecord) -> dict[str, Any]:
     """An order in plain words, for JSON and tables: exact amounts as text."""
-    order = record.order
     return {
-        "client_id": order.client_id,
-        "venue": order.listing.venue,
-        "symbol": order.listing.symbol,
-        "account": order.account,
-        "side": str(order.side),
-        "quantity": str(order.quantity),
-        "price": str(order.price),
-        "time_in_force": str(order.time_in_force),
-        "post_only": order.post_only,
-        "reduce_only": order.reduce_only,
+        **order_document(record.order),
         "execution": record.execution,
         "wall_ns": record.wall_ns,
         "state": str(record.state),

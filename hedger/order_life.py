@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import Any
 
 from venues.orders import Order, OrderState, OrderUpdate, TimeInForce
 
@@ -187,3 +188,19 @@ def _in_state(record: OrderRecord, state: OrderState, code: str, now_ns: int) ->
 def immediate(record: OrderRecord) -> bool:
     """Whether the order cannot rest: it is over as soon as the venue has looked at it."""
     return record.order.time_in_force is TimeInForce.IOC
+
+
+def order_document(order: Order) -> dict[str, Any]:
+    """What makes an order that order, in plain words: exact amounts as text."""
+    return {
+        "client_id": order.client_id,
+        "venue": order.listing.venue,
+        "symbol": order.listing.symbol,
+        "account": order.account,
+        "side": str(order.side),
+        "quantity": str(order.quantity),
+        "price": str(order.price),
+        "time_in_force": str(order.time_in_force),
+        "post_only": order.post_only,
+        "reduce_only": order.reduce_only,
+    }

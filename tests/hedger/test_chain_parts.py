@@ -200,10 +200,9 @@ def test_where_each_policy_takes_delta(
             case "zakamouline":
                 assert math.isnan(move)
             case "fixed_edge" | "fixed_centre" | "whalley_wilmott" | "whalley_wilmott_centre":
-                width = (
-                    float(number) / S if lane.policy.startswith("fixed")  # type: ignore[arg-type]
-                    else (1.5 * λ * S * 0.02**2 / float(number)) ** (1 / 3)  # type: ignore[arg-type]
-                )  # fmt: skip
+                assert number is not None
+                fixed = lane.policy.startswith("fixed")
+                width = number / S if fixed else (1.5 * λ * S * 0.02**2 / number) ** (1 / 3)
                 edge = 0.0 if lane.policy.endswith("centre") else math.copysign(width, delta)
                 assert after == pytest.approx(delta if abs(delta) <= width else edge, rel=1e-9, abs=1e-9)
             case _:

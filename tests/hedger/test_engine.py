@@ -13,9 +13,9 @@ from hedger.clock import VirtualClock
 from hedger.decision import Decision
 from hedger.engine import Engine, NoRecord
 from hedger.events import Command, Event, Tick, Verb
-from hedger.gate import EngineSettings
+from hedger.gate import Denied, EngineSettings, Situation
 from hedger.journal import Journal
-from hedger.journal_entries import Configuration, Intent, JournalName, Kind, read
+from hedger.journal_entries import Configuration, Intent, JournalName, Kind, LatchChange, read
 from hedger.journal_storage import JournalUnwritable, MemoryDisk, MemoryStorage, StorageFaults
 from hedger.kill_latch import MemoryLatch
 from hedger.order_life import OrderRecord
@@ -23,13 +23,14 @@ from hedger.paper_setup import engine_settings, fresh_state, paper_limits, venue
 from hedger.paper_world import PaperWorld, exchanges_of
 from hedger.recording import JournalRecorder, entries_of, state_digest
 from hedger.recovery import recover
+from hedger.router import PaperLine
 from hedger.starting import booked_since, first_state, write_start
 from hedger.state import Mode, State
 from pricing.errors import InputError
 from pricing.market import Marks
 from risk.limit_terms import Limits
 from tests.hedger.rig import CHAIN, book_of, desk, option_symbol
-from venues.orders import OrderState, TradeReport
+from venues.orders import Order, OrderState, TradeReport
 from venues.paper_faults import Fault, FaultKind
 from venues.paper_terms import Constant, FeeModel, Latencies, PaperTerms, Queue
 from venues.simulated import SimulatedMarket
@@ -118,11 +119,11 @@ def test_the_intent_is_on_the_disk_before_the_order_leaves(bench: Bench) -> None
     (line,) = bench.world.lines
     leave = line.submit
 
-    class Watching(type(line)):  # type: ignore[misc]
-        def submit(self, order: object) -> None:
+    class Watching(PaperLine):
+        def submit(self, order: Order) -> None:
             kept = [read(r) for r in bench.disk.records if r.kind == Kind.INTENT]
-            sent.append((order.client_id, any(w.order == order for w in kept if isinstance(w, Intent))))  # type: ignore[attr-defined]
-            leave(order)  # type: ignore[arg-type]
+            sent.append((order.client_id, any(w.order == order for w in kept if isinstance(w, Intent))))
+            leave(order)
 
     line.__class__ = Watching
     bench.world.arm(bench.source.marks())
@@ -146,11 +147,11 @@ def test_an_event_that_breaks_the_engine_is_written_for_whoever_looks() -> None:
     class Broken(Exception):
         pass
 
-    def gate(order: object, situation: object) -> object:
+    def gate(order: Order, situation: Situation) -> Denied:
         raise Broken
 
     bench = Bench()
-    bench.world.engine.settings = EngineSettings(desk(), TAG, gate)  # type: ignore[arg-type]
+    bench.world.engine.settings = EngineSettings(desk(), TAG, gate)
     with pytest.raises(Broken):
         bench.world.arm(bench.source.marks())
     last = bench.disk.records[-1]
@@ -252,8 +253,8 @@ def test_unkill_takes_the_latch_away_once_the_venues_have_shown_nothing_open(ben
     bench.world.command(Verb.UNKILL, "now")
     assert (bench.latch.found(), bench.world.state.mode) == (None, Mode.OBSERVE)
     bench.journal.sync()
-    latches = [read(r) for r in bench.disk.records if r.kind == Kind.LATCH]
-    assert [word.set for word in latches] == [True, False]  # type: ignore[union-attr]
+    words = [read(r) for r in bench.disk.records if r.kind == Kind.LATCH]
+    assert [word.set for word in words if isinstance(word, LatchChange)] == [True, False]
 
 
 @pytest.mark.parametrize(
@@ -314,12 +315,13 @@ def test_fills_of_an_account_report_are_written_once(bench: Bench) -> None:
     bench.steps(3)
     bench.world.finish()
     bench.journal.sync()
-    fills = [read(r) for r in bench.disk.records if r.kind == Kind.FILL]
-    keys = [word.key for word in fills if isinstance(word, TradeReport)]
+    words = [read(r) for r in bench.disk.records if r.kind == Kind.FILL]
+    fills = [word for word in words if isinstance(word, TradeReport)]
+    keys = [word.key for word in fills]
     assert len(keys) == len(set(keys)) == len(bench.world.state.trades) > 0
     state, record = bench.world.state, next(iter(bench.world.state.orders.values()))
     assert isinstance(record, OrderRecord)
-    again = Event(state.seq + 1, state.now_ns, state.monotonic_ns, fills[0])  # type: ignore[arg-type]
+    again = Event(state.seq + 1, state.now_ns, state.monotonic_ns, fills[0])
     decision = bench.decisions[-1]
     assert not [e for e in entries_of(state, again, state, decision) if e.kind is Kind.FILL]
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -308,6 +309,6 @@ def test_more_paths_keep_the_first_ones_and_threads_change_nothing() -> None:
         {"risk_aversion": (0.0,)},
     ],
 )
-def test_what_makes_no_study_is_refused(wrong: dict[str, object]) -> None:
+def test_what_makes_no_study_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="FRONTIER"):
-        frontier(replace(MONTH, paths=2, **wrong))  # type: ignore[arg-type]
+        frontier(replace(MONTH, paths=2, **wrong))

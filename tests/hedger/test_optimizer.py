@@ -1195,7 +1195,7 @@ def test_problems_are_frozen_copies() -> None:
     with pytest.raises(ValueError, match="read-only"):
         p.exposure[0] = 1.0
     with pytest.raises(FrozenInstanceError):
-        p.lot = np.ones(1)  # type: ignore[misc]
+        p.lot = np.ones(1)  # type: ignore[misc]  # what must not work
 
 
 def test_priorities_come_from_the_name_before_the_colon() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,13 +25,13 @@ OWNED = (Leg(1.5, 95.0),)
 LISTED = ListedOption(102.0, max_quantity=1.0)
 
 
-def setup(model: str = "gbm", legs: tuple[Leg, ...] = ONE, **changed: object) -> Setup:
+def setup(model: str = "gbm", legs: tuple[Leg, ...] = ONE, **changed: Any) -> Setup:
     made = Setup(
         usual(model, 0.6), legs, LISTED, days=DAYS, checks_per_day=CHECKS, paths=PATHS, seed=5,
         cost_bps=(5.0, 30.0), interval_h=(3.0, 12.0), width_coin=(0.03, 0.1), risk_aversion=(0.2, 4.0),
         lot=0.01,
     )  # fmt: skip
-    return replace(made, **changed)  # type: ignore[arg-type]
+    return replace(made, **changed)
 
 
 class Walk:
@@ -212,8 +213,8 @@ def buy(walk: Walk, t: int, rate: float, aversion: float) -> None:
     walk.decisions += walk.options != held
 
 
-def sigma_ref(model: object) -> float:
-    return float(getattr(model, "vol"))  # noqa: B009 - every model has one
+def sigma_ref(model: Any) -> float:
+    return float(model.vol)
 
 
 @pytest.mark.parametrize(

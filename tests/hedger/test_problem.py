@@ -53,7 +53,7 @@ def priced(snapshot: Snapshot) -> CostModel:
     )
 
 
-REFUSED = {
+REFUSED: dict[str, dict[str, Any]] = {
     "not_quoted": {"age_s": None},
     "stale": {"age_s": 600.001},
     "no_bid": {"bid": 0.0},
@@ -67,7 +67,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("reason", REFUSED)
 def test_a_quote_that_is_not_sound_is_refused_by_its_reason(reason: str) -> None:
-    bad = replace(CALL, **REFUSED[reason])  # type: ignore[arg-type]
+    bad = replace(CALL, **REFUSED[reason])
     tradable, refused = hedge_universe(snapshot_of(bad, PERP), Settings())
     assert tradable.tolist() == [1]
     assert refused == {reason: 1}

@@ -200,6 +200,7 @@ def play(venue: SlowVenue, latched: list[bool]) -> tuple[list[Happening], BaseEx
     told: list[Happening] = []
 
     async def main() -> BaseException | None:
+        # it has what a line calls, and no more of the port
         line = VenueLine(venue, told.append, lambda: latched[0])  # type: ignore[arg-type]
         line.submit(order(1).order)
         latched[0] = latched[-1]

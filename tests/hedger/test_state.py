@@ -211,7 +211,7 @@ def test_what_orders_reserve_is_counted_by_side() -> None:
     assert state.reserved("deribit", "BTC-PERPETUAL") == (Decimal(70), Decimal(50))
     assert state.reserved("deribit", "ETH-PERPETUAL") == (Decimal(0), Decimal(0))
     with pytest.raises(TypeError):
-        state.orders["x"] = record()  # type: ignore[index]
+        state.orders["x"] = record()  # type: ignore[index]  # what must not work
 
 
 # ---------------------------------------------------------------------------------------------- order of legs

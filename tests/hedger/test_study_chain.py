@@ -143,19 +143,22 @@ def flow_file(path: Path, chain: Path) -> Path:
     batches = raw_batches(chain)
     universe = Tape.open(chain).universe
     end = int(Tape.open(chain).batches.now_ns[-1])
-    options = [x for x in universe.listings if x.contract.underlying == "BTC" and x.symbol in batches[1]]
-    options = [x for x in options if isinstance(x.contract, Option)]
+    options = [
+        (x.symbol, x.contract)
+        for x in universe.listings
+        if isinstance(x.contract, Option) and x.contract.underlying == "BTC" and x.symbol in batches[1]
+    ]
     spot = batches[1]["BTC-PERPETUAL"]["mark"]
-    near = [x for x in options if START_NS + 20 * HOUR_NS < x.contract.expiry_ns < end]  # type: ignore[union-attr]
-    far = [x for x in options if x.contract.expiry_ns > end + 20 * 24 * HOUR_NS]  # type: ignore[union-attr]
-    dear = min(near, key=lambda x: abs(x.contract.strike - 0.97 * spot) + (x.contract.right.sign < 0) * 1e6)  # type: ignore[union-attr]
-    plain = min(far, key=lambda x: abs(x.contract.strike - spot))  # type: ignore[union-attr]
-    price = batches[1][plain.symbol]["mark"]
+    near = [(name, x) for name, x in options if START_NS + 20 * HOUR_NS < x.expiry_ns < end]
+    far = [(name, x) for name, x in options if x.expiry_ns > end + 20 * 24 * HOUR_NS]
+    dear, _ = min(near, key=lambda x: abs(x[1].strike - 0.97 * spot) + (x[1].right.sign < 0) * 1e6)
+    plain, _ = min(far, key=lambda x: abs(x[1].strike - spot))
+    price = batches[1][plain]["mark"]
     path.write_text(
         "time,venue,symbol,quantity,price\n"
-        f"{START_NS + 7 * HOUR_NS},simulated,{plain.symbol},25,\n"
-        f"{START_NS + 7 * HOUR_NS},simulated,{dear.symbol},-12.5,\n"
-        f"{START_NS + 31 * HOUR_NS},simulated,{plain.symbol},-4,{price + 0.001!r}\n"
+        f"{START_NS + 7 * HOUR_NS},simulated,{plain},25,\n"
+        f"{START_NS + 7 * HOUR_NS},simulated,{dear},-12.5,\n"
+        f"{START_NS + 31 * HOUR_NS},simulated,{plain},-4,{price + 0.001!r}\n"
     )
     return path
 
@@ -179,10 +182,10 @@ def test_the_exact_ledger_says_the_same(chain: Path, tmp_path: Path) -> None:
         for batch, (_, fills) in zip(batches, seen, strict=True):
             now_ns = fills.now_ns
             alive = [s for s in batch if isinstance(listings[s].contract, Option) and s.startswith("BTC")]
-            nearest = min(listings[s].contract.expiry_ns for s in alive)  # type: ignore[union-attr]
+            nearest = min(listings[s].expiry_ns for s in alive)
             spot = next(
                 batch[s]["forward"] for s in alive
-                if listings[s].contract.expiry_ns == nearest  # type: ignore[union-attr]
+                if listings[s].expiry_ns == nearest
             )  # fmt: skip
             for key, position in list(book.positions.items()):
                 contract = position.listing.contract
