@@ -25,21 +25,21 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.chains import CHAINS, make_desk, ticker_message
-from hedger.clock import VirtualClock
-from hedger.decision import Decision, action_document
-from hedger.engine import Engine, NoRecord, Recorder
-from hedger.events import Command, Verb
-from hedger.gate import EngineSettings
-from hedger.inbox import Inbox
-from hedger.journal import Journal
-from hedger.journal_entries import JournalName
-from hedger.journal_storage import MemoryDisk, MemoryStorage
-from hedger.paper_setup import engine_settings, fresh_state, paper_limits, venues_of
-from hedger.recording import JournalRecorder
-from hedger.router import PaperLine, Router
+from hedger.core.decision import Decision, action_document
+from hedger.core.events import Command, Verb
+from hedger.core.gate import EngineSettings
+from hedger.core.state import State
+from hedger.engine.clock import VirtualClock
+from hedger.engine.engine import Engine, NoRecord, Recorder
+from hedger.engine.inbox import Inbox
+from hedger.engine.recording import JournalRecorder
+from hedger.engine.router import PaperLine, Router
+from hedger.journal.entries import JournalName
+from hedger.journal.journal import Journal
+from hedger.journal.storage import MemoryDisk, MemoryStorage
+from hedger.problem.snapshot import take_snapshot
+from hedger.runs.paper_setup import engine_settings, fresh_state, paper_limits, venues_of
 from hedger.settings import Settings
-from hedger.snapshot import take_snapshot
-from hedger.state import State
 from pricing.contracts import Kind
 from pricing.market import Market, Marks
 from pricing.valuation import value

@@ -17,9 +17,8 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from hedger.events import Event, Tick
-from hedger.journal import Journal
-from hedger.journal_entries import (
+from hedger.core.events import Event, Tick
+from hedger.journal.entries import (
     Entry,
     Intent,
     JournalName,
@@ -27,8 +26,9 @@ from hedger.journal_entries import (
     event_entry,
     intent_entry,
 )
-from hedger.journal_storage import MemoryDisk, MemoryStorage
-from hedger.recovery import recover
+from hedger.journal.journal import Journal
+from hedger.journal.recovery import recover
+from hedger.journal.storage import MemoryDisk, MemoryStorage
 from pricing.market import QUOTE_FIELDS, Marks
 from tests.builders import NOW_NS
 from tests.hedger.journal_words import NAME, order

@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
 from scipy.optimize import linprog
 
-from hedger.dual_simplex import OPTIMAL, VALUE
-from hedger.frame import frame_of
 from hedger.optimizer import HedgeProblem, Ladder, SolverSettings, Status, solve
-from hedger.simplex import LadderProgram, Simplex, ladder_program
+from hedger.solver.dual_simplex import OPTIMAL, VALUE
+from hedger.solver.frame import frame_of
+from hedger.solver.simplex import LadderProgram, Simplex, ladder_program
 from pricing.black76 import greeks
 
 Floats = NDArray[np.float64]

@@ -13,10 +13,10 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 from scipy.special import ndtr
 
-from hedger import path_policies
-from hedger.normals import normals
-from hedger.path_models import Gbm
-from hedger.paths import Paths, simulate
+from hedger.studies import path_policies
+from hedger.studies.normals import normals
+from hedger.studies.path_models import Gbm
+from hedger.studies.paths import Paths, simulate
 from pricing.universe import FloatArray
 
 PATHS, STEPS, BLOCK = 9600, 480, 120

@@ -16,13 +16,13 @@ from scipy.optimize import linprog
 from vollib.black import black
 from vollib.black.greeks.analytical import delta, gamma, theta, vega
 
-from hedger.alternatives import cheapest_with_one_option, perpetuals_alone
 from hedger.optimizer import HedgeProblem, solve
 from hedger.planning import make_plan
-from hedger.problem import build_problem, hedge_universe
+from hedger.problem.alternatives import cheapest_with_one_option, perpetuals_alone
+from hedger.problem.assembly import build_problem, hedge_universe
+from hedger.problem.snapshot import Snapshot, take_snapshot
 from hedger.sample import SampleSettings, market_maker_book
 from hedger.settings import Settings
-from hedger.snapshot import Snapshot, take_snapshot
 from pricing.market import Market
 from pricing.universe import FloatArray, IntArray
 from pricing.valuation import value

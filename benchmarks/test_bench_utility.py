@@ -13,9 +13,9 @@ import pytest
 from numpy.typing import NDArray
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from hedger.hedge_problem import HedgeProblem, Ladder, RiskTerm
 from hedger.optimizer import solve
-from hedger.utility_fraction import solve_fractions
+from hedger.solver.hedge_problem import HedgeProblem, Ladder, RiskTerm
+from hedger.solver.utility_fraction import solve_fractions
 
 Floats = NDArray[np.float64]
 FACTORS = 12

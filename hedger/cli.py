@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
-from hedger import engine_verbs, journal_verbs, limits_verbs, simulate_verb, steering, verbs
+from hedger.verbs import engine_verbs, journal_verbs, limits_verbs, simulate_verb, steering
+from hedger.verbs import plan_verbs as verbs
 from pricing.errors import Exit, HedgerError, InputError
 
 Verb = Callable[[argparse.Namespace], Exit]

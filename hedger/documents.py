@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from hedger.alternatives import Alternative
 from hedger.inputs import cash_keys
-from hedger.limited import LimitOutcome
 from hedger.moment import Answer, Decision, Sticky
-from hedger.objective import Objective
 from hedger.planning import HedgePlan, PlanStatus
-from hedger.problem import Trade
-from hedger.snapshot import Snapshot
-from hedger.waiting import Waiting
+from hedger.policy.waiting import Waiting
+from hedger.problem.alternatives import Alternative
+from hedger.problem.assembly import Trade
+from hedger.problem.limited import LimitOutcome
+from hedger.problem.objective import Objective
+from hedger.problem.snapshot import Snapshot
 from pricing.contracts import STABLE_CURRENCIES
 from pricing.daycount import iso
 from pricing.market import ForwardKind

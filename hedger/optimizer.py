@@ -18,8 +18,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from hedger.frame import INF, Frame, frame_of
-from hedger.hedge_problem import (
+from hedger.solver.frame import INF, Frame, frame_of
+from hedger.solver.hedge_problem import (
     DEFAULTS,
     HedgeProblem,
     Ladder,
@@ -28,11 +28,11 @@ from hedger.hedge_problem import (
     SolverSettings,
     Status,
 )
-from hedger.lots import EXACT_COLUMNS, Found, Lots
-from hedger.relaxation import Bound, entry_cost, keep, relax
-from hedger.relaxed_reason import why_relaxed
-from hedger.trial import Trial
-from hedger.utility import solve_with_risk
+from hedger.solver.lots import EXACT_COLUMNS, Found, Lots
+from hedger.solver.relaxation import Bound, entry_cost, keep, relax
+from hedger.solver.relaxed_reason import why_relaxed
+from hedger.solver.trial import Trial
+from hedger.solver.utility import solve_with_risk
 from pricing.universe import IntArray
 
 __all__ = ["HedgeProblem", "Ladder", "Plan", "RiskTerm", "SolverSettings", "Status", "solve"]
@@ -59,8 +59,8 @@ def solve(
     has the same shape; it changes how soon the answer is there, not the answer. Raises nothing on a problem
     that `HedgeProblem` lets through.
 
-    `risk`: a risk term that the plan minimises together with its cost (see `hedger.utility`); the plan then
-    trades inside the intervals, too, and its bound and gap are of cost plus risk.
+    `risk`: a risk term that the plan minimises together with its cost (see `hedger.solver.utility`); the plan
+    then trades inside the intervals, too, and its bound and gap are of cost plus risk.
     """
     # what is too large for a float becomes infinite, and what is infinite our simplex and HiGHS refuse
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):

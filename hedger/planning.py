@@ -13,22 +13,11 @@ from enum import StrEnum
 
 import numpy as np
 
-from hedger.alternatives import Alternative, cheapest_with_one_option, perpetuals_alone
-from hedger.delta_legs import solve_with_legs
-from hedger.hedge_problem import HedgeProblem
-from hedger.limited import CapOutcome, Limited, LimitOutcome, limited, limits_said, what_binds
-from hedger.live_bands import band_rules_said
 from hedger.moment import Decision, Memory, Moment
-from hedger.objective import Objective, objective_of, perpetuals_by_utility
-from hedger.objective_settings import Mode
 from hedger.optimizer import Plan, Status, solve
-from hedger.pace import turnover_guard
-from hedger.policy import due
-from hedger.problem import ExtraRows, Trade, build_problem, hedge_universe, named_but_unlisted, trades_of
-from hedger.risk_term import DAYS_PER_YEAR, RiskModel, leaned, risk_model
-from hedger.settings import Settings
-from hedger.snapshot import Snapshot
-from hedger.triggering import (
+from hedger.policy.pace import turnover_guard
+from hedger.policy.policy import due
+from hedger.policy.triggering import (
     Priced,
     ask,
     moment_of,
@@ -38,8 +27,26 @@ from hedger.triggering import (
     weigh,
     with_unit_prices,
 )
-from hedger.valuing import delta_rule_said
-from hedger.waiting import Waiting, waiting_of
+from hedger.policy.waiting import Waiting, waiting_of
+from hedger.problem.alternatives import Alternative, cheapest_with_one_option, perpetuals_alone
+from hedger.problem.assembly import (
+    ExtraRows,
+    Trade,
+    build_problem,
+    hedge_universe,
+    named_but_unlisted,
+    trades_of,
+)
+from hedger.problem.delta_legs import solve_with_legs
+from hedger.problem.limited import CapOutcome, Limited, LimitOutcome, limited, limits_said, what_binds
+from hedger.problem.live_bands import band_rules_said
+from hedger.problem.objective import Objective, objective_of, perpetuals_by_utility
+from hedger.problem.risk_term import DAYS_PER_YEAR, RiskModel, leaned, risk_model
+from hedger.problem.snapshot import Snapshot
+from hedger.problem.valuing import delta_rule_said
+from hedger.sections.objective import Mode
+from hedger.settings import Settings
+from hedger.solver.hedge_problem import HedgeProblem
 from pricing.contracts import ComboRule, Kind, Side
 from pricing.errors import HedgerError
 from pricing.oracle import Verdict

@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from hedger.band_settings import (
+from hedger.sections.bands import (
     DELTA_USD_DEFAULT,
     BandConfig,
     CostAwareConfig,
@@ -26,9 +26,8 @@ from hedger.band_settings import (
     RowBandConfig,
     UnderlyingBandsConfig,
 )
-from hedger.execution_settings import ExecutionConfig
-from hedger.hedge_problem import SolverSettings
-from hedger.limit_settings import (
+from hedger.sections.execution import ExecutionConfig
+from hedger.sections.limits import (
     KindName,
     LimitsConfig,
     MarginConfig,
@@ -37,10 +36,11 @@ from hedger.limit_settings import (
     UniverseConfig,
     distinct_scenarios,
 )
-from hedger.objective_settings import ObjectiveConfig, RiskTermConfig
-from hedger.paper_settings import PaperConfig, RunConfig
-from hedger.policy_settings import PolicyConfig
-from hedger.sections import Number, Section, Whole
+from hedger.sections.objective import ObjectiveConfig, RiskTermConfig
+from hedger.sections.paper import PaperConfig, RunConfig
+from hedger.sections.policy import PolicyConfig
+from hedger.sections.section import Number, Section, Whole
+from hedger.solver.hedge_problem import SolverSettings
 from pricing.contracts import Fees, Kind, Listing
 from pricing.delta_rules import DeltaRule, WindowSettings
 from pricing.oracle import OracleSettings

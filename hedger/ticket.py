@@ -13,14 +13,14 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from hedger.alternatives import Alternative
 from hedger.documents import expiries, plain
-from hedger.limited import what_binds
-from hedger.live_bands import band_rules_said
-from hedger.objective import OptionLeg
 from hedger.planning import HedgePlan, PlanStatus
-from hedger.snapshot import Snapshot
-from hedger.valuing import delta_rule_said
+from hedger.problem.alternatives import Alternative
+from hedger.problem.limited import what_binds
+from hedger.problem.live_bands import band_rules_said
+from hedger.problem.objective import OptionLeg
+from hedger.problem.snapshot import Snapshot
+from hedger.problem.valuing import delta_rule_said
 from pricing.daycount import iso
 from pricing.oracle import Verdict
 from pricing.universe import FloatArray

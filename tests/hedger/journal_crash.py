@@ -14,10 +14,10 @@ from collections.abc import Collection, Iterator, Sequence
 from itertools import count
 from pathlib import Path
 
-from hedger.journal import Journal
-from hedger.journal_entries import Head, JournalName, Record
-from hedger.journal_sqlite import SqliteStorage, write_sqlite
-from hedger.journal_storage import EVERY_KIND
+from hedger.journal.entries import Head, JournalName, Record
+from hedger.journal.journal import Journal
+from hedger.journal.sqlite import SqliteStorage, write_sqlite
+from hedger.journal.storage import EVERY_KIND
 from tests.hedger.journal_words import NAME, life, turn
 from venues.orders import Link, VenueStatus
 

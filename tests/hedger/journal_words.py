@@ -12,8 +12,8 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from hedger.events import Answer, Command, Event, Failed, Tick, Verb
-from hedger.journal_entries import (
+from hedger.core.events import Answer, Command, Event, Failed, Tick, Verb
+from hedger.journal.entries import (
     Configuration,
     Entry,
     Intent,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from hedger.moment import InPlay, Moment, UnderlyingMoment
-from hedger.policy_settings import PolicyConfig
+from hedger.sections.policy import PolicyConfig
 from risk.band_schedule import PriceHistory
 
 NOW = 1_770_000_000 * 10**9  # 2026-02-02 02:40 UTC, a Monday

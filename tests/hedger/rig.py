@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from hedger.actions import Alert, AskAccount, AskOrder, Cancel, CancelAll, Permission, Submit
-from hedger.decide import decide
-from hedger.decision import Decision
-from hedger.events import Answer, Command, Event, Happening, Tick, Verb
-from hedger.gate import Denied, EngineSettings, Situation
+from hedger.core.actions import Alert, AskAccount, AskOrder, Cancel, CancelAll, Permission, Submit
+from hedger.core.decide import decide
+from hedger.core.decision import Decision
+from hedger.core.events import Answer, Command, Event, Happening, Tick, Verb
+from hedger.core.gate import Denied, EngineSettings, Situation
+from hedger.core.state import State
 from hedger.settings import Settings, SolverConfig
-from hedger.state import State
 from pricing.contracts import Kind, Side
 from pricing.market import Depth, Market, Marks
 from risk.book import Book, Fill, Position

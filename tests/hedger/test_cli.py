@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hedger.verbs import parse_band
+from hedger.verbs.plan_verbs import parse_band
 from pricing.errors import InputError
 from risk.exposures import row_names
 from tests.hedger.desk import HEADER, exposures, hedger, make_book, make_tape, refused, strict_json, ticket

@@ -23,7 +23,7 @@ from hedger.optimizer import (
     Status,
     solve,
 )
-from hedger.pairs import single_option_plans
+from hedger.problem.pairs import single_option_plans
 
 Floats = NDArray[np.float64]
 INF = float("inf")

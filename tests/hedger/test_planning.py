@@ -14,10 +14,10 @@ import pytest
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 from hedger.planning import PlanStatus, make_plan
+from hedger.problem.snapshot import take_snapshot
 from hedger.sample import SampleSettings, market_maker_book
 from hedger.settings import Settings
-from hedger.snapshot import take_snapshot
-from hedger.study import worst_miss
+from hedger.studies.plans import worst_miss
 from pricing.market import Market
 from pricing.valuation import Numeraire, value
 from tests.hedger.desk import Json, change_tape, exposures, hedger, make_book, make_tape, refused, ticket

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from hedger.demo import DEMO_BOOK
 from hedger.documents import plain
 from hedger.planning import HedgePlan, make_plan
+from hedger.problem.snapshot import take_snapshot
+from hedger.runs.demo import DEMO_BOOK
 from hedger.sample import market_maker_book
 from hedger.settings import Settings
-from hedger.snapshot import take_snapshot
 from hedger.ticket import dressed, grouped, risk_view, ticket_view, usd
 from pricing.market import Market
 from pricing.valuation import Numeraire, value

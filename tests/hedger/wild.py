@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hedger.hedge_problem import HedgeProblem, Ladder
+from hedger.solver.hedge_problem import HedgeProblem, Ladder
 
 Floats = NDArray[np.float64]
 INF = float("inf")

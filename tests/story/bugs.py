@@ -9,19 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from hedger.clock import Clock
-from hedger.decision import Decision
-from hedger.engine import Engine
-from hedger.events import Answer, Event, Failed, Happening, Tick
-from hedger.journal import Journal
-from hedger.journal_storage import Storage
-from hedger.kill_latch import KillLatch, MemoryLatch
-from hedger.recording import JournalRecorder
-from hedger.simulate_life import Parts
-from hedger.simulate_market import Setting
-from hedger.simulate_start import begin
-from hedger.simulate_wire import WireLine
-from hedger.state import State, frozen
+from hedger.core.decision import Decision
+from hedger.core.events import Answer, Event, Failed, Happening, Tick
+from hedger.core.state import State, frozen
+from hedger.engine.clock import Clock
+from hedger.engine.engine import Engine
+from hedger.engine.recording import JournalRecorder
+from hedger.journal.journal import Journal
+from hedger.journal.kill_latch import KillLatch, MemoryLatch
+from hedger.journal.storage import Storage
+from hedger.simulator.life import Parts
+from hedger.simulator.market import Setting
+from hedger.simulator.start import begin
+from hedger.simulator.wire import WireLine
 from pricing.market import Depth, Marks
 from risk.book import Fill
 from venues.orders import AccountReport, Order, OrderState, OrderUpdate, TradeReport

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 import pytest
 
 from hedger.settings import Settings
-from hedger.simulate import check_world
-from hedger.simulate_faults import Deed, Due, Mix
-from hedger.simulate_life import PRODUCT, Parts
-from hedger.simulate_market import SETTINGS, Setting
-from hedger.simulate_world import World
+from hedger.simulator.faults import Deed, Due, Mix
+from hedger.simulator.life import PRODUCT, Parts
+from hedger.simulator.market import SETTINGS, Setting
+from hedger.simulator.simulate import check_world
+from hedger.simulator.world import World
 from tests.story.bugs import BUGS
 from venues.paper_faults import Fault, FaultKind
 

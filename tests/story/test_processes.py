@@ -19,13 +19,13 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from hedger.history_book import booked_once, chain_holds
-from hedger.history_lines import History, Violation, read_lines
-from hedger.history_lines import Journal as Lines
-from hedger.history_orders import Evidence, one_order_per_intent, reducing_reduces
-from hedger.journal_sqlite import read_sqlite
-from hedger.kill_latch import FileLatch
-from hedger.simulate_world import record_line
+from hedger.journal.kill_latch import FileLatch
+from hedger.journal.sqlite import read_sqlite
+from hedger.simulator.history_book import booked_once, chain_holds
+from hedger.simulator.history_lines import History, Violation, read_lines
+from hedger.simulator.history_lines import Journal as Lines
+from hedger.simulator.history_orders import Evidence, one_order_per_intent, reducing_reduces
+from hedger.simulator.world import record_line
 from pricing.errors import Exit
 
 #: A process that has not done by then what it must is a failure.
@@ -133,7 +133,7 @@ def test_f33_the_latch_outlives_kill_9(tmp_path: Path) -> None:
 
 
 def _latched() -> Any:
-    from hedger.kill_latch import Latched
+    from hedger.journal.kill_latch import Latched
 
     return Latched(1, "test", "a drill")
 

@@ -11,12 +11,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from hedger.journal import open_to_read
-from hedger.journal_entries import Kind, read
+from hedger.journal.entries import Kind, read
+from hedger.journal.journal import open_to_read
 from hedger.limits_file import load_limits
-from hedger.replay import Replay, refold, replay, replay_engine, replay_settings
+from hedger.problem.snapshot import equity_usd, take_snapshot
+from hedger.runs.replay import Replay, refold, replay, replay_engine, replay_settings
 from hedger.settings import Settings
-from hedger.snapshot import equity_usd, take_snapshot
 from pricing.errors import InputError
 from tests.hedger.desk import HEADER, change_tape, hedger, make_book, make_tape, strict_json
 from venues.import_options import ImportOptions

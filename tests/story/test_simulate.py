@@ -8,11 +8,11 @@ import math
 import pytest
 
 from hedger.cli import main
-from hedger.history import INVARIANTS
-from hedger.simulate import FAULTS_S, enumerate_crashes, kill_drill, run_seed
-from hedger.simulate_faults import FAULTS, Mix, fault_ids, mix_of
-from hedger.simulate_market import Setting
-from hedger.simulate_world import World
+from hedger.simulator.faults import FAULTS, Mix, fault_ids, mix_of
+from hedger.simulator.history import INVARIANTS
+from hedger.simulator.market import Setting
+from hedger.simulator.simulate import FAULTS_S, enumerate_crashes, kill_drill, run_seed
+from hedger.simulator.world import World
 from pricing.errors import Exit
 
 #: Of the catalogue those that need no socket and no process.

@@ -1,0 +1,181 @@
+"""What a person, a script or a watchdog asks for: each command once, by its id, with an answer in the record.
+
+Modes only get freer by a command: `arm` from whatever is not killed, once every venue's account agrees with
+the book; `unkill` from killed to observing, once every venue has shown no open orders twice. They get tighter
+at once and from anywhere.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from hedger.core.actions import Severity
+from hedger.core.events import Command, Verb
+from hedger.core.marking import value_book
+from hedger.core.reconcile import accept, kill_confirmed
+from hedger.core.state import Mode, State, frozen
+from hedger.core.turn import Turn
+from risk.bands import BandSpec, Interval
+from venues.orders import OrderState
+
+
+def obey(turn: Turn, command: Command) -> None:
+    """Do what a command asks, or say why not."""
+    if command.id in turn.state.commands:
+        return
+    turn.state = replace(turn.state, commands=turn.state.commands | {command.id})
+    turn.note(f"{command.verb} by {command.user}: {command.reason or 'no reason given'}")
+    state, by = turn.state, f"{command.verb} by {command.user}"
+    match command.verb:
+        case Verb.ARM:
+            if command.argument == "accept":
+                accept(turn)
+            _enter(turn, Mode.ARMED, by)
+        case Verb.REDUCE:
+            if state.mode is Mode.ARMED:
+                turn.turn_to(Mode.REDUCING, by)
+            else:
+                _enter(turn, Mode.REDUCING, by)
+        case Verb.PAUSE:
+            turn.state = replace(state, paused=True)
+        case Verb.RESUME:
+            turn.state = replace(state, paused=False)
+        case Verb.HEDGE | Verb.FLATTEN:
+            _ask_for(turn, command)
+        case Verb.KILL:
+            _kill(turn, by)
+        case Verb.UNKILL:
+            _unkill(turn, by)
+        case Verb.BANDS:
+            _set_bands(turn, command.argument)
+
+
+def _refuse(turn: Turn, code: str, text: str) -> None:
+    turn.alert(Severity.WARNING, code, text)
+    turn.note(text)
+
+
+def _enter(turn: Turn, mode: Mode, by: str) -> None:
+    against = why_not_arm(turn.state)
+    if against:
+        _refuse(turn, "ARM_REFUSED", f"not armed: {'; '.join(against)}")
+        return
+    turn.turn_to(mode, by)
+
+
+def why_not_arm(state: State) -> tuple[str, ...]:
+    """Everything that stands against sending orders, none if nothing does."""
+    found = []
+    if state.mode is Mode.KILLED:
+        found.append("killed: unkill it first")
+    if state.snapshot is None:
+        found.append(state.fault or "no mark has come yet")
+    for name, venue in state.venues.items():
+        if venue.drift:
+            told = ", ".join(f"{x} {d:+f}" for x, d in (*venue.differences, *venue.cash_differences))
+            found.append(f"{name} differs from the book: {told}")
+        elif not venue.takes_orders:
+            why = venue.frozen or (
+                "its account is not read yet" if venue.link is venue.link.UP else venue.link
+            )
+            found.append(f"{name}: {why}")
+    unknown = [c for c, r in state.orders.items() if r.state is OrderState.UNKNOWN]
+    if unknown:
+        found.append(f"unknown orders: {', '.join(sorted(unknown))}")
+    return tuple(found)
+
+
+def _ask_for(turn: Turn, command: Command) -> None:
+    """A hedge of everything, or a hedge to nothing, now."""
+    state = turn.state
+    if not state.acting.sends or state.paused:
+        why = "paused" if state.acting.sends else str(state.acting)
+        _refuse(turn, f"{command.verb.upper()}_REFUSED", f"no {command.verb}: the engine is {why}")
+        return
+    if command.argument and command.argument not in state.market.universe.underlyings:
+        names = ", ".join(state.market.universe.underlyings)
+        _refuse(turn, f"{command.verb.upper()}_REFUSED", f"{command.argument!r} is none of {names}")
+        return
+    execution = state.execution
+    if execution is not None:
+        execution = replace(execution, ending=execution.ending or f"{command.verb} was asked for")
+    turn.state = replace(state, asked_for=str(command.verb), scope=command.argument, execution=execution)
+    value_book(turn)
+
+
+def _kill(turn: Turn, by: str) -> None:
+    """Nothing new; every order of every account goes, again and again until the venues show none. Pressed
+    again it does all of that again: an order may have come there since."""
+    turn.turn_to(Mode.KILLED, by)
+    turn.state = replace(turn.state, asked_for="", scope="")
+    for name in turn.state.venues:
+        turn.state = turn.state.with_venue(name, zero_reads=0, next_ns=turn.now)
+        turn.cancel_all(name)
+        turn.ask_account(name)
+
+
+def _unkill(turn: Turn, by: str) -> None:
+    if turn.state.mode is not Mode.KILLED:
+        _refuse(turn, "UNKILL_REFUSED", f"it is {turn.state.mode}, not killed")
+    elif not kill_confirmed(turn.state):
+        left = [n for n, v in turn.state.venues.items() if v.zero_reads < 2]
+        text = f"{', '.join(left)} has not shown twice that no order is open"
+        _refuse(turn, "UNKILL_REFUSED", f"not unkilled: {text}")
+    else:
+        turn.turn_to(Mode.OBSERVE, by)
+        for name in turn.state.venues:
+            turn.state = turn.state.with_venue(name, reconciled_ns=None, next_ns=turn.now)
+
+
+def _set_bands(turn: Turn, argument: str) -> None:
+    """ROW=LOW,HIGH/LOW,HIGH sets trigger and landing of a row; ROW= goes back to the settings'."""
+    row, _, text = argument.partition("=")
+    snapshot = turn.state.snapshot
+    if snapshot is None or row not in snapshot.exposure.rows:
+        known = ", ".join(snapshot.exposure.rows) if snapshot is not None else "unknown before the first mark"
+        _refuse(turn, "BANDS_REFUSED", f"{row!r} is no row of the book; its rows are {known}")
+        return
+    overrides = {name: bands for name, bands in turn.state.overrides.items() if name != row}
+    if text:
+        bands = parse_bands(text)
+        if bands is None:
+            fix = "for example delta:BTC=-1.5,1.5/-0.7,0.7"
+            _refuse(turn, "BANDS_REFUSED", f"{text!r} is no landing inside a trigger; {fix}")
+            return
+        overrides[row] = bands
+    turn.state = replace(turn.state, overrides=frozen(overrides))
+    value_book(turn)
+
+
+def parse_bands(text: str) -> tuple[Interval, Interval] | None:
+    """LOW,HIGH/LOW,HIGH as (trigger, landing); a side left out is open. None where it makes no sense.
+
+    >>> parse_bands("-1.5,1.5/-0.7,0.7"), parse_bands("-1,1/-2,2")
+    (((-1.5, 1.5), (-0.7, 0.7)), None)
+    """
+    parts = [side.split(",") for side in text.split("/")]
+    if [len(part) for part in parts] != [2, 2]:
+        return None
+    found = []
+    for low, high in parts:
+        try:
+            pair = (float(low) if low.strip() else -math.inf, float(high) if high.strip() else math.inf)
+        except ValueError:
+            return None
+        if math.isnan(pair[0]) or math.isnan(pair[1]) or pair[0] > pair[1]:
+            return None
+        found.append(pair)
+    trigger, landing = found
+    target = min(max(0.0, landing[0]), landing[1])
+    if not math.isfinite(target):
+        return None
+    try:
+        BandSpec(
+            target,
+            (trigger[0] - target, trigger[1] - target),
+            (landing[0] - target, landing[1] - target),
+        )
+    except ValueError:
+        return None
+    return trigger, landing

@@ -1,0 +1,71 @@
+"""The whole loop on one page: one event in, the next State and a Decision out, and nothing else.
+
+No clock, no dice, no disk, no wire: time comes with the events, what is to be done stands in the Decision.
+The same state, event and settings give the same Decision and the same digest, in any process.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import assert_never
+
+from hedger.core.commands import obey
+from hedger.core.decision import Decision
+from hedger.core.events import Answer, Command, Event, Failed, Tick
+from hedger.core.gate import EngineSettings
+from hedger.core.hedging import hedge
+from hedger.core.ledger import on_trade
+from hedger.core.marking import on_marks
+from hedger.core.reconcile import on_account, on_update
+from hedger.core.state import State
+from hedger.core.turn import Turn
+from hedger.core.watch import on_answer, on_failed, on_status, watch
+from pricing.market import Marks
+from venues.orders import AccountReport, OrderUpdate, TradeReport, VenueStatus
+
+
+def decide(state: State, event: Event, settings: EngineSettings) -> tuple[State, Decision]:
+    """What an event makes of the state, and what is to be done about it.
+
+    Raises:
+        ValueError: the event is one that the state has seen already: the caller lost count.
+    """
+    if event.seq <= state.seq:
+        raise ValueError(f"event {event.seq} after event {state.seq}: events are numbered without a gap")
+    turn = Turn(_at(state, event), settings, event)
+    marked = False
+    match event.what:
+        case Marks() as marks:
+            marked = on_marks(turn, marks)
+        case TradeReport() as trade:
+            on_trade(turn, trade)
+        case OrderUpdate() as update:
+            on_update(turn, update)
+        case AccountReport() as report:
+            on_account(turn, report)
+        case Answer() as answer:
+            on_answer(turn, answer)
+        case Failed() as failure:
+            on_failed(turn, failure)
+        case VenueStatus() as status:
+            on_status(turn, status)
+        case Command() as command:
+            obey(turn, command)
+            marked = turn.state.asked_for != state.asked_for
+        case Tick():
+            pass
+        case other:
+            assert_never(other)
+    watch(turn)
+    hedge(turn, marked)
+    return turn.state, turn.decision()
+
+
+def _at(state: State, event: Event) -> State:
+    """The state at the time of the event; clocks that fall are held."""
+    return replace(
+        state,
+        seq=event.seq,
+        now_ns=max(state.now_ns, event.now_ns),
+        monotonic_ns=max(state.monotonic_ns, event.monotonic_ns),
+    )

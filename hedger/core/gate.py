@@ -1,0 +1,73 @@
+"""What stands between a wish and an order: the settings of the engine, and the port to the limits.
+
+The limits know no order types; the engine knows no limits. Between them stands one function: it is given the
+order and all that it could need to judge it, and gives back a permission or the reason why not. In the
+product that is `risk.limits.review` on the desk's limits file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Protocol
+
+from hedger.core.actions import Permission
+from hedger.core.execution import Execution
+from hedger.core.state import State
+from hedger.problem.snapshot import Snapshot
+from hedger.settings import Settings
+from pricing.market import Market
+from pricing.universe import FloatArray
+from venues.orders import Order
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """Why an order was not let out. code: stable; text: code, what, observed against allowed, what was not
+    sent, how to mend it."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Situation:
+    """All that an order can be judged by.
+
+    state: with every order booked, open or unknown (`State.reserved`). snapshot: the last mark's; value: (m,)
+    the rows now; effect: (m,) of the whole order on them. market: at this moment; row: the listing's place.
+    parent: what the order's leg may still send, this order included. execution: the one it works for, with
+    every leg. reduces: whether it brings the rows nearer to their landing.
+    """
+
+    state: State
+    snapshot: Snapshot
+    value: FloatArray
+    effect: FloatArray
+    market: Market
+    row: int
+    parent: Decimal
+    execution: Execution
+    reduces: bool
+
+
+class Gate(Protocol):
+    """The limits, as the engine asks them."""
+
+    def __call__(self, order: Order, situation: Situation) -> Permission | Denied:
+        """Let the order out, or say why not. Pure."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """What `decide` is told beside the state and the event; the same for a whole run.
+
+    tag: 4 to 8 of 0-9 a-z, the mark of this engine in its order ids. accounts: by venue, "" where not named.
+    """
+
+    desk: Settings
+    tag: str
+    gate: Gate
+    accounts: Mapping[str, str] = field(default_factory=dict)

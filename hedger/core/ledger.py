@@ -1,0 +1,251 @@
+"""What changes the book: executions, once each; funding and settlement, as adjustments of their own.
+
+Nothing here is guessed: a difference that no execution, funding or settlement explains is left standing for
+`hedger.core.reconcile` to tell, until a person accepts it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from operator import itemgetter
+
+import numpy as np
+
+from hedger.core.actions import Adjustment, AdjustmentKind, Severity
+from hedger.core.execution import with_end, with_fill
+from hedger.core.order_life import ZERO, OrderRecord, booked
+from hedger.core.state import VenueState, frozen
+from hedger.core.trades_seen import settlement_day
+from hedger.core.turn import Turn
+from pricing.contracts import STABLE_CURRENCIES, Kind
+from pricing.daycount import NS_PER_SECOND, years_between
+from pricing.market import Market
+from pricing.settlement import WINDOW_YEARS
+from risk.book import Fill
+from risk.costs import FUNDING_ABSURD_ABOVE, FUNDING_PERIOD_H
+from venues.orders import TradeReport, parse_client_id
+
+HOUR_NS = 3600 * NS_PER_SECOND
+#: Amounts of money are booked to this step.
+STEP = Decimal("1e-12")
+
+
+def on_trade(turn: Turn, report: TradeReport) -> bool:
+    """Book an execution unless it is booked already; whether it was.
+
+    Of no order of ours: booked as external, and told. Of an order that is over: booked as well, late.
+    """
+    fill, state = report.fill, turn.state
+    venue, trade_id = report.key
+    window = turn.settings.desk.execution.reconcile.trade_window_days
+    trades = replace(state.trades, window_days=window)
+    if not trade_id:
+        turn.alert(
+            Severity.CRITICAL, "TRADE_WITHOUT_ID", f"{_words(fill)} has no trade id; it was not booked"
+        )
+        turn.ask_account_soon(venue)
+        return False
+    if report.key in trades:
+        return False
+    if trades.too_old(fill.time_ns, turn.event.now_ns):
+        turn.alert(
+            Severity.CRITICAL,
+            "TRADE_TOO_OLD",
+            f"{venue} tells of trade {trade_id}, {_words(fill)}, from before the window in which trades are "
+            "remembered; it was not booked",
+        )
+        turn.ask_account_soon(venue)
+        return False
+    key = (venue, fill.listing.symbol)
+    turn.state = replace(
+        state,
+        book=state.book.apply(fill),
+        trades=trades.add(report.key, turn.event.now_ns),
+        touched=frozen({**state.touched, key: max(state.touched.get(key, 0), fill.time_ns)}),
+    )
+    _move_rows(turn, fill)
+    _count(turn, fill)
+    record = turn.state.orders.get(report.client_id)
+    if record is not None and record.order.listing.key == fill.listing.key:
+        _on_order(turn, record, fill)
+    else:
+        _external(turn, report)
+    turn.note(f"fill {_words(fill)}")
+    return True
+
+
+def _on_order(turn: Turn, record: OrderRecord, fill: Fill) -> None:
+    was_settled = record.settled
+    new = booked(record, fill.quantity, turn.now)
+    order = record.order
+    if new.booked > order.quantity:
+        text = f"{order.client_id}: {new.booked} filled of {order.quantity}"
+        turn.alert(Severity.CRITICAL, "OVERFILL", text)
+    if fill.side is not order.side or (fill.price - order.price) * order.side.sign > 0:
+        text = f"{order.client_id}: {_words(fill)} against {order.side} at {order.price}"
+        turn.alert(Severity.CRITICAL, "FILL_BEYOND_ORDER", text)
+    if record.state.terminal and was_settled:
+        text = f"{order.client_id} was {record.state} and filled {fill.quantity} more"
+        turn.alert(Severity.WARNING, "LATE_FILL", text)
+    turn.state = turn.state.with_order(new)
+    execution = turn.state.execution
+    if execution is not None and record.execution == execution.id:
+        execution = with_fill(execution, order.leg, fill)
+        turn.state = replace(turn.state, execution=execution)
+    order_changed(turn, record, new)
+
+
+def order_changed(turn: Turn, old: OrderRecord, new: OrderRecord) -> None:
+    """Tell the execution that an order of it has come to its end."""
+    execution = turn.state.execution
+    if execution is not None and new.execution == execution.id and new.settled and not old.settled:
+        turn.state = replace(turn.state, execution=with_end(execution, new))
+
+
+def _external(turn: Turn, report: TradeReport) -> None:
+    """An execution of no order that we know."""
+    ours = parse_client_id(report.client_id)
+    if ours is not None and ours[0] == turn.settings.tag:
+        code, text = "FILL_OF_FORGOTTEN_ORDER", f"{report.client_id}, which is not on record any more"
+    else:
+        code, text = "EXTERNAL", f"order {report.client_id or 'without a name'}, which is not of this engine"
+    turn.alert(Severity.WARNING, code, f"{_words(report.fill)}, of {text}: booked")
+
+
+def _move_rows(turn: Turn, fill: Fill) -> None:
+    """The rows after a fill: exposures are linear in quantities. The next mark values the book anew."""
+    state, snapshot = turn.state, turn.state.snapshot
+    if snapshot is None:
+        return
+    at = snapshot.market.universe.positions.get(fill.listing.key)
+    if at is None:
+        return
+    effect = snapshot.exposure.traded[:, at] * float(fill.signed)
+    turn.state = replace(state, moved=effect if state.moved is None else state.moved + effect)
+
+
+def _count(turn: Turn, fill: Fill) -> None:
+    state = turn.state
+    spot = state.snapshot.spot if state.snapshot is not None else {}
+    worth = 1.0 if fill.fee_currency in STABLE_CURRENCIES else spot.get(fill.fee_currency, float("nan"))
+    counters = state.counters
+    fees = counters.fees_usd + (float(fill.fee) * worth if fill.fee else 0.0)
+    turn.state = replace(state, counters=replace(counters, fills=counters.fills + 1, fees_usd=fees))
+
+
+def _words(fill: Fill) -> str:
+    return f"{fill.side} {fill.quantity} {fill.listing.symbol} on {fill.listing.venue} at {fill.price}"
+
+
+# ---------------------------------------------------------------------------------------- funding, settlement
+
+
+def pass_time(turn: Turn, before: Market) -> None:
+    """Funding for the time since the last mark at the rates known then; settlement of what has expired.
+
+    Funding accrues on the monotonic clock and is booked when the hour of the day changes.
+    """
+    state = turn.state
+    if state.marked_ns is not None and turn.now > state.marked_ns:
+        _accrue(turn, before, (turn.now - state.marked_ns) / HOUR_NS)
+    turn.state = replace(turn.state, marked_ns=turn.now)
+    if turn.event.now_ns // HOUR_NS != before.now_ns // HOUR_NS:
+        book_funding(turn)
+    _settle(turn)
+
+
+def _accrue(turn: Turn, market: Market, hours: float) -> None:
+    accrued = dict(turn.state.accrued)
+    for position in turn.state.book.positions.values():
+        contract = position.listing.contract
+        at = market.universe.positions.get(position.listing.key)
+        if contract.kind is not Kind.PERPETUAL or not position.quantity or at is None:
+            continue
+        rate, price = float(market.funding_rate[at]), float(market.mark[at])
+        if not (abs(rate) <= FUNDING_ABSURD_ABOVE and 0 < price < np.inf):
+            continue
+        natural = float(position.quantity) * float(market.universe.size[at])
+        notional = natural / price if contract.inverse else natural * price
+        paid = Decimal(repr(rate * notional * hours / FUNDING_PERIOD_H)).quantize(STEP)
+        key = (position.listing.venue, position.account, contract.settlement)
+        accrued[key] = accrued.get(key, ZERO) + paid
+    turn.state = replace(turn.state, accrued=frozen(accrued))
+
+
+def book_funding(turn: Turn) -> None:
+    """Book what has accrued, as adjustments."""
+    book = turn.state.book
+    for (venue, account, currency), paid in sorted(turn.state.accrued.items()):
+        if paid:
+            book = book.pay(venue, account, currency, paid)
+            turn.adjustments.append(
+                Adjustment(AdjustmentKind.FUNDING, venue, account, currency=currency, amount=-paid)
+            )
+    turn.state = replace(turn.state, book=book, accrued=frozen({}))
+
+
+def _settle(turn: Turn) -> None:
+    """Settle what has expired, at the average index of its window; it waits while no index is known."""
+    state = turn.state
+    now_ns = turn.event.now_ns
+    for key, position in sorted(state.book.positions.items(), key=itemgetter(0)):
+        expiry_ns = position.listing.expiry_ns
+        if not expiry_ns or expiry_ns > now_ns:
+            continue
+        name = position.listing.contract.underlying
+        total, n = state.averages.get((name, expiry_ns), (0.0, 0))
+        good = state.last_good.get(name)
+        price = total / n if n else good.value if good is not None else float("nan")
+        if not price > 0:
+            continue
+        exact = Decimal(repr(round(price, 4)))
+        turn.state = replace(turn.state, book=turn.state.book.settle(key, exact))
+        turn.adjustments.append(
+            Adjustment(
+                AdjustmentKind.SETTLEMENT,
+                position.listing.venue,
+                position.account,
+                position.listing.symbol,
+                quantity=-position.quantity,
+                currency=position.listing.contract.settlement,
+                price=exact,
+                text="" if n else "at the last index known: none was seen in its settlement window",
+            )
+        )
+        turn.note(f"{position.listing.symbol} settled at {exact}")
+
+
+def averages_with(
+    averages: dict[tuple[str, int], tuple[float, int]], market: Market, age_s_max: float
+) -> dict[tuple[str, int], tuple[float, int]]:
+    """The averages of the index in open settlement windows, with this mark; those long closed fall away."""
+    universe = market.universe
+    kept = {key: x for key, x in averages.items() if key[1] > market.now_ns - 24 * HOUR_NS}
+    soon = np.unique(universe.expiry_ns[universe.expiry_ns > 0])
+    spot = None
+    for expiry_ns in soon.tolist():
+        if not 0.0 <= float(years_between(market.now_ns, expiry_ns)) <= WINDOW_YEARS:
+            continue
+        spot = market.spot(age_s_max) if spot is None else spot
+        for u, name in enumerate(universe.underlyings):
+            if np.isfinite(spot[u]):
+                total, n = kept.get((name, expiry_ns), (0.0, 0))
+                kept[(name, expiry_ns)] = (total + float(spot[u]), n + 1)
+    return kept
+
+
+def new_day(turn: Turn) -> None:
+    """Begin the counters afresh when the settlement day changes."""
+    day = settlement_day(turn.event.now_ns)
+    counters = turn.state.counters
+    if counters.day != day:
+        fresh = type(counters)(day=day, equity_open_usd=counters.equity_usd, equity_usd=counters.equity_usd)
+        turn.state = replace(turn.state, counters=fresh)
+
+
+def venue_of(turn: Turn, name: str) -> VenueState:
+    """What is known of a venue; one never heard of before is known from now on."""
+    if name not in turn.state.venues:
+        turn.state = turn.state.with_venue(name)
+    return turn.state.venues[name]

@@ -1,0 +1,400 @@
+"""A venue's account against ours: orders both ways, trades, positions, balances.
+
+Run twice on the same report it says nothing the second time. A question that failed is not an account without
+positions: it changes nothing but the time of the next question. An account is compared over the union of both
+sides, and a difference is explained only by
+
+- an execution in the report itself, which is booked (once, by its id),
+- orders that may have filled: anywhere between nothing and all of what they reserve,
+- a fill that the venue stamps after the report,
+- an expiry that the venue and we need not settle in the same second.
+
+What is left is drift. Once: the engine only reduces, and the account is asked for again soon. Twice in a row:
+it halts, until a person arms it again; with `arm` and the argument `accept` that person takes the venue's
+word, and the differences are booked as adjustments. The book is never bent to a report without that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
+from types import MappingProxyType
+
+import numpy as np
+
+from hedger.core.actions import Adjustment, AdjustmentKind, Severity
+from hedger.core.ledger import on_trade, order_changed, venue_of
+from hedger.core.order_life import ZERO, OrderRecord, closed, given_up, heard
+from hedger.core.state import Mode, State
+from hedger.core.turn import Turn
+from hedger.sections.execution import ns
+from pricing.contracts import STABLE_CURRENCIES, Kind, Side
+from pricing.market import price_or_nan
+from risk.book import Book, Position, settles_daily
+from venues.orders import AccountReport, Link, OrderReport, OrderState, OrderUpdate, parse_client_id
+
+DRIFT_HALTS = 2
+ZERO_READS = 2
+
+
+def on_account(turn: Turn, report: AccountReport) -> None:
+    """Take a report in."""
+    name = report.venue
+    known = venue_of(turn, name)
+    # One that was asked for is news whatever its stamp: a venue's clock may step back.
+    if known.asked_ns is None and report.venue_ns < known.venue_ns:
+        turn.note(f"an account report of {name} older than the last was left aside")
+        return
+    for trade in sorted(report.trades, key=lambda t: (t.fill.time_ns, t.fill.trade_id)):
+        on_trade(turn, trade)
+    _orders(turn, report)
+    differences = position_differences(turn, report)
+    cash = () if differences else cash_differences(turn, report)
+    _judge(turn, report, differences, cash)
+    if turn.state.mode is Mode.KILLED:
+        _count_zero(turn, report)
+
+
+# ---------------------------------------------------------------------------------------------------- orders
+
+
+def _orders(turn: Turn, report: AccountReport) -> None:
+    listed = {line.client_id: line for line in report.orders if line.client_id}
+    for line in report.orders:
+        record = turn.state.orders.get(line.client_id)
+        if record is None:
+            _stranger(turn, report, line)
+            continue
+        on_line(turn, record, line)
+        record = turn.state.orders[line.client_id]
+        if not record.live and not line.state.terminal and record.cancel_ns is None:
+            text = f"{line.client_id} is {record.state} here and open at {report.venue}: it is cancelled"
+            turn.alert(Severity.WARNING, "ORDER_BACK", text)
+            turn.cancel(record)
+    for record in list(turn.state.live_orders(report.venue)):
+        open_here = record.state is OrderState.OPEN and record.order.account == report.account
+        # Absence from a list is no proof: the order is asked for.
+        if open_here and record.order.client_id not in listed and record.since_ns < _asked(turn, report):
+            turn.ask_order(record)
+
+
+def _asked(turn: Turn, report: AccountReport) -> int:
+    asked = turn.state.venues[report.venue].asked_ns
+    return turn.now if asked is None else asked
+
+
+def on_line(turn: Turn, record: OrderRecord, line: OrderReport) -> None:
+    """One order as a venue shows it."""
+    update = OrderUpdate(record.order.client_id, line.state, line.venue_order_id, line.filled)
+    on_update(turn, update)
+
+
+def on_update(turn: Turn, update: OrderUpdate) -> None:
+    """News of one order; of an order that is not on record: ours is asked about, others' are left alone."""
+    record = turn.state.orders.get(update.client_id)
+    if record is None:
+        ours = parse_client_id(update.client_id)
+        if ours is not None and ours[0] == turn.settings.tag and update.state is OrderState.OPEN:
+            text = f"news of {update.client_id}, which is not on record"
+            turn.alert(Severity.WARNING, "ORDER_NOT_ON_RECORD", text)
+            for name in turn.state.venues:
+                turn.ask_account_soon(name)
+        return
+    new = heard(record, update, turn.now)
+    turn.state = turn.state.with_order(new)
+    if new.state is OrderState.REJECTED and record.live:
+        text = f"{update.client_id} rejected: {update.code or update.text or 'no reason given'}"
+        turn.alert(Severity.NOTE, "ORDER_REJECTED", text)
+    order_changed(turn, record, new)
+
+
+def _stranger(turn: Turn, report: AccountReport, line: OrderReport) -> None:
+    """An open order that is not on record: ours of an earlier life is cancelled, others' are told of."""
+    if line.state.terminal:
+        return
+    ours = parse_client_id(line.client_id)
+    if ours is not None and ours[0] == turn.settings.tag:
+        text = f"{line.client_id} is open at {report.venue} and not on record: it is cancelled"
+        turn.alert(Severity.WARNING, "ORDER_NOT_ON_RECORD", text)
+        turn.cancel_unknown(report.venue, line.client_id)
+        return
+    name = line.client_id or line.venue_order_id
+    if (report.venue, name) not in turn.state.strangers:
+        strangers = turn.state.strangers | {(report.venue, name)}
+        turn.state = replace(turn.state, strangers=strangers)
+        text = f"{name}: {line.side} {line.quantity} {line.symbol} at {line.price} on {report.venue}"
+        turn.alert(Severity.WARNING, "EXTERNAL_ORDER", f"{text} is not of this engine")
+
+
+# ------------------------------------------------------------------------------------------------- positions
+
+
+def position_differences(turn: Turn, report: AccountReport) -> tuple[tuple[str, Decimal], ...]:
+    """(symbol, the venue's position less ours) where nothing explains it, over the union of both sides."""
+    state = turn.state
+    mine = positions_of(state, report.venue, report.account)
+    found = []
+    for symbol in sorted({*mine, *report.positions}):
+        difference = report.positions.get(symbol, ZERO) - mine.get(symbol, ZERO)
+        if difference == 0:
+            continue
+        buy, sell = state.reserved(report.venue, symbol)
+        in_flight = -sell <= difference <= buy
+        after = state.touched.get((report.venue, symbol), 0) >= report.venue_ns
+        if not (in_flight or after or _settling(turn, report.venue, symbol)):
+            found.append((symbol, difference))
+    return tuple(found)
+
+
+def positions_of(state: State, venue: str, account: str) -> dict[str, Decimal]:
+    """Our positions on an account, by symbol, order units."""
+    return {
+        symbol: position.quantity
+        for (at, symbol, of), position in state.book.positions.items()
+        if (at, of) == (venue, account) and position.quantity
+    }
+
+
+def _settling(turn: Turn, venue: str, symbol: str) -> bool:
+    """Whether a contract expires about now."""
+    universe = turn.state.market.universe
+    at = universe.positions.get((venue, symbol))
+    if at is None or not universe.expiry_ns[at]:
+        return False
+    grace = ns(turn.settings.desk.execution.reconcile.expiry_grace_s)
+    return abs(turn.event.now_ns - int(universe.expiry_ns[at])) <= grace
+
+
+# --------------------------------------------------------------------------------------------------- balances
+
+
+def cash_differences(turn: Turn, report: AccountReport) -> tuple[tuple[str, Decimal], ...]:
+    """(currency, the venue's balance less ours) beyond what marks, rounding and running funding explain.
+
+    Compared only while nothing is in flight on the account, with every price known.
+    """
+    state, config = turn.state, turn.settings.desk.execution.reconcile
+    if state.snapshot is None or any(not r.settled for r in state.orders.values() if r.venue == report.venue):
+        return ()
+    if any(at >= report.venue_ns for (venue, _), at in state.touched.items() if venue == report.venue):
+        return ()
+    book = _part(state.book, report.venue, report.account)
+    if any(p.listing.expiry_ns and _settling(turn, *p.listing.key) for p in book.positions.values()):
+        return ()
+    last, positions = price_or_nan(state.market), state.market.universe.positions
+    futures = [p for p in book.positions.values() if settles_daily(p.listing)]
+    prices = {
+        p.listing.key: float(last[positions[p.listing.key]]) for p in futures if p.listing.key in positions
+    }
+    if any(not prices.get(p.listing.key, np.nan) > 0 for p in futures if p.quantity):
+        return ()
+    ours = book.balances(
+        prices, [p.listing.key for p in futures if not p.quantity and p.listing.key not in prices]
+    )
+    for (venue, account, currency), owed in state.accrued.items():
+        if (venue, account) == (report.venue, report.account):
+            ours[currency] = ours.get(currency, Fraction(0)) - Fraction(owed)
+    notional: dict[str, float] = {}
+    for p in futures:
+        coins = abs(float(p.quantity)) * float(p.listing.size)
+        price = prices.get(p.listing.key, 1.0)
+        settled_in = p.listing.contract.settlement
+        amount = coins / price if p.listing.contract.inverse else coins * price
+        notional[settled_in] = notional.get(settled_in, 0.0) + amount
+    found = []
+    for currency in sorted({*ours, *report.balances}):
+        told = Fraction(report.balances.get(currency, ZERO))
+        difference = told - ours.get(currency, Fraction(0))
+        worth = 1.0 if currency in STABLE_CURRENCIES else state.snapshot.spot.get(currency, float("nan"))
+        room = config.cash_difference_usd_max
+        room += config.cash_difference_share_max * notional.get(currency, 0.0) * worth
+        if worth > 0 and abs(float(difference)) * worth > room:
+            found.append((currency, Decimal(repr(round(float(difference), 12)))))
+    return tuple(found)
+
+
+def _part(book: Book, venue: str, account: str) -> Book:
+    """What lies on one account."""
+    return Book(
+        MappingProxyType({k: p for k, p in book.positions.items() if (k[0], k[2]) == (venue, account)}),
+        MappingProxyType({k: a for k, a in book.cash.items() if k[:2] == (venue, account)}),
+    )
+
+
+# ---------------------------------------------------------------------------------------------------- judging
+
+_Differences = tuple[tuple[str, Decimal], ...]
+
+
+def _judge(turn: Turn, report: AccountReport, differences: _Differences, cash: _Differences) -> None:
+    """Whether the account agrees, and what follows."""
+    name, state = report.venue, turn.state
+    config = turn.settings.desk.execution.reconcile
+    before = state.venues[name]
+    answered = {"asked_ns": None, "failures": 0, "venue_ns": report.venue_ns}
+    if differences or cash:
+        again = {s for s, _ in (*differences, *cash)} & {
+            s for s, _ in (*before.differences, *before.cash_differences)
+        }
+        drift = before.drift + 1 if again else 1
+        turn.state = state.with_venue(
+            name,
+            **answered,
+            drift=drift,
+            reconciled_ns=None,
+            differences=differences,
+            cash_differences=cash,
+            next_ns=turn.now + ns(config.soon_s),
+        )
+        told = ", ".join(f"{what} {amount:+f}" for what, amount in (*differences, *cash))
+        if (differences, cash) != (before.differences, before.cash_differences) or drift == DRIFT_HALTS:
+            text = f"{name} differs from the book without a reason: {told} (its figure less ours)"
+            turn.alert(Severity.CRITICAL if drift >= DRIFT_HALTS else Severity.WARNING, "DRIFT", text)
+        if drift >= DRIFT_HALTS and turn.state.mode.sends:
+            turn.turn_to(Mode.HALTED, f"{name} differs from the book twice in a row: {told}")
+        return
+    turn.state = state.with_venue(
+        name,
+        **answered,
+        drift=0,
+        differences=(),
+        cash_differences=(),
+        reconciled_ns=turn.now if before.link is Link.UP else None,
+        next_ns=turn.now + ns(config.every_s),
+    )
+    if before.drift:
+        turn.alert(Severity.NOTE, "DRIFT_OVER", f"{name} agrees with the book again")
+    _close_orders(turn, report)
+
+
+def _close_orders(turn: Turn, report: AccountReport) -> None:
+    """What an account that agrees with the book says about orders that nobody could say anything about.
+
+    An order that was asked for often and long enough, always unknown to the venue, is given up for lost; one
+    that ended without a word about its fills filled what is booked.
+    """
+    watch = turn.settings.desk.execution.watch
+    listed = {line.client_id for line in report.orders}
+    for record in list(turn.state.orders.values()):
+        if record.venue != report.venue or record.order.client_id in listed:
+            continue
+        symbol = record.order.listing.symbol
+        if not _agrees(turn.state, report, symbol):
+            continue
+        new = record
+        if record.state is OrderState.UNKNOWN:
+            waited = turn.now - record.since_ns >= ns(watch.not_found_s_min)
+            if record.not_found >= watch.not_found_min and waited:
+                new = given_up(record, turn.now)
+                text = f"{record.order.client_id}: {report.venue} never had it, by {record.not_found} answers"
+                turn.alert(Severity.WARNING, "ORDER_LOST", f"{text} and an account that agrees without it")
+        elif record.state.terminal and not record.final and _done(turn, record):
+            new = closed(record) if record.least <= record.booked else record
+        if new is not record:
+            turn.state = turn.state.with_order(new)
+            order_changed(turn, record, new)
+
+
+def _done(turn: Turn, record: OrderRecord) -> bool:
+    """Whether it ended long enough ago for its last executions to have been told."""
+    patience = ns(turn.settings.desk.execution.watch.fills_s_max)
+    return turn.now - (record.done_ns or 0) >= patience
+
+
+def _agrees(state: State, report: AccountReport, symbol: str) -> bool:
+    """Whether the venue's position in a symbol is ours to the digit."""
+    mine = positions_of(state, report.venue, report.account)
+    return report.positions.get(symbol, ZERO) == mine.get(symbol, ZERO)
+
+
+def _count_zero(turn: Turn, report: AccountReport) -> None:
+    """After a kill: count the reports in a row that show no open order."""
+    name = report.venue
+    still = [line for line in report.orders if not line.state.terminal]
+    reads = 0 if still else turn.state.venues[name].zero_reads + 1
+    if reads <= ZERO_READS:
+        turn.state = turn.state.with_venue(name, zero_reads=reads)
+    again = turn.now + ns(turn.settings.desk.execution.reconcile.kill_again_s)
+    if still:
+        turn.cancel_all(name)
+        for line in still:
+            if line.client_id:
+                turn.cancel_unknown(name, line.client_id)
+    if reads < ZERO_READS:
+        turn.state = turn.state.with_venue(name, next_ns=again)
+    elif reads == ZERO_READS and kill_confirmed(turn.state):
+        turn.alert(Severity.NOTE, "KILL_CONFIRMED", "every venue has shown no open orders twice in a row")
+
+
+def kill_confirmed(state: State) -> bool:
+    """Whether every venue has shown no open orders twice since the kill."""
+    return all(v.zero_reads >= ZERO_READS for v in state.venues.values())
+
+
+# -------------------------------------------------------------------------------------------------- accepting
+
+
+def accept(turn: Turn) -> None:
+    """Take the venues' word for what they differ in: a person has said so. Written down as adjustments."""
+    for name, venue in turn.state.venues.items():
+        account = turn.settings.accounts.get(name, "")
+        for symbol, difference in venue.differences:
+            _accept_position(turn, name, account, symbol, difference)
+        for currency, amount in venue.cash_differences:
+            book = turn.state.book.pay(name, account, currency, -amount)
+            turn.state = replace(turn.state, book=book)
+            turn.adjustments.append(
+                Adjustment(AdjustmentKind.ACCEPTED_CASH, name, account, currency=currency, amount=amount)
+            )
+        if venue.drift:
+            turn.state = turn.state.with_venue(
+                name, drift=0, differences=(), cash_differences=(), reconciled_ns=turn.now
+            )
+
+
+def _accept_position(turn: Turn, venue: str, account: str, symbol: str, difference: Decimal) -> None:
+    state = turn.state
+    universe = state.market.universe
+    at = universe.positions.get((venue, symbol))
+    price = float(price_or_nan(state.market)[at]) if at is not None else float("nan")
+    held = state.book.positions.get((venue, symbol, account))
+    listing = held.listing if held is not None else universe.listings[at] if at is not None else None
+    if listing is None or listing.contract.kind is Kind.SPOT:
+        turn.alert(Severity.CRITICAL, "NOT_ACCEPTED", f"{venue} {symbol}: not a listing that can be held")
+        return
+    old = held or Position(listing, account, ZERO)
+    paid = old.paid
+    if settles_daily(listing):
+        if not price > 0:
+            turn.alert(Severity.CRITICAL, "NOT_ACCEPTED", f"{venue} {symbol}: no price to enter it at")
+            return
+        natural = Fraction(difference) * Fraction(listing.size)
+        entry = Fraction(Decimal(repr(price)))
+        paid += natural / entry if listing.contract.inverse else natural * entry
+    new = replace(old, quantity=old.quantity + difference, paid=paid)
+    positions = {**state.book.positions, new.key: new}
+    turn.state = replace(state, book=replace(state.book, positions=MappingProxyType(positions)))
+    exact = Decimal(repr(price)) if price > 0 else ZERO
+    turn.adjustments.append(
+        Adjustment(
+            AdjustmentKind.ACCEPTED_POSITION,
+            venue,
+            account,
+            symbol,
+            quantity=difference,
+            currency=listing.contract.settlement,
+            price=exact,
+            text=f"{Side.BUY if difference > 0 else Side.SELL} side, by a person's word",
+        )
+    )
+
+
+def failed(turn: Turn, venue: str) -> None:
+    """An account question without an answer: nothing is known that was not known before."""
+    known = venue_of(turn, venue)
+    config = turn.settings.desk.execution.reconcile
+    wait = min(config.soon_s * 2.0 ** min(known.failures, 10), config.every_s)
+    turn.state = turn.state.with_venue(
+        venue, asked_ns=None, failures=known.failures + 1, next_ns=turn.now + ns(wait)
+    )

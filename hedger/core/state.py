@@ -1,0 +1,212 @@
+"""All that the engine knows between two events, as one frozen value.
+
+A new fact makes a new State; the big parts (market, book, trades seen) are shared with the old one. Whoever
+folds `decide` over the journal's events from the same first State gets the same last one: there is nothing
+else to remember.
+
+Mode is what commands and breakers have made it; how the engine acts (`acting`) is never freer than that:
+while a venue's account differs from the book without a reason, an armed engine only reduces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+
+from hedger.core.execution import Execution
+from hedger.core.order_life import ZERO, OrderRecord
+from hedger.core.trades_seen import TradesSeen
+from hedger.moment import Memory
+from hedger.problem.snapshot import BandOverrides, Snapshot
+from pricing.market import Market
+from pricing.oracle import LastGood
+from pricing.universe import FloatArray, Universe
+from risk.book import Book
+from venues.orders import Link
+
+
+class Mode(StrEnum):
+    """What the engine may do. Cancels and questions are allowed in all of them."""
+
+    OBSERVE = "observe"  # decides nothing that leaves
+    ARMED = "armed"
+    REDUCING = "reducing"  # only orders that bring rows nearer to their landing
+    HALTED = "halted"  # nothing new, until a person arms it again
+    KILLED = "killed"  # nothing new, and every order is cancelled until the venues show none
+
+    @property
+    def sends(self) -> bool:
+        """Whether new orders may leave."""
+        return self in (Mode.ARMED, Mode.REDUCING)
+
+
+def frozen(items: Mapping[Any, Any]) -> Mapping[Any, Any]:
+    """A mapping that nobody changes any more."""
+    return MappingProxyType(dict(items))
+
+
+def nothing() -> Mapping[Any, Any]:
+    """A mapping of nothing."""
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class VenueState:
+    """What is known of one venue. Times `_ns` are monotonic, `venue_ns` is the venue's own.
+
+    asked_ns: when the account was last asked for, and not answered since; failures: questions in a row that
+    failed. reconciled_ns: the last report that agreed with the book; None: none since the link last came up,
+    and nothing is sent there. drift: reports in a row that differ without a reason, and their differences.
+    since_ns: trades are asked for from here on. next_ns: the next question is due. zero_reads: reports in a
+    row without open orders, since the kill. frozen: why nothing may be sent there, "" where it may.
+    """
+
+    link: Link = Link.UP
+    asked_ns: int | None = None
+    failures: int = 0
+    reconciled_ns: int | None = None
+    venue_ns: int = 0
+    since_ns: int = 0
+    next_ns: int = 0
+    drift: int = 0
+    differences: tuple[tuple[str, Decimal], ...] = ()
+    cash_differences: tuple[tuple[str, Decimal], ...] = ()
+    zero_reads: int = 0
+    cancel_all_ns: int | None = None
+    frozen: str = ""
+
+    @property
+    def takes_orders(self) -> bool:
+        """Whether orders may be sent there."""
+        return self.link is Link.UP and self.reconciled_ns is not None and not self.frozen
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """Sums of the settlement day `day`, for budgets: USD, and numbers of things."""
+
+    day: int = 0
+    turnover_usd: float = 0.0
+    fees_usd: float = 0.0
+    slippage_usd: float = 0.0
+    orders: int = 0
+    fills: int = 0
+    executions: int = 0
+    refused: int = 0
+    equity_open_usd: float = float("nan")
+    equity_usd: float = float("nan")
+
+    @property
+    def pnl_usd(self) -> float:
+        """Since the day began or the engine was started; NaN while it is not known."""
+        return self.equity_usd - self.equity_open_usd
+
+
+NOTHING_SEEN = TradesSeen()
+NOTHING_COUNTED = Counters()
+NO_MEMORY = Memory()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class State:
+    """Everything between two events.
+
+    seq, now_ns, monotonic_ns: of the last event. market, book, trades: as they stand. orders: ours, by client
+    id, those that ended for as long as `forget_s`. execution: the one in work. snapshot: of the last mark;
+    moved: (m,) what fills have added to its rows since; fault: why the book cannot be valued. memory: the
+    pace of hedging. last_good: indexes. regimes: the vol regimes in force. venues: by name. counters: of the
+    day. overrides: bands set by command. asked_for: what a person asked for ("hedge" or "flatten") and is not
+    done, on one underlying (scope) or on all. averages: (sum, count) of the index in settlement windows.
+    indexes: (ns, USD) seen, where bands or triggers look back. commands: ids of those done. strangers: open
+    orders of others, told of. touched: the venue's time of the last fill, by (venue, symbol). accrued:
+    funding not booked yet, > 0 owed, by (venue, account, currency). marked_ns: monotonic, of the last mark.
+    """
+
+    market: Market
+    book: Book
+    seq: int = -1
+    now_ns: int = 0
+    monotonic_ns: int = 0
+    mode: Mode = Mode.OBSERVE
+    paused: bool = False
+    reason: str = "started"
+    trades: TradesSeen = NOTHING_SEEN
+    orders: Mapping[str, OrderRecord] = field(default_factory=nothing)
+    execution: Execution | None = None
+    snapshot: Snapshot | None = None
+    moved: FloatArray | None = None
+    fault: str = ""
+    memory: Memory = NO_MEMORY
+    last_good: LastGood = field(default_factory=dict)
+    regimes: Mapping[str, float] = field(default_factory=nothing)
+    venues: Mapping[str, VenueState] = field(default_factory=nothing)
+    counters: Counters = NOTHING_COUNTED
+    overrides: BandOverrides = field(default_factory=nothing)
+    asked_for: str = ""
+    scope: str = ""
+    averages: Mapping[tuple[str, int], tuple[float, int]] = field(default_factory=nothing)
+    indexes: Mapping[str, tuple[tuple[int, float], ...]] = field(default_factory=nothing)
+    commands: frozenset[str] = frozenset()
+    strangers: frozenset[tuple[str, str]] = frozenset()
+    touched: Mapping[tuple[str, str], int] = field(default_factory=nothing)
+    accrued: Mapping[tuple[str, str, str], Decimal] = field(default_factory=nothing)
+    marked_ns: int | None = None
+
+    @classmethod
+    def fresh(cls, universe: Universe, book: Book, venues: Mapping[str, int], **known: Any) -> State:
+        """Before the first event. venues: by name, the venue's time from which trades are asked for.
+
+        known: whatever recovery knows more (trades, orders, mode, memory, ...), by the fields' names.
+        """
+        states = {name: VenueState(since_ns=since_ns) for name, since_ns in venues.items()}
+        return cls(market=Market.empty(universe), book=book, venues=frozen(states), **known)
+
+    @property
+    def acting(self) -> Mode:
+        """The mode as it acts now."""
+        if self.mode is Mode.ARMED and any(v.drift for v in self.venues.values()):
+            return Mode.REDUCING
+        return self.mode
+
+    @property
+    def value(self) -> FloatArray | None:
+        """The rows (m,) as they stand, with the fills since the last mark; None before there is a mark."""
+        if self.snapshot is None:
+            return None
+        value = self.snapshot.exposure.value
+        return value if self.moved is None else value + self.moved
+
+    def live_orders(self, venue: str | None = None) -> Iterator[OrderRecord]:
+        """Orders that are not over, of one venue or of all."""
+        return (r for r in self.orders.values() if r.live and venue in (None, r.venue))
+
+    def unsettled(self, execution: int) -> tuple[OrderRecord, ...]:
+        """The orders of an execution that may still fill."""
+        return tuple(r for r in self.orders.values() if r.execution == execution and not r.settled)
+
+    def reserved(self, venue: str, symbol: str) -> tuple[Decimal, Decimal]:
+        """What orders on a listing may still buy and sell at worst, order units, both unsigned."""
+        buy, sell = ZERO, ZERO
+        for record in self.orders.values():
+            order = record.order
+            if (order.listing.venue, order.listing.symbol) == (venue, symbol) and record.reserved:
+                buy += record.reserved if order.side.sign > 0 else ZERO
+                sell += record.reserved if order.side.sign < 0 else ZERO
+        return buy, sell
+
+    def with_order(self, record: OrderRecord) -> State:
+        """With an order as it is now known."""
+        return replace(self, orders=frozen({**self.orders, record.order.client_id: record}))
+
+    def with_venue(self, name: str, **changes: Any) -> State:
+        """With something else known of a venue."""
+        venue = self.venues.get(name, VenueState())
+        return replace(self, venues=frozen({**self.venues, name: replace(venue, **changes)}))
+
+    def turned(self, mode: Mode, reason: str) -> State:
+        """In another mode."""
+        return replace(self, mode=mode, reason=reason)

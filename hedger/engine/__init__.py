@@ -1,0 +1,1 @@
+"""The shell around the decisions: inbox, loop, router, clock, heartbeat, watchdog."""

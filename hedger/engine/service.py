@@ -1,0 +1,272 @@
+"""The engine on the wall clock: a thin loop around `Engine.step`, fed by venues, commands and time.
+
+One loop, one thread. Venues' streams and answers go into the inbox; the loop takes from it, decides, writes
+down, and hands actions to the router. Between two looks it waits for news, at most a tick. Everything that
+keeps others alive, sign of life, dead man's timers, is done by this loop itself, so that a loop that hangs
+is seen to hang.
+
+It ends when asked (a signal, the minutes being over), or when it cannot go on (the journal cannot be
+written, a fault of the program): in each case every resting order is cancelled first, as far as the venues
+answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hedger.core.commands import why_not_arm
+from hedger.core.decision import Decision
+from hedger.core.events import Command, Event, Tick, Verb
+from hedger.core.gate import EngineSettings
+from hedger.core.state import Mode, State
+from hedger.engine.clock import WallClock
+from hedger.engine.engine import Engine, Recorder, Watcher
+from hedger.engine.heartbeat import Heartbeat, beat
+from hedger.engine.inbox import Inbox
+from hedger.engine.logs import Log
+from hedger.engine.metrics import MetricsServer, exposition, samples_of
+from hedger.engine.router import Router, VenueLine
+from hedger.journal.commands_file import CommandBox
+from hedger.journal.kill_latch import KillLatch
+from hedger.sections.paper import RunConfig
+from pricing.daycount import NS_PER_SECOND
+from pricing.errors import HedgerError
+from venues.base import Venue
+from venues.orders import Link, VenueStatus
+
+_LEVELS = {"note": logging.INFO, "warning": logging.WARNING, "critical": logging.CRITICAL}
+#: So many events in one go before the loop looks at anything else.
+EVENTS_AT_ONCE = 100
+#: The commands file is looked into so often at most; the latch at every turn.
+POLL_NS = 50_000_000
+
+
+@dataclass(slots=True, eq=False)
+class Ending:
+    """Why the loop ends. signal: its number, 0 for none; fault: what it cannot go on with."""
+
+    why: str = ""
+    signal: int = 0
+    fault: BaseException | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Parts:
+    """What a service is made of. box, metrics: None where there is none. arm: as soon as it can be."""
+
+    venues: Sequence[Venue]
+    state: State
+    settings: EngineSettings
+    record: Recorder
+    latch: KillLatch
+    journal: Path
+    config: RunConfig
+    log: Log
+    clock: WallClock = field(default_factory=WallClock)
+    box: CommandBox | None = None
+    metrics: MetricsServer | None = None
+    arm: bool = False
+    end_ns: int | None = None
+
+
+class Service:
+    """One engine on the wall clock; `run` returns when it has ended. armed: whether it ever was."""
+
+    def __init__(self, parts: Parts, watch: Watcher | None = None) -> None:
+        self.parts = parts
+        self.armed = False
+        self._watch = watch
+        self._wake = asyncio.Event()
+        self.inbox = Inbox(wake=self._wake.set)
+        self._lines = [VenueLine(venue, self.inbox.put, self._latched) for venue in parts.venues]
+        self.router = Router(self._lines, parts.clock, self.inbox.put, self._latched)
+        self.engine = Engine(parts.state, parts.settings, parts.clock, parts.record, self._tell, parts.latch)
+        self.ending = Ending()
+        self._streams: list[asyncio.Task[None]] = []
+        self._ticked_ns = self._beaten_ns = self._polled_ns = 0
+        self._own_commands = 0
+
+    @property
+    def state(self) -> State:
+        """The engine's state."""
+        return self.engine.state
+
+    def stop(self, why: str, signal: int = 0) -> None:
+        """End in order, soon."""
+        if not self.ending.why:
+            self.ending = Ending(why, signal)
+        self._wake.set()
+
+    async def run(self) -> Ending:
+        """Run until the end; every resting order is cancelled then, as far as venues answer."""
+        parts = self.parts
+        if parts.box is not None:
+            for command in parts.box.left_over().commands:
+                parts.log.say("left over, not obeyed", verb=str(command.verb), user=command.user)
+        for venue in parts.venues:
+            self.inbox.put(VenueStatus(venue.name, Link.UP))
+            self._streams.append(asyncio.create_task(self._listen(venue)))
+        try:
+            await self._loop()
+        except (HedgerError, Exception) as error:  # whatever it is, orders are cancelled before it is told
+            self.ending = Ending(type(error).__name__, fault=error)
+        try:
+            await self._close()
+        finally:
+            for stream in self._streams:
+                stream.cancel()
+            await asyncio.gather(*self._streams, return_exceptions=True)
+            for venue in parts.venues:
+                await venue.close()
+            self._beat(closed=self.ending.fault is None)
+        return self.ending
+
+    async def _loop(self) -> None:
+        clock, tick_ns = self.parts.clock, round(self.parts.config.tick_ms * 1e6)
+        while not self.ending.why:
+            self._wake.clear()
+            self._look_out()
+            self.engine.drain(self.inbox, self.router, EVENTS_AT_ONCE)
+            now_ns = clock.monotonic_ns()
+            if now_ns - self._ticked_ns >= tick_ns:
+                self._ticked_ns = now_ns
+                self.router.perform(self.engine.step(Tick()).actions)
+            due_ns = self.router.pump()
+            self.router.alive()
+            self._beat_if_due()
+            for line in self._lines:
+                if line.failure is not None:
+                    raise line.failure
+            if len(self.inbox):
+                await asyncio.sleep(0)
+                continue
+            wait_ns = min(tick_ns, due_ns - now_ns if due_ns is not None else tick_ns)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), max(wait_ns, 0) / NS_PER_SECOND)
+
+    def _look_out(self) -> None:
+        """Commands, the latch, the end of the minutes."""
+        parts = self.parts
+        now_ns = parts.clock.monotonic_ns()
+        if parts.box is not None and not self.inbox.full and now_ns - self._polled_ns >= POLL_NS:
+            self._polled_ns = now_ns
+            letters = parts.box.poll()
+            for command in letters.commands:
+                self.inbox.put(command)
+            for text in letters.refused:
+                parts.log.say("command refused", level=logging.WARNING, text=text)
+        if self.state.mode is not Mode.KILLED and (latched := parts.latch.found()) is not None:
+            self._own(Verb.KILL, latched.reason or "the kill latch is set", latched.user or "latch")
+        if parts.arm and not why_not_arm(self.state):
+            parts.arm = False
+            self._own(Verb.ARM, "started with --arm", "run")
+        if parts.end_ns is not None and now_ns >= parts.end_ns:
+            self.stop("the minutes are over")
+
+    def _own(self, verb: Verb, reason: str, user: str) -> None:
+        self._own_commands += 1
+        name = f"{user}-{self.parts.clock.now_ns()}-{self._own_commands}"
+        self.inbox.put(Command(name, verb, user, reason))
+
+    async def _listen(self, venue: Venue) -> None:
+        """A venue's news into the inbox; where facts pile up they wait at the venue."""
+        try:
+            async for news in venue.stream():
+                while self.inbox.full:
+                    await asyncio.sleep(0.001)
+                self.inbox.put(news)
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            self.ending = Ending("a venue's stream broke", fault=error)
+        if not self.ending.why:
+            self.inbox.put(VenueStatus(venue.name, Link.DOWN, (), "its stream has ended"))
+
+    async def _close(self) -> None:
+        """Cancel what rests, and wait until the venues say that nothing does."""
+        clock, config = self.parts.clock, self.parts.config
+        limit_ns = clock.monotonic_ns() + round(config.close_s_max * NS_PER_SECOND)
+        can_decide = self.ending.fault is None
+        try:
+            if can_decide and not self.state.paused:
+                self._own(Verb.PAUSE, f"ending: {self.ending.why}", "run")
+                self.engine.drain(self.inbox, self.router, EVENTS_AT_ONCE)
+            if not can_decide or any(self.state.live_orders()):
+                self.router.cancel_everything()
+            while can_decide and any(self.state.live_orders()) and clock.monotonic_ns() < limit_ns:
+                self._wake.clear()
+                self.engine.drain(self.inbox, self.router, EVENTS_AT_ONCE)
+                self.router.perform(self.engine.step(Tick()).actions)
+                self._beat_if_due()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), config.tick_ms / 1e3)
+        except Exception as error:  # the end goes on: what cannot be decided is cancelled all the same
+            self.ending = Ending(type(error).__name__, fault=error)
+            self.router.cancel_everything()
+        left_s = max(limit_ns - clock.monotonic_ns(), 0) / NS_PER_SECOND
+        with suppress(TimeoutError):
+            async with asyncio.timeout(left_s):
+                for line in self._lines:
+                    await line.settled()
+        open_now = sorted(record.order.client_id for record in self.state.live_orders())
+        if open_now:
+            text = f"ended with orders that may be alive: {', '.join(open_now)}"
+            self.parts.log.say(text, level=logging.CRITICAL, count=len(open_now))
+
+    def _beat_if_due(self) -> None:
+        now_ns = self.parts.clock.monotonic_ns()
+        if now_ns - self._beaten_ns >= self.parts.config.heartbeat_s * NS_PER_SECOND:
+            self._beaten_ns = now_ns
+            self._beat()
+            if self.parts.metrics is not None:
+                self.parts.metrics.page = exposition(samples_of(self.state, self.counts(), now_ns))
+
+    def _beat(self, *, closed: bool = False) -> None:
+        clock, state = self.parts.clock, self.state
+        sign = Heartbeat(
+            os.getpid(), clock.monotonic_ns(), clock.now_ns(), state.seq, str(state.acting),
+            clock.stepped_ns(), closed,
+        )  # fmt: skip
+        with suppress(OSError):  # a full disk: the watchdog takes the silence for what it is
+            beat(self.parts.journal, sign)
+
+    def counts(self) -> dict[str, float]:
+        """Counters since the start, by name."""
+        engine, inbox, router = self.engine.counts, self.inbox.counts, self.router.counts
+        return {
+            "events": engine.events,
+            "decisions_loud": engine.loud,
+            "quotes": inbox.rows,
+            "quotes_conflated": inbox.conflated,
+            "orders_sent": router.submits,
+            "cancels_sent": router.cancels,
+            "questions_sent": router.questions,
+            "orders_held_by_latch": router.latched,
+        }
+
+    def _latched(self) -> bool:
+        return self.parts.latch.found() is not None
+
+    def _tell(self, before: State, event: Event, after: State, decision: Decision) -> None:
+        """What a person may want to read at once."""
+        log = self.parts.log
+        self.armed |= after.mode is Mode.ARMED
+        if self._watch is not None:
+            self._watch(before, event, after, decision)
+        if before.mode is not after.mode:
+            log.say("mode", mode=str(after.mode), reason=after.reason, seq=event.seq)
+        for alert in decision.alerts:
+            level = _LEVELS[str(alert.severity)]
+            log.say("alert", level=level, alert=alert.code, text=alert.text, seq=event.seq)
+        for order in decision.orders:
+            text = f"{order.side} {order.quantity} at {order.price}"
+            log.say("order", client_id=order.client_id, symbol=order.listing.symbol, text=text, seq=event.seq)
+        if decision.verification is not None:
+            check = decision.verification
+            log.say("hedged" if check.inside else "hedged in part", text=check.ended, seq=event.seq)

@@ -1,0 +1,142 @@
+"""There is one start, and it is a recovery: from what the journal says to the engine's first state.
+
+A journal without records is begun with what the engine runs with, the listings and the book. On any other
+the book is what stood before the first fill and everything booked since; orders whose fate is not known are
+on record as such and are asked after; nothing is sent before the venues' accounts agree and a person arms
+the engine, and not while the kill latch is set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from types import MappingProxyType
+
+from hedger.core.actions import Adjustment, AdjustmentKind
+from hedger.core.order_life import ZERO
+from hedger.core.state import Mode, State, frozen
+from hedger.core.trades_seen import TradesSeen
+from hedger.journal.entries import (
+    Configuration,
+    ModeChange,
+    book_entry,
+    configuration_entry,
+    listings_entry,
+    mode_entry,
+)
+from hedger.journal.journal import Journal
+from hedger.journal.recovery import Recovered
+from pricing.contracts import Listing
+from pricing.errors import InputError
+from pricing.universe import Universe
+from risk.book import Book, Position, settles_daily
+from venues.orders import TradeReport
+
+
+def write_start(
+    journal: Journal,
+    found: Recovered,
+    now_ns: int,
+    configuration: Configuration,
+    listings: Sequence[Listing],
+    book: Book,
+    *,
+    latched: bool = False,
+) -> None:
+    """Note a start: with what and in which mode, on a new journal with the listings and the book as well.
+
+    Raises:
+        InputError: the journal was begun on other listings.
+        JournalUnwritable: it cannot be noted.
+    """
+    _refuse_other_market(found, configuration, listings)
+    entries = [configuration_entry(found.last_seq, max(now_ns, found.last_now_ns), configuration)]
+    if found.opening is None:
+        entries.append(listings_entry(found.last_seq, now_ns, listings))
+        entries.append(book_entry(found.last_seq, now_ns, book))
+    mode = ModeChange(str(Mode.KILLED if latched else Mode.OBSERVE), False, configuration.user, "started")
+    entries.append(mode_entry(found.last_seq, max(now_ns, found.last_now_ns), mode))
+    journal.append(*entries)
+
+
+def _refuse_other_market(found: Recovered, now: Configuration, listings: Sequence[Listing]) -> None:
+    then = found.configuration
+    observed = allowed = ""
+    if then is not None and then.tape_sha256 != now.tape_sha256:
+        observed, allowed = f"source {now.tape_sha256[:16]}", f"source {then.tape_sha256[:16]}"
+    elif found.opening is not None and [x.key for x in found.listings] != [x.key for x in listings]:
+        observed, allowed = f"{len(listings)} listings", f"the {len(found.listings)} of then"
+    if observed:
+        raise InputError(
+            "JOURNAL_OTHER_MARKET",
+            "the journal was begun on another market",
+            observed=observed,
+            allowed=allowed,
+            not_done="nothing was started",
+            fix="give the same market (the same --seed), or name another --journal",
+        )
+
+
+def first_state(
+    found: Recovered,
+    universe: Universe,
+    opening: Book,
+    venues: Collection[str],
+    since_ns: int,
+    *,
+    latched: bool,
+    now_ns: int = 0,
+    monotonic_ns: int = 0,
+) -> State:
+    """The state before the first event of a start: it only looks, or is killed.
+
+    Args:
+        opening: the book of a journal without one. since_ns: the venue's time from which to ask for trades.
+    """
+    trades = TradesSeen()
+    for report in found.fills:
+        trades = trades.add(report.key, report.fill.time_ns)
+    orders = {client_id: record for client_id, record in found.orders.items() if not record.settled}
+    return State.fresh(
+        universe,
+        booked_since(found, opening),
+        dict.fromkeys(venues, since_ns),
+        seq=found.last_seq,
+        now_ns=max(now_ns, found.last_now_ns),
+        monotonic_ns=monotonic_ns,
+        mode=Mode.KILLED if latched else Mode.OBSERVE,
+        reason="the kill latch is set" if latched else "started",
+        trades=trades,
+        orders=frozen(orders),
+        commands=found.commands,
+    )
+
+
+def booked_since(found: Recovered, opening: Book) -> Book:
+    """The book: what stood before the first fill, and every fill and adjustment since, each once."""
+    book = opening if found.opening is None else found.opening
+    listings = {listing.key: listing for listing in found.listings}
+    for word in found.ledger:
+        book = book.apply(word.fill) if isinstance(word, TradeReport) else adjusted(book, word, listings)
+    return book
+
+
+def adjusted(book: Book, word: Adjustment, listings: Mapping[tuple[str, str], Listing]) -> Book:
+    """The book after an adjustment, as the engine booked it then."""
+    key = (word.venue, word.symbol, word.account)
+    match word.kind:
+        case AdjustmentKind.FUNDING | AdjustmentKind.ACCEPTED_CASH:
+            return book.pay(word.venue, word.account, word.currency, -word.amount)
+        case AdjustmentKind.SETTLEMENT:
+            return book.settle(key, word.price)
+        case AdjustmentKind.ACCEPTED_POSITION:
+            held = book.positions.get(key)
+            old = held or Position(listings[word.venue, word.symbol], word.account, ZERO)
+            paid = old.paid
+            if settles_daily(old.listing):
+                natural = Fraction(word.quantity) * Fraction(old.listing.size)
+                entry = Fraction(word.price)
+                paid += natural / entry if old.listing.contract.inverse else natural * entry
+            new = replace(old, quantity=old.quantity + word.quantity, paid=paid)
+            return replace(book, positions=MappingProxyType({**book.positions, key: new}))

@@ -1,0 +1,204 @@
+"""Wishes from other processes: a file of its own beside the journal, with many writers and one reader.
+
+A sender appends a row; the engine takes each row once, by its id, and its journal has the record of it: this
+file is a letter box, not a record. What lies in it when an engine starts is not obeyed: it was meant for
+another moment (an `arm` of an hour ago must not arm a fresh engine). The kill does not depend on it: that has
+its latch.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Collection
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from hedger.core.events import Command, Verb
+from hedger.journal.sqlite import FAULTS, failed
+from pricing.errors import InputError
+
+#: "HDGC"
+APPLICATION_ID = 0x48444743
+_VERSION = 1
+_CREATE = """
+CREATE TABLE IF NOT EXISTS commands (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    verb TEXT NOT NULL,
+    user TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    argument TEXT NOT NULL,
+    sent_ns INTEGER NOT NULL
+)
+"""
+#: Longer texts are refused by the sender, and by the reader, who knows no sender.
+TEXT_MAX = 500
+_BUSY_S = 5.0
+_ROWS_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Letters:
+    """What was in the box: commands, and what is none, in words."""
+
+    commands: tuple[Command, ...] = ()
+    refused: tuple[str, ...] = ()
+
+
+def commands_path(journal: Path) -> Path:
+    """Where a journal's commands are."""
+    return journal.with_name(journal.name + ".commands")
+
+
+def send(journal: Path, command: Command, sent_ns: int) -> bool:
+    """Put a command into the box, durably; False where one with this id lies there already.
+
+    Raises:
+        InputError: a text is too long, or the box cannot be written.
+    """
+    problem = _unfit(command)
+    if problem:
+        raise InputError(
+            "COMMAND_TEXT",
+            problem,
+            where=f"hedger {command.verb}",
+            allowed=f"at most {TEXT_MAX} printable characters",
+            not_done="nothing was sent",
+            fix="shorten it, on one line",
+        )
+    path = commands_path(journal)
+    try:
+        with closing(_open(path)) as box:
+            row = (command.id, str(command.verb), command.user, command.reason, command.argument, sent_ns)
+            done = box.execute(
+                "INSERT OR IGNORE INTO commands (id, verb, user, reason, argument, sent_ns) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                row,
+            )
+            return done.rowcount == 1
+    except (*FAULTS, OSError) as error:
+        raise InputError(
+            "COMMANDS_FILE",
+            "the command could not be left for the engine",
+            where=str(path),
+            observed=getattr(error, "strerror", None) or error,
+            not_done="nothing was sent",
+            fix="check the file, its rights and the disk; `hedger kill` works without it",
+        ) from error
+
+
+class CommandBox:
+    """The engine's end."""
+
+    def __init__(self, journal: Path, taken: Collection[str] = ()) -> None:
+        """Open it, or make it. taken: ids that the journal holds already.
+
+        Raises:
+            InputError: it cannot be opened, or is no such file.
+        """
+        self._path = commands_path(journal)
+        self._taken = set(taken)
+        self._told = ""
+        try:
+            self._box = _open(self._path)
+            self._box.execute("PRAGMA busy_timeout = 0")  # from here on the engine never waits for a sender
+            self._last = int(self._box.execute("SELECT coalesce(max(number), 0) FROM commands").fetchone()[0])
+        except (*FAULTS, OSError) as error:
+            raise InputError(
+                "COMMANDS_FILE",
+                "the commands file cannot be opened",
+                where=str(self._path),
+                observed=getattr(error, "strerror", None) or error,
+                not_done="nothing was started",
+                fix="check its rights; if it is damaged or foreign, remove it: it is a letter box, no record",
+            ) from error
+
+    def left_over(self) -> Letters:
+        """What lay in it at the start and was never taken: not to be obeyed, but to be told."""
+        return self._safely(1, self._last, advance=False)
+
+    def poll(self) -> Letters:
+        """What has come since the last call, in order, each id once. Nothing while a sender holds the file.
+
+        A file that cannot be read any more is told as refused, once: the engine goes on without it.
+        """
+        return self._safely(self._last + 1, self._last + _ROWS_AT_ONCE, advance=True)
+
+    def close(self) -> None:
+        """No more."""
+        with suppress(*FAULTS):
+            self._box.close()
+
+    def _safely(self, first: int, last: int, *, advance: bool) -> Letters:
+        try:
+            return self._read(first, last, advance=advance)
+        except FAULTS as error:
+            text = f"the commands file cannot be read: {error}"
+            if failed(error).code == "busy" or text == self._told:
+                return Letters()
+            self._told = text
+            return Letters(refused=(text,))
+
+    def _read(self, first: int, last: int, *, advance: bool) -> Letters:
+        rows = self._box.execute(
+            "SELECT number, id, verb, user, reason, argument FROM commands "
+            "WHERE number BETWEEN ? AND ? ORDER BY number",
+            (first, last),
+        ).fetchall()
+        commands, refused = [], []
+        for number, *texts in rows:
+            self._last = max(self._last, number) if advance else self._last
+            command = _command(texts)
+            if isinstance(command, str):
+                refused.append(f"command {number}: {command}")
+            elif command.id not in self._taken:
+                commands.append(command)
+                if advance:
+                    self._taken.add(command.id)
+        return Letters(tuple(commands), tuple(refused))
+
+
+def _command(texts: list[object]) -> Command | str:
+    """A row as a command, or why it is none."""
+    if not all(isinstance(text, str) for text in texts):
+        return "not all of it is text"
+    id, verb, user, reason, argument = map(str, texts)
+    if verb not in set(Verb):
+        return f"unknown verb {verb[:40]!r}"
+    command = Command(id, Verb(verb), user, reason, argument)
+    return _unfit(command) or command
+
+
+def _unfit(command: Command) -> str:
+    for name in ("id", "user", "reason", "argument"):
+        text = getattr(command, name)
+        if len(text) > TEXT_MAX or not (text.isprintable() or not text):
+            return f"the {name} is too long, or not printable"
+    return "" if command.id else "the id is missing"
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    box = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None, timeout=_BUSY_S
+    )
+    try:
+        box.text_factory = lambda raw: raw.decode("utf-8", "replace")
+        box.execute("PRAGMA trusted_schema = OFF")
+        application = box.execute("PRAGMA application_id").fetchone()[0]
+        if application not in (0, APPLICATION_ID):
+            raise sqlite3.DatabaseError("it is another program's database")
+        if application == 0:
+            box.execute("PRAGMA journal_mode = WAL").fetchone()
+            box.execute("BEGIN IMMEDIATE")
+            box.execute(_CREATE)
+            box.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            box.execute(f"PRAGMA user_version = {_VERSION}")
+            box.execute("COMMIT")
+        box.execute("PRAGMA synchronous = FULL")
+    except BaseException:
+        box.close()
+        raise
+    return box

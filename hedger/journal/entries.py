@@ -1,0 +1,439 @@
+"""What may be written into the journal, and the chain that holds it together.
+
+A record is an entry with its number and its hash:
+
+    hash(0) = SHA-256("hedger journal 1" and the journal's name)
+    hash(n) = SHA-256(hash(n - 1) || [number, kind, seq, now_ns, key] || newline || body)
+
+so a record that is changed, moved, put in or taken out breaks the chain at that place, and a paper journal's
+records are none of a live one's. What is not seen by it: the last records all cut off. Against that the store
+keeps its own count, and `journal verify --head` compares with a head noted elsewhere.
+
+Every event is one record: what a venue says of our orders under `acknowledgement`, a wish from outside under
+`command`, all others under `event`. `key` makes three things unique in the whole journal: a fill by (venue,
+trade id), an intent by client order id, a command by its id.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from hedger.core.actions import Adjustment
+from hedger.core.events import Answer, Command, Event, Happening
+from hedger.journal.codec import CodecError, canonical, dump, load, parse
+from pricing.contracts import Listing
+from pricing.market import Marks
+from risk.book import Book
+from venues.orders import AccountReport, Order, OrderUpdate, TradeReport
+
+#: Whole numbers of a record fit in 64 bits.
+INT_MAX = 2**63 - 1
+#: A record is at most so large: a batch of marks of fifty thousand listings.
+BODY_BYTES_MAX = 16 * 2**20
+
+
+class Kind(StrEnum):
+    """What a record is."""
+
+    CONFIGURATION = "configuration"  # at each start: what the engine runs with
+    LISTINGS = "listings"  # the universe whose rows the marks name
+    BOOK = "book"  # what was owned before the first fill
+    EVENT = "event"
+    ACKNOWLEDGEMENT = "acknowledgement"  # an event: a venue's word on our orders
+    COMMAND = "command"  # an event: a wish from outside, with who and why
+    DECISION = "decision"
+    INTENT = "intent"  # an order, before it is sent
+    ORDER = "order"  # what we ourselves made of an order: denied, given up for lost
+    FILL = "fill"  # an execution that was booked
+    ADJUSTMENT = "adjustment"  # a change of the book that no trade made
+    MODE = "mode"
+    LATCH = "latch"  # the kill latch was set or removed
+
+
+#: The kinds that hold an event.
+EVENT_KINDS = (Kind.EVENT, Kind.ACKNOWLEDGEMENT, Kind.COMMAND)
+#: Something leaves, or a person relies on it: durable before `append` returns.
+URGENT = frozenset(
+    {Kind.CONFIGURATION, Kind.LISTINGS, Kind.BOOK, Kind.COMMAND, Kind.INTENT, Kind.ADJUSTMENT, Kind.MODE}
+    | {Kind.LATCH}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Something to be written. body: canonical JSON. urgent: durable before anything else happens."""
+
+    kind: Kind
+    seq: int
+    now_ns: int
+    body: bytes
+    key: str | None = None
+    urgent: bool = False
+
+    def __post_init__(self) -> None:
+        if not (-1 <= self.seq <= INT_MAX and 0 <= self.now_ns <= INT_MAX):
+            raise ValueError(f"seq {self.seq} and now_ns {self.now_ns} must be in 64 bits and not negative")
+        if len(self.body) > BODY_BYTES_MAX:
+            raise ValueError(f"a record of {len(self.body)} bytes; at most {BODY_BYTES_MAX} are allowed")
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """An entry in its place: number counts from 1 without a gap, hash is its link of the chain.
+
+    kind is text here: what is read may come from a newer release, or from nobody.
+    """
+
+    number: int
+    kind: str
+    seq: int
+    now_ns: int
+    key: str | None
+    body: bytes
+    hash: bytes
+
+    def document(self) -> Any:
+        """The body as JSON.
+
+        Raises:
+            CodecError: it is none.
+        """
+        return parse(self.body)
+
+
+@dataclass(frozen=True, slots=True)
+class JournalName:
+    """What a journal is of; it never changes.
+
+    trading: "paper", "live" or "replay". engine: the tag of its client order ids.
+    """
+
+    trading: str
+    engine: str
+
+    @property
+    def genesis(self) -> bytes:
+        """The hash before the first record."""
+        return hashlib.sha256(b"hedger journal 1\n" + dump(JournalName, self)).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The last record's number and hash; of an empty journal 0 and the genesis."""
+
+    number: int
+    hash: bytes
+
+    def __str__(self) -> str:
+        return f"{self.number}:{self.hash.hex()}"
+
+    @classmethod
+    def parse(cls, text: str) -> Head:
+        """Read what `str` wrote.
+
+        Raises:
+            ValueError: it is something else.
+
+        >>> str(Head.parse("2:" + "ab" * 32))[:6]
+        '2:abab'
+        """
+        number, _, digest = text.partition(":")
+        if not (number.isascii() and number.isdigit() and len(digest) == 64):
+            raise ValueError(f"{text[:80]!r} is not NUMBER:HASH, 64 hexadecimal digits after the colon")
+        return cls(int(number), bytes.fromhex(digest))
+
+
+def link(previous: bytes, record: Record) -> bytes:
+    """The hash that a record must have after a record with the hash `previous`."""
+    header = canonical([record.number, str(record.kind), record.seq, record.now_ns, record.key])
+    return hashlib.sha256(b"".join((previous, header, b"\n", record.body))).digest()
+
+
+def chained(entries: Iterable[Entry], head: Head) -> list[Record]:
+    """Entries as the records after a head."""
+    records, number, previous = [], head.number, head.hash
+    for entry in entries:
+        number += 1
+        bare = Record(number, str(entry.kind), entry.seq, entry.now_ns, entry.key, entry.body, b"")
+        previous = link(previous, bare)
+        records.append(
+            Record(number, str(entry.kind), entry.seq, entry.now_ns, entry.key, entry.body, previous)
+        )
+    return records
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """Where a journal is not what was written. number: of the first record that is wrong."""
+
+    number: int
+    what: str
+
+    def __str__(self) -> str:
+        return f"record {self.number}: {self.what}"
+
+
+def misplaced(record: Record, last: Head) -> str:
+    """Why a record cannot follow the last one; "" where it does."""
+    if record.number != last.number + 1:
+        return f"follows record {last.number}: what was between them is missing"
+    if link(last.hash, record) != record.hash:
+        return "its hash does not follow from its contents and the record before it"
+    return ""
+
+
+def cut_off(last: Head, counted: Head) -> str:
+    """Why the last record found is not the last one that was counted; "" where it is."""
+    if last.number < counted.number:
+        return f"records up to {counted.number} were written and are missing"
+    return "" if last == counted else f"is the last, but {str(counted)[:24]}... was counted as the last"
+
+
+def breaks(records: Iterable[Record], name: JournalName, counted: Head) -> Iterator[Break]:
+    """Where a chain breaks; behind a break it is followed on from the hash that stands there.
+
+    Args:
+        counted: what the store says that its last record is.
+    """
+    last = Head(0, name.genesis)
+    for record in records:
+        problem = misplaced(record, last) or unreadable(record)
+        if problem:
+            yield Break(record.number, problem)
+        last = Head(record.number, record.hash)
+    problem = cut_off(last, counted)
+    if problem:
+        yield Break(last.number + (last.number < counted.number), problem)
+
+
+def unreadable(record: Record) -> str:
+    """Why a record's body is none of its kind; "" where it is."""
+    try:
+        read(record)
+    except CodecError as error:
+        return f"its contents are no {record.kind[:40]}: {error}"
+    return ""
+
+
+# ------------------------------------------------------------------------------------------- words of its own
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What an engine was started with: SHA-256 of settings, hard limits, tape, book; "" where there is none.
+
+    reason: why it was started, which looser limits ask for.
+    """
+
+    version: str
+    settings_sha256: str
+    limits_sha256: str = ""
+    tape_sha256: str = ""
+    book_sha256: str = ""
+    user: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModeChange:
+    """What the engine may do from here on, who wanted it and why."""
+
+    mode: str
+    paused: bool
+    user: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LatchChange:
+    """The kill latch as found or made: set, or removed, by whom, why."""
+
+    set: bool
+    user: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """An order about to be sent, and the execution it works for."""
+
+    order: Order
+    execution: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MarksOnTape:
+    """Marks that lie on a tape: which one, its batch, and the SHA-256 of what was seen.
+
+    tape: the SHA-256 by which the configuration names it.
+    """
+
+    tape: str
+    seq: int
+    now_ns: int
+    rows: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventBody:
+    """An event without what the record says itself."""
+
+    monotonic_ns: int
+    what: Happening | MarksOnTape
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionRecord:
+    """A decision: its digest, and its JSON as the decision wrote it."""
+
+    digest: str
+    document: Mapping[str, Any]
+
+
+Word = (
+    EventBody
+    | Configuration
+    | tuple[Listing, ...]
+    | Book
+    | DecisionRecord
+    | Intent
+    | OrderUpdate
+    | TradeReport
+    | Adjustment
+    | ModeChange
+    | LatchChange
+)
+
+_WORDS: dict[str, Any] = {
+    Kind.CONFIGURATION: Configuration,
+    Kind.LISTINGS: tuple[Listing, ...],
+    Kind.BOOK: Book,
+    Kind.EVENT: EventBody,
+    Kind.ACKNOWLEDGEMENT: EventBody,
+    Kind.COMMAND: EventBody,
+    Kind.INTENT: Intent,
+    Kind.ORDER: OrderUpdate,
+    Kind.FILL: TradeReport,
+    Kind.ADJUSTMENT: Adjustment,
+    Kind.MODE: ModeChange,
+    Kind.LATCH: LatchChange,
+}
+
+
+def read(record: Record) -> Word:
+    """A record's word.
+
+    Raises:
+        CodecError: its kind is unknown here, or its body is no such word.
+    """
+    if record.kind == Kind.DECISION:
+        document = parse(record.body)
+        if not (isinstance(document, dict) and set(document) == {"digest", "document"}):
+            raise CodecError("a decision has a digest and a document")
+        digest, inner = document["digest"], document["document"]
+        if not isinstance(digest, str) or not isinstance(inner, dict):
+            raise CodecError("a decision's digest is text, its document an object")
+        return DecisionRecord(digest, inner)
+    if record.kind not in _WORDS:
+        raise CodecError(f"unknown kind {record.kind[:40]!r}")
+    word: Word = load(_WORDS[record.kind], record.body)
+    return word
+
+
+def read_event(record: Record, marks: Callable[[MarksOnTape], Marks]) -> Event:
+    """The event of a record of one of `EVENT_KINDS`; `marks` fetches what lies on a tape.
+
+    Raises:
+        CodecError: the record holds none, or the tape's marks are not those that were seen.
+    """
+    body = read(record)
+    if not isinstance(body, EventBody):
+        raise CodecError(f"a {record.kind} is no event")
+    what = body.what
+    if isinstance(what, MarksOnTape):
+        found = marks(what)
+        if marks_sha256(found) != what.sha256:
+            raise CodecError(f"the tape's batch {what.seq} is not what was seen")
+        what = found
+    return Event(record.seq, record.now_ns, body.monotonic_ns, what)
+
+
+def marks_sha256(marks: Marks) -> str:
+    """SHA-256 of a batch: every bit of every number."""
+    return hashlib.sha256(dump(Marks, marks)).hexdigest()
+
+
+# ---------------------------------------------------------------------------------------------------- entries
+
+
+def event_entry(event: Event, tape: str = "") -> Entry:
+    """An event; its marks by reference where they lie on a tape, named by its SHA-256, else whole."""
+    what: Happening | MarksOnTape = event.what
+    if isinstance(what, Marks) and tape:
+        what = MarksOnTape(tape, what.seq, what.now_ns, len(what.rows), marks_sha256(what))
+    body = dump(EventBody, EventBody(event.monotonic_ns, what))
+    if isinstance(what, Command):
+        return Entry(Kind.COMMAND, event.seq, event.now_ns, body, what.id, urgent=True)
+    heard = isinstance(what, OrderUpdate | Answer | AccountReport)
+    kind = Kind.ACKNOWLEDGEMENT if heard else Kind.EVENT
+    return Entry(kind, event.seq, event.now_ns, body)
+
+
+def decision_entry(seq: int, now_ns: int, digest: str, document: Mapping[str, Any], *, quiet: bool) -> Entry:
+    """A decision; one that is not quiet is durable before anything it asks for is done."""
+    body = canonical({"digest": digest, "document": dict(document)})
+    return Entry(Kind.DECISION, seq, now_ns, body, urgent=not quiet)
+
+
+def fill_entry(seq: int, now_ns: int, report: TradeReport) -> Entry:
+    """An execution that was booked."""
+    return _entry(Kind.FILL, seq, now_ns, report, canonical(list(report.key)).decode("ascii"))
+
+
+def intent_entry(seq: int, now_ns: int, intent: Intent) -> Entry:
+    """An order before it is sent."""
+    return _entry(Kind.INTENT, seq, now_ns, intent, intent.order.client_id)
+
+
+def order_entry(seq: int, now_ns: int, update: OrderUpdate) -> Entry:
+    """What we ourselves made of an order: denied, given up for lost."""
+    return _entry(Kind.ORDER, seq, now_ns, update)
+
+
+def adjustment_entry(seq: int, now_ns: int, adjustment: Adjustment) -> Entry:
+    """A change of the book that no trade made."""
+    return _entry(Kind.ADJUSTMENT, seq, now_ns, adjustment)
+
+
+def mode_entry(seq: int, now_ns: int, change: ModeChange) -> Entry:
+    """Another mode."""
+    return _entry(Kind.MODE, seq, now_ns, change)
+
+
+def latch_entry(seq: int, now_ns: int, change: LatchChange) -> Entry:
+    """The kill latch set or removed."""
+    return _entry(Kind.LATCH, seq, now_ns, change)
+
+
+def configuration_entry(seq: int, now_ns: int, configuration: Configuration) -> Entry:
+    """What the engine was started with."""
+    return _entry(Kind.CONFIGURATION, seq, now_ns, configuration)
+
+
+def listings_entry(seq: int, now_ns: int, listings: Sequence[Listing]) -> Entry:
+    """The universe, in its order."""
+    return _entry(Kind.LISTINGS, seq, now_ns, tuple(listings))
+
+
+def book_entry(seq: int, now_ns: int, book: Book) -> Entry:
+    """What was owned before the first fill."""
+    return _entry(Kind.BOOK, seq, now_ns, book)
+
+
+def _entry(kind: Kind, seq: int, now_ns: int, word: Any, key: str | None = None) -> Entry:
+    return Entry(kind, seq, now_ns, dump(_WORDS[kind], word), key, urgent=kind in URGENT)

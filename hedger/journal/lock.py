@@ -1,0 +1,102 @@
+"""One writer: a lock file beside the journal, held as long as the process lives and not a moment longer.
+
+The kernel holds the lock (flock), so there is no stale one to clean up after kill -9. What stands in the
+file, process id and boot id, is for the message to a second instance. The descriptor is closed on exec; a
+process must not fork and live on in the child, which would keep the lock.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from hedger.journal.storage import JournalLocked
+
+#: Whoever only asks whether a writer lives holds the lock for a moment: a start waits that long for it.
+_TRIES = 20
+_PAUSE_S = 0.02
+_TEXT_BYTES_MAX = 400
+
+
+def lock_path(journal: Path) -> Path:
+    """Where a journal's lock is."""
+    return journal.with_name(journal.name + ".lock")
+
+
+class WriterLock:
+    """The right to write a journal."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    @classmethod
+    def take(cls, journal: Path) -> WriterLock:
+        """Take it.
+
+        Raises:
+            JournalLocked: another process has it.
+            OSError: the lock file cannot be written.
+        """
+        path = lock_path(journal)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            for left in range(_TRIES, -1, -1):
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if left == 0:
+                        raise JournalLocked(
+                            "JOURNAL_LOCKED",
+                            "another engine writes this journal",
+                            where=journal.name,
+                            observed=_read(descriptor) or "a holder without a name",
+                            allowed="one writer",
+                            not_done="nothing was started",
+                            fix="stop that process, or name another --journal",
+                        ) from None
+                    time.sleep(_PAUSE_S)
+            text = json.dumps({"pid": os.getpid(), "boot_id": boot_id()})
+            with suppress(OSError):  # on a full disk the lock holds without a name
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, text.encode("ascii"), 0)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return cls(descriptor)
+
+    def release(self) -> None:
+        """Give it back. The file stays: removing it would let two writers lock two files of one name."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+def holder(journal: Path) -> str | None:
+    """Who writes a journal, as JSON text; None: nobody does."""
+    try:
+        descriptor = os.open(lock_path(journal), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _read(descriptor) or "{}"
+    finally:
+        os.close(descriptor)
+    return None
+
+
+def boot_id() -> str:
+    """Which start of the machine this is; "" where the system does not say."""
+    with suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    return ""
+
+
+def _read(descriptor: int) -> str:
+    return os.pread(descriptor, _TEXT_BYTES_MAX, 0).decode("ascii", "replace")

@@ -1,0 +1,1 @@
+"""When a hedge is due, and why not."""

@@ -1,0 +1,1 @@
+"""From book and market to the optimisation problem, and from its answer to trades on listings."""

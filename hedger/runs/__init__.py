@@ -1,0 +1,1 @@
+"""Runs of the engine: on the wall clock, over a tape, and as the demo."""

@@ -1,0 +1,277 @@
+"""The engine on a simulated market with the paper venue: marks, Greeks, bands, ticket, orders, fills,
+summary.
+
+It is the engine that runs live: events in, decisions out, orders through limits and router, fills from
+the venue. Only the market is made, the clock is moved instead of waited for, and nothing is written to a
+disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from hedger.core.decision import Decision
+from hedger.core.events import Event
+from hedger.core.state import State
+from hedger.core.verification import Verification
+from hedger.documents import number
+from hedger.engine.clock import VirtualClock
+from hedger.engine.engine import Engine, NoRecord
+from hedger.engine.recording import newly_booked
+from hedger.planning import HedgePlan
+from hedger.problem.snapshot import Snapshot, take_snapshot
+from hedger.runs.paper_setup import (
+    cost_of_fills,
+    engine_settings,
+    fresh_state,
+    one_numeraire,
+    paper_limits,
+    venues_of,
+    wealth_usd,
+)
+from hedger.runs.paper_world import PaperWorld, exchanges_of
+from hedger.sample import SampleSettings, market_maker_book
+from hedger.settings import Settings, SolverConfig
+from pricing.compiled import warm_up
+from pricing.contracts import Side
+from pricing.market import Market, Marks
+from pricing.valuation import value
+from risk.book import Fill
+from risk.costs import TradeCost
+from risk.limit_terms import Limits
+from venues.paper_report import PaperReport, closing_report
+from venues.paper_terms import Constant, FeeModel, Latencies, PaperTerms, Queue
+from venues.simulated import START_NS, SimulatedMarket
+
+#: Market seconds between two marks of the demo.
+STEP_S = 20.0
+#: A search that ends by the clock is not reproducible: the demo's ends at its gap.
+DEMO_SOLVER = SolverConfig(time_limit_s=60.0, gap=5e-3, columns=24)
+DEMO_BOOK = SampleSettings(positions=24, notional_usd=1_500_000.0)
+ENGINE_TAG = "demo"
+#: Orders and answers take 25 ms each way; the quotes' own stamps are the market's.
+_WAY = Constant(25_000_000)
+DEMO_TERMS = PaperTerms(
+    fees=FeeModel.LISTING,
+    latency=Latencies(feed=Constant(0), order_entry=_WAY, response=_WAY),
+    queue=Queue(),
+    margin=None,
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hedge:
+    """One hedge: the ticket, the fills, and how the exposures after the fills compare with the ticket.
+
+    later: plans for the rest, where the first did not go through.
+    """
+
+    plan: HedgePlan
+    fills: tuple[Fill, ...]
+    verified: bool
+    worst_difference: str
+    later: tuple[HedgePlan, ...] = ()
+
+
+@dataclass(slots=True)
+class Tally:
+    """What the closing summary adds up."""
+
+    marks: int = 0
+    hedges: int = 0
+    verified: int = 0
+    legs: int = 0
+    cost: TradeCost = field(default_factory=TradeCost)
+    outside: dict[str, int] = field(default_factory=dict)
+    worst: dict[str, float] = field(default_factory=dict)
+
+
+def verify(plan: HedgePlan, after: Snapshot) -> tuple[bool, str]:
+    """Compare the exposures after the fills with the ticket, row by row.
+
+    The ticket reckons trades at their reference price; the costs really paid in coin leave the coin balance,
+    so a delta row may differ by them, and no other row by more than rounding.
+    """
+    worst, text, sound = 0.0, "every row as on the ticket", True
+    for i, name in enumerate(plan.snapshot.exposure.rows):
+        difference = float(after.exposure.value[i] - plan.after[i])
+        moved = sum(abs(float(trade.effect[i])) for trade in plan.trades)
+        scale = abs(float(plan.snapshot.exposure.value[i])) + moved
+        allowed = 1e-9 * scale
+        if name.startswith("delta:"):
+            allowed += plan.cost.total / plan.snapshot.spot[name.split(":")[1]]
+        sound &= abs(difference) <= allowed
+        share = abs(difference) / scale if scale else 0.0
+        if share > worst:
+            worst, text = share, f"{name} differs by {difference:.3g}"
+    return bool(sound), text
+
+
+def run(
+    seed: int,
+    minutes: float,
+    settings: Settings,
+    on_hedge: Callable[[Hedge], None] | None = None,
+    on_mark: Callable[[float], None] | None = None,
+    on_start: Callable[[Snapshot], None] | None = None,
+    start_ns: int = START_NS,
+    step_s: float = STEP_S,
+    on_close: Callable[[PaperReport], None] | None = None,
+) -> dict[str, Any]:
+    """Run the engine for `minutes` of market time; returns the document that `demo --json` prints.
+
+    The same seed, minutes, start and step (market seconds between marks) give the same document.
+    """
+    warm_up()  # the first marks are hedged as fast as the others
+    chosen = one_numeraire(settings).model_copy(update={"solver": DEMO_SOLVER})
+    source = SimulatedMarket(seed, start_ns)
+    market = Market.empty(source.universe).apply(source.marks())
+    valuation = value(market, chosen.age_s_max)
+    book = market_maker_book(market, valuation, seed, chosen.age_s_max, DEMO_BOOK)
+    prices = {x.key: float(valuation.forward[i]) for i, x in enumerate(market.universe.listings)}
+    book = book.opened_at(prices)
+    clock, venues = VirtualClock(source.now_ns), venues_of(source.universe)
+    sending = engine_settings(chosen, ENGINE_TAG, paper_limits(Limits(), venues), venues)
+    witness = Witness(chosen, on_hedge)
+    exchanges = exchanges_of(source.universe, book, lambda _: DEMO_TERMS, source.now_ns, seed=seed)
+    state = fresh_state(source.universe, book, source.now_ns)
+    world = PaperWorld(state, sending, exchanges, clock, NoRecord(), watch=witness)
+    # What would have become of the book without a hedge: the same engine, with no venue to send to.
+    unhedged = Engine(State.fresh(source.universe, book, {}), sending, clock, NoRecord())
+    world.connect()
+    world.feed(source.marks())
+    unhedged.step(source.marks())
+    start_equity = wealth_usd(world.state, chosen)
+    if on_start is not None and world.state.snapshot is not None:
+        on_start(world.state.snapshot)
+    begin_ns, end_ns = source.now_ns, source.now_ns + round(minutes * 60e9)
+    world.arm(source.marks())
+    while True:
+        if on_mark is not None:
+            on_mark((source.now_ns - begin_ns) / 60e9)
+        seconds = min(step_s, (end_ns - source.now_ns) / 1e9)
+        if seconds <= 0:
+            break
+        world.feed(source.step(seconds))
+        unhedged.step(source.marks())
+    world.finish()
+    tally = witness.tally
+    if on_close is not None:
+        on_close(closing_report(world.exchanges[0]))
+    return {
+        "seed": seed,
+        "minutes": minutes,
+        "hedges": tally.hedges,
+        "verified": tally.verified,
+        "legs": tally.legs,
+        "cost_usd": {**tally.cost.as_dict(), "total": tally.cost.total},
+        "outside_bands": {row: n / tally.marks for row, n in sorted(tally.outside.items())},
+        "worst": dict(sorted(tally.worst.items())),
+        "pnl_usd": {
+            "hedged": number(wealth_usd(world.state, chosen) - start_equity),
+            "unhedged": number(wealth_usd(unhedged.state, chosen) - start_equity),
+        },
+        "digest": witness.digest.hexdigest(),
+    }
+
+
+class Witness:
+    """Looks on while the engine decides: counts marks, gathers what became of each ticket, digests it all."""
+
+    def __init__(self, settings: Settings, on_hedge: Callable[[Hedge], None] | None) -> None:
+        self.tally = Tally()
+        self.digest = hashlib.sha256()
+        self._settings, self._on_hedge = settings, on_hedge
+        self._plans: list[HedgePlan] = []
+        self._fills: list[Fill] = []
+        self._marked = -1
+
+    def __call__(self, before: State, event: Event, after: State, decision: Decision) -> None:
+        """One decision."""
+        self.digest.update(decision.digest.encode())
+        if isinstance(event.what, Marks) and event.what.seq != self._marked and after.snapshot is not None:
+            self._marked = event.what.seq  # a batch that is looked at twice counts once
+            _count(self.tally, after.snapshot)
+        if decision.plan is not None and decision.plan.trades and after.execution is not None:
+            self._plans.append(decision.plan)
+        self._fills += [trade.fill for trade in newly_booked(before, event, after)]
+        if decision.verification is not None:
+            self._done(decision.verification, after)
+
+    def _done(self, check: Verification, after: State) -> None:
+        plans, fills = self._plans, tuple(self._fills)
+        self._plans, self._fills = [], []
+        filled: dict[tuple[str, str], Decimal] = {}
+        for fill in fills:
+            filled[fill.listing.key] = filled.get(fill.listing.key, Decimal(0)) + fill.signed
+        verified, text = check.filled or check.inside, f"ended: {check.ended}"
+        if check.filled and len(plans) == 1:
+            # All of it at the marks of the ticket: the whole book valued anew must be where the ticket said.
+            snapshot = plans[0].snapshot
+            now = take_snapshot(after.book, snapshot.market, self._settings, marked=True)
+            verified, text = verify(plans[0], now)
+        hedge = Hedge(plans[0], fills, verified, text, tuple(plans[1:]))
+        tally = self.tally
+        tally.hedges += 1
+        tally.verified += hedge.verified
+        for plan in plans:
+            tally.legs += len(plan.trades)
+            tally.cost += cost_of_fills(plan, filled)
+        if self._on_hedge is not None:
+            self._on_hedge(hedge)
+
+
+def _count(tally: Tally, snapshot: Snapshot) -> None:
+    """Add one mark to the tally: rows found outside, worst exposures."""
+    tally.marks += 1
+    breached = snapshot.bands.breached(snapshot.exposure.value)
+    for i in np.flatnonzero(snapshot.bands.banded).tolist():
+        row, x = snapshot.exposure.rows[i], float(snapshot.exposure.value[i])
+        tally.outside[row] = tally.outside.get(row, 0) + int(breached[i])
+        if abs(x) >= abs(tally.worst.get(row, 0.0)):
+            tally.worst[row] = x
+
+
+def bar(fraction: float) -> None:
+    """A progress bar on a terminal's stderr, without escape codes; nothing elsewhere."""
+    if sys.stderr.isatty():
+        done = round(40 * min(max(fraction, 0.0), 1.0))
+        line = f"[{'#' * done}{'.' * (40 - done)}] {fraction:4.0%} of the market minutes"
+        print(f"\r{line}", end="", file=sys.stderr, flush=True)
+
+
+def clear_bar() -> None:
+    """Take the bar off its line, so that what is printed next does not run into it."""
+    if sys.stderr.isatty():
+        print(f"\r{'':70}\r", end="", file=sys.stderr, flush=True)
+
+
+def summary_text(document: dict[str, Any]) -> str:
+    """The closing summary for people."""
+    cost, pnl = document["cost_usd"], document["pnl_usd"]
+    split = ", ".join(f"{name} {cost[name]:,.2f}" for name in TradeCost.__slots__)
+    outside = [f"{row} {share:.0%}" for row, share in document["outside_bands"].items() if share]
+    worst = [f"{row} {x:.4g}" for row, x in document["worst"].items() if x]
+    paragraphs = [
+        f"hedges {document['hedges']}, legs {document['legs']}, cost {cost['total']:,.2f} USD ({split})",
+        f"found outside its band, share of the marks, before hedging: {', '.join(outside) or 'none'}",
+        f"worst exposures, in the rows' units: {', '.join(worst) or 'none'}",
+        f"P&L with hedging {pnl['hedged']:,.0f} USD, without {pnl['unhedged']:,.0f} USD",
+        f"digest {document['digest'][:16]} (same seed, same result)",
+    ]
+    head = f"Closing summary: {document['minutes']:g} market minutes, seed {document['seed']}"
+    wrapped = (textwrap.fill(text, 80, initial_indent="  ", subsequent_indent="    ") for text in paragraphs)
+    return "\n".join([head, *wrapped])
+
+
+def side_word(side: Side) -> str:
+    """The side in words."""
+    return "bought" if side is Side.BUY else "sold"

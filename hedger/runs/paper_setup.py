@@ -1,0 +1,128 @@
+"""An engine among paper venues, put together from a desk's settings: what demo, replay and run start with."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from decimal import Decimal
+from fractions import Fraction
+from types import MappingProxyType
+from typing import Any
+
+from hedger.core.gate import EngineSettings
+from hedger.core.headroom import headroom
+from hedger.core.state import State
+from hedger.engine.limit_gate import LimitGate
+from hedger.margin_tables import margin_terms
+from hedger.planning import HedgePlan
+from hedger.problem.snapshot import equity_usd, take_snapshot
+from hedger.sections.paper import PaperConfig
+from hedger.settings import Settings
+from pricing.contracts import STABLE_CURRENCIES
+from pricing.universe import Universe
+from pricing.valuation import Numeraire
+from risk.book import Book
+from risk.costs import TradeCost
+from risk.limit_terms import Limits
+from risk.margin_terms import MarginModel, MarginTerms
+from venues.paper_terms import Constant, FeeModel, Latencies, LogNormal, PaperTerms, Queue
+
+NS_PER_MS = 1_000_000
+
+
+Models = Mapping[str, tuple[MarginModel, MarginTerms]]
+NO_MODELS: Models = MappingProxyType({})
+
+
+def margin_models(config: PaperConfig, venues: Collection[str], at_ns: int) -> Models:
+    """How each venue margins the account; none where it is not to be modelled, or its table is not known."""
+    if config.margin == "none":
+        return {}
+    terms = {name: margin_terms(name, at_ns) for name in venues}
+    model = MarginModel(config.margin)
+    return {name: (model, known) for name, known in terms.items() if known is not None}
+
+
+def paper_terms(settings: Settings, venue: str, models: Models) -> PaperTerms:
+    """The settings as a paper venue takes them; without a model of its margin its closing report says so."""
+    config = settings.paper
+    margin = None
+    if venue in models:
+        margin = headroom(venue, *models[venue], settings.age_s_max)
+    return PaperTerms(
+        fees=FeeModel(config.fees),
+        latency=Latencies(
+            *(_latency(ms, config.sigma) for ms in (config.feed_ms, config.order_ms, config.answer_ms))
+        ),
+        queue=Queue(cancels_ahead=Decimal(repr(config.cancels_ahead))),
+        margin=margin,
+        order_rate=config.order_rate,
+        order_burst=config.order_burst,
+    )
+
+
+def _latency(ms: float, sigma: float) -> Constant | LogNormal:
+    ns = round(ms * NS_PER_MS)
+    return LogNormal(ns, sigma) if sigma > 0 and ns > 0 else Constant(ns)
+
+
+def one_numeraire(settings: Settings) -> Settings:
+    """The settings with each stable dollar counted against one coin only: fills are booked, so each must
+    count once for the ticket and the book to agree."""
+    if settings.numeraire is Numeraire.COIN and not settings.stable_underlying:
+        return settings.model_copy(update={"stable_underlying": "BTC"})
+    return settings
+
+
+def paper_limits(limits: Limits, venues: Collection[str], age_s_max: float | None = None) -> Limits:
+    """The hard limits on paper: its margin is not modelled, so what a venue's is, is excused there.
+
+    age_s_max: where the feed is a tape, whose quotes are as old as they were recorded: that age is allowed.
+    """
+    margin = replace(limits.margin, unproven_venues=limits.margin.unproven_venues | frozenset(venues))
+    age = limits.age
+    if age_s_max is not None:
+        age = replace(age, book_s_max=age_s_max, index_s_max=age_s_max, vol_s_max=age_s_max)
+    return replace(limits, margin=margin, age=age)
+
+
+def engine_settings(
+    settings: Settings, tag: str, limits: Limits, venues: Collection[str], models: Models = NO_MODELS
+) -> EngineSettings:
+    """What `decide` is told on paper: no order of ours meets another there, it trades with the display."""
+    return EngineSettings(settings, tag, LimitGate(limits, dict.fromkeys(venues, True), models))
+
+
+def fresh_state(universe: Universe, book: Book, start_ns: int, **known: Any) -> State:
+    """The state before the first event, trades being asked for from `start_ns` on."""
+    return State.fresh(universe, book, dict.fromkeys(venues_of(universe), start_ns), **known)
+
+
+def venues_of(universe: Universe) -> tuple[str, ...]:
+    """The venues of a universe."""
+    return tuple(sorted({listing.venue for listing in universe.listings}))
+
+
+def wealth_usd(state: State, settings: Settings) -> float:
+    """What the book is worth now, USD, less the funding that has run up; NaN where it cannot be told."""
+    snapshot = take_snapshot(state.book, state.market, settings, marked=True, last_good=state.last_good)
+    owed = Fraction(0)
+    for (_, _, currency), amount in state.accrued.items():
+        worth = 1.0 if currency in STABLE_CURRENCIES else snapshot.spot.get(currency, float("nan"))
+        if amount and worth != worth:
+            return float("nan")
+        owed += Fraction(amount) * Fraction(worth) if amount else 0
+    return equity_usd(snapshot) - float(owed)
+
+
+def cost_of_fills(plan: HedgePlan, filled: Mapping[tuple[str, str], Decimal]) -> TradeCost:
+    """What the filled part of a plan was to cost; filled: signed order units by (venue, symbol)."""
+    total = TradeCost()
+    for trade in plan.trades:
+        done = abs(filled.get(trade.listing.key, Decimal(0)))
+        total += trade.cost if done == trade.quantity else _scaled(trade.cost, float(done / trade.quantity))
+    return total
+
+
+def _scaled(cost: TradeCost, share: float) -> TradeCost:
+    return TradeCost(**{name: share * part for name, part in cost.as_dict().items()})

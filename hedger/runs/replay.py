@@ -1,0 +1,384 @@
+"""A tape through the whole engine with the paper venue, in tape time; and a journal through it once more.
+
+The engine is the one that runs live; the quotes are the recorded ones, at the times when they were
+recorded. Nobody who traded then answers to our orders: what paper cannot know is said at the end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from hedger.core.decide import decide
+from hedger.core.gate import EngineSettings
+from hedger.core.state import State
+from hedger.engine.clock import VirtualClock
+from hedger.engine.engine import NoRecord, Recorder
+from hedger.engine.recording import JournalRecorder, state_digest
+from hedger.inputs import read_book
+from hedger.journal.entries import (
+    EVENT_KINDS,
+    Configuration,
+    DecisionRecord,
+    JournalName,
+    Kind,
+    MarksOnTape,
+    book_entry,
+    configuration_entry,
+    listings_entry,
+    read,
+    read_event,
+)
+from hedger.journal.journal import Journal
+from hedger.limits_file import LoadedLimits
+from hedger.problem.snapshot import take_snapshot
+from hedger.runs.paper_setup import (
+    engine_settings,
+    fresh_state,
+    margin_models,
+    one_numeraire,
+    paper_limits,
+    paper_terms,
+    venues_of,
+)
+from hedger.runs.paper_world import PaperWorld, exchanges_of
+from hedger.runs.results import Results
+from hedger.settings import Settings
+from pricing.compiled import warm_up
+from pricing.contracts import Side
+from pricing.errors import InputError
+from pricing.market import Market, Marks
+from pricing.universe import Universe
+from pricing.valuation import MarkStatus, value
+from risk.book import Book, settles_daily
+from venues.paper_feed import MarketTrade
+from venues.paper_report import PaperReport, closing_report
+from venues.tape import Tape
+
+ENGINE_TAG = "tape"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Replay:
+    """A replay that has ended: its document, the engine's last state, what the paper venues close with."""
+
+    document: dict[str, Any]
+    state: State
+    reports: tuple[PaperReport, ...]
+
+
+def replay(
+    tape: Tape,
+    book_file: Path,
+    settings: Settings,
+    limits: LoadedLimits,
+    journal: Path | None = None,
+    on_mark: Callable[[int, int], None] | None = None,
+    seed: int = 0,
+) -> Replay:
+    """Play a tape to the engine, armed as soon as all that the book holds has a price.
+
+    on_mark: is told of batches done, and of how many.
+
+    The same tape, book, settings and limits give the same document.
+
+    Raises:
+        InputError: a file that cannot be used, or a journal that holds something already.
+    """
+    warm_up()
+    desk = replay_settings(settings)
+    universe = desk.with_fees(tape.universe)
+    batches = tape.marks()
+    first = next(batches)
+    book, head = _begin(read_book(book_file, universe, first.now_ns), universe, first, batches, desk)
+    sending = replay_engine(desk, limits, universe, first.now_ns)
+    models = margin_models(desk.paper, venues_of(universe), first.now_ns)
+    results, clock = Results(), VirtualClock(first.now_ns)
+    last_fed: list[Marks] = []
+    written, record = _journal(journal, tape, book_file, book, universe, desk, limits, first.now_ns, last_fed)
+    try:
+        world = PaperWorld(
+            fresh_state(universe, book, first.now_ns),
+            sending,
+            exchanges_of(
+                universe, book, lambda name: paper_terms(desk, name, models), first.now_ns, seed=seed
+            ),
+            clock,
+            record,
+            watch=results,
+        )
+        total, done = len(tape.batches.seq), 0
+        trades = _trades(tape, universe)
+        world.connect()
+        for marks in chain(head, batches):
+            last_fed[:] = [marks]
+            world.feed(marks, next(trades))
+            done += 1
+            if done == len(head):
+                world.arm(marks)
+            if on_mark is not None:
+                on_mark(done, total)
+        world.finish()
+    finally:
+        if written is not None:
+            written.close()
+    state = world.state
+    end = None
+    if state.snapshot is not None:
+        end = take_snapshot(state.book, state.market, desk, marked=True, last_good=state.last_good)
+    results.close(state, end)
+    document = {
+        **results.document(),
+        "marks": done,
+        "mode": str(state.mode),
+        "reason": state.reason,
+        "state_digest": state_digest(state),
+    }
+    return Replay(document, state, tuple(closing_report(x) for x in world.exchanges))
+
+
+def replay_settings(settings: Settings) -> Settings:
+    """Settings under which a replay repeats itself: the lot search ends by its gap, not by the clock."""
+    solver = settings.solver.model_copy(update={"time_limit_s": max(settings.solver.time_limit_s, 60.0)})
+    return one_numeraire(settings).model_copy(update={"solver": solver})
+
+
+def replay_engine(desk: Settings, limits: LoadedLimits, universe: Universe, at_ns: int) -> EngineSettings:
+    """What the engine is told in a replay that begins at a time."""
+    venues = venues_of(universe)
+    allowed = paper_limits(limits.limits, venues, desk.age_s_max)
+    models = margin_models(desk.paper, venues, at_ns)
+    return engine_settings(desk, ENGINE_TAG, allowed, venues, models)
+
+
+def _begin(
+    book: Book, universe: Universe, first: Marks, rest: Iterator[Marks], desk: Settings
+) -> tuple[Book, list[Marks]]:
+    """The opened book, and the batches up to the one that tells a price of everything it holds."""
+    head, market = [first], Market.empty(universe).apply(first)
+    held = [universe.positions[p.listing.key] for p in book.positions.values() if settles_daily(p.listing)]
+    while (value(market, desk.age_s_max).status[held] != MarkStatus.OK).any():
+        marks = next(rest, None)
+        if marks is None:
+            break
+        head.append(marks)
+        market = market.apply(marks)
+    return opened(book, market, desk), head
+
+
+def opened(book: Book, market: Market, desk: Settings) -> Book:
+    """The book of a file: its cash holds all gains so far, so perpetuals and futures gain from here on.
+
+    Raises:
+        InputError: one of them has no price.
+    """
+    valuation, universe = value(market, desk.age_s_max), market.universe
+    prices = {}
+    for position in book.positions.values():
+        if settles_daily(position.listing):
+            at = universe.positions[position.listing.key]
+            if valuation.status[at] != MarkStatus.OK:
+                raise InputError(
+                    "REPLAY_NO_PRICE",
+                    "a perpetual or future of the book has no price",
+                    where=f"{position.listing.venue} {position.listing.symbol}",
+                    observed=MarkStatus(int(valuation.status[at])).name.lower(),
+                    allowed="a usable mark and an index",
+                    not_done="nothing was replayed",
+                    fix="take the position out of the book, or give a market that quotes it",
+                )
+            prices[position.listing.key] = float(valuation.forward[at])
+    return book.opened_at(prices)
+
+
+def _trades(tape: Tape, universe: Universe) -> Iterator[list[MarketTrade]]:
+    """What others traded before each batch; nothing for ever where the tape has no trades."""
+    if "trades" in tape.present:
+        for found in tape.trades():
+            yield [
+                MarketTrade(
+                    universe.listings[row].symbol,
+                    Side.BUY if side > 0 else Side.SELL,
+                    Decimal(repr(price)),
+                    Decimal(repr(size)),
+                    at_ns,
+                )
+                for row, side, price, size, at_ns in zip(
+                    found.rows.tolist(),
+                    found.side.tolist(),
+                    found.price.tolist(),
+                    found.size.tolist(),
+                    found.local_ns.tolist(),
+                    strict=True,
+                )
+            ]
+    while True:
+        yield []
+
+
+# -------------------------------------------------------------------------------------------------- journal
+
+
+def _journal(
+    path: Path | None,
+    tape: Tape,
+    book_file: Path,
+    book: Book,
+    universe: Universe,
+    desk: Settings,
+    limits: LoadedLimits,
+    now_ns: int,
+    last_fed: list[Marks],
+) -> tuple[Journal | None, Recorder]:
+    if path is None:
+        return None, NoRecord()
+    journal = Journal.open(path, JournalName("replay", ENGINE_TAG))
+    if journal.head.number:
+        journal.close()
+        raise InputError(
+            "JOURNAL_NOT_EMPTY",
+            "the journal holds another run already",
+            where=str(path),
+            observed=f"{journal.head.number} records",
+            allowed="a new file: a replay is recorded whole",
+            not_done="nothing was replayed",
+            fix="name another --journal",
+        )
+    sha = tape_sha256(tape)
+    journal.append(
+        configuration_entry(
+            -1,
+            now_ns,
+            Configuration(
+                version="1",
+                settings_sha256=settings_sha256(desk),
+                limits_sha256=limits.sha256,
+                tape_sha256=sha,
+                book_sha256=hashlib.sha256(book_file.read_bytes()).hexdigest(),
+                user="replay",
+            ),
+        ),
+        listings_entry(-1, now_ns, universe.listings),
+        book_entry(-1, now_ns, book),
+    )
+
+    def lies_there(marks: Marks) -> bool:
+        # The paper venue hands a batch on as it is, restamped: of several venues each has its own part.
+        return bool(last_fed) and marks.seq == last_fed[0].seq and marks.bid is last_fed[0].bid
+
+    return journal, JournalRecorder(journal, sha, lies_there)
+
+
+def tape_sha256(tape: Tape) -> str:
+    """A tape by one hash: of the hashes of its files."""
+    files = sorted(tape.description["hash"].items())
+    return hashlib.sha256(repr(files).encode()).hexdigest()
+
+
+def settings_sha256(settings: Settings) -> str:
+    """Settings by one hash."""
+    return hashlib.sha256(settings.model_dump_json().encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Refolded:
+    """A journal worked through again. different: seqs of decisions that came out otherwise; digest: of the
+    last state."""
+
+    events: int
+    decisions: int
+    different: tuple[int, ...]
+    digest: str
+
+
+def refold(path: Path, tape: Tape | None, sending: EngineSettings, desk: Settings) -> Refolded:
+    """Decide a replay's or a first run's journal again, event by event, and compare the decisions.
+
+    Raises:
+        InputError: no journal, other settings, or a tape that is not the one.
+        CodecError: a record that is none.
+    """
+    from hedger.journal.journal import open_to_read
+
+    storage = open_to_read(path)
+    try:
+        state: State | None = None
+        universe: Universe | None = None
+        find = None if tape is None else _finder(tape)
+        events = decisions = 0
+        different: list[int] = []
+        digests: dict[int, str] = {}
+        start_ns = 0
+        for record in storage.records():
+            if record.kind in EVENT_KINDS:
+                assert state is not None, "an event before the book"
+                event = read_event(record, find or _no_tape)
+                state, decision = decide(state, event, sending)
+                digests[event.seq] = decision.digest
+                events += 1
+                continue
+            if record.kind not in (Kind.CONFIGURATION, Kind.LISTINGS, Kind.BOOK, Kind.DECISION):
+                continue
+            word = read(record)
+            if isinstance(word, Configuration):
+                _same(word, desk, tape, path)
+            elif isinstance(word, DecisionRecord):
+                decisions += 1
+                if digests.get(record.seq) != word.digest:
+                    different.append(record.seq)
+            elif isinstance(word, Book):
+                assert universe is not None, "a book before its listings"
+                start_ns = record.now_ns
+                state = fresh_state(universe, word, start_ns)
+            elif isinstance(word, tuple):
+                universe = Universe.of(word)
+    finally:
+        storage.close()
+    digest = "" if state is None else state_digest(state)
+    return Refolded(events, decisions, tuple(different), digest)
+
+
+def _same(word: Configuration, desk: Settings, tape: Tape | None, path: Path) -> None:
+    pairs = [("settings", word.settings_sha256, settings_sha256(desk))]
+    if tape is not None:
+        pairs.append(("tape", word.tape_sha256, tape_sha256(tape)))
+    for name, was, now in pairs:
+        if was != now:
+            raise InputError(
+                "JOURNAL_OTHER",
+                f"the journal was written with another {name}",
+                where=str(path),
+                observed=now[:16],
+                allowed=was[:16],
+                not_done="nothing was decided again",
+                fix=f"give the {name} of then",
+            )
+
+
+def _finder(tape: Tape) -> Callable[[MarksOnTape], Marks]:
+    """Batches of a tape by number, in the order in which a run asked for them."""
+    batches = tape.marks()
+    held: list[Marks] = []
+
+    def find(what: MarksOnTape) -> Marks:
+        while not held or held[0].seq < what.seq:
+            held[:] = [next(batches)]
+        return replace(held[0], now_ns=what.now_ns)
+
+    return find
+
+
+def _no_tape(what: MarksOnTape) -> Marks:
+    raise InputError(
+        "TAPE_NEEDED",
+        "the journal's marks lie on a tape",
+        observed=f"batch {what.seq} of {what.tape[:16]}",
+        allowed="the tape of the run",
+        not_done="nothing was decided again",
+        fix="name the tape",
+    )

@@ -1,0 +1,1 @@
+"""The cheapest trades that bring rows back inside their intervals: linear program, lots, utility."""

@@ -1,0 +1,1 @@
+"""Measured answers on recorded and simulated data: what `hedger study` shows."""

@@ -1,0 +1,1 @@
+"""The commands: words in, tables or JSON out, one exit code."""

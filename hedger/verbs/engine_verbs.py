@@ -1,0 +1,122 @@
+"""`hedger run`, `replay` and `watchdog`: run the engine. Heavy imports stand inside the verb that needs
+them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pricing.errors import Exit, InputError
+
+if TYPE_CHECKING:
+    from hedger.limits_file import LoadedLimits
+    from hedger.settings import Settings
+
+
+def run(arguments: argparse.Namespace) -> Exit:
+    """The engine on the wall clock, on paper."""
+    from hedger.runs.run import RunOptions
+    from hedger.runs.run import run as start
+
+    settings, limits = _settings(arguments)
+    if arguments.arm_live and settings.run.mode != "live":
+        raise InputError(
+            "ARM_LIVE_ON_PAPER",
+            "--arm-live is of live trading, and this is paper",
+            where="--arm-live",
+            observed=f"run.mode = {settings.run.mode!r}",
+            allowed="--arm",
+            not_done="nothing was started",
+            fix="leave it out, or say --arm",
+        )
+    options = RunOptions(
+        journal=arguments.journal,
+        minutes=arguments.minutes,
+        seed=arguments.seed,
+        arm=arguments.arm,
+        book=arguments.book,
+        watchdog=not arguments.no_watchdog,
+        reason=arguments.reason,
+        config=arguments.config,
+    )
+    ran = start(options, settings, limits)
+    if arguments.json:
+        print(json.dumps(ran.document, allow_nan=False))
+    else:
+        print(ran.text)
+        print(_summary(ran.document))
+    return ran.exit
+
+
+def replay(arguments: argparse.Namespace) -> Exit:
+    """A tape through the engine, in tape time."""
+    from hedger.runs.replay import replay as play
+    from venues.tape import Tape
+
+    settings, limits = _settings(arguments)
+    tape = Tape.open(arguments.tape)
+    tenth = 0
+
+    def on_mark(done: int, total: int) -> None:
+        nonlocal tenth
+        if 10 * done // total > tenth:
+            tenth = 10 * done // total
+            print(f"{10 * tenth} % of {total} batches", file=sys.stderr)
+
+    found = play(tape, arguments.book, settings, limits, arguments.journal, on_mark)
+    if arguments.json:
+        print(json.dumps(found.document, allow_nan=False))
+        return Exit.DONE
+    for report in found.reports:
+        print(report.text())
+    print(_summary(found.document))
+    return Exit.DONE
+
+
+def watchdog(arguments: argparse.Namespace) -> Exit:
+    """Look after an engine."""
+    from hedger.engine.logs import Log
+    from hedger.engine.watchdog import watch
+    from hedger.journal.kill_latch import FileLatch
+
+    settings, _ = _settings(arguments)
+    latch = FileLatch(arguments.journal)
+    code = watch(arguments.journal, arguments.pid, settings.run.watchdog, latch, Log(name="hedger.watchdog"))
+    if arguments.json:
+        print(json.dumps({"ended_in_order": code is Exit.DONE, "killed": latch.found() is not None}))
+    return code
+
+
+def _settings(arguments: argparse.Namespace) -> tuple[Settings, LoadedLimits]:
+    from hedger.config import load
+    from hedger.limits_file import load_limits
+
+    settings = load(arguments.config).settings
+    return settings, load_limits(Path(settings.limits_file) if settings.limits_file else None)
+
+
+def _summary(document: dict[str, Any]) -> str:
+    """The figures for people; what is not known says so."""
+
+    def usd(name: str) -> str:
+        x = document.get(name)
+        return "unknown" if x is None else f"{x:,.2f} USD"
+
+    refused = ", ".join(f"{code} {n}" for code, n in document["refused"].items()) or "none"
+    lines = [
+        f"marks {document['marks']}, decisions {document['decisions']}, "
+        f"hedges {document['hedges']}, orders {document['orders']}, fills {document['fills']}",
+        f"refused by the limits: {refused}",
+        f"cost {usd('cost_usd')} (fees {usd('fees_usd')}, slippage {usd('slippage_usd')})",
+        f"P&L {usd('pnl_usd')}, of it unexplained {usd('residual_usd')}",
+        f"mode {document['mode']}; digest {document['digest'][:16]}",
+    ]
+    parts = document.get("attribution_usd")
+    if parts:
+        told = ", ".join(f"{name} {x:,.0f}" for name, x in parts.items() if x and name != "pnl")
+        lines.insert(4, f"P&L by cause, USD: {told or 'nothing'}")
+    return "\n".join(lines)

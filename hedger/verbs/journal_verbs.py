@@ -1,0 +1,185 @@
+"""`hedger journal show|verify|export`: the record, read while an engine writes it or long after."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from pricing.errors import Exit, InputError
+
+if TYPE_CHECKING:
+    from hedger.journal.entries import Head, Record
+    from hedger.journal.sqlite import SqliteStorage
+
+_BREAKS_MAX = 20
+_BODY_SHOWN = 160
+
+
+def show(arguments: argparse.Namespace) -> Exit:
+    """Records, one a line; with --json one document, written as it is read."""
+    from hedger.journal.codec import CodecError
+    from hedger.journal.entries import Kind
+    from hedger.journal.journal import open_to_read
+    from hedger.journal.storage import JournalDamaged, StorageFailed
+
+    kinds = arguments.kind or []
+    unknown = sorted(set(kinds) - set(Kind))
+    if unknown:
+        raise InputError(
+            "JOURNAL_KIND",
+            "there are no such records",
+            where="--kind",
+            observed=", ".join(unknown),
+            allowed=", ".join(Kind),
+            not_done="nothing was read",
+            fix="name one of them, or leave it out",
+        )
+    storage = open_to_read(arguments.journal)
+    try:
+        head = storage.head()
+        if arguments.json:
+            start = {"trading": storage.name.trading, "engine": storage.name.engine, "head": str(head)}
+            print(json.dumps(start)[:-1] + ', "records": [', end="")
+        shown = (record for record in storage.records(kinds=kinds) if record.seq >= arguments.first)
+        for i, record in enumerate(shown):
+            if arguments.json:
+                print(", " * (i > 0) + json.dumps(_document(record)), end="")
+            else:
+                print(_line(record))
+        if arguments.json:
+            print("]}")
+    except (StorageFailed, CodecError) as error:
+        raise JournalDamaged(
+            "JOURNAL_DAMAGED",
+            "the journal cannot be read any further",
+            where=arguments.journal.name,
+            observed=error,
+            not_done="what was shown up to here is all that is shown",
+            fix="`hedger journal verify` says how far it is sound",
+        ) from error
+    finally:
+        storage.close()
+    return Exit.DONE
+
+
+def verify(arguments: argparse.Namespace) -> Exit:
+    """Check every record against the chain and the file against itself; exit 1 with where it breaks."""
+    from hedger.journal.sqlite import read_sqlite
+    from hedger.journal.storage import JournalDamaged
+
+    expected = _expected_head(arguments.head)
+    document: dict[str, Any] = {"trading": None, "engine": None}
+    last = None
+    try:
+        storage = read_sqlite(arguments.journal)
+    except JournalDamaged as error:
+        problems = [str(error.observed)]
+    else:
+        document = {"trading": storage.name.trading, "engine": storage.name.engine}
+        last, problems = _walk(storage, expected)
+        storage.close()
+    document |= {"records": last.number if last else None, "head": str(last) if last else None}
+    document |= {"sound": not problems, "problems": problems}
+    if arguments.json:
+        print(json.dumps(document))
+    else:
+        for text in problems:
+            print(text)
+        state = "sound" if not problems else "NOT sound"
+        print(f"{arguments.journal.name}: {state}; {document['records']} records, head {document['head']}")
+    return Exit.NEGATIVE if problems else Exit.DONE
+
+
+def _walk(storage: SqliteStorage, expected: Head | None) -> tuple[Head, list[str]]:
+    """The last record read, and everything that is wrong with the journal."""
+    from hedger.journal.entries import Head, breaks
+    from hedger.journal.storage import StorageFailed
+
+    problems: list[str] = []
+    passed = [Head(0, storage.name.genesis)]
+    known = expected is None or expected == passed[0]
+
+    def noted() -> Iterator[Record]:
+        nonlocal known
+        for record in storage.records():
+            passed[0] = Head(record.number, record.hash)
+            known = known or passed[0] == expected
+            yield record
+
+    try:
+        with storage.steady():
+            for place in breaks(noted(), storage.name, storage.head()):
+                if len(problems) < _BREAKS_MAX:
+                    problems.append(str(place))
+                elif len(problems) == _BREAKS_MAX:
+                    problems.append("and more")
+    except StorageFailed as error:
+        problems.append(f"after record {passed[0].number}: {error}")
+    if not known:
+        problems.append(f"the record of --head {str(expected)[:24]}... is not in the journal")
+    return passed[0], problems + [f"file: {text}" for text in storage.problems()]
+
+
+def export(arguments: argparse.Namespace) -> Exit:
+    """Write the tables."""
+    from hedger.journal.export import export as write_tables
+    from hedger.journal.journal import open_to_read
+
+    storage = open_to_read(arguments.journal)
+    try:
+        with storage.steady():
+            rows = write_tables(storage, arguments.out, where=arguments.journal.name)
+    finally:
+        storage.close()
+    if arguments.json:
+        print(json.dumps({"out": str(arguments.out), "rows": rows}))
+    else:
+        print(f"{arguments.out}: " + ", ".join(f"{count} {name}" for name, count in rows.items()))
+    return Exit.DONE
+
+
+def _expected_head(text: str | None) -> Head | None:
+    from hedger.journal.entries import Head
+
+    if text is None:
+        return None
+    try:
+        return Head.parse(text)
+    except ValueError as error:
+        raise InputError(
+            "JOURNAL_HEAD",
+            "the head to look for cannot be read",
+            where="--head",
+            observed=text,
+            allowed="NUMBER:HASH as `journal verify` prints it",
+            not_done="nothing was checked",
+        ) from error
+
+
+def _document(record: Record) -> dict[str, Any]:
+    from pricing.daycount import iso
+
+    return {
+        "number": record.number,
+        "kind": record.kind,
+        "seq": record.seq,
+        "now_ns": record.now_ns,
+        "time": iso(record.now_ns),
+        "key": record.key,
+        "hash": record.hash.hex(),
+        "body": record.document(),
+    }
+
+
+def _line(record: Record) -> str:
+    """A record for people; what a stranger may have put in it is shown escaped."""
+    from pricing.daycount import iso
+
+    key = "" if record.key is None else f" {json.dumps(record.key)}"
+    body = record.body.decode("utf-8", "replace").encode("ascii", "backslashreplace").decode("ascii")
+    body = "".join(c if c.isprintable() else "?" for c in body)
+    cut = body if len(body) <= _BODY_SHOWN else body[:_BODY_SHOWN] + f"... ({len(body)} bytes)"
+    kind = "".join(c if c.isprintable() else "?" for c in record.kind)
+    return f"{record.number} {iso(record.now_ns)} seq {record.seq} {kind}{key} {cut}"

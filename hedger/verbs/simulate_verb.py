@@ -1,0 +1,37 @@
+"""`hedger simulate`: read the arguments, run, print."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from pricing.errors import Exit, InputError
+
+SEEDS_MAX = 1_000_000
+
+
+def simulate(arguments: argparse.Namespace) -> Exit:
+    """The engine under seeded faults; exit 1 where an invariant did not hold."""
+    from hedger.simulator.faults import fault_ids
+    from hedger.simulator.simulate import simulate as run
+
+    faults = fault_ids(arguments.faults)
+    if not 1 <= arguments.seeds <= SEEDS_MAX:
+        raise InputError(
+            "SEEDS",
+            "the number of runs is out of range",
+            where="--seeds",
+            observed=arguments.seeds,
+            allowed=f"1 to {SEEDS_MAX}",
+            not_done="nothing was started",
+            fix="give another number",
+        )
+    seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+    report = run(seeds, faults, _told)
+    print(json.dumps(report.document(), allow_nan=False) if arguments.json else report.text())
+    return Exit.NEGATIVE if report.failed else Exit.DONE
+
+
+def _told(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)

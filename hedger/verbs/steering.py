@@ -1,0 +1,331 @@
+"""`hedger status orders arm pause resume flatten kill unkill`: steer a running engine from another shell.
+
+They read its journal, leave commands beside it, and set its kill latch. None of them talks to a venue, and
+none writes the journal while an engine does. A command is done when the engine's journal has it: they wait.
+"""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import os
+import time
+import uuid
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pricing.errors import Exit, HedgerError, InputError
+
+if TYPE_CHECKING:
+    from hedger.journal.recovery import Recovered
+    from hedger.journal.storage import Storage
+
+#: Where a journal is when nobody says otherwise.
+JOURNAL_FILE = Path("hedger.journal.journal")
+_LOOK_S = 0.05
+
+
+class EngineAbsent(HedgerError):
+    """Nobody is there to obey (exit 3)."""
+
+    exit_code = Exit.REFUSED
+
+
+def status(arguments: argparse.Namespace) -> Exit:
+    """Whether an engine runs, what it may do, where it stands."""
+    from hedger.journal.kill_latch import FileLatch
+    from hedger.journal.lock import holder
+    from pricing.daycount import iso
+
+    held = holder(arguments.journal)
+    recovered = _summary(arguments.journal, running=held is not None)
+    latched = FileLatch(arguments.journal).found()
+    live = [order for order in recovered.orders.values() if order.live]
+    states = Counter(str(order.state) for order in live)
+    age_s = (time.time_ns() - recovered.last_now_ns) / 1e9 if recovered.head.number else None
+    mode, configuration = recovered.mode, recovered.configuration
+    document = {
+        "journal": str(arguments.journal),
+        "trading": recovered.name.trading,
+        "engine": recovered.name.engine,
+        "running": held is not None,
+        "pid": _pid(held),
+        "mode": "killed" if latched else mode.mode if mode else None,
+        "paused": mode.paused if mode else None,
+        "killed": None
+        if latched is None
+        else {"set_ns": latched.set_ns, "user": latched.user, "reason": latched.reason},
+        "head": str(recovered.head),
+        "last_seq": recovered.last_seq,
+        "last_ns": recovered.last_now_ns,
+        "age_s": age_s,
+        "settings_sha256": configuration.settings_sha256 if configuration else None,
+        "limits_sha256": configuration.limits_sha256 if configuration else None,
+        "orders": {state: states[state] for state in sorted(states)},
+        "unknown": states["unknown"],
+        "fills": len(recovered.fills),
+        "traded": [
+            {"venue": venue, "symbol": symbol, "account": account, "quantity": str(quantity)}
+            for (venue, symbol, account), quantity in sorted(recovered.traded().items())
+        ],
+    }
+    if arguments.json:
+        print(json.dumps(document))
+        return Exit.DONE
+    runs = f"running, process {document['pid']}" if held is not None else "not running"
+    print(f"{recovered.name.trading.upper()} engine {recovered.name.engine}: {runs}")
+    paused = ", paused" if mode and mode.paused else ""
+    print(f"mode {document['mode'] or 'never started'}{paused}" + (f": {mode.reason}" if mode else ""))
+    if latched is not None:
+        print(f"KILLED by {latched.user or 'nobody named'}: {latched.reason or 'no reason given'}")
+    at = iso(recovered.last_now_ns) if recovered.head.number else "never"
+    print(f"last event {recovered.last_seq} at {at}, record {recovered.head.number}")
+    counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "none live"
+    print(f"orders: {counts}; fills: {len(recovered.fills)}")
+    return Exit.DONE
+
+
+def orders(arguments: argparse.Namespace) -> Exit:
+    """Orders that may still do something; --unknown those alone, --all every one ever intended."""
+    from hedger.journal.export import order_row
+    from hedger.journal.lock import holder
+    from venues.orders import OrderState
+
+    recovered = _summary(arguments.journal, running=holder(arguments.journal) is not None)
+    found = [
+        order
+        for order in recovered.orders.values()
+        if (order.state is OrderState.UNKNOWN if arguments.unknown else arguments.all or not order.settled)
+    ]
+    rows = [order_row(order) | {"reserved": str(order.reserved)} for order in found]
+    if arguments.json:
+        print(json.dumps({"orders": rows}))
+        return Exit.DONE
+    for row in rows:
+        code = f" ({row['code']})" if row["code"] else ""
+        print(
+            f"{row['client_id']} {row['state']}{code}: {row['side']} {row['quantity']} {row['symbol']} on "
+            f"{row['venue']} at {row['price']}, filled {row['filled']}, may still fill {row['reserved']}"
+        )
+    if not rows:
+        print("no orders")
+    return Exit.DONE
+
+
+def command(arguments: argparse.Namespace) -> Exit:
+    """Leave a command for the engine, and wait until its journal has it and what it decided."""
+    from hedger.core.events import Verb
+    from hedger.journal.journal import open_to_read
+
+    verb = Verb(arguments.wish)
+    storage = open_to_read(arguments.journal)
+    try:
+        _refuse_absent(arguments.journal, verb)
+        id, first = _send(arguments, verb), storage.head().number + 1
+        seq, decision = _taken(storage, id, first, arguments.wait_s)
+    finally:
+        storage.close()
+    mode = None if decision is None else decision.get("mode")
+    reason = "" if decision is None else str(decision.get("reason", ""))
+    document = {"command": str(verb), "id": id, "taken": seq is not None, "seq": seq}
+    document |= {"mode": mode, "reason": reason}
+    if arguments.json:
+        print(json.dumps(document))
+    elif seq is None:
+        print(f"{verb}: left for the engine, which has not taken it within {arguments.wait_s:g} s")
+    else:
+        print(f"{verb}: taken as event {seq}; mode {mode or 'not told yet'}" + (f": {reason}" * bool(reason)))
+    if seq is None:
+        return Exit.NEGATIVE
+    return Exit.REFUSED if verb is Verb.ARM and mode not in (None, "armed") else Exit.DONE
+
+
+def kill(arguments: argparse.Namespace) -> Exit:
+    """Set the latch, first of all; then tell the engine, and wait until no order of it is live."""
+    from hedger.journal.kill_latch import FileLatch, Latched
+    from hedger.journal.lock import holder
+
+    journal: Path = arguments.journal
+    _refuse_unknown_place(journal)
+    reason = arguments.reason or "hedger kill"
+    latched = FileLatch(journal).set(Latched(time.time_ns(), _user(), reason))
+    # From here on nothing new leaves, whatever else goes wrong: all of it is told, none of it stops us.
+    running, note = holder(journal) is not None, ""
+    live: int | None = None
+    try:
+        if running:
+            from hedger.core.events import Verb
+
+            arguments.reason = reason
+            _send(arguments, Verb.KILL)
+            live = _quiet(journal, arguments.wait_s)
+        else:
+            _note_latch(journal, set_=True, reason=reason)
+            note = "no engine runs: on the paper venue its orders died with it; on a live venue cancel there"
+    except HedgerError as error:
+        note = str(error)
+    done = not running or live == 0
+    document = {"killed": True, "set_ns": latched.set_ns, "user": latched.user, "reason": latched.reason}
+    document |= {"running": running, "live_orders": live, "confirmed": done, "note": note}
+    if arguments.json:
+        print(json.dumps(document))
+    else:
+        print(f"KILLED: the latch is set beside {journal.name}; nothing new leaves until `hedger unkill`")
+        if running:
+            said = "the engine has not answered yet" if live is None else f"{live} orders are live"
+            print(f"{said}{'' if done else ': not confirmed'}")
+        if note:
+            print(note)
+    return Exit.DONE if done else Exit.NEGATIVE
+
+
+def unkill(arguments: argparse.Namespace) -> Exit:
+    """Remove the latch, with a record of who and why: by the engine where one runs, else here."""
+    from hedger.core.events import Verb
+    from hedger.journal.kill_latch import FileLatch
+    from hedger.journal.lock import holder
+
+    journal: Path = arguments.journal
+    _refuse_unknown_place(journal)
+    latch = FileLatch(journal)
+    was = latch.found()
+    if was is not None:
+        if holder(journal) is not None:
+            _send(arguments, Verb.UNKILL)
+            end = time.monotonic() + arguments.wait_s
+            while latch.found() is not None and time.monotonic() < end:
+                time.sleep(_LOOK_S)
+        else:
+            _note_latch(journal, set_=False, reason=arguments.reason)
+            latch.clear()
+    left = latch.found() is not None
+    if arguments.json:
+        print(json.dumps({"killed": left, "was_killed": was is not None}))
+    elif was is None:
+        print("the kill latch was not set")
+    else:
+        print("the kill latch is still set" if left else "the kill latch is removed; the engine observes")
+    return Exit.NEGATIVE if left else Exit.DONE
+
+
+def _summary(journal: Path, *, running: bool) -> Recovered:
+    from hedger.journal.journal import open_to_read
+    from hedger.journal.recovery import summary
+
+    storage = open_to_read(journal)
+    try:
+        with storage.steady():
+            return summary(storage, where=journal.name, running=running)
+    finally:
+        storage.close()
+
+
+def _send(arguments: argparse.Namespace, verb: Any) -> str:
+    from hedger.core.events import Command
+    from hedger.journal.commands_file import send
+
+    id = uuid.uuid4().hex
+    argument = getattr(arguments, "argument", None) or ""
+    wish = Command(id, verb, _user(), arguments.reason or "", argument)
+    send(arguments.journal, wish, time.time_ns())
+    return id
+
+
+def _taken(storage: Storage, id: str, first: int, wait_s: float) -> tuple[int | None, dict[str, Any] | None]:
+    """The event that a command became, and the decision on it; None while there is none."""
+    from hedger.journal.entries import DecisionRecord, Kind, read
+
+    seq, end = None, time.monotonic() + wait_s
+    while True:
+        for record in storage.records(first, [Kind.COMMAND, Kind.DECISION]):
+            if record.kind == Kind.COMMAND and record.key == id:
+                seq = record.seq
+            if record.kind == Kind.DECISION and record.seq == seq:
+                found = read(record)
+                return seq, dict(found.document) if isinstance(found, DecisionRecord) else None
+        if time.monotonic() >= end:
+            return seq, None
+        time.sleep(_LOOK_S)
+
+
+def _quiet(journal: Path, wait_s: float) -> int | None:
+    """How many orders of a killed engine are live, as soon as none is, or when the time is up.
+
+    None: the engine has not said that it is killed.
+    """
+    end = time.monotonic() + wait_s
+    while True:
+        recovered = _summary(journal, running=True)
+        live = sum(order.live for order in recovered.orders.values())
+        killed = recovered.mode is not None and recovered.mode.mode == "killed"
+        if (killed and live == 0) or time.monotonic() >= end:
+            return live if killed else None
+        time.sleep(_LOOK_S)
+
+
+def _note_latch(journal: Path, *, set_: bool, reason: str) -> None:
+    """Write that the latch was set or removed, as the writer that nobody else is."""
+    from hedger.journal.entries import LatchChange, latch_entry
+    from hedger.journal.journal import Journal
+    from hedger.journal.recovery import recover
+    from hedger.journal.sqlite import read_sqlite
+
+    storage = read_sqlite(journal)
+    try:
+        name = storage.name
+        with storage.steady():
+            last = recover(storage, where=journal.name)
+    finally:
+        storage.close()
+    book = Journal.open(journal, name)
+    try:
+        now_ns = max(time.time_ns(), last.last_now_ns)
+        book.append(latch_entry(last.last_seq, now_ns, LatchChange(set_, _user(), reason)))
+    finally:
+        book.close()
+
+
+def _refuse_absent(journal: Path, verb: str) -> None:
+    from hedger.journal.lock import holder
+
+    if holder(journal) is None:
+        raise EngineAbsent(
+            "ENGINE_ABSENT",
+            "no engine writes this journal",
+            where=journal.name,
+            observed=f"hedger {verb}",
+            allowed="a running engine",
+            not_done="nothing was sent",
+            fix="start it with `hedger run`, or name the right --journal",
+        )
+
+
+def _refuse_unknown_place(journal: Path) -> None:
+    """A latch beside nothing would stop nobody."""
+    beside = [journal.with_name(journal.name + end) for end in (".lock", ".kill", ".commands")]
+    if not any(os.path.lexists(path) for path in (journal, *beside)):
+        raise InputError(
+            "JOURNAL_MISSING",
+            "there is no such journal",
+            where=str(journal),
+            allowed="the file that the engine writes",
+            not_done="NOTHING WAS KILLED, nothing was changed",
+            fix="name it with --journal FILE",
+        )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a process without a name, as in some containers
+        return f"uid {os.getuid()}"
+
+
+def _pid(held: str | None) -> int | None:
+    try:
+        pid = json.loads(held or "{}").get("pid")
+    except (ValueError, AttributeError):
+        return None
+    return pid if isinstance(pid, int) else None

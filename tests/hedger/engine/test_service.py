@@ -1,0 +1,178 @@
+"""`hedger run` as a process: started, steered, killed, stopped, restarted; and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hedger.engine.heartbeat import last_beat
+from hedger.journal.entries import Kind
+from hedger.journal.journal import open_to_read
+from hedger.journal.kill_latch import FileLatch, Latched
+from hedger.journal.recovery import recover
+from tests.hedger.desk import hedger, strict_json
+
+PATIENCE_S = 60.0
+
+
+class Running:
+    """A running engine and its journal."""
+
+    def __init__(self, journal: Path, *words: str) -> None:
+        self.journal = journal
+        env = {k: v for k, v in os.environ.items() if not k.startswith("HEDGER__")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "hedger", "run", "--journal", str(journal), "--json", *words],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env,
+        )  # fmt: skip
+
+    def until(self, what: str) -> None:
+        """Wait until the engine's last sign of life shows a mode."""
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end and self.process.poll() is None:
+            beat = last_beat(self.journal)
+            if beat is not None and beat.pid == self.process.pid and beat.mode == what and beat.seq > 2:
+                return
+            time.sleep(0.05)
+        raise AssertionError(f"no {what}: {self.process.poll()} {self.end()}")
+
+    def end(self, number: int = signal.SIGTERM) -> tuple[int, str, str]:
+        """Ask it to end, and wait."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=PATIENCE_S)
+        return self.process.returncode, out, err
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Running]:
+    engine = Running(tmp_path / "a.journal", "--arm")
+    try:
+        yield engine
+    finally:
+        if engine.process.poll() is None:
+            engine.process.kill()
+            engine.process.communicate()
+
+
+def orders_of(journal: Path) -> dict[str, Any]:
+    storage = open_to_read(journal)
+    try:
+        return dict(recover(storage).orders)
+    finally:
+        storage.close()
+
+
+def test_a_run_is_steered_killed_stopped_and_restarted(
+    running: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    running.until("armed")
+    at = ("--journal", str(running.journal))
+    second = hedger(capsys, "run", *at)
+    assert (second.code, second.out, second.err.split(":")[0]) == (3, "", "JOURNAL_LOCKED")
+    assert hedger(capsys, "status", *at, "--json").json["running"] is True
+    assert hedger(capsys, "pause", *at, "--json").json["taken"] is True
+    killed = hedger(capsys, "kill", *at, "--reason", "trial", "--json")
+    assert (killed.code, killed.json["confirmed"], killed.json["live_orders"]) == (0, True, 0)
+    running.until("killed")
+    code, out, _ = running.end(signal.SIGINT)
+    document = strict_json(out)
+    assert (code, document["mode"], document["open_orders"]) == (130, "killed", [])
+    assert all(record.settled for record in orders_of(running.journal).values())
+    assert FileLatch(running.journal).found() is not None
+
+    again = Running(running.journal)  # the latch outlives the process
+    try:
+        again.until("killed")
+        assert hedger(capsys, "arm", *at, "--json").code == 3
+        for _ in range(30):  # refused until the venue has shown twice that nothing is open
+            if hedger(capsys, "unkill", *at, "--reason", "found the cause", "--wait-s", 1).code == 0:
+                break
+        again.until("observe")
+        code, out, _ = again.end()
+        assert (code, strict_json(out)["orders"]) == (143, 0)
+    finally:
+        if again.process.poll() is None:
+            again.process.kill()
+            again.process.communicate()
+    assert hedger(capsys, "journal", "verify", *at).code == 0
+
+
+def test_a_killed_process_leaves_a_journal_to_start_from(running: Running) -> None:
+    running.until("armed")
+    running.process.kill()
+    running.process.communicate(timeout=PATIENCE_S)
+    before = orders_of(running.journal)
+    again = Running(running.journal, "--minutes", "0.02")
+    out, err = again.process.communicate(timeout=PATIENCE_S)
+    assert again.process.returncode == 0, err
+    assert strict_json(out)["mode"] == "observe"  # not armed by itself
+    after = orders_of(running.journal)
+    assert set(before) == set(after)
+    storage = open_to_read(running.journal)
+    try:
+        starts = [record for record in storage.records(kinds=[Kind.CONFIGURATION])]
+    finally:
+        storage.close()
+    assert len(starts) == 2
+
+
+def test_a_latch_set_by_hand_stops_a_running_engine(running: Running) -> None:
+    """As the watchdog does it: the file alone, without a command."""
+    running.until("armed")
+    FileLatch(running.journal).set(Latched(1, "watchdog", "LOOP_STALLED"))
+    running.until("killed")
+    code, out, err = running.end()
+    assert (code, strict_json(out)["mode"]) == (143, "killed")
+    modes = [json.loads(line) for line in err.splitlines()]
+    assert any(line.get("reason") == "kill by watchdog" for line in modes)
+
+
+def test_live_is_refused_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "live.toml"
+    config.write_text('[run]\nmode = "live"\n')
+    ran = hedger(capsys, "run", "--config", config, "--journal", tmp_path / "j")
+    assert (ran.code, ran.out, ran.err.split(":")[0]) == (3, "", "LIVE_NOT_AVAILABLE")
+    assert not (tmp_path / "j").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("--arm-live",), "ARM_LIVE_ON_PAPER"),
+        (("--minutes", "0"), "USAGE"),
+        (("--book", "nowhere.csv"), "BOOK_UNREADABLE"),
+    ],
+)
+def test_bad_words_are_refused(
+    words: tuple[str, ...], code: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran = hedger(capsys, "run", "--journal", tmp_path / "j", "--no-watchdog", *words)
+    assert (ran.code, ran.out, ran.err.split(":")[0]) == (2, "", code)
+
+
+def test_metrics_for_everybody_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "open.toml"
+    config.write_text('[run]\nmetrics_host = "0.0.0.0"\nmetrics_port = 9100\n')
+    ran = hedger(capsys, "run", "--config", config, "--journal", tmp_path / "j")
+    assert (ran.code, ran.err.split(":")[0]) == (2, "METRICS_HOST")
+
+
+def test_another_market_on_an_old_journal_is_refused(
+    running: Running, capsys: pytest.CaptureFixture[str]
+) -> None:
+    running.until("armed")
+    running.end()
+    ran = hedger(capsys, "run", "--journal", running.journal, "--seed", 8, "--no-watchdog")
+    assert (ran.code, ran.err.split(":")[0]) == (2, "JOURNAL_OTHER_MARKET")

@@ -1,0 +1,168 @@
+"""The letter box: many senders, one reader, each command once, none from before the start, no junk obeyed."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hedger.core.events import Command, Verb
+from hedger.journal.commands_file import TEXT_MAX, CommandBox, Letters, commands_path, send
+from pricing.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def wish(id: str, verb: Verb = Verb.PAUSE, argument: str = "") -> Command:
+    return Command(id, verb, "ann", "lunch", argument)
+
+
+def test_each_command_is_taken_once_in_order(tmp_path: Path) -> None:
+    journal = tmp_path / "j"
+    box = CommandBox(journal)
+    assert box.poll() == Letters()
+    sent = [wish(f"c{i}", verb, argument="BTC") for i, verb in enumerate(Verb)]
+    assert all(send(journal, command, i) for i, command in enumerate(sent))
+    assert not send(journal, sent[0], 99)  # the same wish again
+    assert box.poll() == Letters(tuple(sent))
+    assert box.poll() == Letters()
+    send(journal, wish("late"), 100)
+    assert [c.id for c in box.poll().commands] == ["late"]
+    box.close()
+
+
+def test_what_lay_there_before_the_start_is_told_and_not_obeyed(tmp_path: Path) -> None:
+    journal = tmp_path / "j"
+    for i in range(3):
+        send(journal, wish(f"c{i}", Verb.ARM), i)
+    box = CommandBox(journal, taken={"c1"})
+    assert [c.id for c in box.left_over().commands] == ["c0", "c2"]
+    assert box.poll() == Letters()
+    send(journal, wish("new"), 9)
+    assert [c.id for c in box.poll().commands] == ["new"]
+    box.close()
+
+
+def test_what_the_journal_holds_already_is_not_taken_again(tmp_path: Path) -> None:
+    box = CommandBox(tmp_path / "j", taken={"c0"})
+    send(tmp_path / "j", wish("c0"), 0)
+    send(tmp_path / "j", wish("c1"), 0)
+    assert [c.id for c in box.poll().commands] == ["c1"]
+    box.close()
+
+
+def test_many_senders_at_once_and_none_is_lost(tmp_path: Path) -> None:
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from hedger.journal.commands_file import send\n"
+        "from hedger.core.events import Command, Verb\n"
+        "for i in range(20):\n"
+        "    send(Path(sys.argv[1]), Command(f'{sys.argv[2]}-{i}', Verb.PAUSE, 'u', 'r'), i)\n"
+    )
+    senders = [
+        subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "j"), name], cwd=ROOT)
+        for name in "abcd"
+    ]
+    box, found = CommandBox(tmp_path / "j"), list[Command]()
+    found += box.left_over().commands
+    while any(sender.poll() is None for sender in senders):
+        found += box.poll().commands
+    found += box.poll().commands
+    assert [sender.returncode for sender in senders] == [0, 0, 0, 0]
+    ids = [command.id for command in found]
+    assert sorted(ids) == sorted(f"{name}-{i}" for name in "abcd" for i in range(20))
+    for name in "abcd":
+        assert [id for id in ids if id[0] == name] == [f"{name}-{i}" for i in range(20)]
+    box.close()
+
+
+@given(st.text(max_size=TEXT_MAX + 20), st.sampled_from(["user", "reason", "argument"]))
+def test_texts_that_fit_on_a_line_are_sent_and_no_others(text: str, field: str) -> None:
+    changes: dict[str, Any] = {field: text}
+    with TemporaryDirectory() as folder:
+        journal, command = Path(folder) / "j", replace(wish("c"), **changes)
+        if len(text) <= TEXT_MAX and (text.isprintable() or not text):
+            box = CommandBox(journal)
+            send(journal, command, 0)
+            assert box.poll() == Letters((command,))
+            box.close()
+        else:
+            with pytest.raises(InputError, match="COMMAND_TEXT"):
+                send(journal, command, 0)
+
+
+def test_rows_of_strangers_are_told_and_not_obeyed(tmp_path: Path) -> None:
+    box = CommandBox(tmp_path / "j")
+    rows = [
+        ("a", "explode", "u", "r", ""),
+        ("b", "arm", "u" * 501, "r", ""),
+        ("c", "arm", "u", "\x1b[2J", ""),
+        ("", "arm", "u", "r", ""),
+        (b"d", "arm", "u", "r", ""),
+        ("e", "pause", "u", "r", "x"),
+    ]
+    stranger = sqlite3.connect(commands_path(tmp_path / "j"))
+    stranger.executemany(
+        "INSERT INTO commands (id, verb, user, reason, argument, sent_ns) VALUES (?, ?, ?, ?, ?, 0)", rows
+    )
+    stranger.commit()
+    stranger.close()
+    found = box.poll()
+    assert [c.id for c in found.commands] == ["e"]
+    assert [text.split(":")[0] for text in found.refused] == [f"command {i}" for i in range(1, 6)]
+    assert "\x1b" not in "".join(found.refused)
+    assert box.poll() == Letters()
+    box.close()
+
+
+def test_a_box_that_breaks_is_told_once_and_the_engine_goes_on(tmp_path: Path) -> None:
+    box = CommandBox(tmp_path / "j")
+    stranger = sqlite3.connect(commands_path(tmp_path / "j"))
+    stranger.execute("DROP TABLE commands")
+    stranger.commit()
+    stranger.close()
+    assert "cannot be read" in box.poll().refused[0]
+    assert box.poll() == Letters()
+    box.close()
+
+
+@pytest.mark.parametrize("content", [b"no database at all" * 100, b"\x00" * 4096])
+def test_a_foreign_file_is_refused_by_both_ends(content: bytes, tmp_path: Path) -> None:
+    commands_path(tmp_path / "j").write_bytes(content)
+    for end in (lambda: CommandBox(tmp_path / "j"), lambda: send(tmp_path / "j", wish("c"), 0)):
+        with pytest.raises(InputError, match="COMMANDS_FILE"):
+            end()
+    other = sqlite3.connect(tmp_path / "x")
+    other.execute("PRAGMA application_id = 5")
+    other.execute("CREATE TABLE commands (number)")
+    other.commit()
+    other.close()
+    (tmp_path / "x").rename(commands_path(tmp_path / "j"))
+    with pytest.raises(InputError, match="another program's"):
+        CommandBox(tmp_path / "j")
+
+
+def test_a_place_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="COMMANDS_FILE"):
+        send(tmp_path / "absent" / "j", wish("c"), 0)
+
+
+def test_it_is_its_owners_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        send(tmp_path / "j", wish("c"), 0)
+    finally:
+        os.umask(before)
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert modes == {0o600}
