@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from hedger.journal.storage import Storage
 
 #: Where a journal is when nobody says otherwise.
-JOURNAL_FILE = Path("hedger.journal.journal")
+JOURNAL_FILE = Path("hedger.journal")
 _LOOK_S = 0.05
 
 

@@ -52,7 +52,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def file(made: Path, tmp_path: Path) -> Path:
     """The default journal of the folder that the test runs in."""
-    return Path(shutil.copy(made, tmp_path / "hedger.journal.journal"))
+    return Path(shutil.copy(made, tmp_path / "hedger.journal"))
 
 
 # ---------------------------------------------------------------------------------------------------- reading
