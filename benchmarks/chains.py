@@ -204,6 +204,11 @@ def _outside(desk: Desk, exposure: Floats) -> bool:
     return bool(((exposure < desk.trigger[:, 0]) | (exposure > desk.trigger[:, 1])).any())
 
 
+def breached(desk: Desk) -> bool:
+    """Whether a row of the book is outside its trigger, from scratch: Greeks, rows, comparison."""
+    return _outside(desk, _exposure(desk, _greeks(desk, desk.spot)))
+
+
 # --------------------------------------------------------------------------------------------- the program
 
 

@@ -2,9 +2,11 @@
 
 Ours: the perpetual's ticker as bytes -> marks -> market -> every listing valued anew -> exposures of every
 row -> bands -> policy -> (hedging: plan with its certificate and alternatives, legs, limits C1 to C20, order)
--> decision with its digest -> order bytes. The peers (`benchmarks.chains`) do decode, Greeks, three rows,
-program, order; they have no ages, index checks, lots, limits, digests or record. `test_journal` shows what
-writing it down adds: in memory, and on a disk with its sync.
+-> decision with its digest -> order bytes. The next best plan, the delta hedge and the cost of waiting are
+reckoned when somebody reads them. The peers (`benchmarks.chains`) do decode, Greeks, three rows, program,
+order; they have no ages, index checks, lots, limits, digests or record. `test_journal` and
+`test_hedging_journal` show what writing it down adds: in memory, and on a disk with its sync, beside the bare
+sync of the same disk.
 
 Run with `make bench`; p99.9 is told in extra_info where there are a thousand rounds.
 """
@@ -12,9 +14,11 @@ Run with `make bench`; p99.9 is told in extra_info where there are a thousand ro
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 from decimal import Decimal
+from enum import StrEnum
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -28,6 +32,7 @@ from benchmarks.chains import CHAINS, make_desk, ticker_message
 from hedger.core.decision import Decision, action_document
 from hedger.core.events import Command, Verb
 from hedger.core.gate import EngineSettings
+from hedger.core.glance import Glance
 from hedger.core.state import State
 from hedger.engine.clock import VirtualClock
 from hedger.engine.engine import Engine, NoRecord, Recorder
@@ -74,8 +79,21 @@ class Desk:
     clock: VirtualClock
 
 
-def settings_of(market: Market, book: Book, wide: bool) -> Settings:
-    """Fifty instruments may be traded; bands are out of reach, or at four fifths of where the rows stand."""
+class Bands(StrEnum):
+    """Where the bands lie: out of reach; a row has just left its own by a thousandth of it; rows stand far
+    outside, their triggers at four fifths of where they are."""
+
+    WIDE = "wide"
+    LEFT = "just_left"
+    FAR = "far_out"
+
+
+#: (trigger, landing) as shares of where a row stands.
+SHARES = {Bands.LEFT: (0.999, 0.99), Bands.FAR: (0.8, 0.75)}
+
+
+def settings_of(market: Market, book: Book, where: Bands) -> Settings:
+    """Fifty instruments may be traded."""
     options = np.flatnonzero(market.universe.is_option)[:: max(len(market.universe) // 49, 1)][:49]
     names = [market.universe.listings[i].symbol for i in options] + ["BTC-PERPETUAL", "ETH-PERPETUAL"]
     chosen = {"allow_buy": {"symbols": names}, "allow_sell": {"symbols": names}}
@@ -87,18 +105,22 @@ def settings_of(market: Market, book: Book, wide: bool) -> Settings:
         "solver": {"time_limit_s": 60.0},
     }
     settings = Settings.model_validate(document)
-    if wide:
+    if where is Bands.WIDE:
         return settings
+    trigger, landing = SHARES[where]
     snapshot = take_snapshot(book, market, settings, marked=True)
     for coin, spot in snapshot.spot.items():
         document["bands"][coin] = {}
         for key, greek in keys.items():
             x = abs(snapshot.exposure.row(f"{greek}:{coin}")) / row_factor(greek, spot, snapshot.numeraire)
-            document["bands"][coin][key] = {"trigger": [-0.8 * x, 0.8 * x], "landing": [-0.75 * x, 0.75 * x]}
+            document["bands"][coin][key] = {
+                "trigger": [-trigger * x, trigger * x],
+                "landing": [-landing * x, landing * x],
+            }
     return Settings.model_validate(document)
 
 
-def make(positions: int, wide: bool) -> Desk:
+def make(positions: int, where: Bands) -> Desk:
     """A seeded book, its accounts read, armed."""
     source = SimulatedMarket(7, settings=MARKETS[positions])
     market = Market.empty(source.universe).apply(source.marks())
@@ -115,7 +137,7 @@ def make(positions: int, wide: bool) -> Desk:
     ]
     cash = {(listings[0].venue, "", coin): Decimal(n) for coin, n in (("BTC", 1000), ("ETH", 10_000))}
     book = Book.of(held, cash).opened_at({x.key: float(forward[i]) for i, x in enumerate(listings)})
-    desk, venues = settings_of(market, book, wide), venues_of(source.universe)
+    desk, venues = settings_of(market, book, where), venues_of(source.universe)
     loose = paper_limits(limits_out_of_the_way(), venues)
     sending = engine_settings(desk, "bench", loose, venues)
     clock, inbox = VirtualClock(source.now_ns), Inbox()
@@ -156,7 +178,7 @@ def decode(message: bytes, desk: Desk) -> Marks:
     scale = float(data["index_price"]) / float(full.index[at])
 
     def one(column: Any, factor: float = 1.0) -> Any:
-        return column[at : at + 1] * factor
+        return column[at : at + 1] if factor == 1.0 else column[at : at + 1] * factor
 
     return Marks(
         seq=full.seq, now_ns=desk.clock.now_ns(), rows=np.array([at]),
@@ -164,7 +186,7 @@ def decode(message: bytes, desk: Desk) -> Marks:
         bid=one(full.bid, scale), bid_size=one(full.bid_size), ask=one(full.ask, scale),
         ask_size=one(full.ask_size), mark=one(full.mark, scale), mark_iv=one(full.mark_iv),
         forward=one(full.forward), index=one(full.index, scale), funding_rate=one(full.funding_rate),
-        forward_kind=full.forward_kind[at : at + 1].copy(),
+        forward_kind=full.forward_kind[at : at + 1],
     )  # fmt: skip
 
 
@@ -175,15 +197,18 @@ def tick(engine: Engine, message: bytes, desk: Desk) -> tuple[Decision, bytes]:
     return decision, json.dumps(orders).encode() if orders else b""
 
 
+Desks = dict[tuple[int, Bands], Desk]
+
+
 @pytest.fixture(scope="module")
-def desks() -> Iterator[dict[tuple[int, bool], Desk]]:
+def desks() -> Iterator[Desks]:
     yield {}
 
 
-def desk_of(desks: dict[tuple[int, bool], Desk], positions: int, wide: bool) -> Desk:
-    if (positions, wide) not in desks:
-        desks[positions, wide] = make(positions, wide)
-    return desks[positions, wide]
+def desk_of(desks: Desks, positions: int, where: Bands) -> Desk:
+    if (positions, where) not in desks:
+        desks[positions, where] = make(positions, where)
+    return desks[positions, where]
 
 
 def messages_of(desk: Desk) -> list[bytes]:
@@ -201,74 +226,122 @@ def told(benchmark: BenchmarkFixture) -> None:
 
 
 @pytest.mark.parametrize("positions", SIZES)
-@pytest.mark.parametrize("name", ["ours", "naive", "off_the_shelf"])
-def test_quiet(
-    benchmark: BenchmarkFixture, desks: dict[tuple[int, bool], Desk], name: str, positions: int
-) -> None:
+@pytest.mark.parametrize("name", ["ours", "naive", "off_the_shelf", "off_the_shelf_solving"])
+def test_quiet(benchmark: BenchmarkFixture, desks: Desks, name: str, positions: int) -> None:
+    """A millisecond passes between marks, so that ours has every option's time anew; the peers' stands still.
+    `off_the_shelf` stops at its bands, `off_the_shelf_solving` solves its program with every tick."""
     benchmark.group = f"one mark, quiet, {positions:,} positions"
-    rounds = 1000 if positions <= 1_000 else 100
     if name == "ours":
-        desk = desk_of(desks, positions, True)
+        desk = desk_of(desks, positions, Bands.WIDE)
         engine = Engine(desk.state, desk.settings, desk.clock, NoRecord())
         stream = cycle(messages_of(desk))
-        decision, orders = tick(engine, next(stream), desk)
-        assert decision.quiet and not orders and decision.ticket is None
-        benchmark.pedantic(lambda: tick(engine, next(stream), desk), rounds=rounds, warmup_rounds=3)
+
+        def one() -> tuple[Decision, bytes]:
+            desk.clock.move_to(desk.clock.now_ns() + 1_000_000)
+            return tick(engine, next(stream), desk)
+
+        decision, orders = one()
+        assert decision.quiet and not orders and decision.ticket is None and decision.digest
+        benchmark.pedantic(one, rounds=1000, warmup_rounds=3)
+        assert isinstance(engine.state.seen, Glance)
     else:
-        peer = make_desk(positions, breached=False)
-        chain, stream = (
-            CHAINS[name](peer),
-            cycle([ticker_message(peer.spot * (1 + b * 1e-4)) for b in STEPS_BPS]),
-        )
+        peer = make_desk(positions, breached=name == "off_the_shelf_solving")
+        chain = CHAINS[name.removesuffix("_solving")](peer)
+        stream = cycle([ticker_message(peer.spot * (1 + b * 1e-4)) for b in STEPS_BPS])
+        benchmark.pedantic(lambda: chain.tick(next(stream)), rounds=1000, warmup_rounds=3)
+    told(benchmark)
+
+
+#: How many marks are timed, by positions.
+ROUNDS = {100: 1_000, 1_000: 1_000, 10_000: 100}
+
+
+class Hedging:
+    """Marks that each send a hedge: every one comes to the desk's first state, numbered on, so that a journal
+    takes it as a new event."""
+
+    def __init__(self, desk: Desk, record: Recorder) -> None:
+        self._desk, self._record, self._stream = desk, record, cycle(messages_of(desk))
+        self._seq = desk.state.seq
+        decision, orders = tick(*self.next()[0])
+        assert decision.ticket is not None, decision.reason
+        assert orders, [v.text for v in decision.verdicts] or decision.reason
+        self.legs = len(decision.ticket.legs)
+
+    def next(self) -> tuple[tuple[Engine, bytes, Desk], dict[str, Any]]:
+        """The arguments of the next `tick`."""
+        desk, state = self._desk, replace(self._desk.state, seq=self._seq)
+        self._seq += 1
+        return (Engine(state, desk.settings, desk.clock, self._record), next(self._stream), desk), {}
+
+
+@pytest.mark.parametrize("positions", SIZES)
+@pytest.mark.parametrize("name", ["ours_just_left", "ours_far_out", "naive", "off_the_shelf", "at_its_bands"])
+def test_hedging(benchmark: BenchmarkFixture, desks: Desks, name: str, positions: int) -> None:
+    """Two readings of the off-the-shelf chain: it solves its program, as it does here with every tick; or its
+    rows are inside their bands and it stops there, which is the least that any chain does."""
+    benchmark.group = f"one mark, hedging, {positions:,} positions"
+    rounds = ROUNDS[positions]
+    if name.startswith("ours"):
+        hedging = Hedging(desk_of(desks, positions, Bands(name.removeprefix("ours_"))), NoRecord())
+        benchmark.extra_info["legs"] = hedging.legs
+        benchmark.pedantic(tick, setup=hedging.next, rounds=rounds, warmup_rounds=3)
+    else:
+        peer = make_desk(positions, breached=name != "at_its_bands")
+        chain = CHAINS["off_the_shelf" if name == "at_its_bands" else name](peer)
+        stream = cycle([ticker_message(peer.spot * (1 + b * 1e-4)) for b in STEPS_BPS])
         benchmark.pedantic(lambda: chain.tick(next(stream)), rounds=rounds, warmup_rounds=3)
     told(benchmark)
 
 
-@pytest.mark.parametrize("positions", SIZES)
-@pytest.mark.parametrize("name", ["ours", "naive", "off_the_shelf"])
-def test_hedging(
-    benchmark: BenchmarkFixture, desks: dict[tuple[int, bool], Desk], name: str, positions: int
-) -> None:
-    benchmark.group = f"one mark, hedging, {positions:,} positions"
-    if name == "ours":
-        desk = desk_of(desks, positions, False)
-        stream = cycle(messages_of(desk))
-
-        def fresh() -> tuple[tuple[Engine, bytes, Desk], dict[str, Any]]:
-            return (Engine(desk.state, desk.settings, desk.clock, NoRecord()), next(stream), desk), {}
-
-        decision, orders = tick(*fresh()[0])
-        assert decision.ticket is not None, decision.reason
-        assert orders, [v.text for v in decision.verdicts] or decision.reason
-        benchmark.pedantic(tick, setup=fresh, rounds=30 if positions <= 1_000 else 8, warmup_rounds=1)
-    else:
-        peer = make_desk(positions)
-        chain, stream = (
-            CHAINS[name](peer),
-            cycle([ticker_message(peer.spot * (1 + b * 1e-4)) for b in STEPS_BPS]),
-        )
-        benchmark.pedantic(lambda: chain.tick(next(stream)), rounds=100, warmup_rounds=2)
-    told(benchmark)
+def recorder(where: str, folder: Path) -> tuple[Recorder, Journal | None]:
+    """No record, one in memory, or one on a disk with its sync."""
+    if where == "ours_without":
+        return NoRecord(), None
+    journal = (
+        Journal(MemoryStorage(MemoryDisk(NAME))) if where == "in_memory" else Journal.open(folder / "j", NAME)
+    )
+    return JournalRecorder(journal), journal
 
 
 @pytest.mark.parametrize("where", ["ours_without", "in_memory", "on_disk"])
-def test_journal(
-    benchmark: BenchmarkFixture, desks: dict[tuple[int, bool], Desk], where: str, tmp_path: Path
-) -> None:
+def test_journal(benchmark: BenchmarkFixture, desks: Desks, where: str, tmp_path: Path) -> None:
     """A quiet mark at 1,000 positions with its record: batched, so the sync is one of many."""
     benchmark.group = "one mark, quiet, 1,000 positions, with its journal"
-    desk = desk_of(desks, 1_000, True)
-    record: Recorder = NoRecord()
-    journal: Journal | None = None
-    if where != "ours_without":
-        journal = (
-            Journal(MemoryStorage(MemoryDisk(NAME)))
-            if where == "in_memory"
-            else Journal.open(tmp_path / "j", NAME)
-        )
-        record = JournalRecorder(journal)
+    desk = desk_of(desks, 1_000, Bands.WIDE)
+    record, journal = recorder(where, tmp_path)
     engine, stream = Engine(desk.state, desk.settings, desk.clock, record), cycle(messages_of(desk))
-    benchmark.pedantic(lambda: tick(engine, next(stream), desk), rounds=600, warmup_rounds=3)
+    benchmark.pedantic(lambda: tick(engine, next(stream), desk), rounds=1_000, warmup_rounds=3)
+    told(benchmark)
+    if journal is not None:
+        journal.close()
+
+
+@pytest.mark.parametrize("where", ["ours_without", "in_memory", "on_disk", "bare_fsync"])
+def test_hedging_journal(benchmark: BenchmarkFixture, desks: Desks, where: str, tmp_path: Path) -> None:
+    """A mark that sends an order, and its record, durable before the order leaves: in memory what encoding
+    and hashing cost, on the disk with the sync, and the sync alone: the same bytes and one fsync."""
+    benchmark.group = "one mark, hedging, 1,000 positions, with its journal"
+    desk = desk_of(desks, 1_000, Bands.LEFT)
+    if where == "bare_fsync":
+        record, journal = recorder("in_memory", tmp_path)
+        assert journal is not None
+        Hedging(desk, record)
+        journal.sync()
+        content = b"".join(found.body for found in journal.records())
+        descriptor = os.open(tmp_path / "bare", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+        def synced() -> None:
+            os.write(descriptor, content)
+            os.fsync(descriptor)
+
+        benchmark.extra_info["bytes"] = len(content)
+        benchmark.pedantic(synced, rounds=1_000, warmup_rounds=3)
+        os.close(descriptor)
+    else:
+        record, journal = recorder(where, tmp_path)
+        hedging = Hedging(desk, record)
+        benchmark.pedantic(tick, setup=hedging.next, rounds=1_000, warmup_rounds=3)
     told(benchmark)
     if journal is not None:
         journal.close()

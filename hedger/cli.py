@@ -10,7 +10,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
-from hedger.verbs import engine_verbs, journal_verbs, limits_verbs, simulate_verb, steering
+from hedger.verbs import (
+    desk_verbs,
+    engine_verbs,
+    journal_verbs,
+    limits_verbs,
+    simulate_verb,
+    steering,
+    venue_verbs,
+)
 from hedger.verbs import plan_verbs as verbs
 from pricing.errors import Exit, HedgerError, InputError
 
@@ -211,6 +219,8 @@ def build_parser() -> argparse.ArgumentParser:
     compared.add_argument("old", type=Path, metavar="OLD")
     compared.add_argument("new", type=Path, metavar="NEW")
 
+    add("codes", limits_verbs.limits_codes, "every reason why an order is not let out", limit_verbs)
+
     study = commands.add_parser(
         "study", help="measured results on recorded data", description="measured results"
     )
@@ -241,7 +251,9 @@ def build_parser() -> argparse.ArgumentParser:
     _chain_arguments(add("chain", verbs.study_chain, text, studies))
     _journal_verbs(commands, add)
     _engine_verbs(add)
+    _desk_verbs(add)
     _simulation_verb(add)
+    _venue_verbs(commands, add)
     return parser
 
 
@@ -262,6 +274,9 @@ def _journal_verbs(commands: Any, add: Callable[..., argparse.ArgumentParser]) -
         add("verify", journal_verbs.verify, "check the chain of hashes; exit 1 if broken", journals)
     )
     verify.add_argument("--head", metavar="NUMBER:HASH", help="a head noted earlier that must be in it")
+    text = "decide every event again, with the settings and limits of then, and compare"
+    verify.add_argument("--replay", action="store_true", help=text)
+    verify.add_argument("--tape", type=Path, metavar="TAPE", help="of a replay: where its marks lie")
     export = named(add("export", journal_verbs.export, "write the record as Parquet tables", journals))
     export.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to create")
 
@@ -274,10 +289,12 @@ def _journal_verbs(commands: Any, add: Callable[..., argparse.ArgumentParser]) -
         ("pause", "no new hedges; checks and cancels go on"),
         ("resume", "end a pause"),
         ("flatten", "plan the whole book, or one underlying, to zero"),
+        ("reload", "let a running engine take its settings file anew; hard limits only change at a start"),
         ("kill", "stop sending at once and cancel everything; stays until unkill, over restarts"),
         ("unkill", "remove the kill latch; the engine then observes until it is armed"),
     ):
-        verb = {"kill": steering.kill, "unkill": steering.unkill}.get(name, steering.command)
+        own = {"kill": steering.kill, "unkill": steering.unkill, "reload": steering.reload}
+        verb = own.get(name, steering.command)
         wish = named(add(name, verb, text))
         wish.set_defaults(wish=name)
         wish.add_argument(
@@ -300,17 +317,20 @@ def _simulation_verb(add: Callable[..., argparse.ArgumentParser]) -> None:
     simulation.add_argument(
         "--faults", required=True, metavar="all|F1,F7,..", help="which faults; each run draws some of them"
     )
+    text = "planted bugs that the checker must find: tests/story/bugs.py of the source tree"
+    simulation.add_argument("--bugs", type=Path, metavar="FILE", help=text)
 
 
 def _engine_verbs(add: Callable[..., argparse.ArgumentParser]) -> None:
-    run = add("run", engine_verbs.run, "the engine on the wall clock: paper, a simulated market; no keys")
+    text = "the engine on the wall clock: paper on a simulated market or a venue's, or live"
+    run = add("run", engine_verbs.run, text)
     text = f"the engine's record (default ./{steering.JOURNAL_FILE})"
     run.add_argument("--journal", type=Path, default=steering.JOURNAL_FILE, metavar="FILE", help=text)
     run.add_argument("--minutes", type=_positive, metavar="N", help="end after so many (default: run on)")
     run.add_argument("--seed", type=_count, default=7, metavar="N", help="of that market (default 7)")
     run.add_argument("--book", type=Path, metavar="BOOK", help="positions to begin with (CSV)")
     run.add_argument("--arm", action="store_true", help="arm as soon as the accounts agree with the book")
-    run.add_argument("--arm-live", action="store_true", help="the same on live venues; there are none yet")
+    run.add_argument("--arm-live", action="store_true", help="the same with real orders; live needs it")
     run.add_argument("--reason", default="", metavar="TEXT", help="why it is started: kept in the record")
     run.add_argument("--no-watchdog", action="store_true", help="without the process that looks after it")
 
@@ -319,10 +339,60 @@ def _engine_verbs(add: Callable[..., argparse.ArgumentParser]) -> None:
     text = "positions to begin with (CSV)"
     replay.add_argument("--book", required=True, type=Path, metavar="BOOK", help=text)
     replay.add_argument("--journal", type=Path, metavar="FILE", help="record the run in a new file")
+    text = "between snapshots of a chain: hourly bars of the perpetual (ts, open, symbol)"
+    replay.add_argument("--perp", type=Path, metavar="FILE", help=text)
+    text = "beside --perp: hourly DVOL index (ts, dvol, currency), which shifts the smiles"
+    replay.add_argument("--dvol", type=Path, metavar="FILE", help=text)
+    text = "what goes wrong at the paper venues: a rehearsal (default: nothing)"
+    replay.add_argument("--faults", default="", metavar="all|F1,F7,..", help=text)
+    text = "of latencies and faults (default 0)"
+    replay.add_argument("--seed", type=_count, default=0, metavar="N", help=text)
 
     dog = add("watchdog", engine_verbs.watchdog, "look after a running engine; `run` starts it by itself")
     dog.add_argument("--journal", type=Path, default=steering.JOURNAL_FILE, metavar="FILE")
     dog.add_argument("--pid", required=True, type=_step, metavar="N", help="of the engine")
+
+
+def _desk_verbs(add: Callable[..., argparse.ArgumentParser]) -> None:
+    whatif = add(
+        "whatif", desk_verbs.whatif, "the book under shocks of spot, vol and time, by full revaluation"
+    )
+    whatif.add_argument(
+        "--book", type=Path, metavar="BOOK", help="positions and balances (CSV), with --market"
+    )
+    whatif.add_argument("--market", type=Path, metavar="TAPE", help="tape folder")
+    whatif.add_argument("--at", metavar="TIME", help="last batch not after this time (default: the last one)")
+    whatif.add_argument("--journal", type=Path, metavar="FILE", help="instead: an engine's last state")
+    whatif.add_argument("--numeraire", choices=("USD", "coin"), help="overrides the configuration")
+    for name, text, low in (
+        ("spot", "moves in %%, such as --spot=-20,-10,0,10", -100.0),
+        ("vol", "added to vols, in points, such as --vol=-5,0,5", -500.0),
+        ("days", "from now, such as --days 0,1,7", 0.0),
+    ):
+        whatif.add_argument(f"--{name}", type=_axis(low, name != "spot"), metavar="A,B,..", help=text)
+    whatif.add_argument("--metric", choices=("pnl", "delta", "gamma", "vega"), default="pnl")
+    whatif.add_argument(
+        "--hedged", action="store_true", help="plan, and show the book after the hedge beside it"
+    )
+    whatif.add_argument("--stress", metavar="all|NAME", help="falls of the past, such as march-2020")
+    text = "the hedge with spreads K times as wide and sizes a K-th"
+    whatif.add_argument("--liquidity", type=_factor, metavar="K", help=text)
+    text = "for VaR and expected shortfall: a tape, or prices (ts, open, symbol), or returns by coin"
+    whatif.add_argument("--returns", type=Path, metavar="FILE", help=text)
+    text = "of a return made from prices (default 24)"
+    whatif.add_argument("--horizon-hours", type=_positive, default=24.0, metavar="H", help=text)
+
+    pnl = add("pnl", desk_verbs.pnl, "where the P&L of an engine's journal came from, day by day")
+    text = "between two valuations of the book (default 60)"
+    pnl.add_argument("--apart-s", type=_not_negative, default=60.0, metavar="S", help=text)
+    venues = add("venues", desk_verbs.venues, "ages, gaps, reconnects, delays and orders of each venue")
+    for verb in (pnl, venues):
+        text = f"the engine's record (default ./{steering.JOURNAL_FILE})"
+        verb.add_argument("--journal", type=Path, default=steering.JOURNAL_FILE, metavar="FILE", help=text)
+    for verb in (whatif, pnl, venues):
+        verb.add_argument(
+            "--tape", type=Path, metavar="TAPE", help="of a replay's journal: where its marks lie"
+        )
 
 
 def _chain_arguments(parser: argparse.ArgumentParser) -> None:
@@ -375,6 +445,35 @@ def _frontier_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--picture", type=Path, metavar="FILE", help="write the charts, .html or .png")
 
 
+def _venue_verbs(commands: Any, add: Callable[..., argparse.ArgumentParser]) -> None:
+    def venue(parser: argparse.ArgumentParser) -> None:
+        text = "such as deribit; what the configuration says of it stands in [venues.V]"
+        parser.add_argument("--venue", required=True, metavar="V", help=text)
+
+    doctor = add("doctor", venue_verbs.doctor, "whether anything stands against trading; exit 1 if so")
+    text = f"the engine's record, whose folder is looked at (default ./{steering.JOURNAL_FILE})"
+    doctor.add_argument("--journal", type=Path, default=steering.JOURNAL_FILE, metavar="FILE", help=text)
+
+    book = commands.add_parser("book", help="positions and balances", description="positions and balances")
+    books = book.add_subparsers(title="verbs", metavar="VERB", required=True)
+    fetch = add("fetch", venue_verbs.book_fetch, "what a venue says that we hold, as a book file", books)
+    venue(fetch)
+    fetch.add_argument("--out", required=True, type=Path, metavar="BOOK", help="file to create (CSV)")
+
+    record = add("record", venue_verbs.record, "a venue's market to a tape; no keys")
+    venue(record)
+    record.add_argument("--out", required=True, type=Path, metavar="TAPE", help="folder to create")
+    record.add_argument("--minutes", type=_positive, metavar="N", help="end after so many (default: run on)")
+    record.add_argument(
+        "--underlying", action="append", default=[], metavar="COIN", help="only this one; may be repeated"
+    )
+    record.add_argument(
+        "--every-ms", type=_positive, default=100.0, metavar="MS", help="from batch to batch (default 100)"
+    )
+    text = "the tape grows, and is sound, after each so many seconds (default 60)"
+    record.add_argument("--part-s", type=_positive, default=60.0, metavar="S", help=text)
+
+
 def _study_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("tapes", type=Path, nargs="+", metavar="TAPE")
     parser.add_argument("--every", type=_step, default=1, metavar="N", help="take every N-th snapshot")
@@ -408,6 +507,33 @@ def _bounded(text: str, good: Callable[[float], bool], words: str) -> float:
     if not (good(value) and value < 1e15):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number {words}")
     return value
+
+
+def _factor(text: str) -> float:
+    return _bounded(text, lambda x: 1 <= x <= 1e6, "from 1 to a million")
+
+
+def _axis(low: float, reached: bool) -> Callable[[str], tuple[float, ...]]:
+    """What reads up to 50 different numbers above `low` (from it on where `reached`), and puts them in order.
+
+    >>> _axis(-100.0, False)("5,-20,0")
+    (-20.0, 0.0, 5.0)
+    """
+
+    def read(text: str) -> tuple[float, ...]:
+        try:
+            found = sorted(float(part) for part in text.split(","))
+        except ValueError:
+            found = []
+        good = all((low <= x if reached else low < x) and x <= 1e4 for x in found)
+        if not (1 <= len(found) <= 50 and len(set(found)) == len(found) and good):
+            words = "from" if reached else "above"
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not up to 50 different numbers {words} {low:g} to 10000 between commas"
+            )
+        return tuple(found)
+
+    return read
 
 
 def _costs(text: str) -> tuple[float, ...]:

@@ -21,6 +21,9 @@ from pricing.errors import InputError
 
 ENV_PREFIX = "HEDGER__"
 CONFIG_BYTES_MAX = 1 << 20
+#: Sections whose values are never shown in an error.
+_SECRET_SECTIONS = ("venues",)
+_HIDDEN = "not shown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +139,7 @@ def _put(tree: dict[str, Any], path: list[str], value: Any, source: str) -> None
                 "CONFIG_INVALID",
                 "a key below something that is no section",
                 where=f"{source}, key {'.'.join(path)}",
-                observed=f"{part} = {tree!r}",
+                observed=_HIDDEN if path[0] in _SECRET_SECTIONS else f"{part} = {tree!r}",
                 allowed="the keys of `hedger config schema`",
                 not_done="nothing was started",
                 fix="unset the variable, or correct the section",
@@ -163,7 +166,8 @@ def _config_error(error: ValidationError, origin: Mapping[str, str], default_sou
         "CONFIG_UNKNOWN_KEY" if unknown else "CONFIG_INVALID",
         "unknown key" if unknown else f"invalid value{more}",
         where=f"{source}, key {key}",
-        observed=fault["input"],
+        # what stands in the place of a key may be the key itself
+        observed=_HIDDEN if fault["loc"][:1] and fault["loc"][0] in _SECRET_SECTIONS else fault["input"],
         allowed="the keys of `hedger config schema`"
         if unknown
         else fault["msg"].removeprefix("Value error, "),

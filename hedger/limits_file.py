@@ -18,7 +18,14 @@ from types import MappingProxyType
 from typing import Any
 
 from pricing.errors import InputError
-from risk.limit_changes import entries
+from risk.limit_changes import (
+    REASON_CHARACTERS_MIN,
+    Comparison,
+    LoosenedError,
+    check_change,
+    entries,
+    is_reason,
+)
 from risk.limit_terms import (
     EVERY,
     NAMED_SECTIONS,
@@ -215,6 +222,39 @@ def _invalid(key: str, source: str, value: Any, allowed: str) -> InputError:
         not_done=NOTHING,
         fix=FIX,
     )
+
+
+def check_restart(then: str | None, now: LoadedLimits, reason: str) -> Comparison | None:
+    """Compare with the limits of the last start, and refuse looser ones that come without a reason.
+
+    Args:
+        then: their text, as the journal has it; "": it was not kept, None: nothing was started before.
+
+    Returns:
+        What has changed; None where there is nothing to compare with.
+
+    Raises:
+        LoosenedError: a key allows more than at the last start, or nobody can say, and no reason is given.
+    """
+    if then is None:
+        return None
+    try:
+        old = read_limits(tomllib.loads(then), "the journal") if then else None
+    except (ValueError, RecursionError, InputError):
+        old = None  # of another release: its keys are not today's
+    if old is not None:
+        return check_change(old, now.limits, restart=True, reason=reason)
+    if not is_reason(reason):
+        raise LoosenedError(
+            "LIMITS_NOT_COMPARABLE",
+            "the hard limits of the last start are not on record, so that nobody can say what is looser now",
+            where=now.source,
+            observed="limits of another release" if then else "no limits in the journal",
+            allowed=f"a start with a reason of at least {REASON_CHARACTERS_MIN} characters",
+            not_done=NOTHING,
+            fix='read the limits (`hedger limits show`), then start with --reason "..."',
+        )
+    return None
 
 
 def default_text() -> str:

@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-
-import numpy as np
+from typing import NamedTuple
 
 from pricing.universe import FloatArray
 from risk.band_schedule import PriceHistory
 
 
-@dataclass(frozen=True, slots=True)
-class InPlay:
-    """A position that expires. hours: to its expiry. strike: USD, NaN for a future. forward: USD."""
+class InPlay(NamedTuple):
+    """A position that expires. hours: to its expiry. strike: USD, NaN for a future. forward: USD.
+
+    A named tuple, because a book of a thousand options makes a thousand of them with every mark.
+    """
 
     symbol: str
     hours: float
@@ -54,7 +55,7 @@ class UnderlyingMoment:
     def outside_landing(self) -> frozenset[str]:
         """Rows outside their landing interval: those that a hedge could bring in."""
         out = (self.value < self.landing_lower) | (self.value > self.landing_upper)
-        return frozenset(np.array(self.rows, dtype=object)[out])
+        return frozenset(row for row, outside in zip(self.rows, out.tolist(), strict=True) if outside)
 
 
 @dataclass(frozen=True, slots=True)

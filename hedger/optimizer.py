@@ -8,7 +8,8 @@ The optimizer knows rows (exposures) and columns (instruments with a price ladde
 First the LP over all columns in fractions of a lot (our own simplex, checked; else HiGHS): its optimum bounds
 the cost of every plan from below and prices the rows. Then whole lots by our own branch and bound on that
 solution's columns and those nearest to entering it; HiGHS where that finds or proves too little. When no plan
-meets all rows, elastic goals in priority order. Pure: no clock but HiGHS' own, no randomness.
+meets all rows, elastic goals in priority order. Pure: no randomness, and budgets are of
+work; HiGHS' own clock ends only what work does not.
 """
 
 from __future__ import annotations

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import partial
 
 import numpy as np
 
@@ -28,7 +29,12 @@ from hedger.policy.triggering import (
     with_unit_prices,
 )
 from hedger.policy.waiting import Waiting, waiting_of
-from hedger.problem.alternatives import Alternative, cheapest_with_one_option, perpetuals_alone
+from hedger.problem.alternatives import (
+    Alternative,
+    cheapest_with_one_option,
+    least_with_one_option,
+    perpetuals_alone,
+)
 from hedger.problem.assembly import (
     ExtraRows,
     Trade,
@@ -38,6 +44,7 @@ from hedger.problem.assembly import (
     trades_of,
 )
 from hedger.problem.delta_legs import solve_with_legs
+from hedger.problem.later import Later
 from hedger.problem.limited import CapOutcome, Limited, LimitOutcome, limited, limits_said, what_binds
 from hedger.problem.live_bands import band_rules_said
 from hedger.problem.objective import Objective, objective_of, perpetuals_by_utility
@@ -77,7 +84,8 @@ class HedgePlan:
     """The answer: trades, rows before and after, the certificate and the alternatives. Arrays (m,).
 
     lower_bound_usd: no plan costs less, in fractions of a lot. lots_bound_usd: nor in whole lots; -inf where
-    the search gave none. solved: as the solver left it; what the next mark's plan may start from.
+    the search gave none. solved: as the solver left it; what the next mark's plan may start from. next_best,
+    deltas_alone, waits: what only a reader asks for, reckoned when it is read.
     """
 
     snapshot: Snapshot
@@ -96,15 +104,30 @@ class HedgePlan:
     priced: int
     kept: int
     refused: Mapping[str, int]
-    runner_up: Alternative | None
-    delta_only: Alternative | None
+    next_best: Later[Alternative | None]
+    deltas_alone: Later[Alternative | None]
     assumptions: tuple[str, ...]
     decision: Decision
-    waiting: Waiting
+    waits: Later[Waiting]
     limits: tuple[LimitOutcome, ...]
     capped: tuple[CapOutcome, ...]
     objective: Objective
     solved: Plan
+
+    @property
+    def runner_up(self) -> Alternative | None:
+        """The cheapest plan with a perpetual and at most one option per underlying; None where none does."""
+        return self.next_best.get()
+
+    @property
+    def delta_only(self) -> Alternative | None:
+        """What a delta hedger would do, with perpetuals alone; None where no perpetual can."""
+        return self.deltas_alone.get()
+
+    @property
+    def waiting(self) -> Waiting:
+        """What hedging later is expected to cost."""
+        return self.waits.get()
 
     @property
     def turnover_usd(self) -> float:
@@ -141,6 +164,7 @@ def make_plan(
     extra: ExtraRows | None = None,
     factors: FactorHistory | None = None,
     warm: HedgePlan | None = None,
+    moment: Moment | None = None,
 ) -> HedgePlan:
     """The cheapest plan for a snapshot, its certificate and its alternatives; in utility mode the plan of
     least cost and risk.
@@ -151,13 +175,15 @@ def make_plan(
         extra: rows beside the bands that the plan must keep, such as margin scenarios.
         factors: where the risk factors stood before, for utility mode and for `lean_spot_vol`.
         warm: the plan of the last mark; it changes how soon the answer is there, not the answer.
+        moment: of this snapshot and history, where the caller has asked the policy about it already.
     """
     mode = settings.objective.mode
     said: tuple[str, ...] = ()
     if mode is Mode.COST and settings.objective.lean_spot_vol:
         snapshot, said = leaned(snapshot, settings, factors)
+        moment = None  # leaning changes the rows
     exposure, bands = snapshot.exposure, snapshot.bands
-    moment = moment_of(snapshot, history)
+    moment = moment_of(snapshot, history) if moment is None else moment
     decision, doubtful = ask(moment, settings.policy, memory)
     lower, upper = _required(snapshot, decision.called, mode)
     tradable, refused = hedge_universe(snapshot, settings)
@@ -170,7 +196,7 @@ def make_plan(
         said = model.said
         lap("risk_term")
     start = None if warm is None else warm.solved
-    priced = _Pricing(snapshot, settings, costs, tradable, extra, model, start, {})
+    priced = _Pricing(snapshot, settings, costs, tradable, extra, model, start, {}, {})
     limits = priced.problem(lower, upper)
     lap("problem")
     found = limits, plan = priced.solve(limits, decision.due)
@@ -181,28 +207,14 @@ def make_plan(
         limits, plan = priced.plan(decision.called, decision.due)
     model = model if decision.due else None
     lap("solve")
-    problem = limits.plain
     banded = np.flatnonzero(bands.banded)
-    traded = plan.status is not Status.no_trade
-    # the cheapest is another question than the best, where risk has its price
-    priced_alone = traded and model is None
-    runner_up = (
-        cheapest_with_one_option(snapshot, problem, costs, tradable, settings) if priced_alone else None
-    )
-    runner_up = None if runner_up is None or not limits.allows(runner_up.trades) else runner_up
-    lap("runner_up")
-    delta_only = None
-    if traded and model is not None:
-        delta_only = perpetuals_by_utility(snapshot, problem, costs, tradable, settings, model)
-    elif traded:
-        delta_only = perpetuals_alone(snapshot, problem, costs, tradable, settings)
-    delta_only = None if delta_only is None or not limits.allows(delta_only.trades) else delta_only
-    lap("delta_only")
+    beside = _Beside(priced, limits, plan, model)
+    runner_up = beside.better()
+    lap("compare")
     on_all = _on_all_rows(exposure.value.size, banded)
-    trades, slack = trades_of(plan.quantity, snapshot, costs, tradable), on_all(plan.slack)
+    trades, slack = priced.legs(plan), on_all(plan.slack)
     status, reason = _status(plan, decision, settings, model is not None)
-    beaten = runner_up is not None and not limits.preferring and runner_up.cost_usd < plan.cost
-    if runner_up is not None and (plan.status is Status.relaxed or beaten):
+    if runner_up is not None:
         # The lot search stops at its gap or its time limit: a simpler plan that is better takes its place.
         trades, slack = runner_up.trades, np.zeros(exposure.value.size)
         status, reason = PlanStatus.HEDGE, f"{decision.reason}; a perpetual and at most one option do it"
@@ -214,6 +226,8 @@ def make_plan(
     if model is not None:
         holding = settings.objective.option_holding_days / DAYS_PER_YEAR
         objective = objective_of(model, plan, trades, snapshot.valuation, holding)
+    prices, binding = on_all(plan.shadow_price), on_all(plan.binding.astype(np.float64)).astype(np.int64)
+    waits = partial(waiting_of, snapshot, settings.policy, limits.plain, after, cost.total, prices, binding)
     bound = objective.lower_bound_usd if model is not None else limits.lower_bound(plan, priced.lots)
     result = HedgePlan(
         snapshot=snapshot,
@@ -222,8 +236,8 @@ def make_plan(
         required_lower=lower,
         required_upper=upper,
         after=after,
-        shadow_price=on_all(plan.shadow_price),
-        binding=on_all(plan.binding.astype(np.float64)).astype(np.int64),
+        shadow_price=prices,
+        binding=binding,
         slack=slack,
         trades=trades,
         cost=cost,
@@ -233,28 +247,30 @@ def make_plan(
         priced=len(tradable),
         kept=len(plan.kept),
         refused=refused,
-        runner_up=runner_up,
-        delta_only=delta_only,
+        next_best=beside.next_best,
+        deltas_alone=Later(beside.deltas_alone),
         assumptions=(*_assumptions(snapshot, settings, costs, trades), *said),
         limits=outcomes,
         capped=capped,
         objective=objective,
         solved=plan,
         decision=decision,
-        waiting=waiting_of(
-            snapshot,
-            settings.policy,
-            problem,
-            after,
-            cost.total,
-            on_all(plan.shadow_price),
-            on_all(plan.binding.astype(np.float64)).astype(np.int64),
-        ),
+        waits=Later(waits),
     )
     check_promise(result)
     result = _block_if_incomplete(_block_if_refused(_say_bad_indexes(result)), settings)
     lap("ticket")
     return result
+
+
+def read_beside(plan: HedgePlan, lap: Stopwatch = _no_stopwatch) -> None:
+    """Reckon what is read beside a plan now, rather than when it is first read: whoever prints all of it may
+    hold a clock."""
+    for stage, later in (
+        ("runner_up", plan.next_best), ("delta_only", plan.deltas_alone), ("waiting", plan.waits),
+    ):  # fmt: skip
+        later.get()
+        lap(stage)
 
 
 def _required(
@@ -284,6 +300,7 @@ class _Pricing:
     model: RiskModel | None
     warm: Plan | None
     found: dict[tuple[frozenset[str], bool], tuple[Limited, Plan]]
+    traded: dict[int, tuple[Plan, tuple[Trade, ...]]]
 
     def problem(self, lower: FloatArray, upper: FloatArray) -> Limited:
         """The problem of these intervals, under the desk's limits."""
@@ -324,7 +341,14 @@ class _Pricing:
 
     def trades(self, called: frozenset[str]) -> tuple[Trade, ...]:
         """The legs of that plan."""
-        return trades_of(self.plan(called)[1].quantity, self.snapshot, self.costs, self.tradable)
+        return self.legs(self.plan(called)[1])
+
+    def legs(self, plan: Plan) -> tuple[Trade, ...]:
+        """The legs of a plan, made once; the plan is kept, so that its id is its own."""
+        if id(plan) not in self.traded:
+            legs = trades_of(plan.quantity, self.snapshot, self.costs, self.tradable)
+            self.traded[id(plan)] = plan, legs
+        return self.traded[id(plan)][1]
 
     def price(self, called: frozenset[str]) -> Priced:
         """What that plan costs, and what the risk it leaves costs."""
@@ -332,6 +356,64 @@ class _Pricing:
         after = value + sum((t.effect for t in trades), np.zeros(value.size))
         cost = math.fsum(t.cost.total for t in trades)
         return Priced(cost, risk_of(self.snapshot, after, self.settings.policy.risk))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Beside:
+    """The other ways to hedge what a plan hedges. Priced when somebody reads them; the next best one before
+    that where it might be the better plan."""
+
+    priced: _Pricing
+    limits: Limited
+    plan: Plan
+    model: RiskModel | None
+    next_best: Later[Alternative | None] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "next_best", Later(self._next_best))
+
+    @property
+    def traded(self) -> bool:
+        """Whether there is anything to compare."""
+        return self.plan.status is not Status.no_trade
+
+    def better(self) -> Alternative | None:
+        """The cheapest with one option where it takes the plan's place: where it keeps every row and the plan
+        does not, or costs less. The cheapest is another question than the best, where risk has its price."""
+        if not self.traded or self.model is not None:
+            return None
+        if self.plan.status is not Status.relaxed and (self.limits.preferring or self._proven()):
+            return None
+        found = self.next_best.get()
+        if found is None or self.plan.status is Status.relaxed or found.cost_usd < self.plan.cost:
+            return found
+        return None
+
+    def _proven(self) -> bool:
+        """Whether nothing with one option can cost less: by the plan's own bounds, or by the pairs'."""
+        cost = self.plan.cost * (1.0 - 1e-9)
+        if max(self.plan.lots_bound, self.plan.lower_bound) >= cost:
+            return True
+        p = self.priced
+        return least_with_one_option(p.snapshot, self.limits.plain, p.tradable) >= self.plan.cost * (1 + 1e-9)
+
+    def _next_best(self) -> Alternative | None:
+        p = self.priced
+        if not self.traded or self.model is not None:
+            return None
+        found = cheapest_with_one_option(p.snapshot, self.limits.plain, p.costs, p.tradable, p.settings)
+        return None if found is None or not self.limits.allows(found.trades) else found
+
+    def deltas_alone(self) -> Alternative | None:
+        """What a delta hedger would do."""
+        if not self.traded:
+            return None
+        p, problem = self.priced, self.limits.plain
+        if self.model is not None:
+            found = perpetuals_by_utility(p.snapshot, problem, p.costs, p.tradable, p.settings, self.model)
+        else:
+            found = perpetuals_alone(p.snapshot, problem, p.costs, p.tradable, p.settings)
+        return None if found is None or not self.limits.allows(found.trades) else found
 
 
 def _sure(
@@ -353,9 +435,7 @@ def _sure(
     if not rows and priced.model is not None:
         # nothing is called, but risk has a price: the trades are of every row
         rows = tuple(sorted(snapshot.exposure.rows[i] for i in np.flatnonzero(snapshot.bands.banded)))
-        trades = trades_of(
-            priced.plan(decision.called, decision.due)[1].quantity, snapshot, priced.costs, priced.tradable
-        )
+        trades = priced.legs(priced.plan(decision.called, decision.due)[1])
     planned = _turnover(trades, snapshot)
     held = turnover_guard(moment.now_ns, rows, policy, memory, planned) if rows else None
     if held is None:
@@ -520,8 +600,8 @@ def _blocked(plan: HedgePlan, reason: str) -> HedgePlan:
         cost=TradeCost(),
         lower_bound_usd=0.0,
         lots_bound_usd=-math.inf,
-        runner_up=None,
-        delta_only=None,
+        next_best=Later.known(None),
+        deltas_alone=Later.known(None),
         limits=(),
         capped=(),
         objective=Objective(plan.objective.mode),

@@ -39,7 +39,9 @@ from hedger.sections.limits import (
 from hedger.sections.objective import ObjectiveConfig, RiskTermConfig
 from hedger.sections.paper import PaperConfig, RunConfig
 from hedger.sections.policy import PolicyConfig
+from hedger.sections.profit import ProfitConfig
 from hedger.sections.section import Number, Section, Whole
+from hedger.sections.venues import VenueConfig, VenueName
 from hedger.solver.hedge_problem import SolverSettings
 from pricing.contracts import Fees, Kind, Listing
 from pricing.delta_rules import DeltaRule, WindowSettings
@@ -182,6 +184,8 @@ class Settings(Section):
     execution: ExecutionConfig = ExecutionConfig()
     paper: PaperConfig = PaperConfig()
     run: RunConfig = RunConfig()
+    pnl: ProfitConfig = ProfitConfig()
+    venues: dict[VenueName, VenueConfig] = Field(default_factory=dict)
 
     @field_validator("vol_order")
     @classmethod

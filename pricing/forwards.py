@@ -10,6 +10,7 @@ the strikes of the expiry recovers it.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -23,7 +24,7 @@ from pricing.expiries import Expiry, expiries_of
 from pricing.market import ForwardKind, Market, price_or_nan
 from pricing.medians import median
 from pricing.parity import ParityForward, parity_of
-from pricing.universe import BoolArray, FloatArray, IntArray
+from pricing.universe import BoolArray, FloatArray
 
 #: Kinds that a venue publishes beside an option as the forward itself.
 PUBLISHED = (ForwardKind.LISTED_FUTURE, ForwardKind.SYNTHETIC)
@@ -41,6 +42,11 @@ BASIS_YEARS_MIN = 1.0 / 365.0
 BASIS_MAX = 0.02
 BASIS_RATE_MAX = 0.5
 
+#: Asked for dozens of times a mark: the look-up of a member costs more than what is done with it.
+_KINDS = {int(kind): kind for kind in ForwardKind}
+_LISTED_FUTURE, _PARITY = ForwardKind.LISTED_FUTURE, ForwardKind.PARITY
+_INDEX, _PERPETUAL_BASIS = ForwardKind.INDEX, ForwardKind.PERPETUAL_BASIS
+
 #: Forwards of one expiry by kind, USD per coin.
 Candidates = dict[ForwardKind, float]
 
@@ -57,6 +63,9 @@ class Confidence(IntEnum):
     def label(self) -> str:
         """The words for people and JSON."""
         return self.name.lower()
+
+
+_HIGH = Confidence.HIGH
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,47 +137,57 @@ def forwards(market: Market, age_s_max: float, index: FloatArray | None = None) 
     source = source.astype(np.int8)
 
     expiries = tuple(expiry for expiry in expiries_of(universe) if fresh[expiry.rows].any())
-    usable = np.where(fresh, price, np.nan)
-    own = [_own_candidates(market, expiry, forward, fresh, usable) for expiry in expiries]
-    curves = _basis_curves(market, expiries, own, forward, fresh)
+    years = years_between(market.now_ns, [expiry.expiry_ns for expiry in expiries]).tolist()
+    usable, known = np.where(fresh, price, np.nan), fresh & np.isfinite(forward)
+    own = [_own_candidates(market, expiry, forward, known, usable) for expiry in expiries]
+    curves = _basis_curves(expiries, years, own, forward, known)
     chosen = []
     for place, (expiry, (candidates, parity)) in enumerate(zip(expiries, own, strict=True)):
-        candidates = candidates | _perpetual_plus_basis(market, expiry, place, curves)
-        choice = _choose(universe.underlyings[expiry.underlying], expiry, candidates, parity)
-        _apply(choice, expiry, market, forward, source, fresh)
-        chosen.append(choice)
+        curve = curves.get((expiry.venue, expiry.underlying))
+        candidates = candidates | _perpetual_plus_basis(years[place], place, curve)
+        chosen.append(_choose(universe.underlyings[expiry.underlying], expiry, candidates, parity))
+    _apply(chosen, expiries, market, forward, source, fresh)
     return Forwards(forward, source, tuple(chosen))
 
 
 def _own_candidates(
-    market: Market, expiry: Expiry, forward: FloatArray, fresh: BoolArray, price: FloatArray
+    market: Market, expiry: Expiry, forward: FloatArray, known: BoolArray, price: FloatArray
 ) -> tuple[Candidates, ParityForward]:
-    """What the expiry's own quotes and its listed future say, by kind; parity only where it is sound."""
-    rows = expiry.rows[fresh[expiry.rows] & np.isfinite(forward[expiry.rows])]
+    """What the expiry's own quotes and its listed future say, by kind; parity only where it is sound.
+
+    known (n,): fresh, and with a forward beside it.
+    """
+    rows = expiry.rows[known[expiry.rows]]
     kinds, values = market.forward_kind[rows], forward[rows]
-    found = {ForwardKind(k): median(values[kinds == k]) for k in np.unique(kinds).tolist()}
-    if ForwardKind.LISTED_FUTURE not in found:
-        listed = expiry.futures[fresh[expiry.futures] & np.isfinite(forward[expiry.futures])]
+    found: Candidates = {}
+    if rows.size:
+        first = kinds[0]
+        if (kinds == first).all():  # as nearly always
+            found[_KINDS[int(first)]] = median(values)
+        else:
+            found = {_KINDS[k]: median(values[kinds == k]) for k in np.unique(kinds).tolist()}
+    if _LISTED_FUTURE not in found and expiry.futures.size:
+        listed = expiry.futures[known[expiry.futures]]
         if listed.size:
-            found[ForwardKind.LISTED_FUTURE] = median(forward[listed])
+            found[_LISTED_FUTURE] = median(forward[listed])
     parity = parity_of(expiry, price)
-    if parity.sound and ForwardKind.PARITY not in found:
-        found[ForwardKind.PARITY] = parity.forward
+    if parity.sound and _PARITY not in found:
+        found[_PARITY] = parity.forward
     return found, parity
 
 
 def _ranked(candidates: Candidates) -> list[ForwardKind]:
     """Kinds in order of preference."""
     order = [*PUBLISHED, ForwardKind.NONE]
-    by_index = candidates.get(ForwardKind.INDEX, math.nan)
-    parity = candidates.get(ForwardKind.PARITY, math.nan)
+    by_index = candidates.get(_INDEX, math.nan)
+    parity = candidates.get(_PARITY, math.nan)
     if abs(parity / by_index - 1.0) <= PARITY_DISTANCE_MAX:
         # marks beside a bare index rest on a hidden forward, which a future traded elsewhere only resembles
-        order = [ForwardKind.PARITY, *order, ForwardKind.INDEX, ForwardKind.PERPETUAL_BASIS]
+        order = [_PARITY, *order, _INDEX, _PERPETUAL_BASIS]
     elif math.isfinite(by_index):
-        order += [ForwardKind.INDEX, ForwardKind.PARITY, ForwardKind.PERPETUAL_BASIS]
+        order += [_INDEX, _PARITY, _PERPETUAL_BASIS]
     else:
-        order += [ForwardKind.PARITY, ForwardKind.PERPETUAL_BASIS]
+        order += [_PARITY, _PERPETUAL_BASIS]
     return [kind for kind in order if kind in candidates]
 
 
@@ -195,7 +214,7 @@ def _choose(underlying: str, expiry: Expiry, candidates: Candidates, parity: Par
 
 def _outvoted(kind: ForwardKind, candidates: Candidates) -> bool:
     """Whether two other candidates agree with each other and are far from this one; the index has no vote."""
-    others = [x for k, x in candidates.items() if k not in (kind, ForwardKind.INDEX)]
+    others = [x for k, x in candidates.items() if k not in (kind, _INDEX)]
     mine = candidates[kind]
     return any(
         abs(a / b - 1.0) <= OUTVOTE_AGREE and abs(mine / math.sqrt(a * b) - 1.0) > OUTVOTE_DISTANCE
@@ -206,16 +225,14 @@ def _outvoted(kind: ForwardKind, candidates: Candidates) -> bool:
 
 def _confidence(source: ForwardKind, candidates: Candidates) -> Confidence:
     """How well the other candidates support the chosen one, as `ExpiryForward` says; the index has no say."""
-    if source in (ForwardKind.INDEX, ForwardKind.PERPETUAL_BASIS):
+    if source in (_INDEX, _PERPETUAL_BASIS):
         return Confidence.LOW
     value = candidates[source]
     distances = {
-        kind: abs(rival / value - 1.0)
-        for kind, rival in candidates.items()
-        if kind not in (source, ForwardKind.INDEX)
+        kind: abs(rival / value - 1.0) for kind, rival in candidates.items() if kind not in (source, _INDEX)
     }
     for kind, distance in distances.items():
-        if distance <= (CONFIRM_BASIS if kind is ForwardKind.PERPETUAL_BASIS else CONFIRM_OWN):
+        if distance <= (CONFIRM_BASIS if kind is _PERPETUAL_BASIS else CONFIRM_OWN):
             return Confidence.HIGH
     contradicted = any(distance > OUTVOTE_DISTANCE for distance in distances.values())
     return Confidence.LOW if contradicted else Confidence.MEDIUM
@@ -223,68 +240,68 @@ def _confidence(source: ForwardKind, candidates: Candidates) -> Confidence:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _BasisCurve:
-    """Log basis over the perpetual (USD) at expiries of an underlying, (k,): years, basis, and whose each is,
-    as a place in the expiries asked."""
+    """Log basis over the perpetual (USD) at expiries of an underlying, by time: (years, basis, whose it is:
+    a place in the expiries asked)."""
 
     perpetual: float
-    years: FloatArray
-    basis: FloatArray
-    place: IntArray
+    nodes: tuple[tuple[float, float, int], ...]
 
 
-def _perpetual(expiry: Expiry, forward: FloatArray, fresh: BoolArray) -> float:
+def _perpetual(expiry: Expiry, forward: FloatArray, known: BoolArray) -> float:
     """The median mark of its fresh perpetuals, USD; NaN where there is none."""
-    rows = expiry.perpetuals[fresh[expiry.perpetuals]]
-    known = forward[rows][np.isfinite(forward[rows])]
-    return median(known) if known.size else math.nan
+    rows = expiry.perpetuals[known[expiry.perpetuals]]
+    return median(forward[rows]) if rows.size else math.nan
 
 
 def _basis_curves(
-    market: Market,
     expiries: tuple[Expiry, ...],
+    years: list[float],
     own: list[tuple[Candidates, ParityForward]],
     forward: FloatArray,
-    fresh: BoolArray,
+    known: BoolArray,
 ) -> dict[tuple[str, int], _BasisCurve]:
     """The log basis that the expiries show over their perpetual, by (venue, underlying)."""
     nodes: dict[tuple[str, int], list[tuple[float, float, int]]] = {}
     perpetuals: dict[tuple[str, int], float] = {}
-    for place, (expiry, (candidates, _)) in enumerate(zip(expiries, own, strict=True)):
+    for place, (expiry, t, (candidates, _)) in enumerate(zip(expiries, years, own, strict=True)):
         key = expiry.venue, expiry.underlying
         if key not in perpetuals:
-            perpetuals[key] = _perpetual(expiry, forward, fresh)
-        direct = [k for k in (*PUBLISHED, ForwardKind.PARITY) if k in candidates]
-        years = float(years_between(market.now_ns, expiry.expiry_ns))
-        if direct and years > 0 and math.isfinite(perpetuals[key]):
-            basis = math.log(candidates[direct[0]] / perpetuals[key])
-            if years >= BASIS_YEARS_MIN and _sane_basis(basis, years):
-                nodes.setdefault(key, []).append((years, basis, place))
+            perpetuals[key] = _perpetual(expiry, forward, known)
+        direct = [k for k in (*PUBLISHED, _PARITY) if k in candidates]
+        if direct and t > 0 and math.isfinite(perpetuals[key]):
+            basis = math.log(candidates[direct[0]]) - math.log(perpetuals[key])
+            if t >= BASIS_YEARS_MIN and _sane_basis(basis, t):
+                nodes.setdefault(key, []).append((t, basis, place))
     return {
-        key: _BasisCurve(perpetuals[key], *(np.array(column) for column in zip(*found, strict=True)))
+        key: _BasisCurve(perpetuals[key], tuple(sorted(found, key=lambda node: node[0])))
         for key, found in nodes.items()
     }
 
 
-def _perpetual_plus_basis(
-    market: Market, expiry: Expiry, place: int, curves: Mapping[tuple[str, int], _BasisCurve]
-) -> Candidates:
+def _perpetual_plus_basis(years: float, place: int, curve: _BasisCurve | None) -> Candidates:
     """The perpetual plus the log basis interpolated between the other expiries, through 0 at no time to go.
 
     Beyond the last of them the basis grows at its rate. Where no other expiry shows one it is unknown, not 0.
     """
-    years = float(years_between(market.now_ns, expiry.expiry_ns))
-    curve = curves.get((expiry.venue, expiry.underlying))
     if curve is None or years <= 0:
         return {}
-    others = curve.place != place
-    if not others.any():
+    others = [(t, b) for t, b, whose in curve.nodes if whose != place]
+    if not others:
         return {}
-    order = np.argsort(curve.years[others], kind="stable")
-    t, b = (np.concatenate(([0.0], x[others][order])) for x in (curve.years, curve.basis))
-    basis = float(np.interp(years, t, b)) if years <= t[-1] else float(b[-1] / t[-1] * years)
+    basis = _interpolated(years, [(0.0, 0.0), *others])
     if not _sane_basis(basis, years):
         return {}
-    return {ForwardKind.PERPETUAL_BASIS: curve.perpetual * math.exp(basis)}
+    return {_PERPETUAL_BASIS: curve.perpetual * math.exp(basis)}
+
+
+def _interpolated(years: float, nodes: list[tuple[float, float]]) -> float:
+    """Straight lines between the nodes, beyond the last of them the line from the first, which is (0, 0)."""
+    t_last, b_last = nodes[-1]
+    if years >= t_last:
+        return b_last / t_last * years if years > t_last else b_last
+    at = bisect_right(nodes, years, key=lambda node: node[0]) - 1
+    (t, b), (t_next, b_next) = nodes[at], nodes[at + 1]
+    return (b_next - b) / (t_next - t) * (years - t) + b
 
 
 def _sane_basis(basis: float, years: float) -> bool:
@@ -293,24 +310,26 @@ def _sane_basis(basis: float, years: float) -> bool:
 
 
 def _apply(
-    choice: ExpiryForward,
-    expiry: Expiry,
+    chosen: list[ExpiryForward],
+    expiries: tuple[Expiry, ...],
     market: Market,
     forward: FloatArray,
     source: NDArray[np.int8],
     fresh: BoolArray,
 ) -> None:
-    """Write the expiry's choice into its fresh rows, but for those whose own published forward stands."""
-    rows = expiry.rows[fresh[expiry.rows]]
-    if not math.isfinite(choice.forward):
+    """Write each expiry's choice into its fresh rows, but for those whose own published forward stands."""
+    if not chosen:
         return
-    value, kinds = forward[rows], market.forward_kind[rows]
+    rows = np.concatenate([expiry.rows for expiry in expiries])
+    size = [expiry.rows.size for expiry in expiries]
+    best = np.repeat([choice.forward for choice in chosen], size)
+    asked = fresh[rows] & np.isfinite(best)
+    heavy = [bool(choice.outvoted or choice.confidence is _HIGH) for choice in chosen]
+    by_index = [choice.source is _INDEX for choice in chosen]
+    value, beside_index = forward[rows], market.forward_kind[rows] == _INDEX
     with np.errstate(invalid="ignore"):
-        far = np.abs(value / choice.forward - 1.0) > OUTVOTE_DISTANCE
-    overruled = far & bool(choice.outvoted or choice.confidence is Confidence.HIGH)
-    stands = np.isfinite(value) & (kinds != ForwardKind.INDEX) & ~overruled
-    if choice.source is ForwardKind.INDEX:
-        stands |= np.isfinite(value) & (kinds == ForwardKind.INDEX)
-    at = rows[~stands]
-    forward[at] = choice.forward
-    source[at] = choice.source
+        far = np.abs(value / best - 1.0) > OUTVOTE_DISTANCE
+    stands = ~beside_index & ~(far & np.repeat(heavy, size)) | beside_index & np.repeat(by_index, size)
+    write = asked & ~(stands & np.isfinite(value))
+    forward[rows[write]] = best[write]
+    source[rows[write]] = np.repeat([np.int8(choice.source) for choice in chosen], size)[write]

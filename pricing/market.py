@@ -7,7 +7,7 @@ own stamp. `flags` says which quotes may be traded against, with the reason wher
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import lru_cache
 from typing import Any
@@ -37,6 +37,9 @@ NUMBER_ABSURD_ABOVE = 1e15
 QUOTE_FIELDS = (
     "bid", "bid_size", "ask", "ask_size", "mark", "mark_iv", "forward", "index", "funding_rate",
 )  # fmt: skip
+
+#: Every column of quotes, of a market and of a batch.
+_COLUMNS = ("venue_ns", "forward_kind", *QUOTE_FIELDS)
 
 
 class Flag(IntEnum):
@@ -157,20 +160,53 @@ class Market:
         the sound ones that come after it.
         """
         latest = marks.now_ns + CLOCK_OFFSET_NS_MAX
+        if marks.rows.size == 1:
+            return self._with_one(marks, latest)
         stamp = np.where(marks.venue_ns <= latest, marks.venue_ns, 0)
         known = self.venue_ns[marks.rows]
         fresh = np.flatnonzero(stamp >= np.where(known <= latest, known, 0))
         fresh = fresh[np.argsort(stamp[fresh], kind="stable")]  # what is written last remains
         rows = marks.rows[fresh]
         changed = {}
-        for name in ("venue_ns", "forward_kind", *QUOTE_FIELDS):
+        for name in _COLUMNS:
             column = getattr(self, name).copy()
             column[rows] = getattr(marks, name)[fresh]
             changed[name] = column
-        requoted = set(rows.tolist())
-        depth = {row: book for row, book in self.depth.items() if row not in requoted}
-        depth |= {row: book for row, book in marks.depth.items() if row in requoted}
-        return replace(self, now_ns=marks.now_ns, seq=marks.seq, depth=depth, **changed)
+        return self._changed(marks, rows.tolist(), changed)
+
+    def _with_one(self, marks: Marks, latest: int) -> Market:
+        """As `apply`, of a single quote: most batches of a stream are one."""
+        row = int(marks.rows[0])
+        stamp, known = int(marks.venue_ns[0]), int(self.venue_ns[row])
+        if (stamp if stamp <= latest else 0) < (known if known <= latest else 0):
+            return self._changed(marks, [], {name: getattr(self, name) for name in _COLUMNS})
+        changed = {}
+        for name in _COLUMNS:
+            column, told = getattr(self, name), getattr(marks, name).item(0)
+            known = column.item(row)
+            if known != told and (known == known or told == told):  # NaN again is no news
+                column = column.copy()
+                column[row] = told
+            changed[name] = column
+        return self._changed(marks, [row], changed)
+
+    def _changed(self, marks: Marks, requoted: list[int], changed: dict[str, Any]) -> Market:
+        """The market with other columns, and the depth of what was quoted anew."""
+        depth = self.depth
+        if marks.depth or (depth and any(row in depth for row in requoted)):
+            depth = dict(depth)
+            for row in requoted:
+                depth.pop(row, None)
+                if row in marks.depth:
+                    depth[row] = marks.depth[row]
+        return Market(
+            universe=self.universe,
+            now_ns=marks.now_ns,
+            seq=marks.seq,
+            depth=depth,
+            settlement_average=self.settlement_average,
+            **changed,
+        )
 
     @property
     def quoted(self) -> BoolArray:
@@ -243,7 +279,7 @@ def spot_sources(market: Market) -> list[list[tuple[str, float, float]]]:
     over seconds and its rows scatter, and in a stream the quiet rows carry the index of minutes ago.
     """
     universe = market.universe
-    groups = _telling(universe)
+    groups = telling(universe)
     middle = mid_or_nan(market)
     told = market.quoted & _usable(market.index)
     traded = market.quoted & _usable(middle)
@@ -268,7 +304,7 @@ def spot_sources(market: Market) -> list[list[tuple[str, float, float]]]:
 
 
 @lru_cache(maxsize=16)
-def _telling(universe: Universe) -> tuple[tuple[str, int, IntArray, IntArray], ...]:
+def telling(universe: Universe) -> tuple[tuple[str, int, IntArray, IntArray], ...]:
     """By venue and underlying: rows that may carry its index, and its spot markets in dollars."""
     groups: dict[tuple[str, int], tuple[list[int], list[int]]] = {}
     for i, listing in enumerate(universe.listings):

@@ -21,6 +21,7 @@ from pricing.daycount import NS_PER_SECOND, years_between
 from pricing.expiries import expiries_of
 from pricing.forwards import BASIS_RATE_MAX, PUBLISHED
 from pricing.market import Market, mid_or_nan, price_or_nan, spot_sources
+from pricing.medians import median
 from pricing.parity import parity_of
 from pricing.universe import FloatArray
 
@@ -116,7 +117,7 @@ def read_index(
     Returns:
         One IndexReading per underlying. Nothing is raised for bad quotes: the verdict says what is wrong.
     """
-    forwards = _near_forwards(market, settings.age_s_max)
+    forwards = near_forwards(market, settings.age_s_max)
     perpetuals = _perpetual_mids(market, settings.age_s_max)
     told = spot_sources(market)
     readings = []
@@ -205,7 +206,7 @@ class _Judgement:
     def _beyond_forwards(self, value: float, forwards: NearForwards) -> tuple[float, float, float]:
         """(distance, forward, allowed distance) of the expiry in the middle, relative."""
         found = sorted(
-            (abs(math.log(forward / value)) - BASIS_RATE_MAX * years, forward, years)
+            (abs(math.log(forward) - math.log(value)) - BASIS_RATE_MAX * years, forward, years)
             for forward, years in forwards
         )
         _, forward, years = found[len(found) // 2]
@@ -218,7 +219,7 @@ class _Judgement:
             return
         seconds = max(abs(now_ns - last.now_ns) / NS_PER_SECOND, JUMP_S)
         allowed = self.settings.jump_max * math.sqrt(seconds / JUMP_S)
-        jump = abs(math.log(value / last.value))
+        jump = abs(math.log(value) - math.log(last.value))
         if jump <= allowed:
             return
         said = f"moved {value / last.value - 1.0:+.2%} from {last.value:.8g}, allowed {allowed:.2%}"
@@ -239,7 +240,7 @@ def _largest_agreement(sources: list[IndexSource], deviation_max: float) -> list
     return max(groups, key=len)
 
 
-def _near_forwards(market: Market, age_s_max: float) -> list[NearForwards]:
+def near_forwards(market: Market, age_s_max: float) -> list[NearForwards]:
     """What stands for the forward of the nearest expiries, by underlying: (forward, years).
 
     Sound parity forwards; where quotes show none, what is published beside the options; else the marks of
@@ -260,8 +261,9 @@ def _near_forwards(market: Market, age_s_max: float) -> list[NearForwards]:
         if parity.sound:
             by_parity[u].append((parity.forward, years))
         beside = published[expiry.rows]
-        if np.isfinite(beside).any():
-            by_venue[u].append((float(np.nanmedian(beside)), years))
+        beside = beside[np.isfinite(beside)]
+        if beside.size:
+            by_venue[u].append((median(beside), years))
     futures = _marks_of(Kind.FUTURE, market, price)
     perpetuals = _marks_of(Kind.PERPETUAL, market, price)
     found = []

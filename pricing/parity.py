@@ -7,6 +7,7 @@ sound quotes give the same, junk scatters.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -88,4 +89,10 @@ def _shorth(values: FloatArray) -> tuple[float, float]:
 
 def parity_of(expiry: Expiry, price: FloatArray) -> ParityForward:
     """Parity over the strikes of an expiry; price (n,) in the venue's quotation, NaN where not to be used."""
-    return parity_forward(expiry.strike, price[expiry.call], price[expiry.put], expiry.inverse)
+    return _of_prices(expiry, price[expiry.call].tobytes(), price[expiry.put].tobytes())
+
+
+@lru_cache(maxsize=512)
+def _of_prices(expiry: Expiry, call: bytes, put: bytes) -> ParityForward:
+    """The same of prices as bytes: most marks move the quotes of one expiry, and each mark asks twice."""
+    return parity_forward(expiry.strike, np.frombuffer(call), np.frombuffer(put), expiry.inverse)

@@ -198,7 +198,7 @@ def value(
 
     delta_source = _apply_delta_rule(black, plain, universe, forward, years, rules)
 
-    usd, coin, price, value_usd = _per_unit(universe, ok, s, forward, black)
+    usd, coin, price, value_usd = per_unit(universe, ok, s, forward, black)
     return Valuation(
         universe=universe,
         now_ns=market.now_ns,
@@ -407,10 +407,13 @@ def _value_in_window(
         black[name][rows] = result
 
 
-def _per_unit(
+def per_unit(
     universe: Universe, ok: BoolArray, s: FloatArray, forward: FloatArray, black: dict[str, FloatArray]
 ) -> tuple[UnitGreeks, UnitGreeks, FloatArray, FloatArray]:
-    """Greeks, price and value of one order unit from Greeks per coin.
+    """Greeks in USD and in coin, price and value of one order unit from Greeks per coin; NaN where not `ok`.
+
+    Shapes: everything but the universe's columns (n,) may be (..., n), several markets at once. black: value,
+    delta, gamma, vega, theta, pa_delta, pa_gamma of one coin's option, USD. Errors: none.
 
     USD numeraire, delta: coin-settled options delta; USD-settled options delta F/S; inverse perpetuals and
     futures 1/F per USD; linear ones F/S per coin; spot 1. Coin numeraire: delta - v; (delta F - V)/S; 1/F;

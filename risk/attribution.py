@@ -4,6 +4,7 @@ Wealth is counted in USD, stable currencies as dollars. A position held all the 
 earlier mark, with S the index, c = F/S its forward over it, U its value in USD:
 
     delta  dU/dS dS          gamma  1/2 d2U/dS2 dS^2      theta  dU/dt dt      vega  dU/dvol dvol
+    vanna  d2U/dSdvol dS dvol        volga  1/2 d2U/dvol2 dvol^2       charm  d2U/dSdt dS dt
     basis  dU/dc dc          the forward against the index: a perpetual's premium, a future's run-off
 
 Coins in the balances are delta. A perpetual or future is explained exactly by delta and basis: inverse
@@ -13,8 +14,12 @@ the rest.
 
 A trade gains from its price to the later mark: slippage is the part up to the mid at its arrival, `traded`
 the rest. Cash that moves in between is counted at the later index. A position that expires is expanded up to
-the settlement price; `settlement` is what its payoff differs from that. The residual is whatever is left, so
-that the parts sum to the change of equity by construction: its size is the test.
+the settlement price by delta, gamma, theta and basis; `settlement` is what its payoff differs from that. An
+option whose settlement price is being averaged has no vanna, volga and charm here: the residual has them. The
+residual is whatever is left, so that the parts sum to the change of equity by construction: its size is the
+test (`risk.unexplained`).
+
+What gamma earned against what theta took is the harvest of realised against implied vol (`Parts.harvest`).
 
 Source: Taylor's theorem; the Greeks and their numeraire are those of `pricing.valuation`.
 """
@@ -37,7 +42,9 @@ from risk.flows import NO_FLOWS, Cause, Flows, Trade
 
 #: The row of what belongs to no underlying: payments for none, and cash that no flow explains.
 OTHER = "other"
-_GREEKS = ("delta", "gamma", "theta", "vega", "basis")
+#: The part that a payment is, but for transfers, which are no gain.
+_PART_OF = {Cause.FUNDING: "funding", Cause.FEE: "fees", Cause.SETTLEMENT: "settlement"}
+_GREEKS = ("delta", "gamma", "theta", "vega", "vanna", "volga", "charm", "basis")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,6 +65,9 @@ class Parts:
     gamma: float = 0.0
     theta: float = 0.0
     vega: float = 0.0
+    vanna: float = 0.0
+    volga: float = 0.0
+    charm: float = 0.0
     basis: float = 0.0
     traded: float = 0.0
     slippage: float = 0.0
@@ -70,6 +80,12 @@ class Parts:
     def pnl(self) -> float:
         """Sum of the parts."""
         return math.fsum(getattr(self, name) for name in Parts.__slots__)
+
+    @property
+    def harvest(self) -> float:
+        """What gamma earned beyond what theta took: above 0 where vol was realised above the implied one, for
+        who is long of it."""
+        return self.gamma + self.theta
 
     def __add__(self, other: Parts) -> Parts:
         return Parts(*(getattr(self, name) + getattr(other, name) for name in Parts.__slots__))
@@ -150,7 +166,7 @@ def attribute(before: Standing, after: Standing, flows: Flows = NO_FLOWS) -> Att
             continue
         coin = "" if payment.currency in STABLE_CURRENCIES else payment.currency
         row = payment.underlying or coin or OTHER
-        part = "funding" if payment.cause is Cause.FUNDING else "fees"
+        part = _PART_OF[payment.cause]
         tally.add(row, part, payment.amount * tally.worth(payment.currency))
     change = equity_usd(after) - equity_usd(before)
     return Attribution(
@@ -291,7 +307,8 @@ class _Legs:
         self.underlying = universe.underlying[rows]
         self.expired: BoolArray = np.array([x.key in settled for x in listings], dtype=np.bool_)
         later = _later(listings, after.valuation)
-        index = np.array([_spots(after.valuation).get(x.contract.underlying, math.nan) for x in listings])
+        spots = _spots(after.valuation)
+        index = np.array([spots.get(x.contract.underlying, math.nan) for x in listings])
         price = np.array([settled.get(x.key, math.nan) for x in listings])
         self._spot = np.where(self.expired, price, index)
         self._forward = np.where(self.expired, price, later["forward"])
@@ -331,15 +348,42 @@ class _Legs:
             bent = 0.5 * usd.gamma[rows] * np.where(inverse, c, c * c) * move**2
             per_c = np.where(inverse, coin.delta[rows], usd.delta[rows]) * self._spot / c
             per_future = np.where(inverse, 1.0 / c - 1.0 / later, (later - c) * self._spot)
-            vol_move = usd.vega[rows] * scale * (self._vol - valuation.vol[rows]) - self._expected(c, scale)
+            vol_by = self._vol - valuation.vol[rows]
+            vol_move = usd.vega[rows] * scale * vol_by - self._expected(c, scale)
             basis = np.where(option, q * per_c * (later - c), self._units * per_future)
+            vanna, volga, charm = self._second_order()
+            per_spot = np.where(inverse, 1.0, c)  # of the forward's delta
         return {
             "delta": q * usd.delta[rows] * move,
             "gamma": np.where(option, q * bent, 0.0),
             "theta": np.where(option, q * usd.theta[rows] * scale * self._years, 0.0),
             "vega": np.where(option, q * vol_move, 0.0),
+            "vanna": np.where(option, q * vanna * per_spot * move * vol_by, 0.0),
+            "volga": np.where(option, 0.5 * q * volga * scale * vol_by**2, 0.0),
+            "charm": np.where(option, q * charm * per_spot * move * self._years, 0.0),
             "basis": np.where(self._spot_kind, 0.0, basis),
         }
+
+    def _second_order(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Vanna, volga and charm of one order unit on its own forward, (k,); 0 where only the residual has
+        them: in the window of a settlement price, and in what expired."""
+        valuation, rows = self._valuation, self._rows
+        universe = valuation.universe
+        plain = self._option & ~valuation.in_window[rows] & ~self.expired
+        at = rows[plain]
+        found = black76.higher_greeks(
+            valuation.forward[at],
+            universe.strike[at],
+            valuation.years[at],
+            valuation.vol[at],
+            universe.sign[at],
+        )
+        columns = []
+        for greek in (found.vanna, found.volga, found.charm):
+            column = np.zeros(rows.size)
+            column[plain] = greek * universe.size[at]
+            columns.append(column)
+        return columns[0], columns[1], columns[2]
 
     def _expected(self, c: FloatArray, scale: FloatArray) -> FloatArray:
         """USD per unit that the delta rule expects of the vol's move, and has counted as delta, (k,)."""
@@ -376,17 +420,21 @@ def _reasons(
     before: Valuation, rows: IntArray, after: Valuation, settled: Mapping[tuple[str, str], float]
 ) -> list[str]:
     """Why legs cannot be followed from mark to mark, a line each."""
+    ok = MarkStatus.OK
+    both_know = (before.status[rows] == ok).all() and after.universe is before.universe
+    if both_know and not settled and (after.status[rows] == ok).all():
+        return []
     found = []
     for i in rows.tolist():
         listing = before.universe.listings[i]
-        if before.status[i] != MarkStatus.OK:
+        if before.status[i] != ok:
             found.append(_why(listing, before, i, "earlier"))
         if listing.key in settled:
             if math.isnan(_payoff(listing, settled[listing.key])):
                 found.append(f"{listing.venue} {listing.symbol}: no settlement price above 0")
             continue
         at = after.universe.positions.get(listing.key)
-        if at is None or after.status[at] != MarkStatus.OK:
+        if at is None or after.status[at] != ok:
             found.append(_why(listing, after, at, "later"))
     return found
 

@@ -10,6 +10,7 @@ a band is in `risk.band_rules`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -38,12 +39,12 @@ class BandSpec:
 
     def __post_init__(self) -> None:
         (outer_low, outer_high), (low, high) = self.trigger, self.landing
-        if not np.isfinite(self.target) or any(np.isnan(x) for x in (*self.trigger, *self.landing)):
+        if not math.isfinite(self.target) or any(map(math.isnan, (*self.trigger, *self.landing))):
             raise ValueError(f"target, trigger and landing must be numbers: {self}")
         if not low <= 0.0 <= high:
             raise ValueError(f"landing {low:g}, {high:g} must hold the target (distance 0)")
         for outer, inner, side in ((-outer_low, -low, "lower"), (outer_high, high, "upper")):
-            if outer < np.inf and not inner < outer:
+            if outer < math.inf and not inner < outer:
                 raise ValueError(f"landing must lie inside trigger: {side} side {inner:g} against {outer:g}")
 
     def scaled(self, factor: float) -> BandSpec:
@@ -167,7 +168,7 @@ def fixed_bands(
             multiple = settings.vega_bucket_multiple
             spec = None if spec is None or multiple is None else replace(spec.scaled(multiple), target=0.0)
             spec = settings.vega_buckets_usd_per_point.get(bucket[0], spec)
-        if spec is None or not np.isfinite(index):
+        if spec is None or not math.isfinite(index):
             continue
         spec = spec.scaled(row_factor(greek, index, numeraire))
         offsets = (0.0, *spec.trigger, *spec.landing)

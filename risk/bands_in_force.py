@@ -13,6 +13,8 @@ from risk.cost_aware_bands import cost_aware
 
 #: The reason of a band that nothing has moved.
 AS_CONFIGURED = "as configured"
+NO_RULE = RowRule()
+NO_RULES: Mapping[str, RowRule] = {}
 
 
 def apply_rules(
@@ -34,8 +36,9 @@ def apply_rules(
     applied: list[AppliedBand | None] = []
     for i, name in enumerate(rows):
         greek, underlying, *bucket = name.split(":")
-        rule = rules.get(underlying, {}).get(greek, RowRule())
-        if bucket:  # a tenor's band is a multiple of the total's: it widens and tightens with it
+        rule = rules.get(underlying, NO_RULES).get(greek, NO_RULE)
+        # a tenor's band is a multiple of the total's: it widens and tightens with it
+        if bucket and rule is not NO_RULE:
             rule = replace(rule, hedge_ratio=1.0)
         if not fixed.banded[i]:
             applied.append(None)

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Context, Decimal, Inexact
 from fractions import Fraction
+from functools import lru_cache
 from types import MappingProxyType
 
 import numpy as np
@@ -95,6 +96,43 @@ def settles_daily(listing: Listing) -> bool:
     return listing.contract.kind in (Kind.PERPETUAL, Kind.FUTURE)
 
 
+class _Same:
+    """A mapping that nobody changes, known again by being the very same one."""
+
+    __slots__ = ("items",)
+
+    def __init__(self, items: Mapping[PositionKey, Position]) -> None:
+        self.items = items
+
+    def __hash__(self) -> int:
+        return id(self.items)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.items is other.items
+
+
+@lru_cache(maxsize=4)
+def _quantities(positions: _Same, universe: Universe) -> FloatArray:
+    """`Book.quantities`: a book stays the same over thousands of marks."""
+    exact: dict[int, Decimal] = {}
+    for position in positions.items.values():
+        if position.quantity == 0:
+            continue
+        row = universe.positions.get(position.listing.key)
+        if row is None:
+            raise InputError(
+                "BOOK_UNKNOWN_SYMBOL",
+                "a position is not among the listings",
+                observed=" ".join(position.key).strip(),
+                allowed="symbols in listings",
+            )
+        exact[row] = _EXACT.add(exact.get(row, Decimal(0)), position.quantity)
+    result = np.zeros(len(universe))
+    for row, quantity in exact.items():
+        result[row] = float(quantity)
+    return result
+
+
 @dataclass(frozen=True, slots=True)
 class Book:
     """Positions by (venue, symbol, account) and cash by (venue, account, currency).
@@ -169,23 +207,7 @@ class Book:
         Raises:
             InputError: an open position's listing is not in the universe: unknown is not zero.
         """
-        exact: dict[int, Decimal] = {}
-        for position in self.positions.values():
-            if position.quantity == 0:
-                continue
-            row = universe.positions.get(position.listing.key)
-            if row is None:
-                raise InputError(
-                    "BOOK_UNKNOWN_SYMBOL",
-                    "a position is not among the listings",
-                    observed=" ".join(position.key).strip(),
-                    allowed="symbols in listings",
-                )
-            exact[row] = _EXACT.add(exact.get(row, Decimal(0)), position.quantity)
-        result = np.zeros(len(universe))
-        for row, quantity in exact.items():
-            result[row] = float(quantity)
-        return result
+        return _quantities(_Same(self.positions), universe).copy()
 
     def balances(
         self,

@@ -15,6 +15,9 @@ from decimal import Decimal
 from pricing.contracts import Listing
 from risk.limit_request import ListingKey, Range, Request, Surroundings
 
+#: Venue, symbol, account.
+_Place = tuple[str, str, str]
+
 
 def corners(base: Range, moves: Iterable[float]) -> Range:
     """Lowest and highest end of a sum of which any part of each move may happen; NaN where one is NaN.
@@ -72,43 +75,57 @@ class Gross:
 
 
 def gross_usd(around: Surroundings, request: Request) -> Gross:
-    """Sum over instruments of the larger end of each position at its notional; linear in what is held.
+    """Sum over instruments and accounts of the larger end of each position at its notional.
 
-    NaN where the notional of anything that counts is not known, or negative.
+    Accounts do not net: what one is long and another short is owed twice. NaN where the notional of anything
+    that counts is not known, or negative.
     """
     mine, zero = request.listing, Decimal(0)
-    ends: dict[ListingKey, tuple[Decimal, Decimal]] = {}
+    ends: dict[_Place, tuple[Decimal, Decimal]] = {}
     listings: dict[ListingKey, tuple[Listing, float]] = {}
-    for listing, low, high, usd in _amounts(around):
-        old_low, old_high = ends.get(listing.key, (zero, zero))
-        ends[listing.key] = old_low + low, old_high + high
+    for listing, account, low, high, usd in _amounts(around):
+        place = (*listing.key, account)
+        old_low, old_high = ends.get(place, (zero, zero))
+        ends[place] = old_low + low, old_high + high
         known = listings.get(listing.key, (listing, usd))[1]
         # of two figures for one instrument the larger; NaN stays
         listings[listing.key] = listing, usd if math.isnan(usd) or usd > known else known
-    own = own_usd = 0.0
-    sums = [0.0, 0.0, 0.0]
-    for key, (listing, usd) in listings.items():
-        worst = _notional(ends[key], usd)
-        if key == mine.key:
-            own, own_usd = worst, usd
-        sums[0] += worst if listing.contract.underlying == mine.contract.underlying else 0.0
-        sums[1] += worst if listing.venue == mine.venue else 0.0
-        sums[2] += worst
-    low, high = ends.get(mine.key, (zero, zero))
-    after = min(request.signed, zero) + low, max(request.signed, zero) + high
-    told = request.usd_per_unit
-    more = _notional(after, told if math.isnan(told) or told > own_usd else own_usd) - own
-    coin, venue, firm = ((x, x + more) for x in sums)
-    return Gross((own, own + more), coin, venue, firm)
+    told, own_usd = request.usd_per_unit, listings.get(mine.key, (mine, 0.0))[1]
+    if math.isnan(told) or told > own_usd:
+        own_usd = told
+    low, high = ends.get((*mine.key, request.account), (zero, zero))
+    after = ends | {
+        (*mine.key, request.account): (min(request.signed, zero) + low, max(request.signed, zero) + high)
+    }
+    priced = listings | {mine.key: (mine, own_usd)}
+    return Gross(*zip(_sums(ends, listings, mine), _sums(after, priced, mine), strict=True))
 
 
-def _amounts(around: Surroundings) -> Iterator[tuple[Listing, Decimal, Decimal, float]]:
-    """(listing, lowest, highest, USD per unit) of everything held and pending."""
+def _sums(
+    ends: Mapping[_Place, tuple[Decimal, Decimal]],
+    listings: Mapping[ListingKey, tuple[Listing, float]],
+    mine: Listing,
+) -> tuple[float, float, float, float]:
+    """Worst notional of an instrument, of its coin, of its venue, and of everything."""
+    sums = [0.0, 0.0, 0.0, 0.0]
+    for (venue, symbol, _), pair in ends.items():
+        listing, usd = listings[venue, symbol]
+        worst = _notional(pair, usd)
+        sums[0] += worst if listing.key == mine.key else 0.0
+        sums[1] += worst if listing.contract.underlying == mine.contract.underlying else 0.0
+        sums[2] += worst if venue == mine.venue else 0.0
+        sums[3] += worst
+    return sums[0], sums[1], sums[2], sums[3]
+
+
+def _amounts(around: Surroundings) -> Iterator[tuple[Listing, str, Decimal, Decimal, float]]:
+    """(listing, account, lowest, highest, USD per unit) of everything held and pending."""
     zero = Decimal(0)
     for held in around.held:
-        yield held.listing, held.quantity, held.quantity, held.usd_per_unit
+        yield held.listing, held.account, held.quantity, held.quantity, held.usd_per_unit
     for order in around.pending:
-        yield order.listing, min(order.reserved, zero), max(order.reserved, zero), order.usd_per_unit
+        low, high = min(order.reserved, zero), max(order.reserved, zero)
+        yield order.listing, order.account, low, high, order.usd_per_unit
 
 
 def _notional(ends: tuple[Decimal, Decimal], usd_per_unit: float) -> float:

@@ -102,9 +102,9 @@ class Levels:
 
     def slice_of(self, row: int, sign: int) -> slice:
         """Where the levels of one side of one listing stand."""
-        code = 2 * row + (sign < 0)
-        codes = _code(self.row, self.sign)
-        return slice(int(np.searchsorted(codes, code)), int(np.searchsorted(codes, code, side="right")))
+        start, end = np.searchsorted(self.row, (row, row + 1)).tolist()
+        middle = start + int(np.count_nonzero(self.sign[start:end] > 0))
+        return slice(start, middle) if sign > 0 else slice(middle, end)
 
 
 def _code(row: IntArray, sign: IntArray) -> IntArray:
@@ -248,6 +248,8 @@ class CostModel:
             ValueError: nothing, or more than what is displayed (beyond rounding).
         """
         part = self.levels.slice_of(row, side.sign)
+        if part.start < part.stop and 0 < quantity <= float(self.levels.size[part.start]):
+            return self._at_best(row, part.start, quantity)
         sizes = self.levels.size[part]
         if not 0 < quantity <= float(sizes.sum()) * (1 + 1e-12):
             symbol = self.universe.listings[row].symbol
@@ -269,6 +271,23 @@ class CostModel:
                     strict=True,
                 )
             ),
+        )
+
+    def _at_best(self, row: int, level: int, quantity: float) -> Execution:
+        """The same where the best level shows enough."""
+        levels, price = self.levels, float(self.levels.price[level])
+        fee = float(levels.fee[level])
+        return Execution(
+            average_price=quantity * price / quantity,
+            worst_price=price,
+            cost=TradeCost(
+                spread=quantity * float(levels.spread[level]),
+                depth=quantity * float(levels.depth[level]),
+                fee=quantity * fee,
+                carry=quantity * float(levels.carry[level]),
+                fixed=float(self.fixed_usd[row]),
+            ),
+            levels=((price, quantity, fee),),
         )
 
 
@@ -339,19 +358,20 @@ def _cut_at_held(
 
 def _displayed(market: Market, tradable: IntArray) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
     """(row, sign, price, size) of every displayed level, listing by listing, buys first, best first."""
-    flat = np.array([i for i in tradable if int(i) not in market.depth], dtype=np.int64)
-    rows, signs = [np.repeat(flat, 2)], [np.tile(np.array([1, -1], dtype=np.int64), flat.size)]
-    prices = [np.column_stack((market.ask[flat], market.bid[flat])).ravel()]
-    sizes = [np.column_stack((market.ask_size[flat], market.bid_size[flat])).ravel()]
-    for i in (int(i) for i in tradable if int(i) in market.depth):
-        bids, asks = market.depth[i]
-        for side_sign, side in ((1, asks), (-1, bids)):
-            rows.append(np.full(side.price.size, i, dtype=np.int64))
-            signs.append(np.full(side.price.size, side_sign, dtype=np.int64))
-            prices.append(side.price)
-            sizes.append(side.size)
-    row, sign = np.concatenate(rows), np.concatenate(signs)
-    price, size = np.concatenate(prices), np.concatenate(sizes)
+    deep = [i for i in tradable.tolist() if i in market.depth] if market.depth else []
+    flat = tradable[~np.isin(tradable, deep)] if deep else tradable
+    # each with its asks, which we buy, before its bids
+    sides = [side for i in deep for side in market.depth[i][::-1]]
+    counts = np.array([side.price.size for side in sides], dtype=np.int64)
+    row = np.concatenate(
+        [np.repeat(flat, 2), np.repeat(np.repeat(np.array(deep, dtype=np.int64), 2), counts)]
+    )
+    way = np.tile(np.array([1, -1], dtype=np.int64), flat.size + len(deep))
+    sign = np.repeat(way, np.concatenate([np.ones(2 * flat.size, dtype=np.int64), counts]))
+    touch = np.column_stack((market.ask[flat], market.bid[flat])).ravel()
+    price = np.concatenate([touch, *(side.price for side in sides)])
+    touch = np.column_stack((market.ask_size[flat], market.bid_size[flat])).ravel()
+    size = np.concatenate([touch, *(side.size for side in sides)])
     shown = (size > 0) & (price > 0)
     order = np.flatnonzero(shown)[np.argsort(_code(row[shown], sign[shown]), kind="stable")]
     return row[order], sign[order], price[order], size[order]

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from pricing.contracts import STABLE_CURRENCIES, Kind
-from pricing.universe import FloatArray, Universe
+from pricing.universe import FloatArray, IntArray, Universe
 from pricing.valuation import MarkStatus, Numeraire, Valuation
 
 DAYS_PER_YEAR = 365.0
@@ -179,7 +180,16 @@ def expose(
 
 def currencies_of(balances: Mapping[str, float], universe: Universe, underlyings: Sequence[str]) -> list[str]:
     """Every currency that a book or a trade may hold, sorted."""
-    return sorted({*balances, *(x.contract.settlement for x in universe.listings), *underlyings})
+    return sorted({*balances, *_settled_in(universe)[0], *underlyings})
+
+
+@lru_cache(maxsize=8)
+def _settled_in(universe: Universe) -> tuple[tuple[str, ...], IntArray]:
+    """The settlement currencies of a universe, and the place of each listing's among them, (n,)."""
+    settled = [x.contract.settlement for x in universe.listings]
+    names = tuple(dict.fromkeys(settled))
+    number = {name: i for i, name in enumerate(names)}
+    return names, np.array([number[name] for name in settled], dtype=np.int64)
 
 
 def cash_of_trade(
@@ -200,7 +210,8 @@ def cash_of_trade(
     """
     universe, mark = valuation.universe, valuation.forward
     number = {currency: c for c, currency in enumerate(currencies)}
-    pays = np.array([number[x.contract.settlement] for x in universe.listings], dtype=np.int64)
+    settled, at = _settled_in(universe)
+    pays = np.array([number[name] for name in settled], dtype=np.int64)[at]
     premium = (universe.kind == Kind.OPTION) | (universe.kind == Kind.SPOT)
     per_unit = per_unit_cash[:, pays] if len(universe) else np.zeros((len(per_unit_cash), 0))
     if settings.numeraire is Numeraire.COIN and not settings.stable_underlying:

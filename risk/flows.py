@@ -14,6 +14,7 @@ class Cause(StrEnum):
 
     FUNDING = "funding"
     FEE = "fee"
+    SETTLEMENT = "settlement"  # an expiry paid otherwise than was booked
     TRANSFER = "transfer"  # a deposit or a withdrawal: moves equity, and is no gain
 
 

@@ -59,17 +59,41 @@ def check_change(old: Limits, new: Limits, *, restart: bool, reason: str) -> Com
         LoosenedError: a key allows more, and this is no restart or nobody says why.
     """
     found = compare(old, new)
-    why = " ".join(reason.split())
-    if found.loosened and not (restart and len(why) >= REASON_CHARACTERS_MIN):
+    if found.loosened and not (restart and is_reason(reason)):
+        values = {key: (before, after) for key, before, after, _ in _pairs(old, new)}
+        told = ", ".join(
+            f"{key} {shown(values[key][0])} -> {shown(values[key][1])}" for key in found.loosened
+        )
+        start = 'start with --reason "..."' if restart else "stop the engine, start it with a reason"
         raise LoosenedError(
             "LIMITS_LOOSENED",
             "hard limits would be loosened" + ("" if restart else " while the engine runs"),
-            observed=", ".join(found.loosened),
+            observed=told,
             allowed=f"a restart with a reason of at least {REASON_CHARACTERS_MIN} characters",
-            not_done="the limits in force stay",
-            fix="stop the engine, start it with the new file and a reason; or put the old values back",
+            not_done="nothing was started" if restart else "the limits in force stay",
+            fix=f"{start}; or put the old values back",
         )
     return found
+
+
+def is_reason(text: str) -> bool:
+    """Whether somebody says why, and not just anything.
+
+    >>> is_reason("because"), is_reason("  x   y    "), is_reason("larger book since May")
+    (False, False, True)
+    """
+    return len(" ".join(text.split())) >= REASON_CHARACTERS_MIN
+
+
+def shown(value: Any) -> str:
+    """A value of a key as a person reads it.
+
+    >>> shown(frozenset({"okx", "deribit"})), shown(frozenset()), shown(5e6)
+    ('deribit okx', 'none', '5000000')
+    """
+    if isinstance(value, frozenset):
+        return " ".join(sorted(value)) or "none"
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
 def entries(limits: Limits) -> Iterator[tuple[str, Any, Term]]:

@@ -8,51 +8,22 @@ refused only for the side that it moves further out: the way back is never barre
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
 
 from pricing.contracts import Kind, Side
 from pricing.daycount import NS_PER_SECOND
-from pricing.valuation import Numeraire
 from risk.corners import gross_usd, order_effect, row_range
 from risk.limit_codes import Code, Finding
-from risk.limit_request import Pending, Request, Stand, Style, Surroundings, Target
+from risk.limit_findings import ROUNDING, Check, at_least, at_most, missing
+from risk.limit_purpose import c8_purpose
+from risk.limit_request import Pending, Request, Stand, Style, Surroundings
 from risk.limit_terms import Limits, allows
-from risk.second_opinion import independent_effect
-
-Check = Callable[[Request, Surroundings, Limits], Iterator[Finding]]
 
 GREEKS = ("delta", "gamma", "gamma_expiring", "vega")
 BPS = 1e4
-#: Rounding of sums: what differs by less is the same.
-ROUNDING = 1e-9
 _DAY_S = 86_400
-
-
-def missing(name: str) -> Finding:
-    """A limit cannot be checked."""
-    return Finding(Code.INPUT_MISSING, "unknown", "a known number", f"missing: {name}")
-
-
-def at_most(
-    code: Code, name: str, value: float, most: float, unit: str, detail: str = ""
-) -> Iterator[Finding]:
-    """A finding where a value is above its limit, or not known."""
-    if math.isnan(value):
-        yield missing(name)
-    elif value > most:
-        yield Finding(
-            code, f"{name} {value:.10g} {unit}".rstrip(), f"at most {most:.10g} {unit}".rstrip(), detail
-        )
-
-
-def at_least(code: Code, name: str, value: float, least: float, unit: str) -> Iterator[Finding]:
-    """A finding where a value is below its limit, or not known."""
-    if math.isnan(value):
-        yield missing(name)
-    elif value < least:
-        yield Finding(code, f"{name} {value:.10g} {unit}".rstrip(), f"at least {least:.10g} {unit}".rstrip())
 
 
 def c1_standing(request: Request, around: Surroundings, limits: Limits) -> Iterator[Finding]:
@@ -66,7 +37,7 @@ def c1_standing(request: Request, around: Surroundings, limits: Limits) -> Itera
     if around.stand is Stand.REDUCING:
         for name, before, after in _measures(request, around):
             if math.isnan(before) or math.isnan(after):
-                yield missing(name)
+                yield missing(name, around.incomplete)
             elif after > before + ROUNDING * abs(before):
                 yield Finding(Code.RAISES_RISK_REDUCING, f"{name} {after:.10g}", f"at most {before:.10g}")
     elif around.stand is not Stand.ARMED:
@@ -173,13 +144,14 @@ def c6_positions(request: Request, around: Surroundings, limits: Limits) -> Iter
         (Code.POSITION_FIRM, "everything", gross.firm, most.firm_usd_max),
     ):
         if after > before or math.isnan(after):
-            yield from at_most(code, f"worst case of {name}", after, usd_max, "USD", _unknowns(around))
+            yield from at_most(code, f"worst case of {name}", after, usd_max, "USD", _why(around))
 
 
-def _unknowns(around: Surroundings) -> str:
-    """What of a worst case is owed to orders whose fate nobody knows."""
+def _why(around: Surroundings) -> str:
+    """What of a worst case is owed to orders whose fate nobody knows, and to positions without a mark."""
     lost = [order for order in around.pending if order.unknown]
-    return f"incl. {len(lost)} UNKNOWN orders: {', '.join(o.intent for o in lost[:5])}" if lost else ""
+    told = [f"incl. {len(lost)} UNKNOWN orders: {', '.join(o.intent for o in lost[:5])}"] if lost else []
+    return ", ".join([*told, around.incomplete] if around.incomplete else told)
 
 
 def c7_greeks(request: Request, around: Surroundings, limits: Limits) -> Iterator[Finding]:
@@ -204,92 +176,23 @@ def c7_greeks(request: Request, around: Surroundings, limits: Limits) -> Iterato
         low, high = row_range(row, around, request)
         usd = around.usd_per_row.get(row, math.nan)
         worst = (high if effect > 0 else -low) * usd if not math.isnan(effect) else math.nan
-        yield from at_most(code, f"worst case of {row}", worst, most, unit, _unknowns(around))
+        yield from at_most(code, f"worst case of {row}", worst, most, unit, _why(around))
     yield from _firm_delta(request, around, limits)
 
 
 def _firm_delta(request: Request, around: Surroundings, limits: Limits) -> Iterator[Finding]:
-    totals = []
-    for order in (None, request):
-        worst = 0.0
-        for row in around.rows:
-            if row.startswith("delta:"):
-                worst += _size(row_range(row, around, order)) * around.usd_per_row.get(row, math.nan)
-        totals.append(worst)
-    before, after = totals
-    if after > before or math.isnan(after):
-        yield from at_most(
-            Code.LIMIT_FIRM_DELTA_EXCEEDED, "worst deltas", after, limits.firm.delta_usd_max, "USD"
-        )
-
-
-def c8_purpose(request: Request, around: Surroundings, limits: Limits) -> Iterator[Finding]:
-    """C8: the effect as planned is the effect as reckoned again, and the ticket brings its rows back."""
-    gamma_days_min = 2.0 if request.purpose is None else request.purpose.gamma_days_min
-    again = independent_effect(
-        request.listing, float(request.signed), request.facts, around.numeraire, gamma_days_min
-    )
-    coins = abs(float(request.quantity) * float(request.listing.size))
-    for row, told in again.items():
-        if row.count(":") > 1:
-            continue  # a bucket: in the total already
-        planned = order_effect(row, request)
-        if math.isnan(told) or math.isnan(planned):
-            yield missing(f"effect on {row}")
-            continue
-        # A delta may differ by the delta rule in use, hence of a coin, not of a wing's own small delta.
-        whole = max(abs(told), abs(coins * request.coins_per_unit / float(request.listing.size)))
-        scale = whole if row.startswith("delta") else abs(told) + 1e-6 * whole
-        if abs(planned - told) > limits.hedge.disagreement_share_max * scale:
-            yield Finding(Code.EFFECT_DISAGREES, f"{row} {planned:.6g} as planned", f"about {told:.6g}")
-    yield from _progress(request, limits, around.numeraire)
-
-
-def _progress(request: Request, limits: Limits, numeraire: Numeraire) -> Iterator[Finding]:
-    """Whether what is left of the ticket brings its rows back by at least the share asked for."""
-    purpose = request.purpose
-    if purpose is None:
-        return  # no hedge by bands: c17 sees that it only closes
-    if not any(
-        leg.listing.key == request.listing.key and (leg.quantity > 0) == (request.signed > 0)
-        for leg in purpose.legs
-    ):
-        yield Finding(Code.HEDGE_NO_PROGRESS, request.listing.symbol, "a leg of its ticket, on its side")
+    """Only the order's own coin can move: where its worst delta does not grow, the sum does not either."""
+    mine = f"delta:{request.listing.contract.underlying}"
+    before, after = (_size(row_range(mine, around, order)) for order in (None, request))
+    if after <= before:
         return
-    moves: dict[str, float] = {target.row: 0.0 for target in purpose.targets}
-    for leg in purpose.legs:
-        told = independent_effect(
-            leg.listing, float(leg.quantity), leg.facts, numeraire, purpose.gamma_days_min
-        )
-        coin = leg.listing.contract.underlying
-        for row in moves:
-            if row.split(":")[1] == coin:
-                other_bucket = row.startswith(f"vega:{coin}:") and f"vega:{coin}" in told
-                # an unknown vega is unknown in every bucket
-                else_ = 0.0 * told[f"vega:{coin}"] if other_bucket else leg.planned.get(row, math.nan)
-                moves[row] += told.get(row, else_)
-    gains = []
-    for target in purpose.targets:
-        out = _outside(target, 0.0)
-        if not out <= 0:
-            gains.append((out - _outside(target, moves[target.row])) / out)
-    share = sum(gains) / len(gains) if gains else 0.0
-    if math.isnan(share):
-        yield missing(f"effect on {', '.join(moves)}")
-    elif not gains or share < limits.hedge.progress_share_min:
-        yield Finding(
-            Code.HEDGE_NO_PROGRESS,
-            f"{share:.4g} of what {', '.join(moves) or 'no row'} is outside",
-            f"at least {limits.hedge.progress_share_min:.4g}",
-        )
-
-
-def _outside(target: Target, move: float) -> float:
-    """How far a row lies outside its interval after a move; NaN stays."""
-    value = target.value + move
-    if math.isnan(value) or math.isnan(target.lower) or math.isnan(target.upper):
-        return math.nan
-    return max(target.lower - value, value - target.upper, 0.0)
+    worst = 0.0
+    for row in {mine, *around.rows}:
+        if row.startswith("delta:"):
+            worst += _size(row_range(row, around, request)) * around.usd_per_row.get(row, math.nan)
+    yield from at_most(
+        Code.LIMIT_FIRM_DELTA_EXCEEDED, "worst deltas", worst, limits.firm.delta_usd_max, "USD", _why(around)
+    )
 
 
 def c9_margin(request: Request, around: Surroundings, limits: Limits) -> Iterator[Finding]:
@@ -366,6 +269,7 @@ def c12_duplicate(request: Request, around: Surroundings, limits: Limits) -> Ite
     """C12: the same id at any time; the same part of the same leg within the window."""
     window_ns = limits.order.duplicate_window_s * NS_PER_SECOND
     for old in around.recent:
+        ago_ns = around.monotonic_ns - old.at_ns
         same = (
             old.parent == request.parent
             and old.key == request.listing.key
@@ -374,9 +278,8 @@ def c12_duplicate(request: Request, around: Surroundings, limits: Limits) -> Ite
             and old.price == request.price
             and old.immediate == request.immediate
         )
-        if old.intent == request.intent or (same and around.now_ns - old.at_ns < window_ns):
-            ago = (around.now_ns - old.at_ns) / NS_PER_SECOND
-            yield Finding(Code.DUPLICATE_INTENT, f"{old.intent}, {ago:.6g} s ago")
+        if old.intent == request.intent or (same and ago_ns < window_ns):
+            yield Finding(Code.DUPLICATE_INTENT, f"{old.intent}, {ago_ns / NS_PER_SECOND:.6g} s ago")
             return
     if any(order.intent == request.intent for order in around.pending):
         yield Finding(Code.DUPLICATE_INTENT, f"{request.intent} is alive")
@@ -395,9 +298,11 @@ def c13_rate(request: Request, around: Surroundings, limits: Limits) -> Iterator
 
 def c14_repeats(request: Request, around: Surroundings, limits: Limits) -> Iterator[Finding]:
     """C14: hedges to no effect."""
-    if around.fruitless >= limits.repeat.fruitless_max:
+    if math.isnan(around.fruitless):
+        yield missing("number of hedges without effect")
+    elif around.fruitless >= limits.repeat.fruitless_max:
         yield Finding(
-            Code.FRUITLESS_HEDGES, f"{around.fruitless} hedges", f"fewer than {limits.repeat.fruitless_max}"
+            Code.FRUITLESS_HEDGES, f"{around.fruitless:g} hedges", f"fewer than {limits.repeat.fruitless_max}"
         )
 
 
@@ -406,7 +311,9 @@ def c15_budgets(request: Request, around: Surroundings, limits: Limits) -> Itera
     budget, day = limits.budget, around.day
     if budget.after == "reduce_only" and request.reduce_only:
         return
-    yield from at_most(Code.BUDGET_LOSS, "loss of the day", -day.pnl_usd, budget.loss_usd_max, "USD")
+    yield from at_most(
+        Code.BUDGET_LOSS, "loss of the day", -day.pnl_usd, budget.loss_usd_max, "USD", around.incomplete
+    )
     yield from at_most(
         Code.BUDGET_FEES, "fees of the day", day.fee_usd + _paid(request.fee_usd), budget.fee_usd_max, "USD"
     )
@@ -450,11 +357,15 @@ def c17_flags(request: Request, around: Surroundings, limits: Limits) -> Iterato
 
 
 def _closes(request: Request, around: Surroundings) -> Iterator[Finding]:
-    """A closing order is on the other side of the position, and all closing orders together fit into it."""
-    key, sign = request.listing.key, request.side.sign
-    position = sum((held.quantity for held in around.held if held.listing.key == key), Decimal(0))
+    """A closing order is on the other side of its account's position, and all closing orders together fit
+    into it: no other account's position is closed by it."""
+    place, sign = (request.listing.key, request.account), request.side.sign
+    mine = (held for held in around.held if (held.listing.key, held.account) == place)
+    position = sum((held.quantity for held in mine), Decimal(0))
     same_way: list[Pending] = [
-        order for order in around.pending if order.listing.key == key and order.reserved * sign > 0
+        order
+        for order in around.pending
+        if (order.listing.key, order.account) == place and order.reserved * sign > 0
     ]
     room = max(-position * sign, Decimal(0)) - sum((abs(o.reserved) for o in same_way), Decimal(0))
     if request.quantity > room:
@@ -466,7 +377,7 @@ def _closes(request: Request, around: Surroundings) -> Iterator[Finding]:
 
 
 def c18_open_orders(request: Request, around: Surroundings, limits: Limits) -> Iterator[Finding]:
-    """C18: number of live orders on the venue and in all; age of the venue's oldest."""
+    """C18: number of live orders on the venue and in all; age of the venue's oldest, monotonic."""
     mine = [order for order in around.pending if order.listing.venue == request.listing.venue]
     for name, count, most in (
         ("on the venue", len(mine) + 1, limits.order.open_venue_max),
@@ -474,9 +385,13 @@ def c18_open_orders(request: Request, around: Surroundings, limits: Limits) -> I
     ):
         if count > most:
             yield Finding(Code.TOO_MANY_ORDERS, f"{count} orders {name}", f"at most {most}")
-    if mine:
-        age = (around.now_ns - min(order.since_ns for order in mine)) / NS_PER_SECOND
-        yield from at_most(Code.ORDER_TOO_OLD, "age of the oldest", age, limits.order.age_s_max, "s")
+    ages = [
+        math.nan if order.since_ns is None else (around.monotonic_ns - order.since_ns) / NS_PER_SECOND
+        for order in mine
+    ]
+    if ages:
+        oldest = math.nan if any(map(math.isnan, ages)) else max(ages)
+        yield from at_most(Code.ORDER_TOO_OLD, "age of the oldest", oldest, limits.order.age_s_max, "s")
 
 
 def c19_parent(request: Request, around: Surroundings, limits: Limits) -> Iterator[Finding]:
@@ -504,7 +419,9 @@ def c20_calendar(request: Request, around: Surroundings, limits: Limits) -> Iter
     off = (now / NS_PER_SECOND - calendar.settlement_s) % _DAY_S
     if min(off, _DAY_S - off) < calendar.settlement_block_s:
         yield Finding(Code.SETTLEMENT_WINDOW, f"{min(off, _DAY_S - off):.6g} s from it")
-    if any(first <= now <= last for first, last in around.maintenance):
+    if around.maintenance is None:
+        yield missing("whether the venue is under maintenance")
+    elif any(first <= now <= last for first, last in around.maintenance):
         yield Finding(Code.MAINTENANCE)
 
 

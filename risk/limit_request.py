@@ -51,35 +51,44 @@ class Facts:
 class TicketLeg:
     """A leg of the ticket that an order works for: what is left of it, signed order units.
 
-    planned: effect of that on rows which cannot be reckoned a second time (scenarios, theta); else not read.
+    planned: effect of that on every row as the plan has it; read where rows cannot be reckoned a second time
+    (scenarios, theta), and compared where they can. risk: of that on `Purpose.risk`, as long as it.
     """
 
     listing: Listing
     quantity: Decimal
     facts: Facts
     planned: Mapping[str, float] = field(default_factory=dict)
+    risk: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A row that a ticket is to bring back: where it stands, and the interval it must end in, row units."""
+    """A row that a ticket is to bring back: where it stands, and the interval it must end in, row units.
+
+    width: of its band, row units > 0: what distances of several rows are counted in, to be added up.
+    """
 
     row: str
     value: float
     lower: float
     upper: float
+    width: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Purpose:
     """What a hedge is for: rows outside their bands, and every leg that is still to be traded for them.
 
-    gamma_days_min: where `gamma` ends and `gamma_expiring` begins, as the exposures have it.
+    gamma_days_min: where `gamma` ends and `gamma_expiring` begins, as the exposures have it. risk: what a
+    hedge that weighs risk against cost is to lower: risk = 1/2 sum of squares of these, sqrt(USD), where they
+    stand now; None for one that is judged by its rows alone.
     """
 
     targets: Sequence[Target]
     legs: Sequence[TicketLeg]
     gamma_days_min: float = 2.0
+    risk: tuple[float, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,18 +138,20 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A booked position over all accounts: signed order units, USD of notional per order unit."""
+    """A booked position of one account: signed order units, USD of notional per order unit."""
 
     listing: Listing
     quantity: Decimal
     usd_per_unit: float
+    account: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
     """An order of ours from which something may still come, in whatever state; reserved: signed, at worst.
 
-    effect: on the rows, of all that is reserved. unknown: nobody can say what became of it.
+    effect: on the rows, of all that is reserved. since_ns: when it was decided, on the monotonic clock; None
+    is unknown. unknown: nobody can say what became of it.
     """
 
     intent: str
@@ -150,14 +161,14 @@ class Pending:
     price: Decimal
     usd_per_unit: float
     effect: Mapping[str, float]
-    since_ns: int
+    since_ns: int | None
     unknown: bool = False
     reduce_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """An order that was let out lately."""
+    """An order that was let out lately; at_ns: on the monotonic clock."""
 
     intent: str
     parent: str
@@ -228,15 +239,18 @@ class DayView:
 class Surroundings:
     """Everything around an order at one moment.
 
-    stand, latched, may_trade: mode, kill latch, role; None is unknown. rows: booked exposures, lowest and
-    highest with what is missing (equal where nothing is), row units. usd_per_row: by row, USD of the desk's
-    units per row unit: 1 / `risk.bands.row_factor`. pending: every order that may still do something, on
-    every venue and account. credits: the venue's bucket now; messages: orders in its window; fruitless:
-    hedges to no effect in their window (`risk.throttle`). self_trade_prevention: as the venue says it is.
-    maintenance: announced windows of the venue, (first, last) in nanoseconds.
+    now_ns: UTC, for the calendar; monotonic_ns: the clock that ages of orders are taken by, which no step of
+    the wall clock moves. stand, latched, may_trade: mode, kill latch, role; None is unknown. rows: booked
+    exposures, lowest and highest with what is missing (equal where nothing is), row units; incomplete: what
+    is missing of them, in words. usd_per_row: by row, USD of the desk's units per row unit:
+    1 / `risk.bands.row_factor`. pending: every order that may still do something, on every venue and account.
+    credits: the venue's bucket now; messages: orders in its window; fruitless: hedges to no effect in their
+    window (`risk.throttle`); NaN is unknown. self_trade_prevention: as the venue says it is. maintenance:
+    announced windows of the venue, (first, last) in UTC nanoseconds; None: the venue cannot be heard.
     """
 
     now_ns: int
+    monotonic_ns: int
     stand: Stand
     latched: bool | None
     may_trade: bool
@@ -248,10 +262,11 @@ class Surroundings:
     ages: Ages
     margin: MarginView | None
     credits: float
-    messages: int
-    fruitless: int
+    messages: float
+    fruitless: float
     day: DayView
     self_trade_prevention: bool | None
     numeraire: Numeraire = Numeraire.USD
     recent: Sequence[Recent] = ()
-    maintenance: Sequence[tuple[int, int]] = field(default=())
+    maintenance: Sequence[tuple[int, int]] | None = ()
+    incomplete: str = ""

@@ -186,7 +186,7 @@ class RateLimits:
 class RepeatLimits:
     """Hedging again and again to no effect (C14)."""
 
-    fruitless_max: int = _most(5, "hedges within the window that did not lower the risk")
+    fruitless_max: int = _most(5, "hedges within the window that did not lower the risk", 100)
     window_s: float = _least(300.0, "seconds")
 
 

@@ -13,6 +13,7 @@ from typing import Generic, NoReturn, TypeVar
 
 from risk.limit_checks import CHECKS
 from risk.limit_codes import Code, Finding
+from risk.limit_findings import missing
 from risk.limit_request import Request, Surroundings
 from risk.limit_terms import Limits
 
@@ -71,4 +72,14 @@ def review(item: T, request: Request, around: Surroundings, limits: Limits) -> A
 
 def findings(request: Request, around: Surroundings, limits: Limits) -> tuple[Finding, ...]:
     """Every reason why an order may not leave, in the order of the controls; none: it may."""
-    return tuple(finding for check in CHECKS for finding in check(request, around, limits))
+    amounts = {
+        "quantity": request.quantity,
+        "price": request.price,
+        "parent's quantity": request.parent_quantity,
+        "quantity of the parent's earlier parts": request.parent_done,
+        **{f"position in {held.listing.symbol}": held.quantity for held in around.held},
+        **{f"what {order.intent} may still do": order.reserved for order in around.pending},
+    }
+    # A decimal that is no number compares with nothing: no control could say anything of it.
+    odd = tuple(missing(name) for name, amount in amounts.items() if not amount.is_finite())
+    return odd or tuple(finding for check in CHECKS for finding in check(request, around, limits))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -122,6 +123,58 @@ def _unit_range(
     ]
     ranges += [(0.0, vega), (0.0, vega * weight), (-theta, 0.0), (0.0, vega)]
     return list(zip(rows, ranges, strict=True))
+
+
+def value_range(
+    universe: Universe,
+    quantities: FloatArray,
+    missing: Sequence[int],
+    spot: FloatArray,
+    last: FloatArray,
+    now_ns: int,
+    assumed: MissingSettings,
+) -> tuple[float, float]:
+    """Range of what the missing positions add to the worth of the book, (lowest, highest), USD.
+
+    Options: Black-76 over the ranges of forward and vol; a payoff that is partly averaged already lies
+    between nothing and its worth at the forward's end of the range, intrinsic where its time is over.
+    Perpetuals and futures: their gain from `last` (n,), the price up to which the balances count it. NaN
+    where an index, or such a price, is not known.
+    """
+    low = high = 0.0
+    for i in missing:
+        index, quantity = float(spot[universe.underlying[i]]), float(quantities[i]) * float(universe.size[i])
+        forwards = [index * ratio for ratio in assumed.forward_ratio]
+        kind, inverse = universe.kind[i], bool(universe.inverse[i])
+        if kind == Kind.OPTION:
+            years = max(float(years_between(now_ns, universe.expiry_ns[i])), 0.0)
+            strike, sign = float(universe.strike[i]), int(universe.sign[i])
+            worth = [_black(f, strike, years, vol, sign) for f in forwards for vol in assumed.vol]
+            # inside the window the average so far may be anywhere in the forward's range, too
+            least = 0.0 if years <= WINDOW_YEARS else min(worth)
+            # of a coin-settled option the value in coin is told at the index
+            scale = [index / f for f in forwards] if inverse else [1.0]
+            ends = [quantity * x * s for x in (least, max(worth)) for s in scale]
+        elif kind == Kind.SPOT:
+            ends = [quantity * index]
+        elif inverse:
+            ends = [quantity * (1.0 / float(last[i]) - 1.0 / f) * index for f in forwards]
+        else:
+            ends = [quantity * (f - float(last[i])) for f in forwards]
+        if not np.isfinite(ends).all():
+            return float("nan"), float("nan")
+        low, high = low + min(ends), high + max(ends)
+    return low, high
+
+
+def _black(forward: float, strike: float, years: float, vol: float, sign: int) -> float:
+    """Black-76, USD, undiscounted; intrinsic where no time is left."""
+    deviation = vol * math.sqrt(years)
+    if deviation == 0.0:
+        return max(sign * (forward - strike), 0.0)
+    d1 = math.log(forward / strike) / deviation + 0.5 * deviation
+    up, down = (0.5 * math.erfc(-sign * d / math.sqrt(2.0)) for d in (d1, d1 - deviation))
+    return sign * (forward * up - strike * down)
 
 
 def always_better(

@@ -16,12 +16,23 @@ from pricing.contracts import STABLE_CURRENCIES, Kind
 from pricing.daycount import SECONDS_PER_YEAR
 from pricing.market import VOL_ABSURD_ABOVE, VOL_ABSURD_BELOW, ForwardKind, Market
 from pricing.settlement import WINDOW_YEARS
-from pricing.universe import FloatArray
+from pricing.universe import BoolArray, FloatArray, Universe
 from pricing.valuation import PLAIN_RULES, MarkStatus, Numeraire, Valuation, value
 from risk.bands import Bands, row_factor
-from risk.exposures import Exposure, ExposureSettings, cash_of_trade, currencies_of, unit_of
+from risk.exposures import (
+    DAYS_PER_YEAR,
+    VEGA_FLOOR_DAYS,
+    VEGA_REFERENCE_DAYS,
+    Exposure,
+    ExposureSettings,
+    cash_of_trade,
+    currencies_of,
+    unit_of,
+)
 
 NS_PER_HOUR = 3_600_000_000_000
+#: A strike further from its forward than this, in standard deviations, is moved by the skew no more.
+SKEW_DEVIATIONS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +41,19 @@ class Shock:
 
     spot: relative move of the index, and of every forward with it (-0.1 = -10 %). vol: added to the vol of
     every option, whatever its strike and tenor (0.1 = +10 points). hours: time that passes, nothing else
-    moving. forward: relative move of the forwards of options alone, beside the index.
+    moving. forward: relative move of the forwards of options alone, beside the index. skew, term: see
+    `vol_shift`.
     """
 
     spot: float = 0.0
     vol: float = 0.0
     hours: float = 0.0
     forward: float = 0.0
+    skew: float = 0.0
+    term: float = 0.0
 
     def __post_init__(self) -> None:
-        numbers = (self.spot, self.vol, self.hours, self.forward)
+        numbers = (self.spot, self.vol, self.hours, self.forward, self.skew, self.term)
         if not all(map(math.isfinite, numbers)) or min(self.spot, self.forward) <= -1 or self.hours < 0:
             raise ValueError(f"{self}: allowed are finite numbers, spot and forward above -1, hours >= 0")
 
@@ -57,10 +71,50 @@ class Scenario:
     landing_share: float = 0.9
 
 
+def vol_shift(
+    vol: FloatArray | float,
+    skew: FloatArray | float,
+    term: FloatArray | float,
+    moneyness: tuple[FloatArray, FloatArray, FloatArray, FloatArray],
+) -> FloatArray:
+    """What a shock adds to the vol of options.
+
+        vol - skew d + term (sqrt(30 d / T) - 1),    d = ln(K/F) / (sigma sqrt(T)) within -2..2
+
+    skew: vol per standard deviation that the strike lies below the forward: puts up, calls down. term: the
+    short tenors up and the long ones down, 30 days staying; with vol = term = x, a tenor T moves by
+    x sqrt(30 d / T), as vols do in a fall and as weighted vega counts it. T is at least a day in both.
+
+    Args:
+        vol, skew, term: of the shock, 1.0 = 100 %. moneyness: strike, forward, years and vol before it; all
+            broadcast together.
+
+    >>> one = np.array([60_000.0]), np.array([60_000.0]), np.array([7.5 / 365]), np.array([0.5])
+    >>> vol_shift(0.1, 0.05, 0.1, one)
+    array([0.2])
+    """
+    strike, forward, years, before = moneyness
+    with np.errstate(divide="ignore", invalid="ignore"):
+        tenor = np.maximum(years, VEGA_FLOOR_DAYS / DAYS_PER_YEAR)
+        away = np.clip(
+            np.log(strike / forward) / (before * np.sqrt(tenor)), -SKEW_DEVIATIONS, SKEW_DEVIATIONS
+        )
+        shorter = np.sqrt(VEGA_REFERENCE_DAYS / DAYS_PER_YEAR / tenor) - 1.0
+        return np.asarray(vol - skew * away + term * shorter)
+
+
+def _shifted(valuation: Valuation, shock: Shock) -> FloatArray | float:
+    """What a shock adds to every vol; where it is parallel, the same number to all of them."""
+    if shock.skew == 0.0 and shock.term == 0.0:
+        return shock.vol
+    known = valuation.universe.strike, valuation.forward, valuation.years, valuation.vol
+    return vol_shift(shock.vol, shock.skew, shock.term, known)
+
+
 def shocked_market(market: Market, valuation: Valuation, shock: Shock) -> Market:
     """The market after a shock, as far as it was valued; pure.
 
-    Vols stay with their strikes (sticky strike), shifted by `shock.vol` and kept between 1 % and 500 %; what
+    Vols stay with their strikes (sticky strike), shifted by `vol_shift` and kept between 1 % and 500 %; what
     could not be valued is not quoted; quotes other than marks are gone, and every stamp is now. Averages of
     a settlement window under way go on at the shocked index.
 
@@ -74,7 +128,7 @@ def shocked_market(market: Market, valuation: Valuation, shock: Shock) -> Market
     moved = valuation.forward * (1.0 + shock.spot)
     forward = np.where(option, moved * (1.0 + shock.forward), moved)
     unknown = np.full(len(universe), np.nan)
-    vol = np.clip(valuation.vol + shock.vol, VOL_ABSURD_BELOW, VOL_ABSURD_ABOVE)
+    vol = np.clip(valuation.vol + _shifted(valuation, shock), VOL_ABSURD_BELOW, VOL_ABSURD_ABOVE)
     return replace(
         market,
         now_ns=now_ns,
@@ -127,22 +181,43 @@ def unit_pnl(valuation: Valuation, shocked: Valuation, numeraire: Numeraire) -> 
     universe = valuation.universe
     gone = (valuation.status == MarkStatus.OK) & (shocked.status == MarkStatus.EXPIRED)
     spot, new_spot = valuation.spot_of_listing(), shocked.spot_of_listing()
-    # an expired listing's forward is not in the valuation: it moved in proportion to spot, as all do
-    forward = valuation.forward
+    return unit_gain(
+        universe,
+        numeraire,
+        gone,
+        (spot, valuation.forward, valuation.value_usd),
+        (new_spot, shocked.forward, shocked.value_usd),
+    )
+
+
+def unit_gain(
+    universe: Universe,
+    numeraire: Numeraire,
+    gone: BoolArray,
+    before: tuple[FloatArray, FloatArray, FloatArray],
+    after: tuple[FloatArray, FloatArray, FloatArray],
+) -> FloatArray:
+    """As `unit_pnl`, of index, forward and value before and after; the arrays broadcast to (..., n).
+
+    gone: what has expired meanwhile: its forward and value afterwards are not looked at.
+    """
+    spot, forward, value_before = before
+    new_spot, forward_after, value_after = after
+    # an expired listing's forward is known to no market any more: it moved in proportion to spot, as all do
     with np.errstate(invalid="ignore", divide="ignore"):
         last = forward * (new_spot / spot)
-        new_forward = np.where(gone, last, shocked.forward)
+        new_forward = np.where(gone, last, forward_after)
         payoff = np.maximum(universe.sign * (last - universe.strike), 0.0) * universe.size
         payoff = np.where(universe.inverse, payoff / last * new_spot, payoff)
-        worth = np.where(gone & universe.is_option, payoff, shocked.value_usd)
+        worth = np.where(gone & universe.is_option, payoff, value_after)
         in_coin = (1.0 / forward - 1.0 / new_forward) * universe.size
         in_usd = (new_forward - forward) * universe.size
         runs = (universe.kind == Kind.PERPETUAL) | (universe.kind == Kind.FUTURE)
         if numeraire is Numeraire.USD:
-            change = worth - valuation.value_usd
+            change = worth - value_before
             gain = np.where(universe.inverse, in_coin * new_spot, in_usd)
         else:
-            change = worth / new_spot - valuation.value_usd / spot
+            change = worth / new_spot - value_before / spot
             gain = np.where(universe.inverse, in_coin, in_usd / new_spot)
         return np.where(runs, gain, change)
 

@@ -12,12 +12,21 @@ from typing import Protocol
 
 from pricing.contracts import Listing
 from pricing.market import Marks
-from venues.orders import AccountReport, Order, OrderReport, OrderUpdate, TradeReport, VenueStatus
+from venues.orders import (
+    AccountReport,
+    ComboOrder,
+    Order,
+    OrderReport,
+    OrderUpdate,
+    TradeReport,
+    VenueStatus,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a venue can do. order_rate: orders a second that it takes for long; burst: at once."""
+    """What a venue can do. combos: it takes a `ComboOrder`. order_rate: orders a second that it takes for
+    long; burst: at once."""
 
     mass_cancel: bool
     dead_man_s: float | None  # the venue cancels by itself when unrefreshed this long; None = it never does
@@ -53,8 +62,9 @@ class Venue(Protocol):
         """What happens, as it happens: marks, order updates, executions, the state of the link."""
         ...
 
-    async def submit(self, order: Order) -> OrderUpdate:
-        """Send an order once. State OPEN, FILLED, CANCELLED, REJECTED, or UNKNOWN where nobody can say."""
+    async def submit(self, order: Order | ComboOrder) -> OrderUpdate:
+        """Send an order once. State OPEN, FILLED, CANCELLED, REJECTED, or UNKNOWN where nobody can say; a
+        combo where the venue takes none is REJECTED without leaving."""
         ...
 
     async def cancel(self, client_id: str) -> OrderUpdate:

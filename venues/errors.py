@@ -4,7 +4,9 @@ VenueError
 |-- Unreachable      retry later, with a pause; nothing was done, or it was only asked
 |-- Refused          give up on this request: the venue understood and said no, in a code we know
 |-- Ambiguous        reconcile: it may have happened; ask, never send again
-|-- Untrusted        stop using that answer: it makes no sense (wrong type, impossible number)
+|-- Untrusted        stop using that answer: it makes no sense
+|   |-- Malformed    a field is missing, of the wrong type, or an impossible number
+|   '-- UnitsUnknown nobody has said what one order unit of it is
 '-- Locked           stop: keys revoked, account frozen; nobody but a person can mend it
 """
 
@@ -33,6 +35,14 @@ class Ambiguous(VenueError):
 
 class Untrusted(VenueError):
     """An answer that makes no sense."""
+
+
+class Malformed(Untrusted):
+    """A field of an answer is missing, of the wrong type, or an impossible number."""
+
+
+class UnitsUnknown(Untrusted):
+    """An instrument whose order unit the unit table does not know; it is not traded."""
 
 
 class Locked(VenueError):

@@ -16,11 +16,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+from math import gcd
 
-from pricing.contracts import Listing, Side
+from pricing.contracts import Kind, Listing, Side
 from risk.book import Fill
 
 #: Ours begin with this and the engine's tag; an order without it on our account is somebody else's.
@@ -65,6 +66,8 @@ class Order:
 
     A marketable order is one with a price through the touch, IOC; nothing is ever sent without a price.
     seq, leg, part: the decision it comes from, the leg of its ticket, and the how-manieth order of that leg.
+    combo: the id under which it goes to its venue, as one leg of a `ComboOrder`; "": it goes by itself.
+    ratio: its order units in one unit of that combo.
     """
 
     client_id: str
@@ -79,6 +82,8 @@ class Order:
     seq: int = 0
     leg: int = 0
     part: int = 0
+    combo: str = ""
+    ratio: int = 1
 
     def __post_init__(self) -> None:
         if not (self.quantity.is_finite() and self.quantity > 0):
@@ -87,11 +92,108 @@ class Order:
             raise ValueError(f"order {self.client_id}: price {self.price} must be positive")
         if self.post_only and self.time_in_force is TimeInForce.IOC:
             raise ValueError(f"order {self.client_id}: post-only and immediate exclude each other")
+        if self.ratio < 1:
+            raise ValueError(f"order {self.client_id}: ratio {self.ratio} must be 1 or more")
 
     @property
     def signed(self) -> Decimal:
         """Quantity with the sign of the side."""
         return self.quantity if self.side is Side.BUY else -self.quantity
+
+    @property
+    def venue(self) -> str:
+        """Where it goes."""
+        return self.listing.venue
+
+    @property
+    def sent_as(self) -> str:
+        """The id by which its venue knows it: its own, or that of the combo in which it goes."""
+        return self.combo or self.client_id
+
+
+@dataclass(frozen=True, slots=True)
+class ComboOrder:
+    """Two or more options of one venue and account traded as one: all of them, in the ratio, or none.
+
+    legs: immediate orders, each with an id of our own, of which the venue is told only the one they share
+    (`Order.combo`, the first leg's). A fill is of every leg at once, ratio order units of each a unit. What
+    binds is the price of a unit, the sum of ratio x price over the legs, sells negative; what each leg costs
+    within it is the venue's to say. The venue's words about the order count in units of the combo.
+
+    Raises:
+        ValueError: the legs are none that a venue could trade as one.
+    """
+
+    legs: tuple[Order, ...]
+
+    def __post_init__(self) -> None:
+        fault = _combo_fault(self.legs)
+        if fault:
+            raise ValueError(
+                f"combo of {', '.join(leg.client_id for leg in self.legs) or 'nothing'}: {fault}"
+            )
+
+    @property
+    def client_id(self) -> str:
+        """The one id that the venue is told."""
+        return self.legs[0].combo
+
+    @property
+    def venue(self) -> str:
+        """Where it goes."""
+        return self.legs[0].venue
+
+    @property
+    def account(self) -> str:
+        """Whose it is."""
+        return self.legs[0].account
+
+    @property
+    def quantity(self) -> Decimal:
+        """Units of the combo."""
+        return self.legs[0].quantity / self.legs[0].ratio
+
+    @property
+    def price(self) -> Decimal:
+        """The worst price of a unit in the venue's quotation: > 0 is paid, < 0 received."""
+        return sum((leg.side.sign * leg.ratio * leg.price for leg in self.legs), Decimal(0))
+
+    @property
+    def name(self) -> str:
+        """The legs in words.
+
+        A venue has its own name for it; this one says what is bought and sold.
+        """
+        return " ".join(
+            f"{'+' if x.side is Side.BUY else '-'}{x.ratio} {x.listing.symbol}" for x in self.legs
+        )
+
+
+def _combo_fault(legs: tuple[Order, ...]) -> str:
+    """Why orders cannot go as one; "" where they can."""
+    if len(legs) < 2:
+        return "two legs or more are needed"
+    first = legs[0]
+    contract = first.listing.contract
+    if not first.combo or first.combo != first.client_id:
+        return "it goes under the id of its first leg"
+    for leg in legs:
+        other = leg.listing.contract
+        if leg.combo != first.combo or (leg.venue, leg.account) != (first.venue, first.account):
+            return "legs are of one combo, one venue and one account"
+        if other.kind is not Kind.OPTION:
+            return f"{leg.listing.symbol} is no option"
+        if (other.underlying, other.settlement) != (contract.underlying, contract.settlement):
+            return "legs are of one underlying and paid in one currency"
+        if leg.time_in_force is not TimeInForce.IOC or leg.reduce_only:
+            return "legs are immediate, and not reduce-only"
+        if leg.quantity * first.ratio != first.quantity * leg.ratio:
+            return f"{leg.quantity} of {leg.listing.symbol} is not in the ratio"
+        if leg.quantity / leg.ratio * leg.ratio != leg.quantity:
+            return f"{leg.quantity} of {leg.listing.symbol} is no number of units"
+    if len({leg.listing.key for leg in legs}) < len(legs) or len({leg.client_id for leg in legs}) < len(legs):
+        return "each leg is another contract, under an id of its own"
+    return "" if gcd(*(leg.ratio for leg in legs)) == 1 else "the ratio is not in lowest terms"
 
 
 def client_order_id(engine: str, seq: int, leg: int, part: int) -> str:
@@ -123,7 +225,8 @@ def parse_client_id(text: str) -> tuple[str, int, int, int] | None:
 
 @dataclass(frozen=True, slots=True)
 class OrderUpdate:
-    """What is now known about one order. filled: all of it so far, order units, None where not told.
+    """What is now known about one order. filled: all of it so far, None where not told; order units, of a
+    combo's units.
 
     The engine books fills from `TradeReport` alone: `filled` is what they are checked against.
     code: the venue's or our reason code, "" where there is none. text: for people.
@@ -157,7 +260,7 @@ class TradeReport:
 
 @dataclass(frozen=True, slots=True)
 class OrderReport:
-    """An order as the venue lists it when asked."""
+    """An order as the venue lists it when asked; a combo in its units, at the price of one, < 0 received."""
 
     client_id: str
     venue_order_id: str
@@ -174,7 +277,8 @@ class AccountReport:
     """All that a venue says about one account at one time; a question that failed gives none of these.
 
     positions: signed order units by symbol, absent = the venue says flat. balances: by currency, margin
-    balance as the venue counts it. trades: those since `since_ns`.
+    balance as the venue counts it. trades: those since `since_ns`. deliveries: by symbol, at what the
+    contracts held here that expired since then were settled, USD per coin.
     """
 
     venue: str
@@ -185,6 +289,7 @@ class AccountReport:
     balances: Mapping[str, Decimal]
     trades: tuple[TradeReport, ...] = ()
     since_ns: int = 0
+    deliveries: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 class Link(StrEnum):
@@ -197,10 +302,16 @@ class Link(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class VenueStatus:
-    """A venue's connection, and what it did on its own. events: reason codes such as "dead_man_fired"."""
+    """A venue's connection, and what it did on its own. events: reason codes such as "dead_man_fired".
+
+    gaps: symbols whose books have lost messages and wait for a snapshot; maintenance: its announced windows,
+    (first, last) in UTC nanoseconds. Each replaces what was told of it before; None tells nothing new.
+    """
 
     venue: str
     link: Link
     events: tuple[str, ...] = ()
     text: str = ""
     venue_ns: int = 0
+    gaps: tuple[str, ...] | None = None
+    maintenance: tuple[tuple[int, int], ...] | None = None

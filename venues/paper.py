@@ -21,7 +21,7 @@ from pricing.daycount import NS_PER_SECOND
 from pricing.market import Marks
 from venues.base import Capabilities, News
 from venues.errors import VenueError
-from venues.orders import AccountReport, Order, OrderReport, OrderUpdate
+from venues.orders import AccountReport, ComboOrder, Order, OrderReport, OrderUpdate
 from venues.paper_exchange import PaperExchange, Result
 from venues.paper_feed import MarketTrade
 
@@ -152,7 +152,7 @@ class PaperVenue:
         if self._failure is not None:
             raise self._failure
 
-    async def submit(self, order: Order) -> OrderUpdate:
+    async def submit(self, order: Order | ComboOrder) -> OrderUpdate:
         """Send an order once."""
         return await self._update(self.exchange.submit(order, self._clock.now_ns()))
 

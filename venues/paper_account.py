@@ -106,8 +106,8 @@ class IndexAverage:
         self._run(self.end_ns)
         if not self._weight:
             # every sample came with the last tick of the window, or none came
-            return None if math.isnan(self._value) else _price(self._value)
-        return _price(self._sum / self._weight)
+            return None if math.isnan(self._value) else rounded_price(self._value)
+        return rounded_price(self._sum / self._weight)
 
     def _run(self, now_ns: int) -> None:
         upto = min(now_ns, self.end_ns)
@@ -117,7 +117,8 @@ class IndexAverage:
             self._since_ns = upto
 
 
-def _price(average: float) -> Decimal:
+def rounded_price(average: float) -> Decimal:
+    """A settlement price as it is published, USD per coin."""
     return Decimal(repr(round(average, PRICE_DIGITS)))
 
 

@@ -152,6 +152,15 @@ class PaperBook:
         """Walk the displayed depth with a price limit; what is taken is remembered."""
         return [Match(-1, price, taken) for price, taken in self._walk(now_ns, side, quantity, limit)]
 
+    def offered(self, side: Side) -> list[tuple[Decimal, Decimal]]:
+        """What a taker could have at which price, best first; nothing is taken."""
+        if self.crossed:
+            return []
+        levels = self._levels[_other(side)]
+        left = ((p, self._lots(levels[p].size - levels[p].taken)) for p in sorted(levels))
+        found = [(price, quantity) for price, quantity in left if quantity > 0]
+        return found if side is Side.BUY else found[::-1]
+
     def rest(self, key: int, side: Side, price: Decimal, quantity: Decimal) -> None:
         """Join the back of the queue at a price."""
         shown = self._shown(side, price)
@@ -206,20 +215,16 @@ class PaperBook:
     def _walk(
         self, now_ns: int, side: Side, quantity: Decimal, limit: Decimal
     ) -> list[tuple[Decimal, Decimal]]:
-        if self.crossed:
-            return []
         levels = self._levels[_other(side)]
         found: list[tuple[Decimal, Decimal]] = []
-        for price in sorted(levels, reverse=side is Side.SELL):
+        for price, size in self.offered(side):
             if quantity <= 0 or _better(side, price, limit):
                 break
-            level = levels[price]
-            taken = min(self._lots(level.size - level.taken), quantity)
-            if taken > 0:
-                level.taken += taken
-                level.taken_ns = now_ns
-                quantity -= taken
-                found.append((price, taken))
+            taken = min(size, quantity)
+            levels[price].taken += taken
+            levels[price].taken_ns = now_ns
+            quantity -= taken
+            found.append((price, taken))
         return found
 
     def _lots(self, size: Decimal) -> Decimal:

@@ -6,20 +6,23 @@ What the venue would tell of its own accord is put into `outbox`; what really ha
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 
 import numpy as np
 
 from pricing.contracts import Listing, Option, Side
 from pricing.daycount import NS_PER_SECOND
-from pricing.market import Market, Marks, price_or_nan
+from pricing.market import INDEX_TOGETHER_S, Market, Marks, price_or_nan
 from pricing.universe import Universe
 from risk.book import Fill
 from venues.orders import (
     AccountReport,
+    ComboOrder,
     Link,
     Order,
     OrderReport,
@@ -29,8 +32,10 @@ from venues.orders import (
     TradeReport,
     VenueStatus,
 )
-from venues.paper_account import WINDOW_NS, IndexAverage, PaperAccount, fee_of
+from venues.paper_account import WINDOW_NS, IndexAverage, PaperAccount, fee_of, rounded_price
 from venues.paper_book import Match, PaperBook
+from venues.paper_calibration import Calibration
+from venues.paper_combos import WORST, PaperCombo, combo_fees, fillable, told_by_one_id
 from venues.paper_feed import MarketTrade
 from venues.paper_log import Happened, TruthLog
 from venues.paper_orders import Code, PaperOrder, TokenBucket, band_fault, form_fault, reducible
@@ -68,10 +73,11 @@ class PaperCore:
         self.log = TruthLog()
         self.outbox: list[OrderUpdate | TradeReport | VenueStatus] = []
         self.counts = Counts()
+        self.calibration = Calibration()
         self.market = Market.empty(universe, start_ns)
         self.listings: dict[str, Listing] = {x.symbol: x for x in universe.listings if x.venue == venue}
         self.maintenance_until_ns = 0
-        self._orders: dict[str, list[PaperOrder]] = {}
+        self._orders: dict[str, list[PaperOrder | PaperCombo]] = {}
         self._numbered: list[PaperOrder] = []
         self.open_orders: dict[int, PaperOrder] = {}
         self.books: dict[int, PaperBook] = {}
@@ -79,6 +85,7 @@ class PaperCore:
         self._bucket = TokenBucket(terms.rules.order_rate, terms.rules.order_burst)
         self._averages: dict[tuple[str, int], IndexAverage] = {}
         self._deliveries: dict[tuple[str, int], Decimal] = {}
+        self._delivered: dict[str, tuple[int, Decimal]] = {}
         self._unsettled: set[int] = set()
         self._index = np.full(len(universe), np.nan)  # the last one told, by listing: fees hang on it
         self._fed_ns = self._accrued_ns = start_ns
@@ -107,6 +114,8 @@ class PaperCore:
             watched = np.fromiter(self.books, dtype=np.int64, count=len(self.books))
             for row in np.unique(marks.rows[np.isin(marks.rows, watched)]).tolist():
                 self._show_book(row)
+        for symbol in self.calibration.watched:
+            self._note_middle(symbol)
         if self._averages:
             self._note_index()
         for expiry_ns in sorted(self._unsettled):
@@ -116,12 +125,30 @@ class PaperCore:
         """Somebody traded at the venue."""
         self.counts.trades_seen += 1
         row = self.universe.positions.get((self.venue, trade.symbol))
+        if row is not None:
+            self.calibration.trade(trade, self._usd(row, float(trade.price), float(trade.size)))
         book = self.books.get(-1 if row is None else row)
         if book is not None:
             before = self.counts.made_by_touch
             self._filled(book, book.trade(trade.side, trade.price, trade.size))
             self.counts.made_by_trades += self.counts.made_by_touch - before
             self.counts.made_by_touch = before
+
+    def _usd(self, row: int, price: float, quantity: float) -> float:
+        """What a trade comes to, stable currencies as dollars; 0 where no index tells."""
+        listing, natural = self.universe.listings[row], quantity * float(self.universe.size[row])
+        if not listing.contract.inverse:
+            return natural * price
+        if not isinstance(listing.contract, Option):
+            return natural
+        index = float(self._index[row])
+        return natural * price * index if index > 0 else 0.0
+
+    def _note_middle(self, symbol: str) -> None:
+        row = self.universe.positions[(self.venue, symbol)]
+        bid, ask = float(self.market.bid[row]), float(self.market.ask[row])
+        if 0 < bid < ask:
+            self.calibration.middle(self.now_ns, symbol, 0.5 * (bid + ask))
 
     def _show_book(self, row: int) -> None:
         book = self.books[row]
@@ -158,27 +185,20 @@ class PaperCore:
 
     # ------------------------------------------------------------------------------------------------- orders
 
-    def arrive(self, order: Order) -> OrderUpdate:
+    def arrive(self, order: Order | ComboOrder) -> OrderUpdate:
         """An order reaches the matching: refused, filled, cancelled or resting when this returns."""
+        if isinstance(order, ComboOrder):
+            return self._arrive_combo(order)
         self._fact(Happened.RECEIVED, order)
         code = self._fault(order)
         if code is not None:
-            self.counts.rejected[code] = self.counts.rejected.get(code, 0) + 1
-            self._fact(Happened.REJECTED, order, code=code)
-            # A duplicate says only that the first one exists.
-            state = OrderState.UNKNOWN if code is Code.DUPLICATE else OrderState.REJECTED
-            return OrderUpdate(order.client_id, state, code=code, venue_ns=self.now_ns)
-        listing = self.listings[order.listing.symbol]
-        kept = PaperOrder(len(self._numbered), order, listing)
-        self._numbered.append(kept)
+            return self._refused(order.client_id, (order,), code)
+        kept = self._kept(order)
         self._orders.setdefault(order.client_id, []).append(kept)
-        self.open_orders[kept.number] = kept
-        self._fact(Happened.ACCEPTED, order, kept)
         self.outbox.append(kept.update(self.now_ns))
-        row = self.universe.positions[listing.key]
+        row = self.universe.positions[kept.listing.key]
         book = self._book(row)
-        age_ns = self.now_ns - int(self.market.venue_ns[row])
-        if age_ns <= self.terms.rules.quote_age_s_max * NS_PER_SECOND:
+        if self._fresh(row):
             for match in book.take(self.now_ns, order.side, order.quantity, order.price):
                 if kept.state is OrderState.OPEN:
                     self.counts.taken += 1
@@ -194,13 +214,69 @@ class PaperCore:
             del self.books[row]
         return kept.update(self.now_ns)
 
+    def _arrive_combo(self, combo: ComboOrder) -> OrderUpdate:
+        """A combo reaches the matching: every leg's own book is taken from, in the ratio, or none is."""
+        legs = told_by_one_id(combo)
+        for leg in legs:
+            self._fact(Happened.RECEIVED, leg)
+        code = self._combo_fault(combo, legs)
+        if code is not None:
+            return self._refused(combo.client_id, legs, code)
+        kept = PaperCombo(combo, tuple(self._kept(leg) for leg in legs))
+        self._orders.setdefault(combo.client_id, []).append(kept)
+        self.outbox.append(kept.update(self.now_ns))
+        rows = [self.universe.positions[part.listing.key] for part in kept.parts]
+        books = [self._book(row) for row in rows]
+        units = Decimal(0)
+        if all(self._fresh(row) for row in rows):
+            units = fillable([book.offered(leg.side) for book, leg in zip(books, legs, strict=True)], combo)
+        taken = [
+            book.take(self.now_ns, leg.side, units * leg.ratio, WORST[leg.side])
+            for book, leg in zip(books, legs, strict=True)
+        ]
+        fees = combo_fees(legs, taken, [self._fee_of_taker(leg.listing) for leg in kept.parts])
+        for part, matches, charged in zip(kept.parts, taken, fees, strict=True):
+            for match, fee in zip(matches, charged, strict=True):
+                self.counts.taken += 1
+                self._fill(part, match.price, match.quantity, maker=False, fee=fee)
+        if units:
+            self.outbox.append(kept.update(self.now_ns))
+        for part in kept.parts:
+            self._over(part, OrderState.CANCELLED, Code.IMMEDIATE)
+        self.outbox.append(kept.update(self.now_ns))
+        for row, book in zip(rows, books, strict=True):
+            if book.idle:
+                self.books.pop(row, None)
+        return kept.update(self.now_ns)
+
+    def _refused(self, client_id: str, orders: Sequence[Order], code: Code) -> OrderUpdate:
+        self.counts.rejected[code] = self.counts.rejected.get(code, 0) + 1
+        for order in orders:
+            self._fact(Happened.REJECTED, order, code=code)
+        # A duplicate says only that the first one exists.
+        state = OrderState.UNKNOWN if code is Code.DUPLICATE else OrderState.REJECTED
+        return OrderUpdate(client_id, state, code=code, venue_ns=self.now_ns)
+
+    def _kept(self, order: Order) -> PaperOrder:
+        """An order that was taken."""
+        kept = PaperOrder(len(self._numbered), order, self.listings[order.listing.symbol])
+        self._numbered.append(kept)
+        self.open_orders[kept.number] = kept
+        self._fact(Happened.ACCEPTED, order, kept)
+        return kept
+
+    def _fresh(self, row: int) -> bool:
+        """Whether the book is young enough to be taken from."""
+        age_ns = self.now_ns - int(self.market.venue_ns[row])
+        return age_ns <= self.terms.rules.quote_age_s_max * NS_PER_SECOND
+
     def cancel(self, client_id: str, fault: str = "") -> OrderUpdate:
         """Cancel what is open under an id."""
         self.log.add(self.now_ns, Happened.CANCEL_RECEIVED, client_id=client_id, fault=fault)
         known = self._orders.get(client_id)
         if not known or known[-1].hidden:
             return OrderUpdate(client_id, OrderState.UNKNOWN, code=Code.NOT_FOUND, venue_ns=self.now_ns)
-        live = [order for order in known if order.state is OrderState.OPEN]
+        live = self._live(client_id)
         if not live:
             return known[-1].update(self.now_ns, Code.ALREADY_DONE)
         for order in live:
@@ -237,6 +313,7 @@ class PaperCore:
             balances=self.account.balances(prices, self._unpriced(prices)),
             trades=tuple(self.every_trade[bisect_left(self.every_trade, since_ns, key=_time) :]),
             since_ns=since_ns,
+            deliveries={s: price for s, (at_ns, price) in self._delivered.items() if at_ns >= since_ns},
         )
 
     def tradable(self) -> set[str]:
@@ -250,7 +327,12 @@ class PaperCore:
 
     def live(self, client_id: str) -> PaperOrder | None:
         """The open order under an id."""
-        return next((o for o in self._orders.get(client_id, ()) if o.state is OrderState.OPEN), None)
+        return next(iter(self._live(client_id)), None)
+
+    def _live(self, client_id: str) -> list[PaperOrder]:
+        """What is open under an id; a combo is over when it has arrived."""
+        known = self._orders.get(client_id, ())
+        return [o for o in known if isinstance(o, PaperOrder) and o.state is OrderState.OPEN]
 
     def hide(self, client_id: str, questions: int) -> None:
         """Let the next questions about an order find nothing."""
@@ -270,10 +352,37 @@ class PaperCore:
     def _fault(self, order: Order) -> Code | None:
         """Why the venue refuses an order; the first reason it would give."""
         listing = self.listings.get(order.listing.symbol)
+        code = self._request_fault() or self._listing_fault(order, listing)
+        if code is not None or listing is None:
+            return code
+        code = form_fault(order, listing) or self._market_fault(order, listing)
+        return code or self._margin_fault(order, [(listing, order.signed)])
+
+    def _combo_fault(self, combo: ComboOrder, legs: Sequence[Order]) -> Code | None:
+        """Why the venue refuses a combo: it is one request, and each of its legs must pass by itself; the
+        margin is asked for all of them done."""
+        code = self._request_fault()
+        if code is not None:
+            return code
+        trades = []
+        for leg in legs:
+            listing = self.listings.get(leg.listing.symbol)
+            code = self._listing_fault(leg, listing)
+            if code is not None or listing is None:
+                return code
+            code = form_fault(leg, listing) or self._market_fault(leg, listing)
+            if code is not None:
+                return code
+            trades.append((listing, leg.signed))
+        return self._margin_fault(legs[0], trades)
+
+    def _request_fault(self) -> Code | None:
+        """Why nothing is taken now."""
         if not self._bucket.take(self.now_ns):
             return Code.RATE_LIMITED
-        if self.now_ns < self.maintenance_until_ns:
-            return Code.MAINTENANCE
+        return Code.MAINTENANCE if self.now_ns < self.maintenance_until_ns else None
+
+    def _listing_fault(self, order: Order, listing: Listing | None) -> Code | None:
         if listing is None or order.listing.venue != self.venue:
             return Code.NOT_LISTED
         if order.account != self.account.name:
@@ -282,7 +391,7 @@ class PaperCore:
             return Code.LISTING_EXPIRED
         if order.client_id in self._orders and self.terms.rules.duplicates is Duplicates.REFUSED:
             return Code.DUPLICATE
-        return form_fault(order, listing) or self._market_fault(order, listing)
+        return None
 
     def _market_fault(self, order: Order, listing: Listing) -> Code | None:
         row = self.universe.positions[listing.key]
@@ -305,13 +414,14 @@ class PaperCore:
             position = self.account.position(listing.symbol)
             if order.quantity > reducible(order.side, listing, position, sum(same, Decimal(0))):
                 return Code.REDUCE_ONLY
-        return self._margin_fault(order, listing)
+        return None
 
-    def _margin_fault(self, order: Order, listing: Listing) -> Code | None:
+    def _margin_fault(self, order: Order, more: Sequence[tuple[Listing, Decimal]]) -> Code | None:
+        """Whether the account could not bear all that is open and these trades as well."""
         if self.terms.margin is None or order.reduce_only:
             return None
         trades = [(o.listing, o.left * o.order.side.sign) for o in self.open_orders.values()]
-        trades.append((listing, order.signed))
+        trades += more
         headroom = self.terms.margin(self.account.book, trades, self.market)
         if headroom is None or headroom != headroom:
             self.counts.margin_unknown += 1
@@ -319,7 +429,14 @@ class PaperCore:
         return Code.MARGIN if headroom < 0 else None
 
     def _fill(
-        self, kept: PaperOrder, price: Decimal, quantity: Decimal, *, maker: bool, fault: str = ""
+        self,
+        kept: PaperOrder,
+        price: Decimal,
+        quantity: Decimal,
+        *,
+        maker: bool,
+        fault: str = "",
+        fee: Decimal | None = None,
     ) -> None:
         order, listing = kept.order, kept.listing
         if order.reduce_only:
@@ -327,7 +444,7 @@ class PaperCore:
                 quantity, reducible(order.side, listing, self.account.position(listing.symbol), Decimal(0))
             )
         if quantity > 0:
-            report = self.book_trade(listing, order.side, quantity, price, maker, order.client_id)
+            report = self.book_trade(listing, order.side, quantity, price, maker, order.client_id, fee)
             kept.filled += quantity
             if kept.left == 0:
                 kept.state = OrderState.FILLED
@@ -341,22 +458,40 @@ class PaperCore:
             self.end(kept, OrderState.CANCELLED, Code.REDUCE_ONLY)
 
     def book_trade(
-        self, listing: Listing, side: Side, quantity: Decimal, price: Decimal, maker: bool, client_id: str
+        self,
+        listing: Listing,
+        side: Side,
+        quantity: Decimal,
+        price: Decimal,
+        maker: bool,
+        client_id: str,
+        fee: Decimal | None = None,
     ) -> TradeReport:
+        """An execution on the account. fee: None: what the listing's terms come to."""
         self.accrue()
-        index = float(self._index[self.universe.positions[listing.key]])
+        if fee is None:
+            fee = self._fee(listing, quantity, price, maker=maker)
         fill = Fill(
             listing=listing,
             side=side,
             quantity=quantity,
             price=price,
-            fee=fee_of(self.terms.fees, listing, quantity, price, maker=maker, index=index),
+            fee=fee,
             fee_currency=listing.contract.settlement,
             account=self.account.name,
             trade_id=f"{self.venue}-t{len(self.every_trade)}",
             time_ns=self.now_ns,
         )
+        usd = self._usd(self.universe.positions[listing.key], float(price), float(quantity))
+        self.calibration.fill(self.now_ns, listing.symbol, side, float(price), usd, maker=maker)
         return self.record(TradeReport(client_id, fill, maker))
+
+    def _fee(self, listing: Listing, quantity: Decimal, price: Decimal, *, maker: bool) -> Decimal:
+        index = float(self._index[self.universe.positions[listing.key]])
+        return fee_of(self.terms.fees, listing, quantity, price, maker=maker, index=index)
+
+    def _fee_of_taker(self, listing: Listing) -> Callable[[Decimal, Decimal], Decimal]:
+        return partial(self._fee, listing, maker=False)
 
     def fee_known(self, listing: Listing) -> bool:
         """Whether a fill's fee can be reckoned: a linear option's needs an index."""
@@ -372,8 +507,13 @@ class PaperCore:
 
     def end(self, kept: PaperOrder, state: OrderState, code: Code, fault: str = "") -> None:
         """An open order ends unfilled in part or whole."""
+        if self._over(kept, state, code, fault):
+            self.outbox.append(kept.update(self.now_ns))
+
+    def _over(self, kept: PaperOrder, state: OrderState, code: Code, fault: str = "") -> bool:
+        """The same without telling; whether it was open."""
         if kept.state is not OrderState.OPEN:
-            return
+            return False
         kept.state, kept.code = state, code
         del self.open_orders[kept.number]
         row = self.universe.positions[kept.listing.key]
@@ -381,7 +521,7 @@ class PaperCore:
             self.books[row].drop(kept.number)
         what = Happened.EXPIRED if state is OrderState.EXPIRED else Happened.CANCELLED
         self._fact(what, kept.order, kept, code=code, fault=fault)
-        self.outbox.append(kept.update(self.now_ns))
+        return True
 
     # ------------------------------------------------------------------------------ time: funding, settlement
 
@@ -427,7 +567,8 @@ class PaperCore:
         self._deliveries[(underlying, expiry_ns)] = price
 
     def expire(self, expiry_ns: int) -> None:
-        """Orders on what expires end; its positions are settled, or wait for a first index."""
+        """Orders on what expires end; its positions are settled: at the average of the index in the window,
+        where nothing was seen in it at the last index known, and where none ever was they wait for one."""
         self.accrue()
         self._unsettled.discard(expiry_ns)
         for listing in self._expiring(expiry_ns):
@@ -437,12 +578,13 @@ class PaperCore:
                 continue
             key = (listing.contract.underlying, expiry_ns)
             average = self._averages.setdefault(key, IndexAverage(expiry_ns))
-            price = self._deliveries.get(key) or average.price()
+            price = self._deliveries.get(key) or average.price() or self._last_index(key[0])
             if price is None:
                 self._unsettled.add(expiry_ns)
                 continue
             self.counts.settled_on[key] = average.samples
             currency, amount = self.account.settle(listing.symbol, price)
+            self._delivered[listing.symbol] = self.now_ns, price
             self.log.add(
                 self.now_ns,
                 Happened.SETTLED,
@@ -459,6 +601,15 @@ class PaperCore:
 
     def _expiring(self, expiry_ns: int) -> list[Listing]:
         return [x for x in self._known_listings().values() if x.expiry_ns == expiry_ns]
+
+    def _last_index(self, underlying: str) -> Decimal | None:
+        """The index of an underlying as last told, however long ago; None: it never was."""
+        index, stamps = self.market.index, self.market.venue_ns
+        told = self.universe.where_underlying(underlying) & (index > 0) & (index < math.inf)
+        if not told.any():
+            return None
+        together = stamps >= stamps[told].max() - INDEX_TOGETHER_S * NS_PER_SECOND
+        return rounded_price(float(np.median(index[told & together])))
 
     def _note_index(self) -> None:
         told = self.market.spot(self.terms.rules.quote_age_s_max).tolist()

@@ -29,8 +29,10 @@ from pricing.universe import Universe
 from risk.book import Book
 from venues.base import Capabilities, News
 from venues.errors import Ambiguous, Unreachable, VenueError
+from venues.order_checks import no_combos
 from venues.orders import (
     AccountReport,
+    ComboOrder,
     Link,
     Order,
     OrderReport,
@@ -128,12 +130,12 @@ class PaperExchange:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the venue can do; combos it does not offer."""
+        """What the venue can do."""
         rules = self.terms.rules
         return Capabilities(
             mass_cancel=True,
             dead_man_s=rules.dead_man_s,
-            combos=False,
+            combos=rules.combos,
             reduce_only=True,
             post_only=True,
             order_rate=rules.order_rate,
@@ -178,8 +180,10 @@ class PaperExchange:
         replies, self._replies = self._replies, []
         return replies
 
-    def submit(self, order: Order, sent_ns: int) -> int:
+    def submit(self, order: Order | ComboOrder, sent_ns: int) -> int:
         """Send an order; the number of the request. Its reply is an `OrderUpdate`."""
+        if isinstance(order, ComboOrder) and not self.terms.rules.combos:
+            return self._refused_here(no_combos(order, self.core.venue), sent_ns)
         lost = OrderUpdate(order.client_id, OrderState.UNKNOWN, code=Code.TIMED_OUT)
         refused = OrderUpdate(order.client_id, OrderState.REJECTED, code=Code.NOT_CONNECTED)
         late = self._hit(FaultKind.LATE, order.client_id)
@@ -236,12 +240,15 @@ class PaperExchange:
 
     # ---------------------------------------------------------------------------------------- what reaches it
 
-    def _arrive(self, request: int, order: Order, late: Fault | None) -> None:
+    def _arrive(self, request: int, order: Order | ComboOrder, late: Fault | None) -> None:
         """An order reaches the venue, through whatever goes wrong there."""
         client_id = order.client_id
         killed = self._hit(FaultKind.SESSION_KILLED, client_id)
         if killed:
-            self._end_session(killed, request, client_id)
+            lost = OrderUpdate(client_id, OrderState.UNKNOWN, code=Code.SESSION_KILLED)
+            self._publish()
+            self._deliver_reply(request, lost, heard=True)
+            self._end_session(killed)
             return
         error = self._hit(FaultKind.SERVER_ERROR, client_id)
         if error:
@@ -343,6 +350,9 @@ class PaperExchange:
         elif kind is FaultKind.DEAD_MAN:
             self._dead_man(kind)
             done = True
+        elif kind is FaultKind.SESSION_KILLED:
+            self._end_session(fault)
+            done = True
         else:
             self.core.maintenance_until_ns = self.now_ns + fault.duration_ns
             self._status(Link.DEGRADED, "maintenance")
@@ -355,14 +365,11 @@ class PaperExchange:
         else:
             self.faults.again(fault)
 
-    def _end_session(self, fault: Fault, request: int, client_id: str) -> None:
-        """The venue ends our session instead of answering."""
+    def _end_session(self, fault: Fault) -> None:
+        """The venue ends our session, by itself or instead of answering."""
         if self.terms.rules.cancel_on_disconnect:
             self.core.cancel_all(Code.DISCONNECTED, fault.kind)
         self._publish()
-        self._deliver_reply(
-            request, OrderUpdate(client_id, OrderState.UNKNOWN, code=Code.SESSION_KILLED), heard=True
-        )
         self._news.append(VenueStatus(self.core.venue, Link.DOWN, (Code.SESSION_KILLED,), "", self.now_ns))
         self._down_until_ns = self.now_ns + fault.duration_ns
         self._at(self._down_until_ns, _TIMER, lambda: self._status(Link.UP, "session_restored"))
@@ -465,6 +472,14 @@ class PaperExchange:
         arrival_ns = self._arrival(sent_ns)
         if not lost_on_the_way:
             self._at(arrival_ns + late_ns, _ARRIVAL, lambda: arrive(request))
+        return request
+
+    def _refused_here(self, refusal: OrderUpdate, sent_ns: int) -> int:
+        """A request that does not leave us."""
+        request = self._requests
+        self._requests += 1
+        self._pending.add(request)
+        self._at(sent_ns, _DELIVERY, lambda: self._deliver_reply(request, refusal, heard=True))
         return request
 
     def _arrival(self, sent_ns: int) -> int:

@@ -192,4 +192,12 @@ class FaultDice:
         )
 
 
-_ON_THEIR_OWN = frozenset({FaultKind.EXTERNAL, FaultKind.MAINTENANCE, FaultKind.RELISTED, FaultKind.DEAD_MAN})
+_ON_THEIR_OWN = frozenset(
+    {
+        FaultKind.EXTERNAL,
+        FaultKind.MAINTENANCE,
+        FaultKind.RELISTED,
+        FaultKind.DEAD_MAN,
+        FaultKind.SESSION_KILLED,
+    }
+)

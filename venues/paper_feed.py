@@ -22,13 +22,15 @@ _NOTHING = Depth(np.empty(0), np.empty(0))
 
 @dataclass(frozen=True, slots=True)
 class MarketTrade:
-    """A trade of others on the venue. side: of the aggressor; size in order units; time_ns: the venue's."""
+    """A trade of others. side: of the aggressor; size in order units; time_ns: when it is told. venue: where,
+    "" on whichever venue is told of it: one symbol may be of contracts on several."""
 
     symbol: str
     side: Side
     price: Decimal
     size: Decimal
     time_ns: int
+    venue: str = ""
 
 
 def select(marks: Marks, keep: BoolArray) -> Marks:

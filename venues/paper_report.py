@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from dataclasses import dataclass
 from decimal import Decimal
 
 from venues.orders import OrderState
+from venues.paper_calibration import BESIDE_S, HORIZONS_S, Calibrated
 from venues.paper_exchange import PaperExchange
 from venues.paper_log import Happened
 from venues.paper_terms import FeeModel, StatedTerms
@@ -42,6 +44,7 @@ class PaperReport:
     assumptions: tuple[str, ...]
     unknown: tuple[str, ...]
     maker_edge_bps: float | None
+    calibrated: Calibrated
 
     def document(self) -> dict[str, object]:
         """For JSON."""
@@ -54,6 +57,7 @@ class PaperReport:
             "fees": self.fees,
             "funding": self.funding,
             "maker_edge_bps": self.maker_edge_bps,
+            "calibration": _calibration(self.calibrated),
             "assumptions": list(self.assumptions),
             "cannot_know": list(self.unknown),
         }
@@ -75,6 +79,7 @@ class PaperReport:
                 f"makers' fills were {self.maker_edge_bps:.2f} bps better than taking at the same moment, in "
                 "the mean: where that is positive, paper optimism is that much at most"
             )
+        parts.append(_told(self.calibrated))
         lines = [f"PAPER on {self.venue}: no order left this process", *parts, "assumed:"]
         lines += [f"- {text}" for text in self.assumptions]
         lines += ["cannot be known on paper:", *(f"- {text}" for text in self.unknown)]
@@ -118,7 +123,49 @@ def closing_report(exchange: PaperExchange) -> PaperReport:
         assumptions=_assumptions(exchange.terms),
         unknown=(*_unknown(exchange), *NEVER_KNOWN),
         maker_edge_bps=sum(edges) / len(edges) if edges else None,
+        calibrated=core.calibration.result(),
     )
+
+
+def _calibration(found: Calibrated) -> dict[str, object]:
+    """For JSON; what could not be compared is null."""
+    return {
+        "optimism_bps": _or_none(found.optimism_bps),
+        "taker_fills": found.taken,
+        "taker_fills_compared": found.compared,
+        "taker_bps": _or_none(found.taker_bps),
+        "maker_fills_compared": found.made,
+        "recorded_trades_compared": found.made_by_others,
+        "maker_markout_bps": {str(h): _or_none(x) for h, x in found.markout_bps.items()},
+        "recorded_markout_bps": {str(h): _or_none(x) for h, x in found.markout_of_others_bps.items()},
+    }
+
+
+def _told(found: Calibrated) -> str:
+    """For people."""
+    if math.isnan(found.optimism_bps):
+        return "paper optimism = unknown: no fill could be held against a recorded trade"
+    parts = []
+    if found.compared:
+        parts.append(
+            f"takers' fills {found.taker_bps:+.2f} bps against those who took on that side within "
+            f"{BESIDE_S:g} s ({found.compared} of {found.taken} fills)"
+        )
+    if found.made:
+        ours, theirs = (
+            "/".join("unknown" if math.isnan(x) else f"{x:+.2f}" for x in markouts.values())
+            for markouts in (found.markout_bps, found.markout_of_others_bps)
+        )
+        seconds = "/".join(map(str, HORIZONS_S))
+        parts.append(
+            f"makers' markouts after {seconds} s {ours} bps ({found.made} fills), of those who really made "
+            f"{theirs} bps ({found.made_by_others} trades)"
+        )
+    return f"paper optimism = {found.optimism_bps:+.2f} bps: " + "; ".join(parts)
+
+
+def _or_none(x: float) -> float | None:
+    return x if math.isfinite(x) else None
 
 
 def _assumptions(terms: StatedTerms) -> tuple[str, ...]:
@@ -129,13 +176,15 @@ def _assumptions(terms: StatedTerms) -> tuple[str, ...]:
     cancels = "none" if queue.cancels_ahead == 0 else f"{queue.cancels_ahead} of them"
     fees = "the listings' rates with their caps" if terms.fees is FeeModel.LISTING else "none, as stated"
     latency = terms.latency
+    combos = "filled on the books of their legs, in the ratio" if rules.combos else "not offered"
     return (
         f"fees: {fees}",
         f"latency: feed {latency.feed}, orders {latency.order_entry}, answers {latency.response}",
         f"liquidity taken is renewed when its displayed size rises or its price comes back, {renewed}",
         f"queue: joined at the back; unexplained cancels that were ahead of us: {cancels}",
         f"quotes older than {rules.quote_age_s_max:g} s are not taken from",
-        f"price band: {'none' if rules.price_band is None else rules.price_band}; combos are not offered",
+        f"price band: {'none' if rules.price_band is None else rules.price_band}",
+        f"combos: {combos}",
         f"rate limit: {rules.order_rate:g} orders a second, {rules.order_burst} at once; cancels are free",
     )
 

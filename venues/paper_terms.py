@@ -75,6 +75,10 @@ class Empirical:
             raise _refuse("PAPER_LATENCY", "there are no samples", "none", "one sample or more")
         _check_latency(*self.samples_ns)
 
+    def __str__(self) -> str:
+        middle = sorted(self.samples_ns)[len(self.samples_ns) // 2]
+        return f"drawn from {len(self.samples_ns)} samples, median {middle} ns"
+
     def draw(self, dice: np.random.Generator) -> int:
         """One latency, ns."""
         return int(self.samples_ns[int(dice.integers(len(self.samples_ns)))])
@@ -183,7 +187,7 @@ class PaperTerms:
     """All that the paper venue is told. fees, latency, queue and margin must be stated.
 
     margin: a `Margin`, or None, said aloud: not modelled.
-    price_band: None: prices are not banded. duplicates: as there.
+    price_band: None: prices are not banded. duplicates: as there. combos: it takes `ComboOrder`s.
     order_rate, order_burst: new orders a second for long, and at once; cancels are free.
     dead_man_s: all orders are cancelled when `refresh` was not heard for so long; None: there is no timer.
     cancel_on_disconnect: a lost session cancels all orders. timeout_s: after it a request has no answer.
@@ -196,6 +200,7 @@ class PaperTerms:
     queue: Queue | Unstated = UNSTATED
     margin: Margin | Unstated | None = UNSTATED
     price_band: PriceBand | None = None
+    combos: bool = False
     duplicates: Duplicates = Duplicates.REFUSED
     order_rate: float = 5.0
     order_burst: int = 20

@@ -17,7 +17,7 @@ from pricing.errors import InputError
 from pricing.universe import Universe
 from venues.source_files import sha256_of
 from venues.tape_checks import depth_problems, quote_problems, trade_problems
-from venues.tape_files import clock_offsets, counts_of, read_description, write
+from venues.tape_files import clock_offsets, counts_of, files_of, read_description, write
 from venues.tape_reader import Batches, Tape, Trades
 from venues.tape_schema import DEPTH_SCHEMA, SCHEMAS, listings_from
 
@@ -55,6 +55,7 @@ def info(path: Path | str) -> dict[str, Any]:
             }
             for i in longest
         ],
+        "outages": tape.description.get("outages", []),
         "clock_offset_ns": tape.description["clock_offset_ns"],
         "notes": tape.description["notes"],
         "options": tape.description["options"],
@@ -70,7 +71,7 @@ def verify(path: Path | str) -> list[str]:
     folder = Path(path)
     description = read_description(folder)
     damaged = []
-    files = {f"{name}.parquet" for name in SCHEMAS}
+    files = {file for name in SCHEMAS for file in files_of(name, description)}
     for name in sorted({"listings.parquet", "quotes.parquet", *description["hash"]} & files):
         file = folder / name
         if not file.is_file():

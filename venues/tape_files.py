@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -30,6 +31,8 @@ DESCRIPTION = "tape.json"
 _DESCRIPTION_BYTES_MAX = 16 * 2**20
 #: Small enough that a snapshot early in a month need not read the whole month.
 _ROWS_PER_GROUP = 32_768
+#: What a recording adds to a table after its first file.
+_PART = re.compile(r"(quotes|depth)\.([1-9][0-9]{0,8})\.parquet")
 _FIX = "check rights and free space"
 _DESCRIPTION_TYPES: dict[str, type] = {
     "format_version": int,
@@ -73,19 +76,13 @@ def write(
     path = Path(path)
     refuse_existing(path)
     listing_rows = listings_frame(listings)
-    tables = {"listings": listing_rows, "quotes": _shaped("quotes", quotes)}
-    problems = quote_problems(tables["quotes"].drop("flag"), listing_rows)
-    if depth is not None:
-        tables["depth"] = _shaped("depth", depth)
-        problems += depth_problems(tables["depth"], tables["quotes"], listing_rows)
+    tables, problems = sound_rows(quotes, depth, listing_rows)
+    tables = {"listings": listing_rows, **tables}
     if trades is not None:
         tables["trades"] = _shaped("trades", trades)
         problems += trade_problems(tables["trades"], listing_rows)
-    if not quotes.height:
-        problems.append("quotes: no rows")
     if problems:
         refuse("TAPE_UNSOUND", "the rows do not make a sound tape", path, observed=problems[0])
-    tables["quotes"] = tables["quotes"].with_columns(flag_column(tables["quotes"], listing_rows))
 
     try:
         temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
@@ -96,14 +93,8 @@ def write(
         hashes = {}
         for name, frame in tables.items():
             file = temporary / f"{name}.parquet"
-            frame.write_parquet(file, compression="zstd", row_group_size=_ROWS_PER_GROUP, statistics=True)
-            _sync(file)
-            hashes[file.name] = sha256_of(file)
-        description = _description(tables, hashes, meta or {})
-        text = json.dumps(description, indent=1, allow_nan=False) + "\n"
-        (temporary / DESCRIPTION).write_text(text, "utf-8")
-        _sync(temporary / DESCRIPTION)
-        _sync(temporary)
+            hashes[file.name] = write_table(file, frame)
+        write_description(temporary, _description(tables, hashes, meta or {}))
         refuse_existing(path)
         temporary.rename(path)
         _sync(path.parent)
@@ -112,6 +103,58 @@ def write(
     finally:
         with suppress(FileNotFoundError):  # renamed: nothing is left to remove
             shutil.rmtree(temporary)
+
+
+def sound_rows(
+    quotes: pl.DataFrame, depth: pl.DataFrame | None, listing_rows: pl.DataFrame
+) -> tuple[dict[str, pl.DataFrame], list[str]]:
+    """Quotes and depth as a tape holds them, quotes with their flag; and what is unsound about them.
+
+    Raises:
+        InputError: a column is strange, lacking or of another type.
+    """
+    shaped = _shaped("quotes", quotes)
+    problems = quote_problems(shaped.drop("flag"), listing_rows)
+    if not quotes.height:
+        problems.append("quotes: no rows")
+    tables = {"quotes": shaped}
+    if depth is not None:
+        tables["depth"] = _shaped("depth", depth)
+        problems += depth_problems(tables["depth"], shaped, listing_rows)
+    if not problems:
+        tables["quotes"] = shaped.with_columns(flag_column(shaped, listing_rows))
+    return tables, problems
+
+
+def write_table(file: Path, frame: pl.DataFrame) -> str:
+    """Write one file of a tape; its SHA-256. It is durable when this returns."""
+    frame.write_parquet(file, compression="zstd", row_group_size=_ROWS_PER_GROUP, statistics=True)
+    _sync(file)
+    return sha256_of(file)
+
+
+def write_description(folder: Path, description: Mapping[str, Any]) -> None:
+    """Write a tape's `tape.json`, whole or not at all: whoever reads meanwhile has the one or the other."""
+    text = json.dumps(description, indent=1, allow_nan=False) + "\n"
+    new = folder / f".{DESCRIPTION}.new"
+    new.write_text(text, "utf-8")
+    _sync(new)
+    new.rename(folder / DESCRIPTION)
+    _sync(folder)
+
+
+def files_of(name: str, description: Mapping[str, Any]) -> list[str]:
+    """The files of one table in order: `NAME.parquet`, then the parts of a tape that has grown.
+
+    >>> files_of("quotes", {"hash": {"quotes.2.parquet": "", "quotes.10.parquet": ""}})
+    ['quotes.parquet', 'quotes.2.parquet', 'quotes.10.parquet']
+    """
+    found = {}
+    for file in description["hash"]:
+        part = _PART.fullmatch(file)
+        if part is not None and part[1] == name:
+            found[int(part[2])] = file
+    return [f"{name}.parquet", *(found[number] for number in sorted(found))]
 
 
 def read_description(path: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ batches in order. Stamps of the venue are shifted by the stream's clock offset, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -22,7 +22,7 @@ from pricing.errors import InputError
 from pricing.market import CLOCK_OFFSET_NS_MAX, QUOTE_FIELDS, Depth, Market, Marks
 from pricing.universe import FloatArray, IntArray, Universe
 from venues.source_files import PARQUET_ERRORS, check_parquet, refuse, sha256_of
-from venues.tape_files import read_description
+from venues.tape_files import files_of, read_description
 from venues.tape_schema import OPTIONAL_QUOTE_COLUMNS, SCHEMAS, arrays, listings_from
 
 _NS_MAX = 2**63 - 1
@@ -76,9 +76,9 @@ class Tape:
         folder = Path(path)
         description = read_description(folder)
         for name in sorted(_present(description)):
-            file = folder / f"{name}.parquet"
-            check_parquet(file)
-            _check_hash(folder, file, description["hash"].get(file.name))
+            for file in (folder / part for part in files_of(name, description)):
+                check_parquet(file)
+                _check_hash(folder, file, description["hash"].get(file.name))
         return cls.of_hashed(folder, description)
 
     @classmethod
@@ -90,22 +90,8 @@ class Tape:
         """
         present = _present(description)
         for name in sorted(present):
-            file = folder / f"{name}.parquet"
-            found = _schema(file)
-            optional = OPTIONAL_QUOTE_COLUMNS if name == "quotes" else {}
-            expected = {**SCHEMAS[name]} | {c: kind for c, kind in optional.items() if c in found}
-            for column, kind in expected.items():
-                if found.get(column) != kind:
-                    refuse(
-                        "TAPE_COLUMN",
-                        "a column is missing" if column not in found else "a column has the wrong type",
-                        file,
-                        where=f"{folder.name}/{file.name}, column {column}",
-                        observed=found.get(column),
-                        allowed=str(kind),
-                        not_done="nothing was read",
-                        fix="import the tape again from its source",
-                    )
+            for file in files_of(name, description):
+                _check_columns(folder / file, name)
         return cls(folder, description, present)
 
     @cached_property
@@ -175,20 +161,33 @@ class Tape:
         seq = frame["seq"].to_numpy()
         begins = np.searchsorted(seq, batches.seq, side="left")
         ends = np.searchsorted(seq, batches.seq, side="right")
-        depth = self.frame("depth")
-        depth_rows, depth_seq = self._positions(depth), depth["seq"].to_numpy()
-        depth_begins = np.searchsorted(depth_seq, batches.seq, side="left")
-        depth_ends = np.searchsorted(depth_seq, batches.seq, side="right")
-        for i in range(len(batches.seq)):
+        books = self._books_by_batch(batches.seq)
+        begins, ends = begins.tolist(), ends.tolist()
+        for i, (number, now_ns) in enumerate(zip(batches.seq.tolist(), batches.now_ns.tolist(), strict=True)):
             quoted = slice(begins[i], ends[i])
-            laddered = slice(int(depth_begins[i]), int(depth_ends[i]))
             yield Marks(
-                seq=int(batches.seq[i]),
-                now_ns=int(batches.now_ns[i]),
+                seq=number,
+                now_ns=now_ns,
                 rows=rows[quoted],
-                depth=_ladders(depth_rows[laddered], depth[laddered]),
+                depth=books(i),
                 **{name: column[quoted] for name, column in columns.items()},
             )
+
+    def _books_by_batch(self, seq: IntArray) -> Callable[[int], dict[int, tuple[Depth, Depth]]]:
+        """The order books of the i-th batch, for any i in [0, len(seq))."""
+        depth = self.frame("depth")
+        if not depth.height:
+            return lambda i: {}
+        rows, found = self._positions(depth), depth["seq"].to_numpy()
+        begins = np.searchsorted(found, seq, side="left").tolist()
+        ends = np.searchsorted(found, seq, side="right").tolist()
+        side, level, price, size = _depth_columns(depth)
+
+        def books(i: int) -> dict[int, tuple[Depth, Depth]]:
+            mine = slice(begins[i], ends[i])
+            return _ladders(rows[mine], side[mine], level[mine], price[mine], size[mine])
+
+        return books
 
     def trades(self) -> Iterator[Trades]:
         """The trades by batch, beside `marks`: those that came after the batch before and up to this one.
@@ -242,13 +241,13 @@ class Tape:
 
     def _with_optional(self) -> pl.LazyFrame:
         """All rows of quotes with the optional columns, null where the tape has none."""
-        file = self.path / "quotes.parquet"
-        present = _schema(file)
+        files = self._files("quotes")
+        present = _schema(files[0])
         columns = [
             pl.col(name) if name in present else pl.lit(None, kind).alias(name)
             for name, kind in OPTIONAL_QUOTE_COLUMNS.items()
         ]
-        return pl.scan_parquet(file, glob=False).select(*SCHEMAS["quotes"], *columns)
+        return pl.scan_parquet(files, glob=False).select(*SCHEMAS["quotes"], *columns)
 
     def _batch_at(self, time_ns: int | None) -> tuple[int, int]:
         batches = self.batches
@@ -301,12 +300,15 @@ class Tape:
             return {}
         key = ["seq", "venue", "symbol"]
         found = self._collect(self._scan("depth").join(newest.lazy().select(key), on=key, how="semi"))
-        return _ladders(self._positions(found), found)
+        return _ladders(self._positions(found), *_depth_columns(found))
 
     def _scan(self, name: str) -> pl.LazyFrame:
         if name not in self.present:
             return pl.LazyFrame(schema=SCHEMAS[name])
-        return pl.scan_parquet(self.path / f"{name}.parquet", glob=False).select(list(SCHEMAS[name]))
+        return pl.scan_parquet(self._files(name), glob=False).select(list(SCHEMAS[name]))
+
+    def _files(self, name: str) -> list[Path]:
+        return [self.path / file for file in files_of(name, self.description)]
 
     def _collect(self, lazy: pl.LazyFrame) -> pl.DataFrame:
         try:
@@ -337,6 +339,25 @@ def _present(description: dict[str, Any]) -> frozenset[str]:
     return frozenset({"listings", "quotes", *optional})
 
 
+def _check_columns(file: Path, name: str) -> None:
+    """Refuse a file of a table that lacks a column of the right type."""
+    found = _schema(file)
+    optional = OPTIONAL_QUOTE_COLUMNS if name == "quotes" else {}
+    expected = {**SCHEMAS[name]} | {c: kind for c, kind in optional.items() if c in found}
+    for column, kind in expected.items():
+        if found.get(column) != kind:
+            refuse(
+                "TAPE_COLUMN",
+                "a column is missing" if column not in found else "a column has the wrong type",
+                file,
+                where=f"{file.parent.name}/{file.name}, column {column}",
+                observed=found.get(column),
+                allowed=str(kind),
+                not_done="nothing was read",
+                fix="import the tape again from its source",
+            )
+
+
 def _check_hash(folder: Path, file: Path, expected: str | None) -> None:
     """Refuse a file that is not the one written: on some damage the reader of parquet aborts the process."""
     found = sha256_of(file)
@@ -360,12 +381,19 @@ def _schema(file: Path) -> pl.Schema:
         refuse("FILE_DAMAGED", "the parquet file cannot be read", file, observed=error, fix="import it again")
 
 
-def _ladders(rows: IntArray, depth: pl.DataFrame) -> dict[int, tuple[Depth, Depth]]:
-    """Order books, (bids, asks) by position, from rows of one book per listing; rows (len(depth),)."""
+def _depth_columns(depth: pl.DataFrame) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
+    """Side (1 an ask), level, price and size of every row."""
     side = (depth["side"] == "ask").to_numpy().astype(np.int64)
-    order = np.lexsort((depth["level"].to_numpy(), side, rows))
+    return side, depth["level"].to_numpy(), depth["price"].to_numpy(), depth["size"].to_numpy()
+
+
+def _ladders(
+    rows: IntArray, side: IntArray, level: IntArray, price: FloatArray, size: FloatArray
+) -> dict[int, tuple[Depth, Depth]]:
+    """Order books, (bids, asks) by position, from rows of one book per listing; columns (k,)."""
+    order = np.lexsort((level, side, rows))
     key = (2 * rows + side)[order]
-    price, size = depth["price"].to_numpy()[order], depth["size"].to_numpy()[order]
+    price, size = price[order], size[order]
     cuts = [0, *(np.flatnonzero(np.diff(key)) + 1).tolist(), len(key)] if len(key) else [0]
     nothing = Depth(np.empty(0), np.empty(0))
     books: dict[int, tuple[Depth, Depth]] = {}

@@ -1,7 +1,7 @@
 """What a decision asks the shell to do, and what it writes down beside it. Frozen words; they do nothing.
 
-An order leaves only inside a `Submit`, and a `Submit` holds what the limits let through, not an order: the
-router takes nothing else.
+An order leaves only inside a `Submit`, orders that go as one inside a `SubmitCombo`, and both hold what the
+limits let through, not orders: the router takes nothing else.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
-from venues.orders import Order
+from venues.orders import ComboOrder, Order
 
 
 class Permission(Protocol):
@@ -41,6 +41,18 @@ class Submit:
     def order(self) -> Order:
         """The order."""
         return self.approved.item
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitCombo:
+    """Send orders as one combo, once; each of them was let through by the limits."""
+
+    approved: tuple[Permission, ...]
+
+    @property
+    def order(self) -> ComboOrder:
+        """The combo."""
+        return ComboOrder(tuple(permission.item for permission in self.approved))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +95,7 @@ class Alert:
     text: str
 
 
-Action = Submit | Cancel | CancelAll | AskOrder | AskAccount | Alert
+Action = Submit | SubmitCombo | Cancel | CancelAll | AskOrder | AskAccount | Alert
 
 
 class AdjustmentKind(StrEnum):
@@ -93,14 +105,16 @@ class AdjustmentKind(StrEnum):
     SETTLEMENT = "settlement"
     ACCEPTED_POSITION = "accepted_position"  # a person took the venue's word for a position
     ACCEPTED_CASH = "accepted_cash"
+    SETTLEMENT_CORRECTED = "settlement_corrected"  # the venue delivered at another price than was booked
 
 
 @dataclass(frozen=True, slots=True)
 class Adjustment:
     """A change of the book that no trade made: written down as what it is, never dressed up as a fill.
 
-    amount: what the balance of `currency` gains; quantity: what the position gains, order units; price: of a
-    settlement, USD per coin.
+    amount: what the balance of `currency` gains, of a settlement to 1e-12; quantity: what the position gains,
+    order units; price: of a settlement, USD per coin. key: what it is, so that the journal takes it once: an
+    hour's funding of a currency, the settlement of a position as its last fill left it; "" where it has none.
     """
 
     kind: AdjustmentKind
@@ -112,3 +126,4 @@ class Adjustment:
     amount: Decimal = Decimal(0)
     price: Decimal = Decimal(0)
     text: str = ""
+    key: str = ""

@@ -14,6 +14,7 @@ from hedger.core.actions import Severity
 from hedger.core.events import Command, Verb
 from hedger.core.marking import value_book
 from hedger.core.reconcile import accept, kill_confirmed
+from hedger.core.reload import reload
 from hedger.core.state import Mode, State, frozen
 from hedger.core.turn import Turn
 from risk.bands import BandSpec, Interval
@@ -39,16 +40,20 @@ def obey(turn: Turn, command: Command) -> None:
                 _enter(turn, Mode.REDUCING, by)
         case Verb.PAUSE:
             turn.state = replace(state, paused=True)
-        case Verb.RESUME:
-            turn.state = replace(state, paused=False)
+        case Verb.RESUME:  # a person has looked: hedges to no effect are counted afresh
+            turn.state = replace(state, paused=False, hedges=())
         case Verb.HEDGE | Verb.FLATTEN:
             _ask_for(turn, command)
+        case Verb.PREVIEW:
+            turn.shown = command.argument
         case Verb.KILL:
             _kill(turn, by)
         case Verb.UNKILL:
             _unkill(turn, by)
         case Verb.BANDS:
             _set_bands(turn, command.argument)
+        case Verb.RELOAD:
+            reload(turn, command.argument)
 
 
 def _refuse(turn: Turn, code: str, text: str) -> None:
@@ -97,9 +102,17 @@ def _ask_for(turn: Turn, command: Command) -> None:
         names = ", ".join(state.market.universe.underlyings)
         _refuse(turn, f"{command.verb.upper()}_REFUSED", f"{command.argument!r} is none of {names}")
         return
+    flattening = state.asked_for == "flatten"
+    if flattening and command.verb is Verb.FLATTEN and command.argument == state.scope:
+        turn.note("that is being flattened already")
+        return
+    if flattening and state.scope and command.argument != "":
+        text = f"no {command.verb} {command.argument}: {state.scope} is being flattened; ask again when it is"
+        _refuse(turn, f"{command.verb.upper()}_REFUSED", text)
+        return
     execution = state.execution
     if execution is not None:
-        execution = replace(execution, ending=execution.ending or f"{command.verb} was asked for")
+        execution = execution.ended(f"{command.verb} was asked for", failed=False)
     turn.state = replace(state, asked_for=str(command.verb), scope=command.argument, execution=execution)
     value_book(turn)
 

@@ -15,7 +15,8 @@ from hedger.core.events import Answer, Command, Event, Failed, Tick
 from hedger.core.gate import EngineSettings
 from hedger.core.hedging import hedge
 from hedger.core.ledger import on_trade
-from hedger.core.marking import on_marks
+from hedger.core.marking import glance_of, on_marks, take
+from hedger.core.previewing import preview
 from hedger.core.reconcile import on_account, on_update
 from hedger.core.state import State
 from hedger.core.turn import Turn
@@ -32,11 +33,28 @@ def decide(state: State, event: Event, settings: EngineSettings) -> tuple[State,
     """
     if event.seq <= state.seq:
         raise ValueError(f"event {event.seq} after event {state.seq}: events are numbered without a gap")
-    turn = Turn(_at(state, event), settings, event)
-    marked = False
-    match event.what:
+    if state.desk is not None:
+        settings = replace(settings, desk=state.desk)
+    turn = Turn(state, settings, event)
+    glance = glance_of(turn, event.what) if isinstance(event.what, Marks) else None
+    if glance is not None:
+        marked = not take(turn, glance)
+    else:
+        turn.state = _at(state, event)
+        marked = _happened(turn)
+    watch(turn)
+    hedge(turn, marked)
+    if turn.shown is not None:
+        preview(turn, turn.shown)
+    return turn.state, turn.decision()
+
+
+def _happened(turn: Turn) -> bool:
+    """Work the event into the state; whether the policy is to be asked."""
+    asked_for = turn.state.asked_for
+    match turn.event.what:
         case Marks() as marks:
-            marked = on_marks(turn, marks)
+            return on_marks(turn, marks)
         case TradeReport() as trade:
             on_trade(turn, trade)
         case OrderUpdate() as update:
@@ -51,20 +69,17 @@ def decide(state: State, event: Event, settings: EngineSettings) -> tuple[State,
             on_status(turn, status)
         case Command() as command:
             obey(turn, command)
-            marked = turn.state.asked_for != state.asked_for
+            return turn.state.asked_for != asked_for
         case Tick():
             pass
         case other:
             assert_never(other)
-    watch(turn)
-    hedge(turn, marked)
-    return turn.state, turn.decision()
+    return False
 
 
 def _at(state: State, event: Event) -> State:
     """The state at the time of the event; clocks that fall are held."""
-    return replace(
-        state,
+    return state.having(
         seq=event.seq,
         now_ns=max(state.now_ns, event.now_ns),
         monotonic_ns=max(state.monotonic_ns, event.monotonic_ns),

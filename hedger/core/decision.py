@@ -12,9 +12,10 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
-from hedger.core.actions import Action, Adjustment, Alert, Submit
+from hedger.core.actions import Action, Adjustment, Alert, Submit, SubmitCombo
 from hedger.core.order_life import order_document
 from hedger.core.state import Mode
 from hedger.core.verification import Verification
@@ -22,6 +23,9 @@ from hedger.planning import HedgePlan
 from venues.orders import Order
 
 Json = dict[str, Any]
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+#: Names of rows, reasons and modes as JSON strings; they are few.
+_quoted = lru_cache(maxsize=1024)(_ENCODER.encode)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +88,30 @@ class Ticket:
 
 
 @dataclass(frozen=True, slots=True)
+class Preview:
+    """What a hedge would be at this moment, as a person asked; nothing of it was sent.
+
+    scope: the underlying asked for, "" for all. ticket: None where no plan could be made. verdicts: of the
+    limits on the orders that it would begin with. against: why nothing would leave now, "" where it would.
+    indexes: USD by underlying, as planned with.
+    """
+
+    scope: str
+    ticket: Ticket | None
+    verdicts: tuple[Verdict, ...]
+    against: str
+    indexes: tuple[tuple[str, float], ...]
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What one event led to. Exposures are those after it, in the rows' units.
 
     mode: as it acts (a venue's unexplained difference makes an armed engine reducing). breached: rows outside
     their trigger. trigger: why a hedge is due, or why not, or "" where that was not asked. verdicts: of the
-    limits, one per order wished for. plan: the whole plan for whoever draws it, in no digest.
+    limits, one per order wished for. preview: where a person asked for one. plan: the whole plan for whoever
+    draws it, in no digest.
     """
 
     seq: int
@@ -106,18 +128,26 @@ class Decision:
     adjustments: tuple[Adjustment, ...] = ()
     verification: Verification | None = None
     reason: str = ""
+    preview: Preview | None = None
     digest: str = ""
     plan: HedgePlan | None = field(default=None, compare=False, repr=False)
 
     @property
     def quiet(self) -> bool:
         """Whether nothing but a look was taken: such decisions may be written down in batches."""
-        return not (self.actions or self.adjustments or self.ticket or self.verification or self.verdicts)
+        done = self.actions or self.adjustments or self.ticket or self.verification or self.verdicts
+        return not (done or self.preview)
 
     @property
     def orders(self) -> tuple[Order, ...]:
-        """The orders that it sends."""
-        return tuple(a.order for a in self.actions if isinstance(a, Submit))
+        """The orders that it sends; of a combo its legs."""
+        found: list[Order] = []
+        for action in self.actions:
+            if isinstance(action, Submit):
+                found.append(action.order)
+            elif isinstance(action, SubmitCombo):
+                found += action.order.legs
+        return tuple(found)
 
     @property
     def alerts(self) -> tuple[Alert, ...]:
@@ -126,11 +156,30 @@ class Decision:
 
     def sealed(self) -> Decision:
         """With its digest."""
-        return replace(self, digest=hashlib.sha256(canonical(self.document()).encode()).hexdigest())
+        return replace(self, digest=self.made_digest())
+
+    def made_digest(self) -> str:
+        """SHA-256 of its document in canonical form."""
+        text = self._quiet_text() if self.quiet else canonical(self.document())
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _quiet_text(self) -> str:
+        """`canonical(self.document())` where nothing is done: thousands a minute, so written out by hand."""
+        names, values = zip(*self.exposures, strict=True) if self.exposures else ((), ())
+        shown = (_figures(len(values)) % values).split(",") if values else []
+        rows = _pairs(names) % tuple([_json_of_nine(x) for x in shown])
+        breached = ",".join([_quoted(row) for row in self.breached])
+        return (
+            f'{{"actions":[],"adjustments":[],"breached":[{breached}],"due":{_word(self.due)},'
+            f'"exposures":[{rows}],"mode":{_quoted(self.mode)},"now_ns":{self.now_ns},'
+            f'"paused":{_word(self.paused)},"reason":{_quoted(self.reason)},"seq":{self.seq},"ticket":null,'
+            f'"trigger":{_quoted(self.trigger)},"verdicts":[],"verification":null}}'
+        )
 
     def document(self) -> Json:
         """As JSON: decimals as strings, unknown as null, everything but the digest and the whole plan."""
-        return {
+        preview = {} if self.preview is None else {"preview": _words(self.preview)}
+        return preview | {
             "seq": self.seq,
             "now_ns": self.now_ns,
             "mode": str(self.mode),
@@ -152,6 +201,16 @@ def action_document(action: Action) -> Json:
     """One action as JSON; an order with everything that makes it that order."""
     if isinstance(action, Submit):
         return {"action": "submit", **order_document(action.order)}
+    if isinstance(action, SubmitCombo):
+        combo = action.order
+        return {
+            "action": "submit_combo",
+            "client_id": combo.client_id,
+            "venue": combo.venue,
+            "quantity": str(combo.quantity),
+            "price": str(combo.price),
+            "legs": [order_document(leg) for leg in combo.legs],
+        }
     names = {
         "Cancel": "cancel",
         "CancelAll": "cancel_all",
@@ -161,6 +220,34 @@ def action_document(action: Action) -> Json:
     name = names.get(type(action).__name__, "alert")
     words: Json = _words(action)
     return {"action": name} | words
+
+
+def _json_of_nine(text: str) -> str:
+    """A number written with %.9g, as JSON writes that number.
+
+    >>> [_json_of_nine(x) for x in ("0.25", "-3", "1e-05", "1.5e+09", "1e+20", "nan", "-inf")]
+    ['0.25', '-3.0', '1e-05', '1500000000.0', '1e+20', 'null', 'null']
+    """
+    if "." in text and "e" not in text:
+        return text  # nine digits are fewer than it takes to tell doubles apart: they come back as they are
+    x = float(text)
+    return repr(x) if math.isfinite(x) else "null"
+
+
+@lru_cache(maxsize=64)
+def _figures(n: int) -> str:
+    """The format of so many numbers with nine digits each."""
+    return ",".join(["%.9g"] * n)
+
+
+@lru_cache(maxsize=64)
+def _pairs(names: tuple[str, ...]) -> str:
+    """The format of rows and their numbers as JSON."""
+    return ",".join([f"[{_quoted(name).replace('%', '%%')},%s]" for name in names])
+
+
+def _word(truth: bool) -> str:
+    return "true" if truth else "false"
 
 
 def figure(x: float) -> float | None:
@@ -174,7 +261,7 @@ def canonical(document: Json) -> str:
     >>> canonical({"b": 1.0, "a": [None, "x"]})
     '{"a":[null,"x"],"b":1.0}'
     """
-    return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(document)
 
 
 def _words(value: Any) -> Any:

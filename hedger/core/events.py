@@ -23,7 +23,9 @@ class Verb(StrEnum):
     KILL = "kill"
     UNKILL = "unkill"
     HEDGE = "hedge"  # plan now, whatever the triggers say
+    PREVIEW = "preview"  # say what a hedge would be now; nothing is sent
     BANDS = "bands"  # other bands for a row
+    RELOAD = "reload"  # other settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from hedger.core.actions import Permission
 from hedger.core.execution import Execution
+from hedger.core.leg_margin import Models
 from hedger.core.state import State
 from hedger.problem.snapshot import Snapshot
 from hedger.settings import Settings
@@ -25,10 +26,14 @@ from venues.orders import Order
 @dataclass(frozen=True, slots=True)
 class Denied:
     """Why an order was not let out. code: stable; text: code, what, observed against allowed, what was not
-    sent, how to mend it."""
+    sent, how to mend it. also: codes of the other reasons. pauses: a person must look before the next.
+    waits: the reason passes by itself in a moment."""
 
     code: str
     text: str
+    also: tuple[str, ...] = ()
+    pauses: bool = False
+    waits: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,14 +65,32 @@ class Gate(Protocol):
         ...
 
 
+class Largest(Protocol):
+    """How large one order may be, as the engine asks the limits before it cuts a leg into orders."""
+
+    def __call__(self, snapshot: Snapshot, row: int) -> Decimal:
+        """The largest order on a listing that is not refused for its size, order units. Pure."""
+        ...
+
+
+def any_size(snapshot: Snapshot, row: int) -> Decimal:
+    """No order is too large."""
+    return Decimal("Infinity")
+
+
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
     """What `decide` is told beside the state and the event; the same for a whole run.
 
     tag: 4 to 8 of 0-9 a-z, the mark of this engine in its order ids. accounts: by venue, "" where not named.
+    margin: how each venue margins the account, for the order of legs; a venue left out is estimated. combos:
+    venues that take them. largest: the most that the gate lets out in one order.
     """
 
     desk: Settings
     tag: str
     gate: Gate
     accounts: Mapping[str, str] = field(default_factory=dict)
+    margin: Models = field(default_factory=dict)
+    combos: frozenset[str] = frozenset()
+    largest: Largest = any_size

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
 import numpy as np
@@ -36,35 +36,53 @@ def headroom(venue: str, model: MarginModel, terms: MarginTerms | None, age_s_ma
             row = universe.positions.get(listing.key)
             if row is None:
                 return None
-            units = float(signed)
-            contract = listing.contract
-            if contract.kind in (Kind.OPTION, Kind.SPOT):
-                price = float(valuation.price[row]) * float(listing.size)
-                paid[contract.settlement] = paid.get(contract.settlement, 0.0) + units * price
-            if contract.kind is Kind.SPOT:
-                received = -units * float(listing.size)
-                paid[contract.underlying] = paid.get(contract.underlying, 0.0) + received
-            else:
-                quantities[row] += units
-        due = margins(valuation, quantities, quantities, venue, model, terms)
-        balances = _balances(book, valuation)
-        if balances is None or not all(margin.known for margin in due.values()):
+            pay(valuation, row, float(signed), quantities, paid)
+        balances = balances_of(book, valuation)
+        if balances is None:
             return None
-        if model is MarginModel.PORTFOLIO:
-            for currency, worth in _options(valuation, quantities).items():
-                balances[currency] = balances.get(currency, 0.0) + worth
-        free = []
-        for currency in {*due, *paid}:
-            required = due[currency].initial if currency in due else 0.0
-            spare = balances.get(currency, 0.0) - paid.get(currency, 0.0) - required
-            free.append(spare * _usd(currency, valuation))
-        lowest = min(free, default=math.inf)
-        return None if math.isnan(sum(free)) else lowest
+        return free_usd(valuation, quantities, balances, paid, venue, model, terms)
 
     return left
 
 
-def _balances(book: Book, valuation: Valuation) -> dict[str, float] | None:
+def pay(valuation: Valuation, row: int, units: float, quantities: FloatArray, paid: dict[str, float]) -> None:
+    """Note a trade at its listing's value in the positions and in what is paid, by currency; both change."""
+    listing = valuation.universe.listings[row]
+    contract = listing.contract
+    if contract.kind in (Kind.OPTION, Kind.SPOT):
+        price = float(valuation.price[row]) * float(listing.size)
+        paid[contract.settlement] = paid.get(contract.settlement, 0.0) + units * price
+    if contract.kind is Kind.SPOT:
+        received = -units * float(listing.size)
+        paid[contract.underlying] = paid.get(contract.underlying, 0.0) + received
+    else:
+        quantities[row] += units
+
+
+def free_usd(
+    valuation: Valuation,
+    quantities: FloatArray,
+    balances: Mapping[str, float],
+    paid: Mapping[str, float],
+    venue: str,
+    model: MarginModel,
+    terms: MarginTerms | None,
+) -> float | None:
+    """What positions (n,) and balances leave over the initial margin, USD: the least of the settlement
+    currencies, inf where none needs any; None where it cannot be told."""
+    due = margins(valuation, quantities, quantities, venue, model, terms)
+    if not all(margin.known for margin in due.values()):
+        return None
+    worth = options_worth(valuation, quantities) if model is MarginModel.PORTFOLIO else {}
+    free = []
+    for currency in {*due, *paid}:
+        required = due[currency].initial if currency in due else 0.0
+        held = balances.get(currency, 0.0) + worth.get(currency, 0.0)
+        free.append((held - paid.get(currency, 0.0) - required) * _usd(currency, valuation))
+    return None if math.isnan(sum(free)) else min(free, default=math.inf)
+
+
+def balances_of(book: Book, valuation: Valuation) -> dict[str, float] | None:
     """Cash with the gains of perpetuals and futures, by currency; None where one has no price."""
     listings = valuation.universe.listings
     prices = {x.key: float(f) for x, f in zip(listings, valuation.forward, strict=True)}
@@ -74,7 +92,7 @@ def _balances(book: Book, valuation: Valuation) -> dict[str, float] | None:
         return None
 
 
-def _options(valuation: Valuation, quantities: FloatArray) -> dict[str, float]:
+def options_worth(valuation: Valuation, quantities: FloatArray) -> dict[str, float]:
     """What the options are worth, by settlement currency."""
     universe = valuation.universe
     found: dict[str, float] = {}

@@ -6,6 +6,7 @@ Nothing here is guessed: a difference that no execution, funding or settlement e
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from operator import itemgetter
@@ -13,20 +14,31 @@ from operator import itemgetter
 import numpy as np
 
 from hedger.core.actions import Adjustment, AdjustmentKind, Severity
-from hedger.core.execution import with_end, with_fill
-from hedger.core.order_life import ZERO, OrderRecord, booked
+from hedger.core.deliveries import settle
+from hedger.core.execution import with_end, with_fill, with_other
+from hedger.core.order_life import (
+    ZERO,
+    OrderRecord,
+    beyond_its_price,
+    concerned,
+    executed,
+    heard,
+    order_of,
+    told_of,
+)
 from hedger.core.state import VenueState, frozen
-from hedger.core.trades_seen import settlement_day
 from hedger.core.turn import Turn
 from pricing.contracts import STABLE_CURRENCIES, Kind
 from pricing.daycount import NS_PER_SECOND, years_between
 from pricing.market import Market
 from pricing.settlement import WINDOW_YEARS
-from risk.book import Fill
-from risk.costs import FUNDING_ABSURD_ABOVE, FUNDING_PERIOD_H
-from venues.orders import TradeReport, parse_client_id
+from risk.book import Fill, Position
+from risk.costs import FUNDING_ABSURD_ABOVE, FUNDING_PERIOD_H, reference_price
+from venues.orders import OrderState, OrderUpdate, TradeReport, parse_client_id
 
 HOUR_NS = 3600 * NS_PER_SECOND
+#: Funding not booked yet, by venue, account and currency.
+Accrued = Mapping[tuple[str, str, str], Decimal]
 #: Amounts of money are booked to this step.
 STEP = Decimal("1e-12")
 
@@ -66,8 +78,8 @@ def on_trade(turn: Turn, report: TradeReport) -> bool:
     )
     _move_rows(turn, fill)
     _count(turn, fill)
-    record = turn.state.orders.get(report.client_id)
-    if record is not None and record.order.listing.key == fill.listing.key:
+    record = order_of(turn.state.orders, report)
+    if record is not None:
         _on_order(turn, record, fill)
     else:
         _external(turn, report)
@@ -77,12 +89,13 @@ def on_trade(turn: Turn, report: TradeReport) -> bool:
 
 def _on_order(turn: Turn, record: OrderRecord, fill: Fill) -> None:
     was_settled = record.settled
-    new = booked(record, fill.quantity, turn.now)
+    new = executed(record, fill, turn.now)
     order = record.order
     if new.booked > order.quantity:
         text = f"{order.client_id}: {new.booked} filled of {order.quantity}"
         turn.alert(Severity.CRITICAL, "OVERFILL", text)
-    if fill.side is not order.side or (fill.price - order.price) * order.side.sign > 0:
+    beyond = not order.combo and (fill.price - order.price) * order.side.sign > 0
+    if fill.side is not order.side or beyond:
         text = f"{order.client_id}: {_words(fill)} against {order.side} at {order.price}"
         turn.alert(Severity.CRITICAL, "FILL_BEYOND_ORDER", text)
     if record.state.terminal and was_settled:
@@ -91,9 +104,28 @@ def _on_order(turn: Turn, record: OrderRecord, fill: Fill) -> None:
     turn.state = turn.state.with_order(new)
     execution = turn.state.execution
     if execution is not None and record.execution == execution.id:
-        execution = with_fill(execution, order.leg, fill)
+        execution = with_fill(execution, order.leg, fill, _reference(turn, fill))
         turn.state = replace(turn.state, execution=execution)
+    else:
+        _by_others(turn, fill)
     order_changed(turn, record, new)
+    if order.combo:
+        _tell_other_legs(turn, new)
+
+
+def _tell_other_legs(turn: Turn, record: OrderRecord) -> None:
+    """A leg of a combo has filled: so have the others, in the ratio, told of or not."""
+    order = record.order
+    units = record.booked / order.ratio
+    for other in concerned(turn.state.orders, order.combo):
+        if other.order.client_id != order.client_id:
+            word = OrderUpdate(order.combo, OrderState.OPEN, record.venue_order_id, units)
+            new = heard(other, told_of(other, word), turn.now)
+            turn.state = turn.state.with_order(new)
+            order_changed(turn, other, new)
+    if beyond_its_price(concerned(turn.state.orders, order.combo)):
+        text = f"{order.combo}: its legs filled at more than the price of the combo in all"
+        turn.alert(Severity.CRITICAL, "FILL_BEYOND_ORDER", text)
 
 
 def order_changed(turn: Turn, old: OrderRecord, new: OrderRecord) -> None:
@@ -111,6 +143,20 @@ def _external(turn: Turn, report: TradeReport) -> None:
     else:
         code, text = "EXTERNAL", f"order {report.client_id or 'without a name'}, which is not of this engine"
     turn.alert(Severity.WARNING, code, f"{_words(report.fill)}, of {text}: booked")
+    _by_others(turn, report.fill)
+
+
+def _by_others(turn: Turn, fill: Fill) -> None:
+    """Tell the execution in work of a trade that is none of its own."""
+    execution = turn.state.execution
+    if execution is not None:
+        turn.state = replace(turn.state, execution=with_other(execution, fill))
+
+
+def _reference(turn: Turn, fill: Fill) -> float:
+    """The price that costs are reckoned from, now; NaN where the listing is not on the market."""
+    at = turn.state.market.universe.positions.get(fill.listing.key)
+    return float("nan") if at is None else float(reference_price(turn.state.market)[at])
 
 
 def _move_rows(turn: Turn, fill: Fill) -> None:
@@ -147,20 +193,26 @@ def pass_time(turn: Turn, before: Market) -> None:
     Funding accrues on the monotonic clock and is booked when the hour of the day changes.
     """
     state = turn.state
-    if state.marked_ns is not None and turn.now > state.marked_ns:
-        _accrue(turn, before, (turn.now - state.marked_ns) / HOUR_NS)
-    turn.state = replace(turn.state, marked_ns=turn.now)
+    accrued = accrued_since(turn, before, state.book.positions.values())
+    turn.state = replace(state, accrued=accrued, marked_ns=turn.now)
     if turn.event.now_ns // HOUR_NS != before.now_ns // HOUR_NS:
         book_funding(turn)
     _settle(turn)
 
 
-def _accrue(turn: Turn, market: Market, hours: float) -> None:
-    accrued = dict(turn.state.accrued)
-    for position in turn.state.book.positions.values():
+def accrued_since(turn: Turn, market: Market, positions: Collection[Position]) -> Accrued:
+    """Funding not booked yet, with what has run up since the last mark at the rates known then."""
+    state = turn.state
+    if state.marked_ns is None or turn.now <= state.marked_ns or not positions:
+        return state.accrued
+    hours = (turn.now - state.marked_ns) / HOUR_NS
+    accrued = dict(state.accrued)
+    for position in positions:
         contract = position.listing.contract
+        if contract.kind is not Kind.PERPETUAL or not position.quantity:
+            continue
         at = market.universe.positions.get(position.listing.key)
-        if contract.kind is not Kind.PERPETUAL or not position.quantity or at is None:
+        if at is None:
             continue
         rate, price = float(market.funding_rate[at]), float(market.mark[at])
         if not (abs(rate) <= FUNDING_ABSURD_ABOVE and 0 < price < np.inf):
@@ -170,50 +222,47 @@ def _accrue(turn: Turn, market: Market, hours: float) -> None:
         paid = Decimal(repr(rate * notional * hours / FUNDING_PERIOD_H)).quantize(STEP)
         key = (position.listing.venue, position.account, contract.settlement)
         accrued[key] = accrued.get(key, ZERO) + paid
-    turn.state = replace(turn.state, accrued=frozen(accrued))
+    return frozen(accrued)
 
 
 def book_funding(turn: Turn) -> None:
-    """Book what has accrued, as adjustments."""
+    """Book what has accrued, as adjustments: one an hour for an account and currency."""
     book = turn.state.book
+    hour_ns = turn.event.now_ns // HOUR_NS * HOUR_NS
     for (venue, account, currency), paid in sorted(turn.state.accrued.items()):
         if paid:
             book = book.pay(venue, account, currency, paid)
             turn.adjustments.append(
-                Adjustment(AdjustmentKind.FUNDING, venue, account, currency=currency, amount=-paid)
+                Adjustment(
+                    AdjustmentKind.FUNDING,
+                    venue,
+                    account,
+                    currency=currency,
+                    amount=-paid,
+                    key=f"funding|{venue}|{account}|{currency}|{hour_ns}",
+                )
             )
     turn.state = replace(turn.state, book=book, accrued=frozen({}))
 
 
 def _settle(turn: Turn) -> None:
-    """Settle what has expired, at the average index of its window; it waits while no index is known."""
+    """Settle what has expired, at the average index of its window; it waits while no index is known. The
+    venue's own price comes with its account (`hedger.core.deliveries`)."""
     state = turn.state
     now_ns = turn.event.now_ns
-    for key, position in sorted(state.book.positions.items(), key=itemgetter(0)):
+    over = [(key, p) for key, p in state.book.positions.items() if 0 < p.listing.expiry_ns <= now_ns]
+    for key, position in sorted(over, key=itemgetter(0)):
         expiry_ns = position.listing.expiry_ns
-        if not expiry_ns or expiry_ns > now_ns:
-            continue
         name = position.listing.contract.underlying
         total, n = state.averages.get((name, expiry_ns), (0.0, 0))
         good = state.last_good.get(name)
         price = total / n if n else good.value if good is not None else float("nan")
         if not price > 0:
             continue
-        exact = Decimal(repr(round(price, 4)))
-        turn.state = replace(turn.state, book=turn.state.book.settle(key, exact))
-        turn.adjustments.append(
-            Adjustment(
-                AdjustmentKind.SETTLEMENT,
-                position.listing.venue,
-                position.account,
-                position.listing.symbol,
-                quantity=-position.quantity,
-                currency=position.listing.contract.settlement,
-                price=exact,
-                text="" if n else "at the last index known: none was seen in its settlement window",
-            )
-        )
-        turn.note(f"{position.listing.symbol} settled at {exact}")
+        text = "" if n else "at the last index known: none was seen in its settlement window"
+        known = turn.state.settled.get(key)
+        exact = known.price if known is not None else Decimal(repr(round(price, 4)))
+        settle(turn, position, exact, text)
 
 
 def averages_with(
@@ -236,11 +285,18 @@ def averages_with(
 
 
 def new_day(turn: Turn) -> None:
-    """Begin the counters afresh when the settlement day changes."""
-    day = settlement_day(turn.event.now_ns)
+    """Begin the counters afresh when the UTC day changes: budgets are of that day."""
+    day = turn.event.now_ns // (24 * HOUR_NS)
     counters = turn.state.counters
     if counters.day != day:
-        fresh = type(counters)(day=day, equity_open_usd=counters.equity_usd, equity_usd=counters.equity_usd)
+        fresh = type(counters)(
+            day=day,
+            equity_open_usd=counters.equity_usd,
+            equity_usd=counters.equity_usd,
+            equity_low_usd=counters.equity_low_usd,
+            equity_high_usd=counters.equity_high_usd,
+            equity_open_high_usd=counters.equity_high_usd,
+        )
         turn.state = replace(turn.state, counters=fresh)
 
 

@@ -1,28 +1,38 @@
 """In which order the legs of a ticket are traded, and how to get back if one of them fails.
 
 Legs are worked one after another, so after each of them the book stands somewhere between the start and the
-end of the ticket. The order chosen is the one whose worst such place is best: first by how far rows stand
-outside their triggers there (in widths of their bands, summed), then by the initial margin tied up, then
-longs before shorts. Up to six legs every order is tried; beyond that the best next leg is taken each time.
+end of the ticket. The order chosen is the one whose worst such place is best:
+
+1. least margin missing at a venue whose margin is known: an order that would be refused is no order;
+2. least exposure: how far rows stand outside their triggers there, in widths of the desk's bands, summed;
+3. least margin tied up there;
+4. longs before shorts.
+
+Both exposure and margin are convex in what is filled, so a leg that is filled in part is nowhere worse than
+the worse of its ends: what is written of the ends holds on the way. Up to six legs every order is tried;
+beyond that the best next leg is taken each time.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import permutations
+from functools import cache
 
 import numpy as np
 
+from hedger.core.leg_margin import MarginAfter, Tied
 from pricing.contracts import Listing, Side
 from pricing.universe import FloatArray
 from risk.bands import Bands
 
-#: With so many legs every order is tried: 720 of them.
+#: With so many legs every order is gone through.
 ALL_ORDERS_MAX = 6
 
-_Out = Callable[[FloatArray], float]
+#: Of the book after a set of legs, one bit each.
+_Measure = Callable[[int], float]
 
 
 def widths(bands: Bands) -> FloatArray:
@@ -44,49 +54,134 @@ def excess(value: FloatArray, lower: FloatArray, upper: FloatArray, width: Float
     return float(out.sum())
 
 
+@dataclass(frozen=True, slots=True)
+class Interim:
+    """The book after some of the legs. out: rows outside their triggers, in band widths summed, inf where
+    that is not known. margin_usd: tied up, NaN unknown; short_usd: missing, by what is known."""
+
+    out: float
+    margin_usd: float
+    short_usd: float
+
+
+@dataclass(frozen=True, slots=True)
+class LegOrder:
+    """legs: positions in the order to trade them. states: the book before the first, after each of them."""
+
+    legs: tuple[int, ...]
+    states: tuple[Interim, ...]
+
+    @property
+    def worst(self) -> float:
+        """The farthest out that the book stands from the start to the end, band widths."""
+        return max((state.out for state in self.states), default=0.0)
+
+
 def leg_order(
-    effects: FloatArray, value: FloatArray, bands: Bands, margin_usd: Sequence[float], longs: Sequence[bool]
-) -> tuple[int, ...]:
-    """The order in which to trade k legs, as positions.
+    effects: FloatArray,
+    value: FloatArray,
+    bands: Bands,
+    margin: MarginAfter,
+    longs: Sequence[bool],
+    width: FloatArray | None = None,
+) -> LegOrder:
+    """The order in which to trade k legs.
 
     Args:
-        effects: (k, m) of each leg on the rows. value: (m,) where the rows stand. margin_usd: (k,) initial
-            margin that each leg ties up, < 0 frees it, NaN unknown (counts as more than any other).
-        longs: (k,) buys.
+        effects: (k, m) of each leg on the rows. value: (m,) where the rows stand. margin: after some legs.
+        longs: (k,) buys. width: (m,) what counts as one band; the bands' own where None.
     """
-    k, width = len(effects), widths(bands)
-    margin = np.nan_to_num(np.asarray(margin_usd, dtype=np.float64), nan=1e15)
+    k, width = len(effects), widths(bands) if width is None else width
 
-    def out(done: FloatArray) -> float:
-        found = excess(value + done, bands.trigger_lower, bands.trigger_upper, width)
+    @cache
+    def out(done: int) -> float:
+        legs = _members(done)
+        end = value + effects[legs].sum(axis=0) if legs else value
+        found = excess(end, bands.trigger_lower, bands.trigger_upper, width)
         return round(found, 9) if np.isfinite(found) else np.inf
 
-    if k > ALL_ORDERS_MAX:
-        return _greedy(effects, margin, longs, out)
-    memo: dict[frozenset[int], float] = {}
+    @cache
+    def tied(done: int) -> Tied:
+        return margin(_members(done))
 
-    def at(done: frozenset[int]) -> float:
-        if done not in memo:
-            memo[done] = out(effects[sorted(done)].sum(axis=0))
-        return memo[done]
+    def short(done: int) -> float:
+        return round(tied(done).short, 2)
 
-    def key(order: tuple[int, ...]) -> tuple[float, float, tuple[bool, ...], tuple[int, ...]]:
-        worst = max((at(frozenset(order[:i])) for i in range(1, k)), default=0.0)
-        tied = round(float(np.cumsum(margin[list(order)])[:-1].max(initial=0.0)), 2)
-        return worst, tied, tuple(not longs[i] for i in order), order
+    order = (
+        _least_on_the_way(k, (short, out, lambda done: _rank(tied(done))), longs)
+        if k <= ALL_ORDERS_MAX
+        else _greedy(k, lambda done: (short(done), out(done), _rank(tied(done))), longs)
+    )
+    places = [sum(1 << i for i in order[:n]) for n in range(k + 1)]
+    return LegOrder(order, tuple(Interim(out(x), tied(x).tied, tied(x).short) for x in places))
 
-    return min(permutations(range(k)), key=key, default=())
+
+def _members(done: int) -> list[int]:
+    """The legs of a set, one bit each."""
+    return [i for i in range(done.bit_length()) if done >> i & 1]
 
 
-def _greedy(effects: FloatArray, margin: FloatArray, longs: Sequence[bool], out: _Out) -> tuple[int, ...]:
-    left, order, done = set(range(len(effects))), [], np.zeros(effects.shape[1])
+def _least_on_the_way(
+    k: int, measures: tuple[_Measure, _Measure, _Measure], longs: Sequence[bool]
+) -> tuple[int, ...]:
+    """The order whose worst place between its ends is least by the first measure, among those by the second,
+    and so on; then longs before shorts. Sets of legs are gone through once, not their orders."""
+    short, out, tied = measures
+    everything = (1 << k) - 1
+    # Nothing missing cannot be bettered, and is the rule: margin is reckoned only where exposure is least.
+    best = _narrowed(k, frozenset(range(everything + 1)), out)
+    allowed = frozenset(x for x in best if x in (0, everything) or short(x) == 0.0)
+    if k > 1 and not _reaches(k, allowed, 0):
+        allowed = _narrowed(k, _narrowed(k, frozenset(range(everything + 1)), short), out)
+    allowed = _narrowed(k, allowed, tied)
+    order, done = list[int](), 0
+    while len(order) < k:
+        left = [i for i in range(k) if not done >> i & 1]
+        nexts = [i for i in left if done | 1 << i in allowed and _reaches(k, allowed, done | 1 << i)]
+        chosen = min(nexts, key=lambda i: (not longs[i], i))
+        order.append(chosen)
+        done |= 1 << chosen
+    return tuple(order)
+
+
+def _narrowed(k: int, allowed: frozenset[int], measure: _Measure) -> frozenset[int]:
+    """The sets that leave the worst place on the way from none to all as good as it can be."""
+    everything = (1 << k) - 1
+    worst = {0: -math.inf}
+    for done in range(1, everything + 1):
+        if done not in allowed:
+            continue
+        before = min((worst.get(done ^ 1 << i, math.inf) for i in _members(done)), default=math.inf)
+        own = -math.inf if done == everything or before == math.inf else measure(done)
+        worst[done] = max(before, own)
+    limit = worst.get(everything, math.inf)
+    return frozenset(x for x, y in worst.items() if y <= limit or x in (0, everything))
+
+
+def _reaches(k: int, allowed: frozenset[int], start: int) -> bool:
+    """Whether a way leads from a set to all legs, one leg at a time."""
+    everything, seen = (1 << k) - 1, {start}
+    for done in range(start, everything):
+        if done in seen:
+            seen |= {done | 1 << i for i in range(k) if done | 1 << i in allowed}
+    return everything in seen
+
+
+def _rank(state: Tied) -> float:
+    """Margin for comparison, to the cent: what is unknown is more than anything known, what is freed is 0."""
+    return 1e15 if math.isnan(state.tied) else round(max(state.tied, 0.0), 2)
+
+
+def _greedy(
+    k: int, measures: Callable[[int], tuple[float, float, float]], longs: Sequence[bool]
+) -> tuple[int, ...]:
+    left, order, done = set(range(k)), list[int](), 0
     while left:
-        chosen = min(
-            left, key=lambda i: (out(done + effects[i]), round(float(margin[i]), 2), not longs[i], i)
-        )
+        after = {i: (measures(done | 1 << i), not longs[i], i) for i in left}
+        chosen = min(left, key=after.__getitem__)
         left.remove(chosen)
         order.append(chosen)
-        done = done + effects[chosen]
+        done |= 1 << chosen
     return tuple(order)
 
 
@@ -120,10 +215,18 @@ def unwind(
     return tuple(found)
 
 
-def unwind_text(legs: Sequence[UnwindLeg]) -> tuple[str, ...]:
-    """A line for each place where a ticket can break off: what takes back the legs done by then."""
+def unwind_text(legs: Sequence[UnwindLeg], states: Sequence[Interim] = ()) -> tuple[str, ...]:
+    """A line for each place where a ticket can break off: what takes back the legs done by then, and how the
+    book stands there (states: before the first leg, after each of them)."""
     forward = list(reversed(legs))
-    return tuple(
-        f"if it stops after leg {i}: " + "; ".join(leg.text for leg in reversed(forward[:i]))
-        for i in range(1, len(forward))
-    )
+    lines = []
+    for i in range(1, len(forward)):
+        line = f"if it stops after leg {i}: " + "; ".join(leg.text for leg in reversed(forward[:i]))
+        lines.append(line + (f" ({_place(states[i])})" if states else ""))
+    return tuple(lines)
+
+
+def _place(state: Interim) -> str:
+    margin = "unknown" if np.isnan(state.margin_usd) else f"{state.margin_usd:+,.0f} USD"
+    short = f", {state.short_usd:,.0f} USD missing" if state.short_usd > 0 else ""
+    return f"rows {state.out:.2f} band widths outside, margin {margin}{short}"

@@ -13,20 +13,33 @@ from dataclasses import fields, replace
 import numpy as np
 
 from hedger.core.actions import Severity
-from hedger.core.ledger import averages_with, new_day, pass_time
-from hedger.core.state import Mode, State, frozen
+from hedger.core.flattening import flat_bands
+from hedger.core.footing import footing_of
+from hedger.core.glance import Glance, look, stamped
+from hedger.core.ledger import accrued_since, averages_with, new_day, pass_time
+from hedger.core.legs import widths
+from hedger.core.state import Counters, Mode, State, frozen, with_counts
 from hedger.core.turn import Turn
-from hedger.problem.snapshot import BandOverrides, Snapshot, equity_usd, take_snapshot, underlyings_of
+from hedger.policy.pace import advance_at_rest
+from hedger.problem.snapshot import (
+    BandOverrides,
+    Snapshot,
+    equity_range_usd,
+    equity_usd,
+    take_snapshot,
+    underlyings_of,
+)
 from hedger.sections.policy import PolicyConfig
 from hedger.settings import Settings
+from pricing.contracts import Kind
 from pricing.errors import HedgerError
 from pricing.market import Market, Marks
-from pricing.oracle import remember
+from pricing.oracle import GoodIndex, remember
 from risk.band_schedule import PriceHistory
-from risk.bands import Interval
 
 #: So many values of an index are kept at most for what looks back: a week every ten minutes.
 INDEXES_KEPT = 1000
+_COLUMNS = tuple(f.name for f in fields(Marks) if f.name not in ("seq", "now_ns", "depth"))
 
 
 def on_marks(turn: Turn, marks: Marks) -> bool:
@@ -36,10 +49,11 @@ def on_marks(turn: Turn, marks: Marks) -> bool:
     if fault:
         turn.alert(Severity.WARNING, "MARKS_INVALID", f"a batch of marks was thrown away: {fault}")
         return False
+    # Time is the engine's: a batch that is stamped otherwise, even backwards, is a batch of now.
+    marks = stamped(marks, turn.event.now_ns)
     new_day(turn)
     before = turn.state.market
-    # Time is the engine's: a batch that is stamped otherwise, even backwards, is a batch of now.
-    market = before.apply(replace(marks, now_ns=turn.event.now_ns))
+    market = before.apply(marks)
     averages = {key: total / n for key, (total, n) in state.averages.items()}
     market = replace(market, settlement_average=averages)
     age = turn.settings.desk.age_s_max
@@ -50,15 +64,78 @@ def on_marks(turn: Turn, marks: Marks) -> bool:
     return value_book(turn)
 
 
+def glance_of(turn: Turn, marks: Marks) -> Glance | None:
+    """The book at a glance, where only perpetuals are quoted anew; None where the full look is due."""
+    state, seen, desk = turn.state, turn.state.seen, turn.settings.desk
+    if (
+        seen is None
+        or fault_of(marks, state.market)
+        or state.execution is not None
+        or state.asked_for
+        or state.moved is not None
+    ):
+        return None
+    marks = stamped(marks, turn.event.now_ns)
+    if seen.market is not state.market or state.seen_under is not state.overrides:
+        return None
+    if isinstance(seen, Glance):
+        if seen.footing.base.book is not state.book or seen.footing.desk is not desk:
+            return None
+        return look(seen.footing, seen, state.market, marks, state.last_good)
+    kind = state.market.universe.kind
+    if seen.book is not state.book or not (kind[marks.rows] == Kind.PERPETUAL).all():
+        return None
+    footing = footing_of(seen, desk, state.overrides)
+    return None if footing is None else look(footing, None, state.market, marks, state.last_good)
+
+
+def take(turn: Turn, glance: Glance) -> bool:
+    """The state after a glance: all that the event and the full look would have changed. Whether the policy
+    has its answer as well: nothing is due while every row is inside its landing."""
+    state, now_ns = turn.state, turn.event.now_ns
+    names, memory, calm = state.market.universe.underlyings, state.memory, glance.footing.calm
+    rested = advance_at_rest(memory, now_ns) if glance.inside and calm is not None else None
+    if rested is not None and calm is not None:
+        memory, turn.trigger = rested, calm
+    turn.state = state.having(
+        seq=turn.event.seq,
+        now_ns=max(state.now_ns, now_ns),
+        monotonic_ns=max(state.monotonic_ns, turn.now),
+        memory=memory,
+        market=glance.market,
+        seen=glance,
+        accrued=accrued_since(turn, state.market, glance.footing.funded),
+        marked_ns=turn.now,
+        last_good={name: GoodIndex(x, now_ns) for name, x in zip(names, glance.spot.tolist(), strict=True)},
+        counters=_worth(state.counters, glance.equity_usd, glance.equity_usd, glance.equity_usd),
+    )
+    return rested is not None
+
+
+def _worth(counters: Counters, equity: float, low: float, high: float) -> Counters:
+    """The day's counters with what the book is worth, USD: exactly (NaN: not known), at least, at most."""
+    opened = equity if not np.isfinite(counters.equity_open_usd) else counters.equity_open_usd
+    most = high if not np.isfinite(counters.equity_open_high_usd) else counters.equity_open_high_usd
+    return with_counts(
+        counters,
+        equity_open_usd=opened,
+        equity_usd=equity,
+        equity_low_usd=low,
+        equity_high_usd=high,
+        equity_open_high_usd=most,
+    )
+
+
 def fault_of(marks: Marks, market: Market) -> str:
     """Why a batch cannot be taken in, "" where it can."""
     k, n = marks.rows.size, len(market.universe)
-    for field in fields(Marks):
-        column = getattr(marks, field.name)
-        if isinstance(column, np.ndarray) and column.shape != (k,):
-            return f"{field.name} has shape {column.shape} beside {k} rows"
-    if k and not (int(marks.rows.min()) >= 0 and int(marks.rows.max()) < n):
-        return f"rows {int(marks.rows.min())} to {int(marks.rows.max())} of a market of {n} listings"
+    for name in _COLUMNS:
+        column = getattr(marks, name)
+        if column.shape != (k,):
+            return f"{name} has shape {column.shape} beside {k} rows"
+    rows = marks.rows.tolist()
+    if k and not (min(rows) >= 0 and max(rows) < n):
+        return f"rows {min(rows)} to {max(rows)} of a market of {n} listings"
     wrong = [row for row in marks.depth if not 0 <= row < n]
     return f"depth of row {wrong[0]} of a market of {n} listings" if wrong else ""
 
@@ -68,28 +145,31 @@ def value_book(turn: Turn) -> bool:
     state = turn.state
     try:
         snapshot = snapshot_of(state, turn.settings.desk, state.overrides)
+        width = None
         if state.asked_for == "flatten":
-            narrow = flat_bands(snapshot, turn.settings.desk.execution.flatten_share, state.scope)
+            width = widths(snapshot.bands)
+            narrow = flat_bands(snapshot, turn.settings.desk, state.scope)
             snapshot = snapshot_of(state, turn.settings.desk, {**state.overrides, **narrow})
     except HedgerError as error:
         if not state.fault:
             turn.alert(Severity.CRITICAL, "BOOK_NOT_VALUED", error.text())
-        turn.state = replace(turn.state, snapshot=None, moved=None, fault=error.text())
+        turn.state = replace(turn.state, seen=None, moved=None, fault=error.text())
         if state.mode.sends:
             turn.turn_to(Mode.HALTED, "the book cannot be valued")
         return False
     equity = equity_usd(snapshot)
-    counters = state.counters
-    opened = equity if not np.isfinite(counters.equity_open_usd) else counters.equity_open_usd
+    low, high = equity_range_usd(snapshot, turn.settings.desk.missing_settings())
     turn.state = replace(
         turn.state,
-        snapshot=snapshot,
+        seen=snapshot,
+        seen_under=None if state.asked_for == "flatten" else state.overrides,
         moved=None,
+        width=width,
         fault="",
         last_good=remember(state.last_good, snapshot.readings.values(), turn.event.now_ns),
         regimes=frozen({**state.regimes, **snapshot.regimes}),
         indexes=_indexes(turn, snapshot),
-        counters=replace(counters, equity_open_usd=opened, equity_usd=equity),
+        counters=_worth(state.counters, equity, low, high),
     )
     return True
 
@@ -112,26 +192,6 @@ def snapshot_of(state: State, settings: Settings, overrides: BandOverrides) -> S
         history=price_history(state),
         regimes=state.regimes,
     )
-
-
-def flat_bands(snapshot: Snapshot, share: float, scope: str) -> Mapping[str, tuple[Interval, Interval]]:
-    """Bands about zero for every banded row, of one underlying or of all: a share of those in force, and not
-    narrower than what the lots can meet."""
-    bands, exposure = snapshot.bands, snapshot.exposure
-    universe = snapshot.market.universe
-    with np.errstate(invalid="ignore"):
-        steps = np.abs(exposure.traded) * universe.lot
-    smallest = np.min(np.where(steps > 0, steps, np.inf), axis=1, initial=np.inf)
-    found = {}
-    for i in np.flatnonzero(bands.banded).tolist():
-        row = exposure.rows[i]
-        if row.startswith("pnl") or (scope and row.split(":")[1] != scope):
-            continue
-        edges = [x for x in (bands.trigger_lower[i], bands.trigger_upper[i]) if np.isfinite(x)]
-        step = float(smallest[i]) if np.isfinite(smallest[i]) else 0.0
-        half = max(share * max(abs(x - bands.target[i]) for x in edges), 4.0 * step)
-        found[row] = ((-half, half), (-0.5 * half, 0.5 * half))
-    return found
 
 
 def price_history(state: State) -> dict[str, PriceHistory]:

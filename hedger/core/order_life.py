@@ -13,15 +13,20 @@ News comes late, twice and in any order, so three rules hold whatever comes:
   and neither is a single "never had it".
 - `reserved` is what may still come of it at worst, and is never less than what the venue has said was filled
   and has not been booked.
+
+An order that goes as a leg of a combo has a life like any other: what the venue says of the combo is said of
+each leg (`concerned`, `told_of`), and an execution of one leg is evidence of the others.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
-from venues.orders import Order, OrderState, OrderUpdate, TimeInForce
+from risk.book import Fill
+from venues.orders import Order, OrderState, OrderUpdate, TimeInForce, TradeReport
 
 #: Our own reason codes of an order.
 NOT_FOUND = "not_found"
@@ -36,10 +41,10 @@ class OrderRecord:
     """An order and what is known of it; times are of the engine's monotonic clock.
 
     execution: the execution it works for. since_ns: when it was decided; wall_ns: the same, UTC. booked: of
-    its executions, order units. least: what the venue has said was filled, at least; final: of an
-    order that ended: that is all of it. silent_ns:
-    since when nobody could say what became of it. asked_ns, asks: questions about it; not_found: how many in
-    a row were answered "never had it". cancel_ns: when its cancel was last asked for. done_ns: when it ended.
+    its executions, order units; paid: the sum of their price x quantity. least: what the venue has said was
+    filled, at least; final: of an order that ended: that is all of it. silent_ns: since when nobody could say
+    what became of it. asked_ns, asks: questions about it; not_found: how many in a row were answered "never
+    had it". cancel_ns: when its cancel was last asked for. done_ns: when it ended.
     """
 
     order: Order
@@ -48,6 +53,7 @@ class OrderRecord:
     wall_ns: int = 0
     state: OrderState = OrderState.INTENT
     booked: Decimal = ZERO
+    paid: Decimal = ZERO
     least: Decimal = ZERO
     final: bool = False
     venue_order_id: str = ""
@@ -116,6 +122,42 @@ def booked(record: OrderRecord, quantity: Decimal, now_ns: int) -> OrderRecord:
         # It was taken for dead and is not: what is left of it counts until the venue says what it filled.
         state, known = OrderState.CANCELLED, replace(known, final=False)
     return _in_state(known, state, record.code, now_ns)
+
+
+def executed(record: OrderRecord, fill: Fill, now_ns: int) -> OrderRecord:
+    """The record after an execution, with what was paid."""
+    found = booked(record, fill.quantity, now_ns)
+    return replace(found, paid=record.paid + fill.price * fill.quantity)
+
+
+def concerned(orders: Mapping[str, OrderRecord], client_id: str) -> tuple[OrderRecord, ...]:
+    """The orders that a venue speaks of by an id: one, or every leg of a combo; none of ours: empty."""
+    record = orders.get(client_id)
+    if record is not None and not record.order.combo:
+        return (record,)
+    return tuple(r for r in orders.values() if r.order.combo == client_id) if client_id else ()
+
+
+def order_of(orders: Mapping[str, OrderRecord], report: TradeReport) -> OrderRecord | None:
+    """The order that an execution is of; None where none of ours has its id and its contract."""
+    key = report.fill.listing.key
+    return next((r for r in concerned(orders, report.client_id) if r.order.listing.key == key), None)
+
+
+def told_of(record: OrderRecord, update: OrderUpdate) -> OrderUpdate:
+    """What an update says of one of the orders that it concerns: units of a combo as the leg's own."""
+    order = record.order
+    if not order.combo:
+        return update
+    filled = None if update.filled is None else update.filled * order.ratio
+    return replace(update, client_id=order.client_id, filled=filled)
+
+
+def beyond_its_price(legs: Sequence[OrderRecord]) -> bool:
+    """Whether the executions of a combo come to more than its price; asked while they are in the ratio."""
+    if len({leg.booked / leg.order.ratio for leg in legs}) > 1:
+        return False
+    return sum(((r.paid - r.booked * r.order.price) * r.order.side.sign for r in legs), ZERO) > 0
 
 
 def never_had(record: OrderRecord) -> OrderRecord:
@@ -192,7 +234,8 @@ def immediate(record: OrderRecord) -> bool:
 
 def order_document(order: Order) -> dict[str, Any]:
     """What makes an order that order, in plain words: exact amounts as text."""
-    return {
+    combo = {"combo": order.combo, "ratio": order.ratio} if order.combo else {}
+    return combo | {
         "client_id": order.client_id,
         "venue": order.listing.venue,
         "symbol": order.listing.symbol,

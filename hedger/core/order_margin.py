@@ -20,10 +20,10 @@ from venues.orders import Order
 def order_margin(
     order: Order, situation: Situation, model: MarginModel, terms: MarginTerms | None
 ) -> MarginView | None:
-    """The margin of the order's venue in its settlement currency: as it is, and at the worst.
+    """The margin of the order's account in its settlement currency: as it is, and at the worst.
 
-    Before: the booked positions. After: whatever may become of every order that is out on the venue, UNKNOWN
-    ones included, and of this one; premiums that may have to be paid are taken off the balance.
+    Before: the booked positions. After: whatever may become of every order that is out on the account,
+    UNKNOWN ones included, and of this one; premiums that may have to be paid are taken off the balance.
 
     Returns:
         None where the venue's parameters are not known; a view that is not proven, with NaN, where they are
@@ -32,19 +32,43 @@ def order_margin(
     if terms is None:
         return None
     snapshot, venue = situation.snapshot, order.listing.venue
-    currency = order.listing.contract.settlement
-    held = np.where(_on_venue(snapshot, venue), snapshot.quantities, 0.0)
+    valuation, currency = snapshot.valuation, order.listing.contract.settlement
+    universe = valuation.universe
+    own = account_of(situation.state.book, venue, order.account)
+    out = [
+        record
+        for record in situation.state.orders.values()
+        if record.reserved and (record.venue, record.order.account) == (venue, order.account)
+    ]
+    strange = sorted(
+        {key[1] for key, p in own.positions.items() if p.quantity and p.listing.key not in universe.positions}
+        | {r.order.listing.symbol for r in out if r.order.listing.key not in universe.positions}
+    )
+    if strange:
+        return _unknown(f"not among the listings: {', '.join(strange)}")
+    held = own.quantities(universe)
     low, high, prices = held.copy(), held.copy(), np.zeros(held.size)
-    positions = snapshot.valuation.universe.positions
-    for record in situation.state.orders.values():
-        row = positions.get(record.order.listing.key)
-        if record.venue == venue and record.reserved and row is not None:
-            _reserve(low, high, prices, row, record.reserved * record.order.side.sign, record.order.price)
-    before = margins(snapshot.valuation, held, held, venue, model, terms).get(currency)
+    for record in out:
+        row = universe.positions[record.order.listing.key]
+        _reserve(low, high, prices, row, record.reserved * record.order.side.sign, record.order.price)
+    before = margins(valuation, held, held, venue, model, terms).get(currency)
     _reserve(low, high, prices, situation.row, order.signed, order.price)
-    after = margins(snapshot.valuation, low, high, venue, model, terms).get(currency)
-    paid = premiums(snapshot.valuation, held, high, prices, currency)
-    return margin_view(_balance(situation, venue, currency, model), paid, before, after)
+    after = margins(valuation, low, high, venue, model, terms).get(currency)
+    paid = premiums(valuation, held, high, prices, currency)
+    return margin_view(_balance(own, held, snapshot, currency, model), paid, before, after)
+
+
+def account_of(book: Book, venue: str, account: str) -> Book:
+    """The part of a book that lies on one account: accounts lend each other neither margin nor positions."""
+    return Book(
+        {key: p for key, p in book.positions.items() if (key[0], key[2]) == (venue, account)},
+        {key: amount for key, amount in book.cash.items() if key[:2] == (venue, account)},
+    )
+
+
+def _unknown(reason: str) -> MarginView:
+    nan = math.nan
+    return MarginView(nan, nan, nan, nan, nan, nan, proven=False, reason=reason)
 
 
 def _reserve(
@@ -56,27 +80,22 @@ def _reserve(
         prices[row] = max(prices[row], float(price))
 
 
-def _on_venue(snapshot: Snapshot, venue: str) -> FloatArray:
-    return np.array([x.venue == venue for x in snapshot.valuation.universe.listings], dtype=np.float64)
+def _balance(own: Book, held: FloatArray, snapshot: Snapshot, currency: str, model: MarginModel) -> float:
+    """An account's margin balance of a currency: cash, gains; under portfolio margin options' value, too.
 
-
-def _balance(situation: Situation, venue: str, currency: str, model: MarginModel) -> float:
-    """The venue's margin balance of a currency: cash, gains; under portfolio margin options' value, too."""
-    snapshot, book = situation.snapshot, situation.state.book
+    Args:
+        own: the account's book. held: (n,) its positions.
+    """
     valuation = snapshot.valuation
-    own = Book(
-        {key: p for key, p in book.positions.items() if key[0] == venue},
-        {key: amount for key, amount in book.cash.items() if key[0] == venue},
-    )
-    prices = {x.key: float(f) for x, f in zip(valuation.universe.listings, valuation.forward, strict=True)}
+    universe = valuation.universe
+    prices = {x.key: float(f) for x, f in zip(universe.listings, valuation.forward, strict=True)}
     try:
         balance = float(own.balances(prices).get(currency, 0))
     except (KeyError, ValueError):
         return math.nan  # a future without a price: its gain is not known
     if model is MarginModel.PORTFOLIO:
-        mine = _on_venue(snapshot, venue) * snapshot.quantities
-        settles = np.array([x.contract.settlement == currency for x in valuation.universe.listings])
-        counted = (mine != 0) & settles & valuation.universe.is_option
-        in_coin = np.where(valuation.universe.inverse, valuation.spot_of_listing(), 1.0)
-        balance += float((valuation.value_usd / in_coin)[counted] @ mine[counted])
+        settles = np.array([x.contract.settlement == currency for x in universe.listings])
+        counted = (held != 0) & settles & universe.is_option
+        in_coin = np.where(universe.inverse, valuation.spot_of_listing(), 1.0)
+        balance += float((valuation.value_usd / in_coin)[counted] @ held[counted])
     return balance

@@ -24,8 +24,9 @@ from types import MappingProxyType
 import numpy as np
 
 from hedger.core.actions import Adjustment, AdjustmentKind, Severity
+from hedger.core.deliveries import on_deliveries
 from hedger.core.ledger import on_trade, order_changed, venue_of
-from hedger.core.order_life import ZERO, OrderRecord, closed, given_up, heard
+from hedger.core.order_life import ZERO, OrderRecord, closed, concerned, given_up, heard, told_of
 from hedger.core.state import Mode, State
 from hedger.core.turn import Turn
 from hedger.sections.execution import ns
@@ -36,6 +37,8 @@ from venues.orders import AccountReport, Link, OrderReport, OrderState, OrderUpd
 
 DRIFT_HALTS = 2
 ZERO_READS = 2
+#: States of an order that may yet come to its venue.
+_ON_THE_WAY = (OrderState.INTENT, OrderState.SENT, OrderState.UNKNOWN)
 
 
 def on_account(turn: Turn, report: AccountReport) -> None:
@@ -48,6 +51,7 @@ def on_account(turn: Turn, report: AccountReport) -> None:
         return
     for trade in sorted(report.trades, key=lambda t: (t.fill.time_ns, t.fill.trade_id)):
         on_trade(turn, trade)
+    on_deliveries(turn, report)
     _orders(turn, report)
     differences = position_differences(turn, report)
     cash = () if differences else cash_differences(turn, report)
@@ -62,12 +66,12 @@ def on_account(turn: Turn, report: AccountReport) -> None:
 def _orders(turn: Turn, report: AccountReport) -> None:
     listed = {line.client_id: line for line in report.orders if line.client_id}
     for line in report.orders:
-        record = turn.state.orders.get(line.client_id)
-        if record is None:
+        known = concerned(turn.state.orders, line.client_id)
+        if not known:
             _stranger(turn, report, line)
             continue
-        on_line(turn, record, line)
-        record = turn.state.orders[line.client_id]
+        on_line(turn, line)
+        record = turn.state.orders[known[0].order.client_id]
         if not record.live and not line.state.terminal and record.cancel_ns is None:
             text = f"{line.client_id} is {record.state} here and open at {report.venue}: it is cancelled"
             turn.alert(Severity.WARNING, "ORDER_BACK", text)
@@ -75,8 +79,24 @@ def _orders(turn: Turn, report: AccountReport) -> None:
     for record in list(turn.state.live_orders(report.venue)):
         open_here = record.state is OrderState.OPEN and record.order.account == report.account
         # Absence from a list is no proof: the order is asked for.
-        if open_here and record.order.client_id not in listed and record.since_ns < _asked(turn, report):
+        if open_here and record.order.sent_as not in listed and record.since_ns < _asked(turn, report):
             turn.ask_order(record)
+    _forget_strangers(turn, report)
+
+
+def _name_of(line: OrderReport) -> str:
+    return line.client_id or line.venue_order_id
+
+
+def _forget_strangers(turn: Turn, report: AccountReport) -> None:
+    """Those that the account no longer lists as open are over: were one of them to come back, it would be
+    told of again."""
+    told = turn.state.strangers
+    still = {_name_of(line) for line in report.orders if not line.state.terminal}
+    here = report.venue, report.account
+    known = frozenset(s for s in told if s[:2] != here or s[2] in still)
+    if len(known) < len(told):
+        turn.state = replace(turn.state, strangers=known)
 
 
 def _asked(turn: Turn, report: AccountReport) -> int:
@@ -84,16 +104,15 @@ def _asked(turn: Turn, report: AccountReport) -> int:
     return turn.now if asked is None else asked
 
 
-def on_line(turn: Turn, record: OrderRecord, line: OrderReport) -> None:
+def on_line(turn: Turn, line: OrderReport) -> None:
     """One order as a venue shows it."""
-    update = OrderUpdate(record.order.client_id, line.state, line.venue_order_id, line.filled)
-    on_update(turn, update)
+    on_update(turn, OrderUpdate(line.client_id, line.state, line.venue_order_id, line.filled))
 
 
 def on_update(turn: Turn, update: OrderUpdate) -> None:
     """News of one order; of an order that is not on record: ours is asked about, others' are left alone."""
-    record = turn.state.orders.get(update.client_id)
-    if record is None:
+    records = concerned(turn.state.orders, update.client_id)
+    if not records:
         ours = parse_client_id(update.client_id)
         if ours is not None and ours[0] == turn.settings.tag and update.state is OrderState.OPEN:
             text = f"news of {update.client_id}, which is not on record"
@@ -101,12 +120,13 @@ def on_update(turn: Turn, update: OrderUpdate) -> None:
             for name in turn.state.venues:
                 turn.ask_account_soon(name)
         return
-    new = heard(record, update, turn.now)
-    turn.state = turn.state.with_order(new)
-    if new.state is OrderState.REJECTED and record.live:
-        text = f"{update.client_id} rejected: {update.code or update.text or 'no reason given'}"
-        turn.alert(Severity.NOTE, "ORDER_REJECTED", text)
-    order_changed(turn, record, new)
+    for at, record in enumerate(records):
+        new = heard(record, told_of(record, update), turn.now)
+        turn.state = turn.state.with_order(new)
+        if new.state is OrderState.REJECTED and record.live and not at:
+            text = f"{update.client_id} rejected: {update.code or update.text or 'no reason given'}"
+            turn.alert(Severity.NOTE, "ORDER_REJECTED", text)
+        order_changed(turn, record, new)
 
 
 def _stranger(turn: Turn, report: AccountReport, line: OrderReport) -> None:
@@ -119,10 +139,10 @@ def _stranger(turn: Turn, report: AccountReport, line: OrderReport) -> None:
         turn.alert(Severity.WARNING, "ORDER_NOT_ON_RECORD", text)
         turn.cancel_unknown(report.venue, line.client_id)
         return
-    name = line.client_id or line.venue_order_id
-    if (report.venue, name) not in turn.state.strangers:
-        strangers = turn.state.strangers | {(report.venue, name)}
-        turn.state = replace(turn.state, strangers=strangers)
+    name = _name_of(line)
+    stranger = report.venue, report.account, name
+    if stranger not in turn.state.strangers:
+        turn.state = replace(turn.state, strangers=turn.state.strangers | {stranger})
         text = f"{name}: {line.side} {line.quantity} {line.symbol} at {line.price} on {report.venue}"
         turn.alert(Severity.WARNING, "EXTERNAL_ORDER", f"{text} is not of this engine")
 
@@ -179,7 +199,7 @@ def cash_differences(turn: Turn, report: AccountReport) -> tuple[tuple[str, Deci
         return ()
     if any(at >= report.venue_ns for (venue, _), at in state.touched.items() if venue == report.venue):
         return ()
-    book = _part(state.book, report.venue, report.account)
+    book = part(state.book, report.venue, report.account)
     if any(p.listing.expiry_ns and _settling(turn, *p.listing.key) for p in book.positions.values()):
         return ()
     last, positions = price_or_nan(state.market), state.market.universe.positions
@@ -214,7 +234,7 @@ def cash_differences(turn: Turn, report: AccountReport) -> tuple[tuple[str, Deci
     return tuple(found)
 
 
-def _part(book: Book, venue: str, account: str) -> Book:
+def part(book: Book, venue: str, account: str) -> Book:
     """What lies on one account."""
     return Book(
         MappingProxyType({k: p for k, p in book.positions.items() if (k[0], k[2]) == (venue, account)}),
@@ -271,16 +291,16 @@ def _judge(turn: Turn, report: AccountReport, differences: _Differences, cash: _
 def _close_orders(turn: Turn, report: AccountReport) -> None:
     """What an account that agrees with the book says about orders that nobody could say anything about.
 
-    An order that was asked for often and long enough, always unknown to the venue, is given up for lost; one
-    that ended without a word about its fills filled what is booked.
+    An order that was asked for often and long enough, always unknown to the venue, is given up for lost, the
+    legs of a combo together; one that ended without a word about its fills filled what is booked.
     """
     watch = turn.settings.desk.execution.watch
     listed = {line.client_id for line in report.orders}
     for record in list(turn.state.orders.values()):
-        if record.venue != report.venue or record.order.client_id in listed:
+        if record.venue != report.venue or record.order.sent_as in listed:
             continue
-        symbol = record.order.listing.symbol
-        if not _agrees(turn.state, report, symbol):
+        legs = concerned(turn.state.orders, record.order.sent_as)
+        if not all(_agrees(turn.state, report, leg.order.listing.symbol) for leg in legs):
             continue
         new = record
         if record.state is OrderState.UNKNOWN:
@@ -309,10 +329,15 @@ def _agrees(state: State, report: AccountReport, symbol: str) -> bool:
 
 
 def _count_zero(turn: Turn, report: AccountReport) -> None:
-    """After a kill: count the reports in a row that show no open order."""
+    """After a kill: count the reports in a row that show no open order.
+
+    One that was sent and that nobody can say anything about may still be on its way: until the venue has said
+    what became of it no report of none counts.
+    """
     name = report.venue
     still = [line for line in report.orders if not line.state.terminal]
-    reads = 0 if still else turn.state.venues[name].zero_reads + 1
+    on_the_way = any(record.state in _ON_THE_WAY for record in turn.state.live_orders(name))
+    reads = 0 if still or on_the_way else turn.state.venues[name].zero_reads + 1
     if reads <= ZERO_READS:
         turn.state = turn.state.with_venue(name, zero_reads=reads)
     again = turn.now + ns(turn.settings.desk.execution.reconcile.kill_again_s)

@@ -5,12 +5,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
 
 from hedger.core.actions import Action, Adjustment, Alert, AskAccount, AskOrder, Cancel, CancelAll, Severity
-from hedger.core.decision import Decision, Ticket, Verdict
+from hedger.core.decision import Decision, Preview, Ticket, Verdict
 from hedger.core.events import Event
 from hedger.core.gate import EngineSettings
-from hedger.core.order_life import OrderRecord
+from hedger.core.glance import Glance
+from hedger.core.order_life import OrderRecord, concerned
 from hedger.core.state import Mode, State
 from hedger.core.verification import Verification
 from hedger.planning import HedgePlan
@@ -19,7 +23,7 @@ from hedger.sections.execution import ns
 
 @dataclass(slots=True, eq=False)
 class Turn:
-    """The state so far, and what is to be done."""
+    """The state so far, and what is to be done. shown: the scope of the preview asked for, None: of none."""
 
     state: State
     settings: EngineSettings
@@ -33,6 +37,8 @@ class Turn:
     ticket: Ticket | None = None
     plan: HedgePlan | None = None
     verification: Verification | None = None
+    shown: str | None = None
+    preview: Preview | None = None
 
     @property
     def now(self) -> int:
@@ -56,14 +62,15 @@ class Turn:
 
     def ask_order(self, record: OrderRecord) -> None:
         """Ask after an order, and note when."""
-        asked = _asked(record, self.now)
-        self.state = self.state.with_order(asked)
-        self.actions.append(AskOrder(record.venue, record.order.client_id))
+        for each in concerned(self.state.orders, record.order.sent_as):
+            if each.live or each is record:  # one question for all legs of a combo
+                self.state = self.state.with_order(_asked(each, self.now))
+        self.actions.append(AskOrder(record.venue, record.order.sent_as))
 
     def cancel(self, record: OrderRecord) -> None:
         """Ask for a cancel, and note when."""
         self.state = self.state.with_order(_cancelled(record, self.now))
-        self.actions.append(Cancel(record.venue, record.order.client_id))
+        self.actions.append(Cancel(record.venue, record.order.sent_as))
 
     def cancel_unknown(self, venue: str, client_id: str) -> None:
         """Ask for the cancel of an order that may not be on record."""
@@ -106,12 +113,15 @@ class Turn:
         exposures: tuple[tuple[str, float], ...] = ()
         breached: tuple[str, ...] = ()
         value = state.value
-        if state.snapshot is not None and value is not None:
-            rows = state.snapshot.exposure.rows
+        seen = state.seen
+        if isinstance(seen, Glance) and seen.inside and state.moved is None:
+            exposures = tuple(zip(seen.rows, seen.value.tolist(), strict=True))
+        elif seen is not None and value is not None:
+            rows = seen.rows if isinstance(seen, Glance) else seen.exposure.rows
             exposures = tuple(zip(rows, value.tolist(), strict=True))
-            out = state.snapshot.bands.breached(value).tolist()
-            breached = tuple(row for row, bad in zip(rows, out, strict=True) if bad)
-        return Decision(
+            out = seen.breached(value) if isinstance(seen, Glance) else seen.bands.breached(value)
+            breached = tuple(rows[i] for i in np.flatnonzero(out).tolist())
+        made: dict[str, Any] = dict(
             seq=self.event.seq,
             now_ns=self.event.now_ns,
             mode=state.acting,
@@ -126,8 +136,10 @@ class Turn:
             adjustments=tuple(self.adjustments),
             verification=self.verification,
             reason="; ".join(self.reasons),
+            preview=self.preview,
             plan=self.plan,
-        ).sealed()
+        )
+        return Decision(**made, digest=Decision(**made).made_digest())
 
 
 def _asked(record: OrderRecord, now: int) -> OrderRecord:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from hedger.core.actions import Severity
 from hedger.core.events import Answer, Failed
 from hedger.core.ledger import order_changed, venue_of
-from hedger.core.order_life import NOT_FOUND, OrderRecord, immediate, never_had, silent
+from hedger.core.order_life import NOT_FOUND, OrderRecord, concerned, immediate, never_had, silent
 from hedger.core.reconcile import ZERO_READS, failed, on_line
 from hedger.core.state import Mode, frozen
 from hedger.core.turn import Turn
@@ -127,34 +127,35 @@ def _venue(turn: Turn, name: str, config: WatchConfig) -> None:
 
 def on_answer(turn: Turn, answer: Answer) -> None:
     """What a venue said of one order."""
-    record = turn.state.orders.get(answer.client_id)
-    if record is None:
+    records = concerned(turn.state.orders, answer.client_id)
+    if answer.report is not None and records:
+        on_line(turn, answer.report)
+        for record in concerned(turn.state.orders, answer.client_id):
+            if record.least > record.booked:
+                turn.ask_account_soon(record.venue)  # its executions are in the account's trades
         return
-    if answer.report is not None:
-        on_line(turn, record, answer.report)
-        record = turn.state.orders[answer.client_id]
-        if record.least > record.booked:
-            turn.ask_account_soon(record.venue)  # its executions are in the account's trades
-        return
-    if record.live:
-        # "Never had it" of an order that was open, or that was just sent, is a contradiction, not an end.
-        turn.state = turn.state.with_order(never_had(silent(record, turn.now, NOT_FOUND)))
-        turn.ask_account_soon(record.venue)
+    for record in records:
+        if record.live:
+            # "Never had it" of an order that was open, or that was just sent, is a contradiction, not an end.
+            # The venue answers again: from here on it is asked as often as if it had never been silent.
+            new = never_had(silent(record, turn.now, NOT_FOUND))
+            turn.state = turn.state.with_order(replace(new, asks=new.not_found))
+            turn.ask_account_soon(record.venue)
 
 
 def on_failed(turn: Turn, failure: Failed) -> None:
     """A question or a request without an answer: whatever was asked stays as unknown as it was."""
-    record = turn.state.orders.get(failure.client_id)
     if failure.what == "account":
         failed(turn, failure.venue)
         if turn.state.venues[failure.venue].failures == FAILURES_TOLD:
             why = failure.text or failure.code
             text = f"{failure.venue} did not answer {FAILURES_TOLD} times in a row: {why}"
             turn.alert(Severity.CRITICAL, "ACCOUNT_UNANSWERED", text)
-    elif failure.what == "submit" and record is not None:
-        new = silent(record, turn.now, failure.code or "no_answer")
-        turn.state = turn.state.with_order(new)
-        order_changed(turn, record, new)
+    elif failure.what == "submit":
+        for record in concerned(turn.state.orders, failure.client_id):
+            new = silent(record, turn.now, failure.code or "no_answer")
+            turn.state = turn.state.with_order(new)
+            order_changed(turn, record, new)
 
 
 def on_status(turn: Turn, status: VenueStatus) -> None:
@@ -162,11 +163,16 @@ def on_status(turn: Turn, status: VenueStatus) -> None:
     sent there: a dead man's timer that fired, or a session that ended, took orders away."""
     name = status.venue
     known = venue_of(turn, name)
+    if status.gaps is not None:
+        turn.state = turn.state.with_venue(name, gaps=frozenset(status.gaps))
+    if status.maintenance is not None:
+        turn.state = turn.state.with_venue(name, maintenance=status.maintenance)
     changed = status.link is not known.link
     if not changed and not status.events:
         return
+    # asked_ns, cancel_all_ns: whatever was on its way when the link changed is asked for again, at once
     turn.state = turn.state.with_venue(
-        name, link=status.link, reconciled_ns=None, asked_ns=None, next_ns=turn.now
+        name, link=status.link, reconciled_ns=None, asked_ns=None, cancel_all_ns=None, next_ns=turn.now
     )
     if changed:
         severity = Severity.NOTE if status.link is Link.UP else Severity.WARNING
@@ -177,5 +183,7 @@ def on_status(turn: Turn, status: VenueStatus) -> None:
     for record in list(turn.state.live_orders(name)):
         if status.link is Link.DOWN and record.state in (OrderState.INTENT, OrderState.SENT):
             turn.state = turn.state.with_order(silent(record, turn.now, "link_down"))
+        elif status.link is Link.UP and changed and record.state is OrderState.UNKNOWN:
+            turn.state = turn.state.with_order(replace(record, asks=0, asked_ns=None))  # asked after at once
         elif status.link is not Link.UP and record.cancel_ns is None and not immediate(record):
             turn.cancel(record)

@@ -1,7 +1,8 @@
 """What the journal writes of one turn of the engine, and the state as a digest.
 
 One event makes one group of records: the event, the fills that were booked, adjustments, a change of mode,
-the decision, what we ourselves made of orders, and an intent for every order that is about to leave.
+what budgets and throttles stand at where that has moved, the decision, what we ourselves made of orders, and
+an intent for every order that is about to leave, of a combo one for each leg.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 
-from hedger.core.actions import Submit
+from hedger.core.actions import Submit, SubmitCombo
 from hedger.core.decision import Decision, canonical, figure
 from hedger.core.events import Command, Event
 from hedger.core.order_life import LOST
 from hedger.core.state import Mode, State
+from hedger.core.usage import has_moved, usage_of
 from hedger.journal.entries import (
     Entry,
     Intent,
@@ -27,10 +29,11 @@ from hedger.journal.entries import (
     latch_entry,
     mode_entry,
     order_entry,
+    usage_entry,
 )
 from hedger.journal.journal import Journal
 from pricing.market import Marks
-from venues.orders import AccountReport, OrderState, OrderUpdate, TradeReport
+from venues.orders import AccountReport, Order, OrderState, OrderUpdate, TradeReport
 
 #: Who changed the mode where no person did.
 ENGINE_USER = "engine"
@@ -85,6 +88,8 @@ def entries_of(
         found.append(mode_entry(seq, now_ns, ModeChange(str(after.mode), after.paused, user, reason)))
         if Mode.KILLED in (before.mode, after.mode) and before.mode is not after.mode:
             found.append(latch_entry(seq, now_ns, LatchChange(after.mode is Mode.KILLED, user, reason)))
+    if has_moved(before, after):
+        found.append(usage_entry(seq, now_ns, usage_of(after)))
     found.append(decision_entry(seq, now_ns, decision.digest, decision.document(), quiet=decision.quiet))
     for client_id, record in after.orders.items():
         old = before.orders.get(client_id)
@@ -94,9 +99,14 @@ def entries_of(
             update = OrderUpdate(client_id, record.state, record.venue_order_id, filled, record.code)
             found.append(order_entry(seq, now_ns, update))
     for action in decision.actions:
+        orders: tuple[Order, ...] = ()
         if isinstance(action, Submit):
-            execution = after.orders[action.order.client_id].execution
-            found.append(intent_entry(seq, now_ns, Intent(action.order, execution)))
+            orders = (action.order,)
+        elif isinstance(action, SubmitCombo):
+            orders = action.order.legs
+        for order in orders:
+            execution = after.orders[order.client_id].execution
+            found.append(intent_entry(seq, now_ns, Intent(order, execution)))
     return tuple(found)
 
 

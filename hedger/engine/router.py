@@ -1,7 +1,8 @@
 """The only place from which anything leaves: performs actions on venues, once, and never again by itself.
 
-An order leaves only inside a `Submit`, which holds a permission of the limits; there is no way to hand the
-router a bare order. The kill latch is looked at immediately before every send, by whoever makes the call.
+An order leaves only inside a `Submit`, several as one only inside a `SubmitCombo`, which hold permissions of
+the limits; there is no way to hand the router a bare order. The kill latch is looked at immediately before
+every send, by whoever makes the call.
 What comes of an action is told as a happening; a request that cannot be said to have failed is UNKNOWN.
 There are no retries here: asking again is the engine's decision.
 
@@ -18,13 +19,13 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from hedger.core.actions import Action, Alert, AskAccount, AskOrder, Cancel, CancelAll, Submit
+from hedger.core.actions import Action, Alert, AskAccount, AskOrder, Cancel, CancelAll, Submit, SubmitCombo
 from hedger.core.events import Answer, Failed, Happening
 from hedger.engine.clock import Clock
 from pricing.daycount import NS_PER_SECOND
 from venues.base import Capabilities, Venue
 from venues.errors import VenueError
-from venues.orders import AccountReport, Order, OrderReport, OrderState, OrderUpdate
+from venues.orders import AccountReport, ComboOrder, Order, OrderReport, OrderState, OrderUpdate
 from venues.paper_exchange import PaperExchange, Result
 
 #: An order that has waited so long for credits is not sent any more.
@@ -51,7 +52,7 @@ class Line(Protocol):
         """What it can do."""
         ...
 
-    def submit(self, order: Order) -> None:
+    def submit(self, order: Order | ComboOrder) -> None:
         """Send an order once, unless the latch is set."""
         ...
 
@@ -103,7 +104,7 @@ class _Lane:
     line: Line
     credits: Credits
     reserve: float
-    waiting: deque[tuple[int, Order]] = field(default_factory=deque)
+    waiting: deque[tuple[int, Order | ComboOrder]] = field(default_factory=deque)
     refresh_ns: int = 0
 
 
@@ -146,7 +147,7 @@ class Router:
     def perform(self, actions: Iterable[Action]) -> None:
         """Do what a decision asks for; cancels before questions before orders."""
         now_ns = self._clock.monotonic_ns()
-        orders: list[Order] = []
+        orders: list[Order | ComboOrder] = []
         for action in sorted(actions, key=_rank):
             match action:
                 case Cancel(venue, client_id):
@@ -164,12 +165,12 @@ class Router:
                     self._ask(venue, now_ns).ask_order(client_id)
                 case AskAccount(venue, since_ns):
                     self._ask(venue, now_ns).ask_account(since_ns)
-                case Submit():
+                case Submit() | SubmitCombo():
                     orders.append(action.order)
                 case Alert():
                     pass
         for order in orders:
-            self._lanes[order.listing.venue].waiting.append((now_ns, order))
+            self._lanes[order.venue].waiting.append((now_ns, order))
         self.pump()
 
     def pump(self) -> int | None:
@@ -231,12 +232,14 @@ class Router:
             self.counts.latched += code == "kill_latch"
             self._denied(order, code)
 
-    def _denied(self, order: Order, code: str) -> None:
+    def _denied(self, order: Order | ComboOrder, code: str) -> None:
         self._tell(OrderUpdate(order.client_id, OrderState.DENIED, code=code, text="it never left"))
 
 
 def _rank(action: Action) -> int:
-    return 0 if isinstance(action, Cancel | CancelAll) else 2 if isinstance(action, Submit) else 1
+    return (
+        0 if isinstance(action, Cancel | CancelAll) else 2 if isinstance(action, Submit | SubmitCombo) else 1
+    )
 
 
 # ------------------------------------------------------------------------------------------------------ lines
@@ -260,7 +263,7 @@ class PaperLine:
         """What it can do."""
         return self.exchange.capabilities
 
-    def submit(self, order: Order) -> None:
+    def submit(self, order: Order | ComboOrder) -> None:
         """Send an order; the router has just looked at the latch."""
         self._asked[self.exchange.submit(order, self._clock.now_ns())] = "submit", order.client_id
 
@@ -317,7 +320,7 @@ class VenueLine:
         """What it can do."""
         return self.venue.capabilities
 
-    def submit(self, order: Order) -> None:
+    def submit(self, order: Order | ComboOrder) -> None:
         """Send an order once, unless the latch is set by then."""
         self._start(self._submit(order))
 
@@ -346,7 +349,7 @@ class VenueLine:
         while self._tasks:
             await asyncio.wait(set(self._tasks))
 
-    async def _submit(self, order: Order) -> None:
+    async def _submit(self, order: Order | ComboOrder) -> None:
         if self._latched():  # between the decision and this line a whole turn of the loop may have passed
             self._tell(
                 OrderUpdate(order.client_id, OrderState.DENIED, code="kill_latch", text="it never left")

@@ -31,6 +31,7 @@ from hedger.engine.heartbeat import Heartbeat, beat
 from hedger.engine.inbox import Inbox
 from hedger.engine.logs import Log
 from hedger.engine.metrics import MetricsServer, exposition, samples_of
+from hedger.engine.reloading import Reload, no_file
 from hedger.engine.router import Router, VenueLine
 from hedger.journal.commands_file import CommandBox
 from hedger.journal.kill_latch import KillLatch
@@ -58,7 +59,8 @@ class Ending:
 
 @dataclass(slots=True, eq=False)
 class Parts:
-    """What a service is made of. box, metrics: None where there is none. arm: as soon as it can be."""
+    """What a service is made of. box, metrics: None where there is none. arm: as soon as it can be. reload:
+    reads the settings again."""
 
     venues: Sequence[Venue]
     state: State
@@ -73,6 +75,7 @@ class Parts:
     metrics: MetricsServer | None = None
     arm: bool = False
     end_ns: int | None = None
+    reload: Reload = no_file
 
 
 class Service:
@@ -115,7 +118,7 @@ class Service:
         try:
             await self._loop()
         except (HedgerError, Exception) as error:  # whatever it is, orders are cancelled before it is told
-            self.ending = Ending(type(error).__name__, fault=error)
+            self._fail(type(error).__name__, error)
         try:
             await self._close()
         finally:
@@ -158,6 +161,8 @@ class Service:
             self._polled_ns = now_ns
             letters = parts.box.poll()
             for command in letters.commands:
+                if command.verb is Verb.RELOAD:
+                    command = parts.reload(command, self.state.desk or parts.settings.desk)
                 self.inbox.put(command)
             for text in letters.refused:
                 parts.log.say("command refused", level=logging.WARNING, text=text)
@@ -184,9 +189,19 @@ class Service:
         except asyncio.CancelledError:
             raise
         except BaseException as error:
-            self.ending = Ending("a venue's stream broke", fault=error)
+            self._fail("a venue's stream broke", error)
         if not self.ending.why:
             self.inbox.put(VenueStatus(venue.name, Link.DOWN, (), "its stream has ended"))
+
+    def _fail(self, why: str, fault: BaseException) -> None:
+        """The loop cannot go on. The first fault is the one that is told in the end: what fails after it may
+        have failed because of it; it is logged."""
+        if self.ending.fault is None:
+            self.ending = Ending(why, fault=fault)
+            self._wake.set()
+        else:
+            text = f"{why}: {fault}, after {self.ending.why}"
+            self.parts.log.say("another fault", level=logging.ERROR, text=text)
 
     async def _close(self) -> None:
         """Cancel what rests, and wait until the venues say that nothing does."""
@@ -207,7 +222,7 @@ class Service:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), config.tick_ms / 1e3)
         except Exception as error:  # the end goes on: what cannot be decided is cancelled all the same
-            self.ending = Ending(type(error).__name__, fault=error)
+            self._fail(type(error).__name__, error)
             self.router.cancel_everything()
         left_s = max(limit_ns - clock.monotonic_ns(), 0) / NS_PER_SECOND
         with suppress(TimeoutError):

@@ -14,9 +14,11 @@ from fractions import Fraction
 from types import MappingProxyType
 
 from hedger.core.actions import Adjustment, AdjustmentKind
-from hedger.core.order_life import ZERO
-from hedger.core.state import Mode, State, frozen
+from hedger.core.deliveries import with_settled
+from hedger.core.order_life import ZERO, OrderRecord
+from hedger.core.state import Mode, Settled, State, frozen
 from hedger.core.trades_seen import TradesSeen
+from hedger.core.usage import DAY_NS, counters_after, hedges_after, memory_after
 from hedger.journal.entries import (
     Configuration,
     ModeChange,
@@ -28,10 +30,14 @@ from hedger.journal.entries import (
 from hedger.journal.journal import Journal
 from hedger.journal.recovery import Recovered
 from pricing.contracts import Listing
+from pricing.daycount import NS_PER_SECOND
 from pricing.errors import InputError
 from pricing.universe import Universe
-from risk.book import Book, Position, settles_daily
+from risk.book import Book, Position, PositionKey, settles_daily
 from venues.orders import TradeReport
+
+#: Orders that ended are kept so long over a restart, as in a running engine by default (`forget_s`).
+RECENT_NS = 3600 * NS_PER_SECOND
 
 
 def write_start(
@@ -97,36 +103,71 @@ def first_state(
     trades = TradesSeen()
     for report in found.fills:
         trades = trades.add(report.key, report.fill.time_ns)
-    orders = {client_id: record for client_id, record in found.orders.items() if not record.settled}
+    now_ns = max(now_ns, found.last_now_ns)
+    today = any(report.fill.time_ns // DAY_NS == now_ns // DAY_NS for report in found.fills)
+    book, settled = _folded(found, opening)
     return State.fresh(
         universe,
-        booked_since(found, opening),
+        book,
         dict.fromkeys(venues, since_ns),
         seq=found.last_seq,
-        now_ns=max(now_ns, found.last_now_ns),
+        now_ns=now_ns,
         monotonic_ns=monotonic_ns,
         mode=Mode.KILLED if latched else Mode.OBSERVE,
         reason="the kill latch is set" if latched else "started",
         trades=trades,
-        orders=frozen(orders),
+        orders=frozen(orders_after(found, now_ns, monotonic_ns)),
         commands=found.commands,
+        settled=frozen(settled),
+        counters=counters_after(found.usage, today, now_ns),
+        memory=memory_after(found.usage),
+        hedges=hedges_after(found.usage, now_ns, monotonic_ns),
     )
+
+
+def orders_after(found: Recovered, now_ns: int, monotonic_ns: int) -> dict[str, OrderRecord]:
+    """Orders from which something may still come, and those that ended lately: they count in the rate of
+    messages, and nothing is decided twice. What ended counts as old as it is; what is open is looked after
+    from now on."""
+    kept = {}
+    for client_id, record in found.orders.items():
+        age_ns = max(now_ns - record.wall_ns, 0)
+        if not record.settled:
+            kept[client_id] = record
+        elif age_ns < RECENT_NS:
+            then_ns = monotonic_ns - age_ns
+            kept[client_id] = replace(record, since_ns=then_ns, done_ns=then_ns)
+    return kept
 
 
 def booked_since(found: Recovered, opening: Book) -> Book:
     """The book: what stood before the first fill, and every fill and adjustment since, each once."""
+    return _folded(found, opening)[0]
+
+
+def _folded(found: Recovered, opening: Book) -> tuple[Book, dict[PositionKey, Settled]]:
+    """The book, and what expired of late with what it was booked at."""
     book = opening if found.opening is None else found.opening
     listings = {listing.key: listing for listing in found.listings}
+    settled: dict[PositionKey, Settled] = {}
     for word in found.ledger:
-        book = book.apply(word.fill) if isinstance(word, TradeReport) else adjusted(book, word, listings)
-    return book
+        if isinstance(word, TradeReport):
+            book = book.apply(word.fill)
+            continue
+        key = (word.venue, word.symbol, word.account)
+        if word.kind is AdjustmentKind.SETTLEMENT:
+            settled = with_settled(settled, key, Settled(book.positions[key], word.price), found.last_now_ns)
+        elif word.kind is AdjustmentKind.SETTLEMENT_CORRECTED and key in settled:
+            settled[key] = replace(settled[key], price=word.price)
+        book = adjusted(book, word, listings)
+    return book, settled
 
 
 def adjusted(book: Book, word: Adjustment, listings: Mapping[tuple[str, str], Listing]) -> Book:
     """The book after an adjustment, as the engine booked it then."""
     key = (word.venue, word.symbol, word.account)
     match word.kind:
-        case AdjustmentKind.FUNDING | AdjustmentKind.ACCEPTED_CASH:
+        case AdjustmentKind.FUNDING | AdjustmentKind.ACCEPTED_CASH | AdjustmentKind.SETTLEMENT_CORRECTED:
             return book.pay(word.venue, word.account, word.currency, -word.amount)
         case AdjustmentKind.SETTLEMENT:
             return book.settle(key, word.price)

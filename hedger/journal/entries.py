@@ -9,9 +9,13 @@ so a record that is changed, moved, put in or taken out breaks the chain at that
 records are none of a live one's. What is not seen by it: the last records all cut off. Against that the store
 keeps its own count, and `journal verify --head` compares with a head noted elsewhere.
 
+A body is a line of canonical JSON. Marks that lie on no tape are too many numbers for that: their record has
+a frame behind the line (`hedger.journal.frames`), and the chain is over line and frame together.
+
 Every event is one record: what a venue says of our orders under `acknowledgement`, a wish from outside under
-`command`, all others under `event`. `key` makes three things unique in the whole journal: a fill by (venue,
-trade id), an intent by client order id, a command by its id.
+`command`, all others under `event`. `key` makes things unique in the whole journal: a fill by (venue, trade
+id), an intent by client order id, a command by its id, funding by account, currency and hour, a settlement by
+position.
 """
 
 from __future__ import annotations
@@ -24,7 +28,9 @@ from typing import Any
 
 from hedger.core.actions import Adjustment
 from hedger.core.events import Answer, Command, Event, Happening
-from hedger.journal.codec import CodecError, canonical, dump, load, parse
+from hedger.core.usage import Usage
+from hedger.journal.codec import CodecError, canonical, codec, dump, load, parse
+from hedger.journal.frames import MarksFrame, framed, unframed
 from pricing.contracts import Listing
 from pricing.market import Marks
 from risk.book import Book
@@ -34,6 +40,8 @@ from venues.orders import AccountReport, Order, OrderUpdate, TradeReport
 INT_MAX = 2**63 - 1
 #: A record is at most so large: a batch of marks of fifty thousand listings.
 BODY_BYTES_MAX = 16 * 2**20
+#: Between a record's line and its frame; canonical JSON has none in it.
+_LINE_END = b"\n"
 
 
 class Kind(StrEnum):
@@ -52,6 +60,7 @@ class Kind(StrEnum):
     ADJUSTMENT = "adjustment"  # a change of the book that no trade made
     MODE = "mode"
     LATCH = "latch"  # the kill latch was set or removed
+    USAGE = "usage"  # what budgets and throttles stand at: a restart goes on from there
 
 
 #: The kinds that hold an event.
@@ -65,7 +74,8 @@ URGENT = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Something to be written. body: canonical JSON. urgent: durable before anything else happens."""
+    """Something to be written. body: canonical JSON, for marks with their frame behind a line end. urgent:
+    durable before anything else happens."""
 
     kind: Kind
     seq: int
@@ -96,13 +106,26 @@ class Record:
     body: bytes
     hash: bytes
 
+    @property
+    def text(self) -> bytes:
+        """The line of canonical JSON."""
+        return self.body.partition(_LINE_END)[0]
+
+    @property
+    def frame(self) -> bytes | None:
+        """What stands behind the line; None: nothing does."""
+        _, line_end, frame = self.body.partition(_LINE_END)
+        return frame if line_end else None
+
     def document(self) -> Any:
-        """The body as JSON.
+        """The body as JSON, a frame written out.
 
         Raises:
             CodecError: it is none.
         """
-        return parse(self.body)
+        if self.frame is None:
+            return parse(self.body)
+        return codec(EventBody).encode(read(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +249,9 @@ def unreadable(record: Record) -> str:
 class Configuration:
     """What an engine was started with: SHA-256 of settings, hard limits, tape, book; "" where there is none.
 
-    reason: why it was started, which looser limits ask for.
+    reason: why it was started, which looser limits ask for. limits: the hard limits themselves, as the text
+    of a limits file: the next start is compared with them. monotonic_ns: the clock that timers run on, at the
+    start.
     """
 
     version: str
@@ -236,6 +261,8 @@ class Configuration:
     book_sha256: str = ""
     user: str = ""
     reason: str = ""
+    limits: str = ""
+    monotonic_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,7 +311,7 @@ class EventBody:
     """An event without what the record says itself."""
 
     monotonic_ns: int
-    what: Happening | MarksOnTape
+    what: Happening | MarksOnTape | MarksFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +334,7 @@ Word = (
     | Adjustment
     | ModeChange
     | LatchChange
+    | Usage
 )
 
 _WORDS: dict[str, Any] = {
@@ -322,6 +350,7 @@ _WORDS: dict[str, Any] = {
     Kind.ADJUSTMENT: Adjustment,
     Kind.MODE: ModeChange,
     Kind.LATCH: LatchChange,
+    Kind.USAGE: Usage,
 }
 
 
@@ -341,7 +370,11 @@ def read(record: Record) -> Word:
         return DecisionRecord(digest, inner)
     if record.kind not in _WORDS:
         raise CodecError(f"unknown kind {record.kind[:40]!r}")
-    word: Word = load(_WORDS[record.kind], record.body)
+    word: Word = load(_WORDS[record.kind], record.text)
+    if isinstance(word, EventBody) and isinstance(word.what, MarksFrame):
+        return EventBody(word.monotonic_ns, unframed(word.what, record.frame or b""))
+    if record.frame is not None:
+        raise CodecError("a frame behind what has none")
     return word
 
 
@@ -355,6 +388,7 @@ def read_event(record: Record, marks: Callable[[MarksOnTape], Marks]) -> Event:
     if not isinstance(body, EventBody):
         raise CodecError(f"a {record.kind} is no event")
     what = body.what
+    assert not isinstance(what, MarksFrame), "read() has unpacked it"
     if isinstance(what, MarksOnTape):
         found = marks(what)
         if marks_sha256(found) != what.sha256:
@@ -372,11 +406,14 @@ def marks_sha256(marks: Marks) -> str:
 
 
 def event_entry(event: Event, tape: str = "") -> Entry:
-    """An event; its marks by reference where they lie on a tape, named by its SHA-256, else whole."""
-    what: Happening | MarksOnTape = event.what
+    """An event; its marks by reference where they lie on a tape, named by its SHA-256, else in a frame."""
+    what: Happening | MarksOnTape | MarksFrame = event.what
+    frame = b""
     if isinstance(what, Marks) and tape:
         what = MarksOnTape(tape, what.seq, what.now_ns, len(what.rows), marks_sha256(what))
-    body = dump(EventBody, EventBody(event.monotonic_ns, what))
+    elif isinstance(what, Marks) and (packed := framed(what)) is not None:
+        what, frame = packed[0], _LINE_END + packed[1]
+    body = dump(EventBody, EventBody(event.monotonic_ns, what)) + frame
     if isinstance(what, Command):
         return Entry(Kind.COMMAND, event.seq, event.now_ns, body, what.id, urgent=True)
     heard = isinstance(what, OrderUpdate | Answer | AccountReport)
@@ -407,7 +444,7 @@ def order_entry(seq: int, now_ns: int, update: OrderUpdate) -> Entry:
 
 def adjustment_entry(seq: int, now_ns: int, adjustment: Adjustment) -> Entry:
     """A change of the book that no trade made."""
-    return _entry(Kind.ADJUSTMENT, seq, now_ns, adjustment)
+    return _entry(Kind.ADJUSTMENT, seq, now_ns, adjustment, adjustment.key or None)
 
 
 def mode_entry(seq: int, now_ns: int, change: ModeChange) -> Entry:
@@ -418,6 +455,11 @@ def mode_entry(seq: int, now_ns: int, change: ModeChange) -> Entry:
 def latch_entry(seq: int, now_ns: int, change: LatchChange) -> Entry:
     """The kill latch set or removed."""
     return _entry(Kind.LATCH, seq, now_ns, change)
+
+
+def usage_entry(seq: int, now_ns: int, usage: Usage) -> Entry:
+    """What budgets and throttles stand at."""
+    return _entry(Kind.USAGE, seq, now_ns, usage)
 
 
 def configuration_entry(seq: int, now_ns: int, configuration: Configuration) -> Entry:

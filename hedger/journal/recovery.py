@@ -19,7 +19,17 @@ from decimal import Decimal
 
 from hedger.core.actions import Adjustment
 from hedger.core.events import Answer, Command
-from hedger.core.order_life import OrderRecord, booked, heard, never_had, silent
+from hedger.core.order_life import (
+    OrderRecord,
+    concerned,
+    executed,
+    heard,
+    never_had,
+    order_of,
+    silent,
+    told_of,
+)
+from hedger.core.usage import Usage
 from hedger.journal.codec import CodecError
 from hedger.journal.entries import (
     EVENT_KINDS,
@@ -53,7 +63,8 @@ class Recovered:
     opening: the book before the first fill, None where none was written. ledger: fills and adjustments since,
     in the order in which they were booked. orders: by client id, in the order of their intents. undecided:
     seqs of events at the end that have no decision: the engine stopped between them. commands: ids of those
-    taken. configuration: the last start's. mode, latch: the last change, None where there was none.
+    taken. configuration: the last start's. mode, latch: the last change, None where there was none. usage:
+    what budgets and throttles stood at last, None where that was never written.
     """
 
     name: JournalName
@@ -67,6 +78,7 @@ class Recovered:
     orders: Mapping[str, OrderRecord] = field(default_factory=dict)
     mode: ModeChange | None = None
     latch: LatchChange | None = None
+    usage: Usage | None = None
     commands: frozenset[str] = frozenset()
     digest: str = ""
     undecided: tuple[int, ...] = ()
@@ -170,12 +182,10 @@ class _Reading:
                     order, execution, self.monotonic_ns, wall_ns=record.now_ns
                 )
             case OrderUpdate():
-                self._update(word)
+                self._own_verdict(word)
             case TradeReport():
                 self.ledger.append(word)
-                known = self.orders.get(word.client_id)
-                if known is not None:
-                    self.orders[word.client_id] = booked(known, word.fill.quantity, self.monotonic_ns)
+                self._executed(word)
             case Adjustment():
                 self.ledger.append(word)
             case Configuration():
@@ -184,6 +194,8 @@ class _Reading:
                 self.found = replace(self.found, mode=word)
             case LatchChange():
                 self.found = replace(self.found, latch=word)
+            case Usage():
+                self.found = replace(self.found, usage=word)
             case Book():
                 self.found = replace(self.found, opening=word)
             case tuple():
@@ -196,8 +208,9 @@ class _Reading:
             case Answer(report=report, client_id=client_id):
                 if report is not None:
                     self._update(_update_of(report))
-                elif client_id in self.orders:
-                    self.orders[client_id] = never_had(self.orders[client_id])
+                else:
+                    for known in concerned(self.orders, client_id):
+                        self.orders[known.order.client_id] = never_had(known)
             case AccountReport(orders=orders):
                 for report in orders:
                     self._update(_update_of(report))
@@ -205,9 +218,27 @@ class _Reading:
                 self.commands.add(id)
 
     def _update(self, update: OrderUpdate) -> None:
+        for known in concerned(self.orders, update.client_id):
+            new = heard(known, told_of(known, update), self.monotonic_ns)
+            self.orders[known.order.client_id] = new
+
+    def _own_verdict(self, update: OrderUpdate) -> None:
+        """What we ourselves made of an order, by its own id."""
         known = self.orders.get(update.client_id)
         if known is not None:
             self.orders[update.client_id] = heard(known, update, self.monotonic_ns)
+
+    def _executed(self, report: TradeReport) -> None:
+        """An execution of an order of ours; of a leg of a combo the others have filled with it."""
+        known = order_of(self.orders, report)
+        if known is None:
+            return
+        new = executed(known, report.fill, self.monotonic_ns)
+        self.orders[new.order.client_id] = new
+        for other in concerned(self.orders, new.order.combo):
+            if other.order.client_id != new.order.client_id:
+                word = OrderUpdate(new.order.combo, OrderState.OPEN, "", new.booked / new.order.ratio)
+                self.orders[other.order.client_id] = heard(other, told_of(other, word), self.monotonic_ns)
 
     def result(self, head: Head, *, restarted: bool) -> Recovered:
         """What was found. restarted: what has had no answer will not get one any more."""

@@ -34,8 +34,13 @@ _BY_KIND = """
 CREATE INDEX records_kind ON records (kind, number);
 """
 
+#: Marks are kept as bytes beside their line of text. Records that stand already stay as they are.
+_FRAMES = """
+ALTER TABLE records ADD COLUMN frame BLOB;
+"""
+
 #: What leads from version i to version i + 1. Steps are added at the end and never changed.
-MIGRATIONS: tuple[str, ...] = (_CREATE, _BY_KIND)
+MIGRATIONS: tuple[str, ...] = (_CREATE, _BY_KIND, _FRAMES)
 VERSION = len(MIGRATIONS)
 
 

@@ -21,8 +21,12 @@ from hedger.journal.schema import APPLICATION_ID, VERSION, migrate, version_of
 from hedger.journal.storage import EVERY_KIND, JournalDamaged, StorageFailed
 from pricing.errors import InputError
 
-_INSERT = "INSERT INTO records (number, kind, seq, now_ns, key, body, hash) VALUES (?, ?, ?, ?, ?, ?, ?)"
-_SELECT = "SELECT number, kind, seq, now_ns, key, body, hash FROM records"
+_INSERT = """
+INSERT INTO records (number, kind, seq, now_ns, key, body, hash, frame) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_SELECT = "SELECT number, kind, seq, now_ns, key, body, hash, {frame} FROM records"
+#: Files of older versions have no frames, and whoever only reads does not bring them up to date.
+_FRAMES_SINCE = 3
 _MAGIC = b"SQLite format 3\x00"
 #: Bytes of records after which the log is folded back: in a quiet moment, and at any commit.
 _TIDY_BYTES = 4 * 2**20
@@ -49,11 +53,18 @@ _CODES = {
 class SqliteStorage:
     """A `Storage` in a file."""
 
-    def __init__(self, connection: sqlite3.Connection, name: JournalName, lock: WriterLock | None) -> None:
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        name: JournalName,
+        lock: WriterLock | None,
+        version: int = VERSION,
+    ) -> None:
         self._connection = connection
         self._name = name
         self._lock = lock
         self._bytes = 0
+        self._select = _SELECT.format(frame="frame" if version >= _FRAMES_SINCE else "NULL")
 
     @property
     def name(self) -> JournalName:
@@ -73,7 +84,10 @@ class SqliteStorage:
     def commit(self, records: Sequence[Record]) -> None:
         """One transaction; durable when this returns."""
         last = records[-1]
-        rows = [(r.number, r.kind, r.seq, r.now_ns, r.key, r.body.decode("ascii"), r.hash) for r in records]
+        rows = [
+            (r.number, r.kind, r.seq, r.now_ns, r.key, r.text.decode("ascii"), r.hash, r.frame)
+            for r in records
+        ]
         connection = self._connection
         try:
             connection.execute("BEGIN IMMEDIATE")
@@ -97,7 +111,7 @@ class SqliteStorage:
         return merge(*each, key=lambda record: record.number)
 
     def _pages(self, condition: str, values: tuple[str, ...], first: int) -> Iterator[Record]:
-        query = f"{_SELECT} WHERE {condition}number >= ? ORDER BY number LIMIT {_ROWS_AT_ONCE}"
+        query = f"{self._select} WHERE {condition}number >= ? ORDER BY number LIMIT {_ROWS_AT_ONCE}"
         while True:
             try:
                 rows = self._connection.execute(query, (*values, first)).fetchall()
@@ -238,7 +252,7 @@ def read_sqlite(path: Path) -> SqliteStorage:
     if name is None:
         connection.close()
         raise _damaged(path, "it does not say what it is a journal of")
-    return SqliteStorage(connection, name, None)
+    return SqliteStorage(connection, name, None, version)
 
 
 def failed(error: BaseException) -> StorageFailed:
@@ -364,14 +378,15 @@ def _name(connection: sqlite3.Connection) -> JournalName | None:
 
 def _record(row: tuple[Any, ...]) -> Record:
     """A row as it stands: what has the wrong type in a damaged file becomes something that no hash fits."""
-    number, kind, seq, now_ns, key, body, digest = row
+    number, kind, seq, now_ns, key, body, digest, frame = row
+    text = body.encode("utf-8") if isinstance(body, str) else b""
     return Record(
         number,
         kind if isinstance(kind, str) else "",
         seq if isinstance(seq, int) else -2,
         now_ns if isinstance(now_ns, int) else -2,
         key if isinstance(key, str) else None,
-        body.encode("utf-8") if isinstance(body, str) else b"",
+        text + b"\n" + frame if isinstance(frame, bytes) else text,
         digest if isinstance(digest, bytes) else b"",
     )
 

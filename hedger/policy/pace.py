@@ -128,6 +128,9 @@ def advance(
     latched = set(memory.latched)
     for u in moment.underlyings:
         outside = u.outside_landing()
+        if not outside:  # and so none outside its trigger, which lies around the landing
+            latched.difference_update(u.rows)
+            continue
         breached = (u.value < u.trigger_lower) | (u.value > u.trigger_upper)
         now_out = {row for row, out in zip(u.rows, breached.tolist(), strict=True) if out}
         latched = (latched - set(u.rows)) | ((latched | now_out) & outside)
@@ -141,6 +144,14 @@ def advance(
         latched=frozenset(latched),
     )
     return kept if attempt is None else _with_attempt(kept, moment, attempt)
+
+
+def advance_at_rest(memory: Memory, now_ns: int) -> Memory | None:
+    """What `advance` comes to where nothing is due and every row is inside its landing; None where the memory
+    holds things that time or rows take out of it."""
+    if memory.latched or memory.attempts or memory.turnover:
+        return None
+    return Memory(memory.started_ns, now_ns, memory.hedged_ns, pushes=memory.pushes)
 
 
 def _with_attempt(memory: Memory, moment: Moment, attempt: Attempt) -> Memory:

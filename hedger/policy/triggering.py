@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -27,7 +28,7 @@ from hedger.policy.policy import due
 from hedger.problem.snapshot import Snapshot
 from hedger.sections.policy import PolicyConfig, RiskConfig
 from pricing.contracts import Kind
-from pricing.universe import BoolArray, FloatArray
+from pricing.universe import BoolArray, FloatArray, IntArray, Universe
 from pricing.valuation import MarkStatus, Numeraire, Valuation
 from risk.band_schedule import NO_HISTORY, PriceHistory
 
@@ -99,18 +100,27 @@ def _in_play(snapshot: Snapshot, mine: BoolArray) -> tuple[InPlay, ...]:
     """The positions that expire, soonest first."""
     universe, valuation = snapshot.market.universe, snapshot.valuation
     held = np.flatnonzero((snapshot.quantities != 0) & mine & (universe.expiry_ns > 0))
-    is_option = universe.is_option  # made anew each time it is asked for
-    found = [
-        InPlay(
-            symbol=universe.listings[i].symbol,
-            hours=float(valuation.years[i]) * HOURS_PER_YEAR,
-            strike=float(universe.strike[i]) if is_option[i] else math.nan,
-            forward=float(valuation.forward[i]),
-            in_window=bool(valuation.in_window[i]),
-        )
-        for i in held.tolist()
-    ]
-    return tuple(sorted(found, key=lambda p: (p.hours, p.symbol)))
+    hours = valuation.years[held] * HOURS_PER_YEAR
+    order = np.lexsort((_symbol_rank(universe)[held], hours))
+    held = held[order]
+    listings = universe.listings
+    columns = (
+        [listings[i].symbol for i in held.tolist()],
+        hours[order].tolist(),
+        universe.strike[held].tolist(),
+        valuation.forward[held].tolist(),
+        valuation.in_window[held].tolist(),
+    )
+    return tuple(map(InPlay._make, zip(*columns, strict=True)))
+
+
+@lru_cache(maxsize=8)
+def _symbol_rank(universe: Universe) -> IntArray:
+    """The place of each listing's symbol in the alphabet, (n,); once for a universe."""
+    symbols = [x.symbol for x in universe.listings]
+    rank = np.empty(len(symbols), dtype=np.int64)
+    rank[sorted(range(len(symbols)), key=symbols.__getitem__)] = np.arange(len(symbols))
+    return rank
 
 
 def near_vol(valuation: Valuation, name: str) -> float:

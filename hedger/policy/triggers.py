@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
+from functools import lru_cache
 
 import numpy as np
 
@@ -29,6 +30,8 @@ def breach(c: Breach, u: UnderlyingMoment, memory: Memory) -> Answer:
     """
     mine = _matching(c.rows, u.rows)
     low, high = u.trigger_lower, u.trigger_upper
+    if not c.until_landing and bool(((u.value >= low) & (u.value <= high)).all()):
+        return _inside(c, u, mine)  # most marks of most days
     if c.beyond > 0.0:  # an open side times nothing would be NaN
         low, high = low - c.beyond * (u.target - low), high + c.beyond * (high - u.target)
     unknown = mine & np.isnan(u.value)
@@ -42,12 +45,23 @@ def breach(c: Breach, u: UnderlyingMoment, memory: Memory) -> Answer:
         }
         out |= mine & sides[c.side] & np.array([row in memory.latched for row in u.rows], dtype=np.bool_)
     rows = _names(u.rows, out)
-    where = {"both": "", "below": " below", "above": " above"}[c.side]
-    more = f" by {c.beyond:g} of its width" if c.beyond else ""
     if rows:
+        where, more = _beyond_what(c)
         return Answer("breach", True, f"outside trigger{where}{more}", rows, rows, Scope.NAMED)
     if unknown.any():
         return Answer("breach", None, "not known", (), _names(u.rows, unknown), Scope.NAMED)
+    return _inside(c, u, mine)
+
+
+def _beyond_what(c: Breach) -> tuple[str, str]:
+    """Which side of the trigger, and by how much, in words."""
+    more = f" by {c.beyond:g} of its width" if c.beyond else ""
+    return {"both": "", "below": " below", "above": " above"}[c.side], more
+
+
+def _inside(c: Breach, u: UnderlyingMoment, mine: BoolArray) -> Answer:
+    """No row of `mine` is outside."""
+    where, more = _beyond_what(c)
     if mine.all() and not where and not more:
         return Answer("breach", False, "every row is inside its trigger interval", scope=Scope.NAMED)
     if not mine.any():
@@ -209,9 +223,12 @@ def _largest_move(u: UnderlyingMoment, start_ns: int, now_ns: int) -> tuple[floa
     return moved, covered
 
 
-def _matching(patterns: Sequence[str], rows: Sequence[str]) -> BoolArray:
+@lru_cache(maxsize=256)
+def _matching(patterns: tuple[str, ...], rows: tuple[str, ...]) -> BoolArray:
     """Mask of rows that a pattern matches, (k,)."""
-    return np.array([any(fnmatchcase(row, p) for p in patterns) for row in rows], dtype=np.bool_)
+    found = np.array([any(fnmatchcase(row, p) for p in patterns) for row in rows], dtype=np.bool_)
+    found.flags.writeable = False
+    return found
 
 
 def _names(rows: Sequence[str], mask: BoolArray) -> tuple[str, ...]:

@@ -11,8 +11,9 @@ from hedger.problem.assembly import Trade, is_delta, part_of, trades_of
 from hedger.problem.pairs import single_option_plans
 from hedger.problem.snapshot import Snapshot
 from hedger.settings import Settings
+from hedger.solver.frame import INF
 from pricing.contracts import Kind
-from pricing.universe import FloatArray, IntArray
+from pricing.universe import FloatArray, IntArray, Universe
 from risk.costs import CostModel
 
 #: Pairs of a perpetual and an option solved in whole lots at most, cheapest bound first; a pair that could
@@ -40,6 +41,30 @@ def _breached(problem: HedgeProblem, rows: IntArray) -> bool:
     return bool(((value < problem.lower[rows]) | (value > problem.upper[rows])).any())
 
 
+def _movers(universe: Universe, tradable: IntArray, underlying: str) -> tuple[IntArray, IntArray]:
+    """Columns of an underlying's perpetuals and of its options."""
+    mine = universe.where_underlying(underlying)[tradable]
+    kind = universe.kind[tradable]
+    return np.flatnonzero(mine & (kind == Kind.PERPETUAL)), np.flatnonzero(mine & (kind == Kind.OPTION))
+
+
+def least_with_one_option(snapshot: Snapshot, problem: HedgeProblem, tradable: IntArray) -> float:
+    """USD that no plan of `cheapest_with_one_option` undercuts; inf where none exists, 0 where not known."""
+    universe = snapshot.market.universe
+    total = 0.0
+    for name in snapshot.underlyings:
+        rows = _rows_of(problem, name)
+        if not _breached(problem, rows):
+            continue
+        perps, options = _movers(universe, tradable, name)
+        if not options.size:
+            return 0.0
+        total += min(
+            (float(_bounds(problem, rows, p, options)[2].min()) for p in perps.tolist()), default=INF
+        )
+    return total
+
+
 def cheapest_with_one_option(
     snapshot: Snapshot, problem: HedgeProblem, costs: CostModel, tradable: IntArray, settings: Settings
 ) -> Alternative | None:
@@ -50,9 +75,7 @@ def cheapest_with_one_option(
         rows = _rows_of(problem, name)
         if not _breached(problem, rows):
             continue
-        mine = universe.underlying[tradable] == universe.underlyings.index(name)
-        perps = np.flatnonzero(mine & (universe.kind[tradable] == Kind.PERPETUAL))
-        options = np.flatnonzero(mine & universe.is_option[tradable])
+        perps, options = _movers(universe, tradable, name)
         best: tuple[float, FloatArray] | None = None
         for perp in perps.tolist():
             best = _best_pair(problem, rows, perp, options, best, settings)
@@ -80,9 +103,7 @@ def _best_pair(
 
     A pair's cost in fractions of a lot bounds it from below: the search ends at the first that cannot win.
     """
-    columns = np.concatenate(([perp], options)).astype(np.int64)
-    part = part_of(problem, columns, rows)
-    bound = single_option_plans(part, 0, np.arange(1, columns.size))
+    columns, part, bound = _bounds(problem, rows, perp, options)
     order = np.argsort(bound, kind="stable")[:RUNNER_UP_TRIES_MAX]
     for least, pick in [(0.0, [0]), *((float(bound[i]), [0, 1 + int(i)]) for i in order)]:
         if not np.isfinite(least) or (best is not None and least >= best[0] * (1.0 - RUNNER_UP_GAP)):
@@ -94,6 +115,16 @@ def _best_pair(
             quantity[columns[chosen]] = found.quantity
             best = found.cost, quantity
     return best
+
+
+def _bounds(
+    problem: HedgeProblem, rows: IntArray, perp: int, options: IntArray
+) -> tuple[IntArray, HedgeProblem, FloatArray]:
+    """The columns of a perpetual and the options, the problem on them and these rows, and the least cost of
+    each pair in fractions of a lot."""
+    columns = np.concatenate(([perp], options)).astype(np.int64)
+    part = part_of(problem, columns, rows)
+    return columns, part, single_option_plans(part, 0, np.arange(1, columns.size))
 
 
 def perpetuals_alone(

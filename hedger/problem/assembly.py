@@ -107,18 +107,30 @@ def _select(bands: Bands, rows: IntArray) -> Bands:
 def _ladders(costs: CostModel, tradable: IntArray) -> list[Ladder]:
     """Level sizes and unit costs of each tradable listing."""
     levels = costs.levels
-    unit_cost, size = levels.unit_cost, levels.size
-    starts = np.searchsorted(levels.row, tradable)
-    ends = np.searchsorted(levels.row, tradable, side="right")
-    sells = np.cumsum(np.concatenate(([0], levels.sign > 0)))
-    ladders = []
-    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
-        middle = start + int(sells[end] - sells[start])
-        # Levels rise in cost by construction, up to the last digit of a sum.
-        buy = np.maximum.accumulate(unit_cost[start:middle])
-        sell = np.maximum.accumulate(unit_cost[middle:end])
-        ladders.append(Ladder(size[start:middle], buy, size[middle:end], sell))
-    return ladders
+    side = 2 * levels.row + (levels.sign < 0)
+    size, cost = levels.size.copy(), rising(side, levels.unit_cost)
+    # checked once for all of them: sizes are displayed ones, > 0
+    if not (np.isfinite(size).all() and np.isfinite(cost).all()):
+        bad = int(np.argmin(np.isfinite(size) & np.isfinite(cost)))
+        symbol = costs.universe.listings[int(levels.row[bad])].symbol
+        raise ValueError(
+            f"LADDER: {symbol}: a level of size {size[bad]} costs {cost[bad]}; allowed is finite"
+        )
+    size.flags.writeable = cost.flags.writeable = False
+    ends = np.searchsorted(side, np.stack([2 * tradable, 2 * tradable + 1, 2 * tradable + 2])).T.tolist()
+    return [Ladder.sound(size[a:b], cost[a:b], size[b:c], cost[b:c]) for a, b, c in ends]
+
+
+def rising(side: IntArray, cost: FloatArray) -> FloatArray:
+    """The costs (k,) with those of one side not falling: they rise by construction, up to the last digit of a
+    sum."""
+    cost = cost.copy()
+    for i in np.flatnonzero((side[1:] == side[:-1]) & (cost[1:] < cost[:-1])).tolist():
+        at = i + 1
+        while at < cost.size and side[at] == side[i] and cost[at] < cost[at - 1]:
+            cost[at] = cost[at - 1]
+            at += 1
+    return cost
 
 
 def trades_of(

@@ -6,12 +6,13 @@ A cap is the end of a column's ladder, so that it costs the solver nothing. Each
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
-from hedger.problem.allowed import allowed_sides, of_symbols, of_venues
+from hedger.problem.allowed import allowed_by, of_symbols, of_venues
 from hedger.problem.snapshot import Snapshot
-from hedger.sections.limits import InstrumentLimit
+from hedger.sections.limits import InstrumentLimit, UniverseConfig
 from hedger.settings import Settings
 from pricing.contracts import Kind
 from pricing.universe import BoolArray, FloatArray, Universe
@@ -36,32 +37,42 @@ def column_caps(snapshot: Snapshot, settings: Settings) -> ColumnCaps:
     A position beyond its largest may shrink, not grow. Reduce-only: never through zero.
     """
     universe = snapshot.market.universe
-    caps = _Caps(universe)
-    buy, sell = allowed_sides(universe, settings)
-    caps.lower(+1, ~buy, np.zeros(len(universe)), "denied or not allowed to buy")
-    caps.lower(-1, ~sell, np.zeros(len(universe)), "denied or not allowed to sell")
-    if settings.limits.instruments:
-        held = snapshot.quantities
-        coins, usd = units_of(snapshot)
-        for number, limit in enumerate(settings.limits.instruments):
-            mine = _matches(universe, limit)
-            key = f"limits.instruments.{number}"
-            for per_unit, name in ((coins, "coin"), (usd, "usd")):
-                order = getattr(limit, f"order_{name}_max")
-                if order is not None:
-                    most = order / per_unit
-                    for sign in (+1, -1):
-                        caps.lower(sign, mine, most, f"{key}.order_{name}_max {order:g}")
-                position = getattr(limit, f"position_{name}_max")
-                if position is not None:
-                    most = position / per_unit
-                    why = f"{key}.position_{name}_max {position:g}"
-                    caps.lower(+1, mine, np.maximum(most - held, 0.0), why)
-                    caps.lower(-1, mine, np.maximum(most + held, 0.0), why)
-            if limit.reduce_only:
-                caps.lower(+1, mine, np.maximum(-held, 0.0), f"{key}.reduce_only")
-                caps.lower(-1, mine, np.maximum(held, 0.0), f"{key}.reduce_only")
-    return ColumnCaps(caps.most[+1], caps.most[-1], tuple(caps.why[+1]), tuple(caps.why[-1]))
+    denied = _denied(universe, settings.universe)
+    if not settings.limits.instruments:
+        return denied
+    caps, held = _Caps(denied), snapshot.quantities
+    coins, usd = units_of(snapshot)
+    for number, limit in enumerate(settings.limits.instruments):
+        mine = _matches(universe, limit)
+        key = f"limits.instruments.{number}"
+        for per_unit, name in ((coins, "coin"), (usd, "usd")):
+            order = getattr(limit, f"order_{name}_max")
+            if order is not None:
+                most = order / per_unit
+                for sign in (+1, -1):
+                    caps.lower(sign, mine, most, f"{key}.order_{name}_max {order:g}")
+            position = getattr(limit, f"position_{name}_max")
+            if position is not None:
+                most = position / per_unit
+                why = f"{key}.position_{name}_max {position:g}"
+                caps.lower(+1, mine, np.maximum(most - held, 0.0), why)
+                caps.lower(-1, mine, np.maximum(most + held, 0.0), why)
+        if limit.reduce_only:
+            caps.lower(+1, mine, np.maximum(-held, 0.0), f"{key}.reduce_only")
+            caps.lower(-1, mine, np.maximum(held, 0.0), f"{key}.reduce_only")
+    return caps.done()
+
+
+@lru_cache(maxsize=8)
+def _denied(universe: Universe, chosen: UniverseConfig) -> ColumnCaps:
+    """The caps of the side lists alone; read-only, reckoned once for a universe and its lists."""
+    most, whys = [], []
+    for may, side in zip(allowed_by(universe, chosen), ("buy", "sell"), strict=True):
+        cap = np.where(may, np.inf, 0.0)
+        cap.flags.writeable = False
+        most.append(cap)
+        whys.append(tuple(NO_CAP if yes else f"denied or not allowed to {side}" for yes in may.tolist()))
+    return ColumnCaps(most[0], most[1], whys[0], whys[1])
 
 
 def units_of(snapshot: Snapshot) -> tuple[FloatArray, FloatArray]:
@@ -78,10 +89,9 @@ def units_of(snapshot: Snapshot) -> tuple[FloatArray, FloatArray]:
 class _Caps:
     """Caps being tightened, by sign of the trade."""
 
-    def __init__(self, universe: Universe) -> None:
-        n = len(universe)
-        self.most = {+1: np.full(n, np.inf), -1: np.full(n, np.inf)}
-        self.why = {+1: [NO_CAP] * n, -1: [NO_CAP] * n}
+    def __init__(self, start: ColumnCaps) -> None:
+        self.most = {+1: start.buy.copy(), -1: start.sell.copy()}
+        self.why = {+1: list(start.buy_why), -1: list(start.sell_why)}
 
     def lower(self, sign: int, mine: BoolArray, most: FloatArray, why: str) -> None:
         """Cap some listings; an unknown number caps at nothing."""
@@ -90,6 +100,10 @@ class _Caps:
         self.most[sign][tighter] = most[tighter]
         for i in np.flatnonzero(tighter).tolist():
             self.why[sign][i] = why
+
+    def done(self) -> ColumnCaps:
+        """As they stand now."""
+        return ColumnCaps(self.most[+1], self.most[-1], tuple(self.why[+1]), tuple(self.why[-1]))
 
 
 def _matches(universe: Universe, limit: InstrumentLimit) -> BoolArray:

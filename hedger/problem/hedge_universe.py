@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from hedger.sections.limits import Selection
 from hedger.settings import Settings
 from pricing.errors import InputError
 from pricing.market import Flag
-from pricing.universe import BoolArray, IntArray
+from pricing.universe import BoolArray, IntArray, Universe
 from pricing.valuation import MarkStatus, VolSource
 from risk.exposures import DAYS_PER_YEAR
 
@@ -77,18 +78,11 @@ def named_but_unlisted(snapshot: Snapshot, settings: Settings) -> tuple[str, ...
         InputError: such a name differs from one of the market's by case or blanks only, or a symbol is not a
             venue's name: what was meant to be denied would trade.
     """
-    universe = snapshot.market.universe
-    settled = {x.contract.settlement for x in universe.listings}
-    known = {
-        "symbols": {x.symbol for x in universe.listings},
-        "venues": {x.venue for x in universe.listings},
-        "underlyings": set(universe.underlyings),
-        "currencies": settled | set(universe.underlyings),
-    }
+    known = _names(snapshot.market.universe)
     unlisted: set[str] = set()
     for key, kind, names in _named(settings):
-        folded = {name.casefold() for name in known[kind]}
         for name in sorted(set(names) - known[kind]):
+            folded = {known_name.casefold() for known_name in known[kind]}
             if name.strip().casefold() in folded or (kind == "symbols" and "/" in name):
                 raise InputError(
                     "DENY_SYMBOL" if "deny" in key and kind == "symbols" else "CONFIG_NAME",
@@ -101,6 +95,18 @@ def named_but_unlisted(snapshot: Snapshot, settings: Settings) -> tuple[str, ...
                 )
             unlisted.add(name)
     return tuple(sorted(unlisted))
+
+
+@lru_cache(maxsize=8)
+def _names(universe: Universe) -> Mapping[str, frozenset[str]]:
+    """The names that a market knows, by their kind; once for a universe."""
+    settled = {x.contract.settlement for x in universe.listings}
+    return {
+        "symbols": frozenset(x.symbol for x in universe.listings),
+        "venues": frozenset(x.venue for x in universe.listings),
+        "underlyings": frozenset(universe.underlyings),
+        "currencies": frozenset(settled | set(universe.underlyings)),
+    }
 
 
 def _named(settings: Settings) -> list[tuple[str, str, Iterable[str]]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -70,7 +71,11 @@ class OptionLeg:
 @dataclass(frozen=True, slots=True)
 class Objective:
     """What a plan minimised. In utility mode all of it is told, USD over `horizon_h`; gap: relative, of
-    objective to its bound. In cost mode, and where nothing was due, the mode alone."""
+    objective to its bound. In cost mode, and where nothing was due, the mode alone.
+
+    risk: rows whose squares, summed and halved, are the risk before, sqrt(USD); risk_per_unit: what buying
+    one order unit of a listing traded, by (venue, symbol), adds to them.
+    """
 
     mode: Mode
     horizon_h: float = float("nan")
@@ -82,6 +87,8 @@ class Objective:
     gap: float = 0.0
     factors: tuple[FactorLine, ...] = ()
     legs: tuple[OptionLeg, ...] = ()
+    risk: tuple[float, ...] = ()
+    risk_per_unit: Mapping[tuple[str, str], tuple[float, ...]] = field(default_factory=dict)
 
     @property
     def weighed(self) -> bool:
@@ -122,6 +129,8 @@ def objective_of(
         gap=plan.gap,
         factors=_factors(model, quantity, used),
         legs=_legs(model, after, trades, valuation, holding_years),
+        risk=tuple(before.tolist()),
+        risk_per_unit={t.listing.key: tuple(model.risk.per_unit[:, t.row].tolist()) for t in trades},
     )
 
 

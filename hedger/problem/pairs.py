@@ -28,11 +28,8 @@ def single_option_plans(
     """
     frame = frame_of(problem)
     chosen = np.asarray(candidates, dtype=np.int64)
-    k = len(chosen)
-    if not k:
+    if not len(chosen):
         return np.zeros(0)
-    breaks, costs, best_y = _curve(frame, np.array([anchor]))
-    y_breaks, y_costs = breaks[0], costs[0]
     x_breaks, x_costs, _ = _curve(frame, chosen)
     effect, pull = frame.per_unit[:, chosen], frame.per_unit[:, anchor]
     free = pull == 0.0
@@ -45,8 +42,14 @@ def single_option_plans(
         frame.need_lower[free] - wide, frame.need_upper[free] + wide, effect[free], x_low, x_high
     )
     good = loose[0] <= loose[1]
-    low = np.where(good, np.minimum(strict[0], strict[1]), 0.0)
-    high = np.where(good, np.maximum(strict[0], strict[1]), 0.0)
+    least = np.full(len(good), INF)
+    if not good.any():
+        return least
+    # few pairs are left where several rows are out; the rest is for those
+    x_breaks, x_costs, effect = x_breaks[good], x_costs[good], effect[:, good]
+    low, high = np.minimum(strict[0], strict[1])[good], np.maximum(strict[0], strict[1])[good]
+    breaks, costs, best_y = _curve(frame, np.array([anchor]))
+    y_breaks, y_costs = breaks[0], costs[0]
 
     # the others are lines y = intercept - slope x
     pulled = pull[~free][:, None]
@@ -72,12 +75,13 @@ def single_option_plans(
         y_low, y_high = np.maximum(y_low, lower - shift), np.minimum(y_high, upper - shift)
         loose_low = np.maximum(loose_low, lower - slack - shift)
         loose_high = np.minimum(loose_high, upper + slack - shift)
-    fits = (loose_low <= loose_high) & good[:, None]
+    fits = loose_low <= loose_high
     y_low, y_high = np.minimum(y_low, y_high), np.maximum(y_low, y_high)
     # per side the cost is convex, so its least value on an interval is at its best point cut to the interval
     anchored = np.min([np.interp(np.clip(y, y_low, y_high), y_breaks, y_costs) for y in best_y[0]], axis=0)
-    total = np.stack([np.interp(x[i], x_breaks[i], x_costs[i]) for i in range(k)]) + anchored
-    return np.asarray(np.where(fits, total, INF).min(axis=1))
+    total = np.stack([np.interp(*row) for row in zip(x, x_breaks, x_costs, strict=True)]) + anchored
+    least[good] = np.where(fits, total, INF).min(axis=1)
+    return least
 
 
 def _interval(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -24,6 +24,7 @@ from risk.bands_in_force import with_floor_rules, with_trial_rule
 from risk.book import Book, settles_daily
 from risk.costs import reference_price
 from risk.exposures import Exposure, ExposureSettings, expose
+from risk.missing import MissingSettings, value_range
 from risk.scenarios import with_floors, with_scenarios
 from risk.uncertainty import narrowed, row_errors, row_sd
 
@@ -212,6 +213,30 @@ def equity_usd(snapshot: Snapshot) -> float:
         )
     held = np.flatnonzero(snapshot.quantities)
     return total + float(snapshot.quantities[held] @ snapshot.valuation.value_usd[held])
+
+
+def equity_range_usd(snapshot: Snapshot, assumed: MissingSettings) -> tuple[float, float]:
+    """What the book is worth at least and at most, USD, with what has no usable mark in its range.
+
+    NaN where a coin has no index, or a position no bound.
+    """
+    equity = equity_usd(snapshot)
+    if np.isfinite(equity) and not snapshot.missing:
+        return equity, equity
+    missing = np.zeros(snapshot.quantities.size, dtype=np.bool_)
+    missing[list(snapshot.exposure.missing)] = True
+    known = replace(snapshot, quantities=np.where(missing, 0.0, snapshot.quantities))
+    low, high = value_range(
+        snapshot.market.universe,
+        snapshot.quantities,
+        snapshot.exposure.missing,
+        snapshot.valuation.spot,
+        price_or_nan(snapshot.market),
+        snapshot.market.now_ns,
+        assumed,
+    )
+    rest = equity_usd(known)
+    return rest + low, rest + high
 
 
 def _missing(

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -16,6 +17,7 @@ from hedger.engine.limit_gate import LimitGate
 from hedger.margin_tables import margin_terms
 from hedger.planning import HedgePlan
 from hedger.problem.snapshot import equity_usd, take_snapshot
+from hedger.runs.latencies import read_latencies
 from hedger.sections.paper import PaperConfig
 from hedger.settings import Settings
 from pricing.contracts import STABLE_CURRENCIES
@@ -25,7 +27,7 @@ from risk.book import Book
 from risk.costs import TradeCost
 from risk.limit_terms import Limits
 from risk.margin_terms import MarginModel, MarginTerms
-from venues.paper_terms import Constant, FeeModel, Latencies, LogNormal, PaperTerms, Queue
+from venues.paper_terms import Constant, FeeModel, Latencies, LogNormal, PaperTerms, PriceBand, Queue
 
 NS_PER_MS = 1_000_000
 
@@ -44,21 +46,34 @@ def margin_models(config: PaperConfig, venues: Collection[str], at_ns: int) -> M
 
 
 def paper_terms(settings: Settings, venue: str, models: Models) -> PaperTerms:
-    """The settings as a paper venue takes them; without a model of its margin its closing report says so."""
+    """The settings as a paper venue takes them; without a model of its margin its closing report says so.
+
+    Raises:
+        InputError: the file of latencies cannot be used.
+    """
     config = settings.paper
     margin = None
     if venue in models:
         margin = headroom(venue, *models[venue], settings.age_s_max)
     return PaperTerms(
         fees=FeeModel(config.fees),
-        latency=Latencies(
-            *(_latency(ms, config.sigma) for ms in (config.feed_ms, config.order_ms, config.answer_ms))
-        ),
+        latency=_latencies(config),
         queue=Queue(cancels_ahead=Decimal(repr(config.cancels_ahead))),
         margin=margin,
+        price_band=PriceBand(Decimal(repr(config.price_band_bps)) / 10_000)
+        if config.price_band_bps
+        else None,
+        combos=config.combos,
         order_rate=config.order_rate,
         order_burst=config.order_burst,
     )
+
+
+def _latencies(config: PaperConfig) -> Latencies:
+    if config.latency_file:
+        return read_latencies(Path(config.latency_file))
+    ways = (config.feed_ms, config.order_ms, config.answer_ms)
+    return Latencies(*(_latency(ms, config.sigma) for ms in ways))
 
 
 def _latency(ms: float, sigma: float) -> Constant | LogNormal:
@@ -90,7 +105,9 @@ def engine_settings(
     settings: Settings, tag: str, limits: Limits, venues: Collection[str], models: Models = NO_MODELS
 ) -> EngineSettings:
     """What `decide` is told on paper: no order of ours meets another there, it trades with the display."""
-    return EngineSettings(settings, tag, LimitGate(limits, dict.fromkeys(venues, True), models))
+    gate = LimitGate(limits, dict.fromkeys(venues, True), models, assumed=settings.missing_settings())
+    combos = frozenset(venues) if settings.paper.combos else frozenset[str]()
+    return EngineSettings(settings, tag, gate, margin=models, combos=combos, largest=gate.largest)
 
 
 def fresh_state(universe: Universe, book: Book, start_ns: int, **known: Any) -> State:

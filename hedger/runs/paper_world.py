@@ -92,7 +92,8 @@ class PaperWorld:
     def feed(self, marks: Marks, trades: Sequence[MarketTrade] = ()) -> None:
         """The venues' books become these at marks.now_ns, after the trades up to then; works up to it."""
         for exchange in self.exchanges:
-            exchange.trades([t for t in trades if t.symbol in exchange.core.listings])
+            mine = [t for t in trades if t.venue in ("", exchange.core.venue)]
+            exchange.trades([t for t in mine if t.symbol in exchange.core.listings])
         before = self._fed_ns
         self.run_to(marks.now_ns - 1)
         self._fed_ns = marks.now_ns

@@ -1,4 +1,4 @@
-"""A tape through the whole engine with the paper venue, in tape time; and a journal through it once more.
+"""A tape through the whole engine with the paper venue, in tape time.
 
 The engine is the one that runs live; the quotes are the recorded ones, at the times when they were
 recorded. Nobody who traded then answers to our orders: what paper cannot know is said at the end.
@@ -7,14 +7,13 @@ recorded. Nobody who traded then answers to our orders: what paper cannot know i
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from hedger.core.decide import decide
 from hedger.core.gate import EngineSettings
 from hedger.core.state import State
 from hedger.engine.clock import VirtualClock
@@ -22,17 +21,11 @@ from hedger.engine.engine import NoRecord, Recorder
 from hedger.engine.recording import JournalRecorder, state_digest
 from hedger.inputs import read_book
 from hedger.journal.entries import (
-    EVENT_KINDS,
     Configuration,
-    DecisionRecord,
     JournalName,
-    Kind,
-    MarksOnTape,
     book_entry,
     configuration_entry,
     listings_entry,
-    read,
-    read_event,
 )
 from hedger.journal.journal import Journal
 from hedger.limits_file import LoadedLimits
@@ -56,11 +49,14 @@ from pricing.market import Market, Marks
 from pricing.universe import Universe
 from pricing.valuation import MarkStatus, value
 from risk.book import Book, settles_daily
+from venues.paper_faults import Fault
 from venues.paper_feed import MarketTrade
 from venues.paper_report import PaperReport, closing_report
 from venues.tape import Tape
 
 ENGINE_TAG = "tape"
+#: Puts what else is known of the market between the batches of a tape.
+Filling = Callable[[Universe, Iterator[Marks]], Iterator[Marks]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,10 +76,13 @@ def replay(
     journal: Path | None = None,
     on_mark: Callable[[int, int], None] | None = None,
     seed: int = 0,
+    between: Filling | None = None,
+    faults: Sequence[Fault] = (),
 ) -> Replay:
     """Play a tape to the engine, armed as soon as all that the book holds has a price.
 
-    on_mark: is told of batches done, and of how many.
+    on_mark: is told of batches of the tape done, and of how many. between: puts batches of its own between
+    the tape's. seed: of latencies and faults. faults: what goes wrong at every venue.
 
     The same tape, book, settings and limits give the same document.
 
@@ -93,12 +92,12 @@ def replay(
     warm_up()
     desk = replay_settings(settings)
     universe = desk.with_fees(tape.universe)
-    batches = tape.marks()
+    batches = tape.marks() if between is None else between(universe, tape.marks())
     first = next(batches)
     book, head = _begin(read_book(book_file, universe, first.now_ns), universe, first, batches, desk)
     sending = replay_engine(desk, limits, universe, first.now_ns)
     models = margin_models(desk.paper, venues_of(universe), first.now_ns)
-    results, clock = Results(), VirtualClock(first.now_ns)
+    results, clock = Results(desk.pnl.tolerance()), VirtualClock(first.now_ns)
     last_fed: list[Marks] = []
     written, record = _journal(journal, tape, book_file, book, universe, desk, limits, first.now_ns, last_fed)
     try:
@@ -106,23 +105,31 @@ def replay(
             fresh_state(universe, book, first.now_ns),
             sending,
             exchanges_of(
-                universe, book, lambda name: paper_terms(desk, name, models), first.now_ns, seed=seed
+                universe,
+                book,
+                lambda name: paper_terms(desk, name, models),
+                first.now_ns,
+                seed=seed,
+                faults=dict.fromkeys(venues_of(universe), faults),
             ),
             clock,
             record,
             watch=results,
         )
-        total, done = len(tape.batches.seq), 0
+        recorded = list(zip(tape.batches.seq.tolist(), tape.batches.now_ns.tolist(), strict=True))
+        fed = done = 0
         trades = _trades(tape, universe)
         world.connect()
         for marks in chain(head, batches):
-            last_fed[:] = [marks]
-            world.feed(marks, next(trades))
-            done += 1
-            if done == len(head):
+            on_tape = done < len(recorded) and (marks.seq, marks.now_ns) == recorded[done]
+            # A batch is still on its way to us when the next one leaves the tape.
+            last_fed[:] = [*last_fed[-1:], marks] if on_tape else last_fed
+            world.feed(marks, next(trades) if on_tape else ())
+            fed, done = fed + 1, done + on_tape
+            if fed == len(head):
                 world.arm(marks)
-            if on_mark is not None:
-                on_mark(done, total)
+            if on_mark is not None and on_tape:
+                on_mark(done, len(recorded))
         world.finish()
     finally:
         if written is not None:
@@ -134,7 +141,8 @@ def replay(
     results.close(state, end)
     document = {
         **results.document(),
-        "marks": done,
+        "marks": fed,
+        "marks_between": fed - done,
         "mode": str(state.mode),
         "reason": state.reason,
         "state_digest": state_digest(state),
@@ -207,6 +215,7 @@ def _trades(tape: Tape, universe: Universe) -> Iterator[list[MarketTrade]]:
                     Decimal(repr(price)),
                     Decimal(repr(size)),
                     at_ns,
+                    universe.listings[row].venue,
                 )
                 for row, side, price, size, at_ns in zip(
                     found.rows.tolist(),
@@ -269,7 +278,7 @@ def _journal(
 
     def lies_there(marks: Marks) -> bool:
         # The paper venue hands a batch on as it is, restamped: of several venues each has its own part.
-        return bool(last_fed) and marks.seq == last_fed[0].seq and marks.bid is last_fed[0].bid
+        return any(marks.seq == fed.seq and marks.bid is fed.bid for fed in last_fed)
 
     return journal, JournalRecorder(journal, sha, lies_there)
 
@@ -283,102 +292,3 @@ def tape_sha256(tape: Tape) -> str:
 def settings_sha256(settings: Settings) -> str:
     """Settings by one hash."""
     return hashlib.sha256(settings.model_dump_json().encode()).hexdigest()
-
-
-@dataclass(frozen=True, slots=True)
-class Refolded:
-    """A journal worked through again. different: seqs of decisions that came out otherwise; digest: of the
-    last state."""
-
-    events: int
-    decisions: int
-    different: tuple[int, ...]
-    digest: str
-
-
-def refold(path: Path, tape: Tape | None, sending: EngineSettings, desk: Settings) -> Refolded:
-    """Decide a replay's or a first run's journal again, event by event, and compare the decisions.
-
-    Raises:
-        InputError: no journal, other settings, or a tape that is not the one.
-        CodecError: a record that is none.
-    """
-    from hedger.journal.journal import open_to_read
-
-    storage = open_to_read(path)
-    try:
-        state: State | None = None
-        universe: Universe | None = None
-        find = None if tape is None else _finder(tape)
-        events = decisions = 0
-        different: list[int] = []
-        digests: dict[int, str] = {}
-        start_ns = 0
-        for record in storage.records():
-            if record.kind in EVENT_KINDS:
-                assert state is not None, "an event before the book"
-                event = read_event(record, find or _no_tape)
-                state, decision = decide(state, event, sending)
-                digests[event.seq] = decision.digest
-                events += 1
-                continue
-            if record.kind not in (Kind.CONFIGURATION, Kind.LISTINGS, Kind.BOOK, Kind.DECISION):
-                continue
-            word = read(record)
-            if isinstance(word, Configuration):
-                _same(word, desk, tape, path)
-            elif isinstance(word, DecisionRecord):
-                decisions += 1
-                if digests.get(record.seq) != word.digest:
-                    different.append(record.seq)
-            elif isinstance(word, Book):
-                assert universe is not None, "a book before its listings"
-                start_ns = record.now_ns
-                state = fresh_state(universe, word, start_ns)
-            elif isinstance(word, tuple):
-                universe = Universe.of(word)
-    finally:
-        storage.close()
-    digest = "" if state is None else state_digest(state)
-    return Refolded(events, decisions, tuple(different), digest)
-
-
-def _same(word: Configuration, desk: Settings, tape: Tape | None, path: Path) -> None:
-    pairs = [("settings", word.settings_sha256, settings_sha256(desk))]
-    if tape is not None:
-        pairs.append(("tape", word.tape_sha256, tape_sha256(tape)))
-    for name, was, now in pairs:
-        if was != now:
-            raise InputError(
-                "JOURNAL_OTHER",
-                f"the journal was written with another {name}",
-                where=str(path),
-                observed=now[:16],
-                allowed=was[:16],
-                not_done="nothing was decided again",
-                fix=f"give the {name} of then",
-            )
-
-
-def _finder(tape: Tape) -> Callable[[MarksOnTape], Marks]:
-    """Batches of a tape by number, in the order in which a run asked for them."""
-    batches = tape.marks()
-    held: list[Marks] = []
-
-    def find(what: MarksOnTape) -> Marks:
-        while not held or held[0].seq < what.seq:
-            held[:] = [next(batches)]
-        return replace(held[0], now_ns=what.now_ns)
-
-    return find
-
-
-def _no_tape(what: MarksOnTape) -> Marks:
-    raise InputError(
-        "TAPE_NEEDED",
-        "the journal's marks lie on a tape",
-        observed=f"batch {what.seq} of {what.tape[:16]}",
-        allowed="the tape of the run",
-        not_done="nothing was decided again",
-        fix="name the tape",
-    )

@@ -6,34 +6,39 @@ What stands here puts the parts together and takes them apart again; `hedger.eng
 from __future__ import annotations
 
 import asyncio
-import getpass
 import hashlib
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from importlib import import_module
-from pathlib import Path
-from typing import Any
+from functools import partial
 
 from hedger.core.state import Mode, State
 from hedger.engine.clock import WallClock
 from hedger.engine.logs import Log
 from hedger.engine.metrics import MetricsServer, loopback
 from hedger.engine.recording import JournalRecorder
+from hedger.engine.reloading import read_again
 from hedger.engine.service import Ending, Parts, Service
 from hedger.engine.starting import first_state, write_start
 from hedger.inputs import read_book
 from hedger.journal.commands_file import CommandBox
-from hedger.journal.entries import Configuration, JournalName, Kind
-from hedger.journal.journal import Journal, open_to_read
+from hedger.journal.entries import Configuration, JournalName
+from hedger.journal.journal import Journal
 from hedger.journal.kill_latch import FileLatch, KillLatch
-from hedger.journal.recovery import Recovered, recover
-from hedger.limits_file import LoadedLimits
+from hedger.limits_file import LoadedLimits, limits_text
 from hedger.runs.demo import DEMO_BOOK
+from hedger.runs.launch import (
+    Ran,
+    RunOptions,
+    check_limits,
+    loop_factory,
+    recovered,
+    start_watchdog,
+    user_name,
+    wait_for,
+)
 from hedger.runs.paper_setup import (
     engine_settings,
     margin_models,
@@ -62,54 +67,14 @@ from venues.simulated import SimulatedMarket
 ENGINE_TAG = "sim0"
 
 
-class RunRefused(HedgerError):
-    """Not started, for safety (exit 3)."""
-
-    exit_code = Exit.REFUSED
-
-
-@dataclass(frozen=True, slots=True)
-class RunOptions:
-    """What the command line says. minutes None: until it is stopped. book None: a seeded market maker's."""
-
-    journal: Path
-    minutes: float | None = None
-    seed: int = 7
-    arm: bool = False
-    book: Path | None = None
-    watchdog: bool = True
-    reason: str = ""
-    config: Path | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Ran:
-    """How a run ended. document: for JSON; text: the paper venue's closing report."""
-
-    ending: Ending
-    document: dict[str, Any]
-    text: str
-    exit: Exit
-
-
 def run(options: RunOptions, settings: Settings, limits: LoadedLimits) -> Ran:
     """Run until the minutes are over or a signal comes.
 
     Raises:
-        RunRefused: live trading is asked for. JournalLocked: another engine writes the journal.
+        JournalLocked: another engine writes the journal.
         InputError: a file or setting that cannot be used.
         JournalUnwritable: it could not be written any more; everything was cancelled.
     """
-    if settings.run.mode == "live":
-        raise RunRefused(
-            "LIVE_NOT_AVAILABLE",
-            "there is no live venue yet",
-            where="key run.mode",
-            observed="live",
-            allowed="paper",
-            not_done="nothing was started",
-            fix='set run.mode = "paper"',
-        )
     loopback(settings.run.metrics_host)
     os.umask(0o077)
     desk = one_numeraire(settings)
@@ -124,20 +89,26 @@ def run(options: RunOptions, settings: Settings, limits: LoadedLimits) -> Ran:
 def _run(options: RunOptions, desk: Settings, limits: LoadedLimits, journal: Journal) -> Ran:
     warm_up()
     clock, latch, log = WallClock(), FileLatch(options.journal), Log()
-    found, begun_ns = _recovered(options.journal, clock)
+    monotonic_ns = clock.monotonic_ns()
+    found, begun_ns = recovered(options.journal, monotonic_ns)
+    clock.not_before(found.last_now_ns)  # the journal may have been written under a clock ahead of ours
+    check_limits(found, limits, options.reason, log)
     source = SimulatedMarket(options.seed, clock.now_ns() if begun_ns is None else begun_ns)
     opening = _opening(options, source, desk)
+    now_ns = clock.now_ns()  # once: what is on record of a start is what the engine started with
     write_start(
         journal,
         found,
-        clock.now_ns(),
+        now_ns,
         Configuration(
             version="1",
             settings_sha256=settings_sha256(desk),
             limits_sha256=limits.sha256,
             tape_sha256=hashlib.sha256(f"simulated {options.seed}".encode()).hexdigest(),
-            user=_user(),
+            user=user_name(),
             reason=options.reason,
+            limits=limits_text(limits.limits),
+            monotonic_ns=monotonic_ns,
         ),
         source.universe.listings,
         opening,
@@ -146,7 +117,6 @@ def _run(options: RunOptions, desk: Settings, limits: LoadedLimits, journal: Jou
     if clock.now_ns() > source.now_ns:
         source.step((clock.now_ns() - source.now_ns) / NS_PER_SECOND)
     venues = venues_of(source.universe)
-    now_ns = clock.now_ns()
     state = first_state(
         found,
         source.universe,
@@ -155,7 +125,7 @@ def _run(options: RunOptions, desk: Settings, limits: LoadedLimits, journal: Jou
         now_ns,
         latched=latch.found() is not None,
         now_ns=now_ns,
-        monotonic_ns=clock.monotonic_ns(),
+        monotonic_ns=monotonic_ns,
     )
     # On paper an order lives as long as the engine: the venue begins with the book and no orders.
     models = margin_models(desk.paper, venues, now_ns)
@@ -188,19 +158,20 @@ def _run(options: RunOptions, desk: Settings, limits: LoadedLimits, journal: Jou
                 metrics=metrics,
                 arm=options.arm,
                 end_ns=end_ns,
+                reload=partial(read_again, options.config, one_numeraire),
             )
 
         if options.watchdog:
             dog = start_watchdog(options.journal, options.config)
         log.say("started", journal=options.journal.name, mode=str(state.mode), seq=state.seq, pid=os.getpid())
-        results = Results()
+        results = Results(desk.pnl.tolerance())
         service, ending = _on_a_loop(exchange, source, clock, desk, parts, results)
     finally:
         box.close()
         if metrics is not None:
             metrics.close()
         if dog is not None:
-            _wait_for(dog)
+            wait_for(dog)
     if ending.fault is not None:
         raise ending.fault
     log.say("ended", reason=ending.why, seq=service.state.seq)
@@ -226,7 +197,7 @@ def _on_a_loop(
         venue.start(_feed(source, clock, desk.run.mark_every_s))
         return service, await service.run()
 
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(main())
 
 
@@ -242,25 +213,6 @@ async def _feed(
             yield source.step(seconds)
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    try:
-        factory: Callable[[], asyncio.AbstractEventLoop] = import_module("uvloop").new_event_loop
-    except ImportError:
-        return None
-    return factory
-
-
-def _recovered(path: Path, clock: WallClock) -> tuple[Recovered, int | None]:
-    """What the journal says, and when its market began; None of a new one."""
-    storage = open_to_read(path)
-    try:
-        found = recover(storage, where=path.name, monotonic_ns=clock.monotonic_ns())
-        first = next(iter(storage.records(kinds=[Kind.LISTINGS])), None)
-        return found, None if first is None else first.now_ns
-    finally:
-        storage.close()
-
-
 def _opening(options: RunOptions, source: SimulatedMarket, desk: Settings) -> Book:
     """The book of a new journal: a file's, or a seeded market maker's."""
     if options.book is not None:
@@ -270,25 +222,6 @@ def _opening(options: RunOptions, source: SimulatedMarket, desk: Settings) -> Bo
         valuation = value(market, desk.age_s_max)
         book = market_maker_book(market, valuation, options.seed, desk.age_s_max, DEMO_BOOK)
     return opened(book, Market.empty(source.universe).apply(source.marks()), desk)
-
-
-def start_watchdog(journal: Path, config: Path | None) -> subprocess.Popen[bytes]:
-    """The watchdog, a process of its own that a Ctrl-C in our terminal does not reach."""
-    words = [sys.executable, "-m", "hedger", "watchdog", "--journal", str(journal), "--pid", str(os.getpid())]
-    if config is not None:
-        words += ["--config", str(config)]
-    return subprocess.Popen(
-        words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
-    )
-
-
-def _wait_for(dog: subprocess.Popen[bytes]) -> None:
-    """The watchdog ends by itself when it has seen that the engine has; it is not waited for without end."""
-    try:
-        dog.wait(timeout=5.0)
-    except subprocess.TimeoutExpired:
-        dog.terminate()
-        dog.wait()
 
 
 def _ran(
@@ -321,10 +254,3 @@ def _ran(
     elif options.arm and not service.armed:
         code = Exit.REFUSED if state.mode is Mode.KILLED else Exit.UNRECONCILED
     return Ran(ending, document, report.text(), code)
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a process without a name, as in some containers
-        return f"uid {os.getuid()}"

@@ -93,13 +93,16 @@ class ScenarioConfig(Section):
     spot: Number = Field(default=0.0, gt=-1, le=10)
     vol: Number = Field(default=0.0, ge=-5, le=5)
     hours: Number = Field(default=0.0, ge=0, le=24 * 365)
+    skew: Number = Field(default=0.0, ge=-5, le=5)
+    term: Number = Field(default=0.0, ge=-5, le=5)
     floor_usd: Number | None = Field(default=None, lt=0, allow_inf_nan=False)
     landing_share: Number = Field(default=0.9, gt=0, lt=1)
 
     def scenario(self) -> Scenario:
         """As `risk.scenarios` takes it."""
         floor = -math.inf if self.floor_usd is None else self.floor_usd
-        return Scenario(self.name, Shock(self.spot, self.vol, self.hours), floor, self.landing_share)
+        shock = Shock(self.spot, self.vol, self.hours, skew=self.skew, term=self.term)
+        return Scenario(self.name, shock, floor, self.landing_share)
 
 
 class RobustConfig(Section):

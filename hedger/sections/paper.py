@@ -7,17 +7,24 @@ from typing import Literal
 from pydantic import Field
 
 from hedger.sections.section import Number, Section, Whole
+from hedger.sections.venues import VenueName
 
 
 class PaperConfig(Section):
-    """Fees, latencies and queue of the paper venue. sigma: spread of ln(latency); 0: always the same."""
+    """Fees, latencies and queue of the paper venue. sigma: spread of ln(latency); 0: always the same.
+    latency_file: measured latencies to draw from instead; "": none. price_band_bps 0: prices are not banded.
+    combos: it takes several options as one order, as no live venue here does yet.
+    """
 
     fees: Literal["listing", "zero"] = "listing"
     feed_ms: Number = Field(default=5.0, ge=0, le=60_000)
     order_ms: Number = Field(default=25.0, ge=0, le=60_000)
     answer_ms: Number = Field(default=25.0, ge=0, le=60_000)
     sigma: Number = Field(default=0.0, ge=0, lt=5)
+    latency_file: str = ""
+    price_band_bps: Number = Field(default=0.0, ge=0, le=10_000)
     margin: Literal["none", "standard", "portfolio"] = "none"
+    combos: bool = False
     cancels_ahead: Number = Field(default=0.0, ge=0, le=1)
     order_rate: Number = Field(default=20.0, gt=0, le=1e4)
     order_burst: Whole = Field(default=50, ge=1, le=100_000)
@@ -34,9 +41,14 @@ class WatchdogConfig(Section):
 
 
 class RunConfig(Section):
-    """How `hedger run` runs. mode "live" is refused until a live venue exists. metrics_port 0: none."""
+    """How `hedger run` runs. feed: on paper, the venues whose public market is traded on; none: the simulated
+    one. underlyings: of the market that is watched; none: those of the book. start_s_max: until the market is
+    known, and again until every account agrees with the book. metrics_port 0: none."""
 
     mode: Literal["paper", "live"] = "paper"
+    feed: tuple[VenueName, ...] = ()
+    underlyings: tuple[str, ...] = ()
+    start_s_max: Number = Field(default=30.0, gt=0, le=600)
     tick_ms: Number = Field(default=250.0, gt=0, le=10_000)
     mark_every_s: Number = Field(default=1.0, gt=0, le=3600)
     heartbeat_s: Number = Field(default=0.5, gt=0, le=60)

@@ -2,11 +2,12 @@
 
 Those of the venue are the paper venue's own (`venues.paper_faults`). Around it stand those of the machine:
 crashes, disks, clocks; and those of people: kills, wrong bands, a restart in a loop. Faults that need a
-socket or another process (F4, F21, F22, F24 to F26, F29, F34) are not of these.
+socket or another process (F4, F21, F22, F24 to F26, F29) are not of these.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -33,11 +34,12 @@ class WorldFault(StrEnum):
     SKEW = "F18"  # our wall clock steps, beside the venue's skewed stamps
     CRASH = "F19"  # kill -9 at a step: before or after a commit, before or after a send
     DISK = "F20"  # full, an input/output error with and without the write, a slow sync
-    CONFIG = "F23"  # bands that make no sense, in the middle of whatever is going on
+    CONFIG = "F23"  # bands and settings, good and senseless, in the middle of whatever is going on
     KILL = "F28"  # the kill is pressed, and taken back later
     RUNAWAY = "F30"  # bands too narrow, swinging from one side to the other
     RESTARTS = "F32"  # crash and start in a loop
     POWER = "F33"  # the power fails with the kill latch set: what was not synced is gone
+    ONE_DOWN = "F34"  # of two venues one is gone for long, with an order on its way to it
 
 
 FAULTS: tuple[str, ...] = tuple(
@@ -46,6 +48,7 @@ FAULTS: tuple[str, ...] = tuple(
 
 
 CRASH = str(WorldFault.CRASH)
+ONE_DOWN = str(WorldFault.ONE_DOWN)
 
 
 class Deed(StrEnum):
@@ -56,6 +59,7 @@ class Deed(StrEnum):
     KILL = "kill"
     UNKILL = "unkill"
     BANDS = "bands"
+    RELOAD = "reload"
     CLOCK_STEP = "clock_step"
     DISK_FULL = "disk_full"
     DISK_ERROR = "disk_error"
@@ -186,7 +190,19 @@ def _config(mix: Mix, dice: np.random.Generator, until_ns: int) -> Mix:
         "=",
         "delta:DOGE=",
     )
-    return _with(mix, [Due(at, Deed.BANDS, i, wrong[i]) for i, at in enumerate(_times(dice, 6, until_ns))])
+    tight = {"delta_usd": {"target": 0, "trigger": [-12000, 12000], "landing": [-5000, 5000]}}
+    execution = {"participation": 0.3, "passive_seconds": 1.0, "book_age_s_max": 5.0}
+    files = (
+        json.dumps({"bands": {"*": tight}, "execution": execution}),
+        json.dumps({"bands": {"*": {"delta_usd": {"target": 0, "trigger": [5, 1]}}}}),  # makes no sense
+        '{"bands": {"*": {"delta_usd"',  # half written
+        json.dumps({"limits_file": "looser.toml", "execution": execution | {"book_age_s_max": 500.0}}),
+        json.dumps({"policy": {"retired_key": 1}}),
+        json.dumps({"unreadable": "CONFIG_UNREADABLE: gone"}),
+    )
+    bands = [Due(at, Deed.BANDS, i, wrong[i]) for i, at in enumerate(_times(dice, 6, until_ns))]
+    reloads = [Due(at, Deed.RELOAD, i, files[i]) for i, at in enumerate(_times(dice, 6, until_ns))]
+    return _with(mix, [*bands, *reloads])
 
 
 def _kill(mix: Mix, dice: np.random.Generator, until_ns: int) -> Mix:
@@ -213,6 +229,12 @@ def _power(mix: Mix, dice: np.random.Generator, until_ns: int) -> Mix:
     return _with(mix, [Due(at, Deed.KILL), Due(off, Deed.POWER_LOSS), Due(at + 25 * S, Deed.UNKILL)])
 
 
+def _one_down(mix: Mix, dice: np.random.Generator, until_ns: int) -> Mix:
+    at = round(float(dice.uniform(0.15, 0.35)) * until_ns)
+    down = Fault(FaultKind.SESSION_KILLED, at_ns=at, seconds=float(dice.uniform(25.0, 60.0)))
+    return replace(mix, venue=(*mix.venue, down, Fault(FaultKind.ACK_LOST, 0.3)))
+
+
 _MAKERS: Mapping[str, Callable[[Mix, np.random.Generator, int], Mix]] = MappingProxyType(
     {
         WorldFault.DISCONNECTS: _disconnects,
@@ -224,5 +246,6 @@ _MAKERS: Mapping[str, Callable[[Mix, np.random.Generator, int], Mix]] = MappingP
         WorldFault.RUNAWAY: _runaway,
         WorldFault.RESTARTS: _restarts,
         WorldFault.POWER: _power,
+        WorldFault.ONE_DOWN: _one_down,
     }
 )

@@ -22,6 +22,7 @@ from hedger.simulator.history_book import (
     peace_after_faults,
     position_is_the_sum,
 )
+from hedger.simulator.history_combos import in_ratio, leg_by_leg
 from hedger.simulator.history_lines import History, Journal, Terms, Violation, read_lines
 from hedger.simulator.history_orders import (
     Evidence,
@@ -46,7 +47,7 @@ _ORDER_CHECKS = (
     fresh_when_sent,
     reducing_reduces,
 )
-_BOOK_CHECKS = (booked_once, position_is_the_sum, chain_holds, money_adds_up, peace_after_faults)
+_BOOK_CHECKS = (booked_once, in_ratio, position_is_the_sum, chain_holds, money_adds_up, peace_after_faults)
 
 
 def history_of(
@@ -79,6 +80,7 @@ def check(history: History) -> tuple[Violation, ...]:
         HistoryError: a line does not say what it must.
     """
     journal = Journal.of(history.journal)
+    history, journal = leg_by_leg(history, journal)
     evidence = Evidence(history, journal)
     found = [violation for each in _ORDER_CHECKS for violation in each(history, journal, evidence)]
     found += [violation for each in _BOOK_CHECKS for violation in each(history, journal)]

@@ -131,7 +131,8 @@ def linked(previous: str, line: Json) -> str:
     64
     """
     header = [line["number"], line["kind"], line["seq"], line["now_ns"], line.get("key")]
-    parts = (bytes.fromhex(previous), _canonical(header), b"\n", _canonical(line["body"]))
+    frame = (b"\n", bytes.fromhex(line["frame"])) if "frame" in line else ()
+    parts = (bytes.fromhex(previous), _canonical(header), b"\n", _canonical(line["body"]), *frame)
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 

@@ -41,6 +41,7 @@ class Terms:
     later than this; kill_s_max: nor is any order open later, where the venue can be reached.
     not_found_min: answers "never had it" before an order may be given up for lost. ask_s_max: an order that
     nobody can say anything about is asked after at least so often. steady_s_max: after the last fault.
+    ours: what the ids of our orders begin with; an order of another's at the venue has no intent here.
     """
 
     position_max: Mapping[Place, Decimal] = field(default_factory=dict)
@@ -50,6 +51,7 @@ class Terms:
     not_found_min: int = 2
     ask_s_max: float = 60.0
     steady_s_max: float = 30.0
+    ours: str = ""
     cash_difference_max: Mapping[str, Decimal] = field(default_factory=dict)
 
 
@@ -124,7 +126,8 @@ def sign(side: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """An order that was written down before it left."""
+    """An order that was written down before it left. combo: the id under which it left as a leg of several,
+    "" where it left by itself; ratio: of its order units to the combo's."""
 
     number: int
     seq: int
@@ -135,6 +138,8 @@ class Intent:
     quantity: Decimal
     execution: int
     line: Json
+    combo: str = ""
+    ratio: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +164,8 @@ class Booked:
 class Word:
     """Something that a record says about one of our orders. state "" where only its absence was told.
 
-    seq: of the event. update: it is news of that order alone. lost: it is our own verdict that the venue
-    never had it.
+    seq: of the event. update: it is news of that order alone. own: it is our own verdict, and lost: that the
+    venue never had it.
     """
 
     number: int
@@ -172,6 +177,7 @@ class Word:
     code: str = ""
     update: bool = False
     lost: bool = False
+    own: bool = False
 
     @property
     def ends(self) -> bool:
@@ -222,6 +228,8 @@ def _intent(journal: Journal, line: Json) -> None:
             quantity=Decimal(order["quantity"]),
             execution=body.get("execution", 0),
             line=line,
+            combo=order.get("combo", ""),
+            ratio=order.get("ratio", 1),
         )
     )
 
@@ -272,6 +280,7 @@ def _word(
     *,
     update: bool = False,
     lost: bool = False,
+    own: bool = False,
 ) -> None:
     told = said or {}
     filled = told.get("filled")
@@ -286,13 +295,14 @@ def _word(
             code=str(told.get("code", "")),
             update=update,
             lost=lost,
+            own=own,
         )
     )
 
 
 def _own_word(journal: Journal, line: Json) -> None:
     body = line["body"]
-    _word(journal, line, body["client_id"], body, lost=body.get("code") == "lost")
+    _word(journal, line, body["client_id"], body, lost=body.get("code") == "lost", own=True)
 
 
 def _opening(journal: Journal, line: Json) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 
 from hedger.simulator.history_lines import (
@@ -106,6 +106,7 @@ def _legs(journal: Journal, evidence: Evidence) -> Iterator[Violation]:
     at = 0
     parents: dict[tuple[str, str, str], tuple[Decimal, Json]] = {}
     children: dict[tuple[str, str, str], list[Intent]] = defaultdict(list)
+    every: dict[tuple[int, str, str, str], list[Intent]] = defaultdict(list)
     for intent in intents:
         while at < len(tickets) and tickets[at][0] <= intent.seq:
             _, _, ticket, line = tickets[at]
@@ -116,16 +117,38 @@ def _legs(journal: Journal, evidence: Evidence) -> Iterator[Violation]:
             children = defaultdict(list)
             at += 1
         key = (*intent.at, intent.side)
+        every[(intent.execution, *key)].append(intent)
         if key not in parents:
-            yield Violation("I1", f"{intent.client_id} belongs to no ticket", (shown(intent.line),))
+            yield from _unwound(intent, every, evidence)
             continue
         children[key].append(intent)
         parent, line = parents[key]
         total = sum((evidence.worst(x.client_id, intent.number - 1) for x in children[key][:-1]), ZERO)
         total += intent.quantity
-        if total > parent:
+        if total - parent > _taken_back(intent, every, evidence):
             what = f"the orders of {' '.join(key)} may come to {total}, its leg is for {parent}"
             yield Violation("I1", what, (shown(line), *(shown(x.line) for x in children[key])))
+
+
+def _taken_back(
+    intent: Intent, every: Mapping[tuple[int, str, str, str], list[Intent]], evidence: Evidence
+) -> Decimal:
+    """How much an execution has filled the other way round, which it may take back beside its legs."""
+    other = "sell" if intent.side == "buy" else "buy"
+    forth = every.get((intent.execution, *intent.at, other), [])
+    return sum((evidence.filled(x.client_id, intent.number - 1) for x in forth), ZERO)
+
+
+def _unwound(
+    intent: Intent, every: Mapping[tuple[int, str, str, str], list[Intent]], evidence: Evidence
+) -> Iterator[Violation]:
+    """An order of no leg takes back what its execution has filled, and no more."""
+    back = every[(intent.execution, *intent.at, intent.side)]
+    filled = _taken_back(intent, every, evidence)
+    total = sum((evidence.worst(x.client_id, intent.number - 1) for x in back[:-1]), ZERO) + intent.quantity
+    if total > filled:
+        what = f"{intent.client_id} belongs to no ticket, and takes back {total} of {filled} filled"
+        yield Violation("I1", what, (shown(intent.line),))
 
 
 def written_before_sent(history: History, journal: Journal, evidence: Evidence) -> Iterator[Violation]:
@@ -145,7 +168,8 @@ def written_before_sent(history: History, journal: Journal, evidence: Evidence) 
             yield Violation("I2", f"{line['client_id']} left as another order than the one written", lines)
     for facts in history.truth.values():
         for fact in facts:
-            if fact["what"] == "received" and fact["client_id"] not in evidence.intents:
+            mine = fact.get("client_id", "").startswith(history.terms.ours)
+            if fact["what"] == "received" and mine and fact["client_id"] not in evidence.intents:
                 yield Violation("I2", f"the venue saw {fact['client_id']}, not on record", (shown(fact),))
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hedger.core.events import Happening
 from hedger.core.gate import EngineSettings, Gate
 from hedger.core.state import State
-from hedger.engine.clock import Clock, VirtualClock
+from hedger.engine.clock import Clock, SteadyUtc, VirtualClock
 from hedger.engine.engine import Engine, Recorder
 from hedger.engine.inbox import Inbox
 from hedger.engine.recording import JournalRecorder
@@ -32,15 +32,21 @@ class Crash(BaseException):
 
 
 class SkewedClock:
-    """The engine's clocks: the wall clock steps as the world says, the monotonic one goes on."""
+    """One process's clocks: the wall clock steps as the world says, the monotonic one goes on."""
 
     def __init__(self, true: VirtualClock) -> None:
         self._true = true
+        self._utc = SteadyUtc()
         self.offset_ns = 0
 
     def now_ns(self) -> int:
-        """UTC as the machine has it."""
-        return self._true.now_ns() + self.offset_ns
+        """UTC as the engine has it."""
+        return self._utc.at(self._true.now_ns() + self.offset_ns, self._true.monotonic_ns())
+
+    def begin(self, last_ns: int) -> None:
+        """A process begins, on a journal whose last stamp is this."""
+        self._utc = SteadyUtc()
+        self._utc.not_before(last_ns, self._true.monotonic_ns())
 
     def monotonic_ns(self) -> int:
         """For timers."""
@@ -104,7 +110,7 @@ class Life:
     journal: Journal
     engine: Engine
     router: Router
-    session: SessionLine
+    sessions: tuple[SessionLine, ...]
     inbox: Inbox
     first: State
     begun: int

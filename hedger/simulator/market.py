@@ -6,8 +6,8 @@ time cost minutes, and jumpy, so that there is something to hedge. Bands are tig
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from types import MappingProxyType
 
@@ -17,9 +17,13 @@ from hedger.core.gate import EngineSettings, Gate
 from hedger.engine.limit_gate import LimitGate
 from hedger.sample import SampleSettings, market_maker_book
 from hedger.settings import Settings
+from hedger.simulator.twin import TWIN, TwinMarket
+from pricing.contracts import Kind
+from pricing.daycount import NS_PER_SECOND
 from pricing.market import Market, Marks
+from pricing.universe import Universe
 from pricing.valuation import value
-from risk.book import Book
+from risk.book import Book, Position
 from risk.limit_terms import (
     EVERY,
     BudgetLimits,
@@ -49,6 +53,9 @@ MARKET = SimulationSettings(
     strikes_per_expiry=4,
     futures=1,
 )
+#: The same with an expiry a day ahead of the market's own beginning: a run lies at the end of that day.
+EXPIRING = replace(MARKET, tenor_days=(1, 4, 25))
+DAY_NS = 86_400 * NS_PER_SECOND
 BOOK = SampleSettings(positions=8, notional_usd=4_000_000.0)
 SETTINGS = Settings.model_validate(
     {
@@ -59,8 +66,6 @@ SETTINGS = Settings.model_validate(
             "passive_seconds": 2.0,
             "book_age_s_max": 5.0,
             "participation": 0.5,
-            # an order lost with the last fault is given up well before peace is asked for
-            "watch": {"not_found_s_min": 15.0},
         },
     }
 )
@@ -75,7 +80,7 @@ TERMS = PaperTerms(
 LIMITS = Limits(
     position=PositionLimits(instrument_usd_max=20_000_000.0),
     order=OrderLimits(notional_usd_max=2_000_000.0),
-    margin=MarginLimits(unproven_venues=frozenset({EVERY, VENUE})),
+    margin=MarginLimits(unproven_venues=frozenset({EVERY, VENUE, TWIN})),
     repeat=RepeatLimits(fruitless_max=1000),
     budget=BudgetLimits(),
 )
@@ -83,10 +88,10 @@ LIMITS = Limits(
 
 @dataclass(slots=True)
 class Setting:
-    """A seed's market, book, venue, limits. fed: when each batch was the venue's book, by its number."""
+    """A seed's market, book, venues, limits. fed: when each batch was the venues' book, by its number."""
 
     seed: int
-    market: SimulatedMarket
+    market: SimulatedMarket | TwinMarket
     opening: Book
     start_ns: int
     settings: Settings = SETTINGS
@@ -98,15 +103,24 @@ class Setting:
     _steps: int = 0
 
     @classmethod
-    def of(cls, seed: int, start_ns: int = START_NS) -> Setting:
-        """The setting of a seed."""
-        source = SimulatedMarket(seed, start_ns, MARKET)
+    def of(cls, seed: int, start_ns: int = START_NS, *, expiring: bool = False, venues: int = 1) -> Setting:
+        """The setting of a seed. expiring: options of the book expire at the next 08:00; venues: 1 or 2."""
+        source = _source(seed, start_ns, expiring)
         market = Market.empty(source.universe).apply(source.marks())
         valuation = value(market, SETTINGS.age_s_max)
         book = market_maker_book(market, valuation, seed, SETTINGS.age_s_max, BOOK)
+        if expiring:
+            book = _with_expiring(book, market.universe)
         prices = {x.key: float(valuation.forward[i]) for i, x in enumerate(market.universe.listings)}
+        opening = book.opened_at(prices)
+        shown = source if venues == 1 else TwinMarket(source)
         dice = np.random.default_rng([seed, 0x3A7])
-        return cls(seed, source, book.opened_at(prices), start_ns, _dice=dice)
+        return cls(seed, shown, opening, start_ns, _dice=dice)
+
+    @property
+    def venues(self) -> tuple[str, ...]:
+        """Their names, the first one with the book on it."""
+        return (VENUE, TWIN) if isinstance(self.market, TwinMarket) else (VENUE,)
 
     def step(self) -> Marks:
         """The market a step later, jumping now and then."""
@@ -117,22 +131,23 @@ class Setting:
         self.fed[marks.seq] = marks.now_ns
         return marks
 
-    def exchange(self, faults: Sequence[Fault]) -> PaperExchange:
-        """The venue, with the book's account on it."""
-        start_ns = self.market.now_ns
-        exchange = PaperExchange(
-            VENUE,
-            self.market.universe,
-            self.terms,
-            start_ns,
-            book=self.opening,
-            faults=faults,
-            seed=self.seed,
-        )
+    def exchanges(self, faults: Mapping[str, Sequence[Fault]]) -> dict[str, PaperExchange]:
+        """The venues by name, with the book's accounts on them. faults: by venue."""
         marks = self.market.marks()
         self.fed[marks.seq] = marks.now_ns
-        exchange.feed(marks)
-        return exchange
+        found = {}
+        for at, name in enumerate(self.venues):
+            found[name] = PaperExchange(
+                name,
+                self.market.universe,
+                self.terms,
+                self.market.now_ns,
+                book=self.opening,
+                faults=faults.get(name, ()),
+                seed=self.seed + at,
+            )
+            found[name].feed(marks)
+        return found
 
     def no_faults(self) -> FaultDice:
         """Dice that never fall badly."""
@@ -140,11 +155,32 @@ class Setting:
 
     def engine_settings(self, around: Callable[[Gate], Gate]) -> EngineSettings:
         """What the engine is told; around: put about the limits."""
-        gate = LimitGate(self.limits, MappingProxyType({VENUE: True}))
-        return EngineSettings(self.settings, TAG, around(gate), {VENUE: ""})
+        gate = LimitGate(self.limits, MappingProxyType(dict.fromkeys(self.venues, True)))
+        accounts = dict.fromkeys(self.venues, "")
+        combos = frozenset(self.venues) if self.terms.combos else frozenset[str]()
+        return EngineSettings(
+            self.settings, TAG, around(gate), accounts, largest=gate.largest, combos=combos
+        )
 
     def position_max(self) -> dict[tuple[str, str], Decimal]:
         """The limit of each instrument whose order unit is a dollar, order units."""
         most = Decimal(repr(self.limits.position.instrument_usd_max))
         symbol = f"{COIN}-PERPETUAL"
-        return {(VENUE, symbol): most}
+        return {(name, symbol): most for name in self.venues}
+
+
+def _with_expiring(book: Book, universe: Universe) -> Book:
+    """The book with every option of the next expiry, a few coins each way: half of them end in the money."""
+    soon = [x for x in universe.listings if x.expiry_ns == min(universe.expiry_ns[universe.expiry_ns > 0])]
+    options = [x for x in soon if x.contract.kind is Kind.OPTION]
+    held = [Position(x, "", Decimal(3 if at % 3 else -5)) for at, x in enumerate(options)]
+    return replace(book, positions=MappingProxyType({**book.positions, **{p.key: p for p in held}}))
+
+
+def _source(seed: int, start_ns: int, expiring: bool) -> SimulatedMarket:
+    """The market at the start; one with an expiry soon began a day earlier, when that was listed."""
+    if not expiring:
+        return SimulatedMarket(seed, start_ns, MARKET)
+    source = SimulatedMarket(seed, start_ns - DAY_NS, EXPIRING)
+    source.step(DAY_NS / NS_PER_SECOND)
+    return source

@@ -10,7 +10,7 @@ from hedger.journal.journal import Journal
 from hedger.journal.kill_latch import KillLatch
 from hedger.journal.recovery import recover
 from hedger.journal.storage import Storage
-from hedger.simulator.market import VENUE, Setting
+from hedger.simulator.market import Setting
 
 #: What the record says of the engine's settings: they are those of `hedger.simulator.market`.
 CONFIGURATION = Configuration("simulation", "")
@@ -26,7 +26,7 @@ def begin(storage: Storage, journal: Journal, latch: KillLatch, setting: Setting
         found,
         universe,
         setting.opening,
-        (VENUE,),
+        setting.venues,
         setting.start_ns,
         latched=latched,
         now_ns=now_ns,

@@ -13,7 +13,7 @@ from pricing.contracts import Side
 from pricing.daycount import NS_PER_SECOND
 from pricing.market import Marks
 from venues.base import Capabilities
-from venues.orders import AccountReport, Order, OrderUpdate
+from venues.orders import AccountReport, ComboOrder, Order, OrderUpdate
 
 Say = Callable[[Happening], None]
 
@@ -88,22 +88,23 @@ class WireLine:
         """What it can do."""
         return self._line.capabilities
 
-    def submit(self, order: Order) -> None:
-        """Send an order."""
+    def submit(self, order: Order | ComboOrder) -> None:
+        """Send an order; a combo is a line for each of its legs, under the one id that the venue is told."""
         self._step()
-        row = self._line.exchange.core.universe.positions[order.listing.key]
-        self._write(
-            "submit",
-            client_id=order.client_id,
-            symbol=order.listing.symbol,
-            side=str(order.side),
-            quantity=f"{order.quantity:f}",
-            price=f"{order.price:f}",
-            takes=not order.post_only,
-            durable=self._heads()[1],
-            quote_age_s=self.sight.age_s(row, self._now()),
-            displayed=f"{self.sight.displayed(row, order.side, order.price):f}",
-        )
+        for leg in order.legs if isinstance(order, ComboOrder) else (order,):
+            row = self._line.exchange.core.universe.positions[leg.listing.key]
+            self._write(
+                "submit",
+                client_id=order.client_id,
+                symbol=leg.listing.symbol,
+                side=str(leg.side),
+                quantity=f"{leg.quantity:f}",
+                price=f"{leg.price:f}",
+                takes=not leg.post_only,
+                durable=self._heads()[1],
+                quote_age_s=self.sight.age_s(row, self._now()),
+                displayed=f"{self.sight.displayed(row, leg.side, leg.price):f}",
+            )
         self._line.submit(order)
         self._step()
 

@@ -12,14 +12,13 @@ claimed.
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from hedger.core.decide import decide
 from hedger.core.events import Command, Event, Happening, Tick, Verb
-from hedger.core.reconcile import kill_confirmed
+from hedger.core.reconcile import kill_confirmed, part
 from hedger.core.state import Mode, State
 from hedger.engine.clock import VirtualClock
 from hedger.engine.inbox import Inbox
@@ -36,7 +35,7 @@ from hedger.journal.storage import (
     StorageFaults,
 )
 from hedger.simulator.faults import CRASH, Deed, Due, Mix
-from hedger.simulator.life import PRODUCT, Crash, Life, Parts, SessionLine, SkewedClock
+from hedger.simulator.life import PRODUCT, Crash, Hearing, Life, Parts, SessionLine, SkewedClock
 from hedger.simulator.market import TAG, VENUE, Setting
 from hedger.simulator.wire import Sight, WireLine
 from pricing.daycount import NS_PER_SECOND
@@ -44,7 +43,6 @@ from pricing.market import Marks, price_or_nan
 from risk.book import Book
 from venues.orders import Link, Order, OrderState, VenueStatus
 from venues.paper_exchange import PaperExchange
-from venues.paper_log import Happened
 
 S = NS_PER_SECOND
 #: Seconds between two looks at the engine's timers, and between two thoughts of the operator.
@@ -71,6 +69,15 @@ class Tally:
     events: int = 0
 
 
+@dataclass(slots=True)
+class KillTold:
+    """What a run says of its kill, venue time, ns. confirmed_ns: when the engine had read twice from every
+    venue that nothing is open there. begun_ns: when each process began."""
+
+    confirmed_ns: int | None = None
+    begun_ns: list[int] = field(default_factory=list)
+
+
 #: Nothing goes wrong.
 CALM = Mix()
 
@@ -95,10 +102,13 @@ class World:
         self.end_ns = self.until_ns + round(rest_s * S)
         self.clock = VirtualClock(self.start_ns)
         self.machine = SkewedClock(self.clock)
-        self.exchange: PaperExchange = setting.exchange(mix.venue)
+        # a mix tells times from the start; the venue's faults are told the venue's
+        dated = [f if f.at_ns is None else replace(f, at_ns=self.start_ns + f.at_ns) for f in mix.venue]
+        self.exchanges: dict[str, PaperExchange] = setting.exchanges({VENUE: dated})
         self.disk = MemoryDisk(JournalName("paper", TAG), StorageFaults(step=self._commit_step))
         self.latch = MemoryLatch()
         self.tally = Tally()
+        self.told = KillTold()
         self.claims: list[str] = []
         self.wire_lines: list[str] = []
         self.life: Life | None = None
@@ -113,6 +123,11 @@ class World:
         self._resting: tuple[Order, ...] = ()
         self._steady = self._paused = False
         self._calm = False
+
+    @property
+    def exchange(self) -> PaperExchange:
+        """The first venue, to which the faults happen."""
+        return self.exchanges[VENUE]
 
     # --------------------------------------------------------------------------------------------------- time
 
@@ -130,25 +145,17 @@ class World:
         self._close()
         return self
 
-    def drill(self, orders: Sequence[Order], kill_s: float) -> float:
-        """Seconds from a kill to the last end of orders that rested at the venue just before it; inf where
-        one is left. The orders came there by themselves: no fault held them up."""
-        kill_ns = self.start_ns + round(kill_s * S)
-        rest = Due(kill_ns - S // 10, Deed.REST)
+    def rest(self, orders: Sequence[Order], after_ns: int) -> None:
+        """Let orders rest at the venue from so long after the start. They came there by themselves: no
+        fault held them up."""
         self._resting = tuple(orders)
-        self._dues = sorted([*self._dues, rest, Due(kill_ns, Deed.KILL)], key=lambda due: due.after_ns)
-        self.run()
-        ids = {order.client_id for order in orders}
-        ends = {
-            f.client_id: f.time_ns for f in self.exchange.log.of(Happened.CANCELLED) if f.client_id in ids
-        }
-        if len(ends) < len(ids):
-            return math.inf
-        return max(max(ends.values()) - kill_ns, 0) / S
+        rest = Due(self.start_ns + after_ns, Deed.REST)
+        self._dues = sorted([*self._dues, rest], key=lambda due: due.after_ns)
 
     def _next(self) -> int:
         now_ns = self.clock.now_ns()
-        due = [self.exchange.next_ns(), self._feed_ns, self._tick_ns, self._operator_ns]
+        due = [self._feed_ns, self._tick_ns, self._operator_ns]
+        due += [exchange.next_ns() for exchange in self.exchanges.values()]
         if self._dues:
             due.append(self._dues[0].after_ns)
         if self.life is None:
@@ -167,8 +174,9 @@ class World:
             while self._dues and self._dues[0].after_ns <= now_ns:
                 self._do(self._dues.pop(0))
             if self.life is None:
-                self.exchange.advance(now_ns)  # nobody listens
-                self.exchange.take_replies()
+                for exchange in self.exchanges.values():  # nobody listens
+                    exchange.advance(now_ns)
+                    exchange.take_replies()
                 if now_ns < self._back_ns:
                     self._tick_ns = max(self._tick_ns, now_ns) + round(TICK_S * S)
                     self._operator_ns = max(self._operator_ns, now_ns) + round(OPERATOR_S * S)
@@ -186,7 +194,8 @@ class World:
         if now_ns >= self._operator_ns:
             self._operator_ns = now_ns + round(OPERATOR_S * S)
             self._operate(life.engine.state)
-        life.session.poll()
+        for session in life.sessions:
+            session.poll()
         self.tally.events += life.work()
         if now_ns >= self._tick_ns:
             self._tick_ns = now_ns + round(TICK_S * S)
@@ -194,6 +203,10 @@ class World:
             self.tally.events += life.work()
         life.router.pump()
         life.router.alive()
+        if self._killed and self.told.confirmed_ns is None:
+            state = life.engine.state
+            if state.mode is Mode.KILLED and kill_confirmed(state):
+                self.told.confirmed_ns = now_ns
         if not self._paused and now_ns >= self.until_ns + PAUSE_AFTER_S * S:
             self._paused = True  # what is out comes to its end, so that books can be compared
             self._command(Verb.PAUSE, "the day ends")
@@ -204,7 +217,8 @@ class World:
     def _feed(self) -> None:
         marks = self.setting.step()
         self._feed_ns = self.setting.market.now_ns + round(self.setting.step_s * S)
-        self.exchange.feed(marks)
+        for exchange in self.exchanges.values():
+            exchange.feed(marks)
 
     # --------------------------------------------------------------------------------------- lives and deaths
 
@@ -212,15 +226,35 @@ class World:
         storage = MemoryStorage(self.disk)
         journal = Journal(storage)
         latch = self.parts.latch(self.latch)
+        self.machine.begin(max((record.now_ns for record in self.disk.records), default=0))
         state = self.parts.start(storage, journal, latch, self.setting, self.machine)
         hearing, inbox = self.parts.hearing(), Inbox()
+        sessions, lines = [], []
+        for exchange in self.exchanges.values():
+            session, wire = self._connect(exchange, journal, hearing, inbox)
+            sessions.append(session)
+            lines.append(self.parts.line(wire))
+        router = Router(lines, self.machine, inbox.put, lambda: latch.found() is not None)
+        settings = self.setting.engine_settings(self.parts.gate)
+        engine = self.parts.engine(state, settings, self.machine, self.parts.record(journal))
+        self.life = Life(journal, engine, router, tuple(sessions), inbox, state, journal.durable.number)
+        self.tally.starts += 1
+        self.told.begun_ns.append(self.clock.now_ns())
+        self._claim("recovered")
+        for name in self.exchanges:
+            inbox.put(VenueStatus(name, Link.UP, venue_ns=self.clock.now_ns()))
+
+    def _connect(
+        self, exchange: PaperExchange, journal: Journal, hearing: Hearing, inbox: Inbox
+    ) -> tuple[SessionLine, WireLine]:
+        """One life's line to a venue, and the witness on it."""
 
         def tell(what: Happening) -> None:
             wire.heard(what)
             for item in hearing(what):
                 inbox.put(item)
 
-        session = SessionLine(self.exchange, self.clock, tell)
+        session = SessionLine(exchange, self.clock, tell)
         sight = Sight(len(self.setting.market.universe), self.setting.fed)
         wire = WireLine(
             session,
@@ -230,13 +264,7 @@ class World:
             sight,
             self.wire_lines,
         )
-        router = Router([self.parts.line(wire)], self.machine, inbox.put, lambda: latch.found() is not None)
-        settings = self.setting.engine_settings(self.parts.gate)
-        engine = self.parts.engine(state, settings, self.machine, self.parts.record(journal))
-        self.life = Life(journal, engine, router, session, inbox, state, journal.durable.number)
-        self.tally.starts += 1
-        self._claim("recovered")
-        inbox.put(VenueStatus(VENUE, Link.UP, venue_ns=self.clock.now_ns()))
+        return session, wire
 
     def _crashed(self, down_s: float) -> None:
         self._say("crash", head=str(MemoryStorage(self.disk).head()))
@@ -314,10 +342,12 @@ class World:
                 self._unkill = True
             case Deed.BANDS:
                 self._command(Verb.BANDS, "tried by hand", due.text)
+            case Deed.RELOAD:
+                self._command(Verb.RELOAD, "the file has changed", due.text)
             case Deed.CLOCK_STEP:
                 self.machine.offset_ns = due.number * S
             case Deed.DISK_FULL:
-                self._disk(StorageFaults(bytes_max=self.disk.bytes + 2000))
+                self._disk(StorageFaults(bytes_max=self.disk.bytes + (due.number or 2000)))
             case Deed.DISK_ERROR:
                 self._disk(StorageFaults(failing=(self.disk.commits + 1,), torn=lambda _: bool(due.number)))
             case Deed.DISK_SLOW:
@@ -335,7 +365,8 @@ class World:
         self.mix = replace(self.mix, crash_steps=frozenset())
         self._disk(StorageFaults())
         self._slow = 0
-        self.exchange.faults = self.setting.no_faults()
+        for exchange in self.exchanges.values():
+            exchange.faults = self.setting.no_faults()
         self._dues = [d for d in self._dues if d.deed in (Deed.UNKILL, Deed.BANDS)]
         for due in self._dues:
             self._do(due)
@@ -381,7 +412,12 @@ class World:
                 found.append(f"{name} is {venue.link} and not reconciled")
             if venue.drift:
                 found.append(f"{name} differs from the book: {venue.differences} {venue.cash_differences}")
-        held = {(VENUE, s): q for s, q in self.exchange.core.account.positions().items() if q}
+        held = {
+            (name, s): q
+            for name, exchange in self.exchanges.items()
+            for s, q in exchange.core.account.positions().items()
+            if q
+        }
         mine = {(v, s): Decimal(q) for v, s, q in _positions(state.book)}
         if held != mine:
             found.append("the book is not what the venue holds")
@@ -393,22 +429,22 @@ class World:
             self._begin()
         life = self.life
         assert life is not None
-        core = self.exchange.core
-        prices = {
-            listing.key: price
-            for listing, price in zip(core.universe.listings, price_or_nan(core.market).tolist(), strict=True)
-        }
-        ours = life.engine.state.book.balances(prices)
-        theirs = core.report(0).balances
-        self._claim(
-            "final",
-            balances=[
-                [VENUE, currency, str(Decimal(repr(float(x))))] for currency, x in sorted(ours.items())
-            ],
-            venue_balances=[[VENUE, currency, str(x)] for currency, x in sorted(theirs.items())],
-        )
+        balances, told = [], []
+        for name, exchange in self.exchanges.items():
+            core = exchange.core
+            prices = {
+                listing.key: price
+                for listing, price in zip(
+                    core.universe.listings, price_or_nan(core.market).tolist(), strict=True
+                )
+            }
+            ours = part(life.engine.state.book, name, "").balances(prices)
+            balances += [[name, c, str(Decimal(repr(float(x))))] for c, x in sorted(ours.items())]
+            told += [[name, c, str(x)] for c, x in sorted(core.report(0).balances.items())]
+        self._claim("final", balances=balances, venue_balances=told)
         self._replay(life)
-        self._twice(life.engine.state)
+        for name in self.exchanges:
+            self._twice(life.engine.state, name)
 
     def _replay(self, life: Life) -> None:
         """Fold the events that this life wrote down over its first state."""
@@ -417,15 +453,15 @@ class World:
             state, _ = decide(state, read_event(record, _no_tape), settings)
         self._say("replayed", seq=state.seq, state=state_digest(state) if state.seq > life.first.seq else "")
 
-    def _twice(self, state: State) -> None:
+    def _twice(self, state: State, venue: str) -> None:
         """Tell the engine the same account two times: the second time nothing may come of it."""
         report, settings = (
-            self.exchange.core.report(self.start_ns),
+            self.exchanges[venue].core.report(self.start_ns),
             self.setting.engine_settings(self.parts.gate),
         )
         first = Event(state.seq + 1, state.now_ns, state.monotonic_ns, report)
         once, _ = decide(state, first, settings)
-        if once.venues[VENUE].drift:
+        if once.venues[venue].drift:
             return  # a difference told twice halts the engine: that is no repetition
         twice, decision = decide(once, replace(first, seq=first.seq + 1), settings)
         self._say(
@@ -443,9 +479,11 @@ class World:
 
 def record_line(record: Record) -> str:
     """A record as a line of JSON."""
-    body = record.body.decode("ascii")
+    body = record.text.decode("ascii")
     head = {"number": record.number, "kind": str(record.kind), "seq": record.seq, "now_ns": record.now_ns}
     head |= {"key": record.key, "hash": record.hash.hex()}
+    if record.frame is not None:
+        head |= {"frame": record.frame.hex()}
     return f'{json.dumps(head, separators=(",", ":"))[:-1]},"body":{body}}}'
 
 

@@ -59,20 +59,27 @@ class Ladder:
             if not (np.isfinite(cost).all() and (cost[1:] >= cost[:-1]).all()):
                 raise ValueError(f"LADDER: {side}_cost {cost.tolist()}: allowed are finite, rising numbers")
 
+    @classmethod
+    def sound(
+        cls, buy_size: FloatArray, buy_cost: FloatArray, sell_size: FloatArray, sell_cost: FloatArray
+    ) -> Ladder:
+        """A ladder of arrays that nobody changes and that keep what the class asks for; not checked again."""
+        ladder = object.__new__(cls)
+        object.__setattr__(ladder, "buy_size", buy_size)
+        object.__setattr__(ladder, "buy_cost", buy_cost)
+        object.__setattr__(ladder, "sell_size", sell_size)
+        object.__setattr__(ladder, "sell_cost", sell_cost)
+        return ladder
+
     def amortised(self, share: float) -> Ladder:
         """The same sizes at a share of their costs, > 0 and finite; what was checked holds for it, too."""
         if share == 1.0:
             return self
         if not 0.0 < share < np.inf:
             raise ValueError(f"LADDER: share {share}: allowed are finite numbers > 0")
-        other = object.__new__(Ladder)
-        for name in ("buy_size", "sell_size"):
-            object.__setattr__(other, name, getattr(self, name))
-        for name in ("buy_cost", "sell_cost"):
-            cost = share * getattr(self, name)
-            cost.flags.writeable = False
-            object.__setattr__(other, name, cost)
-        return other
+        buy, sell = share * self.buy_cost, share * self.sell_cost
+        buy.flags.writeable = sell.flags.writeable = False
+        return Ladder.sound(self.buy_size, buy, self.sell_size, sell)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -215,11 +222,11 @@ class Plan:
     costs less, whatever lots or columns; exposure_after (m,); shadow_price (m,) >= 0: USD the bound falls
     per unit outward move of the binding side; slack (m,) >= 0 outside the required interval; binding (m,) -1
     lower, 0, +1 upper; gap = (cost - lower_bound) / |cost|; kept: indices of the columns the lots were
-    solved on; reason: one text; timings: seconds per stage, HiGHS' own clock and our own work at a fixed rate
-    (not reproducible: leave them out of digests); lots_bound: no plan in whole lots that leaves the same
-    slack costs less, whatever columns (the bound of the search; -inf = not known); basis: what the next
-    mark's LP starts from; fallbacks: programs that HiGHS solved, because our own answer did not pass its
-    check or was not proven in its share of the time, or because of fixed costs; pivots, nodes: our own.
+    solved on; reason: one text; timings: seconds per stage, of work at a fixed rate, ours and HiGHS';
+    lots_bound: no plan in whole lots that leaves the same slack costs less, whatever columns (the bound of
+    the search; -inf = not known); basis: what the next mark's LP starts from; fallbacks: programs that HiGHS
+    solved, because our own answer did not pass its check or was not proven in its share of the time, or
+    because of fixed costs; pivots, nodes: our own.
     """
 
     quantity: FloatArray

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hedger.planning import HedgePlan, PlanStatus, make_plan
+from hedger.planning import HedgePlan, PlanStatus, make_plan, read_beside
 from hedger.problem.live_bands import index_history
 from hedger.problem.risk_term import remember
 from hedger.problem.snapshot import take_snapshot
@@ -107,6 +107,7 @@ def plan_one(
         last = now
 
     plan = make_plan(snapshot, settings, lap, history=history, factors=factors)
+    read_beside(plan, lap)
     return PlanRecord(
         as_of=iso(market.now_ns),
         status=str(plan.status),

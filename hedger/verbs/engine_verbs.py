@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +15,16 @@ from pricing.errors import Exit, InputError
 
 if TYPE_CHECKING:
     from hedger.limits_file import LoadedLimits
+    from hedger.runs.replay import Filling
     from hedger.settings import Settings
+    from pricing.market import Marks
+    from pricing.universe import Universe
 
 
 def run(arguments: argparse.Namespace) -> Exit:
-    """The engine on the wall clock, on paper."""
-    from hedger.runs.run import RunOptions
-    from hedger.runs.run import run as start
+    """The engine on the wall clock: paper on the simulated market or on a venue's, or live."""
+    from hedger.runs.lasting import set_aside
+    from hedger.runs.launch import RunOptions
 
     settings, limits = _settings(arguments)
     if arguments.arm_live and settings.run.mode != "live":
@@ -42,8 +46,14 @@ def run(arguments: argparse.Namespace) -> Exit:
         watchdog=not arguments.no_watchdog,
         reason=arguments.reason,
         config=arguments.config,
+        arm_live=arguments.arm_live,
     )
-    ran = start(options, settings, limits)
+    if settings.run.mode == "live" or settings.run.feed:
+        from hedger.runs.venue_run import run_on_venues as start
+    else:
+        from hedger.runs.run import run as start
+    with set_aside():
+        ran = start(options, settings, limits)
     if arguments.json:
         print(json.dumps(ran.document, allow_nan=False))
     else:
@@ -54,7 +64,9 @@ def run(arguments: argparse.Namespace) -> Exit:
 
 def replay(arguments: argparse.Namespace) -> Exit:
     """A tape through the engine, in tape time."""
+    from hedger.runs.lasting import set_aside
     from hedger.runs.replay import replay as play
+    from venues.paper_faults import fault_kinds, seeded_faults
     from venues.tape import Tape
 
     settings, limits = _settings(arguments)
@@ -67,7 +79,19 @@ def replay(arguments: argparse.Namespace) -> Exit:
             tenth = 10 * done // total
             print(f"{10 * tenth} % of {total} batches", file=sys.stderr)
 
-    found = play(tape, arguments.book, settings, limits, arguments.journal, on_mark)
+    between = _between(arguments, settings)
+    with set_aside():
+        found = play(
+            tape,
+            arguments.book,
+            settings,
+            limits,
+            arguments.journal,
+            on_mark,
+            seed=arguments.seed,
+            between=between,
+            faults=seeded_faults(fault_kinds(arguments.faults), arguments.seed),
+        )
     if arguments.json:
         print(json.dumps(found.document, allow_nan=False))
         return Exit.DONE
@@ -75,6 +99,40 @@ def replay(arguments: argparse.Namespace) -> Exit:
         print(report.text())
     print(_summary(found.document))
     return Exit.DONE
+
+
+def _between(arguments: argparse.Namespace, settings: Settings) -> Filling | None:
+    """What fills the hours between the snapshots of a chain; None: nothing was given that could."""
+    from hedger.studies.chain_between import Between
+    from hedger.studies.chain_inputs import read_dvol, read_perp
+
+    if arguments.perp is None:
+        if arguments.dvol is not None:
+            raise InputError(
+                "DVOL_WITHOUT_PERP",
+                "the DVOL index moves vols between snapshots, and nothing moves prices there",
+                where="--dvol",
+                observed="no --perp",
+                allowed="--dvol beside --perp",
+                not_done="nothing was replayed",
+                fix="give the perpetual's hourly prices, too, or leave --dvol out",
+            )
+        return None
+    perp = read_perp(arguments.perp)
+    dvol = {} if arguments.dvol is None else read_dvol(arguments.dvol)
+
+    def filling(universe: Universe, batches: Iterator[Marks]) -> Iterator[Marks]:
+        found = Between(universe, settings.age_s_max, perp, dvol)
+        still = [name for name in universe.underlyings if name not in found.coins]
+        if still:
+            print(
+                f"between snapshots {', '.join(found.coins) or 'nothing'} moves; {', '.join(still)} grows "
+                "old there, and a book that holds it is incomplete until the next snapshot",
+                file=sys.stderr,
+            )
+        return found.filled(batches)
+
+    return filling
 
 
 def watchdog(arguments: argparse.Namespace) -> Exit:
@@ -101,6 +159,7 @@ def _settings(arguments: argparse.Namespace) -> tuple[Settings, LoadedLimits]:
 
 def _summary(document: dict[str, Any]) -> str:
     """The figures for people; what is not known says so."""
+    from hedger.runs.profit import table
 
     def usd(name: str) -> str:
         x = document.get(name)
@@ -113,10 +172,11 @@ def _summary(document: dict[str, Any]) -> str:
         f"refused by the limits: {refused}",
         f"cost {usd('cost_usd')} (fees {usd('fees_usd')}, slippage {usd('slippage_usd')})",
         f"P&L {usd('pnl_usd')}, of it unexplained {usd('residual_usd')}",
-        f"mode {document['mode']}; digest {document['digest'][:16]}",
+        f"mode {document['mode']}" + (f": {document['reason']}" if document.get("reason") else ""),
+        f"digest {document['digest'][:16]}",
     ]
-    parts = document.get("attribution_usd")
-    if parts:
-        told = ", ".join(f"{name} {x:,.0f}" for name, x in parts.items() if x and name != "pnl")
-        lines.insert(4, f"P&L by cause, USD: {told or 'nothing'}")
+    told = table(document)
+    if told:
+        lines.insert(3, told)
+        lines.insert(4, f"ledger less causes: {usd('ledger_difference_usd')} (rounding, or a fault)")
     return "\n".join(lines)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pricing.errors import Exit, InputError
@@ -65,7 +66,8 @@ def show(arguments: argparse.Namespace) -> Exit:
 
 
 def verify(arguments: argparse.Namespace) -> Exit:
-    """Check every record against the chain and the file against itself; exit 1 with where it breaks."""
+    """Check every record against the chain and the file against itself, and with --replay every decision
+    against the engine; exit 1 with where it breaks."""
     from hedger.journal.sqlite import read_sqlite
     from hedger.journal.storage import JournalDamaged
 
@@ -81,6 +83,10 @@ def verify(arguments: argparse.Namespace) -> Exit:
         last, problems = _walk(storage, expected)
         storage.close()
     document |= {"records": last.number if last else None, "head": str(last) if last else None}
+    if arguments.replay and not problems:
+        again = _again(arguments)
+        document["replayed"] = again
+        problems = [] if again["same"] else [f"decided again it comes out otherwise: {_otherwise(again)}"]
     document |= {"sound": not problems, "problems": problems}
     if arguments.json:
         print(json.dumps(document))
@@ -88,8 +94,43 @@ def verify(arguments: argparse.Namespace) -> Exit:
         for text in problems:
             print(text)
         state = "sound" if not problems else "NOT sound"
+        if "replayed" in document:
+            again = document["replayed"]
+            print(
+                f"decided again: {again['events']} events of {again['starts']} starts, {again['decisions']} "
+                f"decisions, {len(again['different'])} of them otherwise; state {again['state_digest'][:16]}"
+            )
         print(f"{arguments.journal.name}: {state}; {document['records']} records, head {document['head']}")
     return Exit.NEGATIVE if problems else Exit.DONE
+
+
+def _again(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The journal worked through the engine once more, with the settings and limits of the command line."""
+    from hedger.config import load
+    from hedger.limits_file import load_limits
+    from hedger.runs.refold import refold
+    from venues.tape import Tape
+
+    settings = load(arguments.config).settings
+    limits = load_limits(Path(settings.limits_file) if settings.limits_file else None)
+    tape = None if arguments.tape is None else Tape.open(arguments.tape)
+    found = refold(arguments.journal, tape, settings, limits)
+    return {
+        "same": found.same,
+        "starts": found.starts,
+        "events": found.events,
+        "decisions": found.decisions,
+        "different": list(found.different),
+        "undecided": list(found.undecided),
+        "same_book": found.same_book,
+        "state_digest": found.digest,
+    }
+
+
+def _otherwise(again: dict[str, Any]) -> str:
+    different = again["different"]
+    told = [f"events {', '.join(map(str, different[:_BREAKS_MAX]))}"] if different else []
+    return "; ".join(told + ["the book"] * (not again["same_book"]))
 
 
 def _walk(storage: SqliteStorage, expected: Head | None) -> tuple[Head, list[str]]:
@@ -178,8 +219,9 @@ def _line(record: Record) -> str:
     from pricing.daycount import iso
 
     key = "" if record.key is None else f" {json.dumps(record.key)}"
-    body = record.body.decode("utf-8", "replace").encode("ascii", "backslashreplace").decode("ascii")
+    body = record.text.decode("utf-8", "replace").encode("ascii", "backslashreplace").decode("ascii")
     body = "".join(c if c.isprintable() else "?" for c in body)
     cut = body if len(body) <= _BODY_SHOWN else body[:_BODY_SHOWN] + f"... ({len(body)} bytes)"
+    cut += "" if record.frame is None else f" + {len(record.frame)} bytes"
     kind = "".join(c if c.isprintable() else "?" for c in record.kind)
     return f"{record.number} {iso(record.now_ns)} seq {record.seq} {kind}{key} {cut}"

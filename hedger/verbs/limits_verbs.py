@@ -1,4 +1,4 @@
-"""`hedger limits show | validate | compare`: the hard limits, which stand in a file of their own."""
+"""`hedger limits show | validate | compare | codes`: the hard limits, which stand in a file of their own."""
 
 from __future__ import annotations
 
@@ -59,3 +59,16 @@ def limits_compare(arguments: argparse.Namespace) -> Exit:
         if found.same:
             print("the same limits")
     return Exit.NEGATIVE if found.loosened else Exit.DONE
+
+
+def limits_codes(arguments: argparse.Namespace) -> Exit:
+    """Every reason code with its control C1 to C20, what it means, and the way out."""
+    from risk.limit_codes import Code
+
+    rows = [{"code": code.name, "control": code.control, "what": code.what, "fix": code.fix} for code in Code]
+    if arguments.json:
+        print(json.dumps(rows))
+    else:
+        for row in rows:
+            print(f"{row['control']:<4} {row['code']:<30} {row['what']}; {row['fix']}")
+    return Exit.DONE

@@ -39,11 +39,11 @@ LOOK_BACK_MAX = 60
 VIEW_COLUMNS_MIN = 80
 
 
-def _print_json(document: object) -> None:
+def show_json(document: object) -> None:
     print(json.dumps(document, allow_nan=False))
 
 
-def _print(view: RenderableType, *, plain: bool = False) -> None:
+def show(view: RenderableType, *, plain: bool = False) -> None:
     """Show a view as wide as the terminal, 80 columns without one; `plain`: no escape codes even on a
     terminal."""
     from rich.console import Console
@@ -55,7 +55,7 @@ def _print(view: RenderableType, *, plain: bool = False) -> None:
     console.print(view)
 
 
-def _settings(arguments: argparse.Namespace) -> Settings:
+def settings_of(arguments: argparse.Namespace) -> Settings:
     from hedger.config import load
 
     numeraire = getattr(arguments, "numeraire", None)
@@ -76,7 +76,7 @@ class Stages:
         self.last = now
 
 
-def _snapshot(
+def snapshot_at(
     tape: Tape, arguments: argparse.Namespace, settings: Settings, stages: Stages
 ) -> tuple[Snapshot, Mapping[str, PriceHistory]]:
     """The book of --book in the market of the tape, and the indexes before it."""
@@ -174,7 +174,7 @@ def _delta_history(tape: Tape, now_ns: int, settings: Settings) -> DeltaHistory 
     return history
 
 
-def _factor_history(tape: Tape, snapshot: Snapshot, settings: Settings) -> FactorHistory | None:
+def factors_before(tape: Tape, snapshot: Snapshot, settings: Settings) -> FactorHistory | None:
     """Where the risk factors of the book's underlyings stood before now; None where nothing asks for them."""
     from hedger.problem.risk_term import remember
     from pricing.market import Market
@@ -251,22 +251,22 @@ def risk(arguments: argparse.Namespace) -> Exit:
     from hedger.ticket import risk_view
     from venues.tape import Tape
 
-    settings = _settings(arguments)
+    settings = settings_of(arguments)
     tape = Tape.open(arguments.market)
     if arguments.book is None:
         return _check_alone(tape, arguments)
-    snapshot, _ = _snapshot(tape, arguments, settings, Stages())
+    snapshot, _ = snapshot_at(tape, arguments, settings, Stages())
     check = (
         check_document(tape, snapshot.market.now_ns, snapshot.market.universe)
         if arguments.check_venue
         else None
     )
     if arguments.json:
-        _print_json(risk_document(snapshot) | ({"venue_check": check} if check is not None else {}))
+        show_json(risk_document(snapshot) | ({"venue_check": check} if check is not None else {}))
     else:
-        _print(risk_view(snapshot))
+        show(risk_view(snapshot))
         if check is not None:
-            _print(check_view(check))
+            show(check_view(check))
     return Exit.DONE
 
 
@@ -288,30 +288,31 @@ def _check_alone(tape: Tape, arguments: argparse.Namespace) -> Exit:
     now_ns = tape.market_at(parse_time(arguments.at) if arguments.at is not None else None).now_ns
     check = check_document(tape, now_ns, tape.universe)
     if arguments.json:
-        _print_json({"as_of": iso(now_ns), "venue_check": check})
+        show_json({"as_of": iso(now_ns), "venue_check": check})
     else:
-        _print(check_view(check))
+        show(check_view(check))
     return Exit.DONE
 
 
 def plan(arguments: argparse.Namespace) -> Exit:
     """The hedge ticket."""
     from hedger.documents import plan_document
-    from hedger.planning import PlanStatus, make_plan
+    from hedger.planning import PlanStatus, make_plan, read_beside
     from hedger.ticket import ticket_view
     from venues.tape import Tape
 
-    settings = _settings(arguments)
+    settings = settings_of(arguments)
     stages = Stages()
     tape = Tape.open(arguments.market)
-    snapshot, history = _snapshot(tape, arguments, settings, stages)
-    factors = _factor_history(tape, snapshot, settings)
+    snapshot, history = snapshot_at(tape, arguments, settings, stages)
+    factors = factors_before(tape, snapshot, settings)
     stages.lap("factor_history")
     plan = make_plan(snapshot, settings, stages.lap, settings.policy.memory(), history, factors=factors)
+    read_beside(plan, stages.lap)
     if arguments.json:
-        _print_json(plan_document(plan, stages.ms))
+        show_json(plan_document(plan, stages.ms))
     else:
-        _print(ticket_view(plan))
+        show(ticket_view(plan))
     return Exit.REFUSED if plan.status is PlanStatus.BLOCKED else Exit.DONE
 
 
@@ -347,7 +348,7 @@ def _show_tape(arguments: argparse.Namespace, path: Path) -> Exit:
 
     document = info(path)
     if arguments.json:
-        _print_json(document)
+        show_json(document)
     else:
         for key, value in document.items():
             print(f"{key}: {value if isinstance(value, str | int | float) else json.dumps(value)}")
@@ -360,7 +361,7 @@ def tape_verify(arguments: argparse.Namespace) -> Exit:
 
     problems = verify(arguments.tape)
     if arguments.json:
-        _print_json({"tape": str(arguments.tape), "sound": not problems, "problems": problems})
+        show_json({"tape": str(arguments.tape), "sound": not problems, "problems": problems})
     else:
         print("\n".join(problems) if problems else f"{arguments.tape}: sound")
     return Exit.NEGATIVE if problems else Exit.DONE
@@ -372,7 +373,7 @@ def config_show(arguments: argparse.Namespace) -> Exit:
 
     rows = origins(load(arguments.config))
     if arguments.json:
-        _print_json([{"key": key, "value": value, "origin": origin} for key, value, origin in rows])
+        show_json([{"key": key, "value": value, "origin": origin} for key, value, origin in rows])
     else:
         for key, value, origin in rows:
             print(f"{key} = {json.dumps(value)}    # {origin}")
@@ -391,7 +392,7 @@ def config_validate(arguments: argparse.Namespace) -> Exit:
             raise
         fault = error
     if arguments.json:
-        _print_json({"valid": fault is None, "fault": str(fault) if fault else None})
+        show_json({"valid": fault is None, "fault": str(fault) if fault else None})
     else:
         print(fault or "valid")
     return Exit.NEGATIVE if fault else Exit.DONE
@@ -412,7 +413,7 @@ def demo(arguments: argparse.Namespace) -> Exit:
     from hedger.runs import demo
     from hedger.ticket import risk_view, ticket_view
 
-    settings = _settings(arguments)
+    settings = settings_of(arguments)
     quiet = arguments.json
 
     def on_start(snapshot: Snapshot) -> None:
@@ -420,12 +421,12 @@ def demo(arguments: argparse.Namespace) -> Exit:
             print(
                 f"A market maker's book on a simulated market, seed {arguments.seed}: no keys, no internet."
             )
-            _print(risk_view(snapshot), plain=True)
+            show(risk_view(snapshot), plain=True)
 
     def on_hedge(hedge: demo.Hedge) -> None:
         if not quiet:
             demo.clear_bar()
-            _print(ticket_view(hedge.plan), plain=True)
+            show(ticket_view(hedge.plan), plain=True)
             for fill in hedge.fills:
                 listing = fill.listing
                 print(
@@ -449,7 +450,7 @@ def demo(arguments: argparse.Namespace) -> Exit:
         on_close=on_close,
     )
     if quiet:
-        _print_json(document)
+        show_json(document)
     else:
         print(demo.summary_text(document))
     return Exit.DONE if document["verified"] == document["hedges"] else Exit.NEGATIVE
@@ -479,7 +480,7 @@ def study_plans(arguments: argparse.Namespace) -> Exit:
     from hedger.studies import plans as study
     from venues.tape import Tape
 
-    settings = _settings(arguments)
+    settings = settings_of(arguments)
     tape = Tape.open(arguments.tape)
 
     def on_record(record: study.PlanRecord) -> None:
@@ -496,7 +497,7 @@ def study_plans(arguments: argparse.Namespace) -> Exit:
     )
     result = study.document(records, arguments.seed)
     if arguments.json:
-        _print_json(result)
+        show_json(result)
     else:
         print(study.text(result))
     return Exit.DONE
@@ -509,7 +510,7 @@ def study_surface(arguments: argparse.Namespace) -> Exit:
     from pricing.compiled import warm_up
     from venues.tape import Tape
 
-    settings = _settings(arguments)
+    settings = settings_of(arguments)
     if arguments.picture is not None:
         check_page(arguments.picture)
     warm_up()
@@ -528,7 +529,7 @@ def study_surface(arguments: argparse.Namespace) -> Exit:
     result = study.document(records)
     columns, rows = study.table(result)
     if arguments.json:
-        _print_json(result)
+        show_json(result)
     else:
         _print_table(columns, rows, f"Unit: {result['unit']}")
     if arguments.picture is not None:
@@ -547,7 +548,7 @@ def study_delta(arguments: argparse.Namespace) -> Exit:
     from pricing.compiled import warm_up
     from venues.tape import Tape
 
-    settings = _settings(arguments)
+    settings = settings_of(arguments)
     if arguments.picture is not None:
         check_page(arguments.picture)
     warm_up()
@@ -559,11 +560,11 @@ def study_delta(arguments: argparse.Namespace) -> Exit:
     result = study.document(found)
     columns, rows = study.table(result)
     if arguments.json:
-        _print_json(result)
+        show_json(result)
     else:
         _print_table(columns, rows, f"{result['measure']}; interval: {result['interval']}")
         for sentence in result["conclusions"]:
-            _print(sentence)
+            show(sentence)
     if arguments.picture is not None:
         introduction = f"{result['trials']} intervals on {result['days']} days. {result['measure']}. "
         introduction += " ".join(result["conclusions"])
@@ -591,7 +592,7 @@ def study_greeks(arguments: argparse.Namespace) -> Exit:
     columns, lines = study.table(result)
     reasons = study.reasons_table(result)
     if arguments.json:
-        _print_json(result)
+        show_json(result)
     else:
         _print_table(columns, lines, result["measure"])
         _print_table(*reasons, f"flagged: beyond the tolerance, {result['tolerance']}")
@@ -623,7 +624,7 @@ def study_frontier(arguments: argparse.Namespace) -> Exit:
     if arguments.picture is not None:
         study.write_picture(result, arguments.picture)
     if arguments.json:
-        _print_json(result)
+        show_json(result)
     else:
         _print_table(*study.table(result), study.caption(result))
         _print_table(*study.equal_cost_table(result), study.EQUAL_COST)
@@ -638,7 +639,7 @@ def study_chain(arguments: argparse.Namespace) -> Exit:
     from pricing.compiled import warm_up
     from venues.tape import Tape
 
-    settings = _settings(arguments)
+    settings = settings_of(arguments)
     if arguments.picture is not None:
         check_page(arguments.picture)
     tapes = [Tape.open(path) for path in arguments.tapes]
@@ -649,12 +650,12 @@ def study_chain(arguments: argparse.Namespace) -> Exit:
     columns, rows = study.table(result)
     equal = study.equal_table(result)
     if arguments.json:
-        _print_json(result)
+        show_json(result)
     else:
         _print_table(columns, rows, result["unit"])
         _print_table(*equal, study.EQUAL)
         for text in result["assumptions"]:
-            _print(f"assumed: {text}")
+            show(f"assumed: {text}")
     if arguments.picture is not None:
         introduction = (
             f"{result['paths']} books. {result['unit']}. Assumed: {'; '.join(result['assumptions'])}."
@@ -673,4 +674,4 @@ def _print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], caption:
         table.add_column(name, justify="right" if number else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
-    _print(table)
+    show(table)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from functools import partial
 
 from pricing.errors import Exit, InputError
 
@@ -12,7 +13,9 @@ SEEDS_MAX = 1_000_000
 
 
 def simulate(arguments: argparse.Namespace) -> Exit:
-    """The engine under seeded faults; exit 1 where an invariant did not hold."""
+    """The engine under seeded faults; exit 1 where an invariant did not hold, an order outlived its kill, or
+    a planted bug was not found."""
+    from hedger.simulator.examination import examine, load_bugs
     from hedger.simulator.faults import fault_ids
     from hedger.simulator.simulate import simulate as run
 
@@ -28,7 +31,10 @@ def simulate(arguments: argparse.Namespace) -> Exit:
             fix="give another number",
         )
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
-    report = run(seeds, faults, _told)
+    examination = None
+    if arguments.bugs is not None:
+        examination = partial(examine, *load_bugs(arguments.bugs))
+    report = run(seeds, faults, _told, examination)
     print(json.dumps(report.document(), allow_nan=False) if arguments.json else report.text())
     return Exit.NEGATIVE if report.failed else Exit.DONE
 

@@ -139,7 +139,19 @@ def command(arguments: argparse.Namespace) -> Exit:
         print(f"{verb}: taken as event {seq}; mode {mode or 'not told yet'}" + (f": {reason}" * bool(reason)))
     if seq is None:
         return Exit.NEGATIVE
-    return Exit.REFUSED if verb is Verb.ARM and mode not in (None, "armed") else Exit.DONE
+    told = {action.get("code") for action in (decision or {}).get("actions", ())}
+    not_armed = verb is Verb.ARM and mode not in (None, "armed")
+    return Exit.REFUSED if not_armed or "RELOAD_REFUSED" in told else Exit.DONE
+
+
+def reload(arguments: argparse.Namespace) -> Exit:
+    """Look at the settings file, and ask the engine to take it as it is now; exit 3 where it does not."""
+    from hedger.config import load
+    from hedger.engine.reloading import sha256_of
+
+    load(arguments.config)  # a file that cannot be read is none to ask for
+    arguments.argument = sha256_of(arguments.config)
+    return command(arguments)
 
 
 def kill(arguments: argparse.Namespace) -> Exit:

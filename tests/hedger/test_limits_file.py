@@ -18,6 +18,7 @@ from hedger.cli import main
 from hedger.config import load
 from hedger.limits_file import (
     built_in,
+    check_restart,
     default_text,
     limits_text,
     load_limits,
@@ -26,6 +27,7 @@ from hedger.limits_file import (
 from hedger.settings import Settings
 from pricing.errors import Exit, HedgerError, InputError
 from risk.limit_changes import Comparison, LoosenedError, check_change, compare, entries
+from risk.limit_codes import Code
 from risk.limit_terms import RETIRED, GreekLimits, Limits, OrderLimits, PermissionLimits, Term, Tighter
 
 
@@ -239,6 +241,43 @@ def test_only_a_restart_with_a_reason_loosens() -> None:
         assert "order.notional_usd_max" in str(caught.value)
     found = check_change(tight, wide, restart=True, reason="a larger book since Monday")
     assert found.loosened == ("order.notional_usd_max",)
+
+
+def test_a_restart_is_compared_with_what_the_journal_says(tmp_path: Path) -> None:
+    old = limits_text(Limits())
+    path = written(tmp_path, "[order]\nnotional_usd_max = 7e6\ncoin_max = 2000\n[age]\nbook_s_max = 5\n")
+    loose = load_limits(path)
+    with pytest.raises(LoosenedError) as refused:
+        check_restart(old, loose, "")
+    error = refused.value
+    assert error.exit_code is Exit.REFUSED
+    assert "order.notional_usd_max 5000000 -> 7000000" in error.text()
+    assert "order.coin_max 1000 -> 2000" in error.text()
+    assert "age.book_s_max" not in error.text()
+    assert "nothing was started" in error.text()
+    assert "--reason" in error.text()
+    found = check_restart(old, loose, "larger book since May")
+    assert found == Comparison(("age.book_s_max",), ("order.coin_max", "order.notional_usd_max"))
+    assert check_restart(limits_text(loose.limits), loose, "") == Comparison((), ())
+    assert check_restart(None, loose, "") is None  # never started before
+
+
+@pytest.mark.parametrize("then", ["", "[gone]\nkey = 1\n", "no toml", "[order]\ncoin_max = 'x'\n"])
+def test_limits_that_cannot_be_compared_need_a_reason(then: str) -> None:
+    with pytest.raises(LoosenedError, match="LIMITS_NOT_COMPARABLE") as refused:
+        check_restart(then, built_in(), "because")
+    assert refused.value.exit_code is Exit.REFUSED
+    assert check_restart(then, built_in(), "after the upgrade") is None
+
+
+def test_every_reason_code_is_printed_with_its_control(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["limits", "codes", "--json"]) == Exit.DONE
+    rows = json.loads(capsys.readouterr().out)
+    assert [row["code"] for row in rows] == [code.name for code in Code]
+    assert {row["control"] for row in rows} == {f"C{i}" for i in range(21)}
+    assert all(row["what"] and row["fix"] for row in rows)
+    assert main(["limits", "codes"]) == Exit.DONE
+    assert capsys.readouterr().out.count("\n") == len(rows)
 
 
 def test_tightening_needs_nobody() -> None:

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pricing.contracts import Kind
@@ -415,6 +415,7 @@ def columns(v: Valuation) -> FloatArray:
     st.dictionaries(st.sampled_from(FIELDS), JUNK_NUMBERS, min_size=1),
     st.sampled_from([0.0, 700.0, -1e6]),
 )
+@example(at=35, junk={"bid": NAN, "ask": NAN, "mark": 5e-324}, age_s=0.0)  # a ratio to it is 0 or infinite
 def test_one_junk_listing_never_contaminates_another(at: int, junk: dict[str, float], age_s: float) -> None:
     """All others keep their values; the junk one is OK with finite numbers, or has a reason and NaN only."""
     quotes = list(SOUND)

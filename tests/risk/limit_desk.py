@@ -76,6 +76,7 @@ def around(**changes: Any) -> Surroundings:
     """Armed, everything known, fresh and empty."""
     plain = Surroundings(
         now_ns=NOW_NS,
+        monotonic_ns=NOW_NS,
         stand=Stand.ARMED,
         latched=False,
         may_trade=True,

@@ -138,6 +138,39 @@ def test_vega_theta_and_basis_are_derivatives_too(i: int) -> None:
     assert alone(i, c=C + h).basis == pytest.approx(basis, rel=1e-5)
 
 
+@pytest.mark.parametrize("i", OPTIONS)
+def test_vanna_volga_and_charm_are_mixed_differences(i: int) -> None:
+    """Of the contract's own worth; each alone is what two first differences leave of the second."""
+
+    def at(ds: float, dv: float, dt: float) -> float:
+        return 3.0 * worth(i, S + ds, C, VOL + dv, dt)
+
+    h, v, t = 30.0, 1e-3, 1e-3
+    mixed = (at(h, v, 0) - at(h, -v, 0) - at(-h, v, 0) + at(-h, -v, 0)) / 4
+    assert alone(i, S + h, vol=VOL + v).vanna == pytest.approx(mixed, rel=1e-4)
+    bent = (at(0, v, 0) - 2 * at(0, 0, 0) + at(0, -v, 0)) / 2
+    assert alone(i, vol=VOL + v).volga == pytest.approx(bent, rel=1e-3, abs=1e-7)
+    mixed = (at(h, 0, t) - at(h, 0, -t) - at(-h, 0, t) + at(-h, 0, -t)) / 4
+    assert alone(i, S + h, days=t).charm == pytest.approx(mixed, rel=1e-3, abs=1e-7)
+
+
+@pytest.mark.parametrize("i", OPTIONS)
+def test_moves_of_everything_at_once_leave_a_third_order_alone(i: int) -> None:
+    """Halving a move of index, vol and time together leaves an eighth, but for time's own curvature."""
+    residuals = [
+        abs(alone(i, S * (1 + 0.02 * k), vol=VOL + 0.03 * k, days=1e-4 * k).residual) for k in (1, 0.5)
+    ]
+    assert residuals[0] > 6 * residuals[1]
+
+
+def test_the_harvest_is_gamma_beyond_theta() -> None:
+    """At one sd a day (vol / sqrt(365)) gamma earns what theta takes; at two, four times as much."""
+    day = VOL / math.sqrt(365)
+    still, moved = alone(0, S, days=1.0), alone(0, S * (1 + 2 * day), days=1.0)
+    assert still.harvest == still.theta < 0 and moved.harvest > 0
+    assert moved.gamma / -moved.theta == pytest.approx(4.0, rel=0.01)
+
+
 @pytest.mark.parametrize("i", [i for i in range(len(LISTINGS)) if i not in OPTIONS])
 def test_what_is_linear_is_explained_to_the_last_digit(i: int) -> None:
     parts = alone(i, 71_000.0, 0.98, days=3.0)

@@ -524,6 +524,45 @@ def test_every_code_is_shown_by_some_order() -> None:
     assert len(CHECKS) == 20
 
 
+def test_of_each_control_a_missing_input_denies() -> None:
+    """C1 to C20, each with an input of its own unknown or odd: what is left out never helps an order."""
+    nan, recent_now = Decimal("nan"), recent(-5.0)
+    no_fair = Target("delta:BTC", NAN, -1.0, 1.0)
+    maker = request(style=Style.MAKE, post_only=True, immediate=False, price=Decimal("49999.5"))
+    missing_of: dict[str, tuple[Trial, Code]] = {
+        "C1": ((request(), around(latched=None), Limits()), Code.INPUT_MISSING),
+        "C2": (
+            (request(), around(), limits(permission={"kinds": frozenset()})),
+            Code.KIND_NOT_ALLOWED,
+        ),
+        "C3": ((request(), around(book=book(fair=NAN)), Limits()), Code.INPUT_MISSING),
+        "C4": ((request(coins_per_unit=NAN), around(), Limits()), Code.INPUT_MISSING),
+        "C5": ((request(quantity=nan), around(), Limits()), Code.INPUT_MISSING),
+        "C6": ((request(), around(held=(held("1", CALL, NAN),)), Limits()), Code.INPUT_MISSING),
+        "C7": ((request(), around(rows={}), Limits()), Code.INPUT_MISSING),
+        "C8": (
+            (request(purpose=Purpose((no_fair,), request().purpose.legs)), around(), Limits()),  # type: ignore[union-attr]
+            Code.INPUT_MISSING,
+        ),
+        "C9": ((request(), around(margin=None), Limits()), Code.MARGIN_UNKNOWN),
+        "C10": ((request(), around(ages=ages(positions=NAN)), Limits()), Code.INPUT_MISSING),
+        "C11": ((request(), around(book=book(continuous=None)), Limits()), Code.INPUT_MISSING),
+        "C12": ((request(), around(recent=(recent_now,)), Limits()), Code.DUPLICATE_INTENT),
+        "C13": ((request(), around(messages=NAN), Limits()), Code.INPUT_MISSING),
+        "C14": ((request(), around(fruitless=NAN), Limits()), Code.INPUT_MISSING),
+        "C15": ((request(), around(day=DayView(NAN, 0.0, 0.0)), Limits()), Code.INPUT_MISSING),
+        "C16": ((request(), around(self_trade_prevention=None), Limits()), Code.SELF_TRADE_PREVENTION_OFF),
+        "C17": ((maker, around(book=book(ask=NAN)), Limits()), Code.INPUT_MISSING),
+        "C18": ((request(), around(pending=(pending("0.1", since_ns=None),)), Limits()), Code.INPUT_MISSING),
+        "C19": ((request(parent_done=nan), around(), Limits()), Code.INPUT_MISSING),
+        "C20": ((request(), around(maintenance=None), Limits()), Code.INPUT_MISSING),
+    }
+    assert list(missing_of) == [f"C{i}" for i in range(1, 21)]
+    for control, (trial, code) in missing_of.items():
+        assert code in codes(*trial), control
+    assert codes(maker, around()) == set()
+
+
 # ------------------------------------------------------------------------------------- missing is refused
 
 
@@ -539,7 +578,8 @@ def unknown_inputs() -> list[tuple[str, Request, Surroundings]]:
     found.append(("rows", request(), around(rows={})))
     found.append(("row", request(), around(rows=dict(around().rows) | {"delta:BTC": (-5.0, NAN)})))
     found.append(("usd_per_row", request(), around(usd_per_row={})))
-    found.append(("other row", request(), around(rows=dict(around().rows) | {"delta:ETH": (1.0, 1.0)})))
+    flat = dict(around().rows) | {"delta:BTC": (0.0, 0.0), "delta:ETH": (1.0, 1.0)}
+    found.append(("other coin, own delta grows", request(), around(rows=flat)))
     found.append(("forward", request(facts=Facts(INDEX, NAN)), around()))
     found.append(("index", request(facts=Facts(NAN, INDEX)), around()))
     for name in ("bid", "ask", "bid_size", "ask_size", "fair", "last_fill"):
@@ -650,6 +690,17 @@ def test_after_a_budget_is_used_up_closing_orders_pass_unless_it_says_stop() -> 
     assert codes(closing, spent, limits(budget={"after": "stop"})) == {Code.BUDGET_LOSS}
 
 
+@pytest.mark.parametrize("odd", ["nan", "snan", "inf", "-inf"])
+@pytest.mark.parametrize("name", ["quantity", "price", "parent_quantity", "parent_done"])
+def test_a_decimal_that_is_no_number_is_refused_and_raises_nothing(name: str, odd: str) -> None:
+    assert codes(request(**{name: Decimal(odd)}), around()) == {Code.INPUT_MISSING}
+    there = around(held=(Held(PERP, Decimal(odd), INDEX),))
+    assert codes(request(), there) == {Code.INPUT_MISSING}
+    assert codes(request(), around(pending=(replace(pending("1"), reserved=Decimal(odd)),))) == {
+        Code.INPUT_MISSING
+    }
+
+
 # ------------------------------------------------------------------------------------ permission is a type
 
 
@@ -723,6 +774,127 @@ def test_worst_notionals_are_the_largest_of_all_ways_of_filling(
         assert gross.instrument[at] == pytest.approx(worst[PERP.key], abs=1e-6)
         for found in (gross.underlying, gross.venue, gross.firm):
             assert found[at] == pytest.approx(sum(worst.values()), abs=1e-6)
+
+
+def test_accounts_lend_each_other_no_position() -> None:
+    """10 long on one account and 10 short on another are 20 owed; and neither closes the other."""
+    apart = around(held=(replace(held("10"), account="a"), replace(held("-10"), account="b")))
+    edge = limits(position={"instrument_usd_max": 22 * INDEX})
+    tight = limits(position={"instrument_usd_max": 21.99 * INDEX})
+    assert codes(request(account="a"), apart, edge) == set()
+    assert codes(request(account="a"), apart, tight) == {Code.POSITION_INSTRUMENT}
+    assert codes(request(account="b"), apart, tight) == set()  # buys back
+    assert codes(request(account="b", reduce_only=True), apart) == set()
+    assert codes(request(account="a", reduce_only=True), apart) == {Code.REDUCE_ONLY_RAISES}
+    assert codes(request(reduce_only=True), apart) == {Code.REDUCE_ONLY_RAISES}
+    out = replace(apart, pending=(pending("9", account="a"),))
+    assert codes(request(account="b", reduce_only=True), out) == set()
+
+
+def test_a_coin_that_nobody_can_bound_does_not_bar_the_way_back_of_another() -> None:
+    blind = around(rows=dict(around().rows) | {"delta:ETH": (NAN, NAN)})
+    assert codes(request(), blind) == set()
+    flat = replace(blind, rows=dict(blind.rows) | {"delta:BTC": (0.0, 0.0)})
+    assert codes(request(), flat) == {Code.INPUT_MISSING}
+
+
+def test_what_has_no_mark_counts_at_its_worst_and_is_named() -> None:
+    """Between 5 and 3 coins short: 2 bought may leave 1 short to 3 short; at the limit, and beyond it."""
+    wide = around(rows=dict(around().rows) | {"delta:BTC": (-5.0, 8.0)}, incomplete="incl. ODD (stale)")
+    ten = limits(greeks={"delta_usd_max": 10 * INDEX}, firm={"delta_usd_max": 10 * INDEX})
+    less = limits(greeks={"delta_usd_max": 10 * INDEX - 0.01})
+    assert codes(request(), wide, ten) == set()
+    (finding,) = findings(request(), wide, less)
+    assert finding.code is Code.LIMIT_DELTA_EXCEEDED
+    assert "ODD (stale)" in finding.detail
+
+
+def worlds() -> tuple[Listing, ...]:
+    """Linear, inverse and option, on two venues and two coins."""
+    return (
+        PERP,
+        INVERSE,
+        CALL,
+        listing(perpetual(inverse=False), "PERP", venue="okx", lot="0.1", ticks="0:0.5"),
+        listing(perpetual("ETH"), "ETH", lot="10", ticks="0:0.5"),
+    )
+
+
+@settings(max_examples=150)
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 4), st.sampled_from(["a", "b"]), lots.filter(bool), st.booleans()),
+        max_size=5,
+    ),
+    st.lists(st.tuples(st.integers(0, 4), st.sampled_from(["a", "b"]), lots), max_size=4),
+    st.sampled_from([Decimal(2), Decimal(-2)]),
+)
+def test_whatever_fills_after_an_approval_stays_within_the_limits(
+    out: list[tuple[int, str, Decimal, bool]], start: list[tuple[int, str, Decimal]], wanted: Decimal
+) -> None:
+    """Every subset of what is open and UNKNOWN, with the order and without: notionals by instrument, coin,
+    venue and firm, and the coin's delta, summed up here by themselves."""
+    every, usd = worlds(), (INDEX, 1.0, INDEX, INDEX, 1.0)
+    delta = (1.0, 1.0 / INDEX, 0.5, 1.0, 1.0 / 2_000.0)
+    most = {"instrument_usd_max": 2e5, "underlying_usd_max": 3e5, "venue_usd_max": 3e5, "firm_usd_max": 4e5}
+    delta_max = 1.5e5
+    limit = limits(position=most, greeks={"delta_usd_max": delta_max}, firm={"delta_usd_max": 1e9})
+    coin = [x.contract.underlying for x in every]
+
+    def rows(i: int, units: Decimal) -> dict[str, float]:
+        return {row.replace("BTC", coin[i]): x for row, x in effect_of(delta[i] * float(units)).items()}
+
+    base = sum(delta[i] * float(q) for i, _, q in start if coin[i] == "BTC")
+    here = around(
+        held=tuple(replace(held(str(q), every[i], usd[i]), account=account) for i, account, q in start),
+        pending=tuple(
+            pending(
+                str(q), every[i], account=account, usd_per_unit=usd[i], effect=rows(i, q), intent=str(k),
+                unknown=unknown,
+            )
+            for k, (i, account, q, unknown) in enumerate(out)
+        ),
+        rows=dict(around().rows)
+        | {"delta:BTC": (base, base)}
+        | {row.replace("BTC", "ETH"): (0.0, 0.0) for row in ROWS},
+        usd_per_row=dict(around().usd_per_row) | {row.replace("BTC", "ETH"): 1.0 for row in ROWS},
+    )  # fmt: skip
+    side = Side.BUY if wanted > 0 else Side.SELL
+    order = request(
+        side=side, quantity=abs(wanted), effect=effect_of(float(wanted)), parent_quantity=wanted, account="a"
+    )
+    refused = codes(order, here, limit)
+    if refused & {Code.LIMIT_DELTA_EXCEEDED, *(code for code in Code if code.control == "C6")}:
+        return
+    moves = [*((i, account, q) for i, account, q, _ in out), (0, "a", wanted)]
+
+    def worst(of: list[tuple[int, str, Decimal]]) -> tuple[dict[str, float], float, float]:
+        """Largest notionals, and the ends of the coin's delta, over every subset of moves."""
+        found = dict.fromkeys(most, 0.0)
+        low = high = base
+        for chosen in itertools.product((0, 1), repeat=len(of)):
+            ends: dict[tuple[int, str], Decimal] = {}
+            for i, account, q in [*start, *(m for m, c in zip(of, chosen, strict=True) if c)]:
+                ends[i, account] = ends.get((i, account), Decimal(0)) + q
+            worth = {place: abs(float(q)) * usd[place[0]] for place, q in ends.items()}
+            told = {
+                "instrument_usd_max": sum(x for (i, _), x in worth.items() if i == 0),
+                "underlying_usd_max": sum(x for (i, _), x in worth.items() if coin[i] == "BTC"),
+                "venue_usd_max": sum(x for (i, _), x in worth.items() if every[i].venue == "deribit"),
+                "firm_usd_max": sum(worth.values()),
+            }
+            found = {key: max(found[key], x) for key, x in told.items()}
+            here_delta = base + sum(
+                delta[i] * float(q) for (i, _, q), c in zip(of, chosen, strict=True) if c and coin[i] == "BTC"
+            )
+            low, high = min(low, here_delta), max(high, here_delta)
+        return found, low, high
+
+    before, _, _ = worst(moves[:-1])
+    after, low, high = worst(moves)
+    for key, usd_max in most.items():
+        assert after[key] <= max(usd_max, before[key]) * (1 + 1e-9), key
+    assert (high if wanted > 0 else -low) * INDEX <= delta_max * (1 + 1e-9)
 
 
 def test_a_negative_notional_is_a_fault_and_no_relief() -> None:
@@ -909,6 +1081,57 @@ def test_a_hedge_in_options_is_judged_with_all_its_legs() -> None:
     assert codes(call(purpose=Purpose(targets, both)), call_book()) == set()
     flipped = (TicketLeg(CALL, Decimal(2), facts), TicketLeg(CALL, Decimal(-9), facts))
     assert codes(call(purpose=Purpose(targets, flipped)), call_book()) == {Code.HEDGE_NO_PROGRESS}
+
+
+def weighing(quantity: str, risk: tuple[float, ...] | None = (3.0, 4.0), per_coin: float = -0.5) -> Trial:
+    """A hedge with no row outside: 5 coins of it lower the risk of 12.5 USD by their first row."""
+    units = Decimal(quantity)
+    rows = () if risk is None else (per_coin * float(units), 0.0)
+    legs = (TicketLeg(PERP, units, FACTS, effect_of(float(units)), rows),)
+    purpose = Purpose((Target("delta:BTC", 0.5, -1.0, 1.0),), legs, risk=risk)
+    side = Side.BUY if units > 0 else Side.SELL
+    sent = Decimal(2) if units > 0 else Decimal(-2)
+    order = request(
+        purpose=purpose,
+        side=side,
+        effect=effect_of(float(sent)),
+        parent_quantity=units,
+        price=Decimal("50000.5") if units > 0 else Decimal("49999.5"),
+    )
+    return order, around(), Limits()
+
+
+def test_a_hedge_without_a_row_outside_must_lower_the_risk_it_is_for() -> None:
+    assert codes(*weighing("5")) == set()
+    assert codes(*weighing("11.9")) == set()  # 3 -> -2.95: less than before
+    assert codes(*weighing("12")) == {Code.HEDGE_NO_PROGRESS}  # 3 -> -3: as much
+    assert codes(*weighing("-5")) == {Code.HEDGE_NO_PROGRESS}
+    assert codes(*weighing("5", None)) == {Code.HEDGE_NO_PROGRESS}
+    assert codes(*weighing("5", (NAN, 4.0))) == {Code.INPUT_MISSING}
+    assert codes(*weighing("5", (3.0, 4.0, 1.0))) == {Code.INPUT_MISSING}
+
+
+def test_every_leg_of_such_a_hedge_is_reckoned_again() -> None:
+    """Its second leg is planned with the wrong sign, although the order in hand is as planned."""
+    order, a, limit = weighing("5")
+    assert order.purpose is not None
+    wrong = TicketLeg(INVERSE, Decimal(50_000), FACTS, effect_of(-1.0), (0.0, 0.0))
+    legs = (*order.purpose.legs, wrong)
+    assert codes(replace(order, purpose=replace(order.purpose, legs=legs)), a, limit) == {
+        Code.EFFECT_DISAGREES
+    }
+    right = replace(wrong, planned=effect_of(1.0))
+    legs = (*order.purpose.legs, right)
+    assert codes(replace(order, purpose=replace(order.purpose, legs=legs)), a, limit) == set()
+
+
+def test_a_row_that_is_hardly_out_does_not_outweigh_one_that_is_far_out() -> None:
+    """The hedge brings delta back by 4 of 4 coins, and moves vega, out by a hair, by another hair."""
+    hair = Target("gamma:BTC", 1.0 + 1e-12, -1.0, 1.0, 2.0)
+    facts = call().facts
+    legs = (TicketLeg(PERP, Decimal(5), FACTS), TicketLeg(CALL, Decimal("0.1"), facts))
+    targets = (Target("delta:BTC", -5.0, -1.0, 1.0, 2.0), hair)
+    assert codes(request(purpose=Purpose(targets, legs)), around()) == set()
 
 
 # ---------------------------------------------------------------------------------------------- throttles

@@ -17,7 +17,7 @@ from pricing.universe import FloatArray, Universe
 from pricing.valuation import MarkStatus, Numeraire, value
 from risk.costs import reference_price
 from risk.exposures import ExposureSettings, expose, row_names
-from risk.missing import MissingSettings, always_better, worst_case
+from risk.missing import MissingSettings, always_better, value_range, worst_case
 from tests.builders import (
     AGE_S_MAX,
     NAN,
@@ -137,6 +137,42 @@ def test_the_range_is_no_wider_than_it_must_be(days: float) -> None:
         i = ROWS.index(f"{row}:BTC")
         assert 0.9 < reached / max(high[i], -low[i]) <= 1.0
         assert (low[0], high[0]) == (0.0, 1.25)
+
+
+@settings(max_examples=300)
+@given(
+    contracts(),
+    within(*ASSUMED.forward_ratio),
+    within(*ASSUMED.vol),
+    within(*ASSUMED.forward_ratio),
+    st.sampled_from([-250.0, -0.3, 1.0, 7.0]),
+)
+def test_the_worth_lies_in_its_range_whatever_the_market_turns_out_to_be(
+    contract: Contract, ratio: float, vol: float, average_ratio: float, quantity: float
+) -> None:
+    """Options by their value; perpetuals and futures by their gain since they stood at 1.1 of the index."""
+    market = known_market(contract, "1", INDEX * ratio, vol, INDEX * average_ratio)
+    last = 1.1 * INDEX
+    low, high = value_range(
+        market.universe, np.array([quantity]), [0], np.array([INDEX]), np.array([last]), NOW_NS, ASSUMED
+    )
+    if contract.kind is Kind.OPTION:
+        true = quantity * float(value(market, AGE_S_MAX).value_usd[0])
+    elif contract.inverse:
+        true = quantity * (1.0 / last - 1.0 / (INDEX * ratio)) * INDEX
+    else:
+        true = quantity * (INDEX * ratio - last)
+    slack = 1e-9 * max(abs(low), abs(high), 1.0)
+    assert low - slack <= true <= high + slack
+
+
+def test_a_worth_without_an_index_or_a_last_price_has_no_range() -> None:
+    for contract, index, last in ((option(60_000.0, "C", 30.0), NAN, 1.0), (perpetual(), INDEX, NAN)):
+        found = value_range(
+            Universe.of([listing(contract)]), np.array([1.0]), [0], np.array([index]), np.array([last]),
+            NOW_NS, ASSUMED,
+        )  # fmt: skip
+        assert all(math.isnan(x) for x in found)
 
 
 def test_signs_by_hand() -> None:

@@ -1,4 +1,5 @@
-"""Ten known bugs of engines like this one, each as a part that replaces a sound one. None of them ships."""
+"""Ten known bugs of engines like this one, each as a part that replaces a sound one, and the worlds in which
+they come out. None of them ships; `hedger simulate --bugs tests/story/bugs.py` counts how many are caught."""
 
 from __future__ import annotations
 
@@ -18,6 +19,8 @@ from hedger.engine.recording import JournalRecorder
 from hedger.journal.journal import Journal
 from hedger.journal.kill_latch import KillLatch, MemoryLatch
 from hedger.journal.storage import Storage
+from hedger.simulator.examination import Trial
+from hedger.simulator.faults import Deed, Due, Mix
 from hedger.simulator.life import Parts
 from hedger.simulator.market import Setting
 from hedger.simulator.start import begin
@@ -25,6 +28,9 @@ from hedger.simulator.wire import WireLine
 from pricing.market import Depth, Marks
 from risk.book import Fill
 from venues.orders import AccountReport, Order, OrderState, OrderUpdate, TradeReport
+from venues.paper_faults import Fault, FaultKind
+
+S = 10**9
 
 
 class Resending(WireLine):
@@ -221,4 +227,31 @@ BUGS: Mapping[str, Callable[[], Parts]] = {
     "unknown dropped on restart": unknown_dropped_on_restart,
     "failure read as flat": failure_read_as_flat,
     "worst case without unknown": worst_case_without_unknown,
+}
+
+
+def often(kind: FaultKind, probability: float, variant: str = "") -> Fault:
+    return Fault(kind, probability, variant=variant)
+
+
+ACKS_LOST = Mix(venue=(often(FaultKind.ACK_LOST, 0.5),))
+CRASHES = tuple(Due(t * S, Deed.CRASH) for t in (8, 14, 20, 26, 32))
+TRIALS: Mapping[str, Trial] = {
+    "blind resend": Trial(ACKS_LOST, frozenset({"I1"})),
+    "delta from cumulative fills": Trial(Mix(), frozenset({"I3", "I4"})),
+    "timeout is failure": Trial(ACKS_LOST, frozenset({"I7"})),
+    "forgotten latch": Trial(Mix(dues=(Due(10 * S, Deed.KILL), Due(11 * S, Deed.CRASH))), frozenset({"I6"})),
+    "merged snapshot": Trial(Mix(), frozenset({"I8"}), seed=6),
+    "fill booked twice": Trial(Mix(), frozenset({"I3", "I4"})),
+    "sent before durable": Trial(Mix(), frozenset({"I2"})),
+    "unknown dropped on restart": Trial(Mix(venue=ACKS_LOST.venue, dues=CRASHES), frozenset({"I7"})),
+    "failure read as flat": Trial(
+        Mix(venue=(*ACKS_LOST.venue, often(FaultKind.LYING_ACCOUNT, 0.7, "failed"))), frozenset({"I7"})
+    ),
+    "worst case without unknown": Trial(
+        Mix(venue=(often(FaultKind.LATE, 0.6),)),
+        frozenset({"I5"}),
+        seed=1,
+        perpetual_usd_max=1_000_000.0,
+    ),
 }

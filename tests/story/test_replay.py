@@ -15,7 +15,8 @@ from hedger.journal.entries import Kind, read
 from hedger.journal.journal import open_to_read
 from hedger.limits_file import load_limits
 from hedger.problem.snapshot import equity_usd, take_snapshot
-from hedger.runs.replay import Replay, refold, replay, replay_engine, replay_settings
+from hedger.runs.refold import refold
+from hedger.runs.replay import Replay, replay
 from hedger.settings import Settings
 from pricing.errors import InputError
 from tests.hedger.desk import HEADER, change_tape, hedger, make_book, make_tape, strict_json
@@ -70,10 +71,8 @@ def test_two_replays_are_the_same_with_and_without_a_journal(
 
 def test_the_journal_decides_the_same_again(tape: Tape, first: tuple[Replay, Path]) -> None:
     ran, journal = first
-    desk = replay_settings(Settings())
-    start_ns = int(tape.batches.now_ns[0])
-    universe = desk.with_fees(tape.universe)
-    folded = refold(journal, tape, replay_engine(desk, load_limits(None), universe, start_ns), desk)
+    folded = refold(journal, tape, Settings(), load_limits(None))
+    assert folded.same and folded.starts == 1 and folded.undecided == ()
     assert (folded.events, folded.decisions) == (ran.document["decisions"],) * 2
     assert folded.different == ()
     assert folded.digest == ran.document["state_digest"]
@@ -143,11 +142,11 @@ def test_the_command_prints_the_document_and_refuses_what_it_cannot_use(
 
 
 def test_a_journal_is_not_decided_again_with_other_settings(tape: Tape, first: tuple[Replay, Path]) -> None:
-    other = replay_settings(Settings.model_validate({"age_s_max": 500.0}))
-    start_ns = int(tape.batches.now_ns[0])
-    sending = replay_engine(other, load_limits(None), tape.universe, start_ns)
+    other = Settings.model_validate({"age_s_max": 500.0})
     with pytest.raises(InputError, match="JOURNAL_OTHER"):
-        refold(first[1], tape, sending, other)
+        refold(first[1], tape, other, load_limits(None))
+    with pytest.raises(InputError, match="TAPE_NEEDED"):
+        refold(first[1], None, Settings(), load_limits(None))
 
 
 def test_a_poisoned_tape_sends_nothing_on_what_makes_no_sense(tape: Tape, book: Path, tmp_path: Path) -> None:

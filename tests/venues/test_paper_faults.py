@@ -141,6 +141,16 @@ def test_f10_a_request_that_arrived_twice_is_answered_for_the_second() -> None:
     assert len(exchange.log.of(Happened.ACCEPTED)) == 1
 
 
+def test_f8_the_session_may_end_instead_of_an_answer() -> None:
+    exchange = opened(faults=(Fault(K.SESSION_KILLED, probability=1.0, seconds=5.0),))
+    request = exchange.submit(order(PERP, BUY, "10", "60010", IOC), START)
+    assert statuses(exchange.advance(START)) == [(Link.DOWN, (Code.SESSION_KILLED,))]
+    result = answer(exchange, request)
+    assert isinstance(result, OrderUpdate)
+    assert (result.state, result.code) == (OrderState.UNKNOWN, Code.SESSION_KILLED)
+    assert positions(exchange) == {}
+
+
 def test_f8_the_session_ends_news_are_missed_and_nothing_leaves_until_it_is_back() -> None:
     exchange = opened(
         faults=once(K.SESSION_KILLED, at_ns=START + SECOND, seconds=5.0),
@@ -149,13 +159,7 @@ def test_f8_the_session_ends_news_are_missed_and_nothing_leaves_until_it_is_back
     )
     resting = order(PERP, BUY, "10", "59000")
     send(exchange, resting)
-    exchange.advance(START + SECOND)
-    request = exchange.submit(order(PERP, BUY, "10", "60010", IOC), START + SECOND)
-    news = exchange.advance(START + SECOND)
-    assert statuses(news) == [(Link.DOWN, (Code.SESSION_KILLED,))]
-    result = answer(exchange, request)
-    assert isinstance(result, OrderUpdate)
-    assert (result.state, result.code) == (OrderState.UNKNOWN, Code.SESSION_KILLED)
+    assert statuses(exchange.advance(START + SECOND)) == [(Link.DOWN, (Code.SESSION_KILLED,))]
     assert positions(exchange) == {}
     update = send(exchange, order(PERP, BUY, "10", "60010", IOC))
     assert (update.state, update.code) == (OrderState.REJECTED, Code.NOT_CONNECTED)

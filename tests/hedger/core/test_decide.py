@@ -26,9 +26,9 @@ from hedger.core.actions import (
 from hedger.core.decide import decide
 from hedger.core.decision import Decision, canonical
 from hedger.core.events import Answer, Event, Failed, Tick, Verb
-from hedger.core.execution import Wish
 from hedger.core.gate import Denied, Situation
 from hedger.core.hedging import permitted, sight_of
+from hedger.core.slicing import Wish
 from hedger.core.state import Mode
 from hedger.core.trades_seen import DAY_NS
 from hedger.core.turn import Turn
@@ -266,7 +266,8 @@ def test_a_lost_order_is_given_up_only_with_the_account_and_comes_back_if_it_liv
 
 
 def test_not_found_is_not_lost_before_its_time() -> None:
-    """The account agrees, and the venue says at once and again that it never had it: half a minute passes."""
+    """The account agrees, and the venue says at once and again that it never had it: a quarter of a minute
+    passes, and well before half a minute is over, which is what steady state may take, it is known."""
     rig, order = working()
     del rig.truth.orders[order.client_id]
     rig.send(OrderUpdate(order.client_id, OrderState.UNKNOWN))
@@ -278,7 +279,7 @@ def test_not_found_is_not_lost_before_its_time() -> None:
             if isinstance(action, AskAccount):
                 rig.send(rig.report())
         states.append(rig.state.orders[order.client_id].state)
-    assert states[:29] == [OrderState.UNKNOWN] * 29 and states[-1] is OrderState.REJECTED
+    assert states[:14] == [OrderState.UNKNOWN] * 14 and states[24] is OrderState.REJECTED
 
 
 def test_a_duplicate_id_says_that_the_order_exists() -> None:
@@ -411,6 +412,19 @@ def test_orders_of_others_are_left_alone_and_ours_of_an_earlier_life_are_cancell
     decision = rig.send(rig.report(orders=(line, ours)))
     assert [a for a in decision.actions if isinstance(a, Cancel)] == [Cancel(VENUE, "htest-9-0-0")]
     assert sorted(a.code for a in decision.alerts) == ["EXTERNAL_ORDER", "ORDER_NOT_ON_RECORD"]
+
+
+def test_others_orders_are_told_of_once_and_remembered_while_they_are_open() -> None:
+    rig = Rig(LONG).armed()
+    line = OrderReport(
+        "web-7", "v7", "BTC-PERPETUAL", Side.BUY, Decimal(10), Decimal(0), Decimal(60_000), OrderState.OPEN
+    )
+    reports = [rig.report(orders=lines) for lines in ((line,), (line,), (), ())]
+    codes = [[a.code for a in rig.send(report).alerts] for report in reports]
+    assert codes == [["EXTERNAL_ORDER"], [], [], []]
+    assert rig.state.strangers == frozenset()
+    assert [a.code for a in rig.send(rig.report(orders=(line,))).alerts] == ["EXTERNAL_ORDER"]
+    assert rig.state.strangers == {(VENUE, rig.report().account, "web-7")}
 
 
 def test_a_link_that_falls_holds_everything_until_the_account_is_read_again() -> None:

@@ -12,7 +12,7 @@ import pytest
 from hedger.core.actions import Cancel
 from hedger.core.decision import Decision
 from hedger.core.events import Verb
-from hedger.core.execution import WorkLeg, price_limit
+from hedger.core.slicing import WorkLeg, index_limit, price_limit
 from hedger.core.state import Mode
 from hedger.sections.execution import ExecutionConfig
 from pricing.contracts import Listing, Side
@@ -124,6 +124,43 @@ def test_nothing_is_taken_beyond_the_price_limit() -> None:
     assert orders and orders[0].price == at - 20  # planned anew at the new price, and said so
     assert any("planned anew" in d.reason and "filled nothing" in d.reason for d in rig.decisions)
     assert later[-1].mode is Mode.ARMED
+
+
+def test_nothing_is_taken_beyond_the_price_limit_from_the_index() -> None:
+    """The index falls by 0.3 %, the book stands: a buyer pays no more than the ticket's price less 0.3 %."""
+    rig = rig_of({"BTC-PERPETUAL": "-400000"}, index_price_bps=5.0, index_limit_bps=1000.0)
+    (first,) = mark(rig, (100_000.0,)).orders
+    assert first.side is Side.BUY
+    fill(rig, first, Decimal(0))
+    marks = rig.market.marks()
+    low = {name: getattr(marks, name) * 0.997 for name in ("index", "forward")}
+    stamps = np.full(marks.rows.size, rig.now_ns + 10**9)
+    rig.now_ns += 10**9
+    stale = replace(marks, now_ns=rig.now_ns, venue_ns=stamps, **low)
+    assert rig.send(stale).orders == ()  # the ask is where it was: 30 bps above what it should be
+    assert rig.state.execution is not None
+
+
+@pytest.mark.parametrize(
+    ("kind", "side", "index", "fair", "expected"),
+    [
+        (perpetual(), Side.BUY, 70_000.0, 0.0, "70035.0"),  # nothing moved: 5 bps above the ticket's 70,000
+        (perpetual(), Side.BUY, 69_300.0, 0.0, "69334.5"),  # 1 % lower, 69,300 and 5 bps, on the tick
+        (perpetual(), Side.SELL, 70_700.0, 0.0, "70665.0"),
+        (option(70_000.0, "C", 30), Side.BUY, 70_000.0, 0.031, "0.0315"),  # 0.030 + 0.001 + 5 bps of a coin
+        (option(70_000.0, "C", 30), Side.SELL, 70_000.0, 0.028, "0.0275"),
+        (option(70_000.0, "C", 30), Side.BUY, 70_000.0, float("nan"), None),
+    ],
+)
+def test_price_limits_from_the_index_by_hand(
+    kind: Any, side: Side, index: float, fair: float, expected: str | None
+) -> None:
+    is_option = hasattr(kind, "strike")
+    asset = listing(kind, ticks="0:0.0005" if is_option else "0:0.5")
+    limit = Decimal("0.030") if is_option else Decimal(70_000)
+    leg = WorkLeg(0, asset, side, Decimal(1), limit, 0.0, 0.0, 70_000.0, fair=0.030)
+    found = index_limit(leg, index, fair, ExecutionConfig(index_price_bps=5.0))
+    assert found == (None if expected is None else Decimal(expected))
 
 
 @pytest.mark.parametrize(
@@ -250,8 +287,14 @@ def test_what_others_did_is_planned_for_anew() -> None:
     rig.send(TradeReport("web-1", bought))
     decisions = [mark(rig, (900_000.0,), 2.0)]
     assert any("planned anew: the legs left do not bring delta:BTC" in d.reason for d in rig.decisions)
-    orders = [o for d in rig.decisions[-3:] for o in d.orders]
-    assert orders and orders[-1].quantity > 300_000 and decisions[-1].mode is Mode.ARMED
+    (rest,) = [o for d in rig.decisions[-3:] for o in d.orders]
+    # of the 400,000 displayed the first order asked for all but this: it is not asked for twice
+    assert rest.leg == 1 and rest.quantity == 400_000 - first.quantity
+    decisions.append(fill(rig, rest))
+    decisions.append(mark(rig, (900_000.0,), 2.0))
+    (last,) = [o for d in decisions for o in d.orders if o is not rest]
+    assert last.quantity > 300_000 and last.leg == rest.leg
+    assert decisions[-1].mode is Mode.ARMED
 
 
 def test_orders_that_venues_refuse_end_the_execution() -> None:
@@ -280,7 +323,7 @@ def test_an_execution_does_not_last_for_ever() -> None:
 # ----------------------------------------------------------------------------------------------- several legs
 
 
-def test_legs_go_one_after_another_and_a_partial_fill_leaves_the_rest_to_its_leg() -> None:
+def test_legs_go_one_after_another_and_after_a_partial_fill_the_rest_is_planned_anew() -> None:
     rows = {**LONG, option_symbol(Rig(LONG).market): "-60"}
     rig = rig_of(rows, perp_only=False, slice_interval_s=0.0)
     decision = rig.mark(20.0)
@@ -288,7 +331,7 @@ def test_legs_go_one_after_another_and_a_partial_fill_leaves_the_rest_to_its_leg
     assert ticket is not None and len(ticket.legs) >= 2
     assert len(ticket.unwind) == len(ticket.legs) - 1
     assert ticket.unwind[0].startswith("if it stops after leg 1: ")
-    by_leg: dict[int, list[Order]] = {}
+    by_symbol: dict[str, list[Order]] = {}
     alone: list[int] = []
     part = True
     for _ in range(30):
@@ -299,12 +342,13 @@ def test_legs_go_one_after_another_and_a_partial_fill_leaves_the_rest_to_its_leg
             continue
         alone.append(len(decision.orders))
         (order,) = decision.orders
-        by_leg.setdefault(order.leg, []).append(order)
+        by_symbol.setdefault(order.listing.symbol, []).append(order)
         half = order.listing.quantize_quantity(order.quantity / 2) if part else order.quantity
         part = False
         decision = fill(rig, order, half or None)
     assert rig.state.execution is None and set(alone) == {1}
-    assert len(by_leg[min(by_leg)]) >= 2  # the first leg came in two pieces
+    assert len(next(iter(by_symbol.values()))) >= 2  # the first leg came in two pieces
+    assert any("planned anew: a slice of" in d.reason for d in rig.decisions)
     for check in [d.verification for d in rig.decisions if d.verification is not None]:
         assert check.inside
 

@@ -1,24 +1,20 @@
-"""The life of one order against a model, what is remembered of trades, and the order in which legs go."""
+"""The life of one order against a model, and what is remembered of trades."""
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hedger.core.legs import leg_order, unwind, unwind_text
 from hedger.core.order_life import LOST, OrderRecord, booked, given_up, heard, never_had, silent
 from hedger.core.state import Mode, State
 from hedger.core.trades_seen import DAY_NS, SETTLEMENT_NS, TradesSeen
 from pricing.contracts import Side
 from pricing.universe import Universe
-from risk.bands import Bands
 from risk.book import Book
 from tests.builders import listing, perpetual
 from venues.orders import Order, OrderState, OrderUpdate, TimeInForce
@@ -212,53 +208,3 @@ def test_what_orders_reserve_is_counted_by_side() -> None:
     assert state.reserved("deribit", "ETH-PERPETUAL") == (Decimal(0), Decimal(0))
     with pytest.raises(TypeError):
         state.orders["x"] = record()  # type: ignore[index]  # what must not work
-
-
-# ---------------------------------------------------------------------------------------------- order of legs
-
-
-def bands(half: list[float]) -> Bands:
-    edge = np.array(half)
-    return Bands(np.zeros(edge.size), -edge, edge, -0.5 * edge, 0.5 * edge)
-
-
-def worst_on_the_way(
-    order: tuple[int, ...], effects: np.ndarray, value: np.ndarray, half: list[float]
-) -> float:
-    """The definition, word for word: the sum over rows of how far outside, in widths, at the worst place."""
-    worst, now = 0.0, list(value)
-    for i in order[:-1]:
-        now = [x + e for x, e in zip(now, effects[i], strict=True)]
-        worst = max(worst, sum(max(abs(x) - h, 0.0) / (2 * h) for x, h in zip(now, half, strict=True)))
-    return worst
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.integers(1, 5), st.integers(0, 10**6))
-def test_the_order_of_legs_has_the_least_interim_risk(k: int, seed: int) -> None:
-    draw = np.random.default_rng(seed)
-    effects, value, half = draw.normal(size=(k, 3)), draw.normal(size=3), [1.0, 2.0, 0.5]
-    chosen = leg_order(effects, value, bands(half), [0.0] * k, [True] * k)
-    best = min(worst_on_the_way(o, effects, value, half) for o in itertools.permutations(range(k)))
-    assert sorted(chosen) == list(range(k))
-    assert worst_on_the_way(chosen, effects, value, half) == pytest.approx(best, abs=1e-8)
-
-
-def test_ties_go_by_margin_then_to_longs() -> None:
-    same = np.zeros((3, 1))
-    assert leg_order(same, np.zeros(1), bands([1.0]), [500.0, 0.0, 0.0], [True, False, True]) == (2, 1, 0)
-    assert leg_order(same, np.zeros(1), bands([1.0]), [float("nan"), 10.0, 5.0], [True] * 3)[-1] == 0
-    many = leg_order(np.zeros((9, 1)), np.zeros(1), bands([1.0]), [0.0] * 9, [i % 2 == 0 for i in range(9)])
-    assert many == (0, 2, 4, 6, 8, 1, 3, 5, 7)
-    assert leg_order(np.zeros((0, 1)), np.zeros(1), bands([1.0]), [], []) == ()
-
-
-def test_the_unwind_takes_back_what_was_done_the_last_first() -> None:
-    legs = [
-        (PERP, Side.BUY, Decimal(100), Decimal("70000")),
-        (PERP, Side.SELL, Decimal(50), Decimal("70100")),
-    ]
-    back = unwind(legs, 10.0)
-    assert [(x.side, x.quantity) for x in back] == [(Side.BUY, Decimal(50)), (Side.SELL, Decimal(100))]
-    assert [x.limit_price for x in back] == [Decimal("70170.0"), Decimal("69930.0")]  # 10 bps worse, on tick
-    assert unwind_text(back) == ("if it stops after leg 1: sell 100 BTC-PERPETUAL on deribit at 69930.0",)

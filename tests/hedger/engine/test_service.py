@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from hedger.engine.heartbeat import last_beat
-from hedger.journal.entries import Kind
+from hedger.journal.entries import Configuration, Kind, read
 from hedger.journal.journal import open_to_read
 from hedger.journal.kill_latch import FileLatch, Latched
 from hedger.journal.recovery import recover
@@ -160,6 +161,36 @@ def test_bad_words_are_refused(
 ) -> None:
     ran = hedger(capsys, "run", "--journal", tmp_path / "j", "--no-watchdog", *words)
     assert (ran.code, ran.out, ran.err.split(":")[0]) == (2, "", code)
+
+
+def test_looser_limits_are_refused_at_a_restart_unless_somebody_says_why(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Three starts on one journal: as built in, with a larger order, with it and a reason."""
+    journal, loose = tmp_path / "j", tmp_path / "limits.toml"
+    config = tmp_path / "config.toml"
+    words = ("--journal", journal, "--no-watchdog", "--minutes", 0.005)
+    assert hedger(capsys, "run", *words).code == 0
+    loose.write_text("[order]\nnotional_usd_max = 7e6\n")
+    config.write_text(f'limits_file = "{loose}"\n')
+    refused = hedger(capsys, "run", "--config", config, *words)
+    assert (refused.code, refused.out, refused.err.split(":")[0]) == (3, "", "LIMITS_LOOSENED")
+    assert "order.notional_usd_max 5000000 -> 7000000" in refused.err
+    assert configurations(journal) == [("", 5e6)]
+    assert hedger(capsys, "run", "--config", config, *words, "--reason", "larger book").code == 0
+    assert configurations(journal) == [("", 5e6), ("larger book", 7e6)]
+    assert hedger(capsys, "run", "--config", config, *words).code == 0  # the same limits again
+
+
+def configurations(journal: Path) -> list[tuple[str, float]]:
+    """(reason, largest order) of every start on record."""
+    storage = open_to_read(journal)
+    try:
+        words = [read(r) for r in storage.records(kinds=[Kind.CONFIGURATION])]
+    finally:
+        storage.close()
+    found = [w for w in words if isinstance(w, Configuration)]
+    return [(w.reason, tomllib.loads(w.limits)["order"]["notional_usd_max"]) for w in found]
 
 
 def test_metrics_for_everybody_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -130,7 +130,7 @@ def tampered(path: Path, statement: str) -> None:
             7,
         ),
         (
-            "INSERT INTO records SELECT 39, kind, seq, now_ns, NULL, body, hash FROM records "
+            "INSERT INTO records SELECT 39, kind, seq, now_ns, NULL, body, hash, frame FROM records "
             "WHERE number = 38",
             39,
         ),
@@ -213,7 +213,10 @@ def test_unknown_kinds_are_refused(file: Path, capsys: pytest.CaptureFixture[str
 
 def test_export(file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ran = hedger(capsys, "journal", "export", "--out", tmp_path / "out", "--json")
-    assert (ran.code, strict_json(ran.out)["rows"]) == (0, {"records": 38, "fills": 4, "orders": 3})
+    assert (ran.code, strict_json(ran.out)["rows"]) == (
+        0,
+        {"records": 38, "fills": 4, "orders": 3, "adjustments": 0, "marks": 0, "opening": 2},
+    )
     records = pl.read_parquet(tmp_path / "out" / "records.parquet")
     fills = pl.read_parquet(tmp_path / "out" / "fills.parquet")
     orders = pl.read_parquet(tmp_path / "out" / "orders.parquet")

@@ -1,0 +1,201 @@
+"""Sheets of text: sections with columns and lines, and how they are laid out in so many columns of a screen.
+
+Pure: the same sheet and width give the same lines. Columns have fixed widths, so that a number that changes
+moves nothing else; where the screen is too narrow, the columns of the highest rank are left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+UNKNOWN = "?"
+_GAP = 1
+_MARK = 2  # what shows where the cursor is, without colour
+
+
+class Tone(StrEnum):
+    """How a line is to be felt; words say the same, so that colour is never needed."""
+
+    PLAIN = "plain"
+    DIM = "dim"
+    GOOD = "good"
+    WARN = "warn"
+    BAD = "bad"
+    HEAD = "head"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """width: characters; 0: what is left. rank: 0 is always shown, the highest goes first."""
+
+    title: str
+    width: int
+    rank: int = 0
+    left: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """key: what the cursor stays on, "" where it cannot stand. more: shown when it is opened."""
+
+    key: str
+    cells: tuple[str, ...]
+    tone: Tone = Tone.PLAIN
+    more: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A table with a title; without columns its lines are text."""
+
+    title: str
+    columns: tuple[Column, ...]
+    lines: tuple[Line, ...]
+
+
+Sheet = tuple[Section, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A line of the screen. head: of the columns above it, which stay in sight when it is scrolled."""
+
+    text: str
+    tone: Tone
+    key: str = ""
+    head: str = ""
+    more: tuple[str, ...] = ()
+
+
+def laid_out(sheet: Sheet, width: int, wanted: str = "") -> list[Drawn]:
+    """The lines of a sheet. wanted: only lines with this in them, capital or not; sections keep their heads."""
+    drawn: list[Drawn] = []
+    for section in sheet:
+        columns = _fitting(section.columns, width - _MARK)
+        head = _row([c.title for c in section.columns], section.columns, columns) if columns else ""
+        if drawn:
+            drawn.append(Drawn("", Tone.PLAIN))
+        if section.title:
+            drawn.append(Drawn(section.title[:width], Tone.HEAD, head=head))
+        if any(c.title for c in section.columns):
+            drawn.append(Drawn(head, Tone.HEAD, head=head))
+        for line in section.lines:
+            if wanted and not matches(line, wanted):
+                continue
+            text = _row(line.cells, section.columns, columns) if columns else "  " + " ".join(line.cells)
+            drawn.append(Drawn(clipped(text, width), line.tone, line.key, head, line.more))
+    return drawn
+
+
+def matches(line: Line, wanted: str) -> bool:
+    """Whether a line has every word that is looked for."""
+    text = " ".join(line.cells).casefold()
+    return all(word in text for word in wanted.casefold().split())
+
+
+def _fitting(columns: Sequence[Column], width: int) -> dict[int, int]:
+    """The widths of the columns that fit, by place."""
+    kept = sorted(range(len(columns)), key=lambda i: (columns[i].rank, i))
+    found: dict[int, int] = {}
+    left, rest = width, [i for i in kept if columns[i].width == 0]
+    for i in kept:
+        need = (columns[i].width or 12) + _GAP
+        if need <= left or columns[i].rank == 0:
+            found[i] = columns[i].width
+            left -= need
+        else:
+            break  # one that comes later and is narrower would stand among others than it belongs to
+    for i in rest:
+        if i in found:
+            found[i] = 12 + max(left, 0)
+            left = 0
+    return dict(sorted(found.items()))
+
+
+def _row(cells: Sequence[str], columns: Sequence[Column], widths: dict[int, int]) -> str:
+    parts = []
+    for i, width in widths.items():
+        cell = clipped(cells[i] if i < len(cells) else "", width)
+        parts.append(cell.ljust(width) if columns[i].left else cell.rjust(width))
+    return " " * _MARK + (" " * _GAP).join(parts).rstrip()
+
+
+def clipped(text: str, width: int) -> str:
+    """At most so many characters, what is cut off told by an ellipsis; nothing in it moves the cursor.
+
+    >>> clipped("abcdef", 4), clipped("a\\nb", 9)
+    ('abc…', 'a b')
+    """
+    text = "".join(c if c.isprintable() else " " for c in text)
+    return text if len(text) <= width else text[: max(width - 1, 0)] + "…" * (width > 0)
+
+
+# ------------------------------------------------------------------------------------------------------ figures
+
+
+def figure(x: float | None, signed: bool = False) -> str:
+    """Four digits or so, in at most eight characters; what is not known says so.
+
+    >>> [figure(x) for x in (0.0, 1234567.0, -12345.6, 152.34, 1.2345, -0.012345, 1e-9, None)]
+    ['0', '1.235M', '-12.35k', '152.3', '1.234', '-0.0123', '1e-09', '?']
+    """
+    if x is None or not math.isfinite(x):
+        return UNKNOWN
+    plus = "+" if signed and x > 0 else ""
+    size = abs(x)
+    if size == 0.0:
+        return "0"
+    for bound, scale, word in ((1e9, 1e9, "B"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
+        if size >= 0.99995 * bound:
+            return f"{plus}{x / scale:.4g}{word}"
+    if size >= 1.0:
+        return f"{plus}{x:.4g}"
+    return f"{plus}{x:.3g}" if size < 1e-4 else f"{plus}{x:.4f}"
+
+
+def usd(x: float | None) -> str:
+    """An amount to the dollar.
+
+    >>> usd(-1234567.8), usd(None)
+    ('-1,234,568', '?')
+    """
+    return UNKNOWN if x is None or not math.isfinite(x) else f"{x:,.0f}"
+
+
+def percent(x: float | None) -> str:
+    """A share as per cent.
+
+    >>> percent(0.256), percent(None)
+    ('26 %', '?')
+    """
+    return UNKNOWN if x is None or not math.isfinite(x) else f"{100.0 * x:.0f} %"
+
+
+def age(seconds: float | None) -> str:
+    """A time span in its own unit.
+
+    >>> [age(x) for x in (0.04, 5.0, 75.0, 7300.0, 200000.0, None)]
+    ['0.0 s', '5.0 s', '75 s', '122 min', '2.3 d', '?']
+    """
+    if seconds is None or not math.isfinite(seconds):
+        return UNKNOWN
+    for limit, scale, word in ((10.0, 1.0, ".1f s"), (120.0, 1.0, ".0f s"), (36000.0, 60.0, ".0f min")):
+        if abs(seconds) < limit:
+            spec, unit = word.split(" ")
+            return f"{seconds / scale:{spec}} {unit}"
+    return f"{seconds / 3600:.1f} h" if abs(seconds) < 172800.0 else f"{seconds / 86400:.1f} d"
+
+
+def interval(pair: Iterable[float | None] | None) -> str:
+    """Two edges; an open side is three dots.
+
+    >>> interval((-1.5, None)), interval(None)
+    ('-1.5 ..', 'none')
+    """
+    if pair is None:
+        return "none"
+    low, high = (None if x is None or not math.isfinite(x) else x for x in pair)
+    return f"{'' if low is None else figure(low)} .. {'' if high is None else figure(high)}".strip()

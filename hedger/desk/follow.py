@@ -1,0 +1,183 @@
+"""The book and the market of an engine, read off its journal record by record; nothing is decided again.
+
+What was booked stands in the record as fills and adjustments, so no settings are needed for it; the market is
+the fold of the marks. Whoever looks may stop at any record and have both as they stood then. Bands set by
+command are known as far as the engine took them; settings that a `reload` brought are not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hedger.core.actions import Adjustment
+from hedger.core.commands import parse_bands
+from hedger.core.events import Command, Verb
+from hedger.core.glance import stamped
+from hedger.core.ledger import averages_with
+from hedger.core.marking import fault_of
+from hedger.engine.starting import adjusted
+from hedger.journal.entries import (
+    Configuration,
+    DecisionRecord,
+    EventBody,
+    Intent,
+    Kind,
+    LatchChange,
+    MarksOnTape,
+    ModeChange,
+    Record,
+    Word,
+    read,
+)
+from hedger.problem.snapshot import BandOverrides, Snapshot, take_snapshot, underlyings_of
+from hedger.settings import Settings
+from pricing.contracts import Listing
+from pricing.errors import InputError
+from pricing.market import Market, Marks, mid_or_nan, price_or_nan
+from pricing.universe import Universe
+from risk.book import Book
+from venues.orders import TradeReport
+
+#: Fetches marks that the journal only names.
+Fetch = Callable[[MarksOnTape], Marks]
+
+
+def no_tape(what: MarksOnTape) -> Marks:
+    """Where no tape is at hand.
+
+    Raises:
+        InputError: always.
+    """
+    raise InputError(
+        "TAPE_NEEDED",
+        "the journal's marks lie on a tape",
+        where="--tape",
+        observed=f"batch {what.seq} of {what.tape[:16]}",
+        allowed="the tape of the run",
+        not_done="nothing was valued",
+        fix="name the tape",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A record, its word (None where it is of no interest here), and the marks in it, taken in or not."""
+
+    record: Record
+    word: Word | None
+    marks: Marks | None = None
+
+
+class Follower:
+    """What was read so far. market, book: as they stand; None before the journal tells of them.
+
+    started: the last configuration. mode, latch: the last change. marked_ns: UTC, of the last marks.
+    arrival: the middle of an order's listing when it was decided on, by client id, NaN where unknown.
+    """
+
+    def __init__(self, age_s_max: float, fetch: Fetch = no_tape) -> None:
+        self.market: Market | None = None
+        self.book: Book | None = None
+        self.started: Configuration | None = None
+        self.mode: ModeChange | None = None
+        self.latch: LatchChange | None = None
+        self.now_ns = self.marked_ns = 0
+        self.seq = -1
+        self.arrival: dict[str, float] = {}
+        self.overrides: BandOverrides = {}
+        self._age_s_max, self._fetch = age_s_max, fetch
+        self._listings: dict[tuple[str, str], Listing] = {}
+        self._averages: dict[tuple[str, int], tuple[float, int]] = {}
+        self._bands: dict[int, str] = {}
+
+    def take(self, record: Record) -> Taken:
+        """One record more.
+
+        Raises:
+            CodecError: it is not what its kind should be. InputError: its marks lie on a tape, and none is at
+                hand.
+        """
+        self.now_ns, self.seq = max(self.now_ns, record.now_ns), record.seq
+        if record.kind == Kind.DECISION and not self._bands:
+            return Taken(record, None)  # most of a journal, and nothing here hangs on it
+        word = read(record)
+        marks = self._marks(record, word.what) if isinstance(word, EventBody) else None
+        match word:
+            case EventBody(what=Command(verb=Verb.BANDS, argument=argument)):
+                self._bands[record.seq] = argument
+            case DecisionRecord(document=document):
+                self._set_bands(record.seq, document)
+            case Book():
+                self.book = word
+            case tuple():
+                self._listings = {x.key: x for x in word}
+                self.market = Market.empty(Universe.of(word))
+            case TradeReport() if self.book is not None:
+                self.book = self.book.apply(word.fill)
+            case Adjustment() if self.book is not None:
+                self.book = adjusted(self.book, word, self._listings)
+            case Intent(order=order):
+                self.arrival[order.client_id] = self.middle(order.listing.key)
+            case Configuration():
+                self.started, self.overrides = word, {}
+            case ModeChange():
+                self.mode = word
+            case LatchChange():
+                self.latch = word
+        return Taken(record, word, marks)
+
+    def middle(self, key: tuple[str, str]) -> float:
+        """The middle of a listing's book as it stands, else its mark; NaN where neither is known."""
+        at = None if self.market is None else self.market.universe.positions.get(key)
+        if at is None or self.market is None:
+            return float("nan")
+        middle = float(mid_or_nan(self.market)[at])
+        return middle if middle == middle else float(price_or_nan(self.market)[at])
+
+    def snapshot(self, settings: Settings, *, bands: bool = False) -> Snapshot | None:
+        """The book valued as things stand; None before there are marks. bands: those set by command, too.
+
+        Raises:
+            HedgerError: it cannot be valued at all.
+        """
+        if self.market is None or self.book is None or not self.marked_ns:
+            return None
+        return self.retake(self.market, settings, bands=bands)
+
+    def retake(self, market: Market, settings: Settings, *, bands: bool = False) -> Snapshot:
+        """The book in a market.
+
+        Raises:
+            HedgerError: as `snapshot`.
+        """
+        book = Book() if self.book is None else self.book
+        known = underlyings_of(book, market, settings) if bands else ()
+        mine = {row: x for row, x in self.overrides.items() if row.split(":")[1] in known}
+        return take_snapshot(book, market, settings, mine, marked=True)
+
+    def _marks(self, record: Record, what: object) -> Marks | None:
+        """The marks of an event, taken into the market as the engine took them."""
+        marks = self._fetch(what) if isinstance(what, MarksOnTape) else what
+        if not isinstance(marks, Marks):
+            return None
+        if self.market is None or fault_of(marks, self.market):
+            return marks  # thrown away by the engine as well
+        market = self.market.apply(stamped(marks, record.now_ns))
+        told = {key: total / n for key, (total, n) in self._averages.items()}
+        self.market = replace(market, settlement_average=told)
+        self._averages = averages_with(self._averages, self.market, self._age_s_max)
+        self.marked_ns = record.now_ns
+        return marks
+
+    def _set_bands(self, seq: int, document: Mapping[str, Any]) -> None:
+        """A command's bands, if the decision on it did not refuse them."""
+        argument = self._bands.pop(seq, None)
+        told = {action.get("code") for action in document.get("actions", ())}
+        if argument is None or "BANDS_REFUSED" in told:
+            return
+        row, _, text = argument.partition("=")
+        found = {name: bands for name, bands in self.overrides.items() if name != row}
+        bands = parse_bands(text) if text else None
+        self.overrides = found if bands is None else {**found, row: bands}

@@ -1,0 +1,52 @@
+"""The book as it is revalued: as it stands, and as it would stand after a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from hedger.planning import HedgePlan, PlanStatus
+from hedger.problem.snapshot import Snapshot
+from pricing.contracts import Kind
+from pricing.universe import FloatArray
+from risk.costs import reference_price
+from risk.repricing import Holding
+
+
+def unhedged(snapshot: Snapshot) -> Holding:
+    """The book as it stands."""
+    return Holding(snapshot.quantities, snapshot.balances)
+
+
+def hedged(snapshot: Snapshot, plan: HedgePlan) -> Holding:
+    """The book after a plan's trades at their reference prices, less what the ticket says that they cost.
+
+    A blocked plan trades nothing. Perpetuals and futures pay no premium; one whose mark lies beside its
+    quotes, and which would lose the difference at once, is never traded.
+    """
+    quantities = snapshot.quantities.copy()
+    paid: dict[tuple[str, str], float] = {}
+    cost: dict[str, float] = {}
+    reference = reference_price(snapshot.market)
+    for trade in plan.trades if plan.status is not PlanStatus.BLOCKED else ():
+        contract, signed = trade.listing.contract, float(trade.quantity) * trade.side.sign
+        quantities[trade.row] += signed
+        if contract.kind in (Kind.OPTION, Kind.SPOT):
+            key = (contract.underlying, contract.settlement)
+            premium = signed * float(trade.listing.size) * float(reference[trade.row])
+            paid[key] = paid.get(key, 0.0) + premium
+        cost[contract.underlying] = cost.get(contract.underlying, 0.0) + trade.cost.total
+    return Holding(quantities, snapshot.balances, paid, cost)
+
+
+def holdings_of(snapshot: Snapshot, plan: HedgePlan | None) -> Sequence[Holding]:
+    """The book, and beside it the book after the plan where there is one."""
+    return [unhedged(snapshot)] if plan is None else [unhedged(snapshot), hedged(snapshot, plan)]
+
+
+def summed(by_underlying: FloatArray, *, one_unit: bool) -> FloatArray:
+    """The sum over underlyings, (shocks,); NaN where they are counted each in its own coin."""
+    if not one_unit and len(by_underlying) != 1:
+        return np.full(by_underlying.shape[1], np.nan)
+    return np.asarray(by_underlying.sum(axis=0))

@@ -1,0 +1,342 @@
+"""`hedger venues`: how each venue is doing, as far as the journal and the sign of life hold it.
+
+Feeds by the age of their quotes and how late they came; links by what the venue's connection told of itself;
+orders by how long the first word on them took. What only the running process knows (credits left, seconds
+until a dead man's switch fires) is null, with the reason beside it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from hedger.core.events import Answer, Failed
+from hedger.core.usage import Usage
+from hedger.desk.follow import Fetch, Follower, no_tape
+from hedger.documents import number
+from hedger.engine.heartbeat import Heartbeat
+from hedger.journal.entries import EventBody, Intent, Record
+from pricing.daycount import NS_PER_SECOND, iso
+from pricing.market import Market, Marks
+from risk.book import Book
+from venues.orders import (
+    AccountReport,
+    Link,
+    Order,
+    OrderState,
+    OrderUpdate,
+    TradeReport,
+    VenueStatus,
+)
+
+Json = dict[str, Any]
+#: Delays are taken over so many of the last.
+KEPT = 1000
+DEAD_MAN = "dead_man_fired"
+CREDITS_UNKNOWN = "the credits left are in the engine's memory, not in its journal"
+DEAD_MAN_UNKNOWN = "whether it is armed, and the seconds left, are known to the engine alone"
+_MINUTE_NS, _HOUR_NS = 60 * NS_PER_SECOND, 3600 * NS_PER_SECOND
+
+
+def _kept() -> deque[float]:
+    return deque(maxlen=KEPT)
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What was told of one venue. Times are UTC, None: never. lags_s, answers_s: the last ones."""
+
+    link: Link | None = None
+    link_ns: int | None = None
+    text: str = ""
+    downs: int = 0
+    reconnects: int = 0
+    gaps: tuple[str, ...] = ()
+    gaps_seen: int = 0
+    maintenance: tuple[tuple[int, int], ...] = ()
+    events: Counter[str] = field(default_factory=Counter)
+    dead_man_ns: int | None = None
+    account_ns: int | None = None
+    failed: Counter[str] = field(default_factory=Counter)
+    failed_ns: int | None = None
+    quote_ns: int | None = None
+    marked_ns: int | None = None
+    lags_s: deque[float] = field(default_factory=_kept)
+    answers_s: deque[float] = field(default_factory=_kept)
+    sent_ns: deque[int] = field(default_factory=lambda: deque(maxlen=100 * KEPT))
+    orders: int = 0
+    fills: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+
+
+class VenueReader:
+    """Told of a journal's records one after the other; `document` at any time."""
+
+    def __init__(self, age_s_max: float, fetch: Fetch = no_tape) -> None:
+        self.follower = Follower(age_s_max, fetch)
+        self.usage: Usage | None = None
+        self._venues: dict[str, _Seen] = {}
+        self._waiting: dict[str, tuple[int, str]] = {}
+        self._orders: dict[str, tuple[Order, OrderState]] = {}
+
+    def take(self, record: Record) -> None:
+        """One record more.
+
+        Raises:
+            CodecError, InputError: as `Follower.take`.
+        """
+        taken = self.follower.take(record)
+        now_ns = record.now_ns
+        if taken.marks is not None:
+            self._quoted(taken.marks, now_ns)
+        match taken.word:
+            case EventBody(what=what):
+                self._heard(what, now_ns)
+            case Intent(order=order):
+                seen = self._of(order.listing.venue)
+                seen.orders += 1
+                seen.sent_ns.append(now_ns)
+                self._waiting[order.client_id] = (now_ns, order.listing.venue)
+                self._orders[order.client_id] = (order, OrderState.SENT)
+            case OrderUpdate():
+                self._update(taken.word, now_ns)
+            case TradeReport(fill=fill):
+                self._of(fill.listing.venue).fills += 1
+            case Usage():
+                self.usage = taken.word
+            case tuple():
+                for listing in taken.word:
+                    self._of(listing.venue)
+
+    def _of(self, venue: str) -> _Seen:
+        return self._venues.setdefault(venue, _Seen())
+
+    def _heard(self, what: object, now_ns: int) -> None:
+        match what:
+            case VenueStatus():
+                self._status(what, now_ns)
+            case OrderUpdate():
+                self._update(what, now_ns)
+            case TradeReport(client_id=client_id):
+                self._answered(client_id, now_ns)
+            case AccountReport(venue=venue, orders=orders):
+                self._of(venue).account_ns = now_ns
+                for report in orders:
+                    self._state(report.client_id, report.state)
+            case Answer(client_id=client_id, report=report):
+                self._answered(client_id, now_ns)
+                self._state(client_id, OrderState.REJECTED if report is None else report.state)
+            case Failed(venue=venue, what=question, code=code):
+                seen = self._of(venue)
+                seen.failed[code or question] += 1
+                seen.failed_ns = now_ns
+
+    def _status(self, told: VenueStatus, now_ns: int) -> None:
+        seen = self._of(told.venue)
+        if told.link is not seen.link:
+            seen.downs += told.link is Link.DOWN
+            seen.reconnects += told.link is Link.UP and seen.link is Link.DOWN
+            seen.link_ns = now_ns
+        seen.link, seen.text = told.link, told.text
+        seen.events.update(told.events)
+        if DEAD_MAN in told.events:
+            seen.dead_man_ns = now_ns
+        if told.gaps is not None:
+            seen.gaps_seen += len(set(told.gaps) - set(seen.gaps))
+            seen.gaps = told.gaps
+        if told.maintenance is not None:
+            seen.maintenance = told.maintenance
+
+    def _update(self, update: OrderUpdate, now_ns: int) -> None:
+        self._state(update.client_id, update.state)
+        if update.state is OrderState.UNKNOWN or update.client_id not in self._orders:
+            return  # silence is no answer
+        venue = self._orders[update.client_id][0].listing.venue
+        if update.state is OrderState.DENIED:
+            self._waiting.pop(update.client_id, None)
+            return  # our own no
+        if update.state is OrderState.REJECTED:
+            self._of(venue).rejected[update.code or "no_reason"] += 1
+        self._answered(update.client_id, now_ns)
+
+    def _answered(self, client_id: str, now_ns: int) -> None:
+        """The first word of the venue on an order."""
+        sent = self._waiting.pop(client_id, None)
+        if sent is not None:
+            self._of(sent[1]).answers_s.append((now_ns - sent[0]) / NS_PER_SECOND)
+
+    def _state(self, client_id: str, state: OrderState) -> None:
+        known = self._orders.get(client_id)
+        if known is None or known[1].terminal:
+            return
+        if state.terminal:
+            del self._orders[client_id]
+        else:
+            self._orders[client_id] = (known[0], state)
+
+    def _quoted(self, marks: Marks, now_ns: int) -> None:
+        market = self.follower.market
+        if market is None or not marks.rows.size:
+            return
+        listings = market.universe.listings
+        newest: dict[str, int] = {}
+        for row, stamp in zip(marks.rows.tolist(), marks.venue_ns.tolist(), strict=True):
+            if 0 <= row < len(listings):
+                venue = listings[row].venue
+                newest[venue] = max(newest.get(venue, 0), stamp)
+        for venue, stamp in newest.items():
+            seen = self._of(venue)
+            seen.marked_ns, seen.quote_ns = now_ns, max(seen.quote_ns or 0, stamp)
+            if stamp > 0:
+                seen.lags_s.append((now_ns - stamp) / NS_PER_SECOND)
+
+    # ---------------------------------------------------------------------------------------------- document
+
+    def document(self, now_ns: int | None = None, beat: Heartbeat | None = None) -> Json:
+        """How things stand at a time, UTC (None: at the last record); null where it is not known.
+
+        beat: the engine's sign of life, None where there is none.
+        """
+        at_ns = self.follower.now_ns if now_ns is None else now_ns
+        started = self.follower.started
+        return {
+            "as_of": iso(at_ns),
+            "journal_lag_s": _age(self.follower.now_ns, at_ns),
+            "engine": _engine(beat, at_ns),
+            "budgets": _budgets(self.usage),
+            "version": None if started is None else started.version,
+            "venues": [self._venue(name, at_ns) for name in sorted(self._venues)],
+        }
+
+    def _venue(self, name: str, at_ns: int) -> Json:
+        seen = self._venues[name]
+        live = [state for order, state in self._orders.values() if order.listing.venue == name]
+        return {
+            "venue": name,
+            "link": None if seen.link is None else str(seen.link),
+            "link_s": _age(seen.link_ns, at_ns),
+            "text": seen.text,
+            "downs": seen.downs,
+            "reconnects": seen.reconnects,
+            "gaps": list(seen.gaps),
+            "gaps_seen": seen.gaps_seen,
+            "maintenance": [[iso(first), iso(last)] for first, last in seen.maintenance],
+            "events": dict(sorted(seen.events.items())),
+            "feed": {
+                "last_batch_s": _age(seen.marked_ns, at_ns),
+                "newest_quote_s": _age(seen.quote_ns, at_ns),
+                "oldest_held": self._oldest_held(name, at_ns),
+                "lag_s": _spread(seen.lags_s),
+            },
+            "account_s": _age(seen.account_ns, at_ns),
+            "failed": dict(sorted(seen.failed.items())),
+            "failed_s": _age(seen.failed_ns, at_ns),
+            "orders": {
+                "sent": seen.orders,
+                "last_minute": sum(at_ns - t <= _MINUTE_NS for t in seen.sent_ns),
+                "last_hour": sum(at_ns - t <= _HOUR_NS for t in seen.sent_ns),
+                "open": len(live),
+                "unknown": live.count(OrderState.UNKNOWN),
+                "fills": seen.fills,
+                "rejected": dict(sorted(seen.rejected.items())),
+                "first_word_s": _spread(seen.answers_s),
+            },
+            "credits": {"left": None, "unknown": CREDITS_UNKNOWN},
+            "dead_man": {
+                "fired": seen.events[DEAD_MAN],
+                "last_fired_s": _age(seen.dead_man_ns, at_ns),
+                "armed": None,
+                "left_s": None,
+                "unknown": DEAD_MAN_UNKNOWN,
+            },
+        }
+
+    def _oldest_held(self, venue: str, at_ns: int) -> Json | None:
+        """The oldest quote among what the book holds there; null where it holds nothing."""
+        market, book = self.follower.market, self.follower.book
+        if market is None or book is None:
+            return None
+        held = _held(book, venue, market)
+        if not held:
+            return None
+        ages = {
+            symbol: (at_ns - int(market.venue_ns[row])) / NS_PER_SECOND
+            if market.venue_ns[row] > 0
+            else math.inf
+            for symbol, row in held.items()
+        }
+        symbol = max(ages, key=lambda name: ages[name])
+        return {"symbol": symbol, "age_s": number(ages[symbol])}
+
+
+def _held(book: Book, venue: str, market: Market) -> dict[str, int]:
+    rows = {}
+    for position in book.positions.values():
+        key = position.listing.key
+        if position.quantity and key[0] == venue and key in market.universe.positions:
+            rows[key[1]] = market.universe.positions[key]
+    return rows
+
+
+def _engine(beat: Heartbeat | None, at_ns: int) -> Json | None:
+    if beat is None:
+        return None
+    return {
+        "pid": beat.pid,
+        "beat_s": (at_ns - beat.now_ns) / NS_PER_SECOND,
+        "seq": beat.seq,
+        "mode": beat.mode,
+        "clock_stepped_s": beat.stepped_ns / NS_PER_SECOND,
+        "closed": beat.closed,
+    }
+
+
+def _budgets(usage: Usage | None) -> Json | None:
+    """What the day has used up, as it was last written down; null before anything was."""
+    if usage is None:
+        return None
+    counters = usage.counters
+    return {
+        "day": iso(counters.day * 86_400 * NS_PER_SECOND)[:10],
+        "turnover_usd": number(counters.turnover_usd),
+        "fees_usd": number(counters.fees_usd),
+        "slippage_usd": number(counters.slippage_usd),
+        "fills": counters.fills,
+        "executions": counters.executions,
+    }
+
+
+def _age(then_ns: int | None, at_ns: int) -> float | None:
+    return None if then_ns is None or then_ns <= 0 else (at_ns - then_ns) / NS_PER_SECOND
+
+
+def _spread(seconds: Iterable[float]) -> Json:
+    """Median, 99th percentile and longest of the last ones; null without any."""
+    found = np.array(list(seconds))
+    if not found.size:
+        return {"count": 0, "p50": None, "p99": None, "max": None}
+    p50, p99 = np.percentile(found, [50, 99], method="higher").tolist()
+    return {"count": int(found.size), "p50": p50, "p99": p99, "max": float(found.max())}
+
+
+def venues_document(
+    records: Iterable[Record],
+    age_s_max: float,
+    now_ns: int | None = None,
+    beat: Heartbeat | None = None,
+    fetch: Fetch = no_tape,
+) -> Json:
+    """The document of `hedger venues` from a journal's records.
+
+    Raises:
+        CodecError, InputError: as `Follower.take`.
+    """
+    reader = VenueReader(age_s_max, fetch)
+    for record in records:
+        reader.take(record)
+    return reader.document(now_ns, beat)

@@ -1,0 +1,218 @@
+"""The desk's documents as plain text for people; numbers are scaled here and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from hedger.runs.profit import table as profit_table
+
+Json = Mapping[str, Any]
+UNKNOWN = "?"
+
+
+def usd(x: float | None, digits: int = 0) -> str:
+    """An amount for people; what is unknown says so.
+
+    >>> usd(-1234567.8), usd(None), usd(12.345, 2)
+    ('-1,234,568', 'unknown', '12.35')
+    """
+    return "unknown" if x is None else f"{x:,.{digits}f}"
+
+
+def whatif_text(document: Json) -> str:
+    """Ladder, hedge, stresses, thin market and tails."""
+    ladder = document["ladder"]
+    lines = [f"what if, as of {document['as_of']}, numeraire {document['numeraire']}"]
+    if document["missing"] or document["bad_indexes"]:
+        names = [f"{m['venue']} {m['symbol']} ({m['reason']})" for m in document["missing"]]
+        names += [f"the index of {name} is bad" for name in document["bad_indexes"]]
+        lines.append(f"INCOMPLETE, in none of these figures: {'; '.join(names)}")
+    sides = ["unhedged"] + ["hedged"] * (document["hedge"] is not None)
+    for side in sides:
+        lines += ["", *_ladder(ladder, side)]
+    for side in sides:
+        worst = ladder["worst"][side]
+        lines.append(
+            f"worst cell {side}: unknown"
+            if worst is None
+            else f"worst cell {side}: P&L {usd(worst['pnl'], 2)} at spot {worst['spot_pct']:+g} %, "
+            f"vol {worst['vol_points']:+g} points, in {worst['days']:g} days"
+        )
+    if document["hedge"] is not None:
+        lines += ["", *_hedge("hedge", document["hedge"])]
+    if document["stresses"]:
+        lines += ["", *_stresses(document["stresses"], sides)]
+    if document["liquidity"] is not None:
+        thin = document["liquidity"]
+        lines += ["", f"spreads x {thin['factor']:g}, sizes / {thin['factor']:g}"]
+        lines += _hedge("now", thin["now"]) + _hedge("then", thin["stressed"])
+    lines += ["", *_tails(document["tails"], sides)]
+    return "\n".join(lines + [f"assumed: {text}" for text in document["assumed"]])
+
+
+def _ladder(ladder: Json, side: str) -> Iterator[str]:
+    """A grid a day: vols down, spots across; of one scale, so that cells may be compared."""
+    known = [abs(x) for line in ladder["cells"] for x in line[side] if x is not None]
+    scale, word = _scale(max(known, default=0.0))
+    yield f"{ladder['metric']} {side}, {word}{ladder['unit']}; spot across in %, vol down in points"
+    cells = [[_cell(x, scale) for x in line[side]] for line in ladder["cells"]]
+    wide = max((len(cell) for line in cells for cell in line), default=1) + 1
+    wide = max(wide, *(len(f"{spot:+g}") + 1 for spot in ladder["spot_pct"]))
+    day = None
+    for line, row in zip(ladder["cells"], cells, strict=True):
+        if line["days"] != day:
+            day = line["days"]
+            yield f"in {day:g} d".ljust(8) + "".join(f"{spot:+g}".rjust(wide) for spot in ladder["spot_pct"])
+        yield f"{line['vol_points']:+g}".rjust(6) + "  " + "".join(cell.rjust(wide) for cell in row)
+
+
+def _scale(most: float) -> tuple[float, str]:
+    """What cells are divided by, so that the largest has four digits at most, and its name."""
+    for scale, word in ((1.0, ""), (1e3, "thousand "), (1e6, "million ")):
+        if most < 1e4 * scale:
+            return scale, word
+    return 1e9, "billion "
+
+
+def _cell(x: float | None, scale: float) -> str:
+    if x is None:
+        return UNKNOWN
+    scaled = x / scale
+    return f"{scaled:.0f}" if abs(scaled) >= 100 else f"{scaled:.1f}"
+
+
+def _hedge(name: str, hedge: Json) -> list[str]:
+    possible = "possible" if hedge["possible"] else "NOT possible as asked"
+    lines = [
+        f"{name}: {hedge['status']}, {possible}, cost {usd(hedge['cost_usd'], 2)} USD: {hedge['reason']}"
+    ]
+    lines += [
+        f"  {t['side']} {t['quantity']} {t['unit']} {t['symbol']} on {t['venue']}, "
+        f"{usd(t['cost_usd'], 2)} USD"
+        for t in hedge["trades"]
+    ]
+    return lines + [f"  stays outside: {row['row']}" for row in hedge["outside"]]
+
+
+def _stresses(stresses: Sequence[Json], sides: Sequence[str]) -> Iterator[str]:
+    yield "stress".ljust(16) + "".join(side.rjust(18) for side in sides) + "  moves"
+    for stress in stresses:
+        moves = ", ".join(
+            f"{u['underlying']} {UNKNOWN if u['fall_pct'] is None else format(u['fall_pct'], '+.0f')} %"
+            for u in stress["underlyings"]
+        )
+        points = stress["vol_points_30d"]
+        vol = f", vol {UNKNOWN if points is None else format(points, '+.0f')} points at 30 d"
+        cells = "".join(f"{usd(stress[side])} {stress['unit']}".rjust(18) for side in sides)
+        yield stress["name"].ljust(16) + cells + f"  {moves}{vol}"
+        for note in stress["notes"]:
+            yield f"  {note}"
+
+
+def _tails(tails: Json, sides: Sequence[str]) -> Iterator[str]:
+    if tails["unknown"]:
+        yield f"VaR and expected shortfall: unknown, {tails['unknown']}"
+        return
+    over = (
+        ""
+        if tails["horizon_h"] is None
+        else f" of {tails['horizon_h']:g} h, {tails['windows_apart']} of them apart"
+    )
+    yield f"{tails['outcomes']} returns{over}, from {tails['source']}"
+    for row in tails["levels"]:
+        for side in sides:
+            found = row[side]
+            yield f"{100 * row['level']:g} % {side}: " + (
+                f"unknown, {found['unknown']}"
+                if found["unknown"]
+                else f"VaR {usd(found['var'])} {tails['unit']}, "
+                f"expected shortfall {usd(found['es'])} {tails['unit']}"
+            )
+
+
+def profit_text(document: Json) -> str:
+    """The P&L by day and cause, and by the ledger."""
+    if document["pnl_usd"] is None and not document["days"]:
+        return "no two marks at which the whole book has a worth: the P&L is unknown"
+    lines = [f"P&L from {document['from']} to {document['to']}: {usd(document['pnl_usd'], 2)} USD"]
+    lines += [profit_table(document)]
+    lines.append(
+        f"ledger less causes: {usd(document['ledger_difference_usd'], 2)} USD (rounding, or a fault)"
+    )
+    if document["marks_passed_over"]:
+        lines.append(f"{document['marks_passed_over']} marks passed over: something held had no worth")
+    lines.append(f"harvest, gamma beyond theta: {usd(document['harvest_usd'], 2)} USD")
+    lines += [f"{alert['code']}: {alert['text']}" for alert in document["alerts"]]
+    lines += [f"unknown: {text}" for text in document["unknown"]]
+    return "\n".join(line for line in lines if line)
+
+
+def venues_text(document: Json) -> str:
+    """Every venue in a few lines."""
+    lines = [f"as of {document['as_of']}, last record {_seconds(document['journal_lag_s'])} ago"]
+    engine = document["engine"]
+    if engine is None:
+        lines.append("engine: no sign of life beside the journal")
+    else:
+        ended = ", ended in order" if engine["closed"] else ""
+        lines.append(
+            f"engine: process {engine['pid']}, {engine['mode']}, beat {_seconds(engine['beat_s'])} ago{ended}"
+        )
+    budgets = document["budgets"]
+    if budgets is not None:
+        lines.append(
+            f"day {budgets['day']}: turnover {usd(budgets['turnover_usd'])} USD, "
+            f"fees {usd(budgets['fees_usd'], 2)}, slippage {usd(budgets['slippage_usd'], 2)}, "
+            f"{budgets['fills']} fills"
+        )
+    for venue in document["venues"]:
+        lines += ["", *_venue(venue)]
+    return "\n".join(lines)
+
+
+def _venue(venue: Json) -> Iterator[str]:
+    link = venue["link"] or "never told of"
+    text = f": {venue['text']}" if venue["text"] else ""
+    yield (
+        f"{venue['venue']}: link {link} since {_seconds(venue['link_s'])}, down {venue['downs']} times, "
+        f"{venue['reconnects']} reconnects{text}"
+    )
+    feed, oldest = venue["feed"], venue["feed"]["oldest_held"]
+    held = "nothing held" if oldest is None else f"oldest held {oldest['symbol']} {_seconds(oldest['age_s'])}"
+    yield (
+        f"  feed: last batch {_seconds(feed['last_batch_s'])} ago, newest quote "
+        f"{_seconds(feed['newest_quote_s'])} old, {held}; late by {_span(feed['lag_s'])}"
+    )
+    gaps = ", ".join(venue["gaps"]) or "none open"
+    yield f"  gaps: {gaps}, {venue['gaps_seen']} seen; account told {_seconds(venue['account_s'])} ago"
+    orders = venue["orders"]
+    yield (
+        f"  orders: {orders['sent']} sent ({orders['last_minute']} in a minute, "
+        f"{orders['last_hour']} in an hour), {orders['open']} open, {orders['unknown']} UNKNOWN, "
+        f"{orders['fills']} fills; first word after {_span(orders['first_word_s'])}"
+    )
+    for name, counts in (("rejected", orders["rejected"]), ("failed questions", venue["failed"])):
+        if counts:
+            yield f"  {name}: " + ", ".join(f"{code} {n}" for code, n in counts.items())
+    dead = venue["dead_man"]
+    last = f", last {_seconds(dead['last_fired_s'])} ago" if dead["fired"] else ""
+    yield f"  dead man's switch: fired {dead['fired']} times{last}; {dead['unknown']}"
+    yield f"  credits: unknown; {venue['credits']['unknown']}"
+
+
+def _seconds(x: float | None) -> str:
+    """A time span for people.
+
+    >>> _seconds(0.0421), _seconds(75.0), _seconds(None)
+    ('0.042 s', '75 s', 'unknown')
+    """
+    if x is None:
+        return "unknown"
+    return f"{x:.3f} s" if abs(x) < 10 else f"{x:,.0f} s"
+
+
+def _span(spread: Json) -> str:
+    if not spread["count"]:
+        return "unknown"
+    return f"{_seconds(spread['p50'])} (99 %: {_seconds(spread['p99'])}, of {spread['count']})"

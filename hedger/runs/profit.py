@@ -1,0 +1,229 @@
+"""Where a run's P&L came from, twice: by the ledger and by cause; per day and in all, and what is between.
+
+From one mark that tells the worth of the whole book to the next such mark: marks that leave a position
+without a worth are passed over, and what moved the book meanwhile waits for the next. An interval counts on
+the UTC day on which it ends. The ledger's side (`risk.statement`) knows cash, fees, funding, settlements and
+marks, the other (`risk.attribution`) Greeks; both sum to the change of equity, so their difference is a
+fault, and the attribution's residual is what second order does not explain.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from fractions import Fraction
+
+from hedger.core.actions import Adjustment, AdjustmentKind
+from hedger.documents import number
+from hedger.problem.snapshot import Snapshot
+from pricing.contracts import STABLE_CURRENCIES
+from pricing.daycount import NS_PER_SECOND, iso
+from risk.attribution import Attribution, Parts, Standing, attribute
+from risk.flows import Cause, Flows, Payment, Trade
+from risk.statement import Ledger, Moved, Statement, state_change
+from risk.unexplained import Tolerance, unexplained
+
+#: Marks nearer to each other than this are one interval: a stream has dozens a second, and valuing the whole
+#: book at each of them would say nothing more.
+APART_NS = NS_PER_SECOND
+#: The code under which a day that is not explained is told.
+UNEXPLAINED = "PNL_UNEXPLAINED"
+PLAIN_TOLERANCE = Tolerance()
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A span's P&L by both accounts."""
+
+    attribution: Attribution
+    statement: Statement
+
+    @property
+    def difference_usd(self) -> float:
+        """By how much the two accounts differ; rounding, or a fault."""
+        return self.statement.total - self.attribution.total.pnl - self.attribution.transfers
+
+    def then(self, later: Interval) -> Interval:
+        """This span and the one after it as one."""
+        return Interval(self.attribution.then(later.attribution), self.statement + later.statement)
+
+
+class Profit:
+    """Told of every execution and adjustment, and of every mark.
+
+    passed_over: marks at which the book had no known worth.
+    """
+
+    def __init__(self) -> None:
+        self.passed_over = 0
+        self.days: dict[str, Interval] = {}
+        self._before: tuple[Snapshot, Standing, Ledger] | None = None
+        self._trades: list[Trade] = []
+        self._payments: list[Payment] = []
+        self._settled: dict[tuple[str, str], float] = {}
+        self._received: list[tuple[str, float]] = []
+
+    @property
+    def total(self) -> Interval | None:
+        """The whole run; None before two marks could be valued."""
+        found: Interval | None = None
+        for day in self.days.values():
+            found = day if found is None else found.then(day)
+        return found
+
+    def traded(self, trade: Trade) -> None:
+        """An execution was booked."""
+        self._trades.append(trade)
+
+    def adjusted(self, adjustment: Adjustment) -> None:
+        """The book changed without a trade."""
+        currency, amount = adjustment.currency, float(adjustment.amount)
+        if adjustment.kind is AdjustmentKind.FUNDING:
+            self._pay(Cause.FUNDING, currency, amount)
+        elif adjustment.kind is AdjustmentKind.SETTLEMENT:
+            self._settled[adjustment.venue, adjustment.symbol] = float(adjustment.price)
+            self._received.append((currency, amount))
+        elif adjustment.kind is AdjustmentKind.SETTLEMENT_CORRECTED:
+            self._pay(Cause.SETTLEMENT, currency, amount)
+        elif adjustment.kind is AdjustmentKind.ACCEPTED_CASH:
+            self._payments.append(Payment(Cause.TRANSFER, currency, amount))
+
+    def waits(self, now_ns: int) -> bool:
+        """Whether a mark of this time may be left to the next: the last one taken is moments ago, and nothing
+        was traded or paid since."""
+        if self._before is None or self._trades or self._payments or self._settled or self._received:
+            return False
+        return 0 <= now_ns - self._before[0].market.now_ns < APART_NS
+
+    def marked(self, snapshot: Snapshot) -> None:
+        """The book as valued at a mark."""
+        if self._before is not None and snapshot is self._before[0]:
+            return
+        if snapshot.missing:
+            self.passed_over += 1
+            return
+        self._take(snapshot, {})
+
+    def close(self, snapshot: Snapshot | None, accrued: Mapping[tuple[str, str, str], Decimal]) -> None:
+        """The end: executions since the last mark, and funding that has run up and is not booked."""
+        owed: dict[str, Fraction] = {}
+        for (_, _, currency), amount in accrued.items():
+            if amount:
+                owed[currency] = owed.get(currency, Fraction(0)) + Fraction(amount)
+                self._pay(Cause.FUNDING, currency, -float(amount))
+        if snapshot is not None:
+            self._take(snapshot, owed)
+
+    def _pay(self, cause: Cause, currency: str, amount: float) -> None:
+        underlying = "" if currency in STABLE_CURRENCIES else currency
+        self._payments.append(Payment(cause, currency, amount, underlying))
+
+    def _take(self, snapshot: Snapshot, owed: Mapping[str, Fraction]) -> None:
+        balances = dict(snapshot.balances)
+        for currency, amount in owed.items():
+            balances[currency] = balances.get(currency, 0.0) - float(amount)
+        standing = Standing(snapshot.valuation, snapshot.quantities, balances)
+        plain = Ledger.of(snapshot.book, snapshot.valuation, snapshot.quantities, snapshot.balances)
+        cash = {c: plain.cash.get(c, Fraction(0)) - owed.get(c, Fraction(0)) for c in {**plain.cash, **owed}}
+        ledger = replace(plain, cash=cash)
+        if self._before is not None:
+            _, before, was = self._before
+            flows = Flows(tuple(self._trades), tuple(self._payments), dict(self._settled))
+            found = Interval(attribute(before, standing, flows), state_change(was, ledger, self._moved()))
+            day = iso(snapshot.valuation.now_ns)[:10]
+            self.days[day] = self.days[day].then(found) if day in self.days else found
+        self._trades, self._payments, self._settled, self._received = [], [], {}, []
+        self._before = (snapshot, standing, ledger)
+
+    def _moved(self) -> Moved:
+        by_cause = {
+            cause: tuple((p.currency, p.amount) for p in self._payments if p.cause is cause)
+            for cause in Cause
+        }
+        return Moved(
+            fills=tuple(trade.fill for trade in self._trades),
+            funding=by_cause[Cause.FUNDING],
+            settlement=(*self._received, *by_cause[Cause.SETTLEMENT]),
+            transfers=by_cause[Cause.TRANSFER],
+        )
+
+
+# -------------------------------------------------------------------------------------------------- documents
+
+
+def document(profit: Profit, tolerance: Tolerance = PLAIN_TOLERANCE) -> dict[str, object]:
+    """The P&L as JSON; what is unknown is null. tolerance: what of a day may stay without a cause.
+
+    harvest_usd: what gamma earned beyond what theta took. residual_allowed_usd: by the tolerance;
+    unexplained: the days beyond it.
+    """
+    total = profit.total
+    return {
+        "harvest_usd": None if total is None else number(total.attribution.total.harvest),
+        "unexplained": unexplained_days(profit, tolerance),
+        "ledger_usd": None if total is None else _numbers(total.statement.as_dict()),
+        "ledger_difference_usd": None if total is None else number(total.difference_usd),
+        "marks_passed_over": profit.passed_over,
+        "days": [
+            {
+                "day": day,
+                "pnl_usd": number(found.attribution.equity_change),
+                "attribution_usd": _numbers(found.attribution.total.as_dict()),
+                "harvest_usd": number(found.attribution.total.harvest),
+                "residual_allowed_usd": number(tolerance.allowed_usd(found.attribution.total)),
+                "ledger_usd": _numbers(found.statement.as_dict()),
+                "ledger_difference_usd": number(found.difference_usd),
+            }
+            for day, found in profit.days.items()
+        ],
+    }
+
+
+def unexplained_days(profit: Profit, tolerance: Tolerance) -> list[str]:
+    """The days whose residual is more than is borne, or not known."""
+    return [day for day, found in profit.days.items() if unexplained(found.attribution.total, tolerance)]
+
+
+def _numbers(parts: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: number(x) for name, x in parts.items()}
+
+
+_PARTS = tuple(Parts.__slots__)
+_LEDGER = tuple(Statement.__slots__)
+
+
+def table(document: Mapping[str, object]) -> str:
+    """The P&L of a document as two tables for people, USD: a line a day, and the sums; "" without any."""
+    days = document.get("days")
+    total, ledger = document.get("attribution_usd"), document.get("ledger_usd")
+    if not isinstance(days, list) or not days or not isinstance(total, dict) or not isinstance(ledger, dict):
+        return ""
+    by_cause = [(day["day"], day["attribution_usd"]) for day in days] + [("all", total)]
+    by_ledger = [(day["day"], day["ledger_usd"]) for day in days] + [("all", ledger)]
+    return "\n".join(
+        [
+            "P&L by cause, USD",
+            *_lines(by_cause, _PARTS, "pnl"),
+            "P&L by the ledger, USD",
+            *_lines(by_ledger, _LEDGER, "total"),
+        ]
+    )
+
+
+def _lines(
+    rows: list[tuple[str, Mapping[str, float | None]]], names: tuple[str, ...], whole: str
+) -> list[str]:
+    """Columns that are nothing on every day are left out."""
+    shown = [name for name in names if any(_is_something(parts.get(name)) for _, parts in rows)]
+    head = "day".ljust(10) + "".join(name.rjust(12) for name in [*shown, whole])
+    return [head, *(day.ljust(10) + "".join(_cell(p.get(n)) for n in [*shown, whole]) for day, p in rows)]
+
+
+def _is_something(x: float | None) -> bool:
+    return x is None or not math.isfinite(x) or abs(x) >= 0.005
+
+
+def _cell(x: float | None) -> str:
+    return ("unknown" if x is None else f"{x:,.0f}").rjust(12)

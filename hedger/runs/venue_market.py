@@ -1,0 +1,195 @@
+"""The market of real venues, as a run needs it at its start: connected, chosen, known well enough to begin.
+
+What was heard until then is kept: it is handed on first, so that nothing has to be heard twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+
+from hedger.runs.venue_setup import Adapter, adapter
+from hedger.sections.venues import VenueConfig, VenueName
+from hedger.settings import Settings
+from pricing.contracts import STABLE_CURRENCIES, Kind, Listing
+from pricing.errors import InputError
+from pricing.market import Market, Marks
+from pricing.universe import Universe
+from pricing.valuation import MarkStatus, value
+from risk.book import Book, Position, settles_daily
+from venues.base import News
+from venues.errors import Unreachable
+from venues.orders import AccountReport
+
+
+def venue_config(settings: Settings, name: VenueName, *, keys: bool) -> VenueConfig:
+    """What the configuration says of a venue; without its keys where they are not to be read.
+
+    Raises:
+        InputError: keys are wanted, and there is no section of that name.
+    """
+    config = settings.venues.get(name)
+    if config is None and keys:
+        raise InputError(
+            "VENUE_NOT_CONFIGURED",
+            "the configuration does not name this venue",
+            where=f"venues.{name}",
+            allowed=", ".join(sorted(settings.venues)) or "a section [venues.NAME]",
+            not_done="nothing was connected",
+            fix=f"add [venues.{name}] with references to its keys",
+        )
+    config = config or VenueConfig()
+    if keys:
+        return config
+    return config.model_copy(update={"key": "", "secret": "", "passphrase": "", "wallet": ""})
+
+
+@asynccontextmanager
+async def connected(
+    settings: Settings, names: Collection[VenueName], *, keys: bool
+) -> AsyncIterator[tuple[Adapter, ...]]:
+    """The adapters of these venues, started; closed when the block ends.
+
+    Raises:
+        InputError: a key is missing or half given. VenueError: a venue cannot be reached, or refuses the key.
+    """
+    made: list[Adapter] = []
+    try:
+        for name in names:
+            made.append(adapter(name, venue_config(settings, name, keys=keys)))
+        await asyncio.gather(*(venue.start() for venue in made))
+        yield tuple(made)
+    finally:
+        for venue in made:
+            await venue.close()
+
+
+async def listed(venues: Iterable[Adapter]) -> tuple[Listing, ...]:
+    """Everything that trades on these venues.
+
+    Raises:
+        VenueError: one does not say.
+    """
+    found = [await venue.listings() for venue in venues]
+    return tuple(listing for listings in found for listing in listings)
+
+
+def chosen(listings: Iterable[Listing], underlyings: Collection[str]) -> tuple[Listing, ...]:
+    """The listings of these underlyings that an engine can value: no spot pair between two coins."""
+    return tuple(
+        x
+        for x in listings
+        if x.contract.underlying in underlyings
+        and not (x.contract.kind is Kind.SPOT and x.contract.settlement not in STABLE_CURRENCIES)
+    )
+
+
+def underlyings_of(book: Book, known: Collection[str]) -> set[str]:
+    """The coins that a book has a stake in; known: the underlyings that are listed."""
+    held = {p.listing.contract.underlying for p in book.positions.values() if p.quantity}
+    return held | {coin for (_, _, coin), amount in book.cash.items() if amount and coin in known}
+
+
+def book_of(reports: Iterable[AccountReport], listings: Sequence[Listing]) -> Book:
+    """What the venues say that we hold. Cash is the margin balance as each venue counts it.
+
+    Raises:
+        Unreachable: a position in something that is not listed: nobody could value it.
+    """
+    by_key = {listing.key: listing for listing in listings}
+    positions, cash = [], {}
+    for report in reports:
+        for symbol, quantity in sorted(report.positions.items()):
+            listing = by_key.get((report.venue, symbol))
+            if listing is None:
+                raise Unreachable(
+                    "POSITION_NOT_LISTED",
+                    "the account holds something that the venue does not list, or that cannot be read",
+                    where=f"{report.venue} {symbol}",
+                    observed=quantity,
+                    allowed="an active instrument",
+                    not_done="no book was made",
+                    fix="wait for its settlement, or close it by hand",
+                )
+            positions.append(Position(listing, report.account, quantity))
+        cash.update({(report.venue, report.account, c): a for c, a in report.balances.items() if a})
+    return Book.of(positions, cash)
+
+
+@dataclass(slots=True, eq=False)
+class KnownMarket:
+    """A market as heard of so far, and the news that told of it, by venue."""
+
+    market: Market
+    early: dict[str, list[News]] = field(default_factory=dict)
+
+
+async def first_look(
+    venues: Sequence[Adapter], universe: Universe, needed: Collection[str], timeout_s: float, settle_s: float
+) -> KnownMarket:
+    """Watch the whole universe until all of it has been told of, at least what is needed.
+
+    needed: symbols without which nothing can begin. timeout_s: for those. settle_s: for the others, each of
+    which may have nothing to tell.
+
+    Raises:
+        Unreachable: one that is needed has not been quoted in time.
+    """
+    found = KnownMarket(Market.empty(universe))
+    loop = asyncio.get_running_loop()
+    begun_s = loop.time()
+    for venue in venues:
+        venue.watch(universe, [x.symbol for x in universe.listings if x.venue == venue.name])
+        found.early[venue.name] = []
+    readers = [asyncio.create_task(_hear(found, venue)) for venue in venues]
+    try:
+        while True:
+            lacking = _lacking(found.market, needed)
+            waited_s = loop.time() - begun_s
+            if not lacking and (waited_s >= settle_s or (found.market.venue_ns > 0).all()):
+                return found
+            if waited_s >= timeout_s:
+                raise Unreachable(
+                    "NO_QUOTES",
+                    "what the book holds has not been quoted",
+                    where=", ".join(venue.name for venue in venues),
+                    observed=f"{len(lacking)} without a price in {timeout_s:g} s: {', '.join(lacking[:5])}",
+                    allowed="a usable mark of every perpetual and future held",
+                    not_done="nothing was started",
+                    fix="see whether the venue is open; run.start_s_max gives it longer",
+                )
+            for reader in readers:
+                if reader.done():
+                    reader.result()
+            await asyncio.sleep(0.1)
+    finally:
+        for reader in readers:
+            reader.cancel()
+        for reader in readers:
+            with suppress(asyncio.CancelledError):
+                await reader
+
+
+async def _hear(found: KnownMarket, venue: Adapter) -> None:
+    # A reader is only ever stopped where it waits for news: what was taken stands in `early`.
+    async for news in venue.stream():
+        found.early[venue.name].append(news)
+        if isinstance(news, Marks):
+            found.market = found.market.apply(news)
+
+
+def _lacking(market: Market, needed: Collection[str]) -> list[str]:
+    if not needed:
+        return []
+    status = value(market, float("inf")).status
+    return [
+        x.symbol for i, x in enumerate(market.universe.listings)
+        if x.symbol in needed and status[i] != MarkStatus.OK
+    ]  # fmt: skip
+
+
+def needed_for(book: Book) -> set[str]:
+    """The symbols whose price a book needs to begin: what settles daily gains from its price at the start."""
+    return {p.listing.symbol for p in book.positions.values() if p.quantity and settles_daily(p.listing)}

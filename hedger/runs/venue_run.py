@@ -1,0 +1,402 @@
+"""`hedger run` on real venues: their public market with fills on paper, or the accounts themselves.
+
+The engine, its journal and its loop are the same in both, and the same as on the simulated market. Live, a
+start is refused unless a person asks for it by name, hard limits stand in a file, and the doctor finds
+nothing bad; then the engine observes until every account agrees with the book, and ends (exit 5) where one
+does not.
+
+A journal keeps the listings it was begun with. Live, its order ids carry a tag drawn when it was begun: no
+order of another journal can be taken for one of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import secrets
+import signal
+import string
+import subprocess
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from hedger.core.commands import why_not_arm
+from hedger.core.gate import EngineSettings
+from hedger.core.state import Mode, State
+from hedger.engine.clock import WallClock
+from hedger.engine.limit_gate import LimitGate
+from hedger.engine.logs import Log
+from hedger.engine.metrics import MetricsServer, loopback
+from hedger.engine.recording import JournalRecorder
+from hedger.engine.reloading import read_again
+from hedger.engine.service import Ending, Parts, Service
+from hedger.engine.starting import first_state, write_start
+from hedger.journal.commands_file import CommandBox
+from hedger.journal.entries import Configuration, JournalName
+from hedger.journal.journal import Journal, open_to_read
+from hedger.journal.kill_latch import FileLatch
+from hedger.journal.recovery import Recovered
+from hedger.limits_file import LoadedLimits, limits_text
+from hedger.runs.doctor import Check, Finding, examine_machine, examine_venue
+from hedger.runs.launch import (
+    Ran,
+    RunOptions,
+    RunRefused,
+    check_limits,
+    loop_factory,
+    recovered,
+    start_watchdog,
+    user_name,
+    wait_for,
+)
+from hedger.runs.paper_setup import (
+    engine_settings,
+    margin_models,
+    one_numeraire,
+    paper_limits,
+    paper_terms,
+    wealth_usd,
+)
+from hedger.runs.paper_world import exchanges_of
+from hedger.runs.replay import settings_sha256
+from hedger.runs.results import Results
+from hedger.runs.venue_market import (
+    KnownMarket,
+    connected,
+)
+from hedger.runs.venue_setup import Adapter
+from hedger.runs.venue_start import begin, market_name
+from hedger.sections.venues import VenueName
+from hedger.settings import Settings
+from pricing.compiled import warm_up
+from pricing.errors import Exit, HedgerError
+from pricing.market import Marks
+from venues.base import News
+from venues.orders import VenueStatus
+from venues.paper import PaperVenue
+from venues.paper_exchange import PaperExchange
+from venues.paper_feed import MarketTrade
+from venues.paper_report import closing_report
+
+FEED_TAG = "feed"
+_TAG_LETTERS = string.ascii_lowercase + string.digits
+
+
+class NotReconciled(HedgerError):
+    """An account that does not agree with the book (exit 5)."""
+
+    exit_code = Exit.UNRECONCILED
+
+
+def run_on_venues(options: RunOptions, settings: Settings, limits: LoadedLimits) -> Ran:
+    """Run until the minutes are over or a signal comes.
+
+    Raises:
+        RunRefused: live, and something that it needs is missing, or the doctor is against it.
+        NotReconciled: live, and an account did not agree with the book in time; nothing was sent.
+        VenueError: a venue cannot be reached. JournalLocked: another engine writes the journal.
+        InputError: a file or setting that cannot be used.
+        JournalUnwritable: it could not be written any more; everything was cancelled.
+    """
+    live = settings.run.mode == "live"
+    names = tuple(sorted(settings.venues)) if live else tuple(dict.fromkeys(settings.run.feed))
+    log = Log()
+    if live:
+        _permitted(options, settings, log)
+    loopback(settings.run.metrics_host)
+    os.umask(0o077)
+    warm_up()
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(_on_the_loop(options, one_numeraire(settings), limits, names, live, log))
+
+
+def _permitted(options: RunOptions, settings: Settings, log: Log) -> None:
+    """Everything that live trading needs and that no venue must be asked for.
+
+    Raises:
+        RunRefused: naming all that is missing.
+    """
+    missing = []
+    if not options.arm_live:
+        missing.append("--arm-live on the command line")
+    if not settings.limits_file:
+        missing.append("limits_file, a file of hard limits")
+    if not settings.venues:
+        missing.append("a section [venues.NAME] with keys")
+    missing += [
+        f"references to the keys of venues.{name}"
+        for name, config in sorted(settings.venues.items())
+        if not (config.key or config.wallet)
+    ]
+    if not missing:
+        checks = examine_machine(settings, options.journal)
+        missing += [f"{check.what}: {check.text}" for check in _bad(checks, log)]
+    if missing:
+        raise _refused(missing)
+
+
+def _refused(missing: Sequence[str]) -> RunRefused:
+    return RunRefused(
+        "LIVE_REFUSED",
+        "live trading is not begun",
+        where="run.mode = 'live'",
+        observed=f"{len(missing)} against it",
+        allowed=f"first: {'; '.join(missing)}"[:1500],
+        not_done="nothing was started, nothing was sent",
+        fix="see `hedger doctor`, or set run.mode = 'paper'",
+    )
+
+
+def _bad(checks: Sequence[Check], log: Log) -> list[Check]:
+    """Those that are bad; all of them are told."""
+    for check in checks:
+        log.say("doctor", text=f"{check.what}: {check.finding}: {check.text}")
+    return [check for check in checks if check.finding is Finding.BAD]
+
+
+async def _on_the_loop(
+    options: RunOptions,
+    desk: Settings,
+    limits: LoadedLimits,
+    names: Sequence[VenueName],
+    live: bool,
+    log: Log,
+) -> Ran:
+    async with connected(desk, names, keys=live) as venues:
+        if live:
+            bad = [
+                f"{check.what}: {check.text}"
+                for name, venue in zip(names, venues, strict=True)
+                for check in _bad(await examine_venue(desk, name, venue), log)
+            ]
+            if bad:
+                raise _refused(bad)
+        journal = Journal.open(options.journal, _journal_name(options.journal, live))
+        try:
+            return await _begun(options, desk, limits, venues, journal, log)
+        finally:
+            with suppress(HedgerError):  # what could not be written was told when it could not
+                journal.close()
+
+
+def _journal_name(path: Path, live: bool) -> JournalName:
+    """The name of a journal that is there; of a new one, live, with a tag that no other has."""
+    if not live:
+        return JournalName("paper", FEED_TAG)
+    if path.exists() and path.stat().st_size:
+        storage = open_to_read(path)
+        try:
+            if storage.name.trading == "live":
+                return storage.name
+        finally:
+            storage.close()
+    return JournalName("live", "".join(secrets.choice(_TAG_LETTERS) for _ in range(7)))
+
+
+async def _begun(
+    options: RunOptions,
+    desk: Settings,
+    limits: LoadedLimits,
+    venues: Sequence[Adapter],
+    journal: Journal,
+    log: Log,
+) -> Ran:
+    """Recover, learn the market and the accounts, and run the service."""
+    live = journal.name.trading == "live"
+    clock, latch = WallClock(), FileLatch(options.journal)
+    monotonic_ns = clock.monotonic_ns()
+    found, begun_ns = recovered(options.journal, monotonic_ns)
+    clock.not_before(found.last_now_ns)
+    check_limits(found, limits, options.reason, log)
+    start = await begin(options, desk, venues, found, begun_ns, live, clock)
+    now_ns, latched = clock.now_ns(), latch.found() is not None
+    write_start(
+        journal,
+        found,
+        now_ns,
+        Configuration(
+            version="1",
+            settings_sha256=settings_sha256(desk),
+            limits_sha256=limits.sha256,
+            tape_sha256=hashlib.sha256(market_name(desk, venues).encode()).hexdigest(),
+            user=user_name(),
+            reason=options.reason,
+            limits=limits_text(limits.limits),
+            monotonic_ns=monotonic_ns,
+        ),
+        start.universe.listings,
+        start.opening,
+        latched=latched,
+    )
+    names = tuple(venue.name for venue in venues)
+    state = first_state(
+        found, start.universe, start.opening, names, start.since_ns,
+        latched=latched, now_ns=now_ns, monotonic_ns=monotonic_ns,
+    )  # fmt: skip
+    sending = _sending(desk, journal.name.engine, limits, names, now_ns, live)
+    exchanges: tuple[PaperExchange, ...] = ()
+    if not live:
+        # On paper an order lives as long as the engine: the venue begins with the book and no orders.
+        terms = partial(paper_terms, desk, models=sending.margin)
+        exchanges = exchanges_of(start.universe, state.book, terms, now_ns, seed=options.seed)
+    end_ns = None if options.minutes is None else clock.monotonic_ns() + round(options.minutes * 60e9)
+    parts = Parts(
+        venues=venues if live else [PaperVenue(exchange, clock) for exchange in exchanges],
+        state=state,
+        settings=sending,
+        record=JournalRecorder(journal),
+        latch=latch,
+        journal=options.journal,
+        config=desk.run,
+        log=log,
+        clock=clock,
+        arm=options.arm or live,
+        end_ns=end_ns,
+        reload=partial(read_again, options.config, one_numeraire),
+    )
+    results = Results(desk.pnl.tolerance())
+    service, against = await _served(options, parts, venues, start.known, live, found, results)
+    if service.ending.fault is not None:
+        raise service.ending.fault
+    log.say("ended", reason=service.ending.why, seq=service.state.seq)
+    if against:
+        raise NotReconciled(
+            "NOT_RECONCILED",
+            "the accounts and the book do not agree",
+            where=options.journal.name,
+            observed="; ".join(against),
+            allowed=f"agreement within run.start_s_max = {desk.run.start_s_max:g} s",
+            not_done="the engine was not armed, nothing was sent",
+            fix="explain the difference; a new journal without --book begins with what the venues say",
+        )
+    return _ran(options, service, results, exchanges, desk, latch.found() is not None)
+
+
+def _sending(
+    desk: Settings, tag: str, limits: LoadedLimits, names: Sequence[str], now_ns: int, live: bool
+) -> EngineSettings:
+    """What `decide` is told. Live the hard limits are as they stand: a margin that is not known is not
+    excused. That no two orders of ours can trade with each other, the doctor has heard from every venue."""
+    models = margin_models(desk.paper, names, now_ns)
+    if not live:
+        return engine_settings(desk, tag, paper_limits(limits.limits, names), names, models)
+    gate = LimitGate(limits.limits, dict.fromkeys(names, True), models, assumed=desk.missing_settings())
+    accounts = {str(name): config.account for name, config in desk.venues.items()}
+    return EngineSettings(desk, tag, gate, accounts=accounts, margin=models, largest=gate.largest)
+
+
+async def _served(
+    options: RunOptions,
+    parts: Parts,
+    venues: Sequence[Adapter],
+    known: KnownMarket,
+    live: bool,
+    found: Recovered,
+    results: Results,
+) -> tuple[Service, tuple[str, ...]]:
+    """The service, from its first turn to its end; and, live, why it was never armed in time."""
+    box = CommandBox(options.journal, found.commands)
+    parts.box = box
+    dog: subprocess.Popen[bytes] | None = None
+    deadline: asyncio.Task[tuple[str, ...]] | None = None
+    try:
+        if parts.config.metrics_port:
+            parts.metrics = MetricsServer(parts.config.metrics_host, parts.config.metrics_port)
+            parts.log.say("metrics", port=parts.metrics.port)
+        service = Service(parts, results)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, service.stop, f"signal {number.name}", int(number))
+        if options.watchdog:
+            dog = start_watchdog(options.journal, options.config)
+        state = parts.state
+        parts.log.say(
+            "started", journal=options.journal.name, mode=str(state.mode), seq=state.seq, pid=os.getpid()
+        )
+        for venue, to in zip(venues, parts.venues, strict=True):
+            if isinstance(to, PaperVenue):
+                to.start(_feed(venue, known.early[venue.name]))
+            else:  # behind what the service itself says of the link as its first word
+                loop.call_soon(_hand_on, service, known.early[venue.name])
+        if live:
+            deadline = asyncio.create_task(_armed_by(service, parts.config.start_s_max))
+        await service.run()
+        against = deadline.result() if deadline is not None and deadline.done() else ()
+        return service, against
+    finally:
+        if deadline is not None:
+            deadline.cancel()
+        box.close()
+        if parts.metrics is not None:
+            parts.metrics.close()
+        if dog is not None:
+            wait_for(dog)
+
+
+def _hand_on(service: Service, early: Sequence[News]) -> None:
+    """Everything that was heard before; of the link what was said last."""
+    links = [news for news in early if isinstance(news, VenueStatus)]
+    for news in early:
+        if not isinstance(news, VenueStatus) or news is links[-1]:
+            service.inbox.put(news)
+
+
+async def _armed_by(service: Service, seconds: float) -> tuple[str, ...]:
+    """Stop an engine that is not armed in time, unless a person has said otherwise; why it is not."""
+    loop = asyncio.get_running_loop()
+    end_s = loop.time() + seconds
+    while not service.armed and loop.time() < end_s:
+        await asyncio.sleep(0.05)
+    if service.armed or service.state.mode is Mode.KILLED:
+        return ()
+    against = why_not_arm(service.state) or ("it was not armed",)
+    service.stop("the accounts do not agree with the book")
+    return against
+
+
+async def _feed(venue: Adapter, early: Sequence[News]) -> AsyncIterator[Marks | MarketTrade]:
+    """A venue's public market as a paper venue takes it: quotes, and nothing of any account."""
+    for news in early:
+        if isinstance(news, Marks):
+            yield news
+    async for news in venue.stream():
+        if isinstance(news, Marks):
+            yield news
+
+
+def _ran(
+    options: RunOptions,
+    service: Service,
+    results: Results,
+    exchanges: Sequence[PaperExchange],
+    desk: Settings,
+    latched: bool,
+) -> Ran:
+    state: State = service.state
+    ending: Ending = service.ending
+    reports = [closing_report(exchange) for exchange in exchanges]
+    results.close(state, state.snapshot)
+    document: dict[str, Any] = {
+        "trading": "paper" if exchanges else "live",
+        "journal": str(options.journal),
+        "venues": sorted(state.venues),
+        "ended": ending.why,
+        "mode": "killed" if latched else str(state.mode),
+        "seq": state.seq,
+        **service.counts(),
+        **results.document(),
+        "equity_usd": wealth_usd(state, desk) if state.snapshot is not None else None,
+        "open_orders": sorted(record.order.client_id for record in state.live_orders()),
+        "paper": [report.document() for report in reports],
+    }
+    code = Exit.DONE
+    if ending.signal:
+        code = Exit.INTERRUPTED if ending.signal == signal.SIGINT else Exit.TERMINATED
+    elif (options.arm or not exchanges) and not service.armed:
+        code = Exit.REFUSED if state.mode is Mode.KILLED else Exit.UNRECONCILED
+    text = "\n".join(report.text() for report in reports) or f"live on {', '.join(sorted(state.venues))}"
+    return Ran(ending, document, text, code)

@@ -1,0 +1,135 @@
+"""With what a run on real venues begins: the listings it keeps to, the book, and the market as first seen.
+
+A new journal begins with the book of a file, or live with what the venues say that we hold; one that is there
+goes on with its own listings and its own book, and the accounts must agree with that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hedger.engine.clock import WallClock
+from hedger.engine.starting import booked_since
+from hedger.inputs import read_book
+from hedger.journal.recovery import Recovered
+from hedger.runs.demo import DEMO_BOOK
+from hedger.runs.launch import RunOptions
+from hedger.runs.replay import opened
+from hedger.runs.venue_market import (
+    KnownMarket,
+    book_of,
+    chosen,
+    first_look,
+    listed,
+    needed_for,
+    underlyings_of,
+)
+from hedger.runs.venue_setup import Adapter
+from hedger.sample import market_maker_book
+from hedger.settings import Settings
+from pricing.contracts import Listing
+from pricing.daycount import NS_PER_SECOND
+from pricing.errors import InputError
+from pricing.universe import Universe
+from pricing.valuation import value
+from risk.book import Book
+from venues.orders import AccountReport
+
+#: Executions are asked for from so long before the last record on.
+LOOK_BACK_NS = 3600 * NS_PER_SECOND
+#: Listings that are seldom quoted are waited for so long at a start.
+SETTLE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Start:
+    """What a run begins with. since_ns: the venues' time from which executions are asked for."""
+
+    universe: Universe
+    opening: Book
+    known: KnownMarket
+    since_ns: int
+
+
+async def begin(
+    options: RunOptions,
+    desk: Settings,
+    venues: Sequence[Adapter],
+    found: Recovered,
+    begun_ns: int | None,
+    live: bool,
+    clock: WallClock,
+) -> Start:
+    """The universe, the book of a new journal, and the market as first seen.
+
+    Raises:
+        InputError: the book cannot be used. VenueError: a venue does not say, or not in time.
+    """
+    listings = desk.with_fees(Universe.of(await listed(venues))).listings
+    reports: list[AccountReport] = []
+    if live:
+        reports = [await venue.account(await venue.time_ns()) for venue in venues]
+    book: Book | None = None
+    if found.opening is not None:
+        universe = _then(found, listings)
+        book = booked_since(found, found.opening)
+        now_ns = clock.now_ns()
+        alive = {x.symbol for x in universe.listings if not x.expiry_ns or x.expiry_ns > now_ns}
+        needed = needed_for(book) & alive
+    else:
+        if options.book is not None:
+            book = read_book(options.book, Universe.of(listings), clock.now_ns())
+        elif live:
+            book = book_of(reports, listings)
+        universe = Universe.of(chosen(listings, _watched(desk, book, listings)))
+        needed = set() if book is None else needed_for(book)
+    known = await first_look(venues, universe, needed, desk.run.start_s_max, SETTLE_S)
+    if found.opening is not None:
+        since_ns = max(begun_ns or 0, found.last_now_ns - LOOK_BACK_NS) if live else clock.now_ns()
+        return Start(universe, found.opening, known, since_ns)
+    if book is None:
+        valuation = value(known.market, desk.age_s_max)
+        book = market_maker_book(known.market, valuation, options.seed, desk.age_s_max, DEMO_BOOK)
+    since_ns = min((report.venue_ns for report in reports), default=clock.now_ns())
+    return Start(universe, opened(book, known.market, desk), known, since_ns)
+
+
+def _then(found: Recovered, listings: Sequence[Listing]) -> Universe:
+    """The listings that the journal was begun with, on today's terms where they are still listed."""
+    now = {listing.key: listing for listing in listings}
+    return Universe.of(now.get(listing.key, listing) for listing in found.listings)
+
+
+def _watched(desk: Settings, book: Book | None, listings: Sequence[Listing]) -> set[str]:
+    """The underlyings whose market is watched: those of the settings, and whatever the book has a stake in.
+
+    Raises:
+        InputError: there is none.
+    """
+    known = {listing.contract.underlying for listing in listings}
+    wanted = set(desk.run.underlyings)
+    if book is not None:
+        wanted |= underlyings_of(book, known)
+    elif not wanted:
+        wanted = {"BTC", "ETH"} & known
+    if not wanted or wanted - known:
+        raise InputError(
+            "RUN_UNDERLYING",
+            "nothing is listed on it",
+            where="key run.underlyings, or the book",
+            observed=", ".join(sorted(wanted - known)) or "none",
+            allowed=", ".join(sorted(known)),
+            not_done="nothing was started",
+            fix="name underlyings that the venues list",
+        )
+    return wanted
+
+
+def market_name(desk: Settings, venues: Sequence[Adapter]) -> str:
+    """What a journal is begun on: which venues, and whether their test networks."""
+    names = [venue.name for venue in venues]
+    configured = {str(name): config for name, config in desk.venues.items()}
+    return " ".join(
+        f"{name}{' sandbox' if name in configured and configured[name].sandbox else ''}" for name in names
+    )

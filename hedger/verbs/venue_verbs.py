@@ -1,0 +1,97 @@
+"""`hedger doctor`, `book fetch` and `record`: what asks a venue and sends it nothing. Heavy imports stand
+inside the verb that needs them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from pricing.errors import Exit, InputError
+
+if TYPE_CHECKING:
+    from hedger.sections.venues import VenueName
+
+
+def doctor(arguments: argparse.Namespace) -> Exit:
+    """What stands against trading; 1 where something does."""
+    from hedger.config import load
+    from hedger.runs.doctor import Finding, examine
+
+    checks = examine(load(arguments.config).settings, arguments.journal)
+    bad = [check.what for check in checks if check.finding is Finding.BAD]
+    if arguments.json:
+        document = {"healthy": not bad, "bad": bad, "checks": [check.document() for check in checks]}
+        print(json.dumps(document, allow_nan=False))
+    else:
+        wide = max(len(check.what) for check in checks)
+        for check in checks:
+            print(f"{check.finding.value:4}  {check.what:{wide}}  {check.text}")
+        print(f"{len(bad)} of {len(checks)} checks are bad" if bad else "nothing is against it")
+    return Exit.NEGATIVE if bad else Exit.DONE
+
+
+def book_fetch(arguments: argparse.Namespace) -> Exit:
+    """Positions and balances of a venue as a book file."""
+    from hedger.config import load
+    from hedger.runs.book_fetch import fetch
+
+    found = fetch(load(arguments.config).settings, _venue(arguments.venue), arguments.out)
+    if arguments.json:
+        print(json.dumps(found, allow_nan=False))
+        return Exit.DONE
+    print(
+        f"{found['book']}: {found['positions']} positions and {found['balances']} balances of "
+        f"{found['venue']} at {found['as_of']}, {found['open_orders']} orders open there"
+    )
+    if found["not_listed"]:
+        print(f"not listed any more, no market will know it: {', '.join(found['not_listed'])}")
+    return Exit.DONE
+
+
+def record(arguments: argparse.Namespace) -> Exit:
+    """A venue's market to a tape."""
+    from hedger.config import load
+    from hedger.runs.record import RecordOptions
+    from hedger.runs.record import record as start
+
+    os.umask(0o077)
+    options = RecordOptions(
+        venue=_venue(arguments.venue),
+        out=arguments.out,
+        minutes=arguments.minutes,
+        underlyings=tuple(arguments.underlying),
+        every_ms=arguments.every_ms,
+        part_s=arguments.part_s,
+    )
+    document, code = start(options, load(arguments.config).settings, time.time_ns)
+    if arguments.json:
+        print(json.dumps(document, allow_nan=False))
+    else:
+        print(
+            f"{document['tape']}: {document['batches']} batches of {document['listings']} listings in "
+            f"{document['parts']} parts, {document['outages']} outages"
+        )
+    sys.stdout.flush()
+    return code
+
+
+def _venue(text: str) -> VenueName:
+    from hedger.runs.venue_setup import CONNECTED
+
+    for name in CONNECTED:
+        if name == text:
+            return name
+    raise InputError(
+        "VENUE_NOT_CONNECTED",
+        "no adapter for this venue",
+        where="--venue",
+        observed=text,
+        allowed=", ".join(CONNECTED),
+        not_done="nothing was connected",
+        fix="name one of these",
+    )

@@ -1,0 +1,166 @@
+"""When only perpetuals are quoted anew: what of a valuation then stands as it is, and the index that moves.
+
+A perpetual's quote tells its own price and the venue's index. Forwards of options hang on neither as long as
+the candidates of their expiry (published forward, listed future, parity) agree: the perpetual plus basis is
+the last in their order, and where the others lie within AGREE of each other it cannot outvote one of them:
+two that speak against a third must agree within 0.5 % and lie 2 % from it, and one of the two is within AGREE
+of the third. An index published beside options counts within 2 % of the spot, so the spot may move by
+SPOT_MOVE before that has to be asked again.
+
+The index stands by itself while every source agrees, lies near the forwards and has not jumped: then the
+oracle's verdict is the one it gave before. In every other case nothing here answers, and `pricing.oracle` and
+`pricing.forwards` are asked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pricing.compiled import compiled
+from pricing.daycount import NS_PER_SECOND, years_between
+from pricing.expiries import Expiry, expiries_of
+from pricing.forwards import BASIS_RATE_MAX, OUTVOTE_DISTANCE, PARITY_DISTANCE_MAX, ExpiryForward
+from pricing.market import (
+    INDEX_TOGETHER_S,
+    NUMBER_ABSURD_ABOVE,
+    NUMBER_ABSURD_BELOW,
+    ForwardKind,
+    Market,
+    telling,
+)
+from pricing.oracle import IndexReading, LastGood, OracleSettings, Verdict, near_forwards
+from pricing.universe import BoolArray, FloatArray, IntArray
+
+#: Candidates for the forward of an expiry that lie within this of each other agree (relative).
+AGREE = 0.009
+#: The spot may move so far from where a valuation was made (relative).
+SPOT_MOVE = 0.005
+TOGETHER_NS = INDEX_TOGETHER_S * NS_PER_SECOND
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SteadyIndex:
+    """The index of one underlying while nothing about it changes but what its sources say.
+
+    sources: places in `telling(universe)` of those used. near: (forward, distance allowed) of the nearest
+    expiries, all of which must hold. base: the value where it was judged, USD.
+    """
+
+    name: str
+    sources: tuple[int, ...]
+    near: tuple[tuple[float, float], ...]
+    base: float
+
+    def value(self, told: Sequence[float], limits: OracleSettings, last_good: LastGood) -> float:
+        """Median of what the sources say, USD; NaN where the oracle has to be asked. told: by place."""
+        said = sorted(told[place] for place in self.sources)
+        if not said[-1] <= said[0] * (1.0 + limits.deviation_max * (1.0 - 1e-9)):
+            return math.nan
+        middle = len(said) // 2
+        found = said[middle] if len(said) % 2 else 0.5 * (said[middle - 1] + said[middle])
+        if not abs(found / self.base - 1.0) <= SPOT_MOVE:
+            return math.nan
+        for forward, allowed in self.near:
+            if not abs(forward / found - 1.0) <= allowed:
+                return math.nan
+        last = last_good.get(self.name)
+        if last is not None and not abs(math.log(found) - math.log(last.value)) <= limits.jump_max * (
+            1.0 - 1e-9
+        ):
+            return math.nan
+        return found
+
+
+def steady_indexes(
+    market: Market, readings: Iterable[IndexReading], limits: OracleSettings, until_ns: int
+) -> tuple[SteadyIndex, ...] | None:
+    """What stands of the readings until then; None where one of them is bad, refused a source, or is near an
+    edge: then the oracle has to be asked each time."""
+    places: list[list[int]] = [[] for _ in market.universe.underlyings]
+    known: dict[str, int] = {}
+    for place, (venue, u, _, _) in enumerate(telling(market.universe)):
+        known[f"{u} {venue} index"] = place
+        known[f"{u} {venue} spot"] = place
+    found = []
+    for u, (reading, near) in enumerate(zip(readings, near_forwards(market, limits.age_s_max), strict=True)):
+        if reading.verdict is Verdict.BAD or any(source.refused for source in reading.sources):
+            return None
+        if any(years <= 0.0 for _, years in near):
+            return None  # perpetuals stand in for forwards, and they move
+        places[u] = [known[f"{u} {source.name}"] for source in reading.sources]
+        passed = float(years_between(market.now_ns, until_ns))
+        allowed = [
+            (forward, (limits.forward_deviation_max + BASIS_RATE_MAX * (years - passed)) * (1.0 - 1e-9))
+            for forward, years in near
+        ]
+        found.append(SteadyIndex(reading.underlying, tuple(places[u]), tuple(allowed), reading.value))
+    return tuple(found)
+
+
+def forwards_stand(
+    market: Market, age_s_max: float, spot: FloatArray, chosen: Iterable[ExpiryForward], held: BoolArray
+) -> bool:
+    """Whether the forwards of the options held (n,) are what they are wherever the perpetuals go, and the
+    spot within SPOT_MOVE. chosen: the choice of every expiry (`Valuation.expiries`)."""
+    universe = market.universe
+    by_key = {(e.venue, e.underlying, e.expiry_ns, e.inverse): e for e in chosen}
+    fresh = market.fresh(age_s_max)
+    for expiry in expiries_of(universe):
+        if not held[expiry.rows].any():
+            continue
+        name = universe.underlyings[expiry.underlying]
+        choice = by_key.get((expiry.venue, name, expiry.expiry_ns, expiry.inverse))
+        if choice is None or not _stands(market, expiry, choice, fresh, float(spot[expiry.underlying])):
+            return False
+    return True
+
+
+def _stands(market: Market, expiry: Expiry, choice: ExpiryForward, fresh: BoolArray, spot: float) -> bool:
+    """Whether the choice of one expiry, and which of its rows follow it, is out of the perpetuals' reach."""
+    others = {k: x for k, x in choice.candidates.items() if k is not ForwardKind.PERPETUAL_BASIS}
+    voters = [x for k, x in others.items() if k is not ForwardKind.INDEX]
+    if choice.source not in others or (choice.source is ForwardKind.INDEX and voters):
+        return False
+    if voters and not max(voters) <= min(voters) * (1.0 + AGREE):
+        return False
+    rows = expiry.rows[fresh[expiry.rows]]
+    published, by_index = market.forward[rows], market.forward_kind[rows] == ForwardKind.INDEX
+    with np.errstate(invalid="ignore"):
+        known = published > 0
+        far = np.abs(published / choice.forward - 1.0) > 0.95 * OUTVOTE_DISTANCE
+        edge = np.abs(np.abs(published / spot - 1.0) - PARITY_DISTANCE_MAX) <= 1.2 * SPOT_MOVE
+    return not bool((known & np.where(by_index, edge, far)).any())
+
+
+@compiled("(i8[::1], i8[::1], f8[::1])")
+def told_index(rows: IntArray, venue_ns: IntArray, index: FloatArray) -> tuple[int, float]:
+    """(newest stamp, median index) of a venue's listings, of those quoted within 10 s of the newest.
+
+    As `pricing.market.spot_sources` where no stamp is further than that ahead of now; (0, NaN) where none
+    tells it. Shapes: rows (r,) places in venue_ns and index (n,). Units: UTC ns, USD.
+    """
+    newest = 0
+    for i in rows:
+        if venue_ns[i] > newest and index[i] > NUMBER_ABSURD_BELOW and index[i] < NUMBER_ABSURD_ABOVE:
+            newest = venue_ns[i]
+    if newest == 0:
+        return 0, np.nan
+    values = np.empty(rows.size)
+    n = 0
+    for i in rows:
+        together = venue_ns[i] > 0 and venue_ns[i] >= newest - TOGETHER_NS
+        if together and index[i] > NUMBER_ABSURD_BELOW and index[i] < NUMBER_ABSURD_ABOVE:
+            values[n] = index[i]
+            n += 1
+    middle = values[n // 2]
+    below, equal = 0, 0
+    for i in range(n):
+        below += values[i] < middle
+        equal += values[i] == middle
+    if below <= (n - 1) // 2 and below + equal > n // 2:
+        return newest, middle  # most rows of a quiet market carry the same index
+    return newest, np.median(values[:n])

@@ -1,0 +1,454 @@
+"""OKX on loopback, v5: REST and WebSocket with verified signatures, on the matching core.
+
+    async with serve(okx()[0]) as host: ...              in a test
+    python -m tests.exchanges.okx --port 0               from a shell; prints its port
+
+REST under /api/v5; sockets /ws/v5/public, /private, /business. A refused order answers code 1 with the reason
+in `data[0].sCode`; a repeated client id is 51016 for good; the dead man's switch is `trade/cancel-all-after`
+in seconds. Net position mode. Books carry OKX's chain (prevSeqId, seqId) and its checksum.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from urllib.parse import parse_qsl
+from zlib import crc32
+
+from tests.exchanges import okx_errors as errors
+from tests.exchanges import okx_words as words
+from tests.exchanges.cex import Cex, Said, levels, number, parsed, run_shell, words_of, written
+from tests.exchanges.clock import MS, Clock
+from tests.exchanges.core import Exchange
+from tests.exchanges.okx_rest import PRIVATE, PUBLIC, TRADING
+from tests.exchanges.server import Answer, Call, Session
+from tests.exchanges.truth import Truth
+from tests.exchanges.words import (
+    ApiKey,
+    BookNews,
+    DuplicateRule,
+    Fill,
+    Kind,
+    Life,
+    Order,
+    PostOnly,
+    PublicTrade,
+    Side,
+    TimeInForce,
+)
+from tests.exchanges.world import World
+
+_STALE_MS = 30_000
+#: Requests per two seconds, by account, as documented (those of orders are per instrument there).
+LIMITS: dict[str, tuple[int, float]] = {
+    "trade/order": (60, 2.0),
+    "trade/cancel-order": (60, 2.0),
+    "trade/amend-order": (60, 2.0),
+    "trade/batch-orders": (300, 2.0),
+    "trade/cancel-batch-orders": (300, 2.0),
+    "trade/orders-pending": (60, 2.0),
+    "trade/cancel-all-after": (1, 1.0),
+}
+_PUBLIC_CHANNELS = words_of(
+    "tickers books books5 bbo-tbt trades mark-price index-tickers funding-rate opt-summary instruments"
+)
+_PRIVATE_CHANNELS = words_of("orders positions account balance_and_position")
+_WS_ORDERS = {
+    "order": "trade/order",
+    "batch-orders": "trade/batch-orders",
+    "cancel-order": "trade/cancel-order",
+    "batch-cancel-orders": "trade/cancel-batch-orders",
+    "amend-order": "trade/amend-order",
+    "batch-amend-orders": "trade/amend-batch-orders",
+}
+
+
+class Okx(Cex):
+    """The dialect."""
+
+    def __init__(self, exchange: Exchange, *, limits: Mapping[str, tuple[int, float]] | None = None) -> None:
+        super().__init__(exchange, LIMITS if limits is None else limits)
+        self._told: dict[int, tuple[Any, ...]] = {}
+
+    # ---- reading
+
+    def read_http(self, call: Call) -> Call:
+        """GET with a query, POST with a JSON body (an object, or an array for batches)."""
+        call.operation = call.path.removeprefix("/api/v5").strip("/")
+        call.params = dict(parse_qsl(call.query, keep_blank_values=True))
+        if call.verb == "POST":
+            body = parsed(call.body or b"{}")
+            call.params = body if isinstance(body, dict) else {"batch": body}
+            if not isinstance(body, dict | list):
+                call.note["wrong"] = Said("50002", "JSON syntax error", 400)
+        elif call.operation == "trade/order":
+            call.operation = "GET trade/order"
+        return call
+
+    def read_frame(self, session: Session, text: str) -> Call | None:
+        """ "ping", or an object with an `op`."""
+        if text == "ping":
+            session.reply("pong")
+            return None
+        body = parsed(text)
+        if not isinstance(body, dict) or not isinstance(body.get("args"), list):
+            call = Call("illegal", {}, "WS")
+            call.note["wrong"] = Said("60012", f"Illegal request: {text}")
+            return call
+        op = str(body.get("op", ""))
+        return Call(_WS_ORDERS.get(op, op), {"op": op, "args": body["args"]}, "WS", call_id=body.get("id"))
+
+    # ---- performing
+
+    def perform(self, call: Call) -> Answer | None:
+        """The request, once its key and rate are in order."""
+        call.note["in_us"] = self.exchange.now_ns // 1000
+        try:
+            if "wrong" in call.note:
+                raise call.note["wrong"]
+            return self._frame(call) if call.session is not None else self._request(call)
+        except Said as said:
+            return self._refused(call, said)
+        except ArithmeticError:
+            return self._refused(call, errors.wrong("sz"))
+
+    def _request(self, call: Call) -> Answer:
+        name = call.operation
+        if name in PUBLIC:
+            return Answer(PUBLIC[name](self.exchange, call.params))
+        if name not in PRIVATE and name not in TRADING:
+            raise Said("404", "Not Found", 404)
+        key = self._signed(call)
+        if name in TRADING and "trade" not in key.scopes:
+            raise Said("50120", "This API key doesn't have permission to use this function", 401)
+        self._pace(key.account, name)
+        if name in TRADING:
+            return self._traded(TRADING[name](self.exchange, key.account, call.params))
+        return Answer(PRIVATE[name](self.exchange, key, call.params))
+
+    @staticmethod
+    def _traded(rows: list[dict[str, Any]]) -> Answer:
+        """Code 0: all done; 1: none; 2: some."""
+        bad = sum(r.get("sCode", "0") != "0" for r in rows)
+        return Answer(rows, None if not bad else ("1" if bad == len(rows) else "2"))
+
+    def _pace(self, account: str, operation: str) -> None:
+        if not self.windows.take(account, operation, self.exchange.now_ns):
+            raise Said("50011", "Too Many Requests", 429)
+
+    def _signed(self, call: Call) -> ApiKey:
+        """Whose request it is.
+
+        Raises:
+            Said: no key, an unknown one, a stale stamp, a wrong signature or passphrase.
+        """
+        h = call.headers
+        if "ok-access-key" not in h:
+            raise Said("50103", 'Request header "OK-ACCESS-KEY" cannot be empty', 401)
+        key = self.key_of(h["ok-access-key"])
+        if key is None:
+            raise Said("50111", "Invalid OK-ACCESS-KEY", 401)
+        stamp = h.get("ok-access-timestamp", "")
+        try:
+            sent_ms = int(datetime.fromisoformat(stamp.replace("Z", "+00:00")).timestamp() * 1000)
+        except ValueError:
+            raise Said("50112", "Invalid OK-ACCESS-TIMESTAMP", 400) from None
+        if abs(sent_ms - self.exchange.clock.now_ms()) > _STALE_MS:
+            raise Said("50102", "Timestamp request expired", 401)
+        asked = call.path + (f"?{call.query}" if call.query else "")
+        text = stamp + call.verb + asked + call.body.decode()
+        if not _same(key.secret, text, h.get("ok-access-sign", "")):
+            raise Said("50113", "Invalid Sign", 401)
+        if h.get("ok-access-passphrase") != key.passphrase:
+            raise Said("50105", "Request header OK-ACCESS-PASSPHRASE incorrect", 401)
+        return key
+
+    # ---- performing what came by a socket
+
+    def _frame(self, call: Call) -> Answer | None:
+        session = call.session
+        assert session is not None
+        op, args = call.params["op"], call.params["args"]
+        if op == "login":
+            return self._login(session, args)
+        if op in ("subscribe", "unsubscribe"):
+            return self._feeds_changed(session, op, args)
+        if op not in _WS_ORDERS:
+            raise Said("60012", f"Illegal request: {op}")
+        account = session.state.get("account")
+        if account is None:
+            raise Said("60011", "Please log in")
+        self._pace(account, call.operation)
+        params: Any = {"batch": args} if "batch" in op else args[0]
+        return self._traded(TRADING[call.operation](self.exchange, account, params))
+
+    def _login(self, session: Session, args: list[Any]) -> Answer:
+        terms = args[0] if args and isinstance(args[0], dict) else {}
+        key = self.key_of(str(terms.get("apiKey")))
+        if key is None:
+            raise Said("60005", "Invalid apiKey")
+        stamp = str(terms.get("timestamp", ""))
+        if not stamp.isdigit() or abs(int(stamp) * 1000 - self.exchange.clock.now_ms()) > _STALE_MS:
+            raise Said("60006", "Timestamp request expired")
+        if not _same(key.secret, f"{stamp}GET/users/self/verify", str(terms.get("sign"))):
+            raise Said("60007", "Invalid sign")
+        if terms.get("passphrase") != key.passphrase:
+            raise Said("60024", "Wrong passphrase")
+        session.state["account"] = key.account
+        return Answer({"event": "login", "code": "0", "msg": ""})
+
+    def _feeds_changed(self, session: Session, op: str, args: list[Any]) -> Answer | None:
+        """One acknowledgement a channel, then what the channel begins with."""
+        private = "/private" in session.path
+        answers: list[dict[str, Any]] = []
+        for arg in args:
+            name = str(arg.get("channel")) if isinstance(arg, dict) else ""
+            known = name in (_PRIVATE_CHANNELS if private else _PUBLIC_CHANNELS)
+            symbol = arg.get("instId", "") if known else ""
+            listed = (
+                name in _PRIVATE_CHANNELS or name == "index-tickers" or symbol in self.exchange.instruments
+            )
+            if not known or not (listed or (name in ("opt-summary", "instruments") and not symbol)):
+                raise Said("60018", f"Wrong URL or channel:{name},instId:{symbol} doesn't exist.")
+            if private and "account" not in session.state:
+                raise Said("60011", "Please log in")
+            key = _key(arg)
+            answers.append({"event": op, "arg": arg, "connId": f"{session.number:08x}"})
+            if op == "subscribe":
+                self.subscribe(session, key, arg)
+                self._begin(session, key, arg)
+            else:
+                self.unsubscribe(session, key)
+        for answer in answers[:-1]:
+            session.reply(written(answer))
+        return Answer(answers[-1]) if answers else None
+
+    def _begin(self, session: Session, key: str, arg: dict[str, Any]) -> None:
+        """What a channel says first."""
+        name, symbol = arg["channel"], arg.get("instId", "")
+        if name == "books":
+            chain = {"checksum": checksum(self.exchange, symbol), "prevSeqId": -1}
+            row = self._book_row(symbol, 400) | chain
+            self.put(session, key, {"arg": arg, "action": "snapshot", "data": [row]})
+        elif name in _PRIVATE_CHANNELS:
+            rows = self._account_rows(name, session.state["account"], arg)
+            if rows or name == "account":
+                self.put(session, key, {"arg": arg | {"uid": "1"}, "eventType": "snapshot", "data": rows})
+        elif rows := self._market_rows(name, symbol or arg.get("instFamily", "")):
+            self.put(session, key, {"arg": arg, "data": rows})
+
+    def _market_rows(self, name: str, symbol: str) -> list[dict[str, Any]]:
+        x = self.exchange
+        match name:
+            case "tickers":
+                return [words.ticker_row(x, symbol)]
+            case "mark-price":
+                return [words.mark_row(x, symbol)]
+            case "funding-rate":
+                return [words.funding_row(x, symbol)]
+            case "index-tickers":
+                row = words.index_row(x, symbol)
+                return [row] if row else []
+            case "opt-summary":
+                options = [i for i in x.instruments.values() if i.right and words.family(i) == symbol]
+                return [words.summary_row(x, i.symbol) for i in options if i.active]
+            case "books5":
+                return [self._book_row(symbol, 5) | {"instId": symbol}]
+            case "bbo-tbt":
+                return [self._book_row(symbol, 1)]
+        return []
+
+    def _account_rows(self, name: str, account: str, arg: dict[str, Any]) -> list[dict[str, Any]]:
+        """What a private channel says of the account as it is."""
+        if name == "account":
+            return [words.balance_row(self.exchange, account)]
+        if name == "positions":
+            held = self.exchange.positions(account)
+            return [words.position_row(self.exchange, p) for p in held if _covers(arg, p.instrument.kind)]
+        return []
+
+    # ---- what happens
+
+    def _book_row(self, symbol: str, depth: int) -> dict[str, Any]:
+        book = self.exchange.books[symbol]
+        return {
+            "asks": words.side_rows(self.exchange, symbol, Side.SELL, depth),
+            "bids": words.side_rows(self.exchange, symbol, Side.BUY, depth),
+            "ts": str(self.exchange.clock.now_ms()),
+            "seqId": book.change_id,
+        }
+
+    def on_book(self, news: BookNews) -> None:
+        """`books`: what changed, with the number of the change before."""
+        symbol = news.symbol
+        feeds = self.feeds(f"books:{symbol}")
+        if feeds:
+            rows: dict[Side, list[list[str]]] = {Side.BUY: [], Side.SELL: []}
+            for side, price, now, _ in news.changes:
+                queue = self.exchange.books[symbol].side(side).queue(price)
+                rows[side].append([number(price), number(now), "0", str(len(queue))])
+            data = {
+                "asks": rows[Side.SELL], "bids": rows[Side.BUY], "ts": str(news.ns // MS),
+                "checksum": checksum(self.exchange, symbol), "prevSeqId": news.prev_change_id,
+                "seqId": news.change_id,
+            }  # fmt: skip
+            for feed in feeds:
+                self.put(feed.session, feed.channel, {"arg": feed.arg, "action": "update", "data": [data]})
+        for name in ("books5", "bbo-tbt"):
+            for feed in self.feeds(f"{name}:{symbol}"):
+                rows_now = self._market_rows(name, symbol)
+                self.put(feed.session, feed.channel, {"arg": feed.arg, "data": rows_now})
+
+    def on_trade(self, trade: PublicTrade) -> None:
+        """`trades`."""
+        row = words.trade_row(trade) | {"count": "1", "seqId": trade.trade_seq, "source": "0"}
+        for feed in self.feeds(f"trades:{trade.instrument.symbol}"):
+            self.put(feed.session, feed.channel, {"arg": feed.arg, "data": [row]})
+
+    def on_mark(self, symbol: str) -> None:
+        """Tickers, marks, funding, indices and Greeks of an instrument."""
+        i = self.exchange.instruments[symbol]
+        keys = [f"{name}:{symbol}" for name in ("tickers", "mark-price", "funding-rate")]
+        for feed in self.feeds(*keys, *(f"index-tickers:{i.base}-{q}" for q in ("USD", "USDT", "USDC"))):
+            rows = self._market_rows(feed.arg["channel"], feed.arg["instId"])
+            self.put(feed.session, feed.channel, {"arg": feed.arg, "data": rows})
+        if i.kind is Kind.OPTION:
+            for feed in self.feeds(f"opt-summary:{words.family(i)}"):
+                row = words.summary_row(self.exchange, symbol)
+                self.put(feed.session, feed.channel, {"arg": feed.arg, "data": [row]})
+
+    def on_order(self, order: Order) -> None:
+        """`orders`: what is not told with an execution already."""
+        state = (order.life, order.filled, order.quantity, order.price)
+        if self._told.get(order.order_id) != state and order.life is not Life.FILLED:
+            self._told[order.order_id] = state
+            self._tell_order(order.account, order.instrument.kind, words.order_row(order))
+
+    def on_fill(self, fill: Fill, order: Order | None) -> None:
+        """`orders`: an execution comes with its order; one that nobody ordered with an order of its own."""
+        if order is None:
+            order = Order(
+                fill.trade_id, fill.account, "", fill.instrument, fill.side, fill.quantity, fill.price,
+                TimeInForce.IOC, PostOnly.OFF, True, fill.ns, fill.ns, fill.quantity,
+                fill.quantity * fill.price, fill.fee, Life.FILLED,
+            )  # fmt: skip
+        self._told[order.order_id] = (order.life, order.filled, order.quantity, order.price)
+        self._tell_order(fill.account, fill.instrument.kind, words.order_row(order, fill))
+
+    def _tell_order(self, account: str, kind: Kind, row: dict[str, Any]) -> None:
+        for feed in self._private("orders", account):
+            if _covers(feed.arg, kind) and feed.arg.get("instId") in (None, row["instId"]):
+                self.put(feed.session, "orders", {"arg": feed.arg | {"uid": "1"}, "data": [row]})
+
+    def on_account(self, account: str, currency: str, symbol: str) -> None:
+        """`account` and `positions`."""
+        for feed in self._private("account", account):
+            row = words.balance_row(self.exchange, account, (currency,))
+            self.put(feed.session, "account", {"arg": feed.arg | {"uid": "1"}, "data": [row]})
+        position = self.exchange.account(account).positions.get(symbol)
+        if position is None:
+            return
+        for feed in self._private("positions", account):
+            if _covers(feed.arg, position.instrument.kind):
+                row = words.position_row(self.exchange, position)
+                self.put(feed.session, "positions", {"arg": feed.arg | {"uid": "1"}, "data": [row]})
+
+    def _private(self, name: str, account: str) -> list[Any]:
+        keys = [c for c in self._feeds if c.split(":")[0] == name]
+        return self.feeds(*keys, account=account)
+
+    # ---- writing
+
+    def write(self, call: Call, answer: Answer) -> str:
+        """The envelope: code, msg, data; on a socket with `id` and `op`, or an event."""
+        if call.session is not None:
+            return self._write_frame(call, answer)
+        if isinstance(answer.error, Said):
+            return written({"code": answer.error.code, "data": [], "msg": answer.error.text})
+        code = answer.error or "0"
+        msg = {"1": "All operations failed", "2": "Bulk operation partially succeeded."}.get(code, "")
+        stamps = {"inTime": str(call.note.get("in_us", 0)), "outTime": str(self.exchange.now_ns // 1000)}
+        extra = stamps if call.operation in TRADING else {}
+        return written({"code": code, "data": answer.payload, "msg": msg, **extra})
+
+    def _write_frame(self, call: Call, answer: Answer) -> str:
+        op = call.params.get("op")
+        if op in _WS_ORDERS:
+            head = {"id": str(call.call_id), "op": op}
+            stamps = {"inTime": str(call.note.get("in_us", 0)), "outTime": str(self.exchange.now_ns // 1000)}
+            if isinstance(answer.error, Said):
+                code = errors.ON_SOCKET.get(str(answer.error.code), answer.error.code)
+                return written({**head, "code": code, "data": [], "msg": answer.error.text, **stamps})
+            return written({**head, "code": answer.error or "0", "data": answer.payload, "msg": "", **stamps})
+        if isinstance(answer.error, Said):
+            code = errors.ON_SOCKET.get(str(answer.error.code), answer.error.code)
+            told = {"event": "error", "code": code, "msg": answer.error.text, "connId": "a4d3ae55"}
+            return written(told)
+        return written(answer.payload)
+
+    def trouble(self, call: Call, what: str) -> Answer:
+        """OKX's words for a fault."""
+        return self._refused(call, errors.BY_TROUBLE[what])
+
+    @staticmethod
+    def _refused(call: Call, said: Said) -> Answer:
+        return Answer([], said, said.status)
+
+
+def _same(secret: str, text: str, signature: str) -> bool:
+    mine = base64.b64encode(hmac.new(secret.encode(), text.encode(), hashlib.sha256).digest()).decode()
+    return hmac.compare_digest(mine, signature)
+
+
+def _key(arg: dict[str, Any]) -> str:
+    """A channel's name among the feeds."""
+    parts = [arg.get(k) for k in ("channel", "instType", "instId", "instFamily")]
+    return ":".join(str(p) for p in parts if p)
+
+
+def _covers(arg: dict[str, Any], kind: Kind) -> bool:
+    """Whether a private channel covers a kind of instrument."""
+    return arg.get("instType", "ANY") in ("ANY", words.TYPES[kind])
+
+
+def checksum(exchange: Exchange, symbol: str) -> int:
+    """CRC-32, signed, of the 25 best levels: bid, ask, bid, ask, ... as price:size."""
+    sides = [levels(exchange, symbol, side, 25) for side in (Side.BUY, Side.SELL)]
+    parts = [
+        f"{number(rows[k][0])}:{number(rows[k][1])}" for k in range(25) for rows in sides if k < len(rows)
+    ]
+    value = crc32(":".join(parts).encode())
+    return value - 2**32 if value >= 2**31 else value
+
+
+SPOTS = {"BTC": 60_000.0, "ETH": 2_500.0}
+FUNDS = (("BTC", "100"), ("ETH", "1000"), ("USDT", "5000000"), ("USDC", "1000000"))
+
+
+def okx(
+    *,
+    clock: Clock | None = None,
+    truth: Truth | None = None,
+    seed: int = 7,
+    key: ApiKey | None = None,
+    **terms: Any,
+) -> tuple[Okx, World]:
+    """An OKX in small with its market and one funded account. terms: of `Okx`."""
+    clock = clock or Clock()
+    exchange = Exchange(
+        words.listing(clock.now_ns(), SPOTS), clock=clock, truth=truth, duplicates=DuplicateRule.EVER
+    )
+    world = World(exchange, SPOTS, vols={"BTC": 0.55, "ETH": 0.7}, seed=seed)
+    granted = exchange.grant(key or ApiKey("key", "secret", "desk", "phrase"))
+    for currency, amount in FUNDS:
+        exchange.transfer(granted.account, currency, Decimal(amount))
+    return Okx(exchange, **terms), world
+
+
+if __name__ == "__main__":
+    run_shell("OKX", okx)

@@ -1,0 +1,130 @@
+"""Flatten: every row to zero, as near as whole lots come, once, in reducing mode as well, with a report."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import numpy as np
+
+from hedger.core.actions import Alert
+from hedger.core.events import Verb
+from hedger.core.state import Mode
+from tests.hedger.rig import VENUE, Rig, desk, option_symbol
+
+
+def told(rig: Rig, code: str) -> list[str]:
+    return [a.text for d in rig.decisions for a in d.actions if isinstance(a, Alert) and a.code == code]
+
+
+def flattened(rig: Rig, argument: str = "", marks: int = 12) -> Rig:
+    """Asked for, and worked to its end on a venue without faults."""
+    rig.answer(rig.command(Verb.FLATTEN, argument))
+    for _ in range(marks):
+        if not rig.state.asked_for:
+            break
+        rig.answer(rig.mark(2.0))
+    assert rig.state.asked_for == "" and rig.state.execution is None
+    return rig
+
+
+def rows(rig: Rig) -> dict[str, float]:
+    return dict(rig.decisions[-1].exposures)
+
+
+def test_a_perpetual_is_brought_to_zero_within_half_a_lot_and_what_it_paid_in_coin() -> None:
+    rig = Rig({"BTC-PERPETUAL": "60000"}).armed()
+    assert rig.mark(20.0).breached == ()
+    flattened(rig)
+    assert rig.submits() and told(rig, "FLATTENED") == ["flatten: every row is flat"]
+    sold = sum((o.quantity for o in rig.submits()), Decimal(0))
+    # The balance gained or lost a few dollars in coin since, which is delta: the position follows it.
+    assert abs(sold - 60_000) <= 100
+    index = rig.state.snapshot.spot["BTC"] if rig.state.snapshot else float("nan")
+    assert abs(rows(rig)["delta:BTC"]) * index <= 100.0
+
+
+def test_options_are_brought_to_zero_on_every_banded_row() -> None:
+    symbol = option_symbol(Rig({}).market)
+    rig = Rig({symbol: "-20"}).armed()
+    rig.answer(rig.mark(20.0))
+    before = rig.state.snapshot
+    assert before is not None
+    wide = dict(zip(before.exposure.rows, before.bands.trigger_upper.tolist(), strict=True))
+    flattened(rig)
+    after = rows(rig)
+    assert told(rig, "FLATTENED") or told(rig, "FLATTEN_INCOMPLETE")
+    for row, half in wide.items():
+        if np.isfinite(half) and row in after and f"{row} " not in "".join(told(rig, "FLATTEN_INCOMPLETE")):
+            assert abs(after[row]) <= max(0.02 * half, step(rig, row)) * (1 + 1e-6), row
+    value = dict(zip(before.exposure.rows, before.exposure.value.tolist(), strict=True))
+    for row in ("gamma:BTC", "vega:BTC"):
+        assert abs(after[row]) < 0.1 * abs(value[row])
+
+
+def step(rig: Rig, row: str) -> float:
+    """What one lot of the option that moves a row most does to it."""
+    snapshot = rig.state.snapshot
+    assert snapshot is not None
+    universe = snapshot.market.universe
+    effect = np.abs(snapshot.exposure.traded[snapshot.exposure.rows.index(row)]) * universe.lot
+    return float(np.nanmax(np.where(universe.is_option, effect, 0.0)))
+
+
+def test_in_reducing_mode_as_well() -> None:
+    rig = Rig({"BTC-PERPETUAL": "60000"}).armed()
+    rig.command(Verb.REDUCE)
+    assert rig.state.mode is Mode.REDUCING
+    rig.answer(rig.mark(20.0))
+    flattened(rig)
+    assert told(rig, "FLATTENED") and rig.state.mode is Mode.REDUCING
+    index = rig.state.snapshot.spot["BTC"] if rig.state.snapshot else float("nan")
+    assert abs(rows(rig)["delta:BTC"]) * index <= 100.0
+
+
+def test_asked_twice_it_is_done_once() -> None:
+    rig = Rig({"BTC-PERPETUAL": "60000"}).armed()
+    rig.answer(rig.mark(20.0))
+    first = rig.command(Verb.FLATTEN)
+    assert first.orders
+    again = rig.command(Verb.FLATTEN)
+    assert again.orders == () and "flattened already" in again.reason
+    assert rig.state.execution is not None and rig.state.execution.id == first.seq
+    rig.answer(first)
+    for _ in range(6):
+        rig.answer(rig.mark(2.0))
+    sold = sum((o.quantity for o in rig.submits()), Decimal(0))
+    assert abs(sold - 60_000) <= 100 and len(told(rig, "FLATTENED")) == 1
+    flattened(rig)  # flat: nothing to do, and said
+    assert sum((o.quantity for o in rig.submits()), Decimal(0)) == sold
+    assert len(told(rig, "FLATTENED")) == 2
+
+
+def test_one_coin_alone_leaves_the_other_as_it_is() -> None:
+    rig = Rig({"BTC-PERPETUAL": "60000", "ETH-PERPETUAL": "60000"}).armed()
+    assert rig.mark(20.0).breached == ()
+    flattened(rig, "BTC")
+    assert {o.listing.symbol.split("-")[0] for o in rig.submits()} == {"BTC"}
+    assert rig.positions()["ETH-PERPETUAL"] == 60_000
+    rig.command(Verb.FLATTEN, "BTC")
+    if rig.state.asked_for:
+        assert rig.command(Verb.FLATTEN, "ETH").orders == () and "FLATTEN_REFUSED" in rig.alerts()
+
+
+def test_what_lots_cannot_bring_to_zero_is_named() -> None:
+    """Only the perpetual may be traded: the options' gamma and vega stay, and the report says so."""
+    symbol = option_symbol(Rig({}).market)
+    settings = desk()
+    universe = settings.universe
+    denied = universe.deny_buy.model_copy(update={"kinds": ("spot", "future", "option")})
+    universe = universe.model_copy(update={"deny_buy": denied, "deny_sell": denied})
+    rig = Rig({symbol: "-3"}, settings.model_copy(update={"universe": universe})).armed()
+    rig.answer(rig.mark(20.0))
+    flattened(rig)
+    (text,) = told(rig, "FLATTEN_INCOMPLETE")
+    assert "gamma:BTC" in text and "delta:BTC" not in text
+    assert rig.positions()[symbol] == -3
+    snapshot = rig.state.snapshot
+    assert snapshot is not None
+    index = snapshot.spot["BTC"]
+    assert abs(rows(rig)["delta:BTC"]) * index <= 2000.0  # 2 % of the band
+    assert rig.market.universe.positions[(VENUE, symbol)] >= 0

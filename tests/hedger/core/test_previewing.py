@@ -1,0 +1,83 @@
+"""A preview says what a hedge would begin with, and leaves nothing behind."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from hedger.core.actions import Alert
+from hedger.core.events import Verb
+from hedger.core.gate import Denied
+from hedger.settings import Settings
+from tests.hedger.rig import Rig, desk, free
+
+ROWS = {"BTC-PERPETUAL": "400000"}
+
+
+def settled(settings: Settings, gate: Any = free) -> Rig:
+    """Marked, and the account agrees with the book; not armed."""
+    rig = Rig(ROWS, settings, gate)
+    rig.answer(rig.mark())
+    return rig
+
+
+def test_a_preview_is_the_ticket_that_a_hedge_asked_for_next_begins_with() -> None:
+    rig = settled(desk())
+    shown = rig.command(Verb.PREVIEW, "BTC").preview
+    rig.command(Verb.ARM)
+    hedged = rig.command(Verb.HEDGE, "BTC")
+    assert shown is not None and shown.ticket is not None and shown.ticket.legs
+    assert hedged.ticket == shown.ticket
+    assert len(hedged.orders) == len(shown.verdicts) == 1
+
+
+def test_a_preview_before_arming_shows_the_hedge_and_says_that_nothing_would_leave() -> None:
+    rig = settled(desk())
+    seen = rig.command(Verb.PREVIEW, "")
+    shown = seen.preview
+    assert shown is not None and shown.ticket is not None and shown.ticket.legs
+    assert shown.against == "the engine is observe"
+    assert [v.code for v in shown.verdicts] == [""]
+    assert not seen.orders and seen.ticket is None and not seen.quiet
+    assert not rig.submits()
+    assert dict(shown.indexes)["BTC"] > 0.0
+
+
+def test_it_leaves_nothing_behind_but_that_it_was_asked() -> None:
+    one, other = Rig(ROWS, desk()), Rig(ROWS, desk())
+    for rig in (one, other):
+        rig.mark()
+    one.command(Verb.PREVIEW, "")
+    other.tick(0.0)
+    for field in fields(one.state):
+        if field.name not in ("commands", "seen", "market", "book", "memory"):
+            assert getattr(one.state, field.name) == getattr(other.state, field.name), field.name
+    assert one.state.memory == other.state.memory
+    assert one.state.execution is None and not one.state.orders
+
+
+def test_what_cannot_be_shown_says_why() -> None:
+    early = Rig(ROWS, desk()).command(Verb.PREVIEW, "").preview
+    assert early is not None and early.ticket is None and "no mark" in early.against
+    rig = Rig(ROWS, desk())
+    rig.mark()
+    other = rig.command(Verb.PREVIEW, "DOGE").preview
+    assert other is not None and other.ticket is None and "'DOGE' is none of BTC" in other.against
+
+
+def test_the_limits_are_asked_and_a_refusal_pauses_nothing() -> None:
+    def never(order: object, situation: object) -> Denied:
+        return Denied("NO", "NO: not today", pauses=True)
+
+    rig = settled(desk(), never)
+    seen = rig.command(Verb.PREVIEW, "BTC")
+    assert seen.preview is not None and [v.code for v in seen.preview.verdicts] == ["NO"]
+    assert not rig.state.paused and not [a for a in seen.actions if isinstance(a, Alert)]
+
+
+def test_the_document_has_a_preview_only_where_one_was_asked_for() -> None:
+    rig = Rig(ROWS, desk(), free)
+    assert "preview" not in rig.mark().document()
+    seen = rig.command(Verb.PREVIEW, "BTC")
+    assert seen.document()["preview"]["scope"] == "BTC"
+    assert seen.digest == seen.made_digest()

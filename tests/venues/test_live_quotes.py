@@ -1,0 +1,138 @@
+"""Books kept from changes, and quotes handed out as marks."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pricing.universe import Universe
+from tests import builders
+from venues.book_chain import Broken, ChainedBook
+from venues.live_quotes import LiveQuotes
+from venues.wire.quotes import BookChange, Levels, Quote
+
+NAMES = ("BTC-PERPETUAL", "ETH-PERPETUAL")
+UNIVERSE = Universe.of(
+    [
+        builders.listing(builders.option(60_000.0, "C", 1.0), "ELSEWHERE", venue="other"),
+        builders.listing(builders.perpetual(), NAMES[0]),
+        builders.listing(builders.perpetual(), NAMES[1]),
+    ]
+)
+
+
+def change(number: int, previous: int | None, bids: Levels, asks: Levels, at: int = 0) -> BookChange:
+    return BookChange(NAMES[0], at or number, previous is None, number, previous, bids, asks)
+
+
+def test_a_snapshot_replaces_the_book_and_is_not_laid_over_it() -> None:
+    book = ChainedBook()
+    book.apply(change(1, None, [(100.0, 1.0), (99.0, 1.0)], [(101.0, 1.0)]))
+    assert book.apply(change(50, None, [(95.0, 2.0)], [(96.0, 2.0)])) is None
+    assert book.ladders(10) == (([95.0], [2.0]), ([96.0], [2.0]))
+
+
+def test_a_change_that_follows_another_message_breaks_the_book_until_a_snapshot() -> None:
+    book = ChainedBook()
+    assert book.apply(change(2, 1, [(100.0, 1.0)], [])) is Broken.NO_SNAPSHOT
+    book.apply(change(1, None, [(100.0, 1.0)], [(101.0, 1.0)]))
+    assert book.apply(change(3, 2, [(100.5, 1.0)], [])) is Broken.GAP
+    assert book.ladders(5) == (([], []), ([], []))
+    assert book.apply(change(4, 3, [(100.5, 1.0)], [])) is Broken.GAP  # in order, and still not known
+    assert book.apply(change(9, None, [(100.0, 1.0)], [(101.0, 1.0)])) is None
+
+
+@pytest.mark.parametrize("bid", [101.0, 102.0])
+def test_a_crossed_or_locked_book_is_not_known(bid: float) -> None:
+    book = ChainedBook()
+    book.apply(change(1, None, [(100.0, 1.0)], [(101.0, 1.0)]))
+    assert book.apply(change(2, 1, [(bid, 1.0)], [])) is Broken.CROSSED
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 20), st.integers(0, 5)), max_size=60), st.data())
+def test_a_book_is_its_changes_or_it_is_not_shown(
+    changes: list[tuple[bool, int, int]], data: st.DataObject
+) -> None:
+    """Bids below 50, asks above: against a dictionary of levels; one message may be lost."""
+    lost = data.draw(st.integers(0, 2 * len(changes)))
+    book, sides = ChainedBook(), ({}, {})  # type: ignore[var-annotated]
+    book.apply(change(1, None, [], []))
+    for i, (is_bid, price, size) in enumerate(changes):
+        at = float(50 - price if is_bid else 50 + price)
+        sides[0 if is_bid else 1][at] = float(size)
+        level = [(at, float(size))]
+        if i != lost:
+            book.apply(change(i + 2, i + 1, level if is_bid else [], [] if is_bid else level))
+    if lost < len(changes) - 1:
+        assert book.broken is Broken.GAP
+    elif lost >= len(changes):
+        bids, asks = book.ladders(100)
+        wanted = [
+            sorted(((p, s) for p, s in side.items() if s), reverse=not i) for i, side in enumerate(sides)
+        ]
+        assert [list(zip(*bids, strict=True)), list(zip(*asks, strict=True))] == wanted
+
+
+def test_rows_are_those_of_the_universe_and_only_what_is_new_is_handed_out() -> None:
+    quotes = LiveQuotes(UNIVERSE, "deribit")
+    assert not quotes.hear(Quote("ELSEWHERE", 5)) and not quotes.hear(Quote("NEVER-HEARD", 5))
+    assert quotes.hear(Quote(NAMES[1], 5, bid=1.0, bid_size=2.0)) and quotes.waiting
+    marks = quotes.take(7, 99)
+    assert marks is not None and marks.rows.tolist() == [2] and (marks.seq, marks.now_ns) == (7, 99)
+    assert marks.bid.tolist() == [1.0] and math.isnan(marks.ask[0]) and not marks.depth
+    assert quotes.take(8, 99) is None
+
+
+def test_an_older_quote_is_late_and_of_equal_stamps_the_last_counts() -> None:
+    quotes = LiveQuotes(UNIVERSE, "deribit")
+    assert quotes.hear(Quote(NAMES[0], 5, mark=1.0)) and quotes.hear(Quote(NAMES[0], 5, mark=2.0))
+    assert not quotes.hear(Quote(NAMES[0], 4, mark=3.0))
+    marks = quotes.take(0, 0)
+    assert marks is not None and marks.mark.tolist() == [2.0] and quotes.counts.late == 1
+
+
+def test_parts_of_a_quote_do_not_wipe_each_other_and_their_streams_are_not_late_to_each_other() -> None:
+    quotes, mark, vol = LiveQuotes(UNIVERSE, "deribit"), frozenset({"mark"}), frozenset({"mark_iv"})
+    quotes.hear(Quote(NAMES[0], 9, mark=1.0, told=mark))
+    assert quotes.hear(Quote(NAMES[0], 7, mark_iv=0.5, told=vol))
+    marks = quotes.take(0, 0)
+    assert marks is not None and (marks.mark[0], marks.mark_iv[0]) == (1.0, 0.5)
+
+
+def test_the_newer_of_quote_and_book_gives_the_touch() -> None:
+    quotes = LiveQuotes(UNIVERSE, "deribit")
+    quotes.change(change(1, None, [(100.0, 1.0), (99.0, 4.0)], [(101.0, 1.0), (102.0, 4.0)], at=10))
+    quotes.hear(Quote(NAMES[0], 20, bid=99.5, bid_size=2.0, ask=101.0, ask_size=3.0))
+    marks = quotes.take(0, 0)
+    assert marks is not None
+    bids, asks = marks.depth[1]
+    assert bids.price.tolist() == [99.5, 99.0] and asks.price.tolist() == [101.0, 102.0]
+    assert asks.size.tolist() == [3.0, 4.0]
+    quotes.change(change(2, 1, [(99.8, 1.0), (100.0, 0.0)], [], at=30))
+    later = quotes.take(1, 0)
+    assert later is not None and (later.bid[0], later.ask[0]) == (99.8, 101.0)
+    assert later.venue_ns.tolist() == [20]  # the book goes on; the quote's own stream may have stopped
+
+
+def test_a_closed_book_has_no_touch_and_a_lost_one_no_depth() -> None:
+    quotes = LiveQuotes(UNIVERSE, "deribit")
+    whole = Quote(NAMES[0], 1, bid=100.0, bid_size=1.0, ask=101.0, ask_size=1.0)
+    quotes.change(change(1, None, [(100.0, 1.0)], [(101.0, 1.0)]))
+    quotes.hear(whole._replace(tradable=False))
+    marks = quotes.take(0, 0)
+    assert marks is not None and math.isnan(marks.bid[0]) and math.isnan(marks.ask[0]) and not marks.depth
+    quotes.hear(whole)
+    quotes.lose_books()
+    lost = quotes.take(1, 0)
+    assert lost is not None and not lost.depth and lost.bid[0] == 100.0
+
+
+def test_a_listing_without_quotes_of_its_touch_is_as_old_as_its_book() -> None:
+    quotes = LiveQuotes(UNIVERSE, "deribit")
+    quotes.change(change(1, None, [(100.0, 1.0)], [(101.0, 1.0)], at=70))
+    quotes.hear(Quote(NAMES[0], 0, mark=100.5, told=frozenset({"mark"})))
+    marks = quotes.take(0, 0)
+    assert marks is not None and marks.venue_ns.tolist() == [70] and marks.bid.tolist() == [100.0]

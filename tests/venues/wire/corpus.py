@@ -1,0 +1,159 @@
+"""Recorded messages of the venues, and every reader that they may be given to."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pricing.contracts import Contract, Fees
+from pricing.daycount import NS_PER_SECOND
+from venues.wire import binance, bybit, deribit, hyperliquid, okx
+from venues.wire.fields import Wire
+
+AT_NS = 1_735_000_000 * NS_PER_SECOND  # 2024-12-24
+Reader = Callable[[Any], object]
+
+
+def no_fees(_: Contract) -> Fees | None:
+    """Nobody has said."""
+    return None
+
+
+def some_fees(_: Contract) -> Fees | None:
+    """Round numbers."""
+    from decimal import Decimal
+
+    return Fees(Decimal("0.0002"), Decimal("0.0005"))
+
+
+def folder() -> Path:
+    """The recorded messages.
+
+    Raises:
+        Skipped: they are not on this machine.
+    """
+    data = os.environ.get("HEDGER_DATA")
+    if not data or not (Path(data) / "wire").is_dir():
+        pytest.skip("HEDGER_DATA names no folder of recorded messages")
+    return Path(data) / "wire"
+
+
+@cache
+def recorded(venue: str) -> tuple[tuple[str, Any], ...]:
+    """(name, message) of everything recorded of a venue."""
+    found = [
+        (str(p.relative_to(folder())), p) for p in sorted((folder() / "nautilus" / venue).rglob("*.json"))
+    ]
+    return tuple((name, json.loads(path.read_text())) for name, path in found)
+
+
+def recorded_file(venue: str, name: str) -> Any:
+    """One recorded message."""
+    return json.loads((folder() / "nautilus" / venue / name).read_text())
+
+
+def cryptofeed_frames() -> Iterator[Any]:
+    """The frames of Deribit that were recorded on a line each."""
+    for line in (folder() / "cryptofeed" / "DERIBIT.ws.1.0.txt").read_text().splitlines():
+        stamp, _, text = line.partition(": ")
+        if text.startswith("{") and stamp.replace(".", "").isdigit():
+            yield json.loads(text)
+
+
+def cryptofeed_instruments() -> Iterator[Any]:
+    """Deribit's instruments of 2021, one answer a currency."""
+    with gzip.open(folder() / "cryptofeed" / "DERIBIT.0.txt.gz", "rt") as lines:
+        for line in lines:
+            _, _, text = line.partition(": ")
+            start = line.find("{")
+            document = json.loads(line[start:]) if start >= 0 and text else {}
+            if "get_instruments" in line and "result" in document:
+                yield document["result"]
+
+
+def parts(message: Any) -> Iterator[Any]:
+    """A message and everything inside it that might be given to a reader."""
+    yield message
+    if isinstance(message, dict):
+        for value in message.values():
+            yield from parts(value)
+    elif isinstance(message, list):
+        for value in message[:3]:
+            yield from parts(value)
+
+
+def _each(read: Callable[[Wire], object]) -> Reader:
+    return lambda value: read(Wire(value, "test"))
+
+
+READERS: dict[str, dict[str, Reader]] = {
+    "deribit": {
+        "instruments": lambda x: deribit.instruments(x, AT_NS),
+        "ticker": deribit.ticker,
+        "summary": deribit.summary,
+        "book": deribit.book,
+        "order_book": deribit.order_book,
+        "public_trades": deribit.public_trades,
+        "order_update": deribit.order_update,
+        "order_report": deribit.order_report,
+        "trade": _each(lambda x: deribit.trade_report(x, {})),
+        "positions": deribit.positions,
+        "balances": deribit.balances,
+    },
+    "okx": {
+        "instruments": lambda x: okx.instruments(x, AT_NS, no_fees),
+        "read": lambda x: okx.read(x, {}),
+        "order_update": _each(okx.order_update),
+        "order_report": _each(okx.order_report),
+        "execution": _each(lambda x: okx.execution(x, {})),
+        "positions": okx.positions,
+        "balances": lambda x: okx.balances(x, x),
+        "error_of": okx.error_of,
+    },
+    "bybit": {
+        **{
+            f"instruments {c}": lambda x, c=c: bybit.instruments(c, x, AT_NS, no_fees)  # type: ignore[misc]
+            for c in ("spot", "linear", "inverse", "option")
+        },
+        "read": lambda x: bybit.read(x, "linear", {}),
+        "read option": lambda x: bybit.read(x, "option", {}),
+        "order_update": _each(bybit.order_update),
+        "order_report": _each(lambda x: bybit.order_report(x, "linear")),
+        "execution": _each(lambda x: bybit.execution(x, {})),
+        "positions": bybit.positions,
+        "balances": lambda x: bybit.balances(x, x, {}),
+        "error_of": bybit.error_of,
+    },
+    "binance": {
+        **{
+            f"instruments {v}": lambda x, v=v: binance.instruments(v, x, AT_NS, no_fees)  # type: ignore[misc]
+            for v in binance.VENUES
+        },
+        "read": lambda x: binance.read(x, "binanceusdm", {}),
+        "order_report": _each(binance.order_report),
+        "execution": _each(lambda x: binance.execution(x, {}, {})),
+        "depth": lambda x: binance.depth("BTCUSDT", x, AT_NS),
+        "positions": binance.positions,
+        "futures_balances": binance.futures_balances,
+        "spot_balances": binance.spot_balances,
+        "error_of": binance.error_of,
+    },
+    "hyperliquid": {
+        "instruments": lambda x: hyperliquid.instruments(x, AT_NS, no_fees),
+        "read": lambda x: hyperliquid.read(x, {}),
+        "book": hyperliquid.book,
+        "order_update": _each(hyperliquid.order_update),
+        "order_report": _each(lambda x: hyperliquid.order_report(x, "open")),
+        "execution": _each(lambda x: hyperliquid.execution(x, {})),
+        "positions": hyperliquid.positions,
+        "balances": hyperliquid.balances,
+        "error_of": hyperliquid.error_of,
+    },
+}

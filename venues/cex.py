@@ -1,0 +1,418 @@
+"""An exchange behind the `Venue` port, reached through ccxt's clients: one class, a dialect per venue.
+
+Three clients of the library, each with its own rate limit: for orders and cancels, for questions, for
+streams. Streams are hints: frames are taken at the source and read by our own parsers, an update that was
+lost is found by asking. Requests are sent once; what became of one that failed is judged by the venue's own
+code (`venues.cex_parse`), and what that does not prove is UNKNOWN.
+
+These venues acknowledge an order before they have looked at it. `submit` therefore waits a moment for the
+order's own first news, and asks once where none comes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import ccxt
+
+from pricing.contracts import Kind, Listing
+from pricing.universe import Universe
+from venues.base import Capabilities, News
+from venues.cex_client import CexTerms, check_client, make_client
+from venues.cex_dialect import Account, Dialect
+from venues.cex_parse import failed_effect, failed_question, judge_order, not_found
+from venues.cex_streams import CexStreams, StreamTerms
+from venues.errors import Ambiguous, Unreachable, Untrusted, VenueError
+from venues.live_quotes import LiveQuotes
+from venues.net import guarded_session
+from venues.news import NewsDesk
+from venues.order_checks import no_combos, refusal, refused_here
+from venues.orders import (
+    AccountReport,
+    ComboOrder,
+    Order,
+    OrderReport,
+    OrderState,
+    OrderUpdate,
+    TimeInForce,
+)
+from venues.secrets import Secret
+from venues.sent_ids import SentIds
+from venues.wire.client_ids import to_wire
+from venues.wire.frames import Frame
+from venues.wire.rejects import DUPLICATE, NOT_FOUND, Reason
+
+#: Rounds of listing and cancelling until the mass cancel gives up.
+_CANCEL_ROUNDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class CexSettings:
+    """Times of an adapter, seconds. news_s_max: how long an order's own news is waited for. maintenance_s:
+    announced windows are asked for so often. None: the dialect's own."""
+
+    account: str = ""
+    order_rate: float | None = None
+    order_burst: int | None = None
+    dead_man_s: float | None = None
+    levels: int = 20
+    start_s_max: float = 20.0
+    news_s_max: float = 1.0
+    pause_s_first: float = 0.5
+    pause_s_most: float = 30.0
+    maintenance_s: float = 600.0
+
+
+class CexVenue:
+    """One account on one exchange; without secrets its market alone."""
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        terms: CexTerms,
+        secrets: Mapping[str, Secret] | None = None,
+        settings: CexSettings | None = None,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._dialect, self._terms, self._now_ns = dialect, terms, now_ns
+        self._secrets, self._settings = dict(secrets or {}), settings or CexSettings()
+        self._listings: dict[str, Listing] = {}
+        self._desk = NewsDesk(now_ns)
+        self._sessions: list[aiohttp.ClientSession] = []
+        self._orders: Any = None
+        self._polls: Any = None
+        self._streams: CexStreams | None = None
+        self._sent = SentIds()
+        self._waiting: dict[str, asyncio.Future[OrderUpdate]] = {}
+        self._strange: dict[str, None] = {}
+        self._closed = False
+        self.refused: dict[str, str] = {}
+
+    @property
+    def malformed(self) -> int:
+        """Messages that could not be read."""
+        return 0 if self._streams is None else self._streams.malformed
+
+    @property
+    def name(self) -> str:
+        """The venue's name, as in `Listing.venue`."""
+        return self._dialect.venue
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do."""
+        own, dialect = self._settings, self._dialect
+        return Capabilities(
+            mass_cancel=True,
+            dead_man_s=(own.dead_man_s or dialect.dead_man_s) if self._secrets else None,
+            combos=False,
+            reduce_only=True,
+            post_only=True,
+            order_rate=own.order_rate or dialect.order_rate,
+            order_burst=own.order_burst or dialect.order_burst,
+        )
+
+    @property
+    def quotes(self) -> LiveQuotes | None:
+        """The newest of what is watched, with counts; None until somebody watches."""
+        return self._desk.quotes
+
+    async def time_ns(self) -> int:
+        """The venue's clock, UTC ns.
+
+        Raises:
+            VenueError: it does not say.
+        """
+        found: int = await self._asked("time", self._dialect.time_ns(self._polls))
+        return found
+
+    async def scopes(self) -> tuple[str, ...]:
+        """The venue's words for what the key may do; none without a key.
+
+        Raises:
+            VenueError: it does not say.
+        """
+        if not self._secrets:
+            return ()
+        found: tuple[str, ...] = await self._asked("scopes", self._dialect.scopes(self._polls))
+        return found
+
+    async def prevents_self_trades(self) -> bool:
+        """Whether the venue says that no two orders of the account trade with each other.
+
+        Raises:
+            VenueError: it does not say.
+        """
+        self._check_open()
+        found: bool = await self._asked("config", self._dialect.prevents_self_trades(self._polls))
+        return found
+
+    async def start(self) -> None:
+        """Make the clients, learn what is listed, join the account's stream.
+
+        Raises:
+            VenueError: not within `start_s_max`, or the key is refused.
+        """
+        for _ in range(3):
+            session = guarded_session(self._terms.hosts, timeout_s=self._terms.answer_s_max)
+            self._sessions.append(session)
+        self._orders, self._polls, streams = (
+            make_client(self._terms, self._secrets, session, self._dialect.options)
+            for session in self._sessions
+        )
+        self._streams = CexStreams(
+            streams,
+            self._polls,
+            self._dialect,
+            self._desk,
+            self._listings,
+            self._took,
+            StreamTerms(
+                self._settings.account,
+                self._settings.pause_s_first,
+                self._settings.pause_s_most,
+                self.capabilities.dead_man_s if self._dialect.by_connection else None,
+            ),
+            self._now_ns,
+        )
+        await self.listings()
+        if self._secrets:
+            await self._streams.join_account(self._settings.start_s_max)
+        else:
+            self._streams.tell_link("")
+        self._streams.begin_asking(self._settings.maintenance_s)
+
+    def watch(self, universe: Universe, symbols: Collection[str]) -> None:
+        """Give marks of these, in rows of this universe; replaces what was watched before."""
+        if self._streams is None:
+            raise Unreachable("NOT_CONNECTED", "no market session", where=self.name)
+        chosen = set(symbols)
+        wanted = [x for x in universe.listings if x.venue == self.name and x.symbol in chosen]
+        before, self._desk.quotes = (
+            self._desk.quotes,
+            LiveQuotes(universe, self.name, self._settings.levels),
+        )
+        if before is not None:
+            self._desk.quotes.take_over(before, [x.symbol for x in wanted])
+        self._streams.watch(wanted)
+
+    async def listings(self) -> Sequence[Listing]:
+        """Everything that trades there now; what is listed and cannot be read stands in `refused`.
+
+        Raises:
+            VenueError: no answer, or not one instrument in it can be read.
+        """
+        found = await self._asked(
+            "instruments", self._dialect.instruments(self._polls, bool(self._secrets), self._now_ns())
+        )
+        if not found.listings:
+            raise Untrusted("NO_LISTINGS", "the venue lists nothing that can be read", where=self.name)
+        self._listings.update((x.symbol, x) for x in found.listings)
+        self.refused = dict(found.refused)
+        listings: tuple[Listing, ...] = found.listings
+        return listings
+
+    def stream(self) -> AsyncIterator[News]:
+        """What happens, as it happens; ends with `close`, and raises what ended the venue otherwise."""
+        return self._desk.stream()
+
+    # --------------------------------------------------------------------------------------------- orders out
+
+    async def submit(self, order: Order | ComboOrder) -> OrderUpdate:
+        """Send an order once, and say what became of it as far as its first news tells."""
+        if isinstance(order, ComboOrder):
+            return no_combos(order, self.name)
+        if self._closed or not self._secrets:
+            return refusal(order, "closed" if self._closed else Reason.KEY, "no account")
+        if order.client_id in self._sent:
+            text = "this id has been sent; nothing left this time"
+            return OrderUpdate(order.client_id, OrderState.UNKNOWN, code=DUPLICATE, text=text)
+        refused = refused_here(order, self._listings.get(order.listing.symbol))
+        if refused is None and order.reduce_only and order.listing.contract.kind is Kind.SPOT:
+            refused = refusal(order, Reason.REDUCE_ONLY, "spot has no position to reduce")
+        if refused is not None:
+            return refused
+        check_client(self._orders)
+        self._sent.add(order.client_id, order.listing)
+        news: asyncio.Future[OrderUpdate] = asyncio.get_running_loop().create_future()
+        self._waiting[order.client_id] = news
+        try:
+            venue_id = await self._dialect.place(self._orders, order, to_wire(self.name, order.client_id))
+        except VenueError as error:  # an answer without sense, or a redirect: it may be there
+            self._waiting.pop(order.client_id, None)
+            return OrderUpdate(order.client_id, OrderState.UNKNOWN, code=error.code, text=error.text()[:300])
+        except ccxt.BaseError as error:
+            self._waiting.pop(order.client_id, None)
+            verdict, words = judge_order(self.name, error)
+            return OrderUpdate(order.client_id, verdict.state, code=verdict.code, text=words[:300])
+        return await self._settled(order, venue_id, news)
+
+    async def _settled(self, order: Order, venue_id: str, news: asyncio.Future[OrderUpdate]) -> OrderUpdate:
+        """What is known a moment after the acknowledgement; at least that the venue has it."""
+        acknowledged = OrderUpdate(order.client_id, OrderState.OPEN, venue_id)
+        immediate = order.time_in_force is TimeInForce.IOC
+        try:
+            async with asyncio.timeout(self._settings.news_s_max):
+                while True:
+                    update = await news
+                    if update.state.terminal or not immediate:
+                        return update
+                    news = self._waiting[order.client_id] = asyncio.get_running_loop().create_future()
+        except TimeoutError:
+            pass
+        finally:
+            self._waiting.pop(order.client_id, None)
+        try:
+            report = await self.order(order.client_id)
+        except VenueError:
+            return acknowledged
+        return acknowledged if report is None else _as_update(order.client_id, report)
+
+    async def cancel(self, client_id: str) -> OrderUpdate:
+        """Ask for an order to be cancelled, and say what became of it."""
+        listing = self._sent.listing(client_id)
+        try:
+            if listing is None:
+                report = await self.order(client_id)
+                if report is None:
+                    return OrderUpdate(client_id, OrderState.UNKNOWN, code=NOT_FOUND)
+                if report.state.terminal:
+                    return _as_update(client_id, report)
+                listing = self._listings[report.symbol]
+            check_client(self._orders)
+            await self._dialect.cancel(self._orders, listing, to_wire(self.name, client_id))
+        except VenueError as error:
+            return OrderUpdate(client_id, OrderState.UNKNOWN, code=error.code, text=error.text()[:300])
+        except ccxt.BaseError as error:
+            if not not_found(self.name, error):
+                known = failed_effect(self.name, "cancel", error)
+                return OrderUpdate(client_id, OrderState.UNKNOWN, code=known.code, text=known.text()[:300])
+        return await self._after_cancel(client_id)
+
+    async def _after_cancel(self, client_id: str) -> OrderUpdate:
+        """A cancel is taken before it is done: ask until the order has ended, for a moment."""
+        deadline = asyncio.get_running_loop().time() + self._settings.news_s_max
+        while True:
+            try:
+                report = await self.order(client_id)
+            except VenueError as error:
+                return OrderUpdate(client_id, OrderState.UNKNOWN, code=error.code, text=error.text()[:300])
+            if report is None:
+                return OrderUpdate(client_id, OrderState.UNKNOWN, code=NOT_FOUND)
+            if report.state.terminal or asyncio.get_running_loop().time() > deadline:
+                return _as_update(client_id, report)
+            await asyncio.sleep(0.05)
+
+    async def cancel_all(self) -> None:
+        """Cancel until nothing is open.
+
+        Raises:
+            Ambiguous: orders are still open, or nobody can say. Locked: the key is refused.
+        """
+        self._check_open()
+        check_client(self._orders)
+        for _ in range(_CANCEL_ROUNDS):
+            try:
+                if await self._dialect.cancel_all(self._orders) == 0:
+                    return
+            except VenueError:
+                raise
+            except ccxt.BaseError as error:
+                if not not_found(self.name, error):  # one that ended meanwhile is no reason to stop
+                    raise failed_effect(self.name, "cancel_all", error) from None
+        raise Ambiguous("STILL_OPEN", "orders are still open after every round", where=self.name)
+
+    async def refresh(self) -> None:
+        """The engine is well: restart the venue's timer."""
+        seconds = self.capabilities.dead_man_s
+        if seconds is not None and not self._closed and self._streams is not None:
+            self._streams.refresh()
+            await self._asked("refresh", self._dialect.refresh(self._orders, seconds))
+
+    # ---------------------------------------------------------------------------------------------- questions
+
+    async def order(self, client_id: str) -> OrderReport | None:
+        """One order as the venue knows it.
+
+        Raises:
+            VenueError: it does not say.
+        """
+        self._check_open()
+        try:
+            wire_id = to_wire(self.name, client_id)
+        except ValueError:
+            wire_id = client_id
+        listing = self._sent.listing(client_id)
+        report: OrderReport | None = await self._asked(
+            "order", self._dialect.order(self._polls, listing, wire_id)
+        )
+        return report
+
+    async def account(self, since_ns: int) -> AccountReport:
+        """Orders, positions, balances, and the executions since.
+
+        Raises:
+            VenueError: it does not say.
+        """
+        self._check_open()
+        found = await self._account(since_ns)
+        if found.strange:  # perhaps of what was listed a moment ago
+            await self.listings()
+            found = await self._account(since_ns)
+        new = [name for name in found.strange if name not in self._strange]
+        if new and self._streams is not None:
+            self._strange.update(dict.fromkeys(new))
+            text = f"{len(new)} executions of what is not listed are not booked: {', '.join(new[:5])}"
+            self._streams.tell_event("executions_unlisted", text)
+        return found.report
+
+    async def _account(self, since_ns: int) -> Account:
+        found: Account = await self._asked(
+            "account",
+            self._dialect.account(self._polls, self._listings, self._settings.account, since_ns),
+        )
+        return found
+
+    async def close(self) -> None:
+        """End the sessions; orders stay as they are."""
+        self._closed = True
+        if self._streams is not None:
+            await self._streams.close()
+        clients = [c for c in (self._orders, self._polls) if c is not None]
+        await asyncio.gather(*(client.close() for client in clients))
+        for session in self._sessions:
+            await session.close()
+        self._desk.close()
+
+    def _check_open(self) -> None:
+        if self._closed or self._polls is None or not self._secrets:
+            raise Unreachable("NOT_CONNECTED", "no account", where=self.name, not_done="nothing was sent")
+
+    async def _asked(self, what: str, question: Coroutine[Any, Any, Any]) -> Any:
+        """A question's answer; what the library raises becomes ours, without its text."""
+        try:
+            return await question
+        except VenueError:
+            raise
+        except ccxt.BaseError as error:
+            raise failed_question(self.name, what, error) from None
+
+    def _took(self, frame: Frame) -> None:
+        """News of the account."""
+        for update in frame.orders:
+            waiting = self._waiting.get(update.client_id)
+            if waiting is not None and not waiting.done():
+                waiting.set_result(update)
+            if update.client_id:
+                self._desk.put(update)
+        for trade in frame.trades:
+            self._desk.put(trade)
+
+
+def _as_update(client_id: str, report: OrderReport) -> OrderUpdate:
+    return OrderUpdate(client_id, report.state, report.venue_order_id, report.filled)

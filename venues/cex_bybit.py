@@ -1,0 +1,334 @@
+"""Bybit's requests and channels, v5 of a unified account, by its own endpoints; the library signs and paces.
+
+Every question names a category, and linear ones a settlement coin besides: what is not asked for is not told.
+An order is acknowledged, not accepted: what became of it comes by the topic `order`.
+
+The dead man's switch (DCP) hangs on the account's connection: where one that subscribed to a product's `dcp`
+topic is lost, and none returns within the window, that product's orders are cancelled. A product that is not
+named is not covered (unnamed means derivatives: options would go without), so all three are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import ccxt
+
+from pricing.contracts import Contract, Fees, Kind, Listing
+from venues.cex_dialect import Account, Channel, Heard, delivered_between, every_page, no_copies, told_apart
+from venues.cex_parse import not_found
+from venues.orders import AccountReport, Order, OrderReport, TimeInForce
+from venues.wire import bybit
+from venues.wire.fields import NS_PER_MS, Wire, items
+from venues.wire.quotes import BookChange
+from venues.wire.units import Instruments, merged
+
+#: Bybit's own, live, testnet and demo.
+HOSTS = frozenset(
+    {
+        *(f"{name}.bybit.com" for name in ("api", "api-testnet", "api-demo")),
+        *(f"{name}.bybit.com" for name in ("stream", "stream-testnet", "stream-demo")),
+    }
+)
+_CATEGORIES = ("spot", "linear", "inverse", "option")
+#: What orders and positions are asked for by: linear ones by the coin that they settle in.
+_SCOPES: tuple[Mapping[str, str], ...] = (
+    {"category": "linear", "settleCoin": "USDT"},
+    {"category": "linear", "settleCoin": "USDC"},
+    {"category": "inverse"},
+    {"category": "option"},
+    {"category": "spot"},
+)
+_PRODUCTS = {"DERIVATIVES": "dcp.future", "OPTIONS": "dcp.option", "SPOT": "dcp.spot"}
+#: Levels of the books that come at 20 ms; options have 25 at most.
+_DEPTHS = {"spot": 50, "linear": 50, "inverse": 50, "option": 25}
+_ORDERS_PAGE, _POSITIONS_PAGE, _FILLS_PAGE, _LISTED_PAGE = "50", "200", "100", "1000"
+#: A question about executions spans seven days at most; older ones than this are not asked for.
+_SPAN_NS = 7 * 86_400 * 10**9
+_REACH_NS = 4 * _SPAN_NS
+
+
+class Bybit:
+    """Bybit. option_coins: whose options are listed; the venue must be asked for each."""
+
+    venue = bybit.VENUE
+    options: Mapping[str, Any] = {"fetchCurrencies": False, "enableUnifiedAccount": True}
+    order_rate = 10.0
+    order_burst = 10
+    dead_man_s: float | None = 45.0
+    by_connection = True
+    copies_books = False
+    keep_alive_s: float | None = None
+
+    def __init__(self, option_coins: Sequence[str] = ("BTC", "ETH", "SOL")) -> None:
+        self._option_coins = tuple(option_coins)
+
+    # ------------------------------------------------------------------------------------------------ streams
+
+    def private(self, client: Any) -> Sequence[Channel]:
+        """Orders and executions of every category; and that this connection must not be lost."""
+        url = client.implode_hostname(client.urls["api"]["ws"]["private"]["contract"])
+        return [_channel(url, topic, topic, True) for topic in ("order", "execution", *_PRODUCTS.values())]
+
+    def public(self, client: Any, listings: Collection[Listing]) -> Sequence[Channel]:
+        """A book and a ticker of each; spot tickers say nothing that the book does not."""
+        found = []
+        for listing in listings:
+            category, name = _category(listing), _name(listing)
+            url = client.implode_hostname(client.urls["api"]["ws"]["public"][category])
+            topic = f"orderbook.{_DEPTHS[category]}.{name}"
+            found.append(_channel(url, topic, f"{category}|{topic}", False, listing.symbol))
+            if category != "spot":
+                found.append(_channel(url, f"tickers.{name}", f"{category}|tickers.{name}", False))
+        return found
+
+    async def sign_in(self, client: Any, channel: Channel) -> Channel:
+        """One signing in per connection."""
+        await client.authenticate(channel.url)
+        return channel
+
+    async def keep_alive(self, client: Any) -> None:
+        """Never asked for."""
+
+    async def maintenance(self, client: Any) -> tuple[tuple[int, int], ...]:
+        """`system/status`: what is announced, and what has begun."""
+        answer = await _result(client.public_get_v5_system_status())
+        wanted = [row for row in answer.items("list") if row.raw("state") in ("scheduled", "ongoing")]
+        return tuple((row.stamp_ns("begin"), row.stamp_ns("end")) for row in wanted)
+
+    async def copy_book(self, client: Any, listing: Listing, at_ns: int) -> BookChange:
+        """Never needed. Raises VenueError."""
+        raise no_copies(self.venue)
+
+    def control(self, message: Any) -> bool:
+        """Answers and pongs; data has a topic."""
+        return not isinstance(message, dict) or "topic" not in message
+
+    def read(self, url: str, message: Any, listings: Mapping[str, Listing], account: str) -> Heard:
+        """One message; the category of public ones is in the address. Raises Malformed where it is none."""
+        category = url.rpartition("/")[2]
+        frame = bybit.read(message, category if category in _CATEGORIES else "", listings, account)
+        began = message.get("op") == "subscribe" and message.get("success") is True
+        key = message.get("req_id")
+        return Heard(frame, (key,) if began and isinstance(key, str) else ())
+
+    # -------------------------------------------------------------------------------------------- instruments
+
+    async def instruments(self, client: Any, signed: bool, at_ns: int) -> Instruments:
+        """All four categories; options by coin, as the venue wants it."""
+        parts: list[Instruments] = []
+        for category in _CATEGORIES:
+            coins: Sequence[str] = self._option_coins if category == "option" else ("",)
+            for coin in coins:
+                scope = {"category": category, "limit": _LISTED_PAGE} | ({"baseCoin": coin} if coin else {})
+                rows = await _all(client.public_get_v5_market_instruments_info, scope, "instruments")
+                rates = await self._rates(client, category, coin) if signed else {}
+                parts += _with_rates(category, rows, rates, at_ns)
+        return merged(parts)
+
+    async def _rates(self, client: Any, category: str, coin: str) -> dict[str, Fees]:
+        """What the account pays, by symbol; of options by coin."""
+        scope = {"category": category} | ({"baseCoin": coin} if coin else {})
+        answer = await _result(client.private_get_v5_account_fee_rate(scope))
+        return {
+            coin or row.text("symbol"): Fees(row.decimal("makerFeeRate"), row.decimal("takerFeeRate"))
+            for row in answer.items("list")
+        }
+
+    # ------------------------------------------------------------------------------------------------- orders
+
+    async def place(self, client: Any, order: Order, wire_id: str) -> str:
+        """`order/create`."""
+        immediate = "IOC" if order.time_in_force is TimeInForce.IOC else "GTC"
+        request: dict[str, Any] = {
+            "category": _category(order.listing),
+            "symbol": _name(order.listing),
+            "side": order.side.value.capitalize(),
+            "orderType": "Limit",
+            "qty": format(order.quantity, "f"),
+            "price": format(order.price, "f"),
+            "timeInForce": "PostOnly" if order.post_only else immediate,
+            "orderLinkId": wire_id,
+        }
+        if order.reduce_only:
+            request["reduceOnly"] = True
+        return (await _result(client.private_post_v5_order_create(request))).name("orderId")
+
+    async def cancel(self, client: Any, listing: Listing, wire_id: str) -> None:
+        """`order/cancel`: taken, not yet done."""
+        request = {"category": _category(listing), "symbol": _name(listing), "orderLinkId": wire_id}
+        await client.private_post_v5_order_cancel(request)
+
+    async def cancel_all(self, client: Any) -> int:
+        """Look what is open, and use the venue's mass cancel wherever something is."""
+        open_orders = await asyncio.gather(*(self._open(client, scope) for scope in _SCOPES))
+        scopes = [scope for scope, found in zip(_SCOPES, open_orders, strict=True) if found]
+        # The library lets one mass cancel pass a second, the venue ten: five of them would take five seconds.
+        done = await asyncio.gather(
+            *(
+                client.request("v5/order/cancel-all", ["private"], "POST", dict(scope), config={"cost": 5})
+                for scope in scopes
+            ),
+            return_exceptions=True,
+        )
+        for failure in done:  # each has been tried; one that failed must be known
+            if isinstance(failure, BaseException) and not not_found(self.venue, failure):
+                raise failure
+        return sum(len(found) for found in open_orders)
+
+    async def refresh(self, client: Any, seconds: float) -> None:
+        """`order/disconnected-cancel-all` of every product: half of the time, 3 to 300 seconds."""
+        window = min(max(round(seconds / 2.0), 3), 300)
+        for product in _PRODUCTS:
+            await client.private_post_v5_order_disconnected_cancel_all(
+                {"product": product, "timeWindow": window}
+            )
+
+    # ---------------------------------------------------------------------------------------------- questions
+
+    async def order(self, client: Any, listing: Listing | None, wire_id: str) -> OrderReport | None:
+        """`order/realtime`, which keeps what ended lately, then `order/history`."""
+        scopes = _SCOPES
+        if listing is not None:
+            scopes = ({"category": _category(listing), "symbol": _name(listing)},)
+        for ask in (client.private_get_v5_order_realtime, client.private_get_v5_order_history):
+            for scope in scopes:
+                try:
+                    answer = await _result(ask({**scope, "orderLinkId": wire_id}))
+                except ccxt.BaseError as error:
+                    if not not_found(self.venue, error):
+                        raise
+                    continue
+                for item in answer.items("list"):
+                    if item.raw("orderLinkId") == wire_id:
+                        return bybit.order_report(item, scope["category"])
+        return None
+
+    async def account(
+        self, client: Any, listings: Mapping[str, Listing], account: str, since_ns: int
+    ) -> Account:
+        """The stamp comes first: what happens while we ask is later than the report, never earlier."""
+        now = Wire(await client.public_get_v5_market_time(), "time")
+        at_ns = now.stamp_ns("time")
+        since_ns = max(since_ns, at_ns - _REACH_NS)
+        held = [dict(scope) for scope in _SCOPES if scope["category"] != "spot"]
+        pending, positions, wallet, fills, settled = await asyncio.gather(
+            asyncio.gather(*(self._open(client, scope) for scope in _SCOPES)),
+            asyncio.gather(*(self._positions(client, scope) for scope in held)),
+            _result(client.private_get_v5_account_wallet_balance({"accountType": "UNIFIED"})),
+            asyncio.gather(*(self._fills(client, name, since_ns, at_ns) for name in _CATEGORIES)),
+            asyncio.gather(*(self._deliveries(client, x, since_ns, at_ns) for x in _CATEGORIES[1:])),
+        )
+        rows = [row for part in positions for row in part]
+        known, strange = told_apart([i for part in fills for i in part], _symbol, "execId", listings)
+        trades = [t for item in known if (t := bybit.execution(item, listings, account)) is not None]
+        report = AccountReport(
+            venue=self.venue,
+            account=account,
+            venue_ns=at_ns,
+            orders=tuple(
+                bybit.order_report(item, scope["category"])
+                for scope, part in zip(_SCOPES, pending, strict=True)
+                for item in part
+            ),
+            positions=bybit.positions(rows),
+            balances=bybit.balances(wallet.raw("list"), rows, listings),
+            trades=tuple(sorted(trades, key=lambda t: (t.fill.time_ns, t.fill.trade_id))),
+            since_ns=since_ns,
+            deliveries={symbol: price for part in settled for symbol, price in part.items()},
+        )
+        return Account(report, strange)
+
+    async def _open(self, client: Any, scope: Mapping[str, str]) -> list[Wire]:
+        asked = {**scope, "openOnly": "0", "limit": _ORDERS_PAGE}
+        return await _all(client.private_get_v5_order_realtime, asked, "orders")
+
+    async def _positions(self, client: Any, scope: Mapping[str, str]) -> list[Any]:
+        asked = {**scope, "limit": _POSITIONS_PAGE}
+        return [row.payload for row in await _all(client.private_get_v5_position_list, asked, "positions")]
+
+    async def _fills(self, client: Any, category: str, since_ns: int, at_ns: int) -> list[Wire]:
+        """Trades since, span by span; payments that come among them are no trades."""
+        found: dict[str, Wire] = {}
+        start = since_ns
+        while start <= at_ns:
+            asked = {
+                "category": category,
+                "startTime": str(start // NS_PER_MS),
+                "endTime": str((start + _SPAN_NS) // NS_PER_MS),
+                "limit": _FILLS_PAGE,
+            }
+            for item in await _all(client.private_get_v5_execution_list, asked, "executions"):
+                if not bybit.is_payment(item):
+                    found[item.name("execId")] = Wire({"category": category, **item.payload}, item.where)
+            start += _SPAN_NS
+        return list(found.values())
+
+    async def _deliveries(self, client: Any, category: str, since_ns: int, at_ns: int) -> dict[str, Decimal]:
+        """At what the contracts held here that expired since then were settled."""
+        if not delivered_between(since_ns, at_ns):
+            return {}
+        asked = {"category": category, "startTime": str(since_ns // NS_PER_MS), "limit": "50"}
+        rows = await _all(client.private_get_v5_asset_delivery_record, asked, "deliveries")
+        return {row.text("symbol"): row.above_zero("deliveryPrice") for row in rows}
+
+
+def _with_rates(
+    category: str, rows: Sequence[Wire], rates: Mapping[str, Fees], at_ns: int
+) -> list[Instruments]:
+    """Instruments, each with its own rate; those without one together, by the table."""
+    by_rate: dict[Fees | None, list[Any]] = {}
+    for row in rows:
+        names = (row.raw("symbol"), row.raw("baseCoin") if category == "option" else None)
+        fees = next((rates[n] for n in names if isinstance(n, str) and n in rates), None)
+        by_rate.setdefault(fees, []).append(row.payload)
+    found = []
+    for fees, group in by_rate.items():
+
+        def fees_of(_: Contract, fees: Fees | None = fees) -> Fees | None:
+            return fees
+
+        found.append(bybit.instruments(category, group, at_ns, fees_of))
+    return found
+
+
+def _category(listing: Listing) -> str:
+    kind = listing.contract.kind
+    if kind is Kind.SPOT:
+        return "spot"
+    if kind is Kind.OPTION:
+        return "option"
+    return "inverse" if listing.contract.inverse else "linear"
+
+
+def _name(listing: Listing) -> str:
+    """A symbol as the venue has it."""
+    return listing.symbol.replace("/", "")
+
+
+def _symbol(item: Wire) -> str:
+    return bybit.symbol_of(item.text("category"), item.text("symbol"))
+
+
+def _channel(url: str, topic: str, key: str, private: bool, book: str = "") -> Channel:
+    joins = {"op": "subscribe", "req_id": key, "args": [topic]}
+    leaves = {"op": "unsubscribe", "req_id": f"-{key}", "args": [topic]}
+    return Channel(url, key, joins, private, leaves, book)
+
+
+async def _result(request: Any) -> Wire:
+    """The `result` of an answer. Raises Malformed where there is none."""
+    return Wire(await request, "bybit").nested("result")
+
+
+async def _all(ask: Any, scope: Mapping[str, str], where: str) -> list[Wire]:
+    """Every row of a list. Raises Untrusted where its pages do not end."""
+
+    async def page(cursor: str) -> tuple[list[Wire], str]:
+        answer = await _result(ask({**scope, **({"cursor": cursor} if cursor else {})}))
+        return list(items(answer.raw("list"), where)), answer.text_or("nextPageCursor", "")
+
+    return await every_page(page, where)

@@ -1,0 +1,173 @@
+"""The unified library's client, made safe: what of ccxt 4.5.90 is used, and what of it is switched off.
+
+Used: signing, addresses, rate limits, the WebSocket transport with its pings. Not used: its markets, units,
+rounding, order structures and caches. Switched off or bent, each with a test that fails when ccxt changes it:
+
+- retries of its own (`maxRetriesOnFailure`): a retry signs an order anew and sends it again;
+- its session: ours reaches the venue's hosts alone, follows no redirect, sends nothing twice (`venues.net`);
+- its reading of messages: a frame is taken at the source, before ccxt sees it, and what ccxt raises over one
+  stays inside (`Tap`): else one bad frame stops the receive loop, and every stream is silent for a minute;
+- its logging: at DEBUG it writes headers and addresses with keys and signatures (`contain_logging`).
+
+Budgets are apart: one client is for orders and cancels, one for everything else, each with a rate limiter of
+its own, so that a cancel never stands behind a hundred questions.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+import ccxt.pro
+
+from venues.errors import Untrusted
+from venues.net import Hosts
+from venues.secrets import Secret
+
+CCXT_VERSION = "4.5.90"
+VENUES = ("okx", "bybit", "binance", "binanceusdm", "binancecoinm", "hyperliquid")
+#: Loggers that write requests as they were sent.
+_TALKATIVE = ("ccxt", "ccxt.base.exchange", "aiohttp.client", "aiohttp.websocket")
+#: What ccxt calls our secrets.
+_NAMES = {
+    "key": "apiKey",
+    "secret": "secret",
+    "passphrase": "password",
+    "wallet": "walletAddress",
+}
+
+Hear = Callable[[str, Any], None]
+
+
+@dataclass(frozen=True, slots=True)
+class CexTerms:
+    """How to reach a venue. urls: its addresses as ccxt nests them, empty for its own; hosts: of them all.
+    pause_ms: between two requests of cost 1 on one client; None: what ccxt keeps for the base tier."""
+
+    venue: str
+    hosts: Hosts
+    urls: Mapping[str, Any]
+    sandbox: bool = False
+    answer_s_max: float = 5.0
+    keep_alive_ms: int = 5_000
+    pause_ms: float | None = None
+
+
+class Tap:
+    """Takes every frame before ccxt does. hear: gets (address, message); control: which of them ccxt sees as
+    well: answers to its own requests, and no data. faults: frames that ccxt raised over."""
+
+    def __init__(self, exchange: Any, hear: Hear, control: Callable[[Any], bool] = lambda _: True) -> None:
+        self._hear, self._control, self._of_ccxt = hear, control, exchange.handle_message
+        self.faults = 0
+        exchange.handle_message = self.handle_message
+
+    def handle_message(self, client: Any, message: Any) -> None:
+        """As ccxt calls it."""
+        self._hear(client.url, message)
+        if not self._control(message):
+            return
+        try:
+            self._of_ccxt(client, message)
+        except Exception as error:  # whatever it is: raised from here it would end the receive loop
+            self.faults += 1
+            client.reject(error)
+
+
+def contain_logging() -> None:
+    """Keep keys out of logs, whatever level the rest of the process logs at."""
+    for name in _TALKATIVE:
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.WARNING)
+
+
+def make_client(
+    terms: CexTerms, secrets: Mapping[str, Secret], session: aiohttp.ClientSession, options: Mapping[str, Any]
+) -> Any:
+    """A ccxt.pro client of a venue on a session of ours; to be made inside a running event loop.
+
+    Raises:
+        Untrusted: another release of ccxt than the one whose faults are known here; or an address that the
+            session may not reach.
+    """
+    if ccxt.pro.__version__ != CCXT_VERSION:
+        raise Untrusted(
+            "CCXT_VERSION",
+            "another release of ccxt than the one this was tested with",
+            observed=ccxt.pro.__version__,
+            allowed=CCXT_VERSION,
+            not_done="no client was made",
+            fix="install the pinned release",
+        )
+    contain_logging()
+    config: dict[str, Any] = {
+        "session": session,
+        "enableRateLimit": True,
+        "timeout": round(terms.answer_s_max * 1000),
+        "aiohttp_trust_env": False,
+        "verbose": False,
+        "options": {**options, "maxRetriesOnFailure": 0, "warnOnFetchOpenOrdersWithoutSymbol": False},
+    }
+    if terms.pause_ms is not None:
+        config["rateLimit"] = terms.pause_ms
+    if terms.urls:
+        config["urls"] = {"api": dict(terms.urls)}
+    exchange = getattr(ccxt.pro, terms.venue)(config)
+    if terms.sandbox:
+        exchange.set_sandbox_mode(True)
+    exchange.streaming["keepAlive"] = terms.keep_alive_ms
+    for url in _leaves(exchange.urls["api"]):
+        terms.hosts.check(url.replace("{hostname}", exchange.hostname or ""))
+    for name, secret in secrets.items():
+        setattr(exchange, _names_of(terms.venue)[name], secret.reveal())
+    check_client(exchange)
+    return exchange
+
+
+def check_client(exchange: Any) -> None:
+    """That nothing has switched on again what was switched off; asked before every session begins.
+
+    Raises:
+        Untrusted: something has.
+    """
+    wrong = {
+        "retries": exchange.options.get("maxRetriesOnFailure") != 0,
+        "verbose": bool(exchange.verbose),
+        "session": bool(exchange.own_session),
+        "proxy": any(
+            getattr(exchange, name, None)
+            for name in (
+                "aiohttp_proxy",
+                "proxyUrl",
+                "httpProxy",
+                "httpsProxy",
+                "socksProxy",
+                "wssProxy",
+                "wsProxy",
+            )
+        ),
+        "environment": bool(exchange.aiohttp_trust_env),
+        "resending": bool(exchange.session is None or exchange.session._retry_connection),
+    }
+    if found := [name for name, is_wrong in wrong.items() if is_wrong]:
+        raise Untrusted(
+            "CLIENT_UNSAFE",
+            "the library's client does what it must not",
+            observed=", ".join(found),
+            not_done="nothing was sent",
+        )
+
+
+def _names_of(venue: str) -> Mapping[str, str]:
+    """On Hyperliquid the secret is the key that signs for a wallet."""
+    return _NAMES | {"secret": "privateKey"} if venue == "hyperliquid" else _NAMES
+
+
+def _leaves(tree: Any) -> list[str]:
+    """All addresses in a nest of them."""
+    if isinstance(tree, str):
+        return [tree]
+    return [leaf for value in tree.values() for leaf in _leaves(value)] if isinstance(tree, dict) else []

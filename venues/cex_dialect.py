@@ -1,0 +1,206 @@
+"""What an exchange that is reached through the unified library must say for itself: its requests and streams.
+
+A dialect speaks the venue's own endpoints (ccxt signs and paces them) and hands out our types; what the
+library raises passes through, for `venues.cex` to judge. Everything about units, orders and states is in the
+venue's module of `venues.wire`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from pricing.contracts import Listing
+from venues.errors import Refused, Untrusted, VenueError
+from venues.orders import AccountReport, Order, OrderReport
+from venues.wire.fields import Wire
+from venues.wire.frames import Frame
+from venues.wire.quotes import BookChange
+from venues.wire.units import Instruments
+
+_DAY_NS = 86_400 * 10**9
+_EXPIRY_NS = 8 * 3600 * 10**9
+_PRICED_NS = 2 * 3600 * 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One subscription. key: what the library knows it by, and what its acknowledgement is told from. message
+    joins, farewell leaves; None: there is nothing to say. book: the symbol whose order book it carries."""
+
+    url: str
+    key: str
+    message: Mapping[str, Any]
+    private: bool = False
+    farewell: Mapping[str, Any] | None = None
+    book: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A message, read. acknowledged: keys of channels that it says have begun. refused: of those that the
+    venue will not begin. ended: nothing more will come by this connection."""
+
+    frame: Frame
+    acknowledged: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What an account holds. strange: executions of instruments that are not listed, by name and id: nobody
+    knows what a unit of them is, so they are not among the report's trades, and must be told of."""
+
+    report: AccountReport
+    strange: tuple[str, ...] = ()
+
+
+class Dialect(Protocol):
+    """One venue. Every `client` is one of the library's, made safe.
+
+    dead_man_s: the venue's own timer, None where it has none. by_connection: the timer starts when the
+    account's stream is lost, not when nobody refreshes it. copies_books: its streams carry changes of books
+    alone, to be laid over a copy that is asked for.
+    """
+
+    venue: str
+    options: Mapping[str, Any]
+    order_rate: float
+    order_burst: int
+    dead_man_s: float | None
+    by_connection: bool
+    copies_books: bool
+    keep_alive_s: float | None
+
+    def private(self, client: Any) -> Sequence[Channel]:
+        """The channels of what happens on the account."""
+        ...
+
+    def public(self, client: Any, listings: Collection[Listing]) -> Sequence[Channel]:
+        """The channels of these listings' market."""
+        ...
+
+    async def sign_in(self, client: Any, channel: Channel) -> Channel:
+        """Make a private channel's connection ours; the channel as it is to be joined then."""
+        ...
+
+    async def keep_alive(self, client: Any) -> None:
+        """The account's stream is still wanted."""
+        ...
+
+    async def maintenance(self, client: Any) -> tuple[tuple[int, int], ...] | None:
+        """Announced windows, (first, last) in UTC nanoseconds; None where the venue announces none this way."""
+        ...
+
+    async def copy_book(self, client: Any, listing: Listing, at_ns: int) -> BookChange:
+        """A whole book by request. Raises VenueError where the stream carries it."""
+        ...
+
+    def control(self, message: Any) -> bool:
+        """Whether a message answers a request of the library's own: signing in, subscribing, a ping."""
+        ...
+
+    def read(self, url: str, message: Any, listings: Mapping[str, Listing], account: str) -> Heard:
+        """One message of the stream at an address.
+
+        Raises:
+            Malformed: it is none.
+        """
+        ...
+
+    async def time_ns(self, client: Any) -> int:
+        """The venue's clock."""
+        ...
+
+    async def scopes(self, client: Any) -> tuple[str, ...]:
+        """The venue's words for what the key may do."""
+        ...
+
+    async def prevents_self_trades(self, client: Any) -> bool:
+        """Whether the venue says that no two orders of the account trade with each other."""
+        ...
+
+    async def instruments(self, client: Any, signed: bool, at_ns: int) -> Instruments:
+        """Everything that is listed, with the account's fees where there is one."""
+        ...
+
+    async def place(self, client: Any, order: Order, wire_id: str) -> str:
+        """Send an order once; the venue's id of it."""
+        ...
+
+    async def cancel(self, client: Any, listing: Listing, wire_id: str) -> None:
+        """Ask for a cancel."""
+        ...
+
+    async def cancel_all(self, client: Any) -> int:
+        """Cancel whatever is open; how many orders still were when it looked."""
+        ...
+
+    async def order(self, client: Any, listing: Listing | None, wire_id: str) -> OrderReport | None:
+        """One order; None only where the venue says that it never had it."""
+        ...
+
+    async def account(
+        self, client: Any, listings: Mapping[str, Listing], account: str, since_ns: int
+    ) -> Account:
+        """Orders, positions, balances, executions since."""
+        ...
+
+    async def refresh(self, client: Any, seconds: float) -> None:
+        """Restart the dead man's timer."""
+        ...
+
+
+def told_apart(
+    found: Iterable[Wire], symbol_of: Callable[[Wire], str], id_of: str, listings: Mapping[str, Listing]
+) -> tuple[list[Wire], tuple[str, ...]]:
+    """Executions of what is listed, and the names of the others: "symbol id"."""
+    known: list[Wire] = []
+    strange: list[str] = []
+    for item in found:
+        symbol = symbol_of(item)
+        if symbol in listings:
+            known.append(item)
+        else:
+            strange.append(f"{symbol} {item.name(id_of)}")
+    return known, tuple(strange)
+
+
+def delivered_between(since_ns: int, at_ns: int) -> bool:
+    """Whether an expiry's price may have become known: expiries are at 08:00 UTC, prices within two hours.
+
+    >>> hour = 3600 * 10**9
+    >>> [delivered_between(h * hour, (h + 1) * hour) for h in (2, 7, 9, 11)]
+    [False, True, True, False]
+    """
+    first = since_ns - _PRICED_NS - _EXPIRY_NS
+    return (at_ns - _EXPIRY_NS) // _DAY_NS > (first - 1) // _DAY_NS
+
+
+def no_copies(venue: str) -> VenueError:
+    """The answer of a dialect whose streams carry whole books."""
+    return Refused("NO_COPIES", "the stream begins with the whole book", where=venue)
+
+
+async def every_page(
+    page: Callable[[str], Awaitable[tuple[list[Wire], str]]], where: str, pages_max: int = 200
+) -> list[Wire]:
+    """Every row of a list that comes in pages. page: gets the cursor ("" at first), gives rows and the next
+    cursor, "" after the last.
+
+    Raises:
+        Untrusted: the pages do not come to an end.
+    """
+    found: list[Wire] = []
+    cursor, seen = "", {""}
+    for _ in range(pages_max):
+        rows, cursor = await page(cursor)
+        found += rows
+        if not cursor:
+            return found
+        if cursor in seen:
+            break
+        seen.add(cursor)
+    raise Untrusted("PAGES", "the venue's pages do not come to an end", where=where)

@@ -1,0 +1,314 @@
+"""OKX's requests and channels, v5, by its own endpoints: the library signs and paces them.
+
+An order is acknowledged, not accepted: what became of it comes by the channel `orders`. There is no mass
+cancel of ordinary orders: the kill lists what is open and cancels it in batches, until nothing is. The dead
+man's timer counts in seconds here (the library's own method takes milliseconds: 10 of them switch it off).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
+
+import ccxt
+
+from pricing.contracts import Contract, Fees, Kind, Listing
+from venues.cex_dialect import Account, Channel, Heard, no_copies, told_apart
+from venues.cex_parse import not_found
+from venues.errors import Untrusted
+from venues.orders import AccountReport, Order, OrderReport, TimeInForce
+from venues.wire import okx
+from venues.wire.fields import NS_PER_MS, Wire, items
+from venues.wire.quotes import BookChange
+from venues.wire.units import Instruments
+
+#: OKX's own, live and demo.
+HOSTS = frozenset({"www.okx.com", "my.okx.com", "app.okx.com", "ws.okx.com", "wspap.okx.com"})
+_TYPES = ("SPOT", "SWAP", "FUTURES", "OPTION")
+_PAGE, _PAGES_MAX = 100, 100
+_BATCH = 20
+_RECENT_NS = 3 * 86_400 * 10**9  # `fills` reaches back three days, `fills-history` three months
+_FEE_KEYS = {"USDT": ("makerU", "takerU"), "USDC": ("makerUSDC", "takerUSDC")}
+
+
+class Okx:
+    """OKX. margin: how positions are margined, "cross" or "isolated"."""
+
+    venue = okx.VENUE
+    options: Mapping[str, Any] = {"fetchCurrencies": False}
+    order_rate = 30.0
+    order_burst = 60
+    dead_man_s: float | None = 45.0
+    by_connection = False
+    copies_books = False
+    keep_alive_s: float | None = None
+
+    def __init__(self, margin: str = "cross") -> None:
+        self._margin = margin
+
+    # ------------------------------------------------------------------------------------------------ streams
+
+    def private(self, client: Any) -> Sequence[Channel]:
+        """Orders of every type; an execution comes with its order."""
+        return [_channel(client, True, channel="orders", instType="ANY")]
+
+    def public(self, client: Any, listings: Collection[Listing]) -> Sequence[Channel]:
+        """Books and marks of each; vols by family, indices by underlying, funding of perpetuals."""
+        wanted: dict[str, Channel] = {}
+        for listing in listings:
+            contract, symbol = listing.contract, listing.symbol
+            found = [_channel(client, False, channel="books", instId=symbol)]
+            if contract.kind is not Kind.SPOT:
+                found.append(_channel(client, False, channel="mark-price", instId=symbol))
+                quote = "USD" if contract.inverse else contract.settlement
+                pair = f"{contract.underlying}-{quote}"
+                found.append(_channel(client, False, channel="index-tickers", instId=pair))
+                if contract.kind is Kind.OPTION:
+                    found.append(_channel(client, False, channel="opt-summary", instFamily=pair))
+                if contract.kind is Kind.PERPETUAL:
+                    found.append(_channel(client, False, channel="funding-rate", instId=symbol))
+            wanted.update((channel.key, channel) for channel in found)
+        return list(wanted.values())
+
+    async def sign_in(self, client: Any, channel: Channel) -> Channel:
+        """One signing in per connection."""
+        await client.authenticate()
+        return channel
+
+    async def keep_alive(self, client: Any) -> None:
+        """Never asked for."""
+
+    async def maintenance(self, client: Any) -> tuple[tuple[int, int], ...]:
+        """`system/status`: what is announced, and what has begun."""
+        rows = items(await _data(client.public_get_system_status({"state": "scheduled"})), "status")
+        ongoing = items(await _data(client.public_get_system_status({"state": "ongoing"})), "status")
+        return tuple((row.stamp_ns("begin"), row.stamp_ns("end")) for row in (*rows, *ongoing))
+
+    async def copy_book(self, client: Any, listing: Listing, at_ns: int) -> BookChange:
+        """Never needed. Raises VenueError."""
+        raise no_copies(self.venue)
+
+    def control(self, message: Any) -> bool:
+        """Events and pongs; data has none."""
+        return not isinstance(message, dict) or "event" in message
+
+    def read(self, url: str, message: Any, listings: Mapping[str, Listing], account: str) -> Heard:
+        """One message. Raises Malformed where it is none."""
+        if isinstance(message, str):  # "pong"
+            return Heard(okx.read({}, {}))
+        frame = okx.read(message, listings, account)
+        arg = message.get("arg")
+        began = message.get("event") == "subscribe" and isinstance(arg, dict)
+        return Heard(frame, (_key(arg),) if began else ())
+
+    # --------------------------------------------------------------------------------------------- who we are
+
+    async def time_ns(self, client: Any) -> int:
+        """`public/time`."""
+        (row,) = items(await _data(client.public_get_public_time()), "time")
+        return row.stamp_ns("ts")
+
+    async def scopes(self, client: Any) -> tuple[str, ...]:
+        """`account/config`, perm."""
+        (row,) = items(await _data(client.private_get_account_config()), "account config")
+        return tuple(row.text("perm").split(","))
+
+    async def prevents_self_trades(self, client: Any) -> bool:
+        """`account/config`, acctStpMode: one of three that all do, for every account since March 2024."""
+        (row,) = items(await _data(client.private_get_account_config()), "account config")
+        return row.text_or("acctStpMode", "") in ("cancel_maker", "cancel_taker", "cancel_both")
+
+    # -------------------------------------------------------------------------------------------- instruments
+
+    async def instruments(self, client: Any, signed: bool, at_ns: int) -> Instruments:
+        """All four types; options by family, as the venue wants it."""
+        rows: list[Any] = []
+        for kind in ("SPOT", "SWAP", "FUTURES"):
+            rows += await _data(client.public_get_public_instruments({"instType": kind}))
+        families = await _data(client.public_get_public_underlying({"instType": "OPTION"}))
+        for family in families[0] if families and isinstance(families[0], list) else []:
+            rows += await _data(client.public_get_public_instruments({"instType": "OPTION", "uly": family}))
+        fees_of = await self._fees(client) if signed else _nobody_said
+        return okx.instruments(rows, at_ns, fees_of)
+
+    async def _fees(self, client: Any) -> Callable[[Contract], Fees | None]:
+        rates: dict[str, Wire] = {}
+        for kind in _TYPES:
+            for row in await _data(client.private_get_account_trade_fee({"instType": kind})):
+                rates[kind] = Wire(row, f"trade-fee {kind}")
+
+        def fees_of(contract: Contract) -> Fees | None:
+            row = rates.get(
+                {"PERPETUAL": "SWAP", "FUTURE": "FUTURES"}.get(contract.kind.name, contract.kind.name)
+            )
+            if row is None:
+                return None
+            linear = contract.kind in (Kind.PERPETUAL, Kind.FUTURE) and not contract.inverse
+            maker, taker = _FEE_KEYS.get(contract.settlement, ("", "")) if linear else ("maker", "taker")
+            if not (row.has(maker) and row.has(taker)):
+                return None
+            return Fees(-row.decimal(maker), -row.decimal(taker))  # negative where it is paid
+
+        return fees_of
+
+    # ------------------------------------------------------------------------------------------------- orders
+
+    async def place(self, client: Any, order: Order, wire_id: str) -> str:
+        """`trade/order`."""
+        spot = order.listing.contract.kind is Kind.SPOT
+        immediate = "ioc" if order.time_in_force is TimeInForce.IOC else "limit"
+        request = {
+            "instId": order.listing.symbol,
+            "tdMode": "cash" if spot else self._margin,
+            "side": order.side.value,
+            "ordType": "post_only" if order.post_only else immediate,
+            "sz": format(order.quantity, "f"),
+            "px": format(order.price, "f"),
+            "clOrdId": wire_id,
+        }
+        if order.reduce_only:
+            request["reduceOnly"] = "true"
+        (row,) = items(await _data(client.private_post_trade_order(request)), "order")
+        return row.name("ordId")
+
+    async def cancel(self, client: Any, listing: Listing, wire_id: str) -> None:
+        """`trade/cancel-order`: taken, not yet done."""
+        await client.private_post_trade_cancel_order({"instId": listing.symbol, "clOrdId": wire_id})
+
+    async def cancel_all(self, client: Any) -> int:
+        """List what is open, and cancel it twenty at a time."""
+        rows = [
+            {"instId": item.text("instId"), "ordId": item.name("ordId")}
+            for item in await self._pending(client)
+        ]
+        for start in range(0, len(rows), _BATCH):
+            await client.private_post_trade_cancel_batch_orders(rows[start : start + _BATCH])
+        return len(rows)
+
+    async def refresh(self, client: Any, seconds: float) -> None:
+        """`trade/cancel-all-after`, 10 to 120 seconds."""
+        await client.private_post_trade_cancel_all_after({"timeOut": str(min(max(round(seconds), 10), 120))})
+
+    # ---------------------------------------------------------------------------------------------- questions
+
+    async def order(self, client: Any, listing: Listing | None, wire_id: str) -> OrderReport | None:
+        """`trade/order` where the instrument is known, else among what is open and what is done."""
+        if listing is not None:
+            try:
+                rows = await _data(
+                    client.private_get_trade_order({"instId": listing.symbol, "clOrdId": wire_id})
+                )
+                return okx.order_report(next(items(rows, "order")))
+            except ccxt.BaseError as error:
+                if not not_found(self.venue, error):
+                    raise
+        found = [item for item in await self._pending(client) if item.raw("clOrdId") == wire_id]
+        if not found:
+            kinds = _TYPES if listing is None else (_type_of(listing),)
+            done = [
+                item
+                for kind in kinds
+                for item in items(
+                    await _data(client.private_get_trade_orders_history({"instType": kind})), "history"
+                )
+            ]
+            found = [item for item in done if item.raw("clOrdId") == wire_id]
+        return okx.order_report(found[0]) if found else None
+
+    async def account(
+        self, client: Any, listings: Mapping[str, Listing], account: str, since_ns: int
+    ) -> Account:
+        """The stamp comes first: what happens while we ask is later than the report, never earlier."""
+        (now,) = items(await _data(client.public_get_public_time()), "time")
+        at_ns = now.stamp_ns("ts")
+        pending, held, money, found = await asyncio.gather(
+            self._pending(client),
+            _data(client.private_get_account_positions()),
+            _data(client.private_get_account_balance()),
+            self._fills(client, since_ns, at_ns),
+        )
+        known, strange = told_apart(found, lambda x: x.text("instId"), "tradeId", listings)
+        trades = [okx.execution(item, listings, account) for item in known]
+        report = AccountReport(
+            venue=self.venue,
+            account=account,
+            venue_ns=at_ns,
+            orders=tuple(okx.order_report(item) for item in pending),
+            positions=okx.positions(held),
+            balances=okx.balances(money, held),
+            trades=tuple(sorted(trades, key=lambda t: (t.fill.time_ns, t.fill.trade_id))),
+            since_ns=since_ns,
+        )
+        return Account(report, strange)
+
+    async def _pending(self, client: Any) -> list[Wire]:
+        async def page(after: Mapping[str, str]) -> list[Any]:
+            return await _data(client.private_get_trade_orders_pending({"limit": str(_PAGE), **after}))
+
+        return await _pages(page, "ordId")
+
+    async def _fills(self, client: Any, since_ns: int, at_ns: int) -> list[Wire]:
+        begin = {"begin": str(since_ns // NS_PER_MS), "limit": str(_PAGE)}
+        recent = since_ns >= at_ns - _RECENT_NS
+        found: list[Wire] = []
+        for kind in (None,) if recent else _TYPES:
+
+            async def page(after: Mapping[str, str], kind: str | None = kind) -> list[Any]:
+                if kind is None:
+                    return await _data(client.private_get_trade_fills({**begin, **after}))
+                return await _data(
+                    client.private_get_trade_fills_history({"instType": kind, **begin, **after})
+                )
+
+            found += await _pages(page, "billId")
+        return found
+
+
+def _type_of(listing: Listing) -> str:
+    kind = listing.contract.kind.name
+    return {"PERPETUAL": "SWAP", "FUTURE": "FUTURES"}.get(kind, kind)
+
+
+def _nobody_said(_: Contract) -> Fees | None:
+    return None
+
+
+def _channel(client: Any, private: bool, **arg: str) -> Channel:
+    url = client.get_url(arg["channel"], "private" if private else "public")
+    book = arg["instId"] if arg["channel"] == "books" else ""
+    farewell = {"op": "unsubscribe", "args": [arg]}
+    return Channel(url, _key(arg), {"op": "subscribe", "args": [arg]}, private, farewell, book)
+
+
+def _key(arg: Mapping[str, Any]) -> str:
+    return ":".join(str(arg[k]) for k in ("channel", "instType", "instId", "instFamily") if arg.get(k))
+
+
+async def _data(request: Any) -> list[Any]:
+    """The `data` of an answer.
+
+    Raises:
+        Malformed: there is none.
+    """
+    item = Wire(await request, "okx")
+    data = item.raw("data")
+    if not isinstance(data, list):
+        item.refuse("data", "not a list", data, "a list")
+    return data
+
+
+async def _pages(page: Callable[[Mapping[str, str]], Any], key: str) -> list[Wire]:
+    """Every row, from the newest back; a page that does not get on is refused, not passed over."""
+    found: dict[str, Wire] = {}
+    after: dict[str, str] = {}
+    for _ in range(_PAGES_MAX):
+        rows = list(items(await page(after), key))
+        before = len(found)
+        found.update((row.name(key), row) for row in rows)
+        if len(rows) < _PAGE:
+            return list(found.values())
+        if len(found) == before:
+            break
+        after = {"after": rows[-1].name(key)}
+    raise Untrusted("PAGES", "the venue's pages do not come to an end", where=key)

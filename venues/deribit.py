@@ -1,0 +1,433 @@
+"""Deribit behind the `Venue` port: two sessions of its own, one for the account and one for the market.
+
+They are apart because their troubles are: a burst of order messages that exceeds the credits ends the session
+that sent it, and must not take the prices with it; a flood of tickers must not stand before a cancel. The
+account's session carries orders, cancels, what happens to them, and cancel-on-disconnect.
+
+Everything goes by WebSocket. The unified library is not used here: it places orders by GET, loses executions
+between two calls, merges snapshots into old books and does not see gaps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+from pricing.contracts import Listing
+from pricing.universe import Universe
+from venues.base import Capabilities, News
+from venues.book_chain import Broken
+from venues.deribit_account import DeribitAccount
+from venues.deribit_session import SCOPE_CHARACTERS_MAX, DeribitSession, Login, SessionTerms
+from venues.errors import Ambiguous, Unreachable, Untrusted, VenueError
+from venues.json_rpc import NotSent, RpcError
+from venues.live_quotes import LiveQuotes
+from venues.net import Hosts, guarded_session
+from venues.news import NewsDesk
+from venues.order_checks import no_combos, refusal
+from venues.orders import (
+    AccountReport,
+    ComboOrder,
+    Link,
+    Order,
+    OrderReport,
+    OrderState,
+    OrderUpdate,
+    VenueStatus,
+)
+from venues.wire import deribit as wire
+from venues.wire.fields import Wire, items
+from venues.wire.rejects import Reason
+from venues.wire.units import Instruments
+
+LIVE_URL = "wss://www.deribit.com/ws/api/v2"
+SANDBOX_URL = "wss://test.deribit.com/ws/api/v2"
+_MEND_PAUSE_S = 1.0
+_PRIVATE = ("user.orders.any.any.raw", "user.trades.any.any.raw")
+
+
+@dataclass(frozen=True, slots=True)
+class DeribitTerms:
+    """How to talk to Deribit. order_rate, order_burst: of the account's tier, messages a second and at once.
+    interval: of tickers and books. levels: of a book a side. start_s_max: until both sessions are up."""
+
+    url: str = LIVE_URL
+    account: str = ""
+    order_rate: float = 5.0
+    order_burst: int = 20
+    interval: str = "100ms"
+    levels: int = 20
+    start_s_max: float = 20.0
+    session: SessionTerms = field(default_factory=SessionTerms)
+
+
+class DeribitVenue:
+    """One account on Deribit; without a login its market alone, for paper trading on live prices."""
+
+    def __init__(
+        self,
+        terms: DeribitTerms,
+        login: Login | None = None,
+        *,
+        hosts: Hosts | None = None,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._terms, self._login, self._now_ns = terms, login, now_ns
+        self._hosts = hosts or Hosts.of([terms.url])
+        self._listings: dict[str, Listing] = {}
+        self._gone: dict[str, Listing | None] = {}
+        self._desk = NewsDesk(now_ns)
+        self._http: aiohttp.ClientSession | None = None
+        self._market: DeribitSession | None = None
+        self._orders: DeribitSession | None = None
+        self._account: DeribitAccount | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._link: Link | None = None
+        self._mending: set[str] = set()
+        self._wanted: set[str] = set()
+        self._closed = False
+        self.malformed = 0
+        self.refused: dict[str, str] = {}
+
+    @property
+    def name(self) -> str:
+        """The venue's name, as in `Listing.venue`."""
+        return wire.VENUE
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do; dead_man_s is None while the venue does not promise to cancel on disconnect."""
+        armed = self._orders is not None and self._orders.cancels_on_disconnect
+        return Capabilities(
+            mass_cancel=True,
+            dead_man_s=self._terms.session.dead_man_s if armed else None,
+            combos=False,
+            reduce_only=True,
+            post_only=True,
+            order_rate=self._terms.order_rate,
+            order_burst=self._terms.order_burst,
+        )
+
+    @property
+    def quotes(self) -> LiveQuotes | None:
+        """The newest of what is watched, with counts; None until somebody watches."""
+        return self._desk.quotes
+
+    async def time_ns(self) -> int:
+        """The venue's clock, UTC ns.
+
+        Raises:
+            VenueError: it does not say.
+        """
+        return Wire({"time": await self._question("public/get_time", {})}, "get_time").stamp_ns("time")
+
+    async def scopes(self) -> tuple[str, ...]:
+        """The venue's words for what the key may do; none without a key."""
+        scope = "" if self._orders is None else self._orders.scope
+        cut = ("(cut off)",) if len(scope) >= SCOPE_CHARACTERS_MAX else ()  # whatever else it may do
+        return (*scope.split(), *cut)
+
+    async def prevents_self_trades(self) -> bool:
+        """Whether the venue says that no two orders of the account trade with each other.
+
+        Raises:
+            VenueError: it does not say.
+        """
+        return await self._signed().self_trading_mode() in ("reject_taker", "cancel_maker")
+
+    async def start(self) -> None:
+        """Connect, sign in, learn what is listed.
+
+        Raises:
+            Unreachable: not within `start_s_max`. Locked: the key is refused. Untrusted: no sense in it.
+        """
+        self._hosts.check(self._terms.url)  # a wrong address is no outage: nobody waits for it to pass
+        self._http = guarded_session(self._hosts)
+        self._market = self._session(self._hear_market, None)
+        self._market.start()
+        if self._login is not None:
+            self._orders = self._session(self._hear_account, self._login)
+            self._account = DeribitAccount(
+                self._orders, self._listings, self._listing_of, self._terms.account, self._now_ns
+            )
+            await self._orders.subscribe(_PRIVATE)
+        await self._market.wait_up(self._terms.start_s_max)
+        await self.listings()
+        if self._orders is not None:
+            self._orders.start()
+            await self._orders.wait_up(self._terms.start_s_max)
+
+    def watch(self, universe: Universe, symbols: Collection[str]) -> None:
+        """Give marks of these, in rows of this universe; replaces what was watched before."""
+        before = self._wanted
+        self._desk.quotes = LiveQuotes(universe, self.name, self._terms.levels)
+        wanted = {c for s in symbols if (self.name, s) in universe.positions for c in self._channels(s)}
+        self._run(self._rewatch(sorted(before - wanted), sorted(wanted - before), sorted(before & wanted)))
+        self._wanted = wanted
+
+    async def listings(self) -> Sequence[Listing]:
+        """Everything that trades there now; what is listed and cannot be read stands in `refused`.
+
+        Raises:
+            Unreachable: no answer. Untrusted: not one instrument in it can be read.
+        """
+        result = await self._question("public/get_instruments", {"currency": "any", "expired": False})
+        found: Instruments = wire.instruments(result, self._now_ns())
+        if not found.listings:
+            raise Untrusted("NO_LISTINGS", "the venue lists nothing that can be read", where=self.name)
+        self._gone.update((s, x) for s, x in self._listings.items())
+        self._listings.clear()
+        self._listings.update((x.symbol, x) for x in found.listings)
+        self.refused = dict(found.refused)
+        return found.listings
+
+    def stream(self) -> AsyncIterator[News]:
+        """What happens, as it happens; ends with `close`, and raises what ended the venue otherwise."""
+        return self._desk.stream()
+
+    async def submit(self, order: Order | ComboOrder) -> OrderUpdate:
+        """Send an order once."""
+        if isinstance(order, ComboOrder):
+            return no_combos(order, self.name)
+        if self._account is None or self._closed:
+            return refusal(order, Reason.KEY if self._account is None else "closed", "no account session")
+        update, trades = await self._account.submit(order)
+        if update.state.terminal or update.state is OrderState.OPEN:
+            self._hear_trades(trades)
+        return update
+
+    async def cancel(self, client_id: str) -> OrderUpdate:
+        """Ask for an order to be cancelled."""
+        return await self._signed().cancel(client_id)
+
+    async def cancel_all(self) -> None:
+        """Cancel every order of the account; by a connection of its own where the usual one does not serve.
+
+        Raises:
+            Unreachable: nobody answers there at all. Ambiguous: nobody can say. Locked: the key is refused.
+        """
+        try:
+            await self._signed().cancel_all()
+        except (NotSent, Ambiguous):
+            await self._cancel_all_anew()
+
+    async def refresh(self) -> None:
+        """The engine is well."""
+        if self._orders is not None:
+            self._orders.refresh()
+
+    async def order(self, client_id: str) -> OrderReport | None:
+        """One order as the venue knows it.
+
+        Raises:
+            VenueError: it does not say.
+        """
+        return await self._signed().order(client_id)
+
+    async def account(self, since_ns: int) -> AccountReport:
+        """Orders, positions, balances, and the executions since.
+
+        Raises:
+            VenueError: it does not say.
+        """
+        return await self._signed().account(since_ns)
+
+    async def close(self) -> None:
+        """End the sessions; orders stay as they are."""
+        self._closed = True
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for session in (self._orders, self._market):
+            if session is not None:
+                await session.close()
+        if self._http is not None:
+            await self._http.close()
+        self._desk.close()
+
+    # ----------------------------------------------------------------------------------------------- sessions
+
+    def _session(self, hear: Callable[[str, Any], None], login: Login | None) -> DeribitSession:
+        assert self._http is not None
+        return DeribitSession(
+            self._terms.url,
+            self._http,
+            hear,
+            self._told_link,
+            login=login,
+            terms=self._terms.session,
+            now_ns=self._now_ns,
+        )
+
+    def _signed(self) -> DeribitAccount:
+        if self._account is None or self._closed:
+            raise NotSent("NOT_CONNECTED", "no account session", where=self.name, not_done="nothing was sent")
+        return self._account
+
+    async def _cancel_all_anew(self) -> None:
+        """The kill must not hang on a session that is just being rebuilt, or has used up its credits."""
+        assert self._login is not None
+        session = self._session(lambda channel, data: None, self._login)
+        session.start()
+        try:
+            await session.wait_up(self._terms.session.connect_s_max)
+            try:
+                await session.call("private/cancel_all", {})
+            except RpcError as error:
+                raise Ambiguous(
+                    "CANCEL_ALL", "the venue did not do it", observed=f"{error.number} {error.message}"
+                ) from None
+        finally:
+            await session.close()
+
+    async def _question(self, method: str, params: dict[str, Any]) -> Any:
+        """Ask on the market's session, where nothing can have an effect."""
+        if self._market is None or self._closed:
+            raise NotSent("NOT_CONNECTED", "no market session", where=method, not_done="nothing was sent")
+        try:
+            return await self._market.call(method, params)
+        except (Ambiguous, RpcError) as error:
+            raise Unreachable(error.code, error.what, where=method, observed=error.observed) from None
+
+    def _told_link(self, up: bool, reason: str) -> None:
+        """A session came up or went down: what the venue as a whole is now."""
+        if self._closed:
+            return
+        sessions = [s for s in (self._orders, self._market) if s is not None]
+        failure = next((s.failure for s in sessions if s.failure is not None), None)
+        if failure is not None:
+            self._desk.close(failure)
+            return
+        events: tuple[str, ...] = ()
+        if not up and self._desk.quotes is not None and not (self._market and self._market.up):
+            self._desk.quotes.lose_books()
+        if up and any(s.connections > 1 for s in sessions):
+            events = ("reconnected",)
+        if any(s.locked is not None for s in sessions):
+            events = ("key_refused",)
+        trading = self._orders is None or self._orders.up
+        market = self._market is not None and self._market.up
+        link = Link.UP if trading and market else Link.DEGRADED if trading else Link.DOWN
+        if link is not self._link or events:
+            self._link = link
+            self._desk.put(VenueStatus(self.name, link, events, reason[:300], self._now_ns()))
+
+    # ------------------------------------------------------------------------------------------------ hearing
+
+    def _hear_market(self, channel: str, data: Any) -> None:
+        quotes = self._desk.quotes
+        if quotes is None:
+            return
+        try:
+            if channel.startswith("ticker."):
+                quotes.hear(wire.ticker(data))
+            elif channel.startswith("book."):
+                change = wire.book(data)
+                if quotes.change(change) in (Broken.GAP, Broken.CROSSED):
+                    self._mend(channel)
+        except Untrusted:
+            self.malformed += 1
+            if channel.startswith("book."):  # a message that cannot be read is one that is missing
+                self._mend(channel)
+            return
+        self._desk.heard_quotes()
+
+    def _hear_account(self, channel: str, data: Any) -> None:
+        try:
+            if channel.startswith("user.orders."):
+                for order in data if isinstance(data, list) else [data]:
+                    update = wire.order_update(order)
+                    assert self._account is not None
+                    self._account.note(update)
+                    if update.client_id:
+                        self._desk.put(update)
+            elif channel.startswith("user.trades."):
+                self._hear_trades(data)
+        except Untrusted as error:
+            self._unread(error)
+
+    def _hear_trades(self, data: object) -> None:
+        """Executions of ours; of an instrument that is not known yet, once it is."""
+        try:
+            for item in items(data, "trades"):
+                if item.text("instrument_name") in self._listings:
+                    self._desk.put(wire.trade_report(item, self._listings, self._terms.account))
+                else:
+                    self._run(self._hear_strange(item))
+        except Untrusted as error:
+            self._unread(error)
+
+    async def _hear_strange(self, item: Wire) -> None:
+        assert self._account is not None
+        try:
+            trade = await self._account.trade(item)
+        except VenueError as error:
+            self._unread(error)
+            return
+        if trade is not None:
+            self._desk.put(trade)
+
+    def _unread(self, error: VenueError) -> None:
+        """News of the account that cannot be read: the engine must ask for the truth."""
+        self.malformed += 1
+        link = self._link or Link.DEGRADED
+        self._desk.put(
+            VenueStatus(self.name, link, ("account_news_unread",), error.text()[:300], self._now_ns())
+        )
+
+    async def _listing_of(self, symbol: str) -> Listing | None:
+        """An instrument that is not listed any more, or not yet known; None for a combo."""
+        if symbol not in self._gone:
+            item = Wire(await self._question("public/get_instrument", {"instrument_name": symbol}), symbol)
+            self._gone[symbol] = wire.instrument(item, self._now_ns(), also_inactive=True)
+        return self._gone[symbol]
+
+    # ----------------------------------------------------------------------------------------------- watching
+
+    def _channels(self, symbol: str) -> tuple[str, str]:
+        interval = self._terms.interval
+        return f"ticker.{symbol}.{interval}", f"book.{symbol}.{interval}"
+
+    async def _rewatch(self, gone: list[str], new: list[str], kept: list[str]) -> None:
+        assert self._market is not None
+        try:
+            if gone:
+                await self._market.unsubscribe(gone)
+            await self._market.subscribe(new)
+            if books := [c for c in kept if c.startswith("book.")]:
+                await self._market.resubscribe(books)
+        except VenueError:
+            pass  # the session tries all of them again when it is next up
+
+    def _mend(self, channel: str) -> None:
+        """Get a new snapshot of a book, once at a time."""
+        if channel not in self._mending:
+            self._mending.add(channel)
+            self._run(self._resubscribe(channel))
+
+    async def _resubscribe(self, channel: str) -> None:
+        assert self._market is not None
+        try:
+            while self._market.up and channel in self._wanted:
+                try:
+                    await self._market.resubscribe([channel])
+                    return
+                except VenueError:  # it may have left and not joined again: nothing would come any more
+                    await asyncio.sleep(_MEND_PAUSE_S)
+        finally:
+            self._mending.discard(channel)
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            self._desk.close(failure)

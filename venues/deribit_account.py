@@ -1,0 +1,335 @@
+"""The account side of Deribit over one signed-in session: orders out, and the truth about orders when asked.
+
+`label` is our client id. Deribit does not care whether it was used before: a label sent twice is two orders.
+So an id leaves at most once from here, and whatever cannot be said to have failed is UNKNOWN and asked after.
+
+"Recent" questions of Deribit reach back 30 minutes for orders and a day for executions. That an order is not
+among them is no proof alone: executions that carry its label are looked for as well.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from pricing.contracts import Listing
+from pricing.daycount import NS_PER_SECOND
+from venues.deribit_session import DeribitSession
+from venues.errors import Ambiguous, Locked, Malformed, Unreachable, Untrusted, VenueError
+from venues.json_rpc import NoAnswer, NotSent, RpcError
+from venues.order_checks import refusal, refused_here, wire_number
+from venues.orders import (
+    AccountReport,
+    Order,
+    OrderReport,
+    OrderState,
+    OrderUpdate,
+    TimeInForce,
+    TradeReport,
+)
+from venues.wire import deribit as wire
+from venues.wire.fields import NS_PER_MS, Wire, items
+from venues.wire.rejects import (
+    DUPLICATE,
+    NOT_FOUND,
+    Reason,
+    judge_submit,
+    key_refused,
+    says_not_found,
+    too_fast,
+)
+
+T = TypeVar("T")
+
+NOT_CONNECTED = "not_connected"
+TIMED_OUT = "timed_out"
+#: Older executions are kept in another place, from some minutes after they happened.
+_RECENT_NS = 23 * 3600 * NS_PER_SECOND
+_PAGE = 1000
+_PAGES_MAX = 200
+#: An order that nobody finds is looked for among the executions of so long before.
+_LOOK_BACK_NS = 6 * 3600 * NS_PER_SECOND
+_TIMES = {TimeInForce.GTC: "good_til_cancelled", TimeInForce.IOC: "immediate_or_cancel"}
+
+ListingOf = Callable[[str], Awaitable[Listing | None]]
+
+
+class DeribitAccount:
+    """One account. listings: what trades now, by symbol. listing_of: finds one that does not trade any more;
+    None: a combo, whose legs are reported by themselves."""
+
+    def __init__(
+        self,
+        session: DeribitSession,
+        listings: Mapping[str, Listing],
+        listing_of: ListingOf,
+        account: str = "",
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._session, self._listings, self._listing_of = session, listings, listing_of
+        self._account, self._now_ns = account, now_ns
+        self._sent: dict[str, Listing] = {}
+        self._venue_ids: dict[str, str] = {}
+
+    def note(self, update: OrderUpdate) -> None:
+        """Remember the venue's id of an order that was heard of."""
+        if update.client_id in self._sent and update.venue_order_id:
+            self._venue_ids[update.client_id] = update.venue_order_id
+
+    # --------------------------------------------------------------------------------------------- orders out
+
+    async def submit(self, order: Order) -> tuple[OrderUpdate, list[object]]:
+        """Send an order once. What became of it, and its executions as the reply carries them."""
+        refused = refused_here(order, self._listings.get(order.listing.symbol))
+        amount, price = wire_number(order.quantity), wire_number(order.price)
+        if refused is None and (amount is None or price is None):
+            refused = refusal(order, Reason.ARGUMENTS, "more than 15 digits")
+        if order.client_id in self._sent:
+            text = "this id has been sent; nothing left this time"
+            return OrderUpdate(order.client_id, OrderState.UNKNOWN, code=DUPLICATE, text=text), []
+        if refused is not None:
+            return refused, []
+        params: dict[str, Any] = {
+            "instrument_name": order.listing.symbol,
+            "amount": amount,
+            "type": "limit",
+            "price": price,
+            "label": order.client_id,
+            "time_in_force": _TIMES[order.time_in_force],
+        }
+        if order.post_only:
+            params |= {"post_only": True, "reject_post_only": True}
+        if order.reduce_only:
+            params["reduce_only"] = True
+        self._sent[order.client_id] = order.listing
+        try:
+            answer = await self._session.call(f"private/{order.side.value}", params)
+            item = Wire(answer, "answer")
+            update = wire.order_update(item.raw("order"))
+            trades = item.raw("trades")
+        except NotSent as error:
+            del self._sent[order.client_id]
+            return refusal(order, NOT_CONNECTED, error.what), []
+        except Locked as error:
+            del self._sent[order.client_id]
+            return refusal(order, Reason.KEY, error.what), []
+        except RpcError as error:
+            return _judged(order, error), []
+        except VenueError as error:  # no answer, or one that makes no sense: it may be there
+            code = TIMED_OUT if isinstance(error, NoAnswer) else error.code
+            return OrderUpdate(order.client_id, OrderState.UNKNOWN, code=code, text=error.text()[:300]), []
+        if update.client_id != order.client_id:
+            text = f"the venue answered for {update.client_id[:40]!r}"
+            return OrderUpdate(order.client_id, OrderState.UNKNOWN, code="MALFORMED", text=text), []
+        self.note(update)
+        return update, trades if isinstance(trades, list) else []
+
+    async def cancel(self, client_id: str) -> OrderUpdate:
+        """Ask for an order to be cancelled."""
+        try:
+            venue_id = self._venue_ids.get(client_id)
+            if venue_id is None:
+                reports = await self._labelled(client_id)
+                if not reports:
+                    return OrderUpdate(client_id, OrderState.UNKNOWN, code=NOT_FOUND)
+                updates = [
+                    _as_update(r) if r.state.terminal else await self._cancel_one(client_id, r.venue_order_id)
+                    for r in reports
+                ]
+                return updates[0] if len(updates) == 1 else _several(client_id, len(updates))
+            return await self._cancel_one(client_id, venue_id)
+        except NotSent:
+            return OrderUpdate(client_id, OrderState.UNKNOWN, code=NOT_CONNECTED)
+        except NoAnswer:
+            return OrderUpdate(client_id, OrderState.UNKNOWN, code=TIMED_OUT)
+        except VenueError as error:
+            return OrderUpdate(client_id, OrderState.UNKNOWN, code=error.code, text=error.text()[:300])
+
+    async def _cancel_one(self, client_id: str, venue_id: str) -> OrderUpdate:
+        try:
+            return wire.order_update(await self._session.call("private/cancel", {"order_id": venue_id}))
+        except RpcError as error:
+            if not says_not_found("deribit", error.number):
+                return OrderUpdate(client_id, OrderState.UNKNOWN, venue_id, code=_code(error))
+        answer = await self._session.call("private/get_order_state", {"order_id": venue_id})
+        return wire.order_update(answer)
+
+    async def cancel_all(self) -> None:
+        """Cancel every order of the account, combos and triggers included.
+
+        Raises:
+            NotSent: it did not leave. Ambiguous: nobody can say.
+        """
+        try:
+            await self._session.call("private/cancel_all", {})
+        except RpcError as error:
+            raise Ambiguous(
+                "CANCEL_ALL", "the venue did not do it", observed=f"{error.number} {error.message}"
+            ) from None
+
+    # ---------------------------------------------------------------------------------------------- questions
+
+    async def order(self, client_id: str) -> OrderReport | None:
+        """One order as the venue knows it; None where neither orders nor executions know it.
+
+        Raises:
+            Unreachable: no answer. Ambiguous: more than one order carries the id. Untrusted: no sense in it.
+        """
+        reports = await self._asked(self._labelled(client_id))
+        if len(reports) == 1:
+            return reports[0]
+        if reports:
+            raise Ambiguous(
+                "LABEL_TWICE", "more than one order carries this id", observed=f"{client_id}: {len(reports)}"
+            )
+        since_ns = max(self._now_ns() - _LOOK_BACK_NS, 0)
+        found = await self._asked(self._trades(since_ns, self._currencies(client_id)))
+        if any(trade.client_id == client_id for trade in found):
+            raise Ambiguous(
+                "ORDER_WITHOUT_STATE", "executions know this order, orders do not", observed=client_id
+            )
+        return None
+
+    async def self_trading_mode(self) -> str:
+        """The venue's word for what it does with two orders of ours that meet; "" where it has none.
+
+        Raises:
+            Unreachable: no answer. Untrusted: no sense in it.
+        """
+        asked = self._session.call("private/get_account_summaries", {"extended": True})
+        return Wire(await self._asked(asked), "get_account_summaries").text_or("self_trading_reject_mode", "")
+
+    async def account(self, since_ns: int) -> AccountReport:
+        """Orders, positions, balances, and the executions since.
+
+        Raises:
+            Unreachable: a question got no answer. Untrusted: one got an answer without sense.
+        """
+        return await self._asked(self._report(since_ns))
+
+    async def _report(self, since_ns: int) -> AccountReport:
+        # The stamp comes first: what happens while we ask is later than the report, never earlier.
+        at_ms = await self._session.call("public/get_time", {})
+        at_ns = Wire({"time": at_ms}, "get_time").stamp_ns("time")
+        orders, held, summaries, trades = await asyncio.gather(
+            self._session.call("private/get_open_orders", {}),
+            self._session.call("private/get_positions", {"currency": "any"}),
+            self._session.call("private/get_account_summaries", {}),
+            self._trades(since_ns, self._all_currencies()),
+        )
+        return AccountReport(
+            venue=wire.VENUE,
+            account=self._account,
+            venue_ns=at_ns,
+            orders=tuple(wire.order_report(order) for order in _list(orders)),
+            positions=wire.positions(held),
+            balances=wire.balances(Wire(summaries, "get_account_summaries").raw("summaries")),
+            trades=tuple(sorted(trades, key=lambda t: (t.fill.time_ns, t.fill.trade_id))),
+            since_ns=since_ns,
+        )
+
+    async def _labelled(self, client_id: str) -> list[OrderReport]:
+        """The orders that carry a label, whatever became of them."""
+        found: dict[str, OrderReport] = {}
+        for currency in self._currencies(client_id):
+            params = {"currency": currency, "label": client_id}
+            for order in _list(await self._session.call("private/get_order_state_by_label", params)):
+                report = wire.order_report(order)
+                found[report.venue_order_id] = report
+        if len(found) == 1:
+            (venue_id,) = found
+            self._venue_ids[client_id] = venue_id
+        return list(found.values())
+
+    async def _trades(self, since_ns: int, currencies: list[str]) -> list[TradeReport]:
+        spans = [False] if since_ns >= self._now_ns() - _RECENT_NS else [True, False]
+        found: dict[str, TradeReport] = {}
+        for currency in currencies:
+            for historical in spans:
+                for item in await self._pages(currency, since_ns, historical):
+                    trade = await self.trade(item)
+                    if trade is not None and trade.fill.time_ns >= since_ns:
+                        found[trade.fill.trade_id] = trade
+        return list(found.values())
+
+    async def trade(self, item: Wire) -> TradeReport | None:
+        """An execution, of whatever instrument; None for a combo's own, whose legs come by themselves."""
+        symbol = item.text("instrument_name")
+        listing = self._listings.get(symbol) or await self._listing_of(symbol)
+        return None if listing is None else wire.trade_report(item, {symbol: listing}, self._account)
+
+    async def _pages(self, currency: str, since_ns: int, historical: bool) -> list[Wire]:
+        """Every execution since, page by page; a page that does not get on is refused, not passed over."""
+        start_ms, found = since_ns // NS_PER_MS, dict[str, Wire]()
+        for _ in range(_PAGES_MAX):
+            params = {
+                "currency": currency,
+                "start_timestamp": start_ms,
+                "end_timestamp": self._now_ns() // NS_PER_MS + 60_000,
+                "count": _PAGE,
+                "sorting": "asc",
+                "historical": historical,
+            }
+            method = "private/get_user_trades_by_currency_and_time"
+            answer = Wire(await self._session.call(method, params), "user_trades")
+            page = list(items(answer.raw("trades"), "user_trades"))
+            before = len(found)
+            found.update((item.name("trade_id"), item) for item in page)
+            if not answer.flag("has_more"):
+                return list(found.values())
+            if len(found) == before:
+                break
+            start_ms = max(item.stamp_ns("timestamp") for item in page) // NS_PER_MS
+        raise Untrusted("PAGES", "the venue's pages of executions do not come to an end", where=currency)
+
+    def _currencies(self, client_id: str) -> list[str]:
+        listing = self._sent.get(client_id)
+        if listing is None:
+            return self._all_currencies()
+        return sorted(
+            {listing.contract.settlement, listing.contract.underlying} & set(self._all_currencies())
+        )
+
+    def _all_currencies(self) -> list[str]:
+        return sorted({listing.contract.settlement for listing in self._listings.values()})
+
+    async def _asked(self, question: Awaitable[T]) -> T:
+        """A question has no effect: that nobody answered it is `Unreachable`, and may be asked again."""
+        try:
+            return await question
+        except NoAnswer as error:
+            raise Unreachable(error.code, error.what, where=error.where, observed=error.observed) from None
+        except RpcError as error:
+            observed = f"{error.number} {error.message}"
+            if key_refused("deribit", error.number):
+                raise Locked("KEY_REFUSED", "the key may not ask this", observed=observed) from None
+            what = "we ask too much" if too_fast("deribit", error.number) else "the venue does not say"
+            raise Unreachable("QUESTION_REFUSED", what, where=error.where, observed=observed) from None
+
+
+def _judged(order: Order, error: RpcError) -> OrderUpdate:
+    verdict = judge_submit("deribit", error.number, error.message)
+    text = f"deribit {error.number} {error.message} {error.detail}".rstrip()
+    filled = Decimal(0) if verdict.state is OrderState.REJECTED else None
+    return OrderUpdate(order.client_id, verdict.state, filled=filled, code=verdict.code, text=text[:300])
+
+
+def _code(error: RpcError) -> str:
+    return f"deribit:{error.number}"
+
+
+def _as_update(report: OrderReport) -> OrderUpdate:
+    return OrderUpdate(report.client_id, report.state, report.venue_order_id, report.filled)
+
+
+def _several(client_id: str, count: int) -> OrderUpdate:
+    return OrderUpdate(client_id, OrderState.UNKNOWN, code="LABEL_TWICE", text=f"{count} orders carry it")
+
+
+def _list(value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise Malformed("MALFORMED", "not a list", observed=type(value).__name__, allowed="a list")
+    return value

@@ -1,0 +1,364 @@
+"""A logged-in session on Deribit that mends itself: connects, signs in, subscribes, and does so again.
+
+What is particular to Deribit:
+
+- The secret never crosses the wire: signing in is by HMAC over a stamp and a nonce (`client_signature`).
+- Heartbeats: the venue sends `test_request` and closes the connection where no answer comes. The answer is
+  how it knows that we live.
+- Cancel on disconnect is per connection, by TCP close or failed heartbeat. Once `refresh` has been called,
+  test requests are answered only while the engine goes on calling it: an engine that hangs, with its event
+  loop alive, then loses the connection, and the venue cancels its orders.
+- Nothing is signed into a GET: orders go by this socket alone, once, and a question that got no answer is
+  `NoAnswer`, never asked again here.
+- A clean `private/logout` leaves orders as they are; a broken connection does not.
+
+Source: docs.deribit.com, "authentication", "session management".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import os
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import aiohttp
+
+from venues.errors import Locked, Unreachable, VenueError
+from venues.json_rpc import NotSent, RpcError, RpcLink
+from venues.secrets import Secret
+from venues.wire.fields import NS_PER_MS
+from venues.wire.rejects import key_refused
+
+#: Of the venue's words for what a key may do; longer ones are cut, and are told as such.
+SCOPE_CHARACTERS_MAX = 2000
+#: Channels in one request: the venue takes more, but one bad name refuses them all.
+CHANNELS_AT_ONCE = 200
+#: Sign in again at this share of the token's life.
+RENEW_SHARE = 0.7
+#: Nothing was heard for so many heartbeats: the connection is dead, whatever TCP says.
+SILENT_BEATS = 2.5
+#: A test request that is not answered ends the connection within so many heartbeats of the last answer.
+NOTICED_BEATS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Who we are."""
+
+    key: Secret
+    secret: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class SessionTerms:
+    """Times of a session, seconds. heartbeat_s: at least 10 on the real venue. dead_man_s: how long test
+    requests are answered after the last refresh, at most, and the time until the venue notices."""
+
+    answer_s_max: float = 5.0
+    connect_s_max: float = 10.0
+    heartbeat_s: float = 10.0
+    dead_man_s: float = 45.0
+    pause_s_first: float = 0.5
+    pause_s_most: float = 30.0
+
+
+Hear = Callable[[str, Any], None]
+#: Told each time: True, the session is up, signed in and subscribed; False with the reason: not any more.
+Tell = Callable[[bool, str], None]
+
+
+class DeribitSession:
+    """One connection after another. hear: gets (channel, data) of every notification, and must not wait."""
+
+    def __init__(
+        self,
+        url: str,
+        session: aiohttp.ClientSession,
+        hear: Hear,
+        tell: Tell,
+        *,
+        login: Login | None = None,
+        terms: SessionTerms | None = None,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._url, self._http = url, session
+        self._hear, self._tell = hear, tell
+        self._login = login
+        self._terms = terms or SessionTerms()
+        self._now_ns = now_ns
+        self._channels: dict[str, None] = {}
+        self._link: RpcLink | None = None
+        self._up = asyncio.Event()
+        self._keeper: asyncio.Task[None] | None = None
+        self._refreshed_s: float | None = None
+        self._renew_s = float("inf")
+        self._tried = 0
+        self.locked: Locked | None = None
+        self.failure: BaseException | None = None
+        self.connections = 0
+        self.scope = ""
+        self.missing: set[str] = set()  # channels that the venue does not send, such as of what has expired
+        self.cancels_on_disconnect = False
+
+    @property
+    def up(self) -> bool:
+        """Whether it is connected, signed in and subscribed."""
+        return self._up.is_set()
+
+    def start(self) -> None:
+        """Connect, and keep connected until `close`."""
+        self._keeper = asyncio.get_running_loop().create_task(self._keep())
+        self._keeper.add_done_callback(self._ended)
+
+    async def wait_up(self, timeout_s: float) -> None:
+        """Return once it is up.
+
+        Raises:
+            Unreachable: not within the time. Locked: the key is refused.
+        """
+        assert self._keeper is not None, "start first"
+        waiting = asyncio.get_running_loop().create_task(self._up.wait())
+        try:
+            await asyncio.wait(
+                {waiting, self._keeper}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            waiting.cancel()
+        if self._up.is_set():
+            return
+        if self.failure is not None:
+            raise self.failure
+        raise self.locked or Unreachable("NOT_CONNECTED", "no session", observed=f"none in {timeout_s:g} s")
+
+    async def call(self, method: str, params: Mapping[str, Any], timeout_s: float | None = None) -> Any:
+        """Ask once on the present connection.
+
+        Raises:
+            NotSent, NoAnswer, RpcError: as `RpcLink.call`. Locked: the key is refused.
+        """
+        if self.locked is not None:
+            raise self.locked
+        link = self._link
+        if link is None or not self._up.is_set():
+            raise NotSent("NOT_CONNECTED", "no session with the venue", where=method)
+        return await self._ask(link, method, params, timeout_s)
+
+    async def subscribe(self, channels: Iterable[str]) -> None:
+        """Hear these channels too, now and after every reconnect.
+
+        Raises:
+            VenueError: the venue refuses them, or does not answer; the next connection tries them again.
+        """
+        new = [c for c in channels if c not in self._channels]
+        self._channels.update(dict.fromkeys(new))
+        if self._link is not None and self._up.is_set():
+            await self._subscribe(self._link, new)
+
+    async def unsubscribe(self, channels: Iterable[str]) -> None:
+        """Hear these no more."""
+        gone = [c for c in channels if c in self._channels]
+        for channel in gone:
+            del self._channels[channel]
+        if gone and self._link is not None and self._up.is_set():
+            await self._ask(self._link, f"{self._domain}/unsubscribe", {"channels": gone})
+
+    async def resubscribe(self, channels: list[str]) -> None:
+        """Leave and join these, for a fresh snapshot of each."""
+        if self._link is not None and self._up.is_set():
+            await self._ask(self._link, f"{self._domain}/unsubscribe", {"channels": channels})
+            await self._subscribe(self._link, channels)
+
+    def refresh(self) -> None:
+        """The engine is well; from the first time on, it has to go on saying so."""
+        self._refreshed_s = asyncio.get_running_loop().time()
+
+    async def close(self) -> None:
+        """Log out, which leaves orders as they are, and end."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.gather(self._keeper, return_exceptions=True)
+        link, self._link = self._link, None
+        self._up.clear()
+        if link is None:
+            return
+        if self._login is not None and link.alive:
+            link.post("private/logout", {})
+            with_patience = asyncio.get_running_loop().create_task(link.ended.wait())
+            await asyncio.wait({with_patience}, timeout=min(self._terms.answer_s_max, 1.0))
+            with_patience.cancel()
+        await link.close()
+
+    # ---------------------------------------------------------------------------------------------- keeping
+
+    async def _keep(self) -> None:
+        while self.locked is None and self.failure is None:
+            try:
+                link = await self._connect()
+            except Locked as error:
+                self.locked = error
+                self._tell(False, error.text())
+                return
+            except VenueError as error:
+                self._tell(False, error.text())
+                await asyncio.sleep(self._pause_s())
+                continue
+            self._tried = 0
+            await self._watch(link)
+            self._up.clear()
+            self._link = None
+            self.failure = link.failure
+            await link.close()
+            self._tell(False, link.reason)
+            if self.failure is None:
+                await asyncio.sleep(self._pause_s())
+
+    async def _connect(self) -> RpcLink:
+        link = await RpcLink.open(self._http, self._url, self._heard, self._terms.connect_s_max)
+        self._link = link
+        try:
+            if self._login is not None:
+                await self._sign_in(link)
+            await self._ask(link, "public/set_heartbeat", {"interval": round(self._terms.heartbeat_s)})
+            if self._login is not None:
+                await self._arm(link)
+            await self._subscribe(link, list(self._channels))
+        except BaseException:
+            await link.close("not set up")
+            self._link = None
+            raise
+        self.connections += 1
+        self._up.set()
+        self._tell(True, "")
+        return link
+
+    async def _watch(self, link: RpcLink) -> None:
+        """Return when the connection is over, or as good as."""
+        loop = asyncio.get_running_loop()
+        silent_s = SILENT_BEATS * self._terms.heartbeat_s
+        while not link.ended.is_set():
+            now_s = loop.time()
+            if now_s - link.heard_s > silent_s:
+                await link.close(f"nothing heard for {silent_s:g} s")
+                return
+            if now_s >= self._renew_s:
+                try:
+                    await self._sign_in(link)
+                except VenueError as error:
+                    await link.close(f"could not sign in again: {error.code}")
+                    return
+            wake_s = min(link.heard_s + silent_s, self._renew_s) - now_s
+            try:
+                async with asyncio.timeout(max(wake_s, 0.05)):
+                    await link.ended.wait()
+            except TimeoutError:
+                pass
+
+    def _pause_s(self) -> float:
+        """Longer each time, and never the same: many clients come back from one outage."""
+        self._tried += 1
+        most = min(self._terms.pause_s_first * 2.0 ** min(self._tried - 1, 10), self._terms.pause_s_most)
+        return most * random.uniform(0.5, 1.0)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A bug of ours ended it: whoever listens must hear of it, as it is no outage."""
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            self.failure = failure
+            self._tell(False, "a bug of ours")
+
+    # -------------------------------------------------------------------------------------------- setting up
+
+    async def _sign_in(self, link: RpcLink) -> None:
+        assert self._login is not None
+        stamp = str(self._now_ns() // NS_PER_MS)
+        nonce = os.urandom(8).hex()
+        text = f"{stamp}\n{nonce}\n".encode()
+        signature = hmac.new(self._login.secret.reveal().encode(), text, hashlib.sha256).hexdigest()
+        answer = await self._ask(
+            link,
+            "public/auth",
+            {
+                "grant_type": "client_signature",
+                "client_id": self._login.key.reveal(),
+                "timestamp": int(stamp),
+                "nonce": nonce,
+                "data": "",
+                "signature": signature,
+            },
+        )
+        lives_s = answer.get("expires_in") if isinstance(answer, dict) else None
+        if not isinstance(lives_s, int | float) or not 0 < lives_s < 1e9:
+            lives_s = 600.0
+        self._renew_s = asyncio.get_running_loop().time() + RENEW_SHARE * lives_s
+        self.scope = str(answer.get("scope", ""))[:SCOPE_CHARACTERS_MAX] if isinstance(answer, dict) else ""
+
+    async def _arm(self, link: RpcLink) -> None:
+        """Have orders cancelled when this connection breaks. A key that may not say so may still trade: the
+        owner sets it for the account, and whoever reads `cancels_on_disconnect` decides."""
+        try:
+            await self._ask(link, "private/enable_cancel_on_disconnect", {"scope": "connection"})
+            self.cancels_on_disconnect = True
+        except RpcError:
+            try:
+                answer = await self._ask(link, "private/get_cancel_on_disconnect", {"scope": "account"})
+                self.cancels_on_disconnect = isinstance(answer, dict) and answer.get("enabled") is True
+            except RpcError:
+                self.cancels_on_disconnect = False
+
+    async def _subscribe(self, link: RpcLink, channels: list[str]) -> None:
+        for start in range(0, len(channels), CHANNELS_AT_ONCE):
+            part = channels[start : start + CHANNELS_AT_ONCE]
+            taken = await self._ask(link, f"{self._domain}/subscribe", {"channels": part})
+            missing = set(part).difference(taken if isinstance(taken, list) else ())
+            self.missing = (self.missing | missing) - set(part).difference(missing)
+            if private := [c for c in missing if c.startswith("user.")]:
+                raise Unreachable(
+                    "NOT_SUBSCRIBED",
+                    "the venue does not send what happens on the account",
+                    observed=", ".join(private)[:200],
+                    not_done="the session is not used",
+                )
+
+    @property
+    def _domain(self) -> str:
+        return "public" if self._login is None else "private"
+
+    async def _ask(
+        self, link: RpcLink, method: str, params: Mapping[str, Any], timeout_s: float | None = None
+    ) -> Any:
+        try:
+            return await link.call(method, params, timeout_s or self._terms.answer_s_max)
+        except RpcError as error:
+            if method == "public/auth" and key_refused("deribit", error.number):
+                raise Locked(
+                    "KEY_REFUSED",
+                    "the venue does not let this key in",
+                    where=method,
+                    observed=f"{error.number} {error.message}",
+                    not_done="no order can be sent or cancelled with it",
+                    fix="check the key at the venue; nothing tries it again by itself",
+                ) from None
+            raise
+
+    # ---------------------------------------------------------------------------------------------- hearing
+
+    def _heard(self, method: str, params: Mapping[str, Any]) -> None:
+        if method == "subscription":
+            channel = params.get("channel")
+            if isinstance(channel, str):
+                self._hear(channel, params.get("data"))
+        elif method == "heartbeat" and params.get("type") == "test_request" and self._well():
+            assert self._link is not None
+            self._link.post("public/test", {})
+
+    def _well(self) -> bool:
+        """Whether to tell the venue that we live: always until the first refresh, then while they come."""
+        if self._refreshed_s is None or self._login is None:
+            return True
+        passed_s = asyncio.get_running_loop().time() - self._refreshed_s
+        return passed_s <= self._terms.dead_man_s - NOTICED_BEATS * self._terms.heartbeat_s

@@ -1,0 +1,122 @@
+"""The only kind of session that leaves this process: known hosts, verified TLS, no redirects, no proxies.
+
+A signed request that is redirected hands its signature to whoever stands at the other end; a proxy named in
+the environment reads every one of them. So a session asks before each request whether its host is on the list
+of the venue, follows no redirect, takes no proxy and keeps no cookies. Plain http and ws are for the loopback
+interface alone, where tests and the loopback exchanges live.
+
+aiohttp sends a request of an idempotent method again when the connection is reset under it: an order that
+goes as GET is then placed twice, and a cancel that worked reports an unknown order. That is switched off.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from types import SimpleNamespace
+from urllib.parse import urlsplit
+
+import aiohttp
+from yarl import URL
+
+from venues.errors import Untrusted
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+_SAFE = frozenset({"https", "wss"})
+_PLAIN = frozenset({"http", "ws"})
+#: No answer of a venue is longer: a whole instrument list of all currencies is 2 MB.
+ANSWER_BYTES_MAX = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Hosts:
+    """The hosts that a venue's session may reach. names: "host", or "host:port" for one port alone."""
+
+    names: frozenset[str]
+
+    @classmethod
+    def of(cls, urls: Iterable[str]) -> Hosts:
+        """The hosts of these addresses, with their ports where they name any.
+
+        >>> sorted(Hosts.of(["wss://www.deribit.com/ws/api/v2", "http://127.0.0.1:8080/"]).names)
+        ['127.0.0.1:8080', 'www.deribit.com']
+        """
+        parts = [urlsplit(url) for url in urls]
+        names = [f"{p.hostname}:{p.port}" if p.port else p.hostname for p in parts if p.hostname]
+        return cls(frozenset(names))
+
+    def check(self, url: str | URL) -> None:
+        """Let an address pass, or not.
+
+        Raises:
+            Untrusted: HOST_REFUSED, its host is not on the list; PLAIN_REFUSED, it is not encrypted.
+        """
+        target = URL(url) if isinstance(url, str) else url
+        host, port = target.host or "", target.explicit_port
+        if host not in self.names and f"{host}:{port}" not in self.names:
+            raise Untrusted(
+                "HOST_REFUSED",
+                "this host is not on the venue's list",
+                observed=host[:100],
+                allowed=", ".join(sorted(self.names)),
+                not_done="nothing was sent",
+                fix="correct the venue's address; a host is only ever added in the configuration",
+            )
+        if target.scheme not in _SAFE and not (target.scheme in _PLAIN and host in LOOPBACK):
+            raise Untrusted(
+                "PLAIN_REFUSED",
+                "the connection would not be encrypted",
+                observed=f"{target.scheme}://{host}"[:100],
+                allowed="https and wss; http and ws on the loopback interface alone",
+                not_done="nothing was sent",
+            )
+
+
+def guarded_session(
+    hosts: Hosts, *, timeout_s: float = 10.0, connections_max: int = 8
+) -> aiohttp.ClientSession:
+    """A session that reaches these hosts and no others; to be made inside a running event loop."""
+    trace = aiohttp.TraceConfig()
+
+    async def on_start(
+        _: aiohttp.ClientSession, __: SimpleNamespace, params: aiohttp.TraceRequestStartParams
+    ) -> None:
+        hosts.check(params.url)
+
+    async def on_redirect(
+        _: aiohttp.ClientSession, __: SimpleNamespace, params: aiohttp.TraceRequestRedirectParams
+    ) -> None:
+        raise Untrusted(
+            "REDIRECT_REFUSED",
+            "the venue redirects, which a venue does not do",
+            observed=str(params.url.host)[:100],
+            not_done="the redirect was not followed",
+        )
+
+    trace.on_request_start.append(on_start)
+    trace.on_request_redirect.append(on_redirect)
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=connections_max),
+        timeout=aiohttp.ClientTimeout(total=timeout_s),
+        trust_env=False,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trace_configs=[trace],
+    )
+    never_again(session)
+    return session
+
+
+def never_again(session: aiohttp.ClientSession) -> None:
+    """Switch off the session's own resending.
+
+    Raises:
+        RuntimeError: this release of aiohttp has no such switch any more; nothing may be signed with it.
+    """
+    if not hasattr(session, "_retry_connection"):
+        raise RuntimeError("aiohttp has changed: its resending of idempotent requests cannot be switched off")
+    session._retry_connection = False
+
+
+def allowed_hosts(urls: Collection[str], extra: Collection[str]) -> Hosts:
+    """The hosts of a venue's own addresses, and those that the configuration adds."""
+    return Hosts(Hosts.of(urls).names | frozenset(extra))

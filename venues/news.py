@@ -1,0 +1,98 @@
+"""What a venue has told and nobody has taken yet: facts in order and all of them, quotes the newest alone.
+
+An adapter's reader only puts; whoever reads the stream takes at its own pace. Facts (order updates,
+executions, the state of the link) are never dropped and go before quotes. An execution comes by more than one
+way (the reply, the stream, a sweep over REST): it is told once, by its id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
+
+from venues.base import News
+from venues.live_quotes import LiveQuotes
+from venues.orders import OrderState, OrderUpdate, TradeReport
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+#: So many executions and order states are remembered against being told twice.
+REMEMBERED = 50_000
+
+
+class NewsDesk:
+    """Puts and takes, on one event loop. quotes: None until somebody watches."""
+
+    def __init__(self, now_ns: Callable[[], int]) -> None:
+        self._now_ns = now_ns
+        self._facts: deque[News] = deque()
+        self._trades: dict[tuple[str, str], None] = {}
+        self._told: dict[str, tuple[OrderState, object]] = {}
+        self._wake = asyncio.Event()
+        self._closed = False
+        self._failure: BaseException | None = None
+        self._seq = 0
+        self.quotes: LiveQuotes | None = None
+
+    def put(self, news: News) -> bool:
+        """Something happened; False where it had been told before."""
+        if isinstance(news, TradeReport) and not _new(self._trades, news.key, None):
+            return False
+        if isinstance(news, OrderUpdate) and not self._changes(news):
+            return False
+        self._facts.append(news)
+        self._wake.set()
+        return True
+
+    def heard_quotes(self) -> None:
+        """There is something new in `quotes`."""
+        self._wake.set()
+
+    def close(self, failure: BaseException | None = None) -> None:
+        """Nothing more comes; the stream ends with the failure, if there is one."""
+        self._closed, self._failure = True, self._failure or failure
+        self._wake.set()
+
+    async def stream(self) -> AsyncIterator[News]:
+        """Everything, as it comes; to be read by one reader."""
+        while True:
+            while self._facts:
+                yield self._facts.popleft()
+            marks = None
+            if self.quotes is not None and self.quotes.waiting and not self._closed:
+                marks = self.quotes.take(self._seq, self._now_ns())
+            if marks is not None:
+                self._seq += 1
+                yield marks
+                continue
+            if self._closed:
+                break
+            self._wake.clear()
+            if not self._facts and not (self.quotes is not None and self.quotes.waiting):
+                await self._wake.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    def _changes(self, update: OrderUpdate) -> bool:
+        """Whether an update says what was not said before; what is terminal is not followed by "open"."""
+        before = self._told.get(update.client_id)
+        now = (update.state, update.filled)
+        if before == now:
+            return False
+        if before is not None and before[0].terminal and update.state is OrderState.OPEN:
+            return False  # frames of a stream that was overtaken by the answer to a question
+        self._told.pop(update.client_id, None)
+        _new(self._told, update.client_id, now)
+        return True
+
+
+def _new(known: dict[K, V], key: K, value: V) -> bool:
+    if key in known:
+        return False
+    known[key] = value
+    if len(known) > REMEMBERED:
+        del known[next(iter(known))]
+    return True

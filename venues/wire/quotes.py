@@ -1,0 +1,61 @@
+"""What a venue says of one listing's market, as it comes: a quote, a change of its order book, a trade."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from pricing.contracts import Side
+from pricing.market import ForwardKind
+from venues.wire.fields import NAN
+
+Levels = list[tuple[float, float]]
+
+
+class Quote(NamedTuple):
+    """One listing at one time. Units as in `Marks`; NaN: not told, or there is none.
+
+    venue_ns 0: the message has no stamp; it is as old as what was known before. tradable: whether the venue
+    says that the book is open. told: the fields that the message tells of at all, None for all; of the
+    others nothing is said, and they are as they were.
+    """
+
+    symbol: str
+    venue_ns: int
+    bid: float = NAN
+    bid_size: float = NAN
+    ask: float = NAN
+    ask_size: float = NAN
+    mark: float = NAN
+    mark_iv: float = NAN
+    forward: float = NAN
+    index_price: float = NAN
+    funding_rate: float = NAN
+    forward_kind: ForwardKind = ForwardKind.NONE
+    tradable: bool = True
+    told: frozenset[str] | None = None
+
+
+class BookChange(NamedTuple):
+    """A whole order book (snapshot), or the levels of it that changed: a size of 0 takes a level away.
+
+    change_id: of this message; previous_id: of the one that it follows, None where the venue says none.
+    """
+
+    symbol: str
+    venue_ns: int
+    snapshot: bool
+    change_id: int
+    previous_id: int | None
+    bids: Levels
+    asks: Levels
+
+
+class PublicTrade(NamedTuple):
+    """A trade of others. side: of whoever took."""
+
+    symbol: str
+    venue_ns: int
+    trade_id: str
+    side: Side
+    price: float
+    size: float
