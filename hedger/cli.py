@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from hedger.verbs import (
+    dashboard_verb,
     desk_verbs,
     engine_verbs,
     journal_verbs,
@@ -252,6 +253,7 @@ def build_parser() -> argparse.ArgumentParser:
     _journal_verbs(commands, add)
     _engine_verbs(add)
     _desk_verbs(add)
+    _dashboard_verb(add)
     _simulation_verb(add)
     _venue_verbs(commands, add)
     return parser
@@ -393,6 +395,16 @@ def _desk_verbs(add: Callable[..., argparse.ArgumentParser]) -> None:
         verb.add_argument(
             "--tape", type=Path, metavar="TAPE", help="of a replay's journal: where its marks lie"
         )
+
+
+def _dashboard_verb(add: Callable[..., argparse.ArgumentParser]) -> None:
+    screen = add("dashboard", dashboard_verb.dashboard, "the traders' terminal; closing it changes nothing")
+    text = f"the engine's record (default ./{steering.JOURNAL_FILE})"
+    screen.add_argument("--journal", type=Path, default=steering.JOURNAL_FILE, metavar="FILE", help=text)
+    screen.add_argument("--control", action="store_true", help="with keys that steer; without it only looks")
+    screen.add_argument("--keys", type=Path, metavar="FILE", help="other keys: a TOML file, see `?` there")
+    text = "of a replay's journal: where its marks lie"
+    screen.add_argument("--tape", type=Path, metavar="TAPE", help=text)
 
 
 def _chain_arguments(parser: argparse.ArgumentParser) -> None:

@@ -93,10 +93,10 @@ class Attempt:
 class Memory:
     """The pace kept so far. None and empty: not known, as when the program has just started.
 
-    started_ns: since when it is kept. checked_ns: when the policy was last asked and no guard held it.
-    hedged_ns: the last trade. attempts: (row, ns) of plans that did not bring the row where it should be.
-    turnover: (ns, USD) of trades within the last hour. pushes: the last hedge of each row. latched: rows that
-    left their trigger interval and have not been inside their landing interval since.
+    started_ns: since when it is kept: the start of the engine. checked_ns: when the policy was last asked and
+    no guard held it. hedged_ns: the last trade. attempts: (row, ns) of plans that did not bring the row where
+    it should be. turnover: (ns, USD) of trades within the last hour. pushes: the last hedge of each row.
+    latched: rows that left their trigger interval and have not been inside their landing interval since.
     """
 
     started_ns: int | None = None

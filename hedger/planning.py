@@ -652,7 +652,8 @@ def _assumptions(
     saved = _combo_saving(trades)
     if saved > 0:
         said.append(
-            f"legs trade one by one at full fees; as combos, the cheaper sides' {saved:.2f} USD fall away"
+            f"every leg counts at its full fee; where they go as combos, the cheaper sides' {saved:.2f} USD "
+            "fall away"
         )
     return tuple(said)
 

@@ -90,14 +90,18 @@ def c3_price(request: Request, around: Surroundings, limits: Limits) -> Iterator
             (Code.PRICE_FAR_FROM_LAST_FILL, "distance from last fill", book.last_fill, most.last_fill_bps_max)
         )
     for code, name, compared, bps_max in pairs:
-        yield from at_most(
-            code, name, abs(price - compared) / _scale(request, compared) * BPS, bps_max, "bps"
-        )
+        yield from at_most(code, name, _bps(request, abs(price - compared), compared), bps_max, "bps")
     touch = book.ask if request.side is Side.BUY else book.bid
-    beyond = request.side.sign * (price - touch) / _scale(request, touch) * BPS
+    beyond = _bps(request, request.side.sign * (price - touch), touch)
     yield from at_most(
         Code.PRICE_THROUGH_TOUCH, "reach through the touch", beyond, most.through_touch_bps_max, "bps"
     )
+
+
+def _bps(request: Request, difference: float, price: float) -> float:
+    """A difference of prices in bps; rounded, or a price on its limit would stand beyond it by the last bit
+    of 0.429 - 0.424."""
+    return round(difference / _scale(request, price) * BPS, 9)
 
 
 def _scale(request: Request, price: float) -> float:

@@ -30,6 +30,11 @@ class BookCopies:
         """Whether a copy is needed."""
         return symbol in self._waiting
 
+    def want(self, symbol: str) -> None:
+        """Its stream has begun: changes wait for a copy from now on."""
+        self.lose(symbol)
+        self._waiting[symbol] = deque(maxlen=_WAITING_MAX)
+
     def hear(self, change: BookChange) -> list[BookChange]:
         """A change of the stream; what of it is to be laid over the book now."""
         symbol = change.symbol

@@ -107,9 +107,10 @@ class CexVenue:
     def capabilities(self) -> Capabilities:
         """What it can do."""
         own, dialect = self._settings, self._dialect
+        armed = self._secrets and dialect.dead_man_s is not None
         return Capabilities(
             mass_cancel=True,
-            dead_man_s=(own.dead_man_s or dialect.dead_man_s) if self._secrets else None,
+            dead_man_s=(own.dead_man_s or dialect.dead_man_s) if armed else None,
             combos=False,
             reduce_only=True,
             post_only=True,
@@ -200,6 +201,7 @@ class CexVenue:
         if before is not None:
             self._desk.quotes.take_over(before, [x.symbol for x in wanted])
         self._streams.watch(wanted)
+        self._desk.heard_quotes()
 
     async def listings(self) -> Sequence[Listing]:
         """Everything that trades there now; what is listed and cannot be read stands in `refused`.
@@ -253,11 +255,13 @@ class CexVenue:
         return await self._settled(order, venue_id, news)
 
     async def _settled(self, order: Order, venue_id: str, news: asyncio.Future[OrderUpdate]) -> OrderUpdate:
-        """What is known a moment after the acknowledgement; at least that the venue has it."""
-        acknowledged = OrderUpdate(order.client_id, OrderState.OPEN, venue_id)
+        """What is known a moment after the acknowledgement; at least that the venue has it. Without the
+        venue's id it has ended already, and is asked for at once."""
+        known = OrderState.OPEN if venue_id else OrderState.UNKNOWN
+        acknowledged = OrderUpdate(order.client_id, known, venue_id)
         immediate = order.time_in_force is TimeInForce.IOC
         try:
-            async with asyncio.timeout(self._settings.news_s_max):
+            async with asyncio.timeout(self._settings.news_s_max if venue_id else 0.0):
                 while True:
                     update = await news
                     if update.state.terminal or not immediate:

@@ -18,8 +18,9 @@ from typing import Any
 import ccxt
 
 from pricing.contracts import Contract, Fees, Kind, Listing
-from venues.cex_dialect import Account, Channel, Heard, delivered_between, every_page, no_copies, told_apart
+from venues.cex_dialect import Account, Channel, Heard, every_page, no_copies, told_apart
 from venues.cex_parse import not_found
+from venues.deliveries import delivered_between
 from venues.orders import AccountReport, Order, OrderReport, TimeInForce
 from venues.wire import bybit
 from venues.wire.fields import NS_PER_MS, Wire, items
@@ -49,6 +50,16 @@ _ORDERS_PAGE, _POSITIONS_PAGE, _FILLS_PAGE, _LISTED_PAGE = "50", "200", "100", "
 #: A question about executions spans seven days at most; older ones than this are not asked for.
 _SPAN_NS = 7 * 86_400 * 10**9
 _REACH_NS = 4 * _SPAN_NS
+
+
+def addresses(url: str) -> dict[str, Any]:
+    """All of the library's addresses, at one address of ours, such as a loopback exchange."""
+    ws = url.replace("http", "ws", 1)
+    own = f"{ws}/v5/private"
+    private = {"spot": {"unified": own, "nonUnified": own}, "contract": own, "usdc": own}
+    public = {category: f"{ws}/v5/public/{category}" for category in _CATEGORIES}
+    sockets = {"public": public, "private": {**private, "trade": f"{ws}/v5/trade"}}
+    return {**dict.fromkeys(("spot", "futures", "v2", "public", "private"), url), "ws": sockets}
 
 
 class Bybit:
@@ -115,6 +126,23 @@ class Bybit:
         key = message.get("req_id")
         return Heard(frame, (key,) if began and isinstance(key, str) else ())
 
+    async def time_ns(self, client: Any) -> int:
+        """`market/time`."""
+        return Wire(await client.public_get_v5_market_time(), "time").stamp_ns("time")
+
+    async def scopes(self, client: Any) -> tuple[str, ...]:
+        """`user/query-api`: "area:right" of each, or that it reads alone."""
+        told = await _result(client.private_get_v5_user_query_api())
+        if told.whole("readOnly") == 1:
+            return ("read_only",)
+        rights = told.nested("permissions").payload
+        return tuple(f"{area}:{right}" for area, found in rights.items() for right in found or ())
+
+    async def prevents_self_trades(self, client: Any) -> bool:
+        """Every order asks for it; the venue heeds that within a group of accounts alone."""
+        told = await _result(client.private_get_v5_account_info())
+        return told.has("smpGroup") and told.decimal("smpGroup") != 0
+
     # -------------------------------------------------------------------------------------------- instruments
 
     async def instruments(self, client: Any, signed: bool, at_ns: int) -> Instruments:
@@ -152,6 +180,7 @@ class Bybit:
             "price": format(order.price, "f"),
             "timeInForce": "PostOnly" if order.post_only else immediate,
             "orderLinkId": wire_id,
+            "smpType": "CancelTaker",
         }
         if order.reduce_only:
             request["reduceOnly"] = True
@@ -211,8 +240,7 @@ class Bybit:
         self, client: Any, listings: Mapping[str, Listing], account: str, since_ns: int
     ) -> Account:
         """The stamp comes first: what happens while we ask is later than the report, never earlier."""
-        now = Wire(await client.public_get_v5_market_time(), "time")
-        at_ns = now.stamp_ns("time")
+        at_ns = await self.time_ns(client)
         since_ns = max(since_ns, at_ns - _REACH_NS)
         held = [dict(scope) for scope in _SCOPES if scope["category"] != "spot"]
         pending, positions, wallet, fills, settled = await asyncio.gather(
@@ -223,6 +251,12 @@ class Bybit:
             asyncio.gather(*(self._deliveries(client, x, since_ns, at_ns) for x in _CATEGORIES[1:])),
         )
         rows = [row for part in positions for row in part]
+        futures = [
+            {**row, **({"settleCoin": scope["settleCoin"]} if "settleCoin" in scope else {})}
+            for scope, part in zip(held, positions, strict=True)
+            for row in part
+            if scope["category"] != "option"
+        ]
         known, strange = told_apart([i for part in fills for i in part], _symbol, "execId", listings)
         trades = [t for item in known if (t := bybit.execution(item, listings, account)) is not None]
         report = AccountReport(
@@ -235,7 +269,7 @@ class Bybit:
                 for item in part
             ),
             positions=bybit.positions(rows),
-            balances=bybit.balances(wallet.raw("list"), rows, listings),
+            balances=bybit.balances(wallet.raw("list"), futures, listings),
             trades=tuple(sorted(trades, key=lambda t: (t.fill.time_ns, t.fill.trade_id))),
             since_ns=since_ns,
             deliveries={symbol: price for part in settled for symbol, price in part.items()},

@@ -113,12 +113,13 @@ def make_client(
     }
     if terms.pause_ms is not None:
         config["rateLimit"] = terms.pause_ms
-    if terms.urls:
-        config["urls"] = {"api": dict(terms.urls)}
     exchange = getattr(ccxt.pro, terms.venue)(config)
     if terms.sandbox:
         exchange.set_sandbox_mode(True)
+    if terms.urls:  # in place of the library's: of those that are not named none must remain
+        exchange.urls = {**exchange.urls, "api": dict(terms.urls)}
     exchange.streaming["keepAlive"] = terms.keep_alive_ms
+    exchange.timeout_on_exit = 0  # its wait for a session of its own, which there is none
     for url in _leaves(exchange.urls["api"]):
         terms.hosts.check(url.replace("{hostname}", exchange.hostname or ""))
     for name, secret in secrets.items():

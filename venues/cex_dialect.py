@@ -19,10 +19,6 @@ from venues.wire.frames import Frame
 from venues.wire.quotes import BookChange
 from venues.wire.units import Instruments
 
-_DAY_NS = 86_400 * 10**9
-_EXPIRY_NS = 8 * 3600 * 10**9
-_PRICED_NS = 2 * 3600 * 10**9
-
 
 @dataclass(frozen=True, slots=True)
 class Channel:
@@ -91,7 +87,7 @@ class Dialect(Protocol):
         ...
 
     async def maintenance(self, client: Any) -> tuple[tuple[int, int], ...] | None:
-        """Announced windows, (first, last) in UTC nanoseconds; None where the venue announces none this way."""
+        """Announced windows, (first, last) in UTC nanoseconds; None where the venue announces none."""
         ...
 
     async def copy_book(self, client: Any, listing: Listing, at_ns: int) -> BookChange:
@@ -166,17 +162,6 @@ def told_apart(
         else:
             strange.append(f"{symbol} {item.name(id_of)}")
     return known, tuple(strange)
-
-
-def delivered_between(since_ns: int, at_ns: int) -> bool:
-    """Whether an expiry's price may have become known: expiries are at 08:00 UTC, prices within two hours.
-
-    >>> hour = 3600 * 10**9
-    >>> [delivered_between(h * hour, (h + 1) * hour) for h in (2, 7, 9, 11)]
-    [False, True, True, False]
-    """
-    first = since_ns - _PRICED_NS - _EXPIRY_NS
-    return (at_ns - _EXPIRY_NS) // _DAY_NS > (first - 1) // _DAY_NS
 
 
 def no_copies(venue: str) -> VenueError:

@@ -32,6 +32,11 @@ _RECENT_NS = 3 * 86_400 * 10**9  # `fills` reaches back three days, `fills-histo
 _FEE_KEYS = {"USDT": ("makerU", "takerU"), "USDC": ("makerUSDC", "takerUSDC")}
 
 
+def addresses(url: str) -> dict[str, Any]:
+    """All of the library's addresses, at one address of ours, such as a loopback exchange."""
+    return {"rest": url, "ws": url.replace("http", "ws", 1) + "/ws/v5"}
+
+
 class Okx:
     """OKX. margin: how positions are margined, "cross" or "isolated"."""
 

@@ -8,8 +8,8 @@ connection is left and all of its channels begin again; where it carries changes
 for. Which books those are is told with the venue's status.
 
 A dead man's timer that hangs on the connection (Bybit's) does not see an engine that hangs beside an open
-socket. So the account's stream is left when nobody has refreshed it for half of the time, and the venue's
-timer runs for the other half.
+socket. So the account's stream is left when nobody has refreshed it for half of the time at most, and the
+venue's timer runs for the rest.
 """
 
 from __future__ import annotations
@@ -35,11 +35,14 @@ from venues.orders import Link, VenueStatus
 from venues.wire.frames import Frame
 from venues.wire.quotes import BookChange
 
+#: No venue's window is shorter.
+_WINDOW_S_LEAST = 3.0
+
 
 @dataclass(frozen=True, slots=True)
 class StreamTerms:
     """account: whose executions these are. Pauses between two tries, seconds: the first, and the longest.
-    quiet_s_max: the account's stream is left when nobody refreshes it for half of this; None: never."""
+    quiet_s_max: the dead man's time of a timer that hangs on the connection; None: there is none."""
 
     account: str
     pause_s_first: float
@@ -126,7 +129,8 @@ class CexStreams:
         self._refreshed_s = asyncio.get_running_loop().time()
         self._well.set()
         if first and self._terms.quiet_s_max is not None:
-            self._run(self._mind(self._terms.quiet_s_max / 2.0))
+            window_s = max(self._terms.quiet_s_max / 2.0, _WINDOW_S_LEAST)
+            self._run(self._mind(self._terms.quiet_s_max - window_s))
 
     async def close(self) -> None:
         """End all of it."""
@@ -198,7 +202,7 @@ class CexStreams:
             await asyncio.sleep(most * random.uniform(0.5, 1.0))
 
     async def _joined(self, live: _Live) -> None:
-        """Join, and wait until the connection breaks. A channel without a message is the connection itself."""
+        """Join, and wait until the connection breaks. Without a message, the connection is all there is."""
         joined = live.joined
         broken = self._client.watch(joined.url, joined.key, dict(joined.message), joined.key)
         if not joined.message:
@@ -209,9 +213,14 @@ class CexStreams:
         await broken
 
     def _began(self, key: str) -> None:
-        if key in self._live:
-            self._live[key].begun.set()
-            self.tell_link("")
+        live = self._live.get(key)
+        if live is None:
+            return
+        live.begun.set()
+        self.tell_link("")
+        if live.channel.book and self._dialect.copies_books:
+            self._copies.want(live.channel.book)
+            self._ask_copy(live.channel.book)
 
     def _failed(self, channel: Channel, error: ccxt.BaseError) -> VenueError:
         return failed_question(self._dialect.venue, channel.key, error)
@@ -248,7 +257,7 @@ class CexStreams:
                 continue
             self._well.clear()
             for connection in {id(c): c for c in map(self._connection, self._private()) if c}.values():
-                await connection.close()
+                _drop(connection, "the engine is silent")
             await self._well.wait()
 
     # ------------------------------------------------------------------------------------------------- frames
@@ -267,7 +276,7 @@ class CexStreams:
             for key in heard.refused:
                 connection.reject(ccxt.ExchangeError("the venue does not begin this channel"), key)
             if heard.ended:
-                self._run(connection.close())
+                _drop(connection, "the venue has ended the stream")
         frame = heard.frame
         self._took(frame)
         if frame.unread:
@@ -295,14 +304,21 @@ class CexStreams:
         parts = [change]
         if self._dialect.copies_books:
             parts = self._copies.copy(change) if change.snapshot else self._copies.hear(change)
-            if self._copies.waits(symbol) and symbol not in self._copying:
-                self._copying.add(symbol)
-                self._run(self._copy(symbol))
+            if self._copies.waits(symbol):
+                self._ask_copy(symbol)
+        known = symbol not in quotes.gaps
         for part in parts:
-            if quotes.change(part) in (Broken.GAP, Broken.CROSSED):
+            broken = quotes.change(part) in (Broken.GAP, Broken.CROSSED)
+            if broken and (known or part.snapshot):  # what still comes of the old one restarts nothing
                 self._restart(symbol)
                 break
         self._tell_gaps()
+
+    def _ask_copy(self, symbol: str) -> None:
+        """Once at a time."""
+        if symbol not in self._copying:
+            self._copying.add(symbol)
+            self._run(self._copy(symbol))
 
     async def _copy(self, symbol: str) -> None:
         """Ask for a whole book until it is there."""
@@ -331,7 +347,7 @@ class CexStreams:
             if live.channel.book == symbol and live.begun.is_set():
                 connection = self._connection(live)
                 if connection is not None:
-                    self._run(connection.close())
+                    _drop(connection, f"the book of {symbol} has a gap")
                 return
 
     def _lose_book(self, symbol: str) -> None:
@@ -379,3 +395,8 @@ class CexStreams:
         self._tasks.discard(task)
         if not task.cancelled() and (failure := task.exception()) is not None:
             self._desk.close(failure)
+
+
+def _drop(connection: Any, why: str) -> None:
+    """Leave a connection as if it had broken. The library's own `close` cancels whoever waits for it."""
+    connection.on_error(ccxt.NetworkError(why))

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ from venues.base import Capabilities, News
 from venues.book_chain import Broken
 from venues.deribit_account import DeribitAccount
 from venues.deribit_session import SCOPE_CHARACTERS_MAX, DeribitSession, Login, SessionTerms
+from venues.deribit_summaries import DeribitSummaries
 from venues.errors import Ambiguous, Unreachable, Untrusted, VenueError
 from venues.json_rpc import NotSent, RpcError
 from venues.live_quotes import LiveQuotes
@@ -63,6 +64,7 @@ class DeribitTerms:
     interval: str = "100ms"
     levels: int = 20
     start_s_max: float = 20.0
+    summary_s: float = 5.0
     session: SessionTerms = field(default_factory=SessionTerms)
 
 
@@ -90,6 +92,8 @@ class DeribitVenue:
         self._link: Link | None = None
         self._mending: set[str] = set()
         self._wanted: set[str] = set()
+        self._summaries: DeribitSummaries | None = None
+        self._gaps: tuple[str, ...] = ()
         self._closed = False
         self.malformed = 0
         self.refused: dict[str, str] = {}
@@ -163,12 +167,23 @@ class DeribitVenue:
             await self._orders.wait_up(self._terms.start_s_max)
 
     def watch(self, universe: Universe, symbols: Collection[str]) -> None:
-        """Give marks of these, in rows of this universe; replaces what was watched before."""
+        """Give marks of these, in rows of this universe; replaces what was watched before.
+
+        These are subscribed to, with their books. The universe's other options are looked up every now and
+        then by one question per currency: marks, vols and touch prices, without sizes.
+        """
         before = self._wanted
         self._desk.quotes = LiveQuotes(universe, self.name, self._terms.levels)
         wanted = {c for s in symbols if (self.name, s) in universe.positions for c in self._channels(s)}
         self._run(self._rewatch(sorted(before - wanted), sorted(wanted - before), sorted(before & wanted)))
         self._wanted = wanted
+        self._tell_gaps()
+        chosen = set(symbols)
+        others = [x for x in universe.listings if x.venue == self.name and x.symbol not in chosen]
+        if self._summaries is None:
+            self._summaries = DeribitSummaries(self._question, self._hear_summary, self._terms.summary_s)
+            self._run(self._summaries.poll())
+        self._summaries.follow(others)
 
     async def listings(self) -> Sequence[Listing]:
         """Everything that trades there now; what is listed and cannot be read stands in `refused`.
@@ -306,6 +321,7 @@ class DeribitVenue:
         events: tuple[str, ...] = ()
         if not up and self._desk.quotes is not None and not (self._market and self._market.up):
             self._desk.quotes.lose_books()
+            self._tell_gaps()
         if up and any(s.connections > 1 for s in sessions):
             events = ("reconnected",)
         if any(s.locked is not None for s in sessions):
@@ -330,12 +346,32 @@ class DeribitVenue:
                 change = wire.book(data)
                 if quotes.change(change) in (Broken.GAP, Broken.CROSSED):
                     self._mend(channel)
+                self._tell_gaps()
         except Untrusted:
             self.malformed += 1
             if channel.startswith("book."):  # a message that cannot be read is one that is missing
                 self._mend(channel)
             return
         self._desk.heard_quotes()
+
+    def _hear_summary(self, rows: Iterable[object]) -> None:
+        """Summaries of options that are not subscribed to."""
+        quotes = self._desk.quotes
+        if quotes is None:
+            return
+        for row in rows:
+            try:
+                quotes.hear(wire.summary(row))
+            except Untrusted:
+                self.malformed += 1
+        self._desk.heard_quotes()
+
+    def _tell_gaps(self) -> None:
+        """Which books wait for a snapshot, where that has changed."""
+        gaps = () if self._desk.quotes is None else self._desk.quotes.gaps
+        if gaps != self._gaps and not self._closed:
+            self._gaps, link = gaps, self._link or Link.DEGRADED
+            self._desk.put(VenueStatus(self.name, link, venue_ns=self._now_ns(), gaps=gaps))
 
     def _hear_account(self, channel: str, data: Any) -> None:
         try:

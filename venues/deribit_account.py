@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from pricing.contracts import Listing
 from pricing.daycount import NS_PER_SECOND
+from venues.deliveries import delivered_between
 from venues.deribit_session import DeribitSession
 from venues.errors import Ambiguous, Locked, Malformed, Unreachable, Untrusted, VenueError
 from venues.json_rpc import NoAnswer, NotSent, RpcError
@@ -30,6 +31,7 @@ from venues.orders import (
     TimeInForce,
     TradeReport,
 )
+from venues.sent_ids import SentIds
 from venues.wire import deribit as wire
 from venues.wire.fields import NS_PER_MS, Wire, items
 from venues.wire.rejects import (
@@ -50,6 +52,8 @@ TIMED_OUT = "timed_out"
 _RECENT_NS = 23 * 3600 * NS_PER_SECOND
 _PAGE = 1000
 _PAGES_MAX = 200
+#: The newest deliveries of a currency that are asked for: more positions than that expire on no day.
+_DELIVERIES = 1000
 #: An order that nobody finds is looked for among the executions of so long before.
 _LOOK_BACK_NS = 6 * 3600 * NS_PER_SECOND
 _TIMES = {TimeInForce.GTC: "good_til_cancelled", TimeInForce.IOC: "immediate_or_cancel"}
@@ -71,13 +75,12 @@ class DeribitAccount:
     ) -> None:
         self._session, self._listings, self._listing_of = session, listings, listing_of
         self._account, self._now_ns = account, now_ns
-        self._sent: dict[str, Listing] = {}
-        self._venue_ids: dict[str, str] = {}
+        self._sent = SentIds()
 
     def note(self, update: OrderUpdate) -> None:
         """Remember the venue's id of an order that was heard of."""
-        if update.client_id in self._sent and update.venue_order_id:
-            self._venue_ids[update.client_id] = update.venue_order_id
+        if update.venue_order_id:
+            self._sent.name(update.client_id, update.venue_order_id)
 
     # --------------------------------------------------------------------------------------------- orders out
 
@@ -104,17 +107,17 @@ class DeribitAccount:
             params |= {"post_only": True, "reject_post_only": True}
         if order.reduce_only:
             params["reduce_only"] = True
-        self._sent[order.client_id] = order.listing
+        self._sent.add(order.client_id, order.listing)
         try:
             answer = await self._session.call(f"private/{order.side.value}", params)
             item = Wire(answer, "answer")
             update = wire.order_update(item.raw("order"))
             trades = item.raw("trades")
         except NotSent as error:
-            del self._sent[order.client_id]
+            self._sent.never_left(order.client_id)
             return refusal(order, NOT_CONNECTED, error.what), []
         except Locked as error:
-            del self._sent[order.client_id]
+            self._sent.never_left(order.client_id)
             return refusal(order, Reason.KEY, error.what), []
         except RpcError as error:
             return _judged(order, error), []
@@ -130,7 +133,7 @@ class DeribitAccount:
     async def cancel(self, client_id: str) -> OrderUpdate:
         """Ask for an order to be cancelled."""
         try:
-            venue_id = self._venue_ids.get(client_id)
+            venue_id = self._sent.venue_id(client_id)
             if venue_id is None:
                 reports = await self._labelled(client_id)
                 if not reports:
@@ -214,11 +217,12 @@ class DeribitAccount:
         # The stamp comes first: what happens while we ask is later than the report, never earlier.
         at_ms = await self._session.call("public/get_time", {})
         at_ns = Wire({"time": at_ms}, "get_time").stamp_ns("time")
-        orders, held, summaries, trades = await asyncio.gather(
+        orders, held, summaries, trades, deliveries = await asyncio.gather(
             self._session.call("private/get_open_orders", {}),
             self._session.call("private/get_positions", {"currency": "any"}),
             self._session.call("private/get_account_summaries", {}),
             self._trades(since_ns, self._all_currencies()),
+            self._deliveries(since_ns, at_ns),
         )
         return AccountReport(
             venue=wire.VENUE,
@@ -229,7 +233,21 @@ class DeribitAccount:
             balances=wire.balances(Wire(summaries, "get_account_summaries").raw("summaries")),
             trades=tuple(sorted(trades, key=lambda t: (t.fill.time_ns, t.fill.trade_id))),
             since_ns=since_ns,
+            deliveries=deliveries,
         )
+
+    async def _deliveries(self, since_ns: int, at_ns: int) -> dict[str, Decimal]:
+        """At what the contracts held here that expired since then were settled."""
+        found: dict[str, Decimal] = {}
+        if not delivered_between(since_ns, at_ns):
+            return found
+        for currency in self._all_currencies():
+            params = {"currency": currency, "type": "delivery", "count": _DELIVERIES}
+            answer = await self._session.call("private/get_settlement_history_by_currency", params)
+            for item in Wire(answer, "settlement_history").items("settlements"):
+                if item.stamp_ns("timestamp") >= since_ns:
+                    found[item.text("instrument_name")] = item.above_zero("index_price")
+        return found
 
     async def _labelled(self, client_id: str) -> list[OrderReport]:
         """The orders that carry a label, whatever became of them."""
@@ -241,7 +259,7 @@ class DeribitAccount:
                 found[report.venue_order_id] = report
         if len(found) == 1:
             (venue_id,) = found
-            self._venue_ids[client_id] = venue_id
+            self._sent.name(client_id, venue_id)
         return list(found.values())
 
     async def _trades(self, since_ns: int, currencies: list[str]) -> list[TradeReport]:
@@ -286,7 +304,7 @@ class DeribitAccount:
         raise Untrusted("PAGES", "the venue's pages of executions do not come to an end", where=currency)
 
     def _currencies(self, client_id: str) -> list[str]:
-        listing = self._sent.get(client_id)
+        listing = self._sent.listing(client_id)
         if listing is None:
             return self._all_currencies()
         return sorted(

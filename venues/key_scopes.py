@@ -4,7 +4,9 @@ A key that can withdraw or transfer turns a leaked secret into a loss of everyth
 it. What a word means stands in a list here; a word that is on none may mean anything, so a key that carries
 it is not known to be unable to move money.
 
-Sources: docs.deribit.com, "access scope"; okx.com/docs-v5, "get account configuration", field perm.
+Sources: docs.deribit.com, "access scope"; okx.com/docs-v5, "get account configuration", field perm;
+bybit-exchange.github.io v5, "get API key information"; developers.binance.com, "get API key permission";
+hyperliquid.gitbook.io, "API wallets": an agent signs orders and cannot withdraw.
 """
 
 from __future__ import annotations
@@ -38,6 +40,29 @@ _KNOWN = {
     ),
     "okx": _Words(
         trade=frozenset({"trade"}), moves_money=frozenset({"withdraw"}), harmless=frozenset({"read_only"})
+    ),
+    "bybit": _Words(
+        trade=frozenset(
+            {"ContractTrade:Order", "Spot:SpotTrade", "Options:OptionsTrade", "Derivatives:DerivativesTrade"}
+        ),
+        moves_money=frozenset(
+            f"Wallet:{right}"
+            for right in ("Withdraw", "AccountTransfer", "SubMemberTransfer", "SubMemberTransferList")
+        ),
+        harmless=frozenset({"read_only", "ContractTrade:Position", "Exchange:ExchangeHistory"}),
+    ),
+    **dict.fromkeys(
+        ("binance", "binanceusdm", "binancecoinm"),
+        _Words(
+            trade=frozenset({"enableSpotAndMarginTrading", "enableFutures", "enableVanillaOptions"}),
+            moves_money=frozenset(
+                {"enableWithdrawals", "enableInternalTransfer", "permitsUniversalTransfer"}
+            ),
+            harmless=frozenset({"enableReading", "ipRestrict"}),
+        ),
+    ),
+    "hyperliquid": _Words(
+        trade=frozenset({"agent", "owner"}), moves_money=frozenset({"owner"}), harmless=frozenset()
     ),
 }  # fmt: skip
 

@@ -505,8 +505,8 @@ class PaperExchange:
         return fault
 
     def _note(self, fault: Fault, client_id: str = "") -> None:
-        self.fault_counts[fault.kind] = self.fault_counts.get(fault.kind, 0) + 1
-        self.log.add(self.now_ns, Happened.FAULT, client_id=client_id, code=fault.variant, fault=fault.kind)
+        self.fault_counts[fault.id] = self.fault_counts.get(fault.id, 0) + 1
+        self.log.add(self.now_ns, Happened.FAULT, client_id=client_id, code=fault.variant, fault=fault.id)
 
     def _status(self, link: Link, event: str, text: str = "") -> None:
         self.core.outbox.append(VenueStatus(self.core.venue, link, (event,), text, self.now_ns))

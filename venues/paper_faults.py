@@ -69,6 +69,7 @@ class Fault:
     """One fault of a plan: by chance at every opportunity, or once, at the first opportunity from `at_ns` on.
 
     seconds: how long or how much, None: the kind's own. count: LATE: questions that do not find the order.
+    by: the id of the catalogue that asked for it, where that is another than the kind's.
     """
 
     kind: FaultKind
@@ -77,12 +78,18 @@ class Fault:
     variant: str = ""
     seconds: float | None = None
     count: int = 2
+    by: str = ""
 
     def __post_init__(self) -> None:
         if not 0 <= self.probability <= 1 or (self.probability > 0) == (self.at_ns is not None):
             raise ValueError(f"fault {self.kind}: a probability in (0, 1] or a time, one of both")
         if self.variant and self.variant not in VARIANTS.get(self.kind, ()):
             raise ValueError(f"fault {self.kind}: no variant {self.variant!r}")
+
+    @property
+    def id(self) -> str:
+        """The id that it is counted under."""
+        return self.by or str(self.kind)
 
     @property
     def duration_ns(self) -> int:

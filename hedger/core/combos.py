@@ -30,8 +30,8 @@ _RATIOS = [(a, b) for a in range(1, RATIO_MAX + 1) for b in range(1, RATIO_MAX +
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Half:
-    """A leg, the side of its book that it takes from, how much it could take of it now, order units, and how
-    much was asked for of the same display before. stamp: the venue's time of that display."""
+    """A leg, the side of its book that it takes from, how much one order could take of it now, order units,
+    and how much was asked for of the same display before. stamp: the venue's time of that display."""
 
     leg: WorkLeg
     far: Depth
@@ -67,7 +67,7 @@ def half_of(leg: WorkLeg, limit: Decimal | None, sight: Sight, config: Execution
     taken = leg.taken if same else ZERO
     known_wrong = leg.short and same
     most = ZERO if limit is None or known_wrong else slice_size(leg, far, limit, config.participation, taken)
-    return Half(leg, far, most, taken, stamp)
+    return Half(leg, far, min(most, sight.largest(at)), taken, stamp)
 
 
 def combined(one: Half, other: Half) -> tuple[Wish, ...]:

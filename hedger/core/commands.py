@@ -15,6 +15,7 @@ from hedger.core.events import Command, Verb
 from hedger.core.marking import value_book
 from hedger.core.reconcile import accept, kill_confirmed
 from hedger.core.reload import reload
+from hedger.core.residual import accept_residual
 from hedger.core.state import Mode, State, frozen
 from hedger.core.turn import Turn
 from risk.bands import BandSpec, Interval
@@ -66,6 +67,7 @@ def _enter(turn: Turn, mode: Mode, by: str) -> None:
     if against:
         _refuse(turn, "ARM_REFUSED", f"not armed: {'; '.join(against)}")
         return
+    accept_residual(turn)
     turn.turn_to(mode, by)
 
 
@@ -112,7 +114,7 @@ def _ask_for(turn: Turn, command: Command) -> None:
         return
     execution = state.execution
     if execution is not None:
-        execution = execution.ended(f"{command.verb} was asked for", failed=False)
+        execution = replace(execution.ended(f"{command.verb} was asked for", failed=False), superseded=True)
     turn.state = replace(state, asked_for=str(command.verb), scope=command.argument, execution=execution)
     value_book(turn)
 

@@ -18,6 +18,7 @@ from hedger.core.ledger import on_trade
 from hedger.core.marking import glance_of, on_marks, take
 from hedger.core.previewing import preview
 from hedger.core.reconcile import on_account, on_update
+from hedger.core.residual import watch_residual
 from hedger.core.state import State
 from hedger.core.turn import Turn
 from hedger.core.watch import on_answer, on_failed, on_status, watch
@@ -43,6 +44,7 @@ def decide(state: State, event: Event, settings: EngineSettings) -> tuple[State,
         turn.state = _at(state, event)
         marked = _happened(turn)
     watch(turn)
+    watch_residual(turn)
     hedge(turn, marked)
     if turn.shown is not None:
         preview(turn, turn.shown)

@@ -37,8 +37,9 @@ class Execution:
     present plan's first leg. before, promised, slack: of that plan, by row; weighed: what it weighed, in
     utility mode. cost_usd: of the first ticket,
     as far as fills tell it. unwind, interim: the way back, and how the book stands after each leg. ending:
-    why it is over, "" while it is not; failed: it did not end as it was meant to. unwinding: its legs are
-    taken back. singly: a combo of it was refused or found nothing, and its legs go one by one from then on.
+    why it is over, "" while it is not; failed: it did not end as it was meant to. superseded: a person has
+    asked for something else meanwhile, which its end does not answer. unwinding: its legs are taken back.
+    singly: a combo of it was refused or found nothing, and its legs go one by one from then on.
     replanning: why it must be planned anew; barren: plans in a row that nothing was filled of.
     others: what trades of others changed since the present plan, order units by listing.
     """
@@ -58,6 +59,7 @@ class Execution:
     first: int = 0
     ending: str = ""
     failed: bool = False
+    superseded: bool = False
     unwinding: bool = False
     singly: bool = False
     replanning: str = ""

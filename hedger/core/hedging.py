@@ -116,6 +116,7 @@ def _ask_policy(turn: Turn, seen: Snapshot | Glance) -> None:
             _asked_done(turn, plan.decision)
         turn.state = replace(turn.state, memory=advance(state.memory, moment, policy, plan.decision))
     else:
+        turn.alert(Severity.WARNING, "NOT_HEDGED", f"a hedge is due and none is made: {plan.reason}")
         _note_failure(turn, moment, policy, plan.decision)
 
 
@@ -418,6 +419,8 @@ def _finish(turn: Turn, execution: Execution, sight: Sight) -> None:
         decision = Due(True, frozenset(execution.rows), "", ())
         memory = advance(memory, moment, policy, decision, attempt)
     turn.state = replace(state, execution=None, counters=counters, memory=memory, hedges=hedges)
+    if execution.superseded:
+        return  # what was asked for meanwhile is still to be done: at the next mark
     if state.asked_for == "hedge":
         turn.state = replace(turn.state, asked_for="", scope="")
     elif state.asked_for == "flatten" and not execution.failed:
@@ -471,7 +474,8 @@ def risk_of_hedge(execution: Execution, sight: Sight) -> tuple[float, float]:
 
 def _attempt(execution: Execution, check: Verification, sight: Sight, desk: Settings) -> Attempt | None:
     """What the pace remembers of it; nothing of one that a person stopped before it traded."""
-    stopped = not sight.sending and check.turnover_usd == 0.0
+    by_a_person = execution.superseded or not sight.sending
+    stopped = by_a_person and check.turnover_usd == 0.0
     if stopped:
         return None
     rows = sight.snapshot.exposure.rows

@@ -76,6 +76,7 @@ def on_trade(turn: Turn, report: TradeReport) -> bool:
         trades=trades.add(report.key, turn.event.now_ns),
         touched=frozen({**state.touched, key: max(state.touched.get(key, 0), fill.time_ns)}),
     )
+    turn.booked.append(fill)
     _move_rows(turn, fill)
     _count(turn, fill)
     record = order_of(turn.state.orders, report)

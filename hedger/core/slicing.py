@@ -1,11 +1,13 @@
 """One leg in work, and its next order: how much of it, and at what price.
 
-A price is bounded twice, and the stricter bound holds:
+A price is bounded three times, and the strictest bound holds:
 
 - from arrival: the ticket's own worst price, and `price_limit_bps` beyond it;
 - from the index: that price carried along with what has moved since, and `index_price_bps` beyond it. Spot,
   futures and perpetuals move with the index in proportion; options with their model price. A book that stands
-  still while the index leaves is not taken from at prices that only the ticket's moment justified.
+  still while the index leaves is not taken from at prices that only the ticket's moment justified;
+- from the touch: `touch_limit_bps` beyond the best price of the moment. What lies deeper waits for the book
+  to fill up again.
 
 Basis points are of the price; for options of the index, since a share of a small premium is less than a tick.
 """
@@ -102,6 +104,12 @@ def index_limit(leg: WorkLeg, index: float, fair: float, config: ExecutionConfig
     if not np.isfinite(carried):
         return None
     return _beyond(leg, Decimal(repr(max(carried, 0.0))), config.index_price_bps)
+
+
+def reach_limit(leg: WorkLeg, far: Depth, limit: Decimal, config: ExecutionConfig) -> Decimal:
+    """The worst price a leg may pay, from the best price of the other side as well."""
+    touch = touch_of(far)
+    return limit if touch is None else stricter(leg.side, limit, _beyond(leg, touch, config.touch_limit_bps))
 
 
 def _beyond(leg: WorkLeg, price: Decimal, bps: float) -> Decimal:

@@ -5,7 +5,8 @@ folds `decide` over the journal's events from the same first State gets the same
 else to remember.
 
 Mode is what commands and breakers have made it; how the engine acts (`acting`) is never freer than that:
-while a venue's account differs from the book without a reason, an armed engine only reduces.
+while a venue's account differs from the book without a reason, or P&L is explained by nothing, an armed
+engine only reduces.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ from hedger.settings import Settings
 from pricing.market import Market
 from pricing.oracle import LastGood
 from pricing.universe import FloatArray, Universe
+from risk.attribution import Standing
 from risk.book import Book, Position, PositionKey
+from risk.flows import NO_FLOWS, Flows
 from risk.throttle import Hedge
 from venues.orders import Link
 
@@ -136,6 +139,21 @@ class Settled:
     price: Decimal
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Residual:
+    """P&L that nothing explains (`hedger.core.residual`). looked_ns: monotonic, of the last look; usd: summed
+    over the UTC day `day`, counted from 1970, or since a person armed the engine. beyond: looks in a row at
+    which that was more than is borne. standing: the book at the last look; flows: what moved it since."""
+
+    looked_ns: int | None = None
+    day: int = 0
+    usd: float = 0.0
+    beyond: int = 0
+    standing: Standing | None = None
+    flows: Flows = NO_FLOWS
+
+
+NOTHING_LEFT_OVER = Residual()
 NOTHING_SEEN = TradesSeen()
 NOTHING_COUNTED = Counters()
 NO_MEMORY = Memory()
@@ -158,7 +176,7 @@ class State:
     not booked yet, > 0 owed, by (venue, account, currency). marked_ns: monotonic, of the last mark. width:
     (m,) of the desk's own bands while a flatten has narrower ones in force; None: those in force. settled:
     expiries of late, and what they were booked at. desk: settings that a `reload` has put in the place of
-    those of the start.
+    those of the start. residual: P&L that nothing explains.
     """
 
     market: Market
@@ -195,6 +213,7 @@ class State:
     width: FloatArray | None = None
     settled: Mapping[PositionKey, Settled] = field(default_factory=nothing)
     desk: Settings | None = None
+    residual: Residual = NOTHING_LEFT_OVER
 
     @classmethod
     def fresh(cls, universe: Universe, book: Book, venues: Mapping[str, int], **known: Any) -> State:
@@ -208,7 +227,7 @@ class State:
     @property
     def acting(self) -> Mode:
         """The mode as it acts now."""
-        if self.mode is Mode.ARMED and any(v.drift for v in self.venues.values()):
+        if self.mode is Mode.ARMED and (self.residual.beyond or any(v.drift for v in self.venues.values())):
             return Mode.REDUCING
         return self.mode
 

@@ -19,6 +19,7 @@ from hedger.core.state import Mode, State
 from hedger.core.verification import Verification
 from hedger.planning import HedgePlan
 from hedger.sections.execution import ns
+from risk.book import Fill
 
 
 @dataclass(slots=True, eq=False)
@@ -31,6 +32,7 @@ class Turn:
     actions: list[Action] = field(default_factory=list)
     verdicts: list[Verdict] = field(default_factory=list)
     adjustments: list[Adjustment] = field(default_factory=list)
+    booked: list[Fill] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     trigger: str = ""
     due: bool = False

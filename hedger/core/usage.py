@@ -79,7 +79,7 @@ def counters_after(usage: Usage | None, traded_today: bool, now_ns: int) -> Coun
 
 def memory_after(usage: Usage | None) -> Memory:
     """The pace with which a start goes on. When the policy was last asked is left out: a time of the calendar
-    that came while nobody was there is not made up for."""
+    that came while nobody was there is not made up for. Since when it is kept is for the start to say."""
     if usage is None:
         return Memory()
     return Memory(

@@ -28,7 +28,8 @@ FAILURES_TOLD = 5
 def watch(turn: Turn) -> None:
     """Look after every order and every venue."""
     config = turn.settings.desk.execution.watch
-    for record in list(turn.state.orders.values()):
+    for client_id in list(turn.state.orders):
+        record = turn.state.orders[client_id]  # what was done for one leg of a combo is done for all
         if record.live:
             _live(turn, record, config)
         elif not record.settled:

@@ -39,6 +39,7 @@ from hedger.core.slicing import (
     index_limit,
     price_limit,
     price_of,
+    reach_limit,
     slice_size,
     stricter,
     touch_of,
@@ -263,7 +264,8 @@ def _slice(execution: Execution, leg: WorkLeg, at: int, sight: Sight, config: Ex
         return Work(execution)  # this display is known to be wrong: the next one is waited for
     taken = leg.taken if stamp == leg.book_ns else ZERO
     changed = replace(leg, resting_ns=None, next_ns=sight.now_ns + ns(config.slice_interval_s))
-    quantity = _let_out(slice_size(leg, far, limit, config.participation, taken), leg, at, sight)
+    reach = reach_limit(leg, far, limit, config)
+    quantity = _let_out(slice_size(leg, far, reach, config.participation, taken), leg, at, sight)
     price = price_of(leg, far, quantity + taken)
     if quantity == 0 or price is None:
         dry = leg.dry if taken else leg.dry + 1

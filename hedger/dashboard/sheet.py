@@ -71,7 +71,7 @@ class Drawn:
 
 
 def laid_out(sheet: Sheet, width: int, wanted: str = "") -> list[Drawn]:
-    """The lines of a sheet. wanted: only lines with this in them, capital or not; sections keep their heads."""
+    """The lines of a sheet. wanted: only lines with these words, capital or not; heads stay."""
     drawn: list[Drawn] = []
     for section in sheet:
         columns = _fitting(section.columns, width - _MARK)
@@ -133,7 +133,7 @@ def clipped(text: str, width: int) -> str:
     return text if len(text) <= width else text[: max(width - 1, 0)] + "…" * (width > 0)
 
 
-# ------------------------------------------------------------------------------------------------------ figures
+# ---------------------------------------------------------------------------------------------------- figures
 
 
 def figure(x: float | None, signed: bool = False) -> str:
@@ -153,7 +153,7 @@ def figure(x: float | None, signed: bool = False) -> str:
             return f"{plus}{x / scale:.4g}{word}"
     if size >= 1.0:
         return f"{plus}{x:.4g}"
-    return f"{plus}{x:.3g}" if size < 1e-4 else f"{plus}{x:.4f}"
+    return f"{plus}{x:.3g}"
 
 
 def usd(x: float | None) -> str:

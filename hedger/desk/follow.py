@@ -71,13 +71,14 @@ class Taken:
 
 
 class Follower:
-    """What was read so far. market, book: as they stand; None before the journal tells of them.
+    """What was read so far. market, book: as they stand; None before the journal tells of them. depth: with
+    order books, which a plan needs and a valuation does not.
 
     started: the last configuration. mode, latch: the last change. marked_ns: UTC, of the last marks.
     arrival: the middle of an order's listing when it was decided on, by client id, NaN where unknown.
     """
 
-    def __init__(self, age_s_max: float, fetch: Fetch = no_tape) -> None:
+    def __init__(self, age_s_max: float, fetch: Fetch = no_tape, *, depth: bool = True) -> None:
         self.market: Market | None = None
         self.book: Book | None = None
         self.started: Configuration | None = None
@@ -87,7 +88,7 @@ class Follower:
         self.seq = -1
         self.arrival: dict[str, float] = {}
         self.overrides: BandOverrides = {}
-        self._age_s_max, self._fetch = age_s_max, fetch
+        self._age_s_max, self._fetch, self._depth = age_s_max, fetch, depth
         self._listings: dict[tuple[str, str], Listing] = {}
         self._averages: dict[tuple[str, int], tuple[float, int]] = {}
         self._bands: dict[int, str] = {}
@@ -102,7 +103,7 @@ class Follower:
         self.now_ns, self.seq = max(self.now_ns, record.now_ns), record.seq
         if record.kind == Kind.DECISION and not self._bands:
             return Taken(record, None)  # most of a journal, and nothing here hangs on it
-        word = read(record)
+        word = read(record, depth=self._depth)
         marks = self._marks(record, word.what) if isinstance(word, EventBody) else None
         match word:
             case EventBody(what=Command(verb=Verb.BANDS, argument=argument)):

@@ -20,7 +20,7 @@ from hedger.planning import HedgePlan
 from hedger.problem.snapshot import Snapshot
 from pricing.universe import FloatArray
 from pricing.valuation import Numeraire
-from risk.repricing import METRICS, Repriced, reprice
+from risk.repricing import METRICS, Holding, Repriced, reprice
 from risk.scenarios import Shock
 
 Json = dict[str, Any]
@@ -66,13 +66,24 @@ def ladder_document(
     Raises:
         ValueError: there is no such metric.
     """
+    return ladder_of(snapshot, holdings_of(snapshot, plan), metric, axes)
+
+
+def ladder_of(
+    snapshot: Snapshot, holdings: Sequence[Holding], metric: str = "pnl", axes: Axes = PLAIN_AXES
+) -> Json:
+    """`ladder_document` of the book and, where there is a second holding, of the book as hedged.
+
+    Raises:
+        ValueError: there is no such metric.
+    """
     if metric not in METRICS:
         raise ValueError(f"{metric!r}: allowed are {', '.join(METRICS)}")
     shocks = axes.shocks()
     found = reprice(
         snapshot.market,
         snapshot.valuation,
-        holdings_of(snapshot, plan),
+        holdings,
         dict.fromkeys(snapshot.underlyings, shocks),
         snapshot.meaning,
     )

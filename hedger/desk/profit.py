@@ -9,10 +9,11 @@ counts when it is booked.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from typing import Any
 
 from hedger.core.actions import Adjustment
-from hedger.desk.follow import Fetch, Follower, no_tape
+from hedger.desk.follow import Fetch, Follower, Taken, no_tape
 from hedger.documents import number
 from hedger.journal.entries import Record
 from hedger.problem.snapshot import Snapshot
@@ -31,8 +32,16 @@ APART_S = 60.0
 class ProfitReader:
     """Told of a journal's records one after the other; `document` at any time."""
 
-    def __init__(self, settings: Settings, apart_s: float = APART_S, fetch: Fetch = no_tape) -> None:
-        self.follower = Follower(settings.age_s_max, fetch)
+    def __init__(
+        self,
+        settings: Settings,
+        apart_s: float = APART_S,
+        fetch: Fetch = no_tape,
+        follower: Follower | None = None,
+    ) -> None:
+        """follower: one that others hear as well; who has it calls `before` and `heard`, not `take`."""
+        self.follower = follower or Follower(settings.age_s_max, fetch)
+        self._marked_ns = 0
         self.profit = Profit()
         self._settings, self._apart_ns = settings, round(apart_s * NS_PER_SECOND)
         self._taken_ns: int | None = None
@@ -45,10 +54,21 @@ class ProfitReader:
         Raises:
             CodecError, InputError: as `Follower.take`. HedgerError: the book cannot be valued at all.
         """
-        marks_before = self.follower.marked_ns
+        self.before(record)
+        self.heard(self.follower.take(record))
+
+    def before(self, record: Record) -> None:
+        """Ahead of a record's being taken in.
+
+        Raises:
+            HedgerError: as `take`.
+        """
+        self._marked_ns = self.follower.marked_ns
         if self._waiting and record.seq != self.follower.seq:
             self._mark()  # all that its event booked is booked
-        taken = self.follower.take(record)
+
+    def heard(self, taken: Taken) -> None:
+        """What the follower has taken in."""
         match taken.word:
             case TradeReport(client_id=client_id, fill=fill):
                 known = self.follower.arrival.pop(client_id, None)
@@ -58,7 +78,7 @@ class ProfitReader:
             case Adjustment():
                 self.profit.adjusted(taken.word)
                 self._flows += 1
-        if self.follower.marked_ns != marks_before and taken.marks is not None:
+        if self.follower.marked_ns != self._marked_ns and taken.marks is not None:
             due = self._taken_ns is None or self.follower.marked_ns - self._taken_ns >= self._apart_ns
             self._waiting = due
 
@@ -95,6 +115,13 @@ class ProfitReader:
             "unknown": [] if attribution is None else list(attribution.unknown[:10]),
             "missing": _missing(snapshot),
         }
+
+    def shown(self) -> Json:
+        """`document`, and nothing of the look is remembered: what is told later does not hang on it."""
+        look = copy(self)
+        look.profit = copy(self.profit)
+        look.profit.days = dict(self.profit.days)
+        return look.document()
 
     def _alerts(self) -> list[Json]:
         """What a person must look at: days whose P&L has more without a cause than is borne."""

@@ -24,7 +24,8 @@ from pricing.universe import FloatArray, IntArray
 from venues.tape import Tape
 
 NOTHING = "nothing was valued"
-#: A window may be so much longer than the horizon, where the data has a gap; a longer one is no return.
+#: A window ends at what is nearest to the horizon, and may be so many times as long or as short: snapshots
+#: come a little early or late. Where the data has a gap it is no return.
 GAP_MAX = 1.25
 _NS_PER_H = 3.6e12
 
@@ -139,11 +140,12 @@ def _windows(source: str, told: Mapping[str, tuple[IntArray, FloatArray]], horiz
     common = sorted(set.intersection(*(set(at.tolist()) for at, _ in told.values())))
     times = np.array(common, dtype=np.int64)
     span = horizon_h * _NS_PER_H
-    last = np.searchsorted(times, times + round(span), side="left")
-    begins = np.flatnonzero(last < times.size)
-    ends = last[begins]
-    whole = times[ends] - times[begins] <= span * GAP_MAX
-    begins, ends = begins[whole], ends[whole]
+    after = np.minimum(np.searchsorted(times, times + round(span), side="left"), times.size - 1)
+    early = times + round(span) - times[after - 1] < np.abs(times[after] - times - round(span))
+    nearest = np.where(early, after - 1, after)
+    taken = times[nearest] - times
+    begins = np.flatnonzero((taken >= span / GAP_MAX) & (taken <= span * GAP_MAX))
+    ends = nearest[begins]
     moves = {}
     for name, (at, value) in told.items():
         price = value[np.searchsorted(at, times)]

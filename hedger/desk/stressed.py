@@ -129,7 +129,8 @@ def _prices(
     listing = market.universe.listings[row]
     on_tick = listing.price_floor if down else listing.price_ceiling
     away = middle + factor * (price - middle)
-    return np.array([float(on_tick(x)) if x > 0 else 0.0 for x in away.tolist()])
+    # rounded, for the last digit of a sum is no reason for another tick
+    return np.array([float(on_tick(float(f"{x:.12g}"))) if x > 0 else 0.0 for x in away.tolist()])
 
 
 def liquidity_document(look: Look, factor: float, plan: HedgePlan | None = None) -> Json:

@@ -17,7 +17,7 @@ import numpy as np
 
 from hedger.core.events import Answer, Failed
 from hedger.core.usage import Usage
-from hedger.desk.follow import Fetch, Follower, no_tape
+from hedger.desk.follow import Fetch, Follower, Taken, no_tape
 from hedger.documents import number
 from hedger.engine.heartbeat import Heartbeat
 from hedger.journal.entries import EventBody, Intent, Record
@@ -77,8 +77,9 @@ class _Seen:
 class VenueReader:
     """Told of a journal's records one after the other; `document` at any time."""
 
-    def __init__(self, age_s_max: float, fetch: Fetch = no_tape) -> None:
-        self.follower = Follower(age_s_max, fetch)
+    def __init__(self, age_s_max: float, fetch: Fetch = no_tape, follower: Follower | None = None) -> None:
+        """follower: one that others are told by as well; who has it calls `heard` instead of `take`."""
+        self.follower = follower or Follower(age_s_max, fetch)
         self.usage: Usage | None = None
         self._venues: dict[str, _Seen] = {}
         self._waiting: dict[str, tuple[int, str]] = {}
@@ -90,8 +91,11 @@ class VenueReader:
         Raises:
             CodecError, InputError: as `Follower.take`.
         """
-        taken = self.follower.take(record)
-        now_ns = record.now_ns
+        self.heard(self.follower.take(record))
+
+    def heard(self, taken: Taken) -> None:
+        """What the follower has taken in."""
+        now_ns = taken.record.now_ns
         if taken.marks is not None:
             self._quoted(taken.marks, now_ns)
         match taken.word:
@@ -153,15 +157,15 @@ class VenueReader:
             seen.maintenance = told.maintenance
 
     def _update(self, update: OrderUpdate, now_ns: int) -> None:
+        known = self._orders.get(update.client_id)
         self._state(update.client_id, update.state)
-        if update.state is OrderState.UNKNOWN or update.client_id not in self._orders:
+        if update.state is OrderState.UNKNOWN or known is None:
             return  # silence is no answer
-        venue = self._orders[update.client_id][0].listing.venue
         if update.state is OrderState.DENIED:
             self._waiting.pop(update.client_id, None)
             return  # our own no
         if update.state is OrderState.REJECTED:
-            self._of(venue).rejected[update.code or "no_reason"] += 1
+            self._of(known[0].listing.venue).rejected[update.code or "no_reason"] += 1
         self._answered(update.client_id, now_ns)
 
     def _answered(self, client_id: str, now_ns: int) -> None:
@@ -205,7 +209,7 @@ class VenueReader:
         at_ns = self.follower.now_ns if now_ns is None else now_ns
         started = self.follower.started
         return {
-            "as_of": iso(at_ns),
+            "as_of": iso(at_ns) if at_ns > 0 else None,
             "journal_lag_s": _age(self.follower.now_ns, at_ns),
             "engine": _engine(beat, at_ns),
             "budgets": _budgets(self.usage),
@@ -288,7 +292,8 @@ def _engine(beat: Heartbeat | None, at_ns: int) -> Json | None:
         return None
     return {
         "pid": beat.pid,
-        "beat_s": (at_ns - beat.now_ns) / NS_PER_SECOND,
+        "beat_s": max(at_ns - beat.now_ns, 0)
+        / NS_PER_SECOND,  # an engine's last beat follows its last record
         "seq": beat.seq,
         "mode": beat.mode,
         "clock_stepped_s": beat.stepped_ns / NS_PER_SECOND,

@@ -150,7 +150,8 @@ def profit_text(document: Json) -> str:
 
 def venues_text(document: Json) -> str:
     """Every venue in a few lines."""
-    lines = [f"as of {document['as_of']}, last record {_seconds(document['journal_lag_s'])} ago"]
+    lag = _seconds(document["journal_lag_s"])
+    lines = [f"as of {document['as_of'] or 'no time at all'}, last record {lag} ago"]
     engine = document["engine"]
     if engine is None:
         lines.append("engine: no sign of life beside the journal")

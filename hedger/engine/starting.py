@@ -120,7 +120,7 @@ def first_state(
         commands=found.commands,
         settled=frozen(settled),
         counters=counters_after(found.usage, today, now_ns),
-        memory=memory_after(found.usage),
+        memory=replace(memory_after(found.usage), started_ns=now_ns),
         hedges=hedges_after(found.usage, now_ns, monotonic_ns),
     )
 

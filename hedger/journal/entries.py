@@ -354,8 +354,8 @@ _WORDS: dict[str, Any] = {
 }
 
 
-def read(record: Record) -> Word:
-    """A record's word.
+def read(record: Record, *, depth: bool = True) -> Word:
+    """A record's word. depth: marks with their order books.
 
     Raises:
         CodecError: its kind is unknown here, or its body is no such word.
@@ -372,7 +372,7 @@ def read(record: Record) -> Word:
         raise CodecError(f"unknown kind {record.kind[:40]!r}")
     word: Word = load(_WORDS[record.kind], record.text)
     if isinstance(word, EventBody) and isinstance(word.what, MarksFrame):
-        return EventBody(word.monotonic_ns, unframed(word.what, record.frame or b""))
+        return EventBody(word.monotonic_ns, unframed(word.what, record.frame or b"", depth=depth))
     if record.frame is not None:
         raise CodecError("a frame behind what has none")
     return word

@@ -134,7 +134,7 @@ def export(storage: Storage, out: Path, *, where: str) -> dict[str, int]:
         frames = {
             **_walked(storage),
             "opening": _opening(recovered.opening),
-            "fills": pl.DataFrame([_fill(fill) for fill in recovered.fills], schema=_FILLS),
+            "fills": pl.DataFrame([fill_row(fill) for fill in recovered.fills], schema=_FILLS),
             "orders": pl.DataFrame([_order(o) for o in recovered.orders.values()], schema=_ORDERS),
         }
         for name, frame in frames.items():
@@ -168,7 +168,8 @@ def _order(record: OrderRecord) -> dict[str, Any]:
     return row | {f"{name}_number": float(row[name]) for name in ("quantity", "price", "filled")}
 
 
-def _fill(report: TradeReport) -> dict[str, Any]:
+def fill_row(report: TradeReport) -> dict[str, Any]:
+    """An execution in plain words: exact amounts as text, and as numbers beside it."""
     fill = report.fill
     amounts = {"quantity": fill.quantity, "price": fill.price, "fee": fill.fee}
     return {

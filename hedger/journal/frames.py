@@ -80,8 +80,9 @@ def framed(marks: Marks) -> tuple[MarksFrame, bytes] | None:
     return MarksFrame(marks.seq, marks.now_ns, k, levels), frame
 
 
-def unframed(head: MarksFrame, frame: bytes) -> Marks:
-    """The batch in a frame.
+def unframed(head: MarksFrame, frame: bytes, *, depth: bool = True) -> Marks:
+    """The batch in a frame. depth: with its order books; whoever values a book alone needs none, and they are
+    the most of the work.
 
     Raises:
         CodecError: it is none, or not the one that its record speaks of.
@@ -105,7 +106,7 @@ def unframed(head: MarksFrame, frame: bytes) -> Marks:
         rows=rows,
         venue_ns=venue_ns,
         forward_kind=forward_kind,
-        depth=_books(keys, lengths, prices, sizes),
+        depth=_books(keys, lengths, prices, sizes) if depth else {},
         **columns,
     )
 

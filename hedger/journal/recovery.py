@@ -107,7 +107,7 @@ def recover(storage: Storage, *, where: str = "the journal", monotonic_ns: int =
     Raises:
         JournalDamaged: the chain is broken, or the file cannot be read to its end.
     """
-    reading = _Reading(storage.name, monotonic_ns)
+    reading = Reading(storage.name, monotonic_ns)
     last = Head(0, storage.name.genesis)
     try:
         for record in storage.records():
@@ -134,7 +134,7 @@ def summary(storage: Storage, *, where: str = "the journal", running: bool = Fal
         JournalDamaged: the file cannot be read, or a record is not what it should be.
     """
     kinds = [kind for kind in Kind if kind not in (Kind.EVENT, Kind.DECISION, Kind.LISTINGS)]
-    reading = _Reading(storage.name, 0)
+    reading = Reading(storage.name, 0)
     try:
         head = storage.head()
         for record in storage.records(kinds=kinds):
@@ -146,8 +146,8 @@ def summary(storage: Storage, *, where: str = "the journal", running: bool = Fal
     return replace(reading.result(head, restarted=not running), undecided=())
 
 
-class _Reading:
-    """Records taken so far, one after the other."""
+class Reading:
+    """Records taken so far, one after the other. orders: by client id, as they stand."""
 
     def __init__(self, name: JournalName, monotonic_ns: int) -> None:
         self.found = Recovered(name, Head(0, name.genesis))

@@ -19,7 +19,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from hedger.runs.venue_market import venue_config
+from hedger.runs.venue_market import started, venue_config
 from hedger.runs.venue_setup import Adapter, adapter
 from hedger.sections.venues import VenueName
 from hedger.settings import Settings
@@ -152,7 +152,7 @@ def _terminal() -> Check:
 async def _venues(settings: Settings) -> tuple[Check, ...]:
     if not settings.venues:
         return (Check("venues", Finding.GOOD, "none configured: paper only, nothing can be sent"),)
-    found = [await _venue(settings, name) for name in sorted(settings.venues)]
+    found = await asyncio.gather(*(_venue(settings, name) for name in sorted(settings.venues)))
     return tuple(check for checks in found for check in checks)
 
 
@@ -163,7 +163,7 @@ async def _venue(settings: Settings, name: VenueName) -> list[Check]:
     except HedgerError as error:
         return [Check(f"{name}, keys", Finding.BAD, error.text())]
     try:
-        await venue.start()
+        await started(venue, settings.run.start_s_max)
         return await examine_venue(settings, name, venue)
     except Locked as error:
         return [Check(f"{name}, key", Finding.BAD, error.text())]
@@ -180,11 +180,11 @@ async def examine_venue(settings: Settings, name: VenueName, venue: Adapter) -> 
     found = []
     try:
         begun = time.perf_counter()
-        listings = await venue.listings()
+        await venue.time_ns()
         took_s = time.perf_counter() - begun
         unread = len(getattr(venue, "refused", {}))
-        text = f"{net}, {len(listings)} listings in {took_s:.2f} s" + (f", {unread} unread" if unread else "")
-        found.append(Check(f"{name}, reachable", Finding.GOOD, text, (("listings", len(listings)),)))
+        text = f"{net}, answers in {took_s:.3f} s" + (f", {unread} listings unread" if unread else "")
+        found.append(Check(f"{name}, reachable", Finding.GOOD, text, (("answer_s", took_s),)))
         found.append(await _offset(name, venue))
         found += await _key(settings, name, venue)
     except VenueError as error:

@@ -15,6 +15,7 @@ from hedger.core.headroom import headroom
 from hedger.core.state import State
 from hedger.engine.limit_gate import LimitGate
 from hedger.margin_tables import margin_terms
+from hedger.moment import Memory
 from hedger.planning import HedgePlan
 from hedger.problem.snapshot import equity_usd, take_snapshot
 from hedger.runs.latencies import read_latencies
@@ -112,7 +113,8 @@ def engine_settings(
 
 def fresh_state(universe: Universe, book: Book, start_ns: int, **known: Any) -> State:
     """The state before the first event, trades being asked for from `start_ns` on."""
-    return State.fresh(universe, book, dict.fromkeys(venues_of(universe), start_ns), **known)
+    memory = Memory(started_ns=start_ns)
+    return State.fresh(universe, book, dict.fromkeys(venues_of(universe), start_ns), memory=memory, **known)
 
 
 def venues_of(universe: Universe) -> tuple[str, ...]:

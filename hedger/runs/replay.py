@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import chain
 from pathlib import Path
@@ -94,7 +94,9 @@ def replay(
     universe = desk.with_fees(tape.universe)
     batches = tape.marks() if between is None else between(universe, tape.marks())
     first = next(batches)
-    book, head = _begin(read_book(book_file, universe, first.now_ns), universe, first, batches, desk)
+    book, head = _begin(
+        on_one_account(read_book(book_file, universe, first.now_ns)), universe, first, batches, desk
+    )
     sending = replay_engine(desk, limits, universe, first.now_ns)
     models = margin_models(desk.paper, venues_of(universe), first.now_ns)
     results, clock = Results(desk.pnl.tolerance()), VirtualClock(first.now_ns)
@@ -202,6 +204,31 @@ def opened(book: Book, market: Market, desk: Settings) -> Book:
                 )
             prices[position.listing.key] = float(valuation.forward[at])
     return book.opened_at(prices)
+
+
+def on_one_account(book: Book) -> Book:
+    """The book as a paper venue holds it: one account a venue, without a name.
+
+    Raises:
+        InputError: a venue with several accounts, which paper would neither trade nor compare apart.
+    """
+    names: dict[str, set[str]] = {}
+    for venue, account in [(v, a) for v, _, a in book.positions] + [(v, a) for v, a, _ in book.cash]:
+        names.setdefault(venue, set()).add(account)
+    for venue, accounts in sorted(names.items()):
+        if len(accounts) > 1:
+            raise InputError(
+                "PAPER_ACCOUNTS",
+                "the paper venue has one account",
+                where=f"book, column account, venue {venue}",
+                observed=", ".join(repr(name) for name in sorted(accounts)),
+                allowed="one account a venue",
+                not_done="nothing was started",
+                fix="begin an engine for each account, with the rows of that account",
+            )
+    positions = [replace(position, account="") for position in book.positions.values()]
+    cash = {(venue, "", currency): amount for (venue, _, currency), amount in book.cash.items()}
+    return Book.of(positions, cash)
 
 
 def _trades(tape: Tape, universe: Universe) -> Iterator[list[MarketTrade]]:

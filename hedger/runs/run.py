@@ -48,7 +48,7 @@ from hedger.runs.paper_setup import (
     venues_of,
     wealth_usd,
 )
-from hedger.runs.replay import opened, settings_sha256
+from hedger.runs.replay import on_one_account, opened, settings_sha256
 from hedger.runs.results import Results
 from hedger.sample import market_maker_book
 from hedger.settings import Settings
@@ -216,7 +216,7 @@ async def _feed(
 def _opening(options: RunOptions, source: SimulatedMarket, desk: Settings) -> Book:
     """The book of a new journal: a file's, or a seeded market maker's."""
     if options.book is not None:
-        book = read_book(options.book, source.universe, source.now_ns)
+        book = on_one_account(read_book(options.book, source.universe, source.now_ns))
     else:
         market = Market.empty(source.universe).apply(source.marks())
         valuation = value(market, desk.age_s_max)

@@ -59,11 +59,31 @@ async def connected(
     try:
         for name in names:
             made.append(adapter(name, venue_config(settings, name, keys=keys)))
-        await asyncio.gather(*(venue.start() for venue in made))
+        await asyncio.gather(*(started(venue, settings.run.start_s_max) for venue in made))
         yield tuple(made)
     finally:
         for venue in made:
             await venue.close()
+
+
+async def started(venue: Adapter, seconds: float) -> None:
+    """Start an adapter.
+
+    Raises:
+        VenueError: as `start`; Unreachable: not within so many seconds.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            await venue.start()
+    except TimeoutError:
+        raise Unreachable(
+            "VENUE_NOT_REACHED",
+            "the venue cannot be reached",
+            where=f"venues.{venue.name}",
+            observed=f"no session after {seconds:g} s",
+            not_done="nothing was started",
+            fix="see whether the venue is open, and its address in the configuration",
+        ) from None
 
 
 async def listed(venues: Iterable[Adapter]) -> tuple[Listing, ...]:

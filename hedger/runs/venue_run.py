@@ -41,11 +41,10 @@ from hedger.journal.journal import Journal, open_to_read
 from hedger.journal.kill_latch import FileLatch
 from hedger.journal.recovery import Recovered
 from hedger.limits_file import LoadedLimits, limits_text
-from hedger.runs.doctor import Check, Finding, examine_machine, examine_venue
+from hedger.runs.doctor import examine_venue
 from hedger.runs.launch import (
     Ran,
     RunOptions,
-    RunRefused,
     check_limits,
     loop_factory,
     recovered,
@@ -62,6 +61,7 @@ from hedger.runs.paper_setup import (
     wealth_usd,
 )
 from hedger.runs.paper_world import exchanges_of
+from hedger.runs.permission import bad_ones, permitted, refused
 from hedger.runs.replay import settings_sha256
 from hedger.runs.results import Results
 from hedger.runs.venue_market import (
@@ -106,56 +106,12 @@ def run_on_venues(options: RunOptions, settings: Settings, limits: LoadedLimits)
     names = tuple(sorted(settings.venues)) if live else tuple(dict.fromkeys(settings.run.feed))
     log = Log()
     if live:
-        _permitted(options, settings, log)
+        permitted(options, settings, log)
     loopback(settings.run.metrics_host)
     os.umask(0o077)
     warm_up()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(_on_the_loop(options, one_numeraire(settings), limits, names, live, log))
-
-
-def _permitted(options: RunOptions, settings: Settings, log: Log) -> None:
-    """Everything that live trading needs and that no venue must be asked for.
-
-    Raises:
-        RunRefused: naming all that is missing.
-    """
-    missing = []
-    if not options.arm_live:
-        missing.append("--arm-live on the command line")
-    if not settings.limits_file:
-        missing.append("limits_file, a file of hard limits")
-    if not settings.venues:
-        missing.append("a section [venues.NAME] with keys")
-    missing += [
-        f"references to the keys of venues.{name}"
-        for name, config in sorted(settings.venues.items())
-        if not (config.key or config.wallet)
-    ]
-    if not missing:
-        checks = examine_machine(settings, options.journal)
-        missing += [f"{check.what}: {check.text}" for check in _bad(checks, log)]
-    if missing:
-        raise _refused(missing)
-
-
-def _refused(missing: Sequence[str]) -> RunRefused:
-    return RunRefused(
-        "LIVE_REFUSED",
-        "live trading is not begun",
-        where="run.mode = 'live'",
-        observed=f"{len(missing)} against it",
-        allowed=f"first: {'; '.join(missing)}"[:1500],
-        not_done="nothing was started, nothing was sent",
-        fix="see `hedger doctor`, or set run.mode = 'paper'",
-    )
-
-
-def _bad(checks: Sequence[Check], log: Log) -> list[Check]:
-    """Those that are bad; all of them are told."""
-    for check in checks:
-        log.say("doctor", text=f"{check.what}: {check.finding}: {check.text}")
-    return [check for check in checks if check.finding is Finding.BAD]
 
 
 async def _on_the_loop(
@@ -171,10 +127,10 @@ async def _on_the_loop(
             bad = [
                 f"{check.what}: {check.text}"
                 for name, venue in zip(names, venues, strict=True)
-                for check in _bad(await examine_venue(desk, name, venue), log)
+                for check in bad_ones(await examine_venue(desk, name, venue), log)
             ]
             if bad:
-                raise _refused(bad)
+                raise refused(bad)
         journal = Journal.open(options.journal, _journal_name(options.journal, live))
         try:
             return await _begun(options, desk, limits, venues, journal, log)
@@ -218,16 +174,7 @@ async def _begun(
         journal,
         found,
         now_ns,
-        Configuration(
-            version="1",
-            settings_sha256=settings_sha256(desk),
-            limits_sha256=limits.sha256,
-            tape_sha256=hashlib.sha256(market_name(desk, venues).encode()).hexdigest(),
-            user=user_name(),
-            reason=options.reason,
-            limits=limits_text(limits.limits),
-            monotonic_ns=monotonic_ns,
-        ),
+        _configuration(options, desk, limits, venues, monotonic_ns),
         start.universe.listings,
         start.opening,
         latched=latched,
@@ -274,6 +221,22 @@ async def _begun(
             fix="explain the difference; a new journal without --book begins with what the venues say",
         )
     return _ran(options, service, results, exchanges, desk, latch.found() is not None)
+
+
+def _configuration(
+    options: RunOptions, desk: Settings, limits: LoadedLimits, venues: Sequence[Adapter], monotonic_ns: int
+) -> Configuration:
+    """With what it runs, for the record."""
+    return Configuration(
+        version="1",
+        settings_sha256=settings_sha256(desk),
+        limits_sha256=limits.sha256,
+        tape_sha256=hashlib.sha256(market_name(desk, venues).encode()).hexdigest(),
+        user=user_name(),
+        reason=options.reason,
+        limits=limits_text(limits.limits),
+        monotonic_ns=monotonic_ns,
+    )
 
 
 def _sending(

@@ -19,8 +19,18 @@ from venues.live_quotes import LiveQuotes
 from venues.net import Hosts
 from venues.secrets import Secret, read_secrets
 
-#: Venues that an adapter stands behind; the others of the configuration are not connected yet.
-CONNECTED: tuple[VenueName, ...] = ("deribit", "okx")
+#: Venues that an adapter stands behind.
+CONNECTED: tuple[VenueName, ...] = (
+    "deribit",
+    "okx",
+    "bybit",
+    "binance",
+    "binanceusdm",
+    "binancecoinm",
+    "hyperliquid",
+)
+#: What each signs with, where that is more or other than a key and its secret.
+_SECRETS = {"okx": ("key", "secret", "passphrase"), "hyperliquid": ("wallet", "secret")}
 
 
 class Adapter(Venue, Protocol):
@@ -58,25 +68,16 @@ def adapter(
     """The adapter of one venue; to be made inside a running event loop, and started by its caller.
 
     Raises:
-        InputError: a key is missing, readable by others, or only half given; or no adapter is there yet.
+        InputError: a key is missing, readable by others, or only half given.
     """
-    if name not in CONNECTED:
-        raise InputError(
-            "VENUE_NOT_CONNECTED",
-            "no adapter for this venue yet",
-            where=f"venues.{name}",
-            allowed=", ".join(CONNECTED),
-            not_done="nothing was connected",
-            fix="remove the section",
-        )
     secrets = _secrets(name, config, environment)
-    return _deribit(config, secrets) if name == "deribit" else _okx(config, secrets)
+    return _deribit(config, secrets) if name == "deribit" else _cex(name, config, secrets)
 
 
 def _secrets(
     name: str, config: VenueConfig, environment: MutableMapping[str, str] | None
 ) -> dict[str, Secret]:
-    needed = ("key", "secret", "passphrase") if name == "okx" else ("key", "secret")
+    needed = _SECRETS.get(name, ("key", "secret"))
     given = {key: getattr(config, key) for key in needed}
     missing = [key for key, reference in given.items() if not reference]
     if len(missing) == len(needed):
@@ -112,16 +113,17 @@ def _deribit(config: VenueConfig, secrets: dict[str, Secret]) -> Adapter:
     return DeribitVenue(terms, Login(secrets["key"], secrets["secret"]) if secrets else None, hosts=hosts)
 
 
-def _okx(config: VenueConfig, secrets: dict[str, Secret]) -> Adapter:
+def _cex(name: VenueName, config: VenueConfig, secrets: dict[str, Secret]) -> Adapter:
     # The unified library takes half a second and a hundred megabytes: only who trades there pays.
     from venues.cex import CexSettings, CexVenue
+    from venues.cex_choice import CEX
     from venues.cex_client import CexTerms
-    from venues.cex_okx import HOSTS, Okx
 
-    own = {"rest": config.url, "ws": config.url.replace("http", "ws", 1)} if config.url else {}
-    names = Hosts.of([config.url]).names if config.url else HOSTS
+    choice = CEX[name]
+    own = choice.addresses(config.url) if config.url else {}
+    names = Hosts.of([config.url]).names if config.url else choice.hosts
     terms = CexTerms(
-        "okx", Hosts(names | frozenset(config.hosts)), own, config.sandbox, answer_s_max=config.answer_s_max
+        name, Hosts(names | frozenset(config.hosts)), own, config.sandbox, answer_s_max=config.answer_s_max
     )
     settings = CexSettings(
         account=config.account,
@@ -130,4 +132,4 @@ def _okx(config: VenueConfig, secrets: dict[str, Secret]) -> Adapter:
         dead_man_s=config.dead_man_s,
         levels=config.levels,
     )
-    return CexVenue(Okx(), terms, secrets, settings)
+    return CexVenue(choice.dialect(), terms, secrets, settings)

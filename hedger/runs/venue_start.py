@@ -15,7 +15,7 @@ from hedger.inputs import read_book
 from hedger.journal.recovery import Recovered
 from hedger.runs.demo import DEMO_BOOK
 from hedger.runs.launch import RunOptions
-from hedger.runs.replay import opened
+from hedger.runs.replay import on_one_account, opened
 from hedger.runs.venue_market import (
     KnownMarket,
     book_of,
@@ -80,6 +80,7 @@ async def begin(
     else:
         if options.book is not None:
             book = read_book(options.book, Universe.of(listings), clock.now_ns())
+            book = book if live else on_one_account(book)
         elif live:
             book = book_of(reports, listings)
         universe = Universe.of(chosen(listings, _watched(desk, book, listings)))

@@ -17,7 +17,8 @@ def ns(seconds: float) -> int:
 
 
 class WatchConfig(Section):
-    """An order without an answer is asked after; one that stays too long is cancelled."""
+    """An order without an answer is asked after; one that stays too long is cancelled. P&L that nothing
+    explains is looked for; what is borne of it is a sum, USD, and a share of the day's turnover."""
 
     answer_s_max: Number = Field(default=2.0, gt=0, le=600)
     ask_again_s: Number = Field(default=0.5, gt=0, le=60)
@@ -29,6 +30,9 @@ class WatchConfig(Section):
     cancel_again_s: Number = Field(default=2.0, gt=0, le=600)
     fills_s_max: Number = Field(default=2.0, gt=0, le=600)
     forget_s: Number = Field(default=3600.0, ge=60, le=7 * 86_400)
+    residual_every_s: Number = Field(default=60.0, gt=0, le=86_400)
+    residual_usd_max: Number = Field(default=50_000.0, gt=0, allow_inf_nan=False)
+    residual_turnover_share_max: Number = Field(default=0.01, ge=0, le=1)
 
 
 class ReconcileConfig(Section):
@@ -55,6 +59,7 @@ class ExecutionConfig(Section):
     repeg_interval_s: Number = Field(default=1.0, ge=0, le=3600)
     price_limit_bps: Number = Field(default=10.0, ge=0, le=1000)
     index_price_bps: Number = Field(default=10.0, ge=0, le=1000)
+    touch_limit_bps: Number = Field(default=50.0, ge=0, le=1000)
     index_limit_bps: Number = Field(default=100.0, gt=0, le=2000)
     landing_tolerance: Number = Field(default=0.5, ge=0, lt=1)
     book_age_s_max: Number | None = Field(default=None, gt=0, allow_inf_nan=False)

@@ -21,6 +21,8 @@ from venues.paper_faults import Fault, FaultKind, seeded_faults
 
 #: A seed takes each of the faults that it may have with this chance.
 SHARE = 0.4
+#: What is to happen once for certain is due by this share of the time with faults.
+CERTAIN_SHARE_MAX = 0.15
 #: Of the engine's own steps (a commit's begin and end, a send's begin and end) a run has some hundreds.
 CRASH_STEPS_MAX = 250
 
@@ -118,14 +120,16 @@ def fault_ids(text: str) -> tuple[str, ...]:
 def mix_of(ids: Sequence[str], seed: int, until_ns: int, often: float = 0.5, rare: float = 0.06) -> Mix:
     """The faults of a seed: each of `ids` with a chance of `SHARE`, a single one always; over by `until_ns`.
 
-    The same ids, seed and time give the same mix; a fault's own numbers do not hang on the others'.
+    A fault of the venue comes by its rate and once for certain, at the first opportunity after a time: with a
+    low rate it would often not happen at all. The same ids, seed and time give the same mix; a fault's own
+    numbers do not hang on the others'.
     """
     drawn = [name for name in ids if len(ids) == 1 or _dice(seed, name).random() < SHARE]
     kinds = [kind for kind in FaultKind if kind in drawn]
     venue = tuple(
         fault
         for kind in kinds
-        for fault in seeded_faults([kind], seed + int(kind[1:]), often=often, rare=rare)
+        for fault in (_for_certain(kind, seed, until_ns), *_by_rate(kind, seed, often, rare))
     )
     mix = Mix(tuple(drawn), venue)
     for name in drawn:
@@ -135,6 +139,16 @@ def mix_of(ids: Sequence[str], seed: int, until_ns: int, often: float = 0.5, rar
             dues = [replace(due, fault=due.fault or name) for due in made.dues]
             mix = replace(made, dues=tuple(sorted(dues, key=_when)))
     return mix
+
+
+def _by_rate(kind: FaultKind, seed: int, often: float, rare: float) -> tuple[Fault, ...]:
+    return seeded_faults([kind], seed + int(kind[1:]), often=often, rare=rare)
+
+
+def _for_certain(kind: FaultKind, seed: int, until_ns: int) -> Fault:
+    """Early enough for an opportunity to come: some runs send no more than a few orders."""
+    share = _dice(seed, kind, 2).uniform(0.0, CERTAIN_SHARE_MAX)
+    return Fault(kind, at_ns=int(share * until_ns))
 
 
 def _when(due: Due) -> int:
@@ -156,7 +170,12 @@ def _with(mix: Mix, dues: Sequence[Due]) -> Mix:
 
 def _disconnects(mix: Mix, dice: np.random.Generator, until_ns: int) -> Mix:
     storm = tuple(
-        Fault(FaultKind.SESSION_KILLED, at_ns=at_ns, seconds=float(dice.uniform(0.2, 4.0)))
+        Fault(
+            FaultKind.SESSION_KILLED,
+            at_ns=at_ns,
+            seconds=float(dice.uniform(0.2, 4.0)),
+            by=WorldFault.DISCONNECTS,
+        )
         for at_ns in _times(dice, 2, until_ns)
     )
     return replace(mix, venue=(*mix.venue, *storm))
@@ -231,8 +250,9 @@ def _power(mix: Mix, dice: np.random.Generator, until_ns: int) -> Mix:
 
 def _one_down(mix: Mix, dice: np.random.Generator, until_ns: int) -> Mix:
     at = round(float(dice.uniform(0.15, 0.35)) * until_ns)
-    down = Fault(FaultKind.SESSION_KILLED, at_ns=at, seconds=float(dice.uniform(25.0, 60.0)))
-    return replace(mix, venue=(*mix.venue, down, Fault(FaultKind.ACK_LOST, 0.3)))
+    seconds = float(dice.uniform(25.0, 60.0))
+    down = Fault(FaultKind.SESSION_KILLED, at_ns=at, seconds=seconds, by=ONE_DOWN)
+    return replace(mix, venue=(*mix.venue, down, Fault(FaultKind.ACK_LOST, 0.3, by=ONE_DOWN)))
 
 
 _MAKERS: Mapping[str, Callable[[Mix, np.random.Generator, int], Mix]] = MappingProxyType(

@@ -69,6 +69,20 @@ SETTINGS = Settings.model_validate(
         },
     }
 )
+#: Bands so narrow that options are traded too, on a venue that takes combos of them.
+WITH_COMBOS = Settings.model_validate(
+    SETTINGS.model_dump(mode="json")
+    | {
+        "bands": {
+            "*": {
+                "delta_usd": {"target": 0, "trigger": [-15000, 15000], "landing": [-7000, 7000]},
+                "gamma_usd_per_1pct": {"target": 0, "trigger": [-2500, 2500], "landing": [-1500, 1500]},
+                "vega_usd_per_point": {"target": 0, "trigger": [-150, 150], "landing": [-80, 80]},
+                "vega_bucket_multiple": 1.0,
+            }
+        }
+    }
+)
 TERMS = PaperTerms(
     fees=FeeModel.LISTING,
     latency=Latencies(LogNormal(5_000_000, 0.5), LogNormal(20_000_000, 0.7), LogNormal(10_000_000, 0.7)),
@@ -103,8 +117,17 @@ class Setting:
     _steps: int = 0
 
     @classmethod
-    def of(cls, seed: int, start_ns: int = START_NS, *, expiring: bool = False, venues: int = 1) -> Setting:
-        """The setting of a seed. expiring: options of the book expire at the next 08:00; venues: 1 or 2."""
+    def of(
+        cls,
+        seed: int,
+        start_ns: int = START_NS,
+        *,
+        expiring: bool = False,
+        venues: int = 1,
+        combos: bool = False,
+    ) -> Setting:
+        """The setting of a seed. expiring: options of the book expire at the next 08:00; venues: 1 or 2.
+        combos: options are traded, too, and the venues take combos of them."""
         source = _source(seed, start_ns, expiring)
         market = Market.empty(source.universe).apply(source.marks())
         valuation = value(market, SETTINGS.age_s_max)
@@ -115,7 +138,8 @@ class Setting:
         opening = book.opened_at(prices)
         shown = source if venues == 1 else TwinMarket(source)
         dice = np.random.default_rng([seed, 0x3A7])
-        return cls(seed, shown, opening, start_ns, _dice=dice)
+        settings, terms = (WITH_COMBOS, replace(TERMS, combos=True)) if combos else (SETTINGS, TERMS)
+        return cls(seed, shown, opening, start_ns, settings, terms=terms, _dice=dice)
 
     @property
     def venues(self) -> tuple[str, ...]:
@@ -158,9 +182,7 @@ class Setting:
         gate = LimitGate(self.limits, MappingProxyType(dict.fromkeys(self.venues, True)))
         accounts = dict.fromkeys(self.venues, "")
         combos = frozenset(self.venues) if self.terms.combos else frozenset[str]()
-        return EngineSettings(
-            self.settings, TAG, around(gate), accounts, largest=gate.largest, combos=combos
-        )
+        return EngineSettings(self.settings, TAG, around(gate), accounts, largest=gate.largest, combos=combos)
 
     def position_max(self) -> dict[tuple[str, str], Decimal]:
         """The limit of each instrument whose order unit is a dollar, order units."""

@@ -21,12 +21,13 @@ PACKAGES = ("hedger", "pricing", "risk", "venues")
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run judged. settled: positions that expired; hours: of venue time, each venue's; happened: faults
-    by id; digest: the hash of the journal's last record, which hangs on all before it."""
+    """One run judged. sent: orders that left the engine; orders: that came to a venue; settled: positions
+    that expired; hours: of venue time, each venue's; happened: faults by id; digest: the hash of the journal's last record, which hangs on all before it."""
 
     seed: int
     kinds: tuple[str, ...]
     violations: tuple[Violation, ...]
+    sent: int
     orders: int
     fills: int
     settled: int
@@ -74,6 +75,8 @@ class Report:
             "faults": list(self.faults),
             "drawn": {name: sum(name in run.kinds for run in self.runs) for name in self.faults},
             "happened": dict(sorted(happened.items(), key=lambda item: int(item[0][1:]))),
+            "drawn_and_never_happened": self._idle_draws(),
+            "seeds_without_orders": self._idle(),
             "violations": violations,
             "crash_steps": self.steps,
             "crash_points": len(self.enumerated),
@@ -102,6 +105,18 @@ class Report:
         missed = any(not x.caught for x in self.examined or ())
         left = any(not math.isfinite(x.ended_s + x.confirmed_s) for x in self.drills)
         return broken or missed or left or self.alike < self.repeated
+
+    def _idle(self) -> list[int]:
+        """Seeds of which not one order left the engine: their runs tried little."""
+        return [run.seed for run in self.runs if not run.sent]
+
+    def _idle_draws(self) -> dict[str, list[int]]:
+        """By fault, the seeds that drew it and in which it never came to happen."""
+        idle = {
+            name: [run.seed for run in self.runs if name in run.kinds and not run.happened.get(name)]
+            for name in self.faults
+        }
+        return {name: seeds for name, seeds in idle.items() if seeds}
 
     def _of(self, fault: str) -> list[Drilled]:
         return [drill for drill in self.drills if drill.fault == fault]
@@ -136,6 +151,7 @@ class Report:
             f"{shown['runs']} seeds x {len(self.faults)} kinds of fault: "
             f"{sum(shown['drawn'].values())} drawn, "
             f"{sum(shown['happened'].values())} happened",
+            *self._idle_lines(),
             f"violations of {', '.join((*INVARIANTS, 'I15'))}: "
             + (", ".join(f"{name} {n}" for name, n in broken.items()) or "none"),
             f"crash points: {shown['crash_points']} of {shown['crash_steps']} enumerated, "
@@ -160,6 +176,18 @@ class Report:
         for run in self.runs:
             lines.append(f"seed {run.seed}: record {run.digest[:16]}")
         return "\n".join(lines)
+
+    def _idle_lines(self) -> list[str]:
+        """What the runs did not try."""
+        lines = []
+        if idle := self._idle():
+            which = ", ".join(_spans(idle))
+            lines.append(f"SEEDS_WITHOUT_ORDERS: {len(idle)} of {len(self.runs)} sent none: {which}")
+        lines += [
+            f"FAULT_NEVER_HAPPENED: {name} drawn and without an occasion in {', '.join(_spans(seeds))}"
+            for name, seeds in self._idle_draws().items()
+        ]
+        return lines
 
     def _kill_lines(self) -> list[str]:
         """A table: from the kill to the last order's end, and to the second reading of none."""

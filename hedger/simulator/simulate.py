@@ -11,6 +11,7 @@ Whatever is printed was counted in these runs; the seeds and the digest of the s
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 
 from hedger.simulator.drills import CALM, SIZES, kill_drill
@@ -34,6 +35,8 @@ FAULTS_S, REST_S = 120.0, 35.0
 BEFORE_SETTLEMENT_NS = START_NS - 4 * 3600 * S - 60 * S
 #: A run whose crash points are enumerated is shorter: it is run as often as it has steps.
 ENUMERATED_S, ENUMERATED_REST_S = 12.0, 31.0
+#: In one of so many seeds options are traded, on venues that take combos of them.
+COMBOS_EVERY = 4
 #: Drills: as many seeds as are run, at most.
 DRILL_SEEDS_MAX = 5
 
@@ -76,18 +79,24 @@ def run_seed(seed: int, faults: Sequence[str], parts: Parts = PRODUCT) -> Run:
         BEFORE_SETTLEMENT_NS if settling else START_NS,
         expiring=settling,
         venues=2 if ONE_DOWN in mix.kinds else 1,
+        combos=_combos(seed),
     )
     return judged(World(setting, mix, FAULTS_S, REST_S, parts))
 
 
+def _combos(seed: int) -> bool:
+    """Whether options are traded in a seed's runs, too, as combos where they can be: in every fourth."""
+    return seed % COMBOS_EVERY == 0
+
+
 def enumerate_crashes(seed: int, parts: Parts = PRODUCT, every: int = 1) -> tuple[int, list[Run]]:
     """How many steps a calm run has, and that run again with a crash at each of them (every n-th)."""
-    calm = World(Setting.of(seed), Mix(), ENUMERATED_S, ENUMERATED_REST_S, parts).run()
+    calm = World(Setting.of(seed, combos=_combos(seed)), Mix(), ENUMERATED_S, ENUMERATED_REST_S, parts).run()
     last = calm.steps_with_faults
     return last, [
         judged(
             World(
-                Setting.of(seed),
+                Setting.of(seed, combos=_combos(seed)),
                 Mix((CRASH,), crash_steps=frozenset({k})),
                 ENUMERATED_S,
                 ENUMERATED_REST_S,
@@ -110,6 +119,7 @@ def judged(world: World) -> Run:
         seed=world.setting.seed,
         kinds=world.kinds,
         violations=check_world(world),
+        sent=_sent(world),
         orders=sum(len(log.of(Happened.RECEIVED)) for log in logs),
         fills=sum(len(log.of(Happened.FILLED)) + len(log.of(Happened.EXTERNAL)) for log in logs),
         settled=sum(fact.code == "expiry" for log in logs for fact in log.of(Happened.SETTLED)),
@@ -121,3 +131,9 @@ def judged(world: World) -> Run:
         happened=happened,
         digest=world.disk.records[-1].hash.hex(),
     )
+
+
+def _sent(world: World) -> int:
+    """Orders that left the engine, by the wire; a combo is one."""
+    told = (json.loads(line) for line in world.wire_lines)
+    return len({line["client_id"] for line in told if line["what"] == "submit"})

@@ -45,7 +45,7 @@ def pnl(arguments: argparse.Namespace) -> Exit:
 
     settings = settings_of(arguments)
     with _records(arguments.journal) as records:
-        document = profit_document(records, settings, arguments.apart_s, _fetch(arguments.tape))
+        document = profit_document(records, settings, arguments.apart_s, fetch_of(arguments.tape))
     _say(arguments, document, profit_text)
     return Exit.DONE
 
@@ -66,7 +66,7 @@ def venues(arguments: argparse.Namespace) -> Exit:
             settings.age_s_max,
             time.time_ns() if running else None,  # ages of an engine that ended are those of its end
             last_beat(arguments.journal),
-            _fetch(arguments.tape),
+            fetch_of(arguments.tape),
         )
     document = {"running": running, **document}
     _say(arguments, document, venues_text)
@@ -142,7 +142,7 @@ def _of_journal(arguments: argparse.Namespace, settings: Settings) -> Look:
     from hedger.problem.snapshot import Snapshot
     from pricing.market import Market
 
-    follower = Follower(settings.age_s_max, _fetch(arguments.tape))
+    follower = Follower(settings.age_s_max, fetch_of(arguments.tape))
     with _records(arguments.journal) as records:
         for record in records:
             follower.take(record)
@@ -223,7 +223,7 @@ def _records(path: Path) -> Iterator[Iterator[Record]]:
         storage.close()
 
 
-def _fetch(path: Path | None) -> Fetch:
+def fetch_of(path: Path | None) -> Fetch:
     """What finds the marks that a journal only names, on the tape at hand."""
     from hedger.desk.follow import no_tape
 

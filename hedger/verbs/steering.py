@@ -141,7 +141,7 @@ def command(arguments: argparse.Namespace) -> Exit:
         return Exit.NEGATIVE
     told = {action.get("code") for action in (decision or {}).get("actions", ())}
     not_armed = verb is Verb.ARM and mode not in (None, "armed")
-    return Exit.REFUSED if not_armed or "RELOAD_REFUSED" in told else Exit.DONE
+    return Exit.REFUSED if not_armed or f"{verb.upper()}_REFUSED" in told else Exit.DONE
 
 
 def reload(arguments: argparse.Namespace) -> Exit:
@@ -166,6 +166,7 @@ def kill(arguments: argparse.Namespace) -> Exit:
     # From here on nothing new leaves, whatever else goes wrong: all of it is told, none of it stops us.
     running, note = holder(journal) is not None, ""
     live: int | None = None
+    at_venues = False
     try:
         if running:
             from hedger.core.events import Verb
@@ -175,10 +176,16 @@ def kill(arguments: argparse.Namespace) -> Exit:
             live = _quiet(journal, arguments.wait_s)
         else:
             _note_latch(journal, set_=True, reason=reason)
-            note = "no engine runs: on the paper venue its orders died with it; on a live venue cancel there"
+            note = "no engine runs: on the paper venue its orders died with it"
+            if at_venues := _trades_live(journal):
+                from hedger.config import load
+                from hedger.runs.venue_kill import cancel_at_venues
+
+                live = cancel_at_venues(load(arguments.config).settings, arguments.wait_s)
+                note = f"no engine runs: cancelled at the venues themselves, {live} orders open there"
     except HedgerError as error:
         note = str(error)
-    done = not running or live == 0
+    done = live == 0 if running or at_venues else True
     document = {"killed": True, "set_ns": latched.set_ns, "user": latched.user, "reason": latched.reason}
     document |= {"running": running, "live_orders": live, "confirmed": done, "note": note}
     if arguments.json:
@@ -191,6 +198,19 @@ def kill(arguments: argparse.Namespace) -> Exit:
         if note:
             print(note)
     return Exit.DONE if done else Exit.NEGATIVE
+
+
+def _trades_live(journal: Path) -> bool:
+    """Whether orders of this journal rest on real venues."""
+    from hedger.journal.journal import open_to_read
+
+    if not journal.exists() or not journal.stat().st_size:
+        return False
+    storage = open_to_read(journal)
+    try:
+        return storage.name.trading == "live"
+    finally:
+        storage.close()
 
 
 def unkill(arguments: argparse.Namespace) -> Exit:

@@ -87,14 +87,12 @@ class Binance(Streams):
 
     def perform(self, call: Call) -> Answer | None:
         """The request, once its key and rate are in order."""
-        try:
-            if "wrong" in call.note:
-                raise call.note["wrong"]
-            return self._frame(call, call.session) if call.session is not None else self._request(call)
-        except Said as said:
-            return Answer(None, said, said.status)
-        except (ArithmeticError, ValueError):
-            return Answer(None, Said(-1100, "Illegal characters found in a parameter.", 400), 400)
+        return self.guarded(self._act, call, Said(-1100, "Illegal characters found in a parameter.", 400))
+
+    def _act(self, call: Call) -> Answer | None:
+        if "wrong" in call.note:
+            raise call.note["wrong"]
+        return self._frame(call, call.session) if call.session is not None else self._request(call)
 
     def _request(self, call: Call) -> Answer:
         verb, _, path = call.operation.partition(" ")
@@ -157,7 +155,7 @@ class Binance(Streams):
         return key
 
     def _listen_key(self, call: Call, verb: str, of: str) -> Any:
-        """POST makes one (or tells the present one), PUT keeps it, DELETE ends it. Needs a key, no signature."""
+        """POST makes one (or tells the present one), PUT keeps it, DELETE ends it; a key, no signature."""
         key = self.key_of(call.headers.get("x-mbx-apikey", ""))
         if key is None:
             raise Said(-2015, "Invalid API-key, IP, or permissions for action.", 401)

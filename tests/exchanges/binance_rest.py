@@ -280,6 +280,7 @@ def _fills(x: Exchange, of: str, name: str, p: Params) -> list[Row]:
     return [words.fill_row(f) for f in (rows[:count] if first or begin else rows[-count:])]
 
 
+_FUT = ("linear", "inverse")
 _FORCES = {"GTC": TimeInForce.GTC, "IOC": TimeInForce.IOC, "FOK": TimeInForce.FOK, "GTX": TimeInForce.GTC}
 
 
@@ -330,8 +331,9 @@ def _place(x: Exchange, of: str, name: str, p: Params) -> Row:
         ]  # fmt: skip
         for key in ("isWorking", "stopPrice", "icebergQty", "time", "updateTime"):
             row.pop(key)
-    elif of == "linear" and p.get("newOrderRespType") != "RESULT":  # an acknowledgement: no fills yet
-        row |= {"status": "NEW", "executedQty": "0", "avgPrice": "0", "cumQuote": "0"}
+    elif of in _FUT and p.get("newOrderRespType") != "RESULT":  # an acknowledgement: no fills yet
+        worth = "cumBase" if of == "inverse" else "cumQuote"
+        row |= {"status": "NEW", "executedQty": "0", "avgPrice": "0", worth: "0"}
     return row
 
 
@@ -403,7 +405,6 @@ def _batch(
 
 
 #: (products, needs the right to trade, what it does)
-_FUT = ("linear", "inverse")
 Handler = Callable[[Exchange, str, str, Params], Any]
 PRIVATE: dict[str, tuple[tuple[str, ...], bool, Handler]] = {
     "GET account": (("spot", "linear", "inverse"), False, _account),

@@ -1,4 +1,4 @@
-"""Binance's streams: books as numbered differences, trades, touches, marks, tickers; and the account's events.
+"""Binance's streams: books as numbered differences, trades, touches, marks, tickers; the account's events.
 
 A stream is `symbol@kind[@pace]` in lower case, and means nothing without the product that the socket's path
 names. Spot differences follow by U = u before + 1; futures and options name the one before in `pu`.
@@ -217,7 +217,8 @@ class Streams(Cex):
         if order is None:
             kind = {"liquidation": "autoclose-", "adl": "adl_autoclose"}.get(fill.why, "external-")
             order = Order(
-                fill.trade_id, fill.account, f"{kind}{fill.trade_id}", fill.instrument, fill.side, fill.quantity,
+                fill.trade_id, fill.account, f"{kind}{fill.trade_id}", fill.instrument, fill.side,
+                fill.quantity,
                 fill.price, TimeInForce.IOC, PostOnly.OFF, True, fill.ns, fill.ns, fill.quantity,
                 fill.quantity * fill.price, fill.fee, Life.FILLED,
             )  # fmt: skip
@@ -279,7 +280,7 @@ class Streams(Cex):
             "q": number(order.quantity), "p": number(order.price) if order.price is not None else "0",
             "x": what,
             "X": state, "i": order.order_id, "l": number(fill.quantity) if fill else "0", "z": filled,
-            "L": number(fill.price) if fill else "0", "n": number(fill.fee) if fill else "0",
+            "L": number(fill.price) if fill else "0", "n": number(round(fill.fee, 10)) if fill else "0",
             "N": fill.fee_currency if fill else None, "T": order.updated_ns // MS,
             "m": bool(fill and fill.maker), "V": "EXPIRE_MAKER",
         }  # fmt: skip

@@ -1,7 +1,8 @@
 """Binance's words: its four products in small, and how each writes orders, fills, positions and balances.
 
-Spot, USD-M futures and options are counted in coins, COIN-M in contracts of 100 USD (BTC) or 10 USD. Each
-product has a wallet of its own, here an account of the core: desk/spot, desk/linear, desk/inverse, desk/option.
+Spot, USD-M futures and options are counted in coins, COIN-M in contracts of 100 USD (BTC) or 10 USD.
+Each product has a wallet of its own, an account of the core: desk/spot, desk/linear, desk/inverse,
+desk/option.
 """
 
 from __future__ import annotations
@@ -81,11 +82,14 @@ def listing(
         perp, dated = Kind.PERPETUAL, {"expiry_ns": expiries[-1], **fees}
         rows += [
             Instrument(
-                f"{SPOT}{base}USDT", Kind.SPOT, base, "USDT", "USDT", base, ((ZERO, D("0.01")),), D("0.00001"),
+                f"{SPOT}{base}USDT", Kind.SPOT, base, "USDT", "USDT", base, ((ZERO, D("0.01")),),
+                D("0.00001"),
                 D("0.00001"), maker_fee=D("0.001"), taker_fee=D("0.001"), created_ns=_CREATED_NS,
             ),
             Instrument(f"{base}USDT", perp, base, "USDT", "USDT", base, ticks, lot, lot, **fees),
-            Instrument(f"{base}USDT_{last}", Kind.FUTURE, base, "USDT", "USDT", base, ticks, lot, lot, **dated),
+            Instrument(
+                f"{base}USDT_{last}", Kind.FUTURE, base, "USDT", "USDT", base, ticks, lot, lot, **dated
+            ),
             Instrument(f"{base}USD_PERP", perp, base, "USD", base, base, ticks, ONE, ONE, usd, True, **fees),
             Instrument(
                 f"{base}USD_{last}", Kind.FUTURE, base, "USD", base, base, ticks, ONE, ONE, usd, True, **dated
@@ -207,7 +211,7 @@ def trade_row(t: PublicTrade) -> Row:
 
 
 def mark_row(exchange: Exchange, symbol: str) -> Row:
-    """`premiumIndex` of futures, `mark` of options (Greeks in USD per coin, theta a day, vega a vol point)."""
+    """`premiumIndex` of futures, `mark` of options (Greeks: USD per coin, theta a day, vega a vol point)."""
     i, mark = exchange.instruments[symbol], exchange.marks.get(symbol)
     price = number(exchange.mark_price(symbol))
     if i.kind is Kind.OPTION:
@@ -286,8 +290,10 @@ def order_row(order: Order) -> Row:
             "orderListId": -1, "cummulativeQuoteQty": number(order.filled_value), "icebergQty": "0",
             "isWorking": True, "workingTime": order.created_ns // MS, "origQuoteOrderQty": "0",
         }  # fmt: skip
-    worth = {"cumBase": number(round(order.filled_value and order.filled * i.multiplier / (order.average or ONE), 8)),
-             "pair": f"{i.base}{i.quote}"} if i.inverse else {"cumQuote": number(order.filled_value)}  # fmt: skip
+    worth: Row = {"cumQuote": number(order.filled_value)}
+    if i.inverse:
+        coins = order.filled * i.multiplier / order.average if order.average else ZERO
+        worth = {"cumBase": number(round(coins, 8)), "pair": f"{i.base}{i.quote}"}
     return row | worth | {
         "avgPrice": number(order.average or ZERO), "reduceOnly": order.reduce_only, "closePosition": False,
         "positionSide": "BOTH", "workingType": "CONTRACT_PRICE", "priceProtect": False, "origType": kind,
@@ -312,7 +318,11 @@ def fill_row(f: Fill) -> Row:
             "liquidity": "MAKER" if f.maker else "TAKER", "quoteAsset": "USDT", "priceScale": 1,
             "quantityScale": 2, "optionSide": "CALL" if i.right == "C" else "PUT",
         }  # fmt: skip
-    row |= {"qty": number(f.quantity), "commission": number(f.fee), "commissionAsset": f.fee_currency}
+    row |= {
+        "qty": number(f.quantity),
+        "commission": number(round(f.fee, 10)),
+        "commissionAsset": f.fee_currency,
+    }
     if i.kind is Kind.SPOT:
         spot = {"isBuyer": buy, "isMaker": f.maker, "isBestMatch": True, "orderListId": -1}
         return row | {"quoteQty": number(value), **spot}

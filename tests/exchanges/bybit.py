@@ -20,21 +20,16 @@ from urllib.parse import parse_qsl
 
 from tests.exchanges import bybit_words as words
 from tests.exchanges.bybit_rest import PRIVATE, PUBLIC, TRADING, batch
-from tests.exchanges.cex import Cex, Feed, Said, number, parsed, run_shell, written
+from tests.exchanges.bybit_streams import DCP_TOPICS, Streams, channel_of
+from tests.exchanges.cex import Said, parsed, run_shell, written
 from tests.exchanges.clock import NS, Clock
 from tests.exchanges.core import Exchange
 from tests.exchanges.server import Answer, Call, Session, Trouble
 from tests.exchanges.truth import Truth
 from tests.exchanges.words import (
     ApiKey,
-    BookNews,
     DuplicateRule,
-    Fill,
-    Instrument,
-    Life,
     Order,
-    PublicTrade,
-    Side,
 )
 from tests.exchanges.world import World
 
@@ -49,11 +44,7 @@ LIMITS: dict[str, tuple[int, float]] = {
 }
 _BATCHES = {f"order/{w}-batch": w for w in ("create", "cancel", "amend")}
 _DCP = "order/disconnected-cancel-all"
-_PRIVATE_TOPICS = frozenset({"order", "execution", "position", "wallet", "dcp"})
-_DEPTHS = frozenset({"1", "25", "50", "100", "200", "500", "1000"})
 _PRODUCTS = {"DERIVATIVES": ("linear", "inverse"), "OPTIONS": ("option",), "SPOT": ("spot",)}
-_DCP_TOPICS = {"dcp.future": "DERIVATIVES", "dcp.option": "OPTIONS", "dcp.spot": "SPOT"}
-_SPOT_URL = "/v5/public/spot"
 
 _TROUBLE = {
     Trouble.RATE: Said(10006, "Too many visits. Exceeded the API Rate Limit."),
@@ -63,13 +54,12 @@ _TROUBLE = {
 }
 
 
-class Bybit(Cex):
+class Bybit(Streams):
     """The dialect."""
 
     def __init__(self, exchange: Exchange, *, limits: Mapping[str, tuple[int, float]] | None = None) -> None:
         super().__init__(exchange, LIMITS if limits is None else limits)
         self._windows_s: dict[tuple[str, str], int] = {}
-        self._due: dict[tuple[str, str], int] = {}
 
     # ---- reading
 
@@ -108,14 +98,12 @@ class Bybit(Cex):
 
     def perform(self, call: Call) -> Answer | None:
         """The request, once its key and rate are in order."""
-        try:
-            if "wrong" in call.note:
-                raise call.note["wrong"]
-            return self._frame(call) if call.session is not None else self._request(call)
-        except Said as said:
-            return Answer({}, said, said.status)
-        except ArithmeticError:
-            return Answer({}, Said(10001, "Request parameter error."))
+        return self.guarded(self._act, call, Said(10001, "Request parameter error."))
+
+    def _act(self, call: Call) -> Answer | None:
+        if "wrong" in call.note:
+            raise call.note["wrong"]
+        return self._frame(call) if call.session is not None else self._request(call)
 
     def _request(self, call: Call) -> Answer:
         name = call.operation
@@ -173,11 +161,11 @@ class Bybit(Cex):
 
     def closed(self, session: Session) -> None:
         """The last connection with a product's `dcp` topic starts its window."""
-        account = session.state.get("account")
-        lost = [t for t in _DCP_TOPICS if session.number in self._feeds.get(t, {})]
+        account = str(session.state.get("account"))
+        lost = [t for t in DCP_TOPICS if session.number in self._feeds.get(t, {})]
         super().closed(session)
         for topic in lost:
-            product = _DCP_TOPICS[topic]
+            product = DCP_TOPICS[topic]
             if not self.feeds(topic, account=account) and (account, product) in self._windows_s:
                 seconds = self._windows_s[account, product]
                 self._due[account, product] = self.exchange.now_ns + seconds * NS
@@ -210,13 +198,13 @@ class Bybit(Cex):
         if op not in ("subscribe", "unsubscribe"):
             raise Said(10001, f"error:invalid op {op}")
         for topic in args:
-            if not self._known(session, str(topic)):
+            if not self.known(session, str(topic)):
                 raise Said(10001, f"error:handler not found,topic:{topic}")
         for topic in args:
             if op == "subscribe":
-                self._begin(session, str(topic))
+                self.begin(session, str(topic))
             else:
-                self.unsubscribe(session, _channel(session, str(topic)))
+                self.unsubscribe(session, channel_of(session, str(topic)))
         return Answer({"success": True, "ret_msg": "", "op": op})
 
     def _login(self, session: Session, args: list[Any]) -> Answer:
@@ -230,126 +218,6 @@ class Bybit(Cex):
             return Answer({"retCode": 0, "retMsg": "OK", "op": "auth"})
         return Answer({"success": True, "ret_msg": "", "op": "auth"})
 
-    def _symbol(self, session: Session, name: str) -> str:
-        return words.SPOT + name if session.path == _SPOT_URL else name
-
-    def _known(self, session: Session, topic: str) -> bool:
-        parts = topic.split(".")
-        if session.path == "/v5/private":
-            if "account" not in session.state:
-                raise Said(10003, "error:request expired or not authorized")
-            return parts[0] in _PRIVATE_TOPICS and (parts[0] != "dcp" or topic in _DCP_TOPICS)
-        symbol = self._symbol(session, parts[-1])
-        i = self.exchange.instruments.get(symbol)
-        if parts[0] == "publicTrade" and session.path.endswith("option"):
-            return any(x.base == parts[-1] for x in self.exchange.instruments.values())
-        if i is None or words.category(i) != session.path.rpartition("/")[2]:
-            return False
-        if parts[0] == "orderbook":
-            return len(parts) == 3 and parts[1] in _DEPTHS
-        return parts[0] in ("tickers", "publicTrade") and len(parts) == 2
-
-    def _begin(self, session: Session, topic: str) -> None:
-        feed = self.subscribe(session, _channel(session, topic), {"topic": topic, "u": 0})
-        parts = topic.split(".")
-        if parts[0] == "orderbook":
-            feed.arg["symbol"] = self._symbol(session, parts[-1])
-            self._book(feed)
-        elif parts[0] == "tickers":
-            self._ticker(feed, self._symbol(session, parts[-1]))
-        elif parts[0] == "dcp":
-            self._due.pop((session.state["account"], _DCP_TOPICS[topic]), None)
-
-    # ---- what happens
-
-    def _book(self, feed: Feed) -> None:
-        """A snapshot first, then what changed within the depth; u counts the messages of the feed."""
-        arg, topic = feed.arg, feed.arg["topic"]
-        depth, symbol = int(topic.split(".")[1]), arg["symbol"]
-        rows, before = words.book_rows(self.exchange, symbol, depth), arg.get("rows")
-        arg["rows"] = rows
-        changes = rows
-        if before is not None:
-            changes = {s: _changes(before[s], rows[s]) for s in Side}
-            if not any(changes.values()):
-                return
-        arg["u"] = arg["u"] + 1 if before is not None else self.exchange.books[symbol].change_id
-        now = self.exchange.clock.now_ms()
-        i = self.exchange.instruments[symbol]
-        data = {
-            "s": words.name_of(i), "b": changes[Side.BUY], "a": changes[Side.SELL], "u": arg["u"],
-            "seq": self.exchange.books[symbol].change_id,
-        }  # fmt: skip
-        kind = "snapshot" if before is None else "delta"
-        self.put(
-            feed.session, feed.channel, {"topic": topic, "type": kind, "ts": now, "data": data, "cts": now}
-        )
-
-    def _ticker(self, feed: Feed, symbol: str) -> None:
-        """Derivatives: a snapshot, then the fields that changed; options and spot: always whole."""
-        i, topic = self.exchange.instruments[symbol], feed.arg["topic"]
-        row, before = words.ticker_row(self.exchange, symbol), feed.arg.get("row")
-        feed.arg["row"] = row
-        now = self.exchange.clock.now_ms()
-        frame: dict[str, Any] = {"topic": topic, "type": "snapshot", "data": row, "cs": now, "ts": now}
-        if words.category(i) == "option":
-            frame["id"] = f"{topic}-{self.exchange.books[symbol].change_id}-{now}"
-            del frame["cs"]
-        elif words.category(i) != "spot" and before is not None:
-            changed = {k: v for k, v in row.items() if before.get(k) != v}
-            if not changed:
-                return
-            frame |= {"type": "delta", "data": {"symbol": row["symbol"], **changed}}
-        self.put(feed.session, feed.channel, frame)
-
-    def on_book(self, news: BookNews) -> None:
-        """`orderbook.N.SYMBOL`."""
-        i = self.exchange.instruments[news.symbol]
-        name = words.name_of(i)
-        for feed in self.feeds(*(f"{words.category(i)}|orderbook.{d}.{name}" for d in _DEPTHS)):
-            self._book(feed)
-
-    def on_mark(self, symbol: str) -> None:
-        """`tickers.SYMBOL`."""
-        i = self.exchange.instruments[symbol]
-        for feed in self.feeds(f"{words.category(i)}|tickers.{words.name_of(i)}"):
-            self._ticker(feed, symbol)
-
-    def on_trade(self, trade: PublicTrade) -> None:
-        """`publicTrade`: by symbol, of options by coin."""
-        i = trade.instrument
-        name = i.base if i.right else words.name_of(i)
-        for feed in self.feeds(f"{words.category(i)}|publicTrade.{name}"):
-            topic, now = feed.arg["topic"], self.exchange.clock.now_ms()
-            frame: dict[str, Any] = {"topic": topic, "type": "snapshot", "ts": now}
-            if i.right:
-                frame["id"] = f"{topic}-{trade.trade_id}-{now}"
-            self.put(feed.session, feed.channel, frame | {"data": [words.trade_news(trade)]})
-
-    def on_order(self, order: Order) -> None:
-        """`order`."""
-        self._tell("order", order.account, order.instrument, words.order_news(order))
-
-    def on_fill(self, fill: Fill, order: Order | None) -> None:
-        """`execution`, and the order as it then is (the last of it comes as the order ends)."""
-        self._tell("execution", fill.account, fill.instrument, words.fill_news(fill, order))
-        if order is not None and order.life is Life.OPEN and order.remaining and not fill.maker:
-            self._tell("order", fill.account, fill.instrument, words.order_news(order))
-
-    def on_account(self, account: str, currency: str, symbol: str) -> None:
-        """`wallet` and `position`."""
-        self._tell("wallet", account, None, words.wallet_row(self.exchange, account, (currency,)))
-        position = self.exchange.account(account).positions.get(symbol)
-        if position is not None:
-            self._tell("position", account, position.instrument, words.position_news(self.exchange, position))
-
-    def _tell(self, topic: str, account: str, i: Instrument | None, row: dict[str, Any]) -> None:
-        narrow = [f"{topic}.{words.category(i)}"] if i is not None else []
-        for feed in self.feeds(topic, *narrow, account=account):
-            now = self.exchange.clock.now_ms()
-            head = {"topic": feed.channel, "id": f"loopback-{now}-{len(self.exchange.truth.rows)}"}
-            self.put(feed.session, feed.channel, head | {"creationTime": now, "data": [row]})
-
     # ---- writing
 
     def write(self, call: Call, answer: Answer) -> str:
@@ -360,7 +228,7 @@ class Bybit(Cex):
         told = {"retCode": said.code, "retMsg": said.text} if said else {"retCode": 0, "retMsg": "OK"}
         ext = call.note.get("ext", {})
         now = self.exchange.clock.now_ms()
-        return written({**told, "result": answer.payload, "retExtInfo": ext, "time": now})
+        return written({**told, "result": answer.payload or {}, "retExtInfo": ext, "time": now})
 
     def _write_frame(self, call: Call, session: Session, answer: Answer) -> str:
         conn, said = f"loopback-{session.number}", answer.error
@@ -393,20 +261,8 @@ def _same(secret: str, text: str, signature: str) -> bool:
     return hmac.compare_digest(mine, signature)
 
 
-def _channel(session: Session, topic: str) -> str:
-    """A topic's name among the feeds: public ones are told apart by their category."""
-    return topic if session.path == "/v5/private" else f"{session.path.rpartition('/')[2]}|{topic}"
-
-
 def _in(order: Order, categories: tuple[str, ...]) -> bool:
     return words.category(order.instrument) in categories
-
-
-def _changes(before: list[list[str]], now: list[list[str]]) -> list[list[str]]:
-    """Levels that differ; those that left are told with size 0."""
-    old, new = {p: q for p, q in before}, {p: q for p, q in now}
-    gone = [[p, number(Decimal(0))] for p in old if p not in new]
-    return [[p, q] for p, q in now if old.get(p) != q] + gone
 
 
 SPOTS = {"BTC": 60_000.0, "ETH": 2_500.0}

@@ -283,7 +283,8 @@ def _deliveries(x: Exchange, key: ApiKey, p: Params) -> Row:
             long = not str(told["quantity"]).startswith("-")
             rows.append(
                 {
-                    "deliveryTime": told["ns"] // MS, "symbol": words.name_of(i), "side": "Buy" if long else "Sell",
+                    "deliveryTime": told["ns"] // MS, "symbol": words.name_of(i),
+                    "side": "Buy" if long else "Sell",
                     "position": str(told["quantity"]).lstrip("-"), "entryPrice": "0",
                     "deliveryPrice": told["price"], "strike": number(i.strike), "fee": "0",
                     "deliveryRpl": told["amount"],

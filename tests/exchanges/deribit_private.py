@@ -278,6 +278,23 @@ def _subaccounts(d: Deribit, call: Call) -> list[dict[str, Any]]:
     return [_owner(d, call) | {"is_password": True, "receive_notifications": False}]
 
 
+def _settlements(d: Deribit, call: Call) -> dict[str, Any]:
+    """What was delivered to the account, newest first."""
+    wanted = currency(call, required=True)
+    rows = [
+        {
+            "type": "delivery", "timestamp": r["ns"] // MS, "instrument_name": r["symbol"],
+            "index_price": float(r["price"]), "mark_price": float(r["price"]),
+            "position": float(r["quantity"]), "session_profit_loss": float(r["amount"]),
+            "profit_loss": float(r["amount"]),
+        }
+        for r in reversed(d.exchange.truth.of("settlement", account=d.account(call)))
+        if covers(wanted, "any", d.exchange.instruments[r["symbol"]])
+        and d.exchange.instruments[r["symbol"]].kind is not Kind.PERPETUAL
+    ]  # fmt: skip
+    return {"settlements": rows[: whole(call, "count", 20)], "continuation": "none"}
+
+
 _RW, _R, _ACCOUNT, _ACCOUNT_RW = "trade:read_write", "trade:read", "account:read", "account:read_write"
 
 #: Each private method with the scope it needs.
@@ -312,6 +329,7 @@ PRIVATE: dict[str, tuple[str, Method]] = {
     "private/get_user_trades_by_instrument_and_time": (_R, _trades_by_instrument),
     "private/get_user_trades_by_order": (_R, _trades_by_order),
     "private/get_positions": (_R, _positions),
+    "private/get_settlement_history_by_currency": (_R, _settlements),
     "private/get_position": (_R, _position),
     "private/get_account_summary": (_ACCOUNT, _summary),
     "private/get_account_summaries": (_ACCOUNT, _all_summaries),

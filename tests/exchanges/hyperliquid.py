@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import Any
 
 from tests.exchanges import hyperliquid_words as words
-from tests.exchanges.cex import Cex, Said, parsed, run_shell, written
+from tests.exchanges.cex import Cex, Said, as_object, parsed, run_shell, written
 from tests.exchanges.clock import MS, NS, Clock
 from tests.exchanges.core import Exchange
 from tests.exchanges.hyperliquid_actions import act
@@ -30,11 +30,21 @@ from tests.exchanges.world import World
 _HEX32 = re.compile(r"0x[0-9a-f]{1,64}")
 _DAY_MS = 86_400_000
 _TYPES = frozenset(
-    {"l2Book", "trades", "bbo", "allMids", "activeAssetCtx", "orderUpdates", "userFills", "clearinghouseState"}
+    {
+        "l2Book",
+        "trades",
+        "bbo",
+        "allMids",
+        "activeAssetCtx",
+        "orderUpdates",
+        "userFills",
+        "clearinghouseState",
+    }
 )
 _USER_TYPES = frozenset({"orderUpdates", "userFills", "clearinghouseState"})
 LIMITS: dict[str, tuple[int, float]] = {"order": (1000, 60.0), "info": (1200, 60.0)}
 
+_UNREADABLE = Said("err", "Failed to deserialize the JSON body into the target type", 422)
 _TROUBLE = {
     Trouble.RATE: Said("rate", "Too many requests", 429),
     Trouble.INTERNAL: Said("internal", "Internal server error", 500),
@@ -77,10 +87,10 @@ class Hyperliquid(Cex):
             call = Call(method, body, "WS")
             call.note["kind"] = "feed"
             return call
-        request = body.get("request") or {}
-        payload = request.get("payload") or {}
+        request = as_object(body.get("request"))
+        payload = as_object(request.get("payload"))
         action = request.get("type") == "action"
-        name = (payload.get("action") or {}).get("type", "") if action else payload.get("type", "")
+        name = as_object(payload.get("action")).get("type", "") if action else payload.get("type", "")
         call = Call(str(name), payload, "WS", call_id=body.get("id"))
         call.note["kind"] = "exchange" if action else "info"
         return call
@@ -89,24 +99,20 @@ class Hyperliquid(Cex):
 
     def perform(self, call: Call) -> Answer | None:
         """A question, an action, or a feed."""
-        try:
-            if call.note["kind"] == "feed" and call.session is not None:
-                return self._feed(call.session, call.operation, call.params.get("subscription") or {})
-            if call.note["kind"] == "info":
-                return self._ask(call)
-            if call.note["kind"] == "exchange":
-                return self._act(call)
-            raise Said("err", "Failed to deserialize the JSON body into the target type", 422)
-        except Said as said:
-            return Answer(None, said, said.status)
-        except (ArithmeticError, ValueError, KeyError, TypeError):
-            return Answer(
-                None, Said("err", "Failed to deserialize the JSON body into the target type", 422), 422
-            )
+        return self.guarded(self._do, call, _UNREADABLE)
+
+    def _do(self, call: Call) -> Answer:
+        if call.note["kind"] == "feed" and call.session is not None:
+            return self._feed(call.session, call.operation, as_object(call.params.get("subscription")))
+        if call.note["kind"] == "info":
+            return self._ask(call)
+        if call.note["kind"] == "exchange":
+            return self._act(call)
+        raise _UNREADABLE
 
     def _ask(self, call: Call) -> Answer:
         if call.operation not in INFO:
-            raise Said("err", "Failed to deserialize the JSON body into the target type", 422)
+            raise _UNREADABLE
         if not self.windows.take("ip", "info", self.exchange.now_ns):
             raise _TROUBLE[Trouble.RATE]
         key = self._key()
@@ -121,7 +127,7 @@ class Hyperliquid(Cex):
         signature, nonce = call.params.get("signature"), call.params.get("nonce")
         shaped = isinstance(signature, dict) and signature.get("v") in (27, 28)
         if not shaped or not all(_HEX32.fullmatch(str(signature.get(k))) for k in "rs"):  # type: ignore[union-attr]
-            raise Said("err", "Failed to deserialize the JSON body into the target type", 422)
+            raise _UNREADABLE
         if key.revoked or "trade" not in key.scopes:
             raise Said("err", f"User or API Wallet {key.key} does not exist.")
         now = self.exchange.clock.now_ms()
@@ -171,7 +177,7 @@ class Hyperliquid(Cex):
     def _begin(self, session: Session, channel: str, kind: str, coin: str) -> None:
         x = self.exchange
         if kind == "userFills":
-            fills = [words.fill_row(f) for f in x.fills(session.state["account"])]
+            fills = [words.fill_row(x, f) for f in x.fills(session.state["account"])]
             data = {"isSnapshot": True, "user": words.WALLET, "fills": fills}
             self.put(session, channel, {"channel": kind, "data": data})
         elif kind == "clearinghouseState":
@@ -227,7 +233,7 @@ class Hyperliquid(Cex):
 
     def on_fill(self, fill: Fill, order: Order | None) -> None:
         """`userFills`."""
-        data = {"user": words.WALLET, "fills": [words.fill_row(fill)]}
+        data = {"user": words.WALLET, "fills": [words.fill_row(self.exchange, fill)]}
         for feed in self.feeds("userFills", account=fill.account):
             self.put(feed.session, feed.channel, {"channel": "userFills", "data": data})
 

@@ -1,4 +1,4 @@
-"""Hyperliquid's actions: orders, changes and cancels. Every item has a status of its own, a refusal is a sentence."""
+"""Hyperliquid's actions. Each order, change or cancel has a status of its own; refusals are sentences."""
 
 from __future__ import annotations
 
@@ -73,7 +73,8 @@ def _place(x: Exchange, account: str, o: dict[str, Any]) -> Any:
     try:
         i = _instrument(x, int(o["a"]))
         order, fills = x.submit(
-            account, i.symbol, Side.BUY if o["b"] else Side.SELL, size, price, client_id=str(o.get("c") or ""),
+            account, i.symbol, Side.BUY if o["b"] else Side.SELL, size, price,
+            client_id=str(o.get("c") or ""),
             time_in_force=_FORCES[force], reduce_only=bool(o.get("r")),
             post_only=PostOnly.REJECT if force == "Alo" else PostOnly.OFF,
         )  # fmt: skip
@@ -102,7 +103,8 @@ def _own(x: Exchange, account: str, name: Any) -> Order | None:
         return found if found is not None and found.account == account else None
     rows = x.by_client_id(account, str(name))
     alive = [o for o in rows if o.life is Life.OPEN]
-    return (alive or rows or [None])[-1]
+    last = alive or rows
+    return last[-1] if last else None
 
 
 def _cancel(x: Exchange, account: str, c: dict[str, Any]) -> Any:

@@ -40,7 +40,7 @@ def _fills(x: Exchange, account: str, p: Params) -> Any:
     def kept(f: Fill) -> bool:
         return begin <= f.ns <= end
 
-    rows = [words.fill_row(f) for f in x.fills(account, kept)]
+    rows = [words.fill_row(x, f) for f in x.fills(account, kept)]
     return rows[:2000] if "startTime" in p else rows[:-2001:-1]
 
 

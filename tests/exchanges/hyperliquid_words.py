@@ -52,7 +52,8 @@ def listing() -> list[Instrument]:
     return [
         Instrument(
             coin, Kind.PERPETUAL, coin, "USDC", "USDC", coin, ticks(size), D(1).scaleb(-size),
-            D(1).scaleb(-size), maker_fee=D("0.00015"), taker_fee=D("0.00045"), initial_margin=D(1) / leverage,
+            D(1).scaleb(-size), maker_fee=D("0.00015"), taker_fee=D("0.00045"),
+            initial_margin=D(1) / leverage,
             maintenance_margin=D(1) / (2 * leverage), number=n,
         )
         for n, (coin, size, leverage) in enumerate(UNIVERSE)
@@ -87,7 +88,8 @@ def context(exchange: Exchange, coin: str) -> Row:
     impact = [number(bid[0]), number(ask[0])] if bid and ask else None
     middle = mid(exchange, coin)
     return {
-        "funding": number(rate / 8) if rate is not None else "0.0", "openInterest": number(mark.open_interest),
+        "funding": number(rate / 8) if rate is not None else "0.0",
+        "openInterest": number(mark.open_interest),
         "prevDayPx": number(mark.price), "dayNtlVlm": "0.0", "premium": "0.0" if impact else None,
         "oraclePx": number(exchange.index_price(coin)), "markPx": number(mark.price),
         "midPx": number(middle) if middle is not None else None, "impactPxs": impact, "dayBaseVlm": "0.0",
@@ -158,11 +160,31 @@ def full_order_row(order: Order) -> Row:
     }  # fmt: skip
 
 
-def fill_row(f: Fill) -> Row:
-    """One of `userFills`. crossed: it took; startPosition is not kept by the core and stays empty."""
+def _began(exchange: Exchange, f: Fill) -> Decimal:
+    """The position before an execution: all before it, summed."""
+    held = ZERO
+    for other in exchange.fills(f.account, lambda o: o.instrument.symbol == f.instrument.symbol):
+        if other is f:
+            break
+        held += other.quantity * other.side.sign
+    return held
+
+
+def _direction(start: Decimal, f: Fill) -> str:
+    after = start + f.quantity * f.side.sign
+    if start * after < 0:
+        return "Long > Short" if start > 0 else "Short > Long"
+    if abs(after) > abs(start):
+        return "Open Long" if after > 0 else "Open Short"
+    return "Close Long" if start > 0 else "Close Short"
+
+
+def fill_row(exchange: Exchange, f: Fill) -> Row:
+    """One of `userFills`. crossed: it took; startPosition: held before, signed."""
+    start = _began(exchange, f)
     row: Row = {
         "coin": f.instrument.symbol, "px": number(f.price), "sz": number(f.quantity), "side": letter(f.side),
-        "time": f.ns // MS, "startPosition": "0.0", "dir": "Open Long" if f.side is Side.BUY else "Open Short",
+        "time": f.ns // MS, "startPosition": number(start), "dir": _direction(start, f),
         "closedPnl": number(f.realised) if f.realised else "0.0", "hash": _HASH, "oid": f.order_id,
         "crossed": not f.maker, "fee": number(f.fee), "tid": f.trade_id, "feeToken": f.fee_currency,
         "twapId": None,

@@ -23,7 +23,14 @@ _SHORT_OPTION_MAINTENANCE = Decimal("0.075")
 def fee_of(
     instrument: Instrument, side: Side, quantity: Decimal, price: Decimal, maker: bool, index: Decimal
 ) -> tuple[Decimal, str]:
-    """Fee (negative: rebate) and its currency. Spot: in what is received; options: capped."""
+    """Fee (negative: rebate) and its currency, to ten places. Spot: in what is received; options: capped."""
+    fee, currency = _fee_of(instrument, side, quantity, price, maker, index)
+    return round(fee, 10), currency
+
+
+def _fee_of(
+    instrument: Instrument, side: Side, quantity: Decimal, price: Decimal, maker: bool, index: Decimal
+) -> tuple[Decimal, str]:
     rate = instrument.maker_fee if maker else instrument.taker_fee
     if instrument.kind is Kind.SPOT:
         bought = side is Side.BUY

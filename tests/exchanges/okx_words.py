@@ -121,7 +121,8 @@ def family(i: Instrument) -> str:
 
 
 _INSTRUMENT_BLANK = blank(
-    "alias auctionEndTime baseCcy contTdSwTime ctMult ctType ctVal ctValCcy expTime instFamily lever maxMktAmt "
+    "alias auctionEndTime baseCcy contTdSwTime ctMult ctType ctVal ctValCcy expTime instFamily lever "
+    "maxMktAmt "
     "maxPlatOILmt openType optType posLmtAmt posLmtPct preMktSwTime quoteCcy settleCcy stk uly"
 )
 
@@ -251,7 +252,8 @@ def summary_row(exchange: Exchange, symbol: str) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------------ the account
 
 _ORDER_BLANK: dict[str, Any] = blank(
-    "algoClOrdId algoId attachAlgoClOrdId pxType pxUsd pxVol quickMgnType slOrdPx slTriggerPx slTriggerPxType "
+    "algoClOrdId algoId attachAlgoClOrdId pxType pxUsd pxVol quickMgnType slOrdPx slTriggerPx "
+    "slTriggerPxType "
     "source stpId tag tgtCcy tpOrdPx tpTriggerPx tpTriggerPxType cancelSource cancelSourceReason ccy"
 ) | {"attachAlgoOrds": [], "isTpLimit": "false", "linkedAlgoOrd": {"algoId": ""}, "stpMode": "cancel_maker"}
 #: Why an order ended, as OKX numbers it.
@@ -325,7 +327,8 @@ def fill_row(fill: Fill) -> dict[str, Any]:
 
 
 _POSITION_BLANK = blank(
-    "adl baseBal baseBorrowed baseInterest bePx interest liqPx liqPenalty margin mgnRatio pendingCloseOrdLiabVal "
+    "adl baseBal baseBorrowed baseInterest bePx interest liqPx liqPenalty margin mgnRatio "
+    "pendingCloseOrdLiabVal "
     "posCcy quoteBal quoteBorrowed quoteInterest spotInUseAmt spotInUseCcy uplRatio uplRatioLastPx tradeId "
     "last lever"
 )
@@ -359,7 +362,7 @@ def position_row(exchange: Exchange, p: Position) -> dict[str, Any]:
 
 def hash_of(i: Instrument) -> int:
     """A number that stays with the instrument."""
-    return sum(ord(c) * 131**k for k, c in enumerate(i.symbol)) % 10**9
+    return sum(ord(c) * int(131**k) for k, c in enumerate(i.symbol)) % 1_000_000_007
 
 
 _DETAIL_BLANK: dict[str, Any] = blank(

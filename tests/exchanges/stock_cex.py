@@ -46,8 +46,9 @@ async def stock(
     name: str, urls: Callable[[Host], dict[str, Any]], host: Host, **settings: Any
 ) -> AsyncIterator[Any]:
     """A client with its markets loaded; its own pacing is off unless asked for."""
-    keys = {"apiKey": "key", "secret": "secret", "enableRateLimit": False, "timeout": 5000}
-    client = getattr(ccxt.pro, name)({**keys, "urls": {"api": urls(host)}, **settings})
+    keys = {"apiKey": "key", "secret": "secret"}
+    pace = {"enableRateLimit": False, "timeout": 5000, "timeout_on_exit": 5}  # ms
+    client = getattr(ccxt.pro, name)({**keys, **pace, "urls": {"api": urls(host)}, **settings})
     try:
         await client.load_markets()
         yield client

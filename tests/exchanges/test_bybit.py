@@ -49,7 +49,11 @@ def test_the_stock_class_from_markets_to_positions() -> None:
             await asyncio.sleep(0.3)
             told = await client.create_order(SWAP, "limit", "buy", 0.5, 60_000, {"clientOrderId": "one"})
             orders, mine, public = await asyncio.wait_for(asyncio.gather(*watches), 3)
-            assert (orders[-1]["id"], orders[-1]["status"], orders[-1]["filled"]) == (told["id"], "closed", 0.5)
+            assert (orders[-1]["id"], orders[-1]["status"], orders[-1]["filled"]) == (
+                told["id"],
+                "closed",
+                0.5,
+            )
             assert mine[-1]["amount"] == public[-1]["amount"] == 0.5 and mine[-1]["id"] == public[-1]["id"]
             (position,) = await client.fetch_positions()
             assert (position["side"], position["contracts"]) == ("long", 0.5)
@@ -87,7 +91,7 @@ def test_orders_by_rest_and_socket_live_and_end() -> None:
 
 
 def test_refusals_carry_bybits_codes_and_leave_nothing() -> None:
-    cases = [
+    cases: list[tuple[dict[str, Any], int]] = [
         ({"symbol": "BTCUSDX"}, 10_001), ({"qty": "0.0005"}, 10_001), ({"price": "59000.05"}, 10_001),
         ({"side": "buy"}, 10_001), ({"qty": "many"}, 10_001), ({"reduceOnly": True}, 110_017),
         ({"qty": "900000"}, 110_007), ({"category": "perp"}, 10_001), ({"orderLinkId": "x" * 37}, 10_001),

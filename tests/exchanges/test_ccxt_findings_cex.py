@@ -1,4 +1,4 @@
-"""Defects of the stock ccxt.pro classes of OKX, Bybit and Binance, each shown on the unpatched class (4.5.90).
+"""Defects of the stock ccxt.pro classes of OKX, Bybit and Binance, shown on the unpatched classes (4.5.90).
 
 A test here that begins to fail says that ccxt has changed: then read what it does now, and take our way
 around it away or mend it.
@@ -35,7 +35,9 @@ def test_an_update_between_two_watches_waits_for_the_next_message() -> None:
             await asyncio.sleep(0.1)
             await client.create_order(SWAP, "limit", "buy", 1, 59_000, {"clientOrderId": "one"})
             assert [o["clientOrderId"] for o in await first] == ["one"]
-            host.exchange.trade("BTC-USDT-SWAP", Side.SELL, D(20), D(59_000))  # fills it while the consumer works
+            host.exchange.trade(
+                "BTC-USDT-SWAP", Side.SELL, D(20), D(59_000)
+            )  # fills it while the consumer works
             await asyncio.sleep(0.1)
             assert len(host.exchange.fills("desk")) == 1
             assert await nothing_within(client.watch_orders(), 0.3)

@@ -27,8 +27,10 @@ from tests.exchanges.test_deribit_shapes import unlike
 OKX_NEWER = words_of(
     "contTdSwTime futureSettlement instIdCode maxPlatOILmt openType posLmtAmt posLmtPct preMktSwTime "
     "tradeQuoteCcyList amendResult code execType fillFee fillFeeCcy msg reqId baseBorrowed baseInterest imr "
-    "deltaBS deltaPA gammaBS gammaPA thetaBS thetaPA vegaBS vegaPA availEq coinUsdPrice colBorrAutoConversion "
-    "collateralRestrict feeRate fillFwdPx fillIdxPx fillMarkPx fillMarkVol fillPnl fillPxUsd fillPxVol fillTime "
+    "deltaBS deltaPA gammaBS gammaPA thetaBS thetaPA vegaBS vegaPA availEq coinUsdPrice "
+    "colBorrAutoConversion "
+    "collateralRestrict feeRate fillFwdPx fillIdxPx fillMarkPx fillMarkVol fillPnl fillPxUsd fillPxVol "
+    "fillTime "
     "posSide subType tag ts seqId delta gamma theta vega instFamily lever realVol volLv uid eventType source "
     "instType maxFundingRate method minFundingRate premium settFundingRate settState"
 )
@@ -42,7 +44,8 @@ BYBIT_WALLET = words_of(
 )
 BINANCE_NEWER = words_of(
     "adl askNotional bidNotional breakEvenPrice isAutoAddMargin isolatedMargin isolatedWallet initialMargin "
-    "liquidationPrice maintMargin marginAsset marginBalance marginType markPrice maxNotionalValue maxQty notional "
+    "liquidationPrice maintMargin marginAsset marginBalance marginType markPrice maxNotionalValue maxQty "
+    "notional "
     "notionalValue openOrderInitialMargin positionInitialMargin unrealizedProfit walletBalance gtd pm sors "
     "icebergQty isWorking stopPrice time updateTime workingTime"
 )

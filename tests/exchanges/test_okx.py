@@ -120,7 +120,9 @@ def test_a_post_only_order_that_would_take_is_taken_and_cancelled() -> None:
     async def scene(host: Host) -> None:
         quiet(host, ID)
         async with stock_okx(host) as client:
-            answer = await client.private_post_trade_order(order(ordType="post_only", px="60000", clOrdId="p"))
+            answer = await client.private_post_trade_order(
+                order(ordType="post_only", px="60000", clOrdId="p")
+            )
             assert answer["code"] == "0"
             told = (await client.private_get_trade_order({"instId": ID, "clOrdId": "p"}))["data"][0]
             assert (told["state"], told["cancelSource"], told["accFillSz"]) == ("canceled", "31", "0")
@@ -132,8 +134,9 @@ def test_a_batch_answers_for_each_and_twenty_is_the_most() -> None:
     async def scene(host: Host) -> None:
         quiet(host, ID)
         async with stock_okx(host) as client:
-            with pytest.raises(ccxt.InvalidOrder):  # code 2: some were done
-                await client.private_post_trade_batch_orders([order(clOrdId="a"), order(sz="0.001")])
+            both = [order(clOrdId="a"), order(sz="0.001")]
+            answer = await client.private_post_trade_batch_orders(both)  # code 2: ccxt raises nothing
+            assert (answer["code"], [r["sCode"] for r in answer["data"]]) == ("2", ["0", "51121"])
             assert [o.client_id for o in host.exchange.open_orders("desk")] == ["a"]
             with pytest.raises(ccxt.BaseError, match="51044"):
                 await client.private_post_trade_batch_orders([order()] * 21)
@@ -263,7 +266,7 @@ def test_an_inverse_swap_gains_in_coins_by_contracts_of_a_hundred_dollars() -> N
             fills = host.exchange.fills("desk")
             assert [f.realised for f in fills] == [0, D("0.004")]
             told = (await client.private_get_trade_fills())["data"][0]
-            assert D(told["fillPnl"]) == D("0.004") and D(told["fee"]) == -fills[1].fee
+            assert D(told["fillPnl"]) == D("0.004") and abs(D(told["fee"]) + fills[1].fee) < D("1e-9")
 
     play(okx, scene)
 

@@ -23,7 +23,7 @@ from venues.tape import Tape
 VERBS = (
     ("demo",), ("risk",), ("plan",), ("tape", "import"), ("tape", "info"), ("tape", "verify"),
     ("tape", "simulate"), ("config", "show"), ("config", "validate"), ("config", "schema"),
-    ("study", "plans"),
+    ("study", "plans"), ("whatif",), ("pnl",), ("venues",),
 )  # fmt: skip
 HEAVY = {"numpy", "scipy", "polars", "highspy", "pydantic", "rich", "ccxt", "asyncio", "pandas"}
 ROWS = row_names(["BTC", "ETH"])

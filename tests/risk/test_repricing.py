@@ -122,11 +122,13 @@ def test_delta_in_every_cell_is_the_slope_of_the_pnl() -> None:
 
 
 def test_what_expired_leaves_what_it_paid() -> None:
-    """Two calls struck at 50,000, settled at 66,000: 2 x 16/66 coins, which move with the index; the dollars of a
-    linear one do not. A future is settled in coins likewise."""
+    """Two calls struck at 50,000, settled at 66,000: 2 x 16/66 coins, which move with the index; the dollars
+    of a linear one do not."""
     coin, dollar = listing(option(50_000.0, "C", 1.0)), listing(option(50_000.0, "C", 1.0, inverse=False))
-    told = {"mark_iv": 0.6, "forward": 60_000.0, "index": 60_000.0}
-    known = market_of([Quote(coin, mark=0.17, **told), Quote(dollar, mark=10_000.0, **told)])
+    known = market_of([
+        Quote(x, mark=mark, mark_iv=0.6, forward=60_000.0, index=60_000.0)
+        for x, mark in ((coin, 0.17), (dollar, 10_000.0))
+    ])  # fmt: skip
     shock = Shock(spot=0.1, hours=30.0)
     plain = value(known, AGE_S_MAX)
     for q, expected in ((np.array([2.0, 0.0]), 2 * 16 / 66 * 66_000.0), (np.array([0.0, 2.0]), 0.0)):

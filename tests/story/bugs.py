@@ -27,7 +27,7 @@ from hedger.simulator.start import begin
 from hedger.simulator.wire import WireLine
 from pricing.market import Depth, Marks
 from risk.book import Fill
-from venues.orders import AccountReport, Order, OrderState, OrderUpdate, TradeReport
+from venues.orders import AccountReport, ComboOrder, Order, OrderState, OrderUpdate, TradeReport
 from venues.paper_faults import Fault, FaultKind
 
 S = 10**9
@@ -38,14 +38,14 @@ class Resending(WireLine):
 
     def __init__(self, wire: WireLine) -> None:
         self.wire = wire
-        self.orders: dict[str, Order] = {}
+        self.orders: dict[str, Order | ComboOrder] = {}
 
     def __getattribute__(self, name: str) -> Any:
         if name in ("submit", "wire", "orders", "again"):
             return object.__getattribute__(self, name)
         return getattr(object.__getattribute__(self, "wire"), name)
 
-    def submit(self, order: Order) -> None:
+    def submit(self, order: Order | ComboOrder) -> None:
         self.orders[order.client_id] = order
         self.wire.submit(order)
 

@@ -16,9 +16,11 @@ from hedger.journal.journal import open_to_read
 from hedger.limits_file import load_limits
 from hedger.problem.snapshot import equity_usd, take_snapshot
 from hedger.runs.refold import refold
-from hedger.runs.replay import Replay, replay
+from hedger.runs.replay import Replay, on_one_account, replay
 from hedger.settings import Settings
+from pricing.contracts import Kind as ContractKind
 from pricing.errors import InputError
+from risk.book import Book, Position
 from tests.hedger.desk import HEADER, change_tape, hedger, make_book, make_tape, strict_json
 from venues.import_options import ImportOptions
 from venues.orders import TradeReport
@@ -139,6 +141,18 @@ def test_the_command_prints_the_document_and_refuses_what_it_cannot_use(
     ):
         refused = hedger(capsys, "replay", tape.path, *words)
         assert (refused.code, refused.out, refused.err.split(":")[0]) == (2, "", code)
+
+
+def test_a_paper_account_takes_any_one_name_and_never_two(tape: Tape) -> None:
+    """What stands on a second account would neither be traded nor compared with anything."""
+    perp = next(x for x in tape.universe.listings if x.contract.kind is ContractKind.PERPETUAL)
+    held = Book.of([Position(perp, "desk", Decimal(10))], {(perp.venue, "desk", "BTC"): Decimal(3)})
+    assert on_one_account(held) == Book.of(
+        [Position(perp, "", Decimal(10))], {(perp.venue, "", "BTC"): Decimal(3)}
+    )
+    two = Book.of([*held.positions.values()], {(perp.venue, "other", "BTC"): Decimal(3)})
+    with pytest.raises(InputError, match="PAPER_ACCOUNTS"):
+        on_one_account(two)
 
 
 def test_a_journal_is_not_decided_again_with_other_settings(tape: Tape, first: tuple[Replay, Path]) -> None:

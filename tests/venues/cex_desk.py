@@ -22,6 +22,8 @@ from venues.secrets import Secret
 
 QUICK = CexSettings(news_s_max=0.5, pause_s_first=0.02, pause_s_most=0.1, start_s_max=5.0)
 _numbers = count(1)
+#: The loopback exchange looks at a signature's shape alone; any key will do.
+_SIGNING_KEY = "0x" + "1" * 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Desk:
 async def opened(
     dialect: Dialect,
     exchange: Any,
-    urls: Callable[[Host], dict[str, Any]],
+    addresses: Callable[[str], dict[str, Any]],
     symbol: str,
     *,
     key: str = "",
@@ -70,11 +72,19 @@ async def opened(
 ) -> AsyncIterator[Desk]:
     """key: what the exchange calls the listing, where that is not its symbol."""
     granted = next(iter(exchange.exchange.keys.values()))
-    named = {"key": granted.key, "secret": granted.secret, "passphrase": granted.passphrase}
-    secrets = {n: Secret(v) for n, v in named.items() if v and (n != "passphrase" or dialect.venue == "okx")}
+    named = {"key": granted.key, "secret": granted.secret}
+    if dialect.venue == "okx":
+        named["passphrase"] = granted.passphrase
+    if dialect.venue == "hyperliquid":
+        named = {"wallet": granted.key, "secret": _SIGNING_KEY}
+    secrets = {name: Secret(value) for name, value in named.items()}
     async with serve(exchange) as host:
         terms = CexTerms(
-            dialect.venue, Hosts.of([host.url]), urls(host), answer_s_max=answer_s_max, pause_ms=pause_ms
+            dialect.venue,
+            Hosts.of([host.url]),
+            addresses(host.url),
+            answer_s_max=answer_s_max,
+            pause_ms=pause_ms,
         )
         venue = CexVenue(dialect, terms, secrets if signed else None, settings)
         try:

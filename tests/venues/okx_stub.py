@@ -20,13 +20,15 @@ SWAP = {
 
 @dataclass(slots=True)
 class OkxStub:
-    """reply: what `trade/order` answers; news: order messages that follow it; orders: by client id."""
+    """reply: what `trade/order` answers; news: order messages that follow it; orders: by client id.
+    maintenance: what is announced."""
 
     reply: Callable[[web.Request, dict[str, Any]], web.StreamResponse] | None = None
     news: list[dict[str, str]] = field(default_factory=list)
     orders: dict[str, dict[str, str]] = field(default_factory=dict)
     calls: list[tuple[str, Any]] = field(default_factory=list)
     sockets: list[web.WebSocketResponse] = field(default_factory=list)
+    maintenance: list[dict[str, str]] = field(default_factory=list)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Any request."""
@@ -43,6 +45,8 @@ class OkxStub:
         match name:
             case "public/instruments":
                 return [SWAP] if query["instType"] == "SWAP" else []
+            case "system/status":
+                return [x for x in self.maintenance if x["state"] == query["state"]]
             case "public/time":
                 return [{"ts": str(time.time_ns() // 10**6)}]
             case "account/trade-fee":

@@ -128,6 +128,21 @@ def test_an_answer_proves_what_it_proves_and_no_order_leaves_twice() -> None:
     run(work())
 
 
+def test_announced_maintenance_is_told() -> None:
+    window = {"begin": "1795269600000", "end": "1795273200000", "state": "scheduled"}
+
+    async def work() -> None:
+        async with opened(OkxStub(maintenance=[window])) as (venue, _), heard(venue) as news:
+
+            def told() -> list[object]:
+                return [x.maintenance for x in news if isinstance(x, VenueStatus) and x.maintenance]
+
+            await until(lambda: bool(told()), "the window")
+            assert told() == [((1_795_269_600 * 10**9, 1_795_273_200 * 10**9),)]
+
+    run(work())
+
+
 def test_an_immediate_order_is_told_as_it_ended_and_its_execution_once() -> None:
     fill = {
         "state": "filled", "accFillSz": "0.05", "fillSz": "0.05", "fillPx": "60000", "tradeId": "77",

@@ -12,10 +12,11 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pytest
 
-from pricing.contracts import Listing, Side
-from pricing.market import Marks
+from pricing.contracts import Listing, Option, Side
+from pricing.market import Market, Marks
 from pricing.universe import Universe
 from tests.exchanges import words
 from tests.exchanges.faults import Act
@@ -219,10 +220,61 @@ def test_a_book_with_a_gap_shows_no_depth_until_it_is_whole_again(act: Act) -> N
                 world.refresh()
                 await asyncio.sleep(0.12)
             await until(lambda: host.count("public/unsubscribe") > before, "a new subscription")
+
+            def gaps() -> list[tuple[str, ...]]:
+                return [x.gaps for x in news if isinstance(x, VenueStatus) and x.gaps is not None]
+
+            await until(lambda: gaps() == [(PERPETUAL,), ()], "a gap that closes")
             wanted = float(host.exchange.marks[PERPETUAL].price)
             await until(
                 lambda: (t := _touch(news)) is not None and t[0] < wanted < t[1], "a book about the mark"
             )
+
+    run(work())
+
+
+def test_options_that_are_not_subscribed_to_come_by_one_question_per_currency() -> None:
+    async def work() -> None:
+        async with opened() as (venue, host, _), hearing(venue) as news:
+            universe = Universe.of(await venue.listings())
+            options = [x for x in universe.listings if isinstance(x.contract, Option)]
+            chosen = options[0].symbol
+            venue.watch(universe, [PERPETUAL, chosen])
+            market = Market.empty(universe)
+
+            def known() -> bool:
+                nonlocal market
+                while news:
+                    item = news.pop(0)
+                    market = market.apply(item) if isinstance(item, Marks) else market
+                rows = [universe.positions[x.key] for x in options]
+                return bool((market.mark_iv[rows] > 0).all() and (market.forward[rows] > 0).all())
+
+            await until(known, "vol and forward of every option")
+            asked = host.count("public/get_book_summary_by_currency")
+            assert asked == len({x.contract.settlement for x in options})
+            row = universe.positions["deribit", options[1].symbol]
+            mark = host.exchange.marks[options[1].symbol]
+            assert market.mark_iv[row] == pytest.approx(mark.iv, abs=1e-4)
+            assert market.bid[row] > 0 and np.isnan(market.bid_size[row])
+            assert market.bid_size[universe.positions["deribit", chosen]] > 0
+
+    run(work())
+
+
+def test_a_delivery_price_comes_with_the_account() -> None:
+    async def work() -> None:
+        async with opened() as (venue, host, _):
+            option = next(x for x in await venue.listings() if isinstance(x.contract, Option))
+            best = host.exchange.books[option.symbol].asks.best()
+            assert best is not None
+            client_id = client_order_id("desk", 920_001, 0, 0)
+            item = Order(client_id, option, Side.BUY, option.minimum, best, TimeInForce.IOC)
+            assert (await venue.submit(item)).state is OrderState.FILLED
+            assert (await venue.account(0)).deliveries == {}
+            host.exchange.settle(option.symbol, Decimal("60123.5"))
+            report = await venue.account(0)
+            assert report.deliveries == {option.symbol: Decimal("60123.5")} and report.positions == {}
 
     run(work())
 
@@ -413,8 +465,7 @@ async def asked(question: Callable[[], Awaitable[Any]]) -> Any:
 
 
 async def _watch(venue: DeribitVenue) -> None:
-    universe = Universe.of(await venue.listings())
-    venue.watch(universe, [PERPETUAL])
+    venue.watch(Universe.of([await listing_of(venue)]), [PERPETUAL])
 
 
 def _fills(news: list[News]) -> list[TradeReport]:

@@ -136,3 +136,41 @@ def test_a_listing_without_quotes_of_its_touch_is_as_old_as_its_book() -> None:
     quotes.hear(Quote(NAMES[0], 0, mark=100.5, told=frozenset({"mark"})))
     marks = quotes.take(0, 0)
     assert marks is not None and marks.venue_ns.tolist() == [70] and marks.bid.tolist() == [100.0]
+
+
+def test_gaps_are_those_books_that_were_known_and_wait_for_a_snapshot() -> None:
+    quotes, told = LiveQuotes(UNIVERSE, "deribit"), []
+    for item in (
+        change(2, 1, [(99.0, 1.0)], []),  # it has not begun yet
+        change(5, None, [(99.0, 1.0)], [(101.0, 1.0)]),
+        change(8, 7, [(98.0, 1.0)], []),
+        change(9, 8, [(98.0, 1.0)], []),
+        change(10, None, [(99.0, 1.0)], [(101.0, 1.0)]),
+    ):
+        quotes.change(item)
+        told.append(quotes.gaps)
+    assert told == [(), (), (NAMES[0],), (NAMES[0],), ()]
+    quotes.lose_book(NAMES[0])
+    assert quotes.gaps == (NAMES[0],)
+
+
+def test_a_listing_of_which_a_book_alone_is_told_has_marks() -> None:
+    quotes = LiveQuotes(UNIVERSE, "deribit")
+    quotes.change(change(5, None, [(99.0, 1.0)], [(101.0, 2.0)], at=77))
+    marks = quotes.take(0, 100)
+    assert marks is not None and (marks.bid[0], marks.ask[0], marks.venue_ns[0]) == (99.0, 101.0, 77)
+    assert math.isnan(marks.mark[0])
+
+
+def test_another_universe_takes_over_what_is_still_followed_and_forgets_the_rest() -> None:
+    before = LiveQuotes(UNIVERSE, "deribit")
+    before.change(change(5, None, [(99.0, 1.0)], [(101.0, 1.0)]))
+    before.hear(Quote(NAMES[0], 3, bid=98.0, ask=102.0, mark=100.0))
+    before.hear(Quote(NAMES[1], 4, bid=8.0, ask=9.0))
+    narrower = Universe.of([x for x in UNIVERSE.listings if x.symbol != NAMES[1]])
+    after = LiveQuotes(narrower, "deribit")
+    after.take_over(before, NAMES)
+    marks = after.take(0, 10)
+    assert marks is not None and len(marks.rows) == 1
+    assert (marks.mark[0], marks.bid[0]) == (100.0, 99.0)
+    assert after.change(change(6, 5, [(99.5, 1.0)], [])) is None  # the chain goes on

@@ -128,7 +128,10 @@ def test_product_of(name: str, product: Product) -> None:
     assert product_of(parse_name(name)) is product
 
 
-@pytest.mark.parametrize("venue", ["deribit", "simulated"])
+@pytest.mark.parametrize(
+    "venue",
+    ["deribit", "simulated", "okx", "bybit", "binance", "binanceusdm", "binancecoinm", "hyperliquid"],
+)
 def test_every_entry_is_complete_dated_and_sourced(venue: str) -> None:
     text = (resources.files("venues") / "tables" / f"{venue}.toml").read_text("utf-8")
     document = tomllib.loads(text, parse_float=Decimal)

@@ -12,9 +12,18 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from pricing.contracts import Listing, Side
+from tests import builders
 from venues.base import News, Venue
 from venues.errors import VenueError
-from venues.orders import Order, OrderState, OrderUpdate, TimeInForce, TradeReport, client_order_id
+from venues.orders import (
+    ComboOrder,
+    Order,
+    OrderState,
+    OrderUpdate,
+    TimeInForce,
+    TradeReport,
+    client_order_id,
+)
 
 
 @dataclass(slots=True)
@@ -174,6 +183,21 @@ async def a_price_off_the_tick_is_refused_in_words_we_know(stage: Stage) -> None
     assert update.state is OrderState.REJECTED and update.code
 
 
+async def a_combo_is_refused_where_none_are_taken_and_leaves_nothing(stage: Stage) -> None:
+    """Two options that the venue need not know; a venue that takes combos refuses them for that."""
+    first, legs = client_order_id("trial", 990, 0, 0), []
+    for at, strike in enumerate((60_000.0, 70_000.0)):
+        option = builders.listing(
+            builders.option(strike, "C", 30.0), f"BTC-{strike:g}-C", venue=stage.venue.name, lot="0.1"
+        )
+        side, name = (Side.BUY, Side.SELL)[at], client_order_id("trial", 990, at, 0)
+        legs.append(Order(name, option, side, Decimal(1), Decimal("0.01"), TimeInForce.IOC, combo=first))
+    update = await stage.venue.submit(ComboOrder(tuple(legs)))
+    assert (update.client_id, update.state, update.filled or 0) == (first, OrderState.REJECTED, 0)
+    assert stage.venue.capabilities.combos or update.code == "combos_not_offered"
+    assert await stage.venue.order(first) is None
+
+
 async def a_client_id_sent_twice_never_says_that_the_first_failed(stage: Stage) -> None:
     order = stage.order(Side.BUY, marketable=False)
     await stage.venue.submit(order)
@@ -228,6 +252,7 @@ TRIALS: tuple[Trial, ...] = (
     a_post_only_order_never_takes,
     a_reduce_only_order_never_opens,
     a_price_off_the_tick_is_refused_in_words_we_know,
+    a_combo_is_refused_where_none_are_taken_and_leaves_nothing,
     a_client_id_sent_twice_never_says_that_the_first_failed,
     many_questions_at_once_each_get_their_own_answer,
     its_listings_are_its_own_and_each_once,

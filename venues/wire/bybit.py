@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from pricing.contracts import Contract, Future, Kind, Listing, Perpetual, Right, Spot, TickSteps
+from pricing.contracts import Contract, Future, Kind, Listing, Perpetual, Right, Side, Spot, TickSteps
 from pricing.market import ForwardKind
 from risk.book import Fill
 from venues.errors import Untrusted
@@ -295,18 +295,28 @@ def execution(item: Wire, listings: Mapping[str, Listing], account: str = "") ->
     listing = listings.get(symbol)
     if listing is None:
         item.refuse("symbol", "an execution of an instrument that is not listed", symbol, "a listing")
+    side, fee = item.side("side"), item.decimal("execFee")
     fill = Fill(
         listing=listing,
-        side=item.side("side"),
+        side=side,
         quantity=item.above_zero("execQty"),
         price=item.above_zero("execPrice"),
-        fee=item.decimal("execFee"),
-        fee_currency=item.text_or("feeCurrency", listing.contract.settlement),
+        fee=fee,
+        fee_currency=item.text_or("feeCurrency", _fee_currency(listing, side, fee)),
         account=account,
         trade_id=item.name("execId"),
         time_ns=item.stamp_ns("execTime"),
     )
     return TradeReport(item.text_or("orderLinkId", ""), fill, maker=item.flag("isMaker"))
+
+
+def _fee_currency(listing: Listing, side: Side, fee: Decimal) -> str:
+    """What a fee is paid in where the message does not say: of spot what was received (a rebate: what was
+    given), of all else what it settles in."""
+    contract = listing.contract
+    if contract.kind is Kind.SPOT and (side is Side.BUY) is (fee >= 0):
+        return contract.underlying
+    return contract.settlement
 
 
 def positions(result: object) -> dict[str, Decimal]:
@@ -330,7 +340,8 @@ def positions(result: object) -> dict[str, Decimal]:
 def balances(wallet: object, held: object, listings: Mapping[str, Listing]) -> dict[str, Decimal]:
     """Margin balance by coin: the wallet and the open gain of perpetuals and futures; not options' value.
 
-    wallet, held: the `list` of `account/wallet-balance` and of `position/list` of linear and inverse.
+    wallet, held: the `list` of `account/wallet-balance` and of `position/list` of linear and inverse. What is
+    not listed any more counts where its row says by `settleCoin` what it settles in.
 
     Raises:
         Malformed: a field is not as it must be; a position in what is not listed.
@@ -343,10 +354,10 @@ def balances(wallet: object, held: object, listings: Mapping[str, Listing]) -> d
         if item.not_negative("size") == 0:
             continue
         listing = listings.get(item.text("symbol"))
-        if listing is None:
+        if listing is None and not item.has("settleCoin"):
             item.refuse("symbol", "a position in what is not listed", item.raw("symbol"), "a listing")
-        if listing.contract.kind in (Kind.PERPETUAL, Kind.FUTURE):
-            currency = listing.contract.settlement
+        if listing is None or listing.contract.kind in (Kind.PERPETUAL, Kind.FUTURE):
+            currency = item.text("settleCoin") if listing is None else listing.contract.settlement
             found[currency] = found.get(currency, Decimal(0)) + item.decimal("unrealisedPnl")
     return found
 

@@ -33,7 +33,7 @@ from hedger.core.state import Mode
 from hedger.core.trades_seen import DAY_NS
 from hedger.core.turn import Turn
 from pricing.contracts import Side
-from tests.hedger.rig import VENUE, Rig, option_symbol, replayed
+from tests.hedger.rig import VENUE, Rig, desk, option_symbol, replayed
 from venues.orders import Link, Order, OrderReport, OrderState, OrderUpdate, TimeInForce, VenueStatus
 
 #: Long delta far beyond its band of 100,000 USD: a sale of perpetuals or coins mends it.
@@ -182,6 +182,21 @@ def test_a_permission_of_another_order_opens_nothing() -> None:
     rig = Rig(LONG, gate=lambda order, situation: Other(order)).armed()
     decision = due(rig)
     assert decision.orders == () and [v.code for v in decision.verdicts] == ["OTHER_ORDER"]
+
+
+def test_a_hedge_that_cannot_be_made_is_told() -> None:
+    """Nothing may be traded: the desk hears that the row stays where it is, and why, at every attempt."""
+    settings = desk()
+    denied = settings.universe.deny_buy.model_copy(update={"venues": (VENUE,)})
+    universe = settings.universe.model_copy(update={"deny_buy": denied, "deny_sell": denied})
+    rig = Rig(LONG, settings.model_copy(update={"universe": universe})).armed()
+    decision = rig.mark(20.0)
+    assert decision.due and rig.submits() == []
+    (text,) = [a.text for a in decision.actions if isinstance(a, Alert) and a.code == "NOT_HEDGED"]
+    assert "delta:BTC" in text
+    for _ in range(10):
+        rig.answer(rig.mark(5.0))
+    assert rig.alerts().count("NOT_HEDGED") == 5  # attempts_max of the policy
 
 
 def test_flatten_is_a_plan_to_nothing() -> None:

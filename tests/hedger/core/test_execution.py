@@ -278,6 +278,21 @@ def test_an_index_that_runs_away_is_planned_for_anew() -> None:
     assert rig.state.execution is not None and rig.state.execution.id == first.seq
 
 
+def test_a_slice_reaches_no_further_through_the_touch_than_the_desk_allows() -> None:
+    """0.2 bps of about 70,000 are 1.4 USD: three of the six levels, 0.5 USD apart. The rest waits for the
+    next display instead of an order that the hard limits would refuse."""
+    rig = rig_of(touch_limit_bps=0.2, slice_interval_s=1.0)
+    sizes = (100_000.0,) * 6
+    (first,) = mark(rig, sizes).orders
+    assert first.side is Side.SELL and first.quantity == 300_000
+    bid = Decimal(repr(float(rig.state.market.bid[perp(rig)])))
+    assert first.price == bid - 1
+    sent = fill(rig, first).orders
+    assert sent == () and rig.tick(2.0).orders == ()  # this display has been asked for as far as it may be
+    (second,) = mark(rig, sizes, 2.0).orders
+    assert 0 < second.quantity < 100_000 and second.leg == first.leg
+
+
 def test_what_others_did_is_planned_for_anew() -> None:
     rig = rig_of(slice_interval_s=1.0)
     (first,) = mark(rig, (400_000.0,)).orders

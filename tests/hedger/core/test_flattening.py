@@ -99,6 +99,50 @@ def test_asked_twice_it_is_done_once() -> None:
     assert len(told(rig, "FLATTENED")) == 2
 
 
+def test_asked_for_in_the_midst_of_a_hedge_it_is_done_all_the_same() -> None:
+    """The hedge that was in work ends; its end is not taken for the end of what was asked for."""
+    rig = Rig({"BTC-PERPETUAL": "900000"}).armed()
+    hedge = rig.mark(20.0)
+    assert hedge.orders and rig.state.execution is not None
+    rig.command(Verb.FLATTEN)
+    rig.answer(hedge)
+    assert rig.state.asked_for == "flatten" and not told(rig, "FLATTEN_INCOMPLETE")
+    for _ in range(12):
+        rig.answer(rig.mark(2.0))
+    assert rig.state.asked_for == "" and len(told(rig, "FLATTENED")) == 1
+    sold = sum((o.quantity for o in rig.submits()), Decimal(0))
+    assert abs(sold - 900_000) <= 1_000  # bands alone would leave 50,000
+
+
+def test_a_second_wish_for_everything_outlasts_the_end_of_the_first_for_one_coin() -> None:
+    rig = Rig({"BTC-PERPETUAL": "60000", "ETH-PERPETUAL": "60000"}).armed()
+    rig.answer(rig.mark(20.0))
+    first = rig.command(Verb.FLATTEN, "BTC")
+    assert first.orders
+    rig.command(Verb.FLATTEN)
+    rig.answer(first)
+    assert (rig.state.asked_for, rig.state.scope) == ("flatten", "")
+    for _ in range(12):
+        rig.answer(rig.mark(2.0))
+    assert rig.state.asked_for == "" and len(told(rig, "FLATTENED")) == 1
+    assert {o.listing.symbol.split("-")[0] for o in rig.submits()} == {"BTC", "ETH"}
+
+
+def test_a_hedge_asked_for_twice_at_once_is_done() -> None:
+    rig = Rig({"BTC-PERPETUAL": "80000"}).armed()
+    rig.answer(rig.mark(20.0))
+    first = rig.command(Verb.HEDGE)
+    assert first.orders
+    rig.truth.take(first.orders[0])
+    rig.command(Verb.HEDGE)
+    rig.truth.cancel(first.orders[0].client_id)
+    rig.answer(rig.send(rig.truth.update(first.orders[0].client_id)))
+    for _ in range(6):
+        rig.answer(rig.mark(2.0))
+    assert rig.state.asked_for == ""
+    assert 29_000 <= 80_000 - rig.positions()["BTC-PERPETUAL"] <= 81_000  # inside the landing of 50,000
+
+
 def test_one_coin_alone_leaves_the_other_as_it_is() -> None:
     rig = Rig({"BTC-PERPETUAL": "60000", "ETH-PERPETUAL": "60000"}).armed()
     assert rig.mark(20.0).breached == ()

@@ -30,7 +30,7 @@ from pricing.errors import InputError
 from pricing.market import Marks
 from risk.limit_terms import Limits
 from tests.hedger.rig import CHAIN, book_of, desk, option_symbol
-from venues.orders import Order, OrderState, TradeReport
+from venues.orders import ComboOrder, Order, OrderState, TradeReport
 from venues.paper_faults import Fault, FaultKind
 from venues.paper_terms import Constant, FeeModel, Latencies, PaperTerms, Queue
 from venues.simulated import SimulatedMarket
@@ -120,7 +120,7 @@ def test_the_intent_is_on_the_disk_before_the_order_leaves(bench: Bench) -> None
     leave = line.submit
 
     class Watching(PaperLine):
-        def submit(self, order: Order) -> None:
+        def submit(self, order: Order | ComboOrder) -> None:
             kept = [read(r) for r in bench.disk.records if r.kind == Kind.INTENT]
             sent.append((order.client_id, any(w.order == order for w in kept if isinstance(w, Intent))))
             leave(order)

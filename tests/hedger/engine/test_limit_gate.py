@@ -148,7 +148,7 @@ def test_a_hedge_larger_than_one_order_may_be_leaves_in_parts(order: dict[str, f
 
 def test_an_order_without_credit_waits_and_its_ticket_goes_on() -> None:
     """Two orders' credit beside the cancels', and one more every five seconds."""
-    rate = {"*": RateLimits(orders_per_s=0.2, burst=7.0, cancel_reserve=5)}
+    rate = {"*": RateLimits(orders_per_s=0.2, burst=7, cancel_reserve=5)}
     rig = in_parts(
         replace(
             limits(margin={"unproven_venues": frozenset({VENUE})}, order={"notional_usd_max": 45_000.0}),

@@ -12,14 +12,25 @@ from typing import Any
 import pytest
 
 import hedger
-from hedger.core.actions import Action, Alert, AskAccount, AskOrder, Cancel, CancelAll, Severity, Submit
+from hedger.core.actions import (
+    Action,
+    Alert,
+    AskAccount,
+    AskOrder,
+    Cancel,
+    CancelAll,
+    Severity,
+    Submit,
+    SubmitCombo,
+)
 from hedger.core.events import Answer, Failed, Happening
 from hedger.engine.clock import VirtualClock
 from hedger.engine.router import Router, VenueLine, outcome
 from pricing.contracts import Side
+from tests import builders
 from venues.base import Capabilities
 from venues.errors import Ambiguous, Unreachable
-from venues.orders import AccountReport, Order, OrderState, OrderUpdate, TimeInForce
+from venues.orders import AccountReport, ComboOrder, Order, OrderState, OrderUpdate, TimeInForce
 from venues.simulated import SimulatedMarket
 from venues.simulated_law import SimulationSettings
 
@@ -56,7 +67,7 @@ class Line:
     def capabilities(self) -> Capabilities:
         return Capabilities(True, self.dead_man_s, False, True, True, self.rate, self.burst)
 
-    def submit(self, order: Order) -> None:
+    def submit(self, order: Order | ComboOrder) -> None:
         self.done.append(order.client_id)
 
     def cancel(self, client_id: str) -> None:
@@ -98,6 +109,31 @@ def test_cancels_go_before_questions_and_questions_before_orders() -> None:
     router.perform(actions)
     assert line.done == ["cancel b", "ask a", "account 7", "htest-1-0-0"]
     assert told == []
+
+
+def combo(n: int) -> SubmitCombo:
+    """Two options as one, of ids n-0-0 and n-1-0."""
+    legs = []
+    for at, strike in enumerate((60_000.0, 70_000.0)):
+        listing = builders.listing(builders.option(strike, "C", 30.0), f"BTC-{strike:g}-C", venue=VENUE)
+        legs.append(
+            Order(
+                f"htest-{n}-{at}-0", listing, (Side.BUY, Side.SELL)[at], listing.lot, Decimal("0.01"),
+                TimeInForce.IOC, combo=f"htest-{n}-0-0",
+            )
+        )  # fmt: skip
+    return SubmitCombo(tuple(Permitted(leg) for leg in legs))
+
+
+def test_a_combo_is_one_message_under_one_id_and_waits_like_any_order() -> None:
+    router, line, _, told, latch = desk(rate=2.0, burst=4)
+    router.perform([combo(1), order(2), combo(3), combo(4)])
+    assert line.done == ["htest-1-0-0", "htest-2-0-0", "htest-3-0-0"] and router.waiting == 1
+    router.perform([Cancel(VENUE, "htest-4-0-0")])
+    assert denied(told) == [("htest-4-0-0", "taken_back")]
+    latch[0] = True
+    router.perform([combo(5)])
+    assert denied(told)[1:] == [("htest-5-0-0", "kill_latch")] and len(line.done) == 4
 
 
 def test_credits_are_kept_for_cancels() -> None:
@@ -188,7 +224,7 @@ class SlowVenue:
     def __init__(self, error: BaseException | None = None) -> None:
         self.error, self.sent = error, list[str]()
 
-    async def submit(self, order: Order) -> OrderUpdate:
+    async def submit(self, order: Order | ComboOrder) -> OrderUpdate:
         self.sent.append(order.client_id)
         await asyncio.sleep(0)
         if self.error is not None:

@@ -95,6 +95,7 @@ def test_a_run_is_steered_killed_stopped_and_restarted(
     try:
         again.until("killed")
         assert hedger(capsys, "arm", *at, "--json").code == 3
+        assert hedger(capsys, "flatten", *at, "--json").code == 3
         for _ in range(30):  # refused until the venue has shown twice that nothing is open
             if hedger(capsys, "unkill", *at, "--reason", "found the cause", "--wait-s", 1).code == 0:
                 break
@@ -144,7 +145,7 @@ def test_live_is_refused_before_anything_is_written(
     config = tmp_path / "live.toml"
     config.write_text('[run]\nmode = "live"\n')
     ran = hedger(capsys, "run", "--config", config, "--journal", tmp_path / "j")
-    assert (ran.code, ran.out, ran.err.split(":")[0]) == (3, "", "LIVE_NOT_AVAILABLE")
+    assert (ran.code, ran.out, ran.err.split(":")[0]) == (3, "", "LIVE_REFUSED")
     assert not (tmp_path / "j").exists()
 
 

@@ -57,11 +57,6 @@ def test_keys_that_are_half_given_or_not_there_are_refused(name: VenueName, conf
     assert CANARY not in str(caught.value)
 
 
-def test_a_venue_without_an_adapter_says_so() -> None:
-    with pytest.raises(InputError, match="VENUE_NOT_CONNECTED"):
-        asyncio.run(_made(lambda: adapter("hyperliquid", VenueConfig(), {})))
-
-
 def test_an_address_that_is_not_encrypted_is_refused() -> None:
     async def work() -> None:
         venue = adapter("deribit", VenueConfig(url="ws://www.deribit.com/ws/api/v2"), {})

@@ -1,0 +1,101 @@
+"""What the terminal's keys send: command rows beside the journal, and the kill latch.
+
+Each goes with who sent it and why, and with the first characters of the SHA-256 of what stood on the screen.
+A command is a wish: the engine's journal says what became of it.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import os
+import time
+import uuid
+from pathlib import Path
+
+from hedger.core.events import Command, Verb
+from hedger.journal.commands_file import TEXT_MAX, send
+from hedger.journal.kill_latch import FileLatch, Latched
+from hedger.journal.lock import holder
+from pricing.errors import Exit, HedgerError
+
+
+class NotSent(HedgerError):
+    """A key that may do nothing now (exit 3)."""
+
+    exit_code = Exit.REFUSED
+
+
+class Control:
+    """One user's hand on one journal. allowed: whether it was started with `--control`."""
+
+    def __init__(self, journal: Path, allowed: bool, user: str | None = None) -> None:
+        self._journal, self.allowed = journal, allowed
+        self._user = user or _user()
+
+    def send(self, verb: Verb, argument: str, reason: str, screen: str) -> str:
+        """Leave a command for the running engine; returns its id.
+
+        Raises:
+            NotSent: the terminal is read-only, or no engine runs.
+            InputError: a text that cannot be sent, or the box cannot be written.
+        """
+        self._refuse_read_only(str(verb))
+        if holder(self._journal) is None:
+            raise NotSent(
+                "ENGINE_ABSENT",
+                "no engine writes this journal",
+                where=self._journal.name,
+                observed=str(verb),
+                allowed="a running engine",
+                not_done="nothing was sent",
+                fix="start it with `hedger run`",
+            )
+        command = Command(uuid.uuid4().hex, verb, self._user, _reason(reason, screen), argument)
+        send(self._journal, command, time.time_ns())
+        return command.id
+
+    def kill(self, reason: str, screen: str) -> str:
+        """Set the latch first, then tell the engine where one runs; returns what was done, in words.
+
+        Raises:
+            NotSent: the terminal is read-only. LatchFailed: the latch could not be set.
+        """
+        self._refuse_read_only("kill")
+        why = _reason(reason, screen)
+        FileLatch(self._journal).set(Latched(time.time_ns(), self._user, why))
+        # From here on nothing new leaves, whatever else goes wrong.
+        try:
+            self.send(Verb.KILL, "", reason, screen)
+        except HedgerError as error:
+            return f"KILLED: the latch is set; the engine was not told: {error.what}"
+        return "KILLED: the latch is set, the engine cancels everything; it stays until `hedger unkill`"
+
+    def _refuse_read_only(self, what: str) -> None:
+        if not self.allowed:
+            raise NotSent(
+                "READ_ONLY",
+                "this terminal only looks",
+                where="hedger dashboard",
+                observed=what,
+                allowed="a terminal started with --control",
+                not_done="nothing was sent",
+                fix="start it with --control, or use `hedger kill` and its like in a shell",
+            )
+
+
+def screen_hash(lines: list[str]) -> str:
+    """What stood on the screen, as twelve hexadecimal digits."""
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
+
+
+def _reason(reason: str, screen: str) -> str:
+    tail = f" [dashboard, screen {screen}]"
+    return reason[: TEXT_MAX - len(tail)] + tail
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a process without a name, as in some containers
+        return f"uid {os.getuid()}"

@@ -1,0 +1,132 @@
+"""Questions over the screen. The kill key works in all of them: its binding goes before every other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from textual import events
+from textual.app import ComposeResult
+from textual.containers import Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Input, Static
+
+#: Seconds within which the second press of the kill key counts.
+KILL_S = 2.0
+
+
+class Dialog(ModalScreen[str | None]):
+    """A title, text, perhaps a field. Answers with a text, or None where nothing is to be done."""
+
+    BINDINGS: ClassVar = [("escape", "leave", "back")]
+
+    def __init__(self, title: str, text: str, field: str | None = None, value: str = "") -> None:
+        super().__init__()
+        self._title, self._text, self._field, self._value = title, text, field, value
+
+    def compose(self) -> ComposeResult:
+        """Title, text, field."""
+        with Vertical(id="dialog"):
+            yield Static(self._title, id="dialog-title", markup=False)
+            with VerticalScroll(id="dialog-body"):
+                yield Static(self._text, id="dialog-text", markup=False)
+            if self._field is not None:
+                yield Input(value=self._value, placeholder=self._field, id="dialog-field")
+            yield Static("", id="dialog-note", markup=False)
+
+    def on_mount(self) -> None:
+        """The field has the keys, or the text is scrolled by them."""
+        self.query_one("#dialog-field" if self._field is not None else "#dialog-body").focus()
+
+    @property
+    def said(self) -> str:
+        """Title, text and note, as they stand."""
+        return "\n".join((self._title, self._text, str(self.query_one("#dialog-note", Static).content)))
+
+    def tell(self, text: str) -> None:
+        """Another text."""
+        self._text = text
+        self.query_one("#dialog-text", Static).update(text)
+
+    def note(self, text: str) -> None:
+        """A word below: what is wrong with what was typed, or what comes of it."""
+        self.query_one("#dialog-note", Static).update(text)
+
+    def action_leave(self) -> None:
+        """Nothing is done."""
+        self.dismiss(None)
+
+
+class Confirm(Dialog):
+    """y does it, anything else does not."""
+
+    BINDINGS: ClassVar = [("y", "yes", "yes"), ("n", "leave", "no")]
+
+    def __init__(self, title: str, text: str) -> None:
+        super().__init__(title, f"{text}\n\ny  do it      n, escape  do nothing")
+
+    def action_yes(self) -> None:
+        """It is to be done."""
+        self.dismiss("yes")
+
+
+class Typed(Dialog):
+    """Something must be typed. check: gives (whether it will do, a word on it) for every text."""
+
+    def __init__(
+        self, title: str, text: str, field: str, check: Callable[[str], tuple[bool, str]], value: str = ""
+    ) -> None:
+        super().__init__(title, text, field, value)
+        self._check = check
+
+    def on_mount(self) -> None:
+        """What stands in the field is judged at once."""
+        super().on_mount()
+        self.note(self._check(self._value)[1])
+
+    def on_input_changed(self, changed: Input.Changed) -> None:
+        """Say what would come of it."""
+        self.note(self._check(changed.value)[1])
+
+    def on_input_submitted(self, submitted: Input.Submitted) -> None:
+        """Enter: only what will do."""
+        good, word = self._check(submitted.value)
+        if good:
+            self.dismiss(submitted.value)
+        else:
+            self.note(f"NOT SENT: {word}")
+
+
+class Preview(Dialog):
+    """The ticket that a hedge would begin with; the send key asks whether it may go."""
+
+    def __init__(self, title: str, send_keys: tuple[str, ...], may: Callable[[], str]) -> None:
+        super().__init__(title, "asked; the engine has not answered yet")
+        self._keys, self._may = send_keys, may
+
+    def on_key(self, event: events.Key) -> None:
+        """Send, or say why not."""
+        if event.key in self._keys:
+            event.stop()
+            against = self._may()
+            if against:
+                self.note(f"NOT SENT: {against}; h asks anew")
+            else:
+                self.dismiss("send")
+
+
+class KillNotice(Dialog):
+    """The first press was seen; it goes away by itself."""
+
+    def __init__(self, key: str) -> None:
+        text = f"Press {key} again within {KILL_S:g} seconds: nothing new is sent, every order is cancelled."
+        super().__init__("KILL?", text)
+
+    def on_mount(self) -> None:
+        """Only for a moment."""
+        super().on_mount()
+        self.set_timer(KILL_S, self._over)
+
+    def _over(self) -> None:
+        if self.is_current:
+            self.dismiss(None)

@@ -1,0 +1,221 @@
+"""The journal, followed read-only: what it has told so far, kept as panels need it.
+
+A file opened to read, and read on from the last record: nothing here can hold the engine up, and what goes
+wrong here goes wrong in this process alone. Old decisions are dropped; orders, fills and alerts are kept for
+as long as a day's work is.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hedger.dashboard.outside import Outside
+from hedger.desk.follow import Follower
+from hedger.desk.profit import ProfitReader
+from hedger.desk.venue_health import VenueReader
+from hedger.journal.codec import CodecError
+from hedger.journal.entries import Configuration, Kind, Record
+from hedger.journal.journal import open_to_read
+from hedger.journal.kill_latch import FileLatch, Latched
+from hedger.journal.lock import holder
+from hedger.journal.recovery import Reading
+from hedger.journal.sqlite import SqliteStorage
+from hedger.journal.storage import StorageFailed
+from hedger.settings import Settings
+from pricing.errors import HedgerError
+from venues.orders import TradeReport
+
+Json = dict[str, Any]
+_T = TypeVar("_T")
+DECISIONS_KEPT = 200
+FILLS_KEPT = 500
+ALERTS_KEPT = 500
+#: Rows are remembered so many seconds apart, for a day.
+HISTORY_S = 10.0
+HISTORY_KEPT = 8640
+#: What is read in one go, so that keys and header never wait for a long journal.
+SLICE_S = 0.2
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An alert as it was written down."""
+
+    number: int
+    now_ns: int
+    severity: str
+    code: str
+    text: str
+
+
+class Feed:
+    """What was read so far. fault: why nothing more is read, "" while all is well."""
+
+    def __init__(self, journal: Path, settings: Settings, outside: Outside) -> None:
+        """Open a journal.
+
+        Raises:
+            InputError: there is none, or it is no journal.
+        """
+        self.journal, self.settings, self.outside = journal, settings, outside
+        self._storage: SqliteStorage = open_to_read(journal)
+        self.name = self._storage.name
+        self.follower = Follower(settings.age_s_max, outside.fetch, depth=False)
+        self.venues = VenueReader(settings.age_s_max, follower=self.follower)
+        self.profit = ProfitReader(settings, follower=self.follower)
+        self.orders = Reading(self.name, 0)
+        self.number = 0
+        self.head = 0
+        self.fault = ""
+        self.profit_fault = ""
+        self.decision: Json | None = None
+        self.asked: Json | None = None
+        self._said: tuple[Any, ...] = ()
+        self.decisions: deque[tuple[int, Json]] = deque(maxlen=DECISIONS_KEPT)
+        self.preview: tuple[int, Json] | None = None
+        self.ticket: tuple[int, Json] | None = None
+        self.fills: deque[TradeReport] = deque(maxlen=FILLS_KEPT)
+        self.alerts: deque[Told] = deque(maxlen=ALERTS_KEPT)
+        self.history: dict[str, deque[tuple[int, float]]] = {}
+        self.replies: dict[str, str] = {}
+        self._asked: dict[int, str] = {}
+        self.pid: int | None = None
+        self.latched: Latched | None = None
+        self._latch = FileLatch(journal)
+        self._noted_ns = 0
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether the last record of the file was read."""
+        return self.number >= self.head
+
+    def step(self) -> bool:
+        """Read on for a moment; whether anything was new."""
+        self._look_around()
+        end, before = time.monotonic() + SLICE_S, self.number
+        try:
+            self.head = self._storage.head().number
+            for record in self._records():
+                self._take(record)
+                self.number = record.number
+                if time.monotonic() > end:
+                    break
+            self.fault = ""
+        except (StorageFailed, CodecError, HedgerError) as error:
+            self.fault = f"record {self.number + 1} cannot be read: {error}"
+        return self.number != before
+
+    def _records(self) -> Iterator[Record]:
+        return self._storage.records(self.number + 1) if self.head > self.number else iter(())
+
+    def _look_around(self) -> None:
+        """Latch and lock: they are files of their own."""
+        self.latched = self._latch.found()
+        with suppress(OSError):
+            held = holder(self.journal)
+            self.pid = None if held is None else _pid(held)
+
+    def lineage(self, client_id: str) -> list[Record]:
+        """Every record that speaks of an order, and the decision that it came of, in order."""
+        known = self.orders.orders.get(client_id)
+        wanted, found = client_id.encode("ascii", "replace"), []
+        kinds = (Kind.INTENT, Kind.ACKNOWLEDGEMENT, Kind.EVENT, Kind.ORDER, Kind.FILL)
+        for record in self._storage.records(kinds=kinds):
+            if record.frame is None and wanted in record.text:
+                found.append(record)
+        if known is not None and found:
+            first = self._storage.records(max(found[0].number - 50, 1), [Kind.DECISION])
+            for record in first:
+                if record.seq == known.order.seq:
+                    found.append(record)
+                if record.seq >= known.order.seq:
+                    break
+        return sorted(found, key=lambda record: record.number)
+
+    def close(self) -> None:
+        """No more."""
+        self._storage.close()
+
+    # ------------------------------------------------------------------------------------------------ records
+
+    def _take(self, record: Record) -> None:
+        self._profit(self.profit.before, record)
+        taken = self.follower.take(record)
+        self.venues.heard(taken)
+        self._profit(self.profit.heard, taken)
+        self.orders.take(record)
+        ledger = self.orders.ledger
+        if record.kind == Kind.FILL and ledger and isinstance(ledger[-1], TradeReport):
+            self.fills.append(ledger[-1])
+        if record.kind == Kind.DECISION:
+            self._decided(record)
+        elif record.kind == Kind.COMMAND and record.key is not None:
+            self._asked[record.seq] = record.key
+        if record.kind == Kind.CONFIGURATION:
+            self.alerts.clear()  # of an engine that is no more
+
+    def _profit(self, told: Callable[[_T], None], what: _T) -> None:
+        """The P&L reader values the book; where that cannot be done, the rest is shown all the same."""
+        if self.profit_fault:
+            return
+        try:
+            told(what)
+        except HedgerError as error:
+            self.profit_fault = error.text()
+
+    def _decided(self, record: Record) -> None:
+        try:
+            body = json.loads(record.body)
+        except (ValueError, RecursionError) as error:
+            raise CodecError(f"a decision is not JSON: {error}") from error
+        if not (isinstance(body, dict) and isinstance(body.get("document"), dict)):
+            raise CodecError("a decision has a digest and a document")
+        found: Json = body["document"]
+        self.decision = found
+        if found.get("trigger"):
+            self.asked = found
+        asked = self._asked.pop(record.seq, None)
+        if asked is not None:
+            paused = ", paused" * bool(found.get("paused"))
+            words = (f"taken as event {record.seq}", f"{found['mode']}{paused}", found["reason"])
+            self.replies[asked] = "; ".join(words)
+        loud = any(found.get(name) for name in ("actions", "ticket", "verification", "verdicts", "preview"))
+        said = (found["mode"], found["paused"], found["trigger"])
+        if loud or found["reason"] or (found["trigger"] and said != self._said):
+            self.decisions.append((record.number, found))
+        if found["trigger"]:
+            self._said = said
+        if found.get("ticket"):
+            self.ticket = (record.number, found)
+        if found.get("preview"):
+            self.preview = (record.number, found)
+        for action in found.get("actions", ()):
+            if action.get("action") == "alert":
+                told = (str(action.get(name, "")) for name in ("severity", "code", "text"))
+                self.alerts.append(Told(record.number, record.now_ns, *told))
+        if record.now_ns - self._noted_ns >= HISTORY_S * 1e9:
+            self._noted_ns = record.now_ns
+            for row, x in found.get("exposures", ()):
+                if x is not None:
+                    kept = self.history.setdefault(row, deque(maxlen=HISTORY_KEPT))
+                    kept.append((record.now_ns, x))
+
+    def configuration(self) -> Configuration | None:
+        """The last start's."""
+        return self.venues.follower.started
+
+
+def _pid(held: str) -> int:
+    try:
+        found = json.loads(held)
+    except (ValueError, RecursionError):
+        return 0
+    pid = found.get("pid") if isinstance(found, dict) else None
+    return pid if isinstance(pid, int) else 0

@@ -1,0 +1,224 @@
+"""From what the feed has read to what one screen shows: the header and one panel's sheet.
+
+Only the panel in sight is made, and what it needs of valuations is made once for each batch of marks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hedger.dashboard.feed import Feed
+from hedger.dashboard.header import Standing, state_of
+from hedger.dashboard.panels import alerts, hedge, orders, pnl, risk, venues, whatif
+from hedger.dashboard.sheet import Line, Section, Sheet, Tone
+from hedger.desk.holdings import after_legs, unhedged
+from hedger.desk.ladder import ladder_of
+from hedger.desk.risk_tree import band_rows, risk_tree
+from hedger.journal.export import fill_row, order_row
+from hedger.problem.snapshot import Snapshot
+from pricing.errors import HedgerError
+
+Json = dict[str, Any]
+NAMES = ("risk", "hedge", "what-if", "P&L", "venues", "orders", "alerts")
+#: A panel is made again at most so often, seconds; the header at most four times a second.
+EVERY_S = (0.5, 0.25, 2.0, 1.0, 1.0, 0.25, 0.5)
+_HEADER_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """What is looked at. panel: 1 to 7. closed: keys of the tree whose children are hidden."""
+
+    panel: int = 1
+    closed: frozenset[str] = frozenset()
+    metric: str = "pnl"
+    side: str = "unhedged"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One screen. bands: (trigger, landing) texts by row, indexes: USD by underlying, for the dialogs."""
+
+    want: Want
+    standing: Standing
+    sheet: Sheet
+    caught_up: bool
+    bands: Mapping[str, Json] = field(default_factory=dict)
+    indexes: Mapping[str, float] = field(default_factory=dict)
+    preview: tuple[int, Json] | None = None
+    marked_ns: int = 0
+    replies: Mapping[str, str] = field(default_factory=dict)
+
+
+class Painter:
+    """Makes frames; remembers what has not changed since the last."""
+
+    def __init__(self, feed: Feed, control: bool) -> None:
+        self._feed, self._control = feed, control
+        self._snapshot: tuple[int, Snapshot | None, str] = (-1, None, "")
+        self._venues: tuple[float, Json] | None = None
+        self._sheet: tuple[float, Want, Sheet] | None = None
+
+    def frame(self, want: Want) -> Frame:
+        """What is to be shown now."""
+        feed = self._feed
+        made = self._sheet
+        now = time.monotonic()
+        if made is None or made[1] != want or now - made[0] >= EVERY_S[want.panel - 1]:
+            made = (now, want, self._made(want))
+            self._sheet = made
+        snapshot = self._snapshot[1]
+        bands = {} if snapshot is None else {row["row"]: row for row in band_rows(snapshot)}
+        return Frame(
+            want=want,
+            standing=self._standing(now),
+            sheet=made[2],
+            caught_up=feed.caught_up,
+            bands=bands,
+            indexes={} if snapshot is None else dict(snapshot.spot),
+            preview=feed.preview,
+            marked_ns=feed.venues.follower.marked_ns,
+            replies=dict(feed.replies),
+        )
+
+    # -------------------------------------------------------------------------------------------------- parts
+
+    def snapshot(self) -> Snapshot | None:
+        """The book valued at the last marks; None where it cannot be."""
+        follower, feed = self._feed.venues.follower, self._feed
+        if self._snapshot[0] != feed.number:
+            found, fault = None, ""
+            try:
+                found = follower.snapshot(feed.settings, bands=True)
+            except HedgerError as error:
+                fault = error.text()
+            self._snapshot = (feed.number, found, fault)
+        return self._snapshot[1]
+
+    def _made(self, want: Want) -> Sheet:
+        """The sheet of the panel; a fault of one leaves the others as they are."""
+        feed = self._feed
+        if not feed.caught_up and want.panel in (1, 3, 4):
+            return _words(f"reading the journal: {feed.head - feed.number} records to go")
+        match want.panel:
+            case 1:
+                snapshot = self.snapshot()
+                return self._nothing() if snapshot is None else risk.sheet(risk_tree(snapshot), want.closed)
+            case 2:
+                return self._hedge()
+            case 3:
+                return self._whatif(want)
+            case 4:
+                document = None if feed.profit_fault else feed.profit.shown()
+                return pnl.sheet(document, feed.profit_fault)
+            case 5:
+                return venues.sheet(self._venue_document(time.monotonic()))
+            case 6:
+                return orders.sheet(
+                    self._order_rows(), [fill_row(report) for report in feed.fills], self._at_ns()
+                )
+            case _:
+                return alerts.sheet(tuple(feed.alerts), self._at_ns())
+
+    def _nothing(self) -> Sheet:
+        return _words(self._snapshot[2] or "the book cannot be valued yet: no mark has come")
+
+    def _hedge(self) -> Sheet:
+        feed = self._feed
+        snapshot = self.snapshot() if feed.caught_up else None
+        rows = None if snapshot is None else band_rows(snapshot)
+        working = [row for row in self._order_rows() if row["live"]]
+        return hedge.sheet(
+            rows, feed.decision, feed.asked, feed.ticket, working, tuple(feed.decisions), self._at_ns()
+        )
+
+    def _whatif(self, want: Want) -> Sheet:
+        snapshot, feed = self.snapshot(), self._feed
+        if snapshot is None:
+            return self._nothing()
+        name, legs = self._hedge_shown()
+        begun = time.perf_counter()
+        holdings = [unhedged(snapshot)]
+        try:
+            holdings += [after_legs(snapshot, legs)] if legs else []
+        except KeyError:
+            name = ""
+        ladder = ladder_of(snapshot, holdings, want.metric)
+        took_ms = 1000.0 * (time.perf_counter() - begun)
+        as_of = feed.venues.document(self._at_ns())["as_of"]
+        return whatif.sheet(ladder, want.side, name, as_of, took_ms)
+
+    def _hedge_shown(self) -> tuple[str, list[Json]]:
+        """The ticket by which "hedged" is meant: the last preview's, which the engine has made."""
+        if self._feed.preview is None:
+            return "", []
+        number, decision = self._feed.preview
+        ticket = decision["preview"]["ticket"]
+        if not ticket or not ticket["legs"]:
+            return "", []
+        return f"the preview of record {number}, {len(ticket['legs'])} legs", list(ticket["legs"])
+
+    def _order_rows(self) -> list[Json]:
+        return [
+            order_row(order) | {"reserved": str(order.reserved), "live": order.live}
+            for order in self._feed.orders.orders.values()
+        ]
+
+    def _at_ns(self) -> int:
+        """Ages count up to now while an engine runs, else up to its end."""
+        feed = self._feed
+        return feed.outside.now_ns() if feed.pid is not None else feed.venues.follower.now_ns
+
+    def _venue_document(self, now: float) -> Json:
+        if self._venues is None or now - self._venues[0] >= _HEADER_S:
+            at_ns = self._at_ns()
+            self._venues = (now, self._feed.venues.document(at_ns, self._feed.outside.beat()))
+        return self._venues[1]
+
+    def _standing(self, now: float) -> Standing:
+        feed = self._feed
+        document, at_ns = self._venue_document(now), self._at_ns()
+        follower, decision, configuration = feed.venues.follower, feed.decision, feed.configuration()
+        oldest = [v["feed"]["oldest_held"] for v in document["venues"] if v["feed"]["oldest_held"]]
+        known = [x for x in oldest if x["age_s"] is not None]
+        worst = max(known, key=lambda x: float(x["age_s"]), default=None)
+        if len(known) < len(oldest):
+            worst = next(x for x in oldest if x["age_s"] is None)
+        live = [order for order in feed.orders.orders.values() if order.live]
+        mode = follower.mode
+        told = str(decision["mode"]) if decision else mode.mode if mode else None
+        accounts = sorted({account for _, _, account in follower.book.positions} if follower.book else ())
+        engine = document["engine"]
+        return Standing(
+            trading=feed.name.trading,
+            engine=feed.name.engine,
+            state=state_of(
+                told, bool(decision and decision["paused"]), feed.latched is not None, feed.pid is not None
+            ),
+            pid=feed.pid,
+            account=", ".join(a or "not named" for a in accounts) or "none",
+            settings_sha256=configuration.settings_sha256 if configuration else "",
+            limits_sha256=configuration.limits_sha256 if configuration else "",
+            record=feed.number,
+            behind=max(feed.head - feed.number, 0),
+            seq=follower.seq,
+            lag_s=(feed.outside.now_ns() - follower.now_ns) / 1e9 if follower.now_ns else None,
+            newest_s=(at_ns - follower.marked_ns) / 1e9 if follower.marked_ns else None,
+            oldest_s=None if worst is None else worst["age_s"],
+            oldest_symbol="" if worst is None else worst["symbol"],
+            beat_s=None if engine is None else engine["beat_s"],
+            clock_s=None if engine is None else engine["clock_stepped_s"],
+            unknown=sum(str(order.state) == "unknown" for order in live),
+            working=len(live),
+            critical=sum(alert.severity == "critical" for alert in feed.alerts),
+            warnings=sum(alert.severity == "warning" for alert in feed.alerts),
+            fault=feed.fault,
+            control=self._control,
+        )
+
+
+def _words(text: str) -> Sheet:
+    return (Section("", (), (Line("", (text,), Tone.WARN, (text,)),)),)

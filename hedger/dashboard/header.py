@@ -1,0 +1,91 @@
+"""The header in words: what am I, what is out, is everything alive. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hedger.dashboard.sheet import Tone, age
+
+BANNERS = {"live": "LIVE  REAL MONEY", "paper": "PAPER  no real money", "replay": "REPLAY  the past"}
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What the header tells. trading: "live", "paper" or "replay". state: the mode as it acts, in capitals.
+
+    Ages in seconds, None unknown. oldest_s: of the oldest quote held. behind: records not read yet.
+    """
+
+    trading: str
+    engine: str
+    state: str
+    pid: int | None
+    account: str
+    settings_sha256: str
+    limits_sha256: str
+    record: int
+    behind: int
+    seq: int
+    lag_s: float | None
+    newest_s: float | None
+    oldest_s: float | None
+    oldest_symbol: str
+    beat_s: float | None
+    clock_s: float | None
+    unknown: int
+    working: int
+    critical: int
+    warnings: int
+    fault: str = ""
+    control: bool = False
+
+
+def state_of(mode: str | None, paused: bool, killed: bool, runs: bool = True) -> str:
+    """What the engine may do, in one word or two.
+
+    >>> state_of("armed", True, False), state_of("armed", False, True), state_of(None, False, False)
+    ('ARMED, PAUSED', 'KILLED', 'NEVER STARTED')
+    """
+    if killed:
+        return "KILLED"
+    if mode is None:
+        return "NEVER STARTED"
+    word = mode.upper() + ", PAUSED" * paused
+    return word if runs else f"STOPPED, was {word}"
+
+
+def header(s: Standing) -> tuple[tuple[str, Tone], ...]:
+    """Three lines, the first of them what must be seen at once; the most urgent words stand first in each."""
+    runs = f"process {s.pid}" if s.pid is not None else "NO ENGINE RUNS"
+    right = "control" if s.control else "read-only"
+    first = f"{BANNERS.get(s.trading, s.trading.upper())} | {s.state} | {runs} | {right} | engine {s.engine}"
+    second = (
+        f"UNKNOWN orders {s.unknown} | working {s.working} | critical {s.critical}, warnings {s.warnings}"
+    )
+    second += f" | data {age(s.oldest_s)} old {s.oldest_symbol}".rstrip()
+    if s.fault:
+        second = f"NOT READING: {s.fault}"
+    elif s.behind:
+        second = f"READING the journal: {s.behind} records to go | {second}"
+    third = (
+        f"journal {age(s.lag_s)} ago, beat {age(s.beat_s)} | account {s.account} | config "
+        f"{s.settings_sha256[:8] or '?'} | limits {s.limits_sha256[:8] or 'none'} | event {s.seq} | clock "
+        f"moved {age(s.clock_s)} | record {s.record}"
+    )
+    return (first, _state_tone(s)), (second, _out_tone(s)), (third, _lag_tone(s))
+
+
+def _state_tone(s: Standing) -> Tone:
+    if s.state == "KILLED" or s.state.startswith("HALTED") or s.pid is None:
+        return Tone.BAD
+    return Tone.GOOD if s.state == "ARMED" else Tone.WARN
+
+
+def _out_tone(s: Standing) -> Tone:
+    if s.unknown or s.critical or s.fault:
+        return Tone.BAD
+    return Tone.WARN if s.warnings or s.behind else Tone.PLAIN
+
+
+def _lag_tone(s: Standing) -> Tone:
+    return Tone.BAD if s.pid is not None and (s.lag_s is None or s.lag_s > 10.0) else Tone.DIM

@@ -1,0 +1,26 @@
+"""What the terminal is handed from outside: clock, sign of life, and marks on a tape."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hedger.desk.follow import Fetch, no_tape
+
+if TYPE_CHECKING:
+    from hedger.engine.heartbeat import Heartbeat
+
+
+def _no_beat() -> Heartbeat | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """now_ns: UTC. beat: the engine's last sign of life. fetch: the marks that a journal only names."""
+
+    now_ns: Callable[[], int] = time.time_ns
+    beat: Callable[[], Heartbeat | None] = _no_beat
+    fetch: Fetch = no_tape

@@ -1,0 +1,1 @@
+"""One module a panel: documents of the record as sheets of text. Pure."""

@@ -1,0 +1,228 @@
+"""Panel 2: where each row is in its band, what comes next and why, what is in work, what was decided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from hedger.dashboard.sheet import Column, Line, Section, Sheet, Tone, age, figure, interval, percent, usd
+from pricing.daycount import iso
+
+Json = Mapping[str, Any]
+DECISIONS_SHOWN = 20
+_ROWS = (
+    Column("row", 16, left=True),
+    Column("now", 9),
+    Column("target", 8, 2),
+    Column("trigger", 20),
+    Column("landing", 20, 1),
+    Column("used", 6),
+    Column("state", 8, left=True),
+    Column("to trigger", 10, 3),
+    Column("unit", 10, 4, left=True),
+)
+_WORKING = (
+    Column("order", 18, 3, left=True),
+    Column("state", 9, left=True),
+    Column("side", 4, left=True),
+    Column("quantity", 9),
+    Column("symbol", 22, left=True),
+    Column("at", 10),
+    Column("filled", 9, 1),
+    Column("age", 7, 2),
+    Column("kind", 8, 4, left=True),
+)
+_LEGS = (
+    Column("side", 4, left=True),
+    Column("quantity", 10),
+    Column("symbol", 22, left=True),
+    Column("limit", 10),
+    Column("expected", 10, 2),
+    Column("cost $", 8),
+    Column("venue", 12, 3, left=True),
+)
+_DECISIONS = (Column("time", 8, left=True), Column("event", 7, 2), Column("what and why", 0, left=True))
+
+
+def sheet(
+    rows: Sequence[Json] | None,
+    decision: Json | None,
+    asked: Json | None,
+    ticket: tuple[int, Json] | None,
+    working: Sequence[Json],
+    decisions: Sequence[tuple[int, Json]],
+    now_ns: int,
+) -> Sheet:
+    """rows: of `band_rows`, None while the book cannot be valued. decision: the last one; asked: the last one
+    at which the policy was asked. decisions: the newest last."""
+    found = [Section("next", (), tuple(_next(decision, asked, working)))]
+    if rows is not None:
+        banded = [row for row in rows if row["trigger"] is not None]
+        found.append(Section("bands, in the rows' own units", _ROWS, tuple(_row(r) for r in banded)))
+    else:
+        words = "the book cannot be valued yet: no mark has come"
+        found.append(Section("bands", (), (Line("", (words,), Tone.WARN),)))
+    lines = tuple(_working(order, now_ns) for order in working) or (Line("", ("none",), Tone.DIM),)
+    found.append(Section("working orders", _WORKING if working else (), lines))
+    if ticket is not None:
+        found.append(_ticket(*ticket))
+    newest = list(decisions)[-DECISIONS_SHOWN:][::-1]
+    found.append(Section("decisions, newest first", _DECISIONS, tuple(_decision(n, d) for n, d in newest)))
+    return tuple(found)
+
+
+def _next(decision: Json | None, asked: Json | None, working: Sequence[Json]) -> Iterator[Line]:
+    """What will be done next, and why, in a line or two."""
+    if decision is None:
+        yield Line("next", ("nothing was decided yet",), Tone.DIM)
+        return
+    told = decision if asked is None else asked
+    why = str(told["trigger"] or told["reason"] or "the policy was not asked yet")
+    mode = str(decision["mode"])
+    sends = mode in ("armed", "reducing") and not decision["paused"]
+    if working:
+        what, tone = f"{len(working)} orders are in work", Tone.WARN
+    elif told["due"] and sends:
+        what, tone = "a hedge is due", Tone.WARN
+    elif told["due"]:
+        what, tone = (
+            f"a hedge is DUE and nothing leaves: {'paused' if decision['paused'] else mode}",
+            Tone.BAD,
+        )
+    elif not sends:
+        what, tone = f"nothing leaves: the engine is {'paused' if decision['paused'] else mode}", Tone.WARN
+    else:
+        what, tone = "no hedge", Tone.GOOD
+    yield Line("next", (f"{what}: {why}",), tone, (what, why, str(decision.get("reason", ""))))
+    reason = str(decision.get("reason", ""))
+    if reason and reason not in why:
+        yield Line("next reason", (reason,), Tone.DIM, (reason,))
+
+
+def _row(row: Json) -> Line:
+    breached, used = row["breached"], row["used"]
+    state = "OUTSIDE" if breached else "?" if row["value"] is None else "inside"
+    return Line(
+        f"band {row['row']}",
+        (
+            row["row"],
+            figure(row["value"]),
+            figure(row["target"]),
+            interval(row["trigger"]),
+            interval(row["landing"]),
+            percent(used),
+            state,
+            figure(row["distance"]),
+            row["unit"],
+        ),
+        Tone.BAD if breached else Tone.WARN if used is None or used > 0.8 else Tone.PLAIN,
+        (
+            f"{row['row']}, {row['unit']}",
+            f"b edits its band: now {interval(row['trigger'])}/{interval(row['landing'])}",
+        ),
+    )
+
+
+def _working(order: Json, now_ns: int) -> Line:
+    unknown = order["state"] == "unknown"
+    kind = "post-only" if order["post_only"] else order["time_in_force"]
+    return Line(
+        f"order {order['client_id']}",
+        (
+            order["client_id"],
+            order["state"].upper() if unknown else order["state"],
+            order["side"],
+            order["quantity"],
+            order["symbol"],
+            order["price"],
+            order["filled"],
+            age((now_ns - order["wall_ns"]) / 1e9),
+            kind,
+        ),
+        Tone.BAD if unknown else Tone.PLAIN,
+    )
+
+
+def _ticket(number: int, decision: Json) -> Section:
+    ticket = decision["ticket"]
+    lines = tuple(leg_line(leg, i) for i, leg in enumerate(ticket["legs"]))
+    title = (
+        f"last ticket, {iso(decision['now_ns'])[11:19]}: {ticket['status']}, "
+        f"{usd(ticket['cost_usd'])} USD, bound {usd(ticket['lower_bound_usd'])}"
+    )
+    return Section(title, _LEGS, lines)
+
+
+def leg_line(leg: Json, place: int) -> Line:
+    """A leg of a ticket."""
+    return Line(
+        f"leg {place}",
+        (
+            leg["side"],
+            leg["quantity"],
+            leg["symbol"],
+            leg["limit_price"],
+            figure(leg["expected_price"]),
+            usd(leg["cost_usd"]),
+            leg["venue"],
+        ),
+    )
+
+
+def _decision(number: int, decision: Json) -> Line:
+    words = told(decision)
+    tone = Tone.WARN if decision.get("due") else Tone.DIM if not decision.get("actions") else Tone.PLAIN
+    return Line(
+        f"decision {number}",
+        (iso(decision["now_ns"])[11:19], str(decision["seq"]), words),
+        tone,
+        (f"record {number}, event {decision['seq']}, {iso(decision['now_ns'])}", *_at_length(decision)),
+    )
+
+
+def told(decision: Json) -> str:
+    """A decision in one line: what was done, and why or why not."""
+    parts = []
+    sent = [a for a in decision["actions"] if a["action"] == "submit"]
+    if decision.get("ticket"):
+        ticket = decision["ticket"]
+        parts.append(f"ticket {ticket['status']}, {len(ticket['legs'])} legs, {usd(ticket['cost_usd'])} USD")
+    parts += [f"send {a['side']} {a['quantity']} {a['symbol']}" for a in sent]
+    refused = [v for v in decision["verdicts"] if v["code"]]
+    parts += [f"REFUSED {v['code']}" for v in refused]
+    check = decision.get("verification")
+    if check:
+        parts.append(f"verified: {'inside' if check['inside'] else 'OUTSIDE'}, {check['ended']}")
+    if decision.get("preview"):
+        parts.append("preview")
+    parts += [f"alert {a['code']}" for a in decision["actions"] if a["action"] == "alert"]
+    parts += [text for text in (decision["trigger"], decision["reason"]) if text]
+    mode = decision["mode"] + (", paused" if decision["paused"] else "")
+    return "; ".join(parts) or f"{mode}: nothing to do"
+
+
+def _at_length(decision: Json) -> Iterator[str]:
+    yield f"mode {decision['mode']}{', paused' if decision['paused'] else ''}"
+    if decision["trigger"]:
+        yield f"due: {'yes' if decision['due'] else 'no'}, {decision['trigger']}"
+    if decision["breached"]:
+        yield f"outside: {', '.join(decision['breached'])}"
+    if decision["reason"]:
+        yield decision["reason"]
+    ticket = decision.get("ticket")
+    if ticket:
+        yield f"ticket {ticket['status']}: {ticket['reason']}"
+        for leg in ticket["legs"]:
+            yield f"  {leg['side']} {leg['quantity']} {leg['symbol']} at {leg['limit_price']}"
+        yield from (f"  way back: {text}" for text in ticket["unwind"])
+    for verdict in decision["verdicts"]:
+        yield f"limits on {verdict['client_id']}: {verdict['text'] or 'let out'}"
+    for action in decision["actions"]:
+        if action["action"] == "alert":
+            yield f"{action['severity'].upper()} {action['code']}: {action['text']}"
+        else:
+            words = (str(x) for name, x in action.items() if name != "action" and x not in ("", None))
+            yield f"{action['action']} {' '.join(words)}"
+    check = decision.get("verification")
+    if check:
+        yield f"verification of {check['execution']}: {'; '.join(check['differences']) or 'as promised'}"

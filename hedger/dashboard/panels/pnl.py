@@ -1,0 +1,85 @@
+"""Panel 4: where the P&L came from, with what has no cause."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hedger.dashboard.sheet import Column, Line, Section, Sheet, Tone, usd
+
+Json = Mapping[str, Any]
+
+
+def sheet(document: Json | None, fault: str = "") -> Sheet:
+    """document: of `hedger pnl`; fault: why there is none."""
+    if document is None or document["attribution_usd"] is None:
+        why = fault or "the P&L is unknown: the book had no two marks with a worth yet"
+        return (Section("P&L", (), (Line("", (why,), Tone.WARN, (why,)),)),)
+    days = document["days"][-5:]
+    columns = (
+        Column("cause", 16, left=True),
+        Column("all $", 12),
+        *(Column(day["day"], 12, len(days) - i) for i, day in enumerate(days)),
+    )
+    lines = [
+        Line(
+            f"cause {name}",
+            (_word(name), usd(x), *(usd(day["attribution_usd"][name]) for day in days)),
+            _tone(name, document),
+        )
+        for name, x in document["attribution_usd"].items()
+    ]
+    lines.append(
+        Line(
+            "cause harvest",
+            ("gamma less theta", usd(document["harvest_usd"]), *(usd(d["harvest_usd"]) for d in days)),
+        )
+    )
+    lines.append(
+        Line(
+            "cause allowed",
+            ("residual allowed", "", *(usd(d["residual_allowed_usd"]) for d in days)),
+            Tone.DIM,
+        )
+    )
+    title = f"P&L by cause, USD, {document['from'][:19]} to {document['to'][:19]}"
+    found = [Section(title, columns, tuple(lines))]
+    alerts = tuple(
+        Line(f"alert {a['day']}", (f"{a['code']}: {a['text']}",), Tone.BAD) for a in document["alerts"]
+    )
+    if alerts:
+        found.insert(0, Section("UNEXPLAINED", (), alerts))
+    ledger = tuple(
+        Line(f"ledger {name}", (_word(name), usd(x), *(usd(day["ledger_usd"][name]) for day in days)))
+        for name, x in document["ledger_usd"].items()
+    )
+    found.append(Section("P&L by the ledger, USD", columns, ledger))
+    per = tuple(
+        Line(f"of {u['underlying']}", (u["underlying"], usd(_total(u))), Tone.PLAIN)
+        for u in document["underlyings"]
+    )
+    found.append(Section("by underlying, USD", columns[:2], per))
+    texts = [f"ledger less causes {usd(document['ledger_difference_usd'])} USD: rounding, or a fault"]
+    if document["marks_passed_over"]:
+        texts.append(f"{document['marks_passed_over']} marks passed over: something held had no worth")
+    texts += [f"unknown: {text}" for text in document["unknown"]]
+    found.append(Section("", (), tuple(Line("", (text,), Tone.DIM) for text in texts)))
+    return tuple(found)
+
+
+def _total(parts: Json) -> float | None:
+    if "pnl" in parts:
+        found: float | None = parts["pnl"]
+        return found
+    values = [x for name, x in parts.items() if name != "underlying"]
+    return None if any(x is None for x in values) else sum(values)
+
+
+def _word(name: str) -> str:
+    return {"pnl": "TOTAL", "total": "TOTAL", "residual": "NO CAUSE"}.get(name, name.replace("_", " "))
+
+
+def _tone(name: str, document: Json) -> Tone:
+    if name == "residual" and document["unexplained"]:
+        return Tone.BAD
+    return Tone.HEAD if name in ("pnl", "total") else Tone.PLAIN

@@ -1,0 +1,43 @@
+"""The preview of a hedge, as the engine has answered it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hedger.dashboard.sheet import figure, usd
+from pricing.daycount import iso
+
+Json = Mapping[str, Any]
+
+
+def text(number: int, decision: Json) -> str:
+    """Orders, cost, rows after it, what the limits say, and whether it would leave."""
+    shown = decision["preview"]
+    before = dict(decision["exposures"])
+    lines = [f"record {number}, {iso(decision['now_ns'])[11:23]}, on {shown['scope'] or 'every underlying'}"]
+    lines += [f"IT WOULD NOT LEAVE: {shown['against']}"] if shown["against"] else []
+    ticket = shown["ticket"]
+    if ticket is None:
+        return "\n".join([*lines, shown["reason"] or "no ticket"])
+    lines.append(
+        f"{ticket['status']}: {ticket['reason']}; {usd(ticket['cost_usd'])} USD, "
+        f"no mix costs less than {usd(ticket['lower_bound_usd'])}"
+    )
+    lines += [
+        f"  {leg['side']:<4} {leg['quantity']:>10} {leg['symbol']:<24} limit {leg['limit_price']:>10} "
+        f"{usd(leg['cost_usd']):>8} USD"
+        for leg in ticket["legs"]
+    ]
+    if ticket["legs"]:
+        lines += [
+            f"  limits on the first order: {verdict['text'] or 'let out'}" for verdict in shown["verdicts"]
+        ]
+    lines.append("rows before and after:")
+    lines += [
+        f"  {row:<22} {figure(before.get(row)):>9}  ->  {figure(after):>9}"
+        for row, after in ticket["after"]
+        if row.split(":")[0] in ("delta", "gamma", "vega") and row.count(":") == 1
+    ]
+    lines.append("H sends a hedge, planned anew on the market of then; escape does nothing")
+    return "\n".join(lines)

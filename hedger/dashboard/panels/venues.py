@@ -1,0 +1,95 @@
+"""Panel 5: how each venue is doing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from hedger.dashboard.sheet import Column, Line, Section, Sheet, Tone, age, usd
+
+Json = Mapping[str, Any]
+_COLUMNS = (Column("what", 20, left=True), Column("", 0, left=True))
+
+
+def sheet(document: Json) -> Sheet:
+    """document: of `hedger venues`."""
+    found = [_venue(venue) for venue in document["venues"]]
+    budgets = document["budgets"]
+    lines = [_line("journal", f"last record {age(document['journal_lag_s'])} ago")]
+    engine = document["engine"]
+    if engine is None:
+        lines.append(_line("engine", "no sign of life beside the journal", Tone.WARN))
+    else:
+        told = f"process {engine['pid']}, {engine['mode']}, beat {age(engine['beat_s'])} ago"
+        told += f", clock moved by {engine['clock_stepped_s']:.3f} s since its start"
+        lines.append(_line("engine", told + (", ended in order" if engine["closed"] else "")))
+    if budgets is None:
+        lines.append(_line("budgets", "nothing was written down yet", Tone.DIM))
+    else:
+        lines.append(
+            _line(
+                f"day {budgets['day']}",
+                f"turnover {usd(budgets['turnover_usd'])} USD, fees {usd(budgets['fees_usd'])}, slippage "
+                f"{usd(budgets['slippage_usd'])}, {budgets['fills']} fills, "
+                f"{budgets['executions']} executions",
+            )
+        )
+    return (*found, Section("engine and the day's budgets", _COLUMNS, tuple(lines)))
+
+
+def _venue(venue: Json) -> Section:
+    feed, orders, dead = venue["feed"], venue["orders"], venue["dead_man"]
+    oldest = feed["oldest_held"]
+    down = venue["link"] != "up"
+    held = "nothing is held here" if oldest is None else f"{oldest['symbol']} {age(oldest['age_s'])}"
+    lines = [
+        _line(
+            "link",
+            f"{venue['link'] or 'never told of'} for {age(venue['link_s'])}, down {venue['downs']} times, "
+            f"{venue['reconnects']} reconnects {venue['text']}",
+            Tone.BAD if down else Tone.GOOD,
+        ),
+        _line(
+            "feed",
+            f"last batch {age(feed['last_batch_s'])} ago, newest quote {age(feed['newest_quote_s'])} old",
+        ),
+        _line("oldest held", held),
+        _line("late by", _span(feed["lag_s"])),
+        _line(
+            "gaps",
+            f"{', '.join(venue['gaps']) or 'none open'}, {venue['gaps_seen']} seen",
+            Tone.BAD if venue["gaps"] else Tone.PLAIN,
+        ),
+        _line("account read", f"{age(venue['account_s'])} ago"),
+        _line(
+            "orders",
+            f"{orders['sent']} sent ({orders['last_minute']}/min, {orders['last_hour']}/h), "
+            f"{orders['open']} open, {orders['unknown']} UNKNOWN, {orders['fills']} fills",
+            Tone.BAD if orders["unknown"] else Tone.PLAIN,
+        ),
+        _line("first word after", _span(orders["first_word_s"])),
+        _line("rejected", _counts(orders["rejected"])),
+        _line("failed questions", _counts(venue["failed"])),
+        _line("dead man's switch", f"fired {dead['fired']} times; {dead['unknown']}"),
+        _line("credits left", f"unknown: {venue['credits']['unknown']}", Tone.DIM),
+    ]
+    lines = [Line(f"{venue['venue']} {x.key}", x.cells, x.tone, x.more) for x in lines]
+    return Section(f"{venue['venue']}: link {(venue['link'] or 'unknown').upper()}", _COLUMNS, tuple(lines))
+
+
+def _line(what: str, text: str, tone: Tone = Tone.PLAIN) -> Line:
+    return Line(what, (what, text), tone, (f"{what}: {text}",))
+
+
+def _span(spread: Json) -> str:
+    if not spread["count"]:
+        return "unknown: none was seen"
+    return f"median {_short(spread['p50'])}, 99 % {_short(spread['p99'])}, of the last {spread['count']}"
+
+
+def _short(seconds: float) -> str:
+    return f"{1000 * seconds:.0f} ms" if abs(seconds) < 10 else age(seconds)
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{code} {n}" for code, n in counts.items()) or "none"

@@ -1,0 +1,53 @@
+"""`hedger dashboard`: the traders' terminal on an engine's journal."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from functools import partial
+
+from pricing.errors import Exit, InputError
+
+
+def dashboard(arguments: argparse.Namespace) -> Exit:
+    """Show it until it is left; the engine goes on."""
+    from hedger.dashboard.app import terminal
+    from hedger.dashboard.control import Control
+    from hedger.dashboard.feed import Feed
+    from hedger.dashboard.keys import load_keys
+    from hedger.dashboard.outside import Outside
+    from hedger.engine.heartbeat import last_beat
+    from hedger.journal.lock import holder
+    from hedger.verbs.desk_verbs import fetch_of
+    from hedger.verbs.plan_verbs import settings_of
+    from pricing.compiled import warm_up
+
+    keys = load_keys(arguments.keys)
+    settings = settings_of(arguments)
+    outside = Outside(beat=partial(last_beat, arguments.journal), fetch=fetch_of(arguments.tape))
+    feed = Feed(arguments.journal, settings, outside)
+    try:
+        _refuse_no_terminal()
+        warm_up()
+        app = terminal(feed, Control(arguments.journal, arguments.control), keys)
+        failed = app.run()
+    finally:
+        feed.close()
+    if failed is not None:
+        raise failed
+    runs = holder(arguments.journal) is not None
+    print("engine still running" if runs else "the screen is closed; no engine writes this journal")
+    return Exit.DONE
+
+
+def _refuse_no_terminal() -> None:
+    if not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
+        raise InputError(
+            "DASHBOARD_TERMINAL",
+            "the dashboard needs a terminal",
+            where="hedger dashboard",
+            observed="standard input, output or error is none",
+            allowed="a terminal of at least 80 x 24",
+            not_done="nothing was shown",
+            fix="without one use `hedger status`, `orders`, `pnl`, `venues` and `whatif`, each with --json",
+        )

@@ -1,0 +1,142 @@
+"""A journal as an engine writes it, made by the pure half on a small market; and what a terminal shows of it."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import re
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from textual.pilot import Pilot
+
+from hedger.core.decision import Decision
+from hedger.core.events import Happening, Verb
+from hedger.dashboard.app import Terminal, terminal
+from hedger.dashboard.control import Control
+from hedger.dashboard.feed import Feed
+from hedger.dashboard.keys import ACTIONS, Action
+from hedger.dashboard.outside import Outside
+from hedger.engine.heartbeat import Heartbeat
+from hedger.engine.recording import JournalRecorder
+from hedger.engine.starting import write_start
+from hedger.journal.entries import Configuration, Head, JournalName
+from hedger.journal.journal import Journal
+from hedger.journal.recovery import Recovered
+from tests.hedger.rig import CHAIN, Rig, desk, option_symbol
+from venues.orders import Link, OrderState, OrderUpdate, VenueStatus
+from venues.simulated import SimulatedMarket
+
+HALF_S = 500_000_000
+
+
+class Recorded(Rig):
+    """A rig whose turns are written down."""
+
+    def __init__(self, rows: dict[str, str], path: Path, trading: str = "paper") -> None:
+        super().__init__(rows, desk())
+        name = JournalName(trading, "test")
+        self.journal = Journal.open(path, name)
+        self._recorder = JournalRecorder(self.journal)
+        configuration = Configuration("1", "ab" * 32, "cd" * 32, user="person")
+        fresh = Recovered(name, Head(0, name.genesis))
+        write_start(
+            self.journal, fresh, self.now_ns, configuration, self.market.universe.listings, self.state.book
+        )
+
+    def send(self, what: Happening, seconds: float = 0.0) -> Decision:
+        before = self.state
+        decision = super().send(what, seconds)
+        self._recorder.turn(before, self.events[-1], self.state, decision)
+        self.journal.sync()
+        return decision
+
+
+def rows() -> dict[str, str]:
+    """A book on two options and a perpetual."""
+    market = SimulatedMarket(7, settings=CHAIN)
+    options = [option_symbol(market, place=i) for i in (2, 5)]
+    return {"BTC-PERPETUAL": "600000", options[0]: "-3", options[1]: "2.5"}
+
+
+def lived(path: Path, trading: str = "paper") -> Recorded:
+    """Marks, arming, a hedge that fills, a venue that goes and comes, an order that nobody knows of."""
+    rig = Recorded(rows(), path, trading)
+    rig.answer(rig.mark())
+    rig.command(Verb.ARM)
+    rig.answer(rig.mark(0.5))
+    for _ in range(20):
+        if rig.state.execution is None:
+            break
+        rig.answer(rig.tick())
+    rig.mark(30.0)
+    rig.command(Verb.PREVIEW, "")
+    rig.answer(rig.mark(60.0))
+    rig.send(VenueStatus("simulated", Link.DOWN, text="closed by the venue"), 1.0)
+    rig.answer(rig.send(VenueStatus("simulated", Link.UP), 1.0))
+    rig.answer(rig.mark(1.0))
+    rig.command(Verb.BANDS, "delta:BTC=-0.05,0.05/-0.02,0.02")
+    done = rig.command(Verb.HEDGE)
+    if done.orders:
+        rig.truth.take(replace(done.orders[0], quantity=Decimal(done.orders[0].quantity)))
+        rig.send(OrderUpdate(done.orders[0].client_id, OrderState.UNKNOWN, code="timeout"))
+    rig.mark(1.0)
+    return rig
+
+
+def shown(
+    path: Path, now_ns: int, *, control: bool = False, actions: tuple[Action, ...] = ACTIONS
+) -> Terminal:
+    """A terminal on a journal at a fixed time."""
+    beat = Heartbeat(4711, 0, now_ns - HALF_S // 2, 1, "armed")
+    feed = Feed(path, desk(), Outside(lambda: now_ns, lambda: beat))
+    return terminal(feed, Control(path, control, "trader"), actions)
+
+
+async def settled(pilot: Pilot[Any]) -> None:
+    """Until the whole journal is read and the panel wanted is drawn."""
+    app = pilot.app
+    assert isinstance(app, Terminal)
+    for _ in range(400):
+        await pilot.pause(0.02)
+        frame = app.frame
+        if frame is not None and frame.caught_up and frame.want == app._want:
+            await pilot.pause()
+            return
+    raise AssertionError("the terminal never caught up")
+
+
+def seen(app: Terminal) -> list[str]:
+    """What stands on the screen, line by line, read off the picture that the program makes of itself."""
+    svg = app.export_screenshot(simplify=True)
+    wide, high = app.size
+    lines = [[" "] * wide for _ in range(high)]
+    places = re.findall(r'<text [^>]*x="([\d.]+)" y="([\d.]+)" textLength="([\d.]+)"[^>]*>(.*?)</text>', svg)
+    ys = sorted({float(y) for _, y, _, _ in places})
+    for x, y, _, text in places:
+        words = html.unescape(text).replace("\xa0", " ")
+        row = ys.index(float(y)) if len(ys) == high else round((float(y) - 18.5) / 24.4)
+        start = round(float(x) / 12.2)
+        for i, letter in enumerate(words):
+            if 0 <= row < high and 0 <= start + i < wide:
+                lines[row][start + i] = letter
+    return [re.sub(r"\d+ ms", "N ms", "".join(line)).rstrip() for line in lines]
+
+
+def on_screen(
+    app: Terminal, do: Callable[[Pilot[Any]], Coroutine[Any, Any, None]], size: tuple[int, int] = (120, 40)
+) -> None:
+    """Run a terminal without a terminal, and do something on it."""
+
+    async def run() -> None:
+        try:
+            async with app.run_test(size=size) as pilot:
+                await settled(pilot)
+                await do(pilot)
+        finally:
+            app._feed.close()
+
+    asyncio.run(run())

@@ -1,0 +1,356 @@
+"""Each key and dialog, on a terminal without a terminal; the engine is a rig that answers what is left for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from hedger.core.events import Command, Verb
+from hedger.dashboard.app import Terminal
+from hedger.dashboard.dialogs import Dialog, KillNotice
+from hedger.dashboard.keys import ACTIONS, remapped
+from hedger.journal.commands_file import CommandBox
+from hedger.journal.kill_latch import FileLatch
+from tests.hedger.dashboard.made import HALF_S, Recorded, lived, on_screen, seen, settled, shown
+
+
+@contextmanager
+def desk_of(
+    tmp_path: Path, *, control: bool = True, rig: Recorded | None = None
+) -> Iterator[tuple[Any, ...]]:
+    """A running engine (its journal is open), its letter box, and a terminal on it."""
+    rig = rig or lived(tmp_path / "j")
+    box = CommandBox(tmp_path / "j")
+    try:
+        yield rig, box, shown(tmp_path / "j", rig.now_ns + HALF_S, control=control)
+    finally:
+        box.close()
+        rig.journal.close()
+
+
+async def press(pilot: Pilot[Any], *keys: str) -> None:
+    for key in keys:
+        await pilot.press(key)
+    await pilot.pause()
+    await settled(pilot)
+
+
+def letters(box: CommandBox) -> list[Command]:
+    return list(box.poll().commands)
+
+
+Act = Callable[[Pilot[Any]], Coroutine[Any, Any, None]]
+
+
+def test_numbers_and_tab_lead_through_the_panels(tmp_path: Path) -> None:
+    with desk_of(tmp_path, control=False) as (_, _, app):
+
+        async def act(pilot: Pilot[Any]) -> None:
+            for number in range(1, 8):
+                await press(pilot, str(number))
+                assert f"[{number} " in seen(app)[4]
+            await press(pilot, "tab")
+            assert "[1 risk]" in seen(app)[4]
+            await press(pilot, "shift+tab")
+            assert "[7 alerts]" in seen(app)[4]
+            await press(pilot, "w")
+            assert "[3 what-if]" in seen(app)[4]
+
+        on_screen(app, act)
+
+
+def test_the_tree_opens_and_closes_and_the_cursor_stays_on_its_line(tmp_path: Path) -> None:
+    with desk_of(tmp_path, control=False) as (rig, _, app):
+
+        async def act(pilot: Pilot[Any]) -> None:
+            whole = len(app._grid.texts)
+            await press(pilot, "left")
+            assert len(app._grid.texts) < whole and app._grid.current.key == "BTC"
+            await press(pilot, "enter")
+            assert len(app._grid.texts) == whole
+            await press(pilot, "end")
+            last = app._grid.current.key
+            rig.mark(1.0)
+            await pilot.pause(1.0)
+            await settled(pilot)
+            assert app._grid.current.key == last
+            await press(pilot, "home", "j", "k")
+            assert app._grid.current.key == "BTC"
+
+        on_screen(app, act)
+
+
+def test_a_filter_shows_only_what_it_names(tmp_path: Path) -> None:
+    with desk_of(tmp_path, control=False) as (_, _, app):
+
+        async def act(pilot: Pilot[Any]) -> None:
+            await press(pilot, "slash", *"perp", "enter")
+            lines = [line for line in app._grid.texts if line.startswith(" ")]
+            assert [line.split()[0] for line in lines[1:]] == ["BTC-PERPETUAL"]
+            await press(pilot, "escape")
+            assert len(app._grid.texts) > len(lines) + 3
+
+        on_screen(app, act)
+
+
+def test_help_lists_every_key_and_escape_closes_it(tmp_path: Path) -> None:
+    with desk_of(tmp_path, control=False) as (_, _, app):
+
+        async def act(pilot: Pilot[Any]) -> None:
+            await press(pilot, "question_mark")
+            assert isinstance(app.screen, Dialog)
+            for action in ACTIONS:
+                assert action.text in app.screen.said
+            await press(pilot, "escape")
+            assert not isinstance(app.screen, Dialog)
+            assert {c.help for c in app.get_system_commands(app.screen)} == {a.text for a in ACTIONS}
+
+        on_screen(app, act)
+
+
+def test_an_order_is_followed_down_to_its_records(tmp_path: Path) -> None:
+    with desk_of(tmp_path, control=False) as (rig, _, app):
+
+        async def act(pilot: Pilot[Any]) -> None:
+            await press(pilot, "6", "enter")
+            for _ in range(100):
+                await pilot.pause(0.02)
+                if "records" in app.screen.said:
+                    break
+            unknown = next(iter(r for r in rig.state.orders.values() if str(r.state) == "unknown"))
+            said = app.screen.said
+            assert unknown.order.client_id in said and "timeout" in said
+            assert [k for k in ("decision:", "intent:", "acknowledgement:") if k in said].__len__() == 3
+
+        on_screen(app, act)
+
+
+@pytest.mark.parametrize("key", ["p", "r", "R", "F", "h", "b", "K"])
+def test_without_control_no_key_leaves_anything(tmp_path: Path, key: str) -> None:
+    with desk_of(tmp_path, control=False) as (_, box, app):
+
+        async def act(pilot: Pilot[Any]) -> None:
+            await press(pilot, "down", key, key)
+            assert not isinstance(app.screen, Dialog)
+            assert "READ-ONLY" in seen(app)[-2]
+
+        on_screen(app, act)
+        assert not letters(box) and FileLatch(tmp_path / "j").found() is None
+
+
+def test_pause_is_one_key_and_says_who_why_and_on_which_screen(tmp_path: Path) -> None:
+    with desk_of(tmp_path) as (rig, box, app):
+
+        async def act(pilot: Pilot[Any]) -> None:
+            await press(pilot, "p")
+            (command,) = letters(box)
+            assert (command.verb, command.user) == (Verb.PAUSE, "trader")
+            assert "dashboard, screen" in command.reason
+            rig.send(command)
+            await pilot.pause(0.6)
+            await settled(pilot)
+            assert "ARMED, PAUSED" in seen(app)[1]
+            assert "pause: taken as event" in seen(app)[-2]
+
+        on_screen(app, act)
+
+
+@pytest.mark.parametrize(("key", "verb"), [("r", Verb.RESUME), ("R", Verb.REDUCE)])
+def test_what_makes_it_freer_or_tighter_asks_first(tmp_path: Path, key: str, verb: Verb) -> None:
+    with desk_of(tmp_path) as (_, box, app):
+
+        async def act(pilot: Pilot[Any]) -> None:
+            for no in ("n", "escape"):
+                await press(pilot, key)
+                assert isinstance(app.screen, Dialog) and "UNKNOWN orders 1" in app.screen.said
+                await press(pilot, no)
+                assert not letters(box)
+            await press(pilot, key, "y")
+            assert [c.verb for c in letters(box)] == [verb]
+
+        on_screen(app, act)
+
+
+def test_flatten_takes_the_name_of_an_underlying_and_nothing_else(tmp_path: Path) -> None:
+    with desk_of(tmp_path) as (_, box, app):
+
+        async def act(pilot: Pilot[Any]) -> None:
+            await press(pilot, "F", *"bt", "enter")
+            assert isinstance(app.screen, Dialog) and "NOT SENT" in app.screen.said
+            assert not letters(box)
+            await press(pilot, "c", "enter")
+            assert [(c.verb, c.argument) for c in letters(box)] == [(Verb.FLATTEN, "BTC")]
+
+        on_screen(app, act)
+
+
+def test_a_band_shows_old_and_new_and_asks_why(tmp_path: Path) -> None:
+    with desk_of(tmp_path) as (_, box, app):
+
+        async def act(pilot: Pilot[Any]) -> None:
+            await press(pilot, "2", "down", "b")
+            assert "delta:BTC" in app.screen.said and "old trigger -0.05 .. 0.05" in app.screen.said
+            field = app.screen.query_one("#dialog-field")
+            field.value = "-9,9/-1,1"
+            await press(pilot, "enter")
+            assert "NOT SENT: 180.0 times the width" in app.screen.said
+            field.value = "-0.1,0.1/-0.05,0.05"
+            await press(pilot)
+            assert "outside the new trigger" in app.screen.said
+            await press(pilot, "enter")
+            await press(pilot, "enter")
+            assert "NOT SENT: a reason" in app.screen.said and not letters(box)
+            await press(pilot, *"quiet", "enter")
+            (command,) = letters(box)
+            assert (command.verb, command.argument) == (Verb.BANDS, "delta:BTC=-0.1,0.1/-0.05,0.05")
+            assert command.reason.startswith("quiet (was trigger -0.05 .. 0.05 landing -0.02 .. 0.02)")
+
+        on_screen(app, act)
+
+
+def test_a_preview_is_the_engines_and_is_sent_only_while_it_holds(tmp_path: Path) -> None:
+    with desk_of(tmp_path) as (rig, box, app):
+
+        async def act(pilot: Pilot[Any]) -> None:
+            await press(pilot, "H")
+            assert not letters(box)
+            await press(pilot, "h")
+            (command,) = letters(box)
+            assert command.verb is Verb.PREVIEW
+            await press(pilot, "H")
+            assert "NOT SENT: the engine has not answered yet" in app.screen.said
+            decision = rig.send(command)
+            await pilot.pause(0.6)
+            await settled(pilot)
+            assert decision.preview is not None
+            assert "must be settled first" in app.screen.said  # an order is UNKNOWN
+            await press(pilot, "H")
+            assert "NOT SENT" in app.screen.said and not letters(box)
+
+        on_screen(app, act)
+
+
+def test_a_sound_preview_is_sent(tmp_path: Path) -> None:
+    rig = Recorded({"BTC-PERPETUAL": "400000"}, tmp_path / "j")
+    rig.answer(rig.mark())
+    rig.command(Verb.ARM)
+    with desk_of(tmp_path, rig=rig) as (_, box, app):
+
+        async def act(pilot: Pilot[Any]) -> None:
+            await press(pilot, "h")
+            (command,) = letters(box)
+            shown_first = rig.send(command).preview
+            await pilot.pause(0.6)
+            await settled(pilot)
+            assert shown_first is not None and shown_first.ticket is not None
+            for leg in shown_first.ticket.legs:
+                assert leg.symbol in app.screen.said
+            await press(pilot, "H")
+            (command,) = letters(box)
+            assert (command.verb, command.argument) == (Verb.HEDGE, "")
+            assert rig.send(command).ticket == shown_first.ticket
+
+        on_screen(app, act)
+
+
+@pytest.mark.parametrize("over", [(), ("question_mark",), ("F",), ("r",), ("slash",)])
+def test_two_presses_kill_from_any_screen(tmp_path: Path, over: tuple[str, ...]) -> None:
+    with desk_of(tmp_path) as (_, box, app):
+
+        async def act(pilot: Pilot[Any]) -> None:
+            await press(pilot, *over, "K")
+            assert isinstance(app.screen, KillNotice) and FileLatch(tmp_path / "j").found() is None
+            await press(pilot, "K")
+            latched = FileLatch(tmp_path / "j").found()
+            assert latched is not None and latched.user == "trader"
+            assert [c.verb for c in letters(box)] == [Verb.KILL]
+            await pilot.pause(0.4)
+            assert "KILLED" in app._header.texts[0]
+
+        on_screen(app, act)
+
+
+def test_one_press_or_two_far_apart_kill_nothing(tmp_path: Path) -> None:
+    with desk_of(tmp_path) as (_, box, app):
+
+        async def act(pilot: Pilot[Any]) -> None:
+            await press(pilot, "K")
+            app._killed_at -= 2.5
+            await press(pilot, "K")
+            assert FileLatch(tmp_path / "j").found() is None and not letters(box)
+
+        on_screen(app, act)
+
+
+def test_nothing_is_left_where_no_engine_runs_but_the_latch_is_set(tmp_path: Path) -> None:
+    rig = lived(tmp_path / "j")
+    rig.journal.close()
+    app = shown(tmp_path / "j", rig.now_ns + HALF_S, control=True)
+
+    async def act(pilot: Pilot[Any]) -> None:
+        await press(pilot, "p")
+        assert "NOT SENT: no engine" in seen(app)[-2]
+        await press(pilot, "K", "K")
+        assert FileLatch(tmp_path / "j").found() is not None
+
+    on_screen(app, act)
+
+
+def test_other_keys_from_a_file(tmp_path: Path) -> None:
+    rig = lived(tmp_path / "j")
+    rig.journal.close()
+    keys = remapped({"panel_5": "v", "kill": ["X"]}, tmp_path)
+    app = shown(tmp_path / "j", rig.now_ns + HALF_S, control=True, actions=keys)
+
+    async def act(pilot: Pilot[Any]) -> None:
+        await press(pilot, "v")
+        assert "[5 venues]" in seen(app)[4]
+        await press(pilot, "5", "K", "K")
+        assert FileLatch(tmp_path / "j").found() is None
+        await press(pilot, "X", "X")
+        assert FileLatch(tmp_path / "j").found() is not None
+
+    on_screen(app, act)
+
+
+def test_only_what_changed_is_drawn_again(tmp_path: Path) -> None:
+    with desk_of(tmp_path, control=False) as (_, _, app):
+
+        async def act(pilot: Pilot[Any]) -> None:
+            await settled(pilot)
+            before = app._grid.drawn_lines
+            for _ in range(5):
+                await pilot.pause(0.25)
+            assert app._grid.drawn_lines == before  # nothing came, nothing is drawn
+
+        on_screen(app, act)
+
+
+def test_the_metric_and_the_side_of_the_ladder(tmp_path: Path) -> None:
+    with desk_of(tmp_path, control=False) as (_, _, app):
+
+        async def act(pilot: Pilot[Any]) -> None:
+            await press(pilot, "3")
+            for metric in ("delta", "gamma", "vega", "pnl"):
+                await press(pilot, "m")
+                assert app._grid.texts[0].startswith(f"{metric} unhedged")
+            await press(pilot, "u")
+            assert app._grid.texts[0].startswith("pnl hedged")
+
+        on_screen(app, act)
+
+
+def test_q_leaves(tmp_path: Path) -> None:
+    with desk_of(tmp_path, control=False) as (_, _, app):
+
+        async def act(pilot: Pilot[Any]) -> None:
+            await pilot.press("q")
+            await pilot.pause()
+            assert isinstance(app, Terminal) and not app.is_running
+
+        on_screen(app, act)

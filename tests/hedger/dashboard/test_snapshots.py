@@ -1,0 +1,63 @@
+"""Every panel at 80 x 24 and at 200 x 60, against what a person has looked at and kept.
+
+`HEDGER_SNAPSHOTS=write` keeps what is shown now: look at the difference before it is committed.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from tests.hedger.dashboard.made import HALF_S, lived, on_screen, seen, settled, shown
+
+KEPT = Path(__file__).parent / "snapshots"
+PANELS = ("risk", "hedge", "whatif", "pnl", "venues", "orders", "alerts")
+
+
+@pytest.fixture(scope="module")
+def journal(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
+    path = tmp_path_factory.mktemp("dashboard") / "j"
+    rig = lived(path)
+    rig.journal.close()
+    return path, rig.now_ns + HALF_S
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 60)], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_panels(journal: tuple[Path, int], size: tuple[int, int]) -> None:
+    path, now_ns = journal
+    app = shown(path, now_ns)
+    found: dict[str, str] = {}
+
+    async def look(pilot: Pilot[Any]) -> None:
+        for number, name in enumerate(PANELS, 1):
+            await pilot.press(str(number))
+            await settled(pilot)
+            found[name] = "\n".join(seen(app)) + "\n"
+
+    on_screen(app, look, size)
+    for name, text in found.items():
+        kept = KEPT / f"{name}_{size[0]}x{size[1]}.txt"
+        if os.environ.get("HEDGER_SNAPSHOTS") == "write":
+            kept.write_text(text, "utf-8")
+        assert text == kept.read_text("utf-8"), name
+        assert max(map(len, text.splitlines())) == size[0]
+        assert len(text.splitlines()) == size[1]
+
+
+def test_live_looks_unlike_paper_without_any_colour(tmp_path: Path) -> None:
+    rig = lived(tmp_path / "j", "live")
+    rig.journal.close()
+    app = shown(tmp_path / "j", rig.now_ns + HALF_S)
+
+    async def look(pilot: Pilot[Any]) -> None:
+        top, *inner, bottom = seen(app)
+        assert top.count("LIVE  REAL MONEY") == bottom.count("LIVE  REAL MONEY") == 2
+        assert "PAPER" not in "\n".join((top, *inner, bottom))
+        assert top[0] == "▛" and bottom[-1] == "▟"  # a thick frame; that of paper is thin and round
+        assert inner[0].strip("▌▐").startswith("LIVE  REAL MONEY")
+
+    on_screen(app, look)

@@ -1,0 +1,233 @@
+"""`hedger run` on a loopback exchange: paper on its public market, and live with real wire orders.
+
+What is compared is the exchange's own log with the journal: neither has a fill that the other lacks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from hedger.engine.starting import booked_since
+from hedger.journal.entries import JournalName
+from hedger.journal.journal import Journal, open_to_read
+from hedger.journal.recovery import Recovered, recover
+from risk.book import Book
+from tests.exchanges.deribit import DEFAULT_SCOPES
+from tests.exchanges.server import Host
+from tests.exchanges.words import Side
+from tests.hedger.verbs.loopback import (
+    WITHDRAWS,
+    Loopback,
+    bytes_with_secrets,
+    document,
+    environment,
+    hedger,
+    loopback,
+    said,
+    settings,
+    started,
+)
+from tests.hedger.verbs.test_venue_verbs import NOBODY_THERE, wait_for, ws
+
+LIVE = 'mode = "live"\nstart_s_max = 20.0'
+#: An order whose bytes never left is given up sooner than by default.
+SOON = (
+    "[execution.watch]\nask_again_s = 0.2\nask_again_s_max = 0.5\nnot_found_min = 3\nnot_found_s_min = 1.0\n"
+)
+LIMITS = 'limits_file = "limits.toml"'
+
+
+def live(folder: Path, url: str, run: str = LIVE, *, keys: bool = True, limits: bool = True) -> None:
+    """Everything that live trading asks for."""
+    (folder / "limits.toml").write_text('[margin]\nunproven_venues = ["deribit"]\n')
+    settings(folder, url, run=f"{run}\n{SOON}", top=LIMITS if limits else "", keys=keys)
+
+
+def recorded(journal: Path) -> Recovered:
+    with closing(open_to_read(journal)) as storage:
+        return recover(storage)
+
+
+def fills_of(exchange: Loopback) -> set[str]:
+    """Of the account, by the exchange's own log."""
+    rows = exchange.do(lambda host: list(host.exchange.truth.rows))
+    return {str(row["trade_id"]) for row in rows if row["event"] == "fill" and row["account"] == "desk"}
+
+
+def booked(found: Recovered) -> Book:
+    assert found.opening is not None
+    return booked_since(found, found.opening)
+
+
+def agrees(exchange: Loopback, journal: Path) -> None:
+    """Fills one by one and positions exactly, both ways."""
+    found = recorded(journal)
+    ids = [report.fill.trade_id.rsplit("-", 1)[-1] for report in found.fills]
+    assert len(ids) == len(set(ids))
+    assert set(ids) == {name.rsplit("-", 1)[-1] for name in fills_of(exchange)}
+    truth = exchange.do(
+        lambda host: {s: p.quantity for s, p in host.exchange.account("desk").positions.items()}
+    )
+    ours = {key[1]: p.quantity for key, p in booked(found).positions.items() if p.quantity}
+    derivatives = {s: q for s, q in ours.items() if s not in ("BTC_USDC", "ETH_USDC")}
+    assert derivatives == {s: q for s, q in truth.items() if q}
+
+
+def orders_at(exchange: Loopback) -> int:
+    return exchange.do(lambda host: len([r for r in host.exchange.truth.rows if r["event"] == "order"]))
+
+
+def test_paper_takes_a_public_feed_and_reads_no_key(tmp_path: Path) -> None:
+    with loopback() as exchange:
+        settings(tmp_path, ws(exchange), run='feed = ["deribit"]')
+        env = {k: v for k, v in environment().items() if not k.startswith("DESK_")}
+        words = ("--journal", "j", "--arm", "--minutes", "0.1", "--no-watchdog", "--json")
+        ran = hedger(tmp_path, "run", *words, env=env)
+        calls = {operation for _, operation in exchange.do(lambda host: list(host.calls))}
+        assert orders_at(exchange) == 0
+    found = document(ran)
+    assert ran.returncode == 0
+    assert (found["trading"], found["venues"], found["mode"]) == ("paper", ["deribit"], "armed")
+    assert found["fills"] > 0 and found["orders"] > 0 and found["marks"] > 5
+    assert calls and not any(name.startswith("private/") or name == "public/auth" for name in calls)
+
+
+def test_live_orders_survive_a_kill_and_account_and_book_agree_again(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = ("--journal", "j", "--arm-live", "--no-watchdog", "--json")
+    with loopback() as exchange:
+        live(tmp_path, ws(exchange))
+        with started(tmp_path, "run", *words) as process:
+            wait_for(lambda: bool(fills_of(exchange)) or process.poll() is not None)
+            assert process.poll() is None, (tmp_path / "err").read_text()
+            process.kill()
+        ran = said(capsys, tmp_path, "run", *words, "--minutes", "0.1")
+        found = document(ran)
+        assert (ran.returncode, found["trading"], found["mode"]) == (0, "live", "armed"), ran.stderr
+        agrees(exchange, tmp_path / "j")
+
+        # Somebody else trades on the account while nothing runs: booked as such, once.
+        exchange.do(_somebody_trades)
+        ran = said(capsys, tmp_path, "run", *words, "--minutes", "0.05")
+        assert ran.returncode == 0 and '"alert": "EXTERNAL"' in ran.stderr
+        agrees(exchange, tmp_path / "j")
+        client_ids = exchange.do(
+            lambda host: [row["client_id"] for row in host.exchange.truth.rows if row["event"] == "order"]
+        )
+    named = [name for name in client_ids if name]
+    assert named and len(named) == len(set(named))
+    assert bytes_with_secrets(tmp_path) == []
+
+
+def test_a_kill_without_an_engine_cancels_at_the_venue_itself(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with loopback() as exchange:
+        live(tmp_path, ws(exchange), run="start_s_max = 2.0")
+        Journal.open(tmp_path / "j", JournalName("live", "abc123")).close()
+
+        def rest(host: Host) -> None:
+            for i in range(3):
+                price = Decimal(50_000 + i)
+                host.exchange.submit("desk", "BTC-PERPETUAL", Side.BUY, Decimal(100), price)
+
+        exchange.do(rest)
+        assert open_at(exchange) == 3
+        ran = said(capsys, tmp_path, "kill", "--journal", "j", "--json")
+        assert (ran.returncode, document(ran)["live_orders"], document(ran)["confirmed"]) == (0, 0, True)
+        assert open_at(exchange) == 0
+    ran = said(capsys, tmp_path, "kill", "--journal", "j", "--json")  # nobody there any more
+    assert (ran.returncode, document(ran)["confirmed"], document(ran)["killed"]) == (1, False, True)
+
+
+def open_at(exchange: Loopback) -> int:
+    return exchange.do(lambda host: len(list(host.exchange.open_orders("desk"))))
+
+
+def _somebody_trades(host: Host) -> None:
+    host.exchange.outside("desk", "BTC-PERPETUAL", Side.BUY, Decimal(50_000), Decimal(60_000), "trade")
+
+
+def test_a_book_that_the_venue_contradicts_is_not_traded_on(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with loopback() as exchange:
+        exchange.do(_somebody_trades)
+        live(tmp_path, ws(exchange), run=LIVE.replace("20.0", "3.0"))
+        (tmp_path / "book.csv").write_text("venue,symbol,quantity\nderibit,BTC,100\nderibit,ETH,1000\n")
+        words = ("--journal", "j", "--arm-live", "--no-watchdog", "--book", "book.csv", "--minutes", "0.5")
+        ran = said(capsys, tmp_path, "run", *words)
+        assert orders_at(exchange) == 0
+    assert ran.returncode == 5
+    assert ran.stderr.splitlines()[-1].startswith("NOT_RECONCILED")
+    assert "BTC-PERPETUAL +50000" in ran.stderr.splitlines()[-1]
+
+
+def _positions_fail(host: Host) -> None:
+    host.faults.add("error_before", "private/get_positions", times=1000)
+
+
+def test_positions_that_cannot_be_read_are_not_none(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with loopback() as exchange:
+        live(tmp_path, ws(exchange))
+        exchange.do(_positions_fail)
+        ran = said(
+            capsys, tmp_path, "run", "--journal", "j", "--arm-live", "--no-watchdog", "--minutes", "0.5"
+        )
+        assert orders_at(exchange) == 0
+    assert ran.returncode == 4
+
+
+@pytest.mark.parametrize(
+    ("complete", "scopes", "says"),
+    [
+        (False, DEFAULT_SCOPES, ("--arm-live", "limits_file", "venues.deribit")),
+        (True, WITHDRAWS, ("withdraw or transfer",)),
+        (True, ("account:read_write", "trade:read"), ("not trade",)),
+    ],
+    ids=("everything is missing", "the key can withdraw", "the key cannot trade"),
+)
+def test_live_is_refused_before_anything_is_written(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    complete: bool,
+    scopes: tuple[str, ...],
+    says: Collection[str],
+) -> None:
+    with loopback(scopes) as exchange:
+        live(tmp_path, ws(exchange), keys=complete, limits=complete)
+        words = ("--arm-live",) if complete else ()
+        ran = said(capsys, tmp_path, "run", "--journal", "j", "--no-watchdog", *words)
+        assert orders_at(exchange) == 0
+    last = ran.stderr.splitlines()[-1]
+    assert (ran.returncode, last.split(":")[0]) == (3, "LIVE_REFUSED")
+    assert all(word in last for word in says)
+    assert not (tmp_path / "j").exists()
+
+
+@pytest.mark.parametrize("run", [LIVE.replace("20.0", "1.5"), 'feed = ["deribit"]\nstart_s_max = 1.5'])
+def test_a_venue_that_is_down_starts_nothing(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, run: str
+) -> None:
+    live(tmp_path, NOBODY_THERE, run=run)
+    words = ("--arm-live",) if "live" in run else ()
+    ran = said(capsys, tmp_path, "run", "--journal", "j", "--no-watchdog", *words)
+    assert (ran.returncode, ran.stderr.splitlines()[-1].split(":")[0]) == (4, "VENUE_NOT_REACHED")
+    assert not (tmp_path / "j").exists()
+
+
+def test_an_account_without_anything_to_value_is_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with loopback() as exchange:
+        settings(tmp_path, ws(exchange), run='feed = ["deribit"]\nunderlyings = ["DOGE"]')
+        ran = said(capsys, tmp_path, "run", "--journal", "j", "--no-watchdog")
+    assert (ran.returncode, ran.stderr.splitlines()[-1].split(":")[0]) == (2, "RUN_UNDERLYING")

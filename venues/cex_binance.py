@@ -1,0 +1,413 @@
+"""Binance's requests, by its own endpoints: the library signs and paces them.
+
+Three venues with one tongue: `binance` (spot and options, each with a wallet), `binanceusdm` and
+`binancecoinm`. What they have in common are the traps. An order is named by its symbol and its id, so one
+whose symbol nobody remembers has to be looked for symbol by symbol. Executions come by symbol too and name
+the venue's order id alone: ours is looked up behind it. A client id may be used again once its first order
+has ended, so it proves less here than elsewhere (`SentIds` keeps it from happening).
+
+The dead man's timer counts down by symbol and covers futures alone: it is set for every symbol with an order
+that rests, before the order leaves. Spot has none, options one by underlying; so `binance` claims none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import ccxt
+
+from pricing.contracts import Contract, Fees, Listing
+from venues.binance_names import INVERSE_VENUE, LINEAR_VENUE, SPOT_VENUE
+from venues.cex_binance_streams import PRIVATE, PUBLIC, BinanceStreams, Part, part_of
+from venues.cex_dialect import Account, Channel, Heard, told_apart
+from venues.cex_parse import not_found
+from venues.errors import Untrusted
+from venues.orders import AccountReport, Order, OrderReport, TimeInForce, TradeReport
+from venues.venue_table import VenueTable
+from venues.wire import binance
+from venues.wire.fields import NS_PER_MS, Wire, items
+from venues.wire.quotes import BookChange
+from venues.wire.units import Instruments, merged
+
+#: Binance's own, live, testnet and demo.
+HOSTS = frozenset(
+    {
+        *(
+            f"{name}.binance.com"
+            for name in ("api", "fapi", "dapi", "eapi", "papi", "stream", "fstream", "dstream")
+        ),
+        *(f"{name}.binance.com" for name in ("ws-api", "ws-fapi", "ws-dapi", "nbstream", "www", "api1")),
+        *("testnet.binance.vision", "stream.testnet.binance.vision", "ws-api.testnet.binance.vision"),
+        *("testnet.binancefuture.com", "fstream.binancefuture.com", "dstream.binancefuture.com"),
+    }
+)
+_PARTS = {
+    SPOT_VENUE: (Part.SPOT, Part.OPTION),
+    LINEAR_VENUE: (Part.LINEAR,),
+    INVERSE_VENUE: (Part.INVERSE,),
+}
+_PAGE, _PAGES_MAX = 1000, 50
+_COPY_LEVELS = 1000
+#: Orders whose client ids are remembered by the venue's id.
+_IDS_MAX = 20_000
+
+
+def addresses(url: str) -> dict[str, Any]:
+    """All of the library's addresses, at one address of ours, such as a loopback exchange."""
+    ws = url.replace("http", "ws", 1)
+    rest = {f"{p}api{kind}": f"{url}/{p}api/v1" for p in "fde" for kind in ("Public", "Private")}
+    rest |= {f"fapi{kind}V{n}": f"{url}/fapi/v{n}" for kind in ("Public", "Private") for n in (2, 3)}
+    rest |= {"dapiPrivateV2": f"{url}/dapi/v2", "sapi": f"{url}/sapi/v1"}
+    rest |= dict.fromkeys(("public", "private"), f"{url}/api/v3")
+    orders = {"spot": f"{ws}/ws-api/v3", "linear": f"{ws}/ws-fapi/v1", "inverse": f"{ws}/ws-dapi/v1"}
+    streams = {"spot": f"{ws}/spot/ws", "linear": f"{ws}/fstream/ws", "inverse": f"{ws}/dstream/ws"}
+    options = {"option": "public", "optionMarket": "market", "optionPrivate": "private"}
+    streams |= {name: f"{ws}/option/{part}/ws" for name, part in options.items()}
+    return {**rest, "ws": {**streams, "ws-api": orders}}
+
+
+class Binance:
+    """One of the three venues."""
+
+    options: Mapping[str, Any] = {"fetchCurrencies": False}
+    order_rate = 10.0
+    order_burst = 30
+    by_connection = False
+    copies_books = True
+    keep_alive_s: float | None = 1_500.0
+
+    def __init__(self, venue: str = LINEAR_VENUE) -> None:
+        self.venue, self.parts = venue, _PARTS[venue]
+        self.dead_man_s: float | None = None if venue == SPOT_VENUE else 45.0
+        self._streams = BinanceStreams(venue, self.parts)
+        self._watched: dict[str, Listing] = {}
+        self._listed: dict[str, Listing] = {}
+        self._used: dict[str, Listing] = {}
+        self._armed: set[str] = set()
+        self._timer_ms = 0
+        self._client_ids: dict[str, str] = {}
+
+    # ------------------------------------------------------------------------------------------------ streams
+
+    def private(self, client: Any) -> Sequence[Channel]:
+        """One stream per interface."""
+        return self._streams.private()
+
+    def public(self, client: Any, listings: Collection[Listing]) -> Sequence[Channel]:
+        """Books and marks."""
+        self._watched = {x.symbol: x for x in listings}
+        return self._streams.public(client, listings)
+
+    async def sign_in(self, client: Any, channel: Channel) -> Channel:
+        """A listen key, or a signature."""
+        return await self._streams.sign_in(client, channel)
+
+    async def keep_alive(self, client: Any) -> None:
+        """Listen keys end after an hour."""
+        await self._streams.keep_alive(client)
+
+    async def maintenance(self, client: Any) -> None:
+        """No windows are announced this way."""
+
+    async def copy_book(self, client: Any, listing: Listing, at_ns: int) -> BookChange:
+        """`depth`."""
+        asked = {"symbol": listing.symbol, "limit": _COPY_LEVELS}
+        result = await self._public(client, part_of(listing), "depth", asked, 20)
+        return binance.depth(listing.symbol, result, at_ns)
+
+    def control(self, message: Any) -> bool:
+        """The library need not see any of it."""
+        return False
+
+    def read(self, url: str, message: Any, listings: Mapping[str, Listing], account: str) -> Heard:
+        """One message. Raises Malformed where it is none."""
+        return self._streams.read(message, listings, account)
+
+    async def time_ns(self, client: Any) -> int:
+        """`time`."""
+        now = Wire(await self._public(client, self.parts[0], "time", {}, 1), "time")
+        return now.stamp_ns("serverTime")
+
+    async def scopes(self, client: Any) -> tuple[str, ...]:
+        """`account/apiRestrictions`: what is switched on."""
+        told = await client.request("account/apiRestrictions", ["sapi"], "GET", {}, config={"cost": 1})
+        return tuple(key for key, value in Wire(told, "apiRestrictions").payload.items() if value is True)
+
+    async def prevents_self_trades(self, client: Any) -> bool:
+        """Every order of spot and futures asks for it; options have no such word."""
+        return Part.OPTION not in self.parts
+
+    # -------------------------------------------------------------------------------------------- instruments
+
+    async def instruments(self, client: Any, signed: bool, at_ns: int) -> Instruments:
+        """`exchangeInfo` of every interface."""
+        found: list[Instruments] = []
+        for part in self.parts:
+            info = Wire(await self._public(client, part, "exchangeInfo", {}, 20), "exchangeInfo")
+            rows = info.raw("optionSymbols" if part is Part.OPTION else "symbols")
+            told = await self._rates(client, part, rows) if signed else _nobody_said
+            found.append(binance.instruments(self.venue, rows, at_ns, told))
+        known = merged(found)
+        self._listed = {x.symbol: x for x in known.listings}
+        return known
+
+    async def _rates(self, client: Any, part: Part, rows: object) -> Callable[[Contract], Fees | None]:
+        """Spot has one rate for all. Futures are asked for by symbol, each dear: those of the venue table's
+        coins alone. Options are charged by the table."""
+        if part is Part.OPTION:
+            return _nobody_said
+        if part is Part.SPOT:
+            account = await self._ask(client, part, "GET", "account", {}, 20)
+            told = Wire(account, "account").nested("commissionRates")
+            fees = Fees(told.decimal("maker"), told.decimal("taker"))
+            return lambda _: fees
+        coins = {currency for _, currency in VenueTable.load(self.venue).terms_by_product}
+        perpetuals = [
+            row
+            for row in items(rows, "symbols")
+            if row.raw("contractType") == "PERPETUAL" and row.raw("baseAsset") in coins
+        ]
+        rates: dict[tuple[str, str], Fees] = {}
+        for row in perpetuals:
+            asked = {"symbol": row.text("symbol")}
+            told = Wire(await self._ask(client, part, "GET", "commissionRate", asked, 20), "commissionRate")
+            rates[row.text("baseAsset"), row.text("marginAsset")] = Fees(
+                told.decimal("makerCommissionRate"), told.decimal("takerCommissionRate")
+            )
+        return lambda contract: rates.get((contract.underlying, contract.settlement))
+
+    # ------------------------------------------------------------------------------------------------- orders
+
+    async def place(self, client: Any, order: Order, wire_id: str) -> str:
+        """`order`."""
+        part, listing = part_of(order.listing), order.listing
+        self._used[listing.symbol] = listing
+        immediate = order.time_in_force is TimeInForce.IOC
+        if not immediate and self._timer_ms and listing.symbol not in self._armed:
+            await self._arm(client, part, listing.symbol)
+        request: dict[str, Any] = {
+            "symbol": listing.symbol,
+            "side": order.side.value.upper(),
+            "type": "LIMIT",
+            "timeInForce": "IOC" if immediate else "GTC",
+            "quantity": format(order.quantity, "f"),
+            "price": format(order.price, "f"),
+            _ID_KEYS[part]: wire_id,
+        }
+        if order.post_only and part is Part.SPOT:
+            request["type"] = "LIMIT_MAKER"
+            del request["timeInForce"]
+        elif order.post_only and part is Part.OPTION:
+            request["postOnly"] = "true"
+        elif order.post_only:
+            request["timeInForce"] = "GTX"
+        if part is not Part.OPTION:
+            request["selfTradePreventionMode"] = "EXPIRE_TAKER"
+        if order.reduce_only:
+            request["reduceOnly"] = "true"
+        told = Wire(await self._ask(client, part, "POST", "order", request, 1), "order")
+        self._remember(told.name("orderId"), wire_id)
+        return told.name("orderId")
+
+    async def cancel(self, client: Any, listing: Listing, wire_id: str) -> None:
+        """`order` with DELETE."""
+        part = part_of(listing)
+        asked = {"symbol": listing.symbol, _NAMED_BY[part]: wire_id}
+        await self._ask(client, part, "DELETE", "order", asked, 1)
+
+    async def cancel_all(self, client: Any) -> int:
+        """Look what is open, and cancel it by symbol, which is how the venue does it."""
+        found = [
+            (part, item.text("symbol")) for part in self.parts for item in await self._open(client, part)
+        ]
+        done = await asyncio.gather(
+            *(
+                self._ask(client, part, "DELETE", _CANCEL_ALL[part], {"symbol": symbol}, 1)
+                for part, symbol in dict.fromkeys(found)
+            ),
+            return_exceptions=True,
+        )
+        for failure in done:  # each has been tried; one that failed must be known
+            if isinstance(failure, BaseException) and not not_found(self.venue, failure):
+                raise failure
+        return len(found)
+
+    async def refresh(self, client: Any, seconds: float) -> None:
+        """`countdownCancelAll` of every symbol where an order rests."""
+        self._timer_ms = round(seconds * 1000)
+        (part,) = self.parts
+        resting = {item.text("symbol") for item in await self._open(client, part)}
+        self._armed = set()
+        for symbol in sorted(resting):
+            await self._arm(client, part, symbol)
+
+    async def _arm(self, client: Any, part: Part, symbol: str) -> None:
+        asked = {"symbol": symbol, "countdownTime": str(self._timer_ms)}
+        await self._ask(client, part, "POST", "countdownCancelAll", asked, 10)
+        self._armed.add(symbol)
+
+    # ---------------------------------------------------------------------------------------------- questions
+
+    async def order(self, client: Any, listing: Listing | None, wire_id: str) -> OrderReport | None:
+        """`order` by symbol and id; without a symbol, what is open and then every symbol that it may be."""
+        if listing is None:
+            for part in self.parts:
+                for item in await self._open(client, part):
+                    if item.raw("clientOrderId") == wire_id:
+                        return binance.order_report(item)
+        candidates = (listing,) if listing is not None else await self._candidates(client)
+        for candidate in candidates:
+            part = part_of(candidate)
+            asked = {"symbol": candidate.symbol, _NAMED_BY[part]: wire_id}
+            try:
+                answer = await self._ask(client, part, "GET", "order", asked, 1)
+            except ccxt.BaseError as error:
+                if not not_found(self.venue, error):
+                    raise
+                continue
+            return binance.order_report(Wire(answer, "order"))
+        return None
+
+    async def _candidates(self, client: Any) -> list[Listing]:
+        """What an order may have been for: whatever is followed, was used, or is held; else all that is
+        listed."""
+        if not self._watched:
+            return list(self._listed.values())
+        held = {s for part in self.parts for s in await self._held(client, part)}
+        known = self._watched | self._used | {s: self._listed[s] for s in held if s in self._listed}
+        return list(known.values())
+
+    async def account(
+        self, client: Any, listings: Mapping[str, Listing], account: str, since_ns: int
+    ) -> Account:
+        """The stamp comes first: what happens while we ask is later than the report, never earlier."""
+        at_ns = await self.time_ns(client)
+        pending: list[OrderReport] = []
+        positions: dict[str, Decimal] = {}
+        balances: dict[str, Decimal] = {}
+        trades: list[TradeReport] = []
+        strange: tuple[str, ...] = ()
+        for part in self.parts:
+            rows, held, cash = await asyncio.gather(
+                self._open(client, part), self._held(client, part), self._balances(client, part)
+            )
+            pending += [binance.order_report(row) for row in rows]
+            positions |= held
+            for currency, amount in cash.items():
+                balances[currency] = balances.get(currency, Decimal(0)) + amount
+            symbols = {row.text("symbol") for row in rows} | held.keys()
+            symbols |= {s for s, x in (self._used | self._watched).items() if part_of(x) is part}
+            symbols |= {s for s, x in listings.items() if part is Part.SPOT and _held_pair(x, cash)}
+            found = await self._fills(client, part, sorted(symbols), since_ns)
+            known, others = told_apart(found, lambda x: x.text("symbol"), _TRADE_ID[part], listings)
+            strange += others
+            read = binance.option_execution if part is Part.OPTION else binance.execution
+            ids = await self._ids_of(client, part, known)
+            trades += [read(item, ids, listings, account) for item in known]
+        report = AccountReport(
+            venue=self.venue,
+            account=account,
+            venue_ns=at_ns,
+            orders=tuple(pending),
+            positions=positions,
+            balances=balances,
+            trades=tuple(sorted(trades, key=lambda t: (t.fill.time_ns, t.fill.trade_id))),
+            since_ns=since_ns,
+        )
+        return Account(report, strange)
+
+    async def _open(self, client: Any, part: Part) -> list[Wire]:
+        return list(items(await self._ask(client, part, "GET", "openOrders", {}, 40), "openOrders"))
+
+    async def _held(self, client: Any, part: Part) -> dict[str, Decimal]:
+        if part is Part.SPOT:
+            return {}
+        if part is Part.OPTION:
+            return binance.option_positions(await self._ask(client, part, "GET", "position", {}, 5))
+        return binance.positions(await self._ask(client, part, "GET", "positionRisk", {}, 5))
+
+    async def _balances(self, client: Any, part: Part) -> dict[str, Decimal]:
+        if part is Part.SPOT:
+            told = Wire(await self._ask(client, part, "GET", "account", {}, 20), "account")
+            return binance.spot_balances(told.raw("balances"))
+        if part is Part.OPTION:
+            told = Wire(await self._ask(client, part, "GET", "marginAccount", {}, 3), "marginAccount")
+            return binance.option_balances(told.raw("asset"))
+        return binance.futures_balances(await self._ask(client, part, "GET", "balance", {}, 5))
+
+    async def _fills(self, client: Any, part: Part, symbols: Sequence[str], since_ns: int) -> list[Wire]:
+        """Executions since, symbol by symbol (options: all at once), a page after the other."""
+        path = "myTrades" if part is Part.SPOT else "userTrades"
+        found: list[Wire] = []
+        for scope in [{}] if part is Part.OPTION else [{"symbol": s} for s in symbols]:
+            # From a time where the venue keeps it; further pages by number, which it takes without a time.
+            asked: dict[str, Any] = {"limit": _PAGE, **scope}
+            if since_ns:
+                asked["startTime"] = str(since_ns // NS_PER_MS)
+            seen: dict[str, Wire] = {}
+            for _ in range(_PAGES_MAX):
+                answer = await self._ask(client, part, "GET", path, asked, 20)
+                rows = list(items(answer, path))
+                before = len(seen)
+                seen.update((f"{row.text('symbol')}:{row.name(_TRADE_ID[part])}", row) for row in rows)
+                if len(rows) < _PAGE:
+                    break
+                if len(seen) == before:
+                    raise Untrusted("PAGES", "the venue's pages do not come to an end", where=path)
+                newest = max(row.whole("id") for row in rows) + 1
+                asked = {"limit": _PAGE, **scope, "fromId": str(newest)}
+            found += seen.values()
+        return [row for row in found if row.stamp_ns("time") >= since_ns]
+
+    async def _ids_of(self, client: Any, part: Part, fills: Sequence[Wire]) -> Mapping[str, str]:
+        """Our ids by the venue's, which is all that executions name; of no order, no id."""
+        wanted = {row.name("orderId"): row.text("symbol") for row in fills}
+        for order_id, symbol in wanted.items():
+            if order_id in self._client_ids:
+                continue
+            asked = {"symbol": symbol, "orderId": order_id}
+            try:
+                told = Wire(await self._ask(client, part, "GET", "order", asked, 1), "order")
+            except ccxt.BaseError as error:
+                if not not_found(self.venue, error):
+                    raise
+                continue
+            self._remember(order_id, binance.order_report(told).client_id)
+        return self._client_ids
+
+    def _remember(self, order_id: str, client_id: str) -> None:
+        self._client_ids[order_id] = client_id
+        if len(self._client_ids) > _IDS_MAX:
+            del self._client_ids[next(iter(self._client_ids))]
+
+    async def _public(self, client: Any, part: Part, path: str, asked: Mapping[str, Any], cost: int) -> Any:
+        return await client.request(path, [PUBLIC[part]], "GET", dict(asked), config={"cost": cost})
+
+    async def _ask(
+        self, client: Any, part: Part, verb: str, path: str, asked: Mapping[str, Any], cost: int
+    ) -> Any:
+        return await client.request(path, [PRIVATE[part]], verb, dict(asked), config={"cost": cost})
+
+
+_ID_KEYS = {Part.OPTION: "clientOrderId"} | dict.fromkeys(
+    (Part.SPOT, Part.LINEAR, Part.INVERSE), "newClientOrderId"
+)
+_NAMED_BY = {Part.OPTION: "clientOrderId"} | dict.fromkeys(
+    (Part.SPOT, Part.LINEAR, Part.INVERSE), "origClientOrderId"
+)
+_CANCEL_ALL = {Part.SPOT: "openOrders"} | dict.fromkeys(
+    (Part.LINEAR, Part.INVERSE, Part.OPTION), "allOpenOrders"
+)
+_TRADE_ID = {Part.OPTION: "tradeId"} | dict.fromkeys((Part.SPOT, Part.LINEAR, Part.INVERSE), "id")
+
+
+def _held_pair(listing: Listing, cash: Mapping[str, Decimal]) -> bool:
+    """A pair whose coin is held may have been traded by somebody else."""
+    return part_of(listing) is Part.SPOT and listing.contract.underlying in cash
+
+
+def _nobody_said(_: Contract) -> Fees | None:
+    return None

@@ -1,0 +1,260 @@
+"""Hyperliquid's requests and channels, perpetuals alone: questions to `info`, signed actions to `exchange`.
+
+What is signed is the action's exact bytes, so numbers go without trailing zeros and keys in the documented
+order; a nonce is used once, so two actions of one millisecond get two. A wallet that other programs sign with
+as well is not safe: give the engine an API wallet of its own. The dead man's switch is a cancel scheduled for
+a time, moved on by each refresh; the venue grants it to accounts with some volume only, and says so.
+
+An immediate order that meets nobody is answered with an error, though it was taken and has ended: the order
+itself is asked for then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import ccxt
+
+from pricing.contracts import Contract, Fees, Listing, Side
+from venues.cex_dialect import Account, Channel, Heard, no_copies, told_apart
+from venues.cex_parse import not_found, said
+from venues.errors import Untrusted
+from venues.orders import AccountReport, Order, OrderReport, TimeInForce
+from venues.wire import hyperliquid as wire
+from venues.wire.fields import NS_PER_MS, Wire, items
+from venues.wire.frames import Frame
+from venues.wire.quotes import BookChange
+from venues.wire.units import Instruments
+
+#: Hyperliquid's own, live and testnet.
+HOSTS = frozenset({"api.hyperliquid.xyz", "api.hyperliquid-testnet.xyz"})
+_MET_NOBODY = "Order could not immediately match"
+_PAGE, _PAGES_MAX = 2000, 50
+_BATCH = 50
+_ACCOUNT_CHANNELS = ("orderUpdates", "userFills")
+
+
+def addresses(url: str) -> dict[str, Any]:
+    """All of the library's addresses, at one address of ours, such as a loopback exchange."""
+    return {"public": url, "private": url, "ws": {"public": url.replace("http", "ws", 1) + "/ws"}}
+
+
+class Hyperliquid:
+    """Hyperliquid."""
+
+    venue = wire.VENUE
+    options: Mapping[str, Any] = {"fetchCurrencies": False}
+    order_rate = 10.0
+    order_burst = 20
+    dead_man_s: float | None = 45.0
+    by_connection = False
+    copies_books = False
+    keep_alive_s: float | None = None
+
+    def __init__(self) -> None:
+        self._assets: dict[str, int] = {}
+        self._nonce = 0
+
+    # ------------------------------------------------------------------------------------------------ streams
+
+    def private(self, client: Any) -> Sequence[Channel]:
+        """Orders and executions of the wallet; the address alone names whose."""
+        return [_channel(client, True, type=kind, user=client.walletAddress) for kind in _ACCOUNT_CHANNELS]
+
+    def public(self, client: Any, listings: Collection[Listing]) -> Sequence[Channel]:
+        """A book, and mark, oracle and funding, of each."""
+        kinds = ("l2Book", "activeAssetCtx")
+        return [_channel(client, False, type=kind, coin=x.symbol) for x in listings for kind in kinds]
+
+    async def sign_in(self, client: Any, channel: Channel) -> Channel:
+        """Nobody signs in."""
+        return channel
+
+    async def keep_alive(self, client: Any) -> None:
+        """Never asked for."""
+
+    async def maintenance(self, client: Any) -> None:
+        """No windows are announced this way."""
+
+    async def copy_book(self, client: Any, listing: Listing, at_ns: int) -> BookChange:
+        """Never needed. Raises VenueError."""
+        raise no_copies(self.venue)
+
+    def control(self, message: Any) -> bool:
+        """Pongs alone."""
+        return isinstance(message, dict) and message.get("channel") == "pong"
+
+    def read(self, url: str, message: Any, listings: Mapping[str, Listing], account: str) -> Heard:
+        """One message. Raises Malformed where it is none.
+
+        The executions that a subscription begins with happened before it: they are asked for, not heard.
+        """
+        item = Wire(message, self.venue)
+        data = item.raw("data")
+        if isinstance(data, dict) and data.get("isSnapshot") is True:
+            return Heard(Frame())
+        frame = wire.read(message, listings, account)
+        wanted = data.get("subscription") if isinstance(data, dict) else None
+        if item.raw("channel") != "subscriptionResponse" or not isinstance(wanted, dict):
+            return Heard(frame)
+        assert isinstance(data, dict)
+        return Heard(frame, (_key(wanted),) if data.get("method") == "subscribe" else ())
+
+    async def time_ns(self, client: Any) -> int:
+        """The stamp of an account's state; nobody's will do."""
+        user = client.walletAddress or "0x" + "0" * 40
+        state = await client.public_post_info({"type": "clearinghouseState", "user": user})
+        return Wire(state, "clearinghouseState").stamp_ns("time")
+
+    async def scopes(self, client: Any) -> tuple[str, ...]:
+        """An agent signs for a wallet and cannot withdraw; the wallet's own key can do everything."""
+        signer = client.eth_get_address_from_private_key(client.privateKey)
+        owner = signer.lower().removeprefix("0x") == client.walletAddress.lower().removeprefix("0x")
+        return ("owner" if owner else "agent",)
+
+    async def prevents_self_trades(self, client: Any) -> bool:
+        """The venue cancels the resting one of two orders of an address, always."""
+        return True
+
+    # -------------------------------------------------------------------------------------------- instruments
+
+    async def instruments(self, client: Any, signed: bool, at_ns: int) -> Instruments:
+        """`meta`; an asset's number is its place in it, whether it trades or not."""
+        meta = await client.public_post_info({"type": "meta"})
+        self._assets = {row.text("name"): n for n, row in enumerate(Wire(meta, "meta").items("universe"))}
+        told: Fees | None = None
+        if signed:
+            answer = await client.public_post_info({"type": "userFees", "user": client.walletAddress})
+            rates = Wire(answer, "userFees")
+            told = Fees(rates.decimal("userAddRate"), rates.decimal("userCrossRate"))
+
+        def fees_of(_: Contract) -> Fees | None:
+            return told
+
+        return wire.instruments(meta, at_ns, fees_of)
+
+    # ------------------------------------------------------------------------------------------------- orders
+
+    async def place(self, client: Any, order: Order, wire_id: str) -> str:
+        """`order`, of one."""
+        force = "Alo" if order.post_only else "Ioc" if order.time_in_force is TimeInForce.IOC else "Gtc"
+        asked = {
+            "a": self._asset(order.listing),
+            "b": order.side is Side.BUY,
+            "p": format(order.price.normalize(), "f"),
+            "s": format(order.quantity.normalize(), "f"),
+            "r": order.reduce_only,
+            "t": {"limit": {"tif": force}},
+            "c": wire_id,
+        }
+        try:
+            answer = await self._act(client, {"type": "order", "orders": [asked], "grouping": "na"})
+        except ccxt.BaseError as error:
+            if not said(self.venue, error)[1].startswith(_MET_NOBODY):
+                raise
+            return ""
+        status = answer.nested("response").nested("data")
+        (row,) = items(status.raw("statuses"), "statuses")
+        return row.nested("filled" if row.has("filled") else "resting").name("oid")
+
+    async def cancel(self, client: Any, listing: Listing, wire_id: str) -> None:
+        """`cancelByCloid`."""
+        asked = {"asset": self._asset(listing), "cloid": wire_id}
+        await self._act(client, {"type": "cancelByCloid", "cancels": [asked]})
+
+    async def cancel_all(self, client: Any) -> int:
+        """List what is open, and cancel it in batches; there is no mass cancel."""
+        rows = await self._open(client)
+        cancels = [{"a": self._assets[row.text("coin")], "o": row.whole("oid")} for row in rows]
+        for start in range(0, len(cancels), _BATCH):
+            try:
+                await self._act(client, {"type": "cancel", "cancels": cancels[start : start + _BATCH]})
+            except ccxt.OrderNotFound:  # one of them has ended meanwhile; the others are cancelled
+                continue
+        return len(rows)
+
+    async def refresh(self, client: Any, seconds: float) -> None:
+        """`scheduleCancel`, at least five seconds ahead."""
+        at_ms = client.milliseconds() + round(max(seconds, 6.0) * 1000)
+        await self._act(client, {"type": "scheduleCancel", "time": at_ms})
+
+    def _asset(self, listing: Listing) -> int:
+        number = self._assets.get(listing.symbol)
+        if number is None:
+            raise Untrusted("ASSET_UNKNOWN", "the venue has no number of this coin", observed=listing.symbol)
+        return number
+
+    async def _act(self, client: Any, action: Mapping[str, Any]) -> Wire:
+        """Sign an action and send it once."""
+        self._nonce = max(self._nonce + 1, client.milliseconds())
+        signature = client.sign_l1_action(dict(action), self._nonce)
+        request = {"action": dict(action), "nonce": self._nonce, "signature": signature}
+        return Wire(await client.private_post_exchange(request), "exchange")
+
+    # ---------------------------------------------------------------------------------------------- questions
+
+    async def order(self, client: Any, listing: Listing | None, wire_id: str) -> OrderReport | None:
+        """`orderStatus`; it needs no instrument."""
+        asked = {"type": "orderStatus", "user": client.walletAddress, "oid": wire_id}
+        try:
+            answer = Wire(await client.public_post_info(asked), "orderStatus")
+        except ccxt.OrderNotFound as error:
+            if not_found(self.venue, error) or "unknownOid" in str(error):
+                return None
+            raise
+        row = answer.nested("order")
+        return wire.order_report(row.nested("order"), row.text("status"))
+
+    async def account(
+        self, client: Any, listings: Mapping[str, Listing], account: str, since_ns: int
+    ) -> Account:
+        """The state comes first: what happens while we ask is later than the report, never earlier."""
+        user = client.walletAddress
+        state = await client.public_post_info({"type": "clearinghouseState", "user": user})
+        pending, found = await asyncio.gather(self._open(client), self._fills(client, since_ns))
+        known, strange = told_apart(found, lambda x: x.text("coin"), "tid", listings)
+        trades = [wire.execution(item, listings, account) for item in known]
+        report = AccountReport(
+            venue=self.venue,
+            account=account,
+            venue_ns=Wire(state, "clearinghouseState").stamp_ns("time"),
+            orders=tuple(wire.order_report(item, "open") for item in pending),
+            positions=wire.positions(state),
+            balances=wire.balances(state),
+            trades=tuple(sorted(trades, key=lambda t: (t.fill.time_ns, t.fill.trade_id))),
+            since_ns=since_ns,
+        )
+        return Account(report, strange)
+
+    async def _open(self, client: Any) -> list[Wire]:
+        asked = {"type": "frontendOpenOrders", "user": client.walletAddress}
+        return list(items(await client.public_post_info(asked), "openOrders"))
+
+    async def _fills(self, client: Any, since_ns: int) -> list[Wire]:
+        """Executions since, a page after the other; a page that does not get on is refused."""
+        start, found = since_ns // NS_PER_MS, dict[str, Wire]()
+        for _ in range(_PAGES_MAX):
+            asked = {"type": "userFillsByTime", "user": client.walletAddress, "startTime": start}
+            rows = list(items(await client.public_post_info(asked), "userFills"))
+            before = len(found)
+            found.update((row.name("tid"), row) for row in rows)
+            if len(rows) < _PAGE:
+                return list(found.values())
+            if len(found) == before:
+                break
+            start = max(row.stamp_ns("time") for row in rows) // NS_PER_MS
+        raise Untrusted("PAGES", "the venue's pages of executions do not come to an end", where=self.venue)
+
+
+def _channel(client: Any, private: bool, **wanted: str) -> Channel:
+    url = client.implode_hostname(client.urls["api"]["ws"]["public"])
+    message = {"method": "subscribe", "subscription": wanted}
+    book = wanted["coin"] if wanted["type"] == "l2Book" else ""
+    return Channel(url, _key(wanted), message, private, message | {"method": "unsubscribe"}, book)
+
+
+def _key(wanted: Mapping[str, Any]) -> str:
+    """A wallet is named in either case."""
+    return f"{wanted.get('type')}:{wanted.get('coin') or str(wanted.get('user', '')).lower()}"
