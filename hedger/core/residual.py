@@ -19,9 +19,9 @@ from hedger.core.state import Mode, Residual
 from hedger.core.turn import Turn
 from hedger.sections.execution import ns
 from pricing.contracts import STABLE_CURRENCIES
-from pricing.daycount import NS_PER_SECOND
+from pricing.daycount import NS_PER_SECOND, iso
 from pricing.market import Market, Marks
-from risk.attribution import Standing, attribute
+from risk.attribution import Standing, attribute, equity_usd
 from risk.book import Fill
 from risk.flows import Cause, Flows, Payment, Trade
 
@@ -44,18 +44,29 @@ def watch_residual(turn: Turn) -> None:
     if not (due and isinstance(turn.event.what, Marks)):
         return
     snapshot = state.snapshot
-    if snapshot is None or state.moved is not None or snapshot.missing or snapshot.bad_indexes:
+    if snapshot is None or snapshot.book is not state.book or snapshot.missing or snapshot.bad_indexes:
         return
     standing = Standing(snapshot.valuation, snapshot.quantities, dict(snapshot.balances))
+    if not math.isfinite(equity_usd(standing)):
+        return
     day = turn.event.now_ns // DAY_NS
     today = known if known.day == day else Residual()
-    part = 0.0
-    if known.standing is not None:
-        part = attribute(known.standing, standing, known.flows).total.residual
-    if math.isfinite(part):
-        new = Residual(turn.now, day, today.usd + part, today.beyond, standing)
-        turn.state = replace(state, residual=new)
-        _judge(turn)
+    part = 0.0 if known.standing is None else _residual_usd(turn, known.standing, standing, known.flows)
+    new = Residual(turn.now, day, today.usd + part, today.beyond, standing)
+    turn.state = replace(state, residual=new)
+    _judge(turn)
+
+
+def _residual_usd(turn: Turn, before: Standing, after: Standing, flows: Flows) -> float:
+    """What no cause explains of the change between two marks, USD. Where that cannot be told, such as for a
+    fee in a currency without an index, a person is told, and the sum goes on without it."""
+    found = attribute(before, after, flows)
+    if math.isfinite(found.total.residual):
+        return found.total.residual
+    why = "; ".join(found.unknown) or "a worth is not known"
+    text = f"the P&L since {iso(found.from_ns)} could not be taken apart, and is not watched: {why}"
+    turn.alert(Severity.WARNING, "PNL_NOT_TAKEN_APART", text)
+    return 0.0
 
 
 def _judge(turn: Turn) -> None:

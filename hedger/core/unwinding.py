@@ -66,7 +66,7 @@ def unwound(execution: Execution, sight: Sight) -> Execution:
     filled = [leg for leg in order if leg.listing.quantize_quantity(leg.filled) > 0]
     ways = [_in_rounds(filled, rounds) for rounds in ROUNDS]
     way = min(ways, key=lambda pieces: round(_furthest(pieces, sight), 3))  # of equals the fewest orders
-    legs = []
+    legs = list[WorkLeg]()
     for leg, quantity in way:
         side = Side.SELL if leg.side is Side.BUY else Side.BUY
         paid = float(leg.paid / leg.filled)

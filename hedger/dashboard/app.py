@@ -12,14 +12,14 @@ from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding
 from textual.containers import Vertical
 from textual.message import Message
-from textual.screen import Screen
+from textual.screen import ModalScreen, Screen
 from textual.widgets import Input
 
 from hedger.core.commands import parse_bands
 from hedger.core.events import Verb
 from hedger.dashboard import effects
 from hedger.dashboard.control import Control, screen_hash
-from hedger.dashboard.dialogs import KILL_S, Confirm, Dialog, KillNotice, Preview, Typed
+from hedger.dashboard.dialogs import KILL_S, Confirm, Dialog, Field, KillNotice, Preview, Typed
 from hedger.dashboard.feed import Feed
 from hedger.dashboard.frames import NAMES, Frame, Painter, Want
 from hedger.dashboard.grid import Grid, Lines
@@ -38,7 +38,7 @@ METRICS = ("pnl", "delta", "gamma", "vega")
 
 _CSS = """
 Screen { background: $background; }
-#frame { border: round $secondary; padding: 0; height: 100%; border-title-style: bold; }
+#frame { border: round #5fafff; padding: 0; height: 100%; border-title-style: bold; }
 #frame.live { border: outer #ff5f00; border-title-background: #ff5f00; border-title-color: black;
               border-subtitle-background: #ff5f00; border-subtitle-color: black; }
 #grid { height: 1fr; scrollbar-size-vertical: 1; scrollbar-size-horizontal: 0; overflow-x: hidden; }
@@ -73,7 +73,7 @@ class Terminal(App[Exception | None]):
         super().__init__()
         self._feed, self._control = feed, control
         self._header, self._tabs, self._foot = Lines("header", 3), Lines("tabs", 1), Lines("foot", 1)
-        self._grid, self._field = Grid("grid"), Input(placeholder=_FILTER, id="filter")
+        self._grid, self._field = Grid("grid"), Field(placeholder=_FILTER, id="filter")
         self._want = Want()
         self.frame: Frame | None = None
         self._framed_at = time.monotonic()
@@ -83,6 +83,11 @@ class Terminal(App[Exception | None]):
         self._pending: dict[str, str] = {}
         self._filter = ""
         self._asked_preview: int | None = None
+
+    @property
+    def kill_keys(self) -> tuple[str, ...]:
+        """Names of the keys that no field takes for itself."""
+        return tuple(textual_key(k) for a in type(self).ACTIONS if a.name == "kill" for k in a.keys)
 
     def compose(self) -> ComposeResult:
         """Header, names of the panels, the panel, the line for words."""
@@ -192,7 +197,10 @@ class Terminal(App[Exception | None]):
             self._show_foot()
 
     def action_next_panel(self, by: int) -> None:
-        """The next one, or the one before."""
+        """The next one, or the one before; in a dialog, the next field."""
+        if isinstance(self.screen, ModalScreen):
+            (self.screen.focus_next if by > 0 else self.screen.focus_previous)()
+            return
         self.action_panel((self._want.panel - 1 + by) % len(NAMES) + 1)
 
     def action_move(self, by: int, pages: bool = False) -> None:
@@ -239,7 +247,7 @@ class Terminal(App[Exception | None]):
                 text = "\n".join(orders.lineage(client_id, rows))
             except Exception as error:  # of a thread nobody sees it otherwise
                 text = f"it cannot be read: {error}"
-            self.call_from_thread(lambda: dialog.tell(text) if dialog.is_mounted else None)
+            self.call_from_thread(lambda: dialog.tell(text))
 
         threading.Thread(target=read, name="lineage", daemon=True).start()
 
@@ -544,10 +552,9 @@ _CALLS = {
 
 def terminal(feed: Feed, control: Control, actions: tuple[Action, ...] = ACTIONS) -> Terminal:
     """A terminal with these keys; the kill key goes before whatever has the keys at the moment."""
+    first = ("kill", "next_panel", "last_panel")  # a screen has its own idea of tab
     bindings = [
-        Binding(
-            textual_key(key), _CALLS[action.name], action.text, show=False, priority=action.name == "kill"
-        )
+        Binding(textual_key(key), _CALLS[action.name], action.text, show=False, priority=action.name in first)
         for action in actions
         for key in action.keys
     ]

@@ -15,6 +15,15 @@ from textual.widgets import Input, Static
 KILL_S = 2.0
 
 
+class Field(Input):
+    """A field that leaves some keys to the screen, whatever is typed in it: the kill key above all."""
+
+    def check_consume_key(self, key: str, character: str | None) -> bool:
+        """Whether the field takes a key for itself."""
+        left = getattr(self.app, "kill_keys", ())
+        return key not in left and super().check_consume_key(key, character)
+
+
 class Dialog(ModalScreen[str | None]):
     """A title, text, perhaps a field. Answers with a text, or None where nothing is to be done."""
 
@@ -22,7 +31,7 @@ class Dialog(ModalScreen[str | None]):
 
     def __init__(self, title: str, text: str, field: str | None = None, value: str = "") -> None:
         super().__init__()
-        self._title, self._text, self._field, self._value = title, text, field, value
+        self._title, self._text, self._field, self._value = _plain(title), _plain(text), field, value
 
     def compose(self) -> ComposeResult:
         """Title, text, field."""
@@ -31,7 +40,7 @@ class Dialog(ModalScreen[str | None]):
             with VerticalScroll(id="dialog-body"):
                 yield Static(self._text, id="dialog-text", markup=False)
             if self._field is not None:
-                yield Input(value=self._value, placeholder=self._field, id="dialog-field")
+                yield Field(value=self._value, placeholder=self._field, id="dialog-field")
             yield Static("", id="dialog-note", markup=False)
 
     def on_mount(self) -> None:
@@ -44,13 +53,14 @@ class Dialog(ModalScreen[str | None]):
         return "\n".join((self._title, self._text, str(self.query_one("#dialog-note", Static).content)))
 
     def tell(self, text: str) -> None:
-        """Another text."""
-        self._text = text
-        self.query_one("#dialog-text", Static).update(text)
+        """Another text, be it before the dialog stands."""
+        self._text = text = _plain(text)
+        for body in self.query("#dialog-text").results(Static):
+            body.update(text)
 
     def note(self, text: str) -> None:
         """A word below: what is wrong with what was typed, or what comes of it."""
-        self.query_one("#dialog-note", Static).update(text)
+        self.query_one("#dialog-note", Static).update(_plain(text))
 
     def action_leave(self) -> None:
         """Nothing is done."""
@@ -130,3 +140,8 @@ class KillNotice(Dialog):
     def _over(self) -> None:
         if self.is_current:
             self.dismiss(None)
+
+
+def _plain(text: str) -> str:
+    """Lines of text; what a stranger put into it moves no cursor."""
+    return "".join(c if c.isprintable() or c == "\n" else " " for c in text)

@@ -12,7 +12,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 from textual.widget import Widget
 
-from hedger.dashboard.sheet import Drawn, Sheet, Tone, laid_out
+from hedger.dashboard.sheet import Drawn, Sheet, Tone, clipped, laid_out
 
 #: Blue and orange are told apart by nearly everybody, and each is told by words as well.
 STYLES = {
@@ -50,8 +50,7 @@ class Lines(Widget):
         """One line of it."""
         width = self.size.width
         text, tone = self._lines[y] if y < len(self._lines) else ("", Tone.PLAIN)
-        if len(text) > width:
-            text = text[: max(width - 1, 0)] + "…"
+        text = clipped(text, width)
         style = self.rich_style + STYLES[tone]
         return Strip([Segment(text.ljust(width), style)], width)
 

@@ -79,7 +79,7 @@ def laid_out(sheet: Sheet, width: int, wanted: str = "") -> list[Drawn]:
         if drawn:
             drawn.append(Drawn("", Tone.PLAIN))
         if section.title:
-            drawn.append(Drawn(section.title[:width], Tone.HEAD, head=head))
+            drawn.append(Drawn(clipped(section.title, width), Tone.HEAD, head=head))
         if any(c.title for c in section.columns):
             drawn.append(Drawn(head, Tone.HEAD, head=head))
         for line in section.lines:
@@ -100,7 +100,7 @@ def _fitting(columns: Sequence[Column], width: int) -> dict[int, int]:
     """The widths of the columns that fit, by place."""
     kept = sorted(range(len(columns)), key=lambda i: (columns[i].rank, i))
     found: dict[int, int] = {}
-    left, rest = width, [i for i in kept if columns[i].width == 0]
+    left, rest = width + _GAP, [i for i in kept if columns[i].width == 0]
     for i in kept:
         need = (columns[i].width or 12) + _GAP
         if need <= left or columns[i].rank == 0:

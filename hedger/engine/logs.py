@@ -3,6 +3,9 @@
 Redaction is by a list of what may be written, not of what may not: a field with a name that nobody has
 thought of is written as "[withheld]". Records of other libraries keep their logger and level alone, since
 their texts may hold addresses with keys in them.
+
+Nobody waits for a reader: a line that the other end of a pipe has no room for is left out and counted, and the
+count is said as soon as there is room. A hung log shipper must not hold up a loop that has orders out.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import select
 import sys
 from typing import Any, TextIO
 
@@ -65,6 +69,40 @@ def clipped(text: str) -> str:
     return shown if len(shown) <= TEXT_MAX else shown[: TEXT_MAX - 1] + "…"
 
 
+class Unwaiting(logging.StreamHandler[TextIO]):
+    """Writes a line where it can be written now."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self.left_out = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write it, or count it."""
+        if not _has_room(self.stream):
+            self.left_out += 1
+            return
+        if self.left_out:
+            lost = logging.LogRecord(OURS, logging.WARNING, "", 0, "lines left out", (), None)
+            lost.fields = {"count": self.left_out}
+            self.left_out = 0
+            super().emit(lost)
+            if not _has_room(self.stream):
+                self.left_out += 1
+                return
+        super().emit(record)
+
+
+def _has_room(stream: TextIO) -> bool:
+    """Whether a line can be written without waiting: a pipe that can take anything takes a page at once."""
+    try:
+        descriptor = stream.fileno()
+    except (OSError, ValueError):  # no file of the system
+        return True
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    return bool(poll.poll(0))
+
+
 class Log:
     """Where the engine says things."""
 
@@ -72,7 +110,7 @@ class Log:
         self._logger = logging.getLogger(name)
         self._logger.setLevel(logging.INFO)
         self._logger.propagate = False
-        handler = logging.StreamHandler(sys.stderr if stream is None else stream)
+        handler = Unwaiting(sys.stderr if stream is None else stream)
         handler.setFormatter(JsonLines())
         for old in list(self._logger.handlers):
             self._logger.removeHandler(old)

@@ -240,7 +240,14 @@ class Service:
             self._beaten_ns = now_ns
             self._beat()
             if self.parts.metrics is not None:
-                self.parts.metrics.page = exposition(samples_of(self.state, self.counts(), now_ns))
+                self._publish(self.parts.metrics, now_ns)
+
+    def _publish(self, metrics: MetricsServer, now_ns: int) -> None:
+        """The page of numbers anew; one that cannot be made stays as it was, and trading goes on."""
+        try:
+            metrics.page = exposition(samples_of(self.state, self.counts(), now_ns))
+        except Exception as error:
+            self.parts.log.say("no metrics", level=logging.WARNING, code=type(error).__name__)
 
     def _beat(self, *, closed: bool = False) -> None:
         clock, state = self.parts.clock, self.state

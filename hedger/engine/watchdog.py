@@ -141,11 +141,14 @@ def watch(
 
 
 def _bark(finding: Finding, latch: KillLatch, log: Log) -> None:
-    log.say("killed", level=50, code=finding.code, observed=finding.observed, allowed=finding.allowed)
-    try:
+    failed: LatchFailed | None = None
+    try:  # before a word is said: whoever reads the words may be what hangs
         latch.set(Latched(time.time_ns(), USER, finding.text))
     except LatchFailed as error:
-        log.say("the kill latch could not be set", level=50, code=error.code, text=error.text())
+        failed = error
+    log.say("killed", level=50, code=finding.code, observed=finding.observed, allowed=finding.allowed)
+    if failed is not None:
+        log.say("the kill latch could not be set", level=50, code=failed.code, text=failed.text())
 
 
 def _free(journal: Path) -> int | None:

@@ -22,9 +22,9 @@ _TEXT_MAX = 400
 
 
 class LatchFailed(HedgerError):
-    """The kill latch cannot be set or removed (exit 70): kill or stop the engine by other means."""
+    """The kill latch cannot be set or removed (exit 3): kill or stop the engine by other means."""
 
-    exit_code = Exit.INTERNAL
+    exit_code = Exit.REFUSED
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,5 +163,6 @@ def _failed(verb: str, path: Path, error: OSError) -> LatchFailed:
         where=str(path),
         observed=error.strerror,
         not_done="the latch is as the folder shows it",
-        fix="stop the engine (kill -9) and cancel on the venue; then check the folder and the disk",
+        fix="end the engine (Ctrl-C or kill -TERM cancels its orders; kill -9 where it hangs), cancel on the "
+        "venue; then check the folder and the disk",
     )

@@ -21,8 +21,20 @@ from venues.paper_faults import Fault, FaultKind, seeded_faults
 
 #: A seed takes each of the faults that it may have with this chance.
 SHARE = 0.4
-#: What is to happen once for certain is due by this share of the time with faults.
-CERTAIN_SHARE_MAX = 0.15
+#: When what is to happen once for certain is due, shares of the time with faults: what comes with an order
+#: among the first ones, before anything else may keep the engine from trading; the rest later.
+ORDERS_EARLY, ONCE_TRADING = (0.0, 0.1), (0.2, 0.6)
+_OF_ORDERS = frozenset(
+    {
+        FaultKind.ACK_LOST,
+        FaultKind.LATE,
+        FaultKind.REQUEST_LOST,
+        FaultKind.FILL_DROPPED,
+        FaultKind.SERVER_ERROR,
+        FaultKind.DUPLICATE,
+        FaultKind.CANCEL_RACE,
+    }
+)
 #: Of the engine's own steps (a commit's begin and end, a send's begin and end) a run has some hundreds.
 CRASH_STEPS_MAX = 250
 
@@ -147,8 +159,8 @@ def _by_rate(kind: FaultKind, seed: int, often: float, rare: float) -> tuple[Fau
 
 def _for_certain(kind: FaultKind, seed: int, until_ns: int) -> Fault:
     """Early enough for an opportunity to come: some runs send no more than a few orders."""
-    share = _dice(seed, kind, 2).uniform(0.0, CERTAIN_SHARE_MAX)
-    return Fault(kind, at_ns=int(share * until_ns))
+    first, last = ORDERS_EARLY if kind in _OF_ORDERS else ONCE_TRADING
+    return Fault(kind, at_ns=int(_dice(seed, kind, 2).uniform(first, last) * until_ns))
 
 
 def _when(due: Due) -> int:

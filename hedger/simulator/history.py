@@ -7,7 +7,8 @@ I1 an intent makes one order at most. I2 it is durable first. I3 executions are 
 their sum, and the venue's. I5 worst cases stay within limits. I6 a kill holds. I7 nothing unknown is dropped.
 I8 data are fresh. I9 no order where none may leave. I10 the chain holds, and read again gives the same state.
 I11 money adds up. I12 peace after faults. I17 an account told twice changes nothing. The others of I1 to I18
-cannot be seen in these lines: I13, I14, I18, and I15 and I16, which compare whole runs.
+cannot be seen in these lines, but only in other outputs or in two runs beside each other: I15 is judged by
+running a seed twice; I13, I14, I16 and I18 each have a named test.
 """
 
 from __future__ import annotations
@@ -37,6 +38,15 @@ from hedger.simulator.history_orders import (
 
 #: The invariants that are checked.
 INVARIANTS = ("I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9", "I10", "I11", "I12", "I17")
+#: The one that the simulator judges by running a seed twice.
+REPEATED = "I15"
+#: What neither of them sees: by which test each is shown.
+BY_TEST = {
+    "I13": "test_i13_no_byte_that_is_written_holds_a_secret",
+    "I14": "test_i14_nobody_who_looks_on_holds_up_the_loop_and_a_stopped_loop_is_killed",
+    "I16": "test_i16_steps_of_the_wall_clock_change_nothing_but_stamps",
+    "I18": "test_i18_paper_and_live_decide_the_same_on_the_same_messages",
+}
 
 _ORDER_CHECKS = (
     one_order_per_intent,

@@ -12,7 +12,7 @@ from typing import Any
 
 from hedger.simulator.drills import CALM, SIZES, Drilled
 from hedger.simulator.examination import Examined
-from hedger.simulator.history import INVARIANTS, counted
+from hedger.simulator.history import BY_TEST, INVARIANTS, REPEATED, counted
 from hedger.simulator.history_lines import Violation
 
 #: The packages whose sources make a run what it is.
@@ -22,7 +22,8 @@ PACKAGES = ("hedger", "pricing", "risk", "venues")
 @dataclass(frozen=True, slots=True)
 class Run:
     """One run judged. sent: orders that left the engine; orders: that came to a venue; settled: positions
-    that expired; hours: of venue time, each venue's; happened: faults by id; digest: the hash of the journal's last record, which hangs on all before it."""
+    that expired; hours: of venue time, each venue's; happened: faults by id; digest: the hash of the
+    journal's last record, which hangs on all before it."""
 
     seed: int
     kinds: tuple[str, ...]
@@ -62,7 +63,7 @@ class Report:
         judged = [(run.seed, run.violations) for run in every]
         judged += [(drill.seed, drill.violations) for drill in self.drills]
         violations = counted(v for _, found in judged for v in found)
-        violations["I15"] = self.repeated - self.alike
+        violations[REPEATED] = self.repeated - self.alike
         happened: dict[str, int] = {}
         for run in every:
             for name, n in run.happened.items():
@@ -78,6 +79,7 @@ class Report:
             "drawn_and_never_happened": self._idle_draws(),
             "seeds_without_orders": self._idle(),
             "violations": violations,
+            "checked_by": _checked_by(),
             "crash_steps": self.steps,
             "crash_points": len(self.enumerated),
             "crash_points_survived": sum(not run.violations for run in self.enumerated),
@@ -152,8 +154,10 @@ class Report:
             f"{sum(shown['drawn'].values())} drawn, "
             f"{sum(shown['happened'].values())} happened",
             *self._idle_lines(),
-            f"violations of {', '.join((*INVARIANTS, 'I15'))}: "
+            f"violations of {', '.join((*INVARIANTS, REPEATED))}: "
             + (", ".join(f"{name} {n}" for name, n in broken.items()) or "none"),
+            f"of I1 to I18 the history checker judges {', '.join(INVARIANTS)}; a second run {REPEATED}; "
+            f"not judged here but by named tests: {', '.join(BY_TEST)}",
             f"crash points: {shown['crash_points']} of {shown['crash_steps']} enumerated, "
             f"{shown['crash_points_survived']} survived; "
             f"{shown['crashes']} crashes and {shown['starts']} starts in all",
@@ -210,6 +214,13 @@ class Report:
             parts += [_seconds(most["after_fault"]["p99"]), _seconds(most["confirmed"]["p99"])]
             lines.append(f"{name:>4}: {' | '.join(parts)}")
         return lines
+
+
+def _checked_by() -> dict[str, str]:
+    """What shows each invariant: the checker, a second run, or a test by its name; not all are shown here."""
+    judged = {**dict.fromkeys(INVARIANTS, "history checker"), REPEATED: "second run"}
+    named = {name: f"test {test}" for name, test in BY_TEST.items()}
+    return dict(sorted((judged | named).items(), key=lambda item: int(item[0][1:])))
 
 
 def _told(where: str, violation: Violation) -> list[str]:

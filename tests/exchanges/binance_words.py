@@ -320,7 +320,7 @@ def fill_row(f: Fill) -> Row:
         }  # fmt: skip
     row |= {
         "qty": number(f.quantity),
-        "commission": number(round(f.fee, 10)),
+        "commission": number(round(f.fee, 14)),
         "commissionAsset": f.fee_currency,
     }
     if i.kind is Kind.SPOT:

@@ -311,7 +311,7 @@ def fill_row(fill: Fill, order: Order | None) -> Row:
         "orderLinkId": fill.client_id, "side": _title(fill.side), "orderPrice": number(price),
         "orderQty": number(order.quantity if order else fill.quantity), "leavesQty": number(left),
         "createType": "CreateByUser", "orderType": "Market" if market else "Limit", "stopOrderType": "",
-        "execFee": number(round(fill.fee, 10)), "execId": execution_id(fill.trade_id),
+        "execFee": number(round(fill.fee, 14)), "execId": execution_id(fill.trade_id),
         "execPrice": number(fill.price),
         "execQty": number(fill.quantity), "execType": _EXEC_TYPES.get(fill.why, "Trade"),
         "execValue": number(round(value, 12)), "execTime": ms(fill.ns), "feeCurrency": fill.fee_currency,

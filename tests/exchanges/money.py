@@ -23,9 +23,9 @@ _SHORT_OPTION_MAINTENANCE = Decimal("0.075")
 def fee_of(
     instrument: Instrument, side: Side, quantity: Decimal, price: Decimal, maker: bool, index: Decimal
 ) -> tuple[Decimal, str]:
-    """Fee (negative: rebate) and its currency, to ten places. Spot: in what is received; options: capped."""
+    """Fee (negative: rebate) and its currency, to 14 places. Spot: in what is received; options: capped."""
     fee, currency = _fee_of(instrument, side, quantity, price, maker, index)
-    return round(fee, 10), currency
+    return round(fee, 14), currency
 
 
 def _fee_of(

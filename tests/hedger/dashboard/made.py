@@ -1,4 +1,4 @@
-"""A journal as an engine writes it, made by the pure half on a small market; and what a terminal shows of it."""
+"""A journal as an engine writes it, made by the pure half on a small market, and terminals on it."""
 
 from __future__ import annotations
 

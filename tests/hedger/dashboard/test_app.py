@@ -1,4 +1,4 @@
-"""Each key and dialog, on a terminal without a terminal; the engine is a rig that answers what is left for it."""
+"""Each key and dialog, without a terminal; the engine is a rig that answers what is left for it."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def test_a_band_shows_old_and_new_and_asks_why(tmp_path: Path) -> None:
     with desk_of(tmp_path) as (_, box, app):
 
         async def act(pilot: Pilot[Any]) -> None:
-            await press(pilot, "2", "down", "b")
+            await press(pilot, "2", "slash", *"btc", "space", *"coin", "enter", "home", "b")
             assert "delta:BTC" in app.screen.said and "old trigger -0.05 .. 0.05" in app.screen.said
             field = app.screen.query_one("#dialog-field")
             field.value = "-9,9/-1,1"
@@ -228,7 +228,7 @@ def test_a_preview_is_the_engines_and_is_sent_only_while_it_holds(tmp_path: Path
             await pilot.pause(0.6)
             await settled(pilot)
             assert decision.preview is not None
-            assert "must be settled first" in app.screen.said  # an order is UNKNOWN
+            assert "IT WOULD NOT LEAVE: execution" in app.screen.said  # an order is UNKNOWN
             await press(pilot, "H")
             assert "NOT SENT" in app.screen.said and not letters(box)
 

@@ -83,7 +83,7 @@ def test_where_it_cannot_be_set_or_removed_that_is_said(verb: str, tmp_path: Pat
     latch = FileLatch(tmp_path / "gone" / "j")
     with pytest.raises(LatchFailed, match="KILL_LATCH") as refused:
         latch.set(ANN) if verb == "set" else latch.clear()
-    assert refused.value.exit_code is Exit.INTERNAL
+    assert refused.value.exit_code is Exit.REFUSED
 
 
 def test_on_a_disk_without_room_it_holds_without_a_name(tmp_path: Path) -> None:

@@ -1,0 +1,42 @@
+"""The keys and the file that maps them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hedger.dashboard.app import _CALLS
+from hedger.dashboard.keys import ACTIONS, load_keys, textual_key
+from pricing.errors import InputError
+
+
+def test_no_key_does_two_things_and_every_action_is_one() -> None:
+    keys = [textual_key(key) for action in ACTIONS for key in action.keys]
+    assert len(keys) == len(set(keys))
+    assert {action.name for action in ACTIONS} == set(_CALLS)
+
+
+def test_a_file_maps_some_and_leaves_the_others(tmp_path: Path) -> None:
+    file = tmp_path / "keys.toml"
+    file.write_text('[keys]\nfilter = "ctrl+f"\nup = ["up", "i"]\n')
+    found = {action.name: action.keys for action in load_keys(file)}
+    assert found["filter"] == ("ctrl+f",) and found["up"] == ("up", "i") and found["kill"] == ("K",)
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("[keys]\nfly = 'x'\n", "fly"),
+        ("[keys]\nhelp = 'K'\n", "one key would do two things"),
+        ("[keys]\nhelp = 3\n", "no key"),
+        ("[other]\n", "no file of keys"),
+        ("not toml", "cannot be read"),
+    ],
+)
+def test_a_file_that_cannot_be_used_says_why(tmp_path: Path, text: str, word: str) -> None:
+    file = tmp_path / "keys.toml"
+    file.write_text(text)
+    with pytest.raises(InputError, match="KEYS_FILE") as told:
+        load_keys(file)
+    assert word in str(told.value)

@@ -1,0 +1,77 @@
+"""Sheets of text, and what is reckoned for dialogs."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hedger.dashboard.effects import band_effect, too_far, why_not_send
+from hedger.dashboard.sheet import Column, Line, Section, figure, laid_out
+
+COLUMNS = (Column("name", 6, left=True), Column("a", 5), Column("b", 5, 2), Column("c", 5, 1))
+SHEET = (Section("title", COLUMNS, (Line("x", ("one", "1", "2", "3")), Line("y", ("two", "4", "5", "6")))),)
+
+
+@pytest.mark.parametrize(
+    ("width", "line"),
+    [(26, "  one        1     2     3"), (20, "  one        1     3"), (14, "  one        1")],
+)
+def test_columns_of_the_highest_rank_go_first(width: int, line: str) -> None:
+    assert laid_out(SHEET, width)[2].text == line
+
+
+def test_a_number_that_changes_moves_nothing() -> None:
+    for number in ("9", "-12.5k", "?"):
+        other = (Section("title", COLUMNS, (Line("x", ("one", number[:5], "2", "3")),)),)
+        assert laid_out(other, 30)[2].text[-6:] == "     3"
+
+
+@given(st.text(), st.integers(10, 300))
+def test_no_line_is_wider_than_the_screen_or_breaks_it(text: str, width: int) -> None:
+    sheet = (Section(text, (), (Line("k", (text,)),)), Section("", COLUMNS, (Line("j", (text,) * 4),)))
+    for drawn in laid_out(sheet, width):
+        assert len(drawn.text) <= max(width, 26)
+        assert drawn.text.isprintable() or not drawn.text
+
+
+@given(st.floats())
+def test_a_figure_has_at_most_nine_characters_and_unknown_is_never_zero(x: float) -> None:
+    text = figure(x)
+    if abs(x) < 1e12 and (x == 0.0 or abs(x) > 1e-9):
+        assert len(text) <= 9
+    assert (text == "0") == (x == 0.0)
+    assert (text == "?") == (not math.isfinite(x))
+
+
+def test_what_a_band_would_have_changed() -> None:
+    history = [(i * 10**9, float(x)) for i, x in enumerate((0, 2, 0, 2, 4, 0))]
+    told = band_effect(history, (-1.0, 1.0), (-3.0, 3.0))
+    assert "outside the old trigger 50 % of the looks, 2 times" in told
+    assert "outside the new trigger 17 % of the looks, 1 times" in told
+    assert "unknown" in band_effect([], (-1.0, 1.0), (-3.0, 3.0))[0]
+
+
+def test_a_band_changes_within_a_cap() -> None:
+    assert too_far((-1.0, 1.0), (-5.0, 5.0)) == ""
+    assert "5.1 times" in too_far((-1.0, 1.0), (-5.1, 5.1))
+    assert "5.1 times" in too_far((-5.1, 5.1), (-1.0, 1.0))
+    assert "settings" in too_far((-math.inf, 1.0), (-1.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("age_s", "index", "mark_s", "word"),
+    [
+        (14.0, 100.09, 4.0, ""),
+        (16.0, 100.0, 0.0, "old"),
+        (1.0, 100.11, 0.0, "moved 11.0 bps"),
+        (1.0, 100.0, 6.0, "mark"),
+        (1.0, math.nan, 0.0, "not known"),
+    ],
+)
+def test_a_preview_is_sent_only_while_it_holds(age_s: float, index: float, mark_s: float, word: str) -> None:
+    now = 10**12
+    said = why_not_send(now - int(age_s * 1e9), {"BTC": 100.0}, now, {"BTC": index}, now - int(mark_s * 1e9))
+    assert word in said and bool(said) == bool(word)
