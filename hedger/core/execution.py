@@ -41,6 +41,8 @@ class Execution:
     asked for something else meanwhile, which its end does not answer. unwinding: its legs are taken back.
     singly: a combo of it was refused or found nothing, and its legs go one by one from then on.
     replanning: why it must be planned anew; barren: plans in a row that nothing was filled of.
+    to_zero: it flattens: a plan is worked to its end, and what the market moved meanwhile is mended after it.
+    held: tries in a row that a passing reason refused.
     others: what trades of others changed since the present plan, order units by listing.
     """
 
@@ -67,6 +69,8 @@ class Execution:
     replans: int = 0
     barren: int = 0
     rejects: int = 0
+    to_zero: bool = False
+    held: int = 0
     others: Mapping[tuple[str, str], Decimal] = field(default_factory=dict)
 
     @property

@@ -9,24 +9,34 @@ trade. The step is that of the finest spot, future or perpetual where such move 
 the option that moves it most: any count of that one option alone lands the row. Rows that lots cannot bring
 there together end as near as can be, in the order of the rows' priority, and the report names them.
 
+A plan is worked to its end before another is made, and what follows its last fill is delta alone, by one
+linear instrument of each coin: chasing every row with options while they are being filled pays their spreads
+again and again. Delta's landing is at least what the index is expected to move it in `flatten_drift_s`.
+
 While it works, and after, the market moves on: a row counts as flat while it is within `flatten_share` of its
 band, so that it is not chased for ever. Landing is zero all the same: each plan aims there.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 
+from hedger.policy.triggering import moment_of
+from hedger.problem.allowed import allowed_sides
 from hedger.problem.hedge_universe import hedge_universe
 from hedger.problem.snapshot import Snapshot
 from hedger.settings import Settings
+from pricing.contracts import Kind
 from pricing.universe import FloatArray
 from risk.bands import Interval
+from risk.exposures import DAYS_PER_YEAR
 
 #: Room for rounding in a sum of many positions, as a share of the step.
 ROUNDING = 1e-6
+SECONDS_PER_DAY = 86_400.0
 
 
 def steps(snapshot: Snapshot, settings: Settings) -> FloatArray:
@@ -46,6 +56,7 @@ def flat_bands(snapshot: Snapshot, settings: Settings, scope: str) -> Mapping[st
     """(trigger, landing) about zero for every banded row, of one underlying or of all."""
     bands, rows = snapshot.bands, snapshot.exposure.rows
     step, share = steps(snapshot, settings), settings.execution.flatten_share
+    drift = _drift(snapshot, settings.execution.flatten_drift_s)
     found = {}
     for i in np.flatnonzero(bands.banded).tolist():
         row = rows[i]
@@ -53,10 +64,55 @@ def flat_bands(snapshot: Snapshot, settings: Settings, scope: str) -> Mapping[st
             continue
         edges = (bands.trigger_lower[i], bands.trigger_upper[i])
         half = max(abs(x - bands.target[i]) for x in edges if np.isfinite(x))
-        landing = 0.5 * float(step[i]) * (1.0 + ROUNDING)
+        landing = max(0.5 * float(step[i]) * (1.0 + ROUNDING), drift.get(row, 0.0))
         trigger = max(2.0 * landing, share * half)
         found[row] = ((-trigger, trigger), (-landing, landing))
     return found
+
+
+def _drift(snapshot: Snapshot, seconds: float) -> dict[str, float]:
+    """The standard deviation of each delta row over so many seconds, from its slope and the vol at the money;
+    nothing where there are no options to tell a vol."""
+    root = math.sqrt(seconds / (DAYS_PER_YEAR * SECONDS_PER_DAY))
+    found = {
+        f"delta:{u.name}": abs(u.delta_slope) * u.spot * u.vol * root for u in moment_of(snapshot).underlyings
+    }
+    return {row: x for row, x in found.items() if math.isfinite(x)}
+
+
+def last_mile(snapshot: Snapshot, settings: Settings) -> Settings:
+    """The settings with one linear instrument alone for each coin: a perpetual before a future before spot,
+    of equals the one with the tightest quote. What is traded under the same name elsewhere stays allowed."""
+    market, universe = snapshot.market, snapshot.market.universe
+    tradable, _ = hedge_universe(snapshot, settings)
+    buy, sell = allowed_sides(universe, settings)
+    rank = {Kind.PERPETUAL: 0, Kind.FUTURE: 1, Kind.SPOT: 2}
+    best: dict[str, tuple[int, float, str]] = {}
+    for at in tradable[~universe.is_option[tradable] & (buy & sell)[tradable]].tolist():
+        listing = universe.listings[at]
+        spread = float((market.ask[at] - market.bid[at]) / market.ask[at])
+        found = (rank[listing.contract.kind], spread, listing.symbol)
+        name = listing.contract.underlying
+        best[name] = min(best.get(name, found), found)
+    kept = {symbol for _, _, symbol in best.values()}
+    others = tuple(
+        sorted(
+            {
+                x.symbol
+                for x in universe.listings
+                if x.contract.kind is not Kind.OPTION
+                and x.contract.underlying in best
+                and x.symbol not in kept
+            }
+        )
+    )
+    chosen = settings.universe
+    denied = {}
+    for side in ("deny_buy", "deny_sell"):
+        old = getattr(chosen, side)
+        kinds, symbols = dict.fromkeys((*old.kinds, "option")), dict.fromkeys((*old.symbols, *others))
+        denied[side] = old.model_copy(update={"kinds": tuple(kinds), "symbols": tuple(symbols)})
+    return settings.model_copy(update={"universe": chosen.model_copy(update=denied)})
 
 
 def left_over(snapshot: Snapshot, value: FloatArray, scope: str) -> tuple[tuple[str, float], ...]:

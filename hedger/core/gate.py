@@ -27,13 +27,14 @@ from venues.orders import Order
 class Denied:
     """Why an order was not let out. code: stable; text: code, what, observed against allowed, what was not
     sent, how to mend it. also: codes of the other reasons. pauses: a person must look before the next.
-    waits: the reason passes by itself in a moment."""
+    waits: the reason passes by itself; passing: not in a moment, so that tries are spaced ever further."""
 
     code: str
     text: str
     also: tuple[str, ...] = ()
     pauses: bool = False
     waits: bool = False
+    passing: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -14,7 +14,7 @@ import numpy as np
 from hedger.core.actions import Severity, Submit, SubmitCombo
 from hedger.core.decision import Ticket, Verdict
 from hedger.core.execution import Execution, on_leg, planned_anew, start, unwind_lines
-from hedger.core.flattening import left_over
+from hedger.core.flattening import last_mile, left_over
 from hedger.core.gate import Denied, Situation
 from hedger.core.glance import Glance
 from hedger.core.legs import excess, widths
@@ -22,12 +22,12 @@ from hedger.core.marking import price_history, value_book
 from hedger.core.order_life import OrderRecord
 from hedger.core.sight import Sight, sound_listings
 from hedger.core.slicing import Wish
-from hedger.core.state import Mode, frozen
+from hedger.core.state import Mode, State, frozen
 from hedger.core.stranded import as_if_filled, stranded_effect, stranded_orders, waited_for
 from hedger.core.turn import Turn
 from hedger.core.unwinding import stranded
 from hedger.core.verification import Verification, landed, verify
-from hedger.core.working import work
+from hedger.core.working import NO_ORDERS, work
 from hedger.moment import Attempt, Memory, Moment
 from hedger.moment import Decision as Due
 from hedger.planning import HedgePlan, PlanStatus, make_plan
@@ -45,6 +45,10 @@ from venues.orders import Order, client_order_id
 
 #: An execution may change its mind so often within one event: a slice refused, a new plan, its first slice.
 PASSES = 4
+#: A flatten plans with options anew so often; what is left then is for one linear instrument.
+OPTION_REPLANS = 2
+#: How the end of an execution that a person or a breaker stopped begins.
+STOPPED_BY = "stopped, "
 #: So many hedges of late are remembered, beside the newest: as many as a limit may count
 #: (`repeat.fruitless_max`).
 HEDGES_KEPT = 99
@@ -101,6 +105,7 @@ def _ask_policy(turn: Turn, seen: Snapshot | Glance) -> None:
         turn.trigger = plan.decision.reason
         margin = turn.settings.margin
         execution = start(plan, desk, moment, turn.event.seq, turn.now, margin, state.width)
+        execution = replace(execution, to_zero=state.asked_for == "flatten")
         turn.ticket = Ticket.of(plan, unwind_lines(execution))
         counters = replace(turn.state.counters, executions=turn.state.counters.executions + 1)
         memory = advance(turn.state.memory, moment, policy, plan.decision)
@@ -154,12 +159,17 @@ def _asked_done(turn: Turn, decision: Due) -> None:
 
 
 def _plan(
-    turn: Turn, snapshot: Snapshot, policy: PolicyConfig, memory: Memory, moment: Moment | None = None
+    turn: Turn,
+    snapshot: Snapshot,
+    policy: PolicyConfig,
+    memory: Memory,
+    moment: Moment | None = None,
+    desk: Settings | None = None,
 ) -> HedgePlan | None:
-    """The plan on the venues that take orders; None where none could be made."""
+    """The plan on the venues that take orders; None where none could be made. desk: None for the desk's."""
     state = turn.state
     closed = tuple(sorted(name for name, v in state.venues.items() if not v.takes_orders))
-    settings = without_venues(turn.settings.desk, closed).model_copy(update={"policy": policy})
+    settings = without_venues(desk or turn.settings.desk, closed).model_copy(update={"policy": policy})
     try:
         plan = make_plan(snapshot, settings, memory=memory, history=price_history(state), moment=moment)
     except HedgerError as error:
@@ -255,9 +265,7 @@ def _send(turn: Turn, wish: Wish, sight: Sight, unsent: Execution) -> bool:
     if isinstance(denied, Denied):
         turn.verdicts.append(Verdict(order.client_id, denied.code, denied.text))
         if denied.waits:
-            next_ns = turn.now + ns(turn.settings.desk.execution.slice_interval_s)
-            held = on_leg(unsent, wish.leg, lambda leg: replace(leg, next_ns=next_ns))
-            turn.state = replace(state, execution=held)
+            _hold(turn, wish, denied, unsent)
             return True
         turn.alert(Severity.WARNING, "ORDER_DENIED", denied.text)
         if denied.pauses:
@@ -271,8 +279,23 @@ def _send(turn: Turn, wish: Wish, sight: Sight, unsent: Execution) -> bool:
         return False
     turn.verdicts.append(Verdict(order.client_id))
     turn.actions.append(denied)
+    turn.state = replace(state, execution=replace(execution, held=0))
     _on_record(turn, order, execution)
     return True
+
+
+def _hold(turn: Turn, wish: Wish, denied: Denied, unsent: Execution) -> None:
+    """Try again later: after a slice where it is credits alone, else after 1, 2, 4, .. seconds; told once."""
+    config, held = turn.settings.desk.execution, unsent.held
+    seconds = config.slice_interval_s
+    if denied.passing:
+        if held == 0:
+            turn.alert(Severity.WARNING, "ORDER_HELD", f"tried again until it passes: {denied.text}")
+        seconds = min(2.0 ** min(held, 20), config.refused_again_s_max)
+        held += 1
+    next_ns = turn.now + ns(seconds)
+    later = on_leg(unsent, wish.leg, lambda leg: replace(leg, next_ns=next_ns))
+    turn.state = replace(turn.state, execution=replace(later, held=held))
 
 
 def _send_combo(turn: Turn, wishes: tuple[Wish, ...], sent: Execution, sight: Sight) -> bool:
@@ -380,10 +403,13 @@ def _plan_anew(turn: Turn, execution: Execution) -> None:
     latched = turn.state.memory.latched | set(execution.rows)
     memory = replace(turn.state.memory, latched=latched)
     snapshot = as_if_filled(turn, turn.state.snapshot)
-    plan = _plan(turn, snapshot, forced(turn.settings.desk.policy), memory)
+    desk = turn.settings.desk
+    if execution.to_zero and (execution.filled or execution.replans >= OPTION_REPLANS):
+        desk = last_mile(snapshot, desk)
+    plan = _plan(turn, snapshot, forced(desk.policy), memory, desk=desk)
     if plan is None or not plan.trades or plan.status not in (PlanStatus.HEDGE, PlanStatus.RELAXED):
         why = "no further plan" if plan is None else plan.reason
-        ended = execution.ended(f"{execution.replanning}; {why}")
+        ended = execution.ended(f"{execution.replanning}; {why}", failed=not execution.to_zero)
         turn.state = replace(turn.state, execution=ended)
         return
     new = planned_anew(execution, plan, turn.settings.desk, turn.settings.margin, turn.state.width)
@@ -397,6 +423,8 @@ def _finish(turn: Turn, execution: Execution, sight: Sight) -> None:
     if value_book(turn):  # what the fills really paid counts from here on
         sight = sight_of(turn) or sight
     state, desk = turn.state, turn.settings.desk
+    if execution.ending == NO_ORDERS:
+        execution = replace(execution, ending=f"{STOPPED_BY}{_stopped_by(state)}")
     check = verify(execution, sight.snapshot, sight.value)
     turn.verification = check
     turn.note(f"execution {execution.id} over: {execution.ending}")
@@ -425,6 +453,13 @@ def _finish(turn: Turn, execution: Execution, sight: Sight) -> None:
         turn.state = replace(turn.state, asked_for="", scope="")
     elif state.asked_for == "flatten" and not execution.failed:
         _report_flat(turn, sight)
+
+
+def _stopped_by(state: State) -> str:
+    """What took away the leave to send."""
+    if not state.acting.sends:
+        return f"{state.acting}: {state.reason}"
+    return f"paused: {state.reason}"
 
 
 def _say_what_is_left(turn: Turn, execution: Execution, sight: Sight) -> None:
@@ -473,10 +508,10 @@ def risk_of_hedge(execution: Execution, sight: Sight) -> tuple[float, float]:
 
 
 def _attempt(execution: Execution, check: Verification, sight: Sight, desk: Settings) -> Attempt | None:
-    """What the pace remembers of it; nothing of one that a person stopped before it traded."""
+    """What the pace remembers of it; nothing of one that a person stopped before it traded, or that passing
+    reasons kept from trading."""
     by_a_person = execution.superseded or not sight.sending
-    stopped = by_a_person and check.turnover_usd == 0.0
-    if stopped:
+    if (by_a_person or execution.held) and check.turnover_usd == 0.0:
         return None
     rows = sight.snapshot.exposure.rows
     after = {row: float(x) for row, x in zip(rows, sight.value, strict=True) if np.isfinite(x)}

@@ -52,6 +52,8 @@ from hedger.settings import Settings
 from pricing.contracts import Side
 from venues.orders import OrderState, TimeInForce
 
+NO_ORDERS = "no orders may be sent"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Work:
@@ -107,9 +109,12 @@ def _judged(execution: Execution, sight: Sight, config: ExecutionConfig) -> Exec
     if execution.ending:
         return execution
     if not sight.sending:
-        return execution.ended("no orders may be sent")
+        return execution.ended(NO_ORDERS)
     if all(leg.left == 0 for leg in execution.legs):
-        return execution.ended(EVERY_LEG_FILLED, failed=False)
+        moved = _off_zero(execution, sight)
+        if not moved:
+            return execution.ended(EVERY_LEG_FILLED, failed=False)
+        return _anew(execution, moved, config)
     why = _given_up(execution, sight, config)
     if why:
         return execution.ended(why)
@@ -118,9 +123,27 @@ def _judged(execution: Execution, sight: Sight, config: ExecutionConfig) -> Exec
     if execution.replanning:
         return execution
     why = _outdated(execution, sight, config)
-    if why and execution.barren >= config.replans_max:
-        return execution.ended(f"{why}; planned anew {execution.replans} times already")
-    return replace(execution, replanning=why) if why else execution
+    return _anew(execution, why, config) if why else execution
+
+
+def _anew(execution: Execution, why: str, config: ExecutionConfig) -> Execution:
+    """To be planned anew, or ended where that was done often enough: a flatten then says how far it came."""
+    if execution.barren >= config.replans_max or execution.replans >= config.replans_all_max:
+        text = f"{why}; planned anew {execution.replans} times already"
+        return execution.ended(text, failed=not execution.to_zero)
+    return replace(execution, replanning=why)
+
+
+def _off_zero(execution: Execution, sight: Sight) -> str:
+    """Which delta a flatten has left out of its band though every leg is filled, "" where none: that alone is
+    mended, since options would be paid for again and again."""
+    if not execution.to_zero:
+        return ""
+    bands, rows = sight.snapshot.bands, sight.snapshot.exposure.rows
+    out = ~((sight.value >= bands.trigger_lower) & (sight.value <= bands.trigger_upper))
+    named = [rows[i] for i in np.flatnonzero(out).tolist() if rows[i] in execution.rows]
+    first = next((row for row in named if row.startswith("delta:")), "")
+    return f"every leg is filled and {first} has moved on" if first else ""
 
 
 def _given_up(execution: Execution, sight: Sight, config: ExecutionConfig) -> str:
@@ -159,10 +182,10 @@ def _outdated(execution: Execution, sight: Sight, config: ExecutionConfig) -> st
             return f"{leg.dry} slices of {leg.listing.symbol} filled nothing"
         if leg.listing.venue not in sight.venues:
             return f"{leg.listing.venue} takes no orders"
-        if leg.short and int(sight.market.venue_ns[at]) != leg.book_ns:
+        if leg.short and not execution.to_zero and int(sight.market.venue_ns[at]) != leg.book_ns:
             return f"a slice of {leg.listing.symbol} got less than was displayed"
         end += sight.snapshot.exposure.traded[:, at] * leg.side.sign * float(leg.quantity - leg.filled)
-    if not execution.rows:
+    if not execution.rows or execution.to_zero:
         return ""
     bands, rows = sight.snapshot.bands, sight.snapshot.exposure.rows
     lower, upper = required_intervals(_as_it_stands(sight), frozenset(execution.rows))

@@ -48,6 +48,22 @@ from venues.orders import Link, Order, OrderState, TimeInForce
 ROUNDING = 1e-12
 #: Positions without a mark that a reason names.
 NAMED_MAX = 3
+#: Reasons that pass without anybody's doing: nothing is wrong with the hedge, it is only not the time.
+PASSING = frozenset(
+    {
+        Code.STALE_BOOK,
+        Code.STALE_INDEX,
+        Code.STALE_VOL,
+        Code.STALE_POSITIONS,
+        Code.CLOCK_OFFSET,
+        Code.BOOK_CROSSED,
+        Code.BOOK_ONE_SIDED,
+        Code.BOOK_GAP,
+        Code.BOOK_THIN,
+        Code.SETTLEMENT_WINDOW,
+        Code.MAINTENANCE,
+    }
+)
 _GREEKS = ("delta", "gamma", "gamma_expiring", "vega")
 _STANDS = {Mode.OBSERVE: Stand.OBSERVE, Mode.ARMED: Stand.ARMED, Mode.REDUCING: Stand.REDUCING}
 
@@ -80,8 +96,9 @@ class LimitGate:
             return verdict
         codes = (verdict.code, *verdict.also)
         others = tuple(code.name for code in verdict.also)
-        waits = set(codes) == {Code.RATE_CREDITS}
-        return Denied(verdict.code.name, verdict.text, others, Code.FRUITLESS_HEDGES in codes, waits)
+        waits = set(codes) <= PASSING | {Code.RATE_CREDITS}
+        pauses, passing = Code.FRUITLESS_HEDGES in codes, bool(PASSING.intersection(codes))
+        return Denied(verdict.code.name, verdict.text, others, pauses, waits, waits and passing)
 
     def largest(self, snapshot: Snapshot, row: int) -> Decimal:
         """The largest order on a listing that C4 lets out, order units; infinite where its size in coins or

@@ -4,8 +4,8 @@ Redaction is by a list of what may be written, not of what may not: a field with
 thought of is written as "[withheld]". Records of other libraries keep their logger and level alone, since
 their texts may hold addresses with keys in them.
 
-Nobody waits for a reader: a line that the other end of a pipe has no room for is left out and counted, and the
-count is said as soon as there is room. A hung log shipper must not hold up a loop that has orders out.
+Nobody waits for a reader: a line that the other end of a pipe has no room for is left out and counted, and
+the count is said as soon as there is room. A hung log shipper must not hold up a loop with orders out.
 """
 
 from __future__ import annotations

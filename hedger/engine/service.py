@@ -24,6 +24,7 @@ from hedger.core.commands import why_not_arm
 from hedger.core.decision import Decision
 from hedger.core.events import Command, Event, Tick, Verb
 from hedger.core.gate import EngineSettings
+from hedger.core.hedging import STOPPED_BY
 from hedger.core.state import Mode, State
 from hedger.engine.clock import WallClock
 from hedger.engine.engine import Engine, Recorder, Watcher
@@ -291,4 +292,6 @@ class Service:
             log.say("order", client_id=order.client_id, symbol=order.listing.symbol, text=text, seq=event.seq)
         if decision.verification is not None:
             check = decision.verification
-            log.say("hedged" if check.inside else "hedged in part", text=check.ended, seq=event.seq)
+            stopped = check.ended.startswith(STOPPED_BY)
+            what = "hedge stopped" if stopped else "hedged" if check.inside else "hedged in part"
+            log.say(what, text=check.ended, seq=event.seq)

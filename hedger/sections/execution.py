@@ -67,7 +67,10 @@ class ExecutionConfig(Section):
     dry_slices_max: Whole = Field(default=5, ge=1)
     rejects_max: Whole = Field(default=3, ge=1)
     replans_max: Whole = Field(default=5, ge=0)
+    replans_all_max: Whole = Field(default=12, ge=0)
+    refused_again_s_max: Number = Field(default=30.0, ge=1, le=600)
     flatten_share: Number = Field(default=0.02, gt=0, lt=1)
+    flatten_drift_s: Number = Field(default=10.0, ge=0, le=600)
     watch: WatchConfig = WatchConfig()
     reconcile: ReconcileConfig = ReconcileConfig()
 

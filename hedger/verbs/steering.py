@@ -78,6 +78,8 @@ def status(arguments: argparse.Namespace) -> Exit:
     print(f"{recovered.name.trading.upper()} engine {recovered.name.engine}: {runs}")
     paused = ", paused" if mode and mode.paused else ""
     print(f"mode {document['mode'] or 'never started'}{paused}" + (f": {mode.reason}" if mode else ""))
+    if held is None and document["mode"] not in (None, "killed"):
+        print("that was its mode when it stopped; the next start only observes until `hedger arm`")
     if latched is not None:
         print(f"KILLED by {latched.user or 'nobody named'}: {latched.reason or 'no reason given'}")
     at = iso(recovered.last_now_ns) if recovered.head.number else "never"

@@ -61,7 +61,7 @@ def price_of(listing: Listing, side: Side, marketable: bool) -> Decimal:
     return listing.quantize_price(Decimal(60_600 if up else 59_400), side)
 
 
-async def until(holds: Callable[[], bool], what: str, patience_s: float = 3.0) -> None:
+async def until(holds: Callable[[], bool], what: str, patience_s: float = 15.0) -> None:
     """Wait until a condition holds.
 
     Raises:

@@ -33,7 +33,7 @@ from hedger.core.state import Mode
 from hedger.core.trades_seen import DAY_NS
 from hedger.core.turn import Turn
 from pricing.contracts import Side
-from tests.hedger.rig import VENUE, Rig, desk, option_symbol, replayed
+from tests.hedger.rig import VENUE, Rig, desk, free, option_symbol, replayed
 from venues.orders import Link, Order, OrderReport, OrderState, OrderUpdate, TimeInForce, VenueStatus
 
 #: Long delta far beyond its band of 100,000 USD: a sale of perpetuals or coins mends it.
@@ -647,3 +647,41 @@ def test_news_of_nobody_changes_nothing() -> None:
     event = Event(rig.seq + 1, rig.now_ns, rig.events[-1].monotonic_ns, Answer(VENUE, "hother-1-0-0", None))
     state, decision = decide(rig.state, event, rig.settings)
     assert decision.quiet and state.orders == rig.state.orders and state.book is rig.state.book
+
+
+def test_a_reason_that_passes_spaces_the_tries_and_counts_none() -> None:
+    """1, 2, 4, 8 seconds apart; told once; the row is hedged as soon as the reason is gone."""
+    late = {"clock": True}
+
+    def gate(order: Order, situation: Situation) -> Permission | Denied:
+        text = "CLOCK_OFFSET: 2 s; nothing was sent"
+        return (
+            Denied("CLOCK_OFFSET", text, waits=True, passing=True)
+            if late["clock"]
+            else free(order, situation)
+        )
+
+    rig = Rig(LONG, gate=gate).armed()
+    due(rig)
+    for _ in range(14):
+        rig.tick(1.0)
+    assert len([d for d in rig.decisions if d.verdicts]) == 4  # at 0, 1, 3, 7 s
+    assert rig.submits() == [] and rig.state.memory.attempts == ()
+    assert rig.alerts().count("ORDER_HELD") == 1 and "ORDER_DENIED" not in rig.alerts()
+    late["clock"] = False
+    rig.tick(1.0)
+    assert len(rig.submits()) == 1
+
+
+@pytest.mark.parametrize(("verb", "word"), [(Verb.PAUSE, "stopped, paused"), (Verb.KILL, "stopped, killed")])
+def test_an_execution_is_named_by_what_ended_it(verb: Verb, word: str) -> None:
+    rig = Rig(LONG).armed()
+    sent = due(rig)
+    assert sent.orders
+    rig.answer(rig.command(verb))
+    rig.truth.take(sent.orders[0])
+    rig.truth.cancel(sent.orders[0].client_id)
+    rig.answer(rig.send(rig.truth.update(sent.orders[0].client_id)))
+    rig.tick(1.0)
+    (check,) = [d.verification for d in rig.decisions if d.verification is not None]
+    assert check.ended.startswith(word)

@@ -9,6 +9,7 @@ import numpy as np
 from hedger.core.actions import Alert
 from hedger.core.events import Verb
 from hedger.core.state import Mode
+from pricing.contracts import Kind
 from tests.hedger.rig import VENUE, Rig, desk, option_symbol
 
 
@@ -172,3 +173,22 @@ def test_what_lots_cannot_bring_to_zero_is_named() -> None:
     index = snapshot.spot["BTC"]
     assert abs(rows(rig)["delta:BTC"]) * index <= 2000.0  # 2 % of the band
     assert rig.market.universe.positions[(VENUE, symbol)] >= 0
+
+
+def test_a_moving_market_is_not_chased_with_options() -> None:
+    """Each option is traded one way only, what follows is delta by a perpetual, and it ends in a minute."""
+    symbols = [option_symbol(Rig({}).market, coin, 5) for coin in ("BTC", "ETH")]
+    rig = Rig({symbols[0]: "-20", symbols[1]: "-300"}).armed()
+    rig.answer(rig.mark(20.0))
+    rig.answer(rig.command(Verb.FLATTEN))
+    for _ in range(60):
+        if not rig.state.asked_for:
+            break
+        rig.answer(rig.mark(1.0))
+    assert rig.state.asked_for == "" and rig.state.execution is None
+    assert len(told(rig, "FLATTENED")) + len(told(rig, "FLATTEN_INCOMPLETE")) == 1
+    sides: dict[str, set[str]] = {}
+    for order in rig.submits():
+        if order.listing.contract.kind is Kind.OPTION:
+            sides.setdefault(order.listing.symbol, set()).add(str(order.side))
+    assert sides and max(len(each) for each in sides.values()) == 1

@@ -15,6 +15,8 @@ from textual.pilot import Pilot
 from tests.hedger.dashboard.made import HALF_S, lived, on_screen, seen, settled, shown
 
 KEPT = Path(__file__).parent / "snapshots"
+#: How often a panel is looked at again, a tenth of a second apart.
+WAITS = 40
 PANELS = ("risk", "hedge", "whatif", "pnl", "venues", "orders", "alerts")
 
 
@@ -36,11 +38,18 @@ def test_panels(journal: tuple[Path, int], size: tuple[int, int]) -> None:
         for number, name in enumerate(PANELS, 1):
             await pilot.press(str(number))
             await settled(pilot)
-            found[name] = "\n".join(seen(app)) + "\n"
+            for _ in range(WAITS):  # what a frame lacks comes with the next
+                found[name] = "\n".join(seen(app)) + "\n"
+                if kept_of(name).exists() and found[name] == kept_of(name).read_text("utf-8"):
+                    break
+                await pilot.pause(0.1)
+
+    def kept_of(name: str) -> Path:
+        return KEPT / f"{name}_{size[0]}x{size[1]}.txt"
 
     on_screen(app, look, size)
     for name, text in found.items():
-        kept = KEPT / f"{name}_{size[0]}x{size[1]}.txt"
+        kept = kept_of(name)
         if os.environ.get("HEDGER_SNAPSHOTS") == "write":
             kept.write_text(text, "utf-8")
         assert text == kept.read_text("utf-8"), name

@@ -454,3 +454,19 @@ def test_margin_is_unknown_without_terms_and_without_a_balance() -> None:
     assert not unknown.proven
     assert math.isnan(unknown.balance_before)
     assert rig.state.execution is not None
+
+
+def test_positions_too_old_pass_by_themselves_and_a_size_does_not() -> None:
+    _, _, order, situation = asked()
+    for own, passes in (
+        (replace(WIDE, age=AgeLimits(positions_s_max=0.0)), True),
+        (
+            replace(
+                WIDE, age=AgeLimits(positions_s_max=0.0), order=limits(order={"notional_usd_max": 1.0}).order
+            ),
+            False,
+        ),
+    ):
+        found = LimitGate(own, {VENUE: True})(order, situation)
+        assert isinstance(found, Denied)
+        assert (found.waits, found.passing) == (passes, passes)

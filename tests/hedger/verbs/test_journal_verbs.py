@@ -255,6 +255,7 @@ def test_status_where_nothing_runs(file: Path, capsys: pytest.CaptureFixture[str
     assert document["orders"] == {"unknown": 1} and document["last_seq"] == 13
     plain = hedger(capsys, "status").out
     assert plain.startswith("PAPER engine k3x9: not running") and "1 unknown" in plain
+    assert "the next start only observes" in plain
 
 
 def test_orders(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
