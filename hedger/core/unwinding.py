@@ -62,10 +62,11 @@ def unwound(execution: Execution, sight: Sight) -> Execution:
     Their worst prices are of the present touch: what was paid is no guide to what it takes to get out.
     """
     done = execution.every_leg
-    order = sorted(reversed(done), key=lambda x: round(_first_step(x, sight), 9))
-    filled = [leg for leg in order if leg.listing.quantize_quantity(leg.filled) > 0]
-    ways = [_in_rounds(filled, rounds) for rounds in ROUNDS]
-    way = min(ways, key=lambda pieces: round(_furthest(pieces, sight), 3))  # of equals the fewest orders
+    order = sorted(net_filled(done), key=lambda x: round(_first_step(x[0], sight), 9))
+    ways = [_in_rounds(order, rounds) for rounds in ROUNDS]
+    way = min(
+        ways, key=lambda pieces: round(_furthest(order, pieces, sight), 3)
+    )  # of equals the fewest orders
     legs = list[WorkLeg]()
     for leg, quantity in way:
         side = Side.SELL if leg.side is Side.BUY else Side.BUY
@@ -88,28 +89,46 @@ def unwound(execution: Execution, sight: Sight) -> Execution:
     )
 
 
-def _in_rounds(legs: Sequence[WorkLeg], rounds: int) -> list[tuple[WorkLeg, Decimal]]:
-    """Every leg in so many parts, whole lots each, a part of each leg in turn."""
+def net_filled(legs: Sequence[WorkLeg]) -> list[tuple[WorkLeg, Decimal]]:
+    """What to take back of each listing, last touched first: what was bought and sold again is gone already.
+
+    With the last leg on the side that is left, for its prices.
+    """
+    filled: dict[tuple[str, str], Decimal] = {}
+    for leg in legs:
+        filled[leg.listing.key] = filled.get(leg.listing.key, Decimal(0)) + leg.side.sign * leg.filled
+    found = []
+    for leg in reversed(legs):
+        left = filled[leg.listing.key] * leg.side.sign
+        quantity = leg.listing.quantize_quantity(left) if left > 0 else Decimal(0)
+        if leg.filled > 0 and quantity > 0:
+            found.append((leg, quantity))
+            filled[leg.listing.key] = Decimal(0)
+    return found
+
+
+def _in_rounds(legs: Sequence[tuple[WorkLeg, Decimal]], rounds: int) -> list[tuple[WorkLeg, Decimal]]:
+    """Every quantity in so many parts, whole lots each, a part of each leg in turn."""
     pieces = []
     for k in range(1, rounds + 1):
-        for leg in legs:
-            whole = leg.listing.quantize_quantity(leg.filled)
+        for leg, whole in legs:
             before, after = (leg.listing.quantize_quantity(whole * n / rounds) for n in (k - 1, k))
             if after - before >= max(leg.listing.minimum, leg.listing.lot):
                 pieces.append((leg, after - before))
     return pieces
 
 
-def _furthest(pieces: Sequence[tuple[WorkLeg, Decimal]], sight: Sight) -> float:
+def _furthest(
+    legs: Sequence[tuple[WorkLeg, Decimal]], pieces: Sequence[tuple[WorkLeg, Decimal]], sight: Sight
+) -> float:
     """How far out the book stands at the worst place of a way back, at the present marks; infinite where a
-    leg is left out because its parts are too small."""
-    value, worst, taken = sight.value, 0.0, dict[int, Decimal]()
+    part is too small to be an order."""
+    value, worst = sight.value, 0.0
     for leg, quantity in pieces:
         value = value - effect_of((leg,), sight) * float(quantity / leg.filled)
         worst = max(worst, _out(sight, value))
-        taken[leg.number] = taken.get(leg.number, Decimal(0)) + quantity
-    short = any(taken[leg.number] < leg.listing.quantize_quantity(leg.filled) for leg, _ in pieces)
-    return math.inf if short else worst
+    whole = sum((quantity for _, quantity in legs), Decimal(0))
+    return worst if sum((quantity for _, quantity in pieces), Decimal(0)) == whole else math.inf
 
 
 def _first_step(leg: WorkLeg, sight: Sight) -> float:

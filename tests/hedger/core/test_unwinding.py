@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -10,7 +11,8 @@ from hedger.core.actions import Permission
 from hedger.core.decision import Decision
 from hedger.core.events import Verb
 from hedger.core.gate import Denied, Gate, Situation
-from pricing.contracts import Kind
+from hedger.core.unwinding import net_filled
+from pricing.contracts import Kind, Side
 from tests.hedger.rig import SECOND, VENUE, Free, Rig, desk, free
 from venues.orders import Order, OrderState, OrderUpdate
 
@@ -106,6 +108,22 @@ def test_legs_done_are_taken_back_when_the_rest_is_refused() -> None:
     for row in check.rows:
         parts = row.unfilled + row.rounding + row.unwound + row.external + row.paid + row.market
         assert row.promised + parts == pytest.approx(row.actual, rel=1e-9, abs=1e-9)
+
+
+def test_what_was_sold_and_bought_again_is_taken_back_once() -> None:
+    """Plans after the first may turn round: sold 21.3, bought 19.5 again, 1.8 are left to buy."""
+    rig = hedged_options()
+    rig.mark(20.0)
+    execution = rig.state.execution
+    assert execution is not None
+    option = next(leg for leg in execution.legs if leg.listing.contract.kind is Kind.OPTION)
+    other = next(leg for leg in execution.legs if leg.listing.key != option.listing.key)
+    sold = replace(option, side=Side.SELL, filled=Decimal("21.3"), paid=Decimal("1"))
+    bought = replace(option, side=Side.BUY, filled=Decimal("19.5"), paid=Decimal("1"))
+    rest = replace(other, filled=Decimal(10), paid=Decimal(10))
+    assert net_filled((sold, rest, bought)) == [(rest, Decimal(10)), (sold, Decimal("1.8"))]
+    more = replace(bought, filled=Decimal("21.3"))
+    assert net_filled((sold, rest, more)) == [(rest, Decimal(10))]
 
 
 def test_legs_that_cannot_be_taken_back_are_told() -> None:
