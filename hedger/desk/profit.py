@@ -39,8 +39,10 @@ class ProfitReader:
         fetch: Fetch = no_tape,
         follower: Follower | None = None,
     ) -> None:
-        """follower: one that others hear as well; who has it calls `before` and `heard`, not `take`."""
+        """follower: one that others hear as well; who has it calls `before` and `heard`, not `take`.
+        valued: the book as it was last valued here, None before."""
         self.follower = follower or Follower(settings.age_s_max, fetch)
+        self.valued: Snapshot | None = None
         self._marked_ns = 0
         self.profit = Profit()
         self._settings, self._apart_ns = settings, round(apart_s * NS_PER_SECOND)
@@ -86,7 +88,7 @@ class ProfitReader:
         self._waiting = False
         snapshot = self.follower.snapshot(self._settings)
         if snapshot is not None:
-            self._taken_ns, self._flows = snapshot.market.now_ns, 0
+            self._taken_ns, self._flows, self.valued = snapshot.market.now_ns, 0, snapshot
             self.profit.marked(snapshot)
 
     def document(self) -> Json:

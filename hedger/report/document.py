@@ -1,0 +1,275 @@
+"""The report as one JSON document: every figure is a sum, an extreme or a share of the report's own tables.
+
+Whoever has the tables can reckon each of them again. What is not known is null, with its reason among the
+`assumptions`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from hedger.documents import number
+from hedger.report.limits_use import KnownLimits, limits_use, unit_of
+from hedger.report.reading import Story
+from hedger.report.tables import BECAUSE, PARTS
+from pricing.daycount import NS_PER_SECOND, iso
+
+Json = dict[str, Any]
+Tables = dict[str, pl.DataFrame]
+WORST_HOURS = 10
+LONGEST_GAPS = 10
+#: A difference of rows greater than this share is no rounding.
+REVALUED_MAX = 1e-6
+#: A smaller share of the time is the first moments of a run.
+UNKNOWN_SHARE = 1e-3
+#: Seeds of the simulated market that are looked for.
+SEEDS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What is known beside the records. file: the journal's name. settings_sha256: of those at hand.
+    running: an engine writes it now. frontier: a study's document. study: its file's name."""
+
+    file: str
+    settings_sha256: str
+    numeraire: str
+    limits: KnownLimits
+    running: bool = False
+    frontier: Json | None = None
+    study: str = ""
+
+
+def report_document(story: Story, made: Tables, around: Around) -> Json:
+    """The document, but for the files it lies beside."""
+    starts = story.starts[-1] if story.starts else {}
+    seed, seed_why = seed_of(story.name.trading, str(starts.get("tape_sha256", "")))
+    wanted = {start["settings_sha256"] for start in story.starts}
+    return {
+        "journal": {
+            "file": around.file,
+            "trading": story.name.trading,
+            "engine": story.name.engine,
+            "from": iso(story.from_ns),
+            "to": iso(story.to_ns),
+            "from_ns": story.from_ns,
+            "to_ns": story.to_ns,
+            "hours": (story.to_ns - story.from_ns) / NS_PER_SECOND / 3600,
+            "records": story.head.number,
+            "head": str(story.head),
+            "running": around.running,
+        },
+        "seed": seed,
+        "seed_unknown": seed_why or None,
+        "settings": {
+            "sha256": around.settings_sha256,
+            "same_as_run": wanted == {around.settings_sha256} if wanted else None,
+            "numeraire": around.numeraire,
+        },
+        "starts": made["starts"].to_dicts(),
+        "events": story.events,
+        "decisions": story.spans.decisions,
+        "orders": story.orders,
+        "rows": _rows(made["exposures"]),
+        "hedges": _hedges(story, made["hedges"]),
+        "fills": _fills(made["fills"]),
+        "turnover_days": _turnover_days(made["fills"]),
+        "pnl": _pnl(story, made["valuations"]),
+        "limits": limits_use(made, around.limits),
+        "limits_unknown": around.limits.unknown or None,
+        "refused": dict(sorted(story.refused.items())),
+        "alerts": _alerts(made["alerts"]),
+        "worst_hours": _worst_hours(made["hours"]),
+        "gaps": _gaps(made["gaps"]),
+        "revaluation": None
+        if story.revalued is None
+        else {"worst_share": story.revalued[0], "row": story.revalued[1]},
+        "frontier": None if around.frontier is None else {"file": around.study, **around.frontier},
+        "warnings": warnings(story, made, around),
+        "assumptions": assumptions(story, around),
+    }
+
+
+def seed_of(trading: str, tape_sha256: str) -> tuple[int | None, str]:
+    """The seed of the simulated market that a journal names by its hash; else None, and why."""
+    if trading == "replay":
+        return None, "a replay does not write down the seed of its latencies and faults"
+    for seed in range(SEEDS):
+        if hashlib.sha256(f"simulated {seed}".encode()).hexdigest() == tape_sha256:
+            return seed, ""
+    return None, "the market is no simulated one, or one with a seed that was not looked for"
+
+
+def warnings(story: Story, made: Tables, around: Around) -> list[str]:
+    """What a reader must know before trusting a chart."""
+    found = []
+    others = {start["settings_sha256"] for start in story.starts} - {around.settings_sha256}
+    if others:
+        found.append(
+            "The settings at hand are not those of the run, or its release had other keys: bands, P&L by "
+            "cause and limits may be others than then. Name the settings of the run with --config."
+        )
+    if any(alert["code"] == "RELOADED" for alert in story.alerts):
+        found.append(
+            "Settings were reloaded during the run: bands are drawn as the settings at hand have them."
+        )
+    if story.revalued is not None and story.revalued[0] > REVALUED_MAX:
+        share, row = story.revalued
+        found.append(
+            f"Valued again with the settings at hand, {row} differs by up to {100 * share:.3g} % from what "
+            "the engine wrote down."
+        )
+    unknown_s, known_s = (float(made["hours"][name].sum()) for name in ("unknown_s", "known_s"))
+    share = unknown_s / (unknown_s + known_s) if unknown_s > 0 else 0.0
+    if share > UNKNOWN_SHARE:
+        found.append(
+            f"For {100 * share:.3g} % of the time some exposure was not known, as something held had no "
+            "mark or nothing had one yet; nothing is drawn there."
+        )
+    if around.running:
+        found.append("An engine was writing this journal: the report ends where it stood when it was read.")
+    return found
+
+
+def assumptions(story: Story, around: Around) -> list[str]:
+    """How the figures came about."""
+    found = [
+        "Exposures, costs of hedges, refusals and alerts are as the engine wrote them down when it decided. "
+        "A decision's exposures are taken to hold until the next one.",
+        f"The book is valued anew at marks at least {story.apart_s:.3g} s apart: P&L, its causes, prices and "
+        "bands are of those moments. Bands that follow realised volatility are drawn without their history.",
+        "P&L by cause is a second-order expansion from valuation to valuation; what it does not explain is "
+        "the residual. Funding counts when it is booked.",
+        "A hedge's cost is its fees and its slippage against the reference price of the plan; the ticket is "
+        "what the plan expected of it.",
+        "Turnover is the price paid for options and spot, the notional of perpetuals and futures, at the "
+        "index of the moment.",
+        "Use of limits: Greeks are the book's, without orders in the market; budgets of the day are as the "
+        "engine counted them. What the journal does not tell of (orders alive, positions, margin) is told by "
+        "its refusals alone.",
+        f"Numeraire of the rows: {around.numeraire}.",
+    ]
+    if story.name.trading == "replay":
+        found.append(
+            "This is a replay: time passes only in the tape, so a hedge takes no time but its latencies, and "
+            "nothing moves between two snapshots."
+        )
+    return found
+
+
+def _rows(exposures: pl.DataFrame) -> list[Json]:
+    """A line per row: extremes, and shares of the time in which something was decided. In the row's unit."""
+    found = []
+    for (row,), mine in exposures.group_by(["row"], maintain_order=True):
+        known, outside, unknown = (float(mine[n].sum()) for n in ("known_s", "outside_s", "unknown_s"))
+        last = mine.tail(1).to_dicts()[0]
+        values = mine["value"].drop_nulls()
+        found.append(
+            {
+                "row": row,
+                "desk_unit": unit_of(str(row)),
+                "first": values[0] if len(values) else None,
+                "last": last["value"],
+                "lowest": mine["lowest"].min(),
+                "highest": mine["highest"].max(),
+                "known_s": known,
+                "outside_s": outside,
+                "unknown_s": unknown,
+                "outside_share": outside / known if known > 0 else None,
+                "trigger": _interval(last["trigger_low"], last["trigger_high"]),
+                "landing": _interval(last["landing_low"], last["landing_high"]),
+                "scale": last["scale"],
+            }
+        )
+    return found
+
+
+def _interval(low: float | None, high: float | None) -> list[float | None] | None:
+    return None if low is None and high is None else [low, high]
+
+
+def _sum(column: pl.Series) -> float | None:
+    """The sum; None where one of them is not known."""
+    return None if column.null_count() else number(float(column.sum()))
+
+
+def _hedges(story: Story, hedges: pl.DataFrame) -> Json:
+    names = ("expected_usd", "cost_usd", "fee_usd", "slippage_usd", "difference_usd", "turnover_usd")
+    return {
+        "count": hedges.height,
+        "filled": int(hedges["filled"].sum()),
+        "inside": int(hedges["inside"].sum()),
+        **{name: _sum(hedges[name]) for name in names},
+        "because_usd": {name: _sum(hedges[f"because_{name}_usd"]) for name in BECAUSE},
+        "tickets": dict(sorted(story.tickets.items())),
+    }
+
+
+def _fills(fills: pl.DataFrame) -> Json:
+    by_coin = fills.group_by("underlying", "kind", maintain_order=True).agg(
+        count=pl.len(),
+        turnover_usd=pl.when(pl.col("turnover_usd").null_count() == 0).then(pl.col("turnover_usd").sum()),
+        fee_usd=pl.when(pl.col("fee_usd").null_count() == 0).then(pl.col("fee_usd").sum()),
+    )
+    return {
+        "count": fills.height,
+        "turnover_usd": _sum(fills["turnover_usd"]),
+        "fee_usd": _sum(fills["fee_usd"]),
+        "by_kind": by_coin.sort("underlying", "kind").to_dicts(),
+    }
+
+
+def _turnover_days(fills: pl.DataFrame) -> list[Json]:
+    days = fills.group_by(pl.from_epoch("now_ns", "ns").dt.strftime("%Y-%m-%d").alias("day")).agg(
+        fills=pl.len(),
+        turnover_usd=pl.when(pl.col("turnover_usd").null_count() == 0).then(pl.col("turnover_usd").sum()),
+    )
+    return days.sort("day").to_dicts()
+
+
+def _pnl(story: Story, valuations: pl.DataFrame) -> Json:
+    """The P&L of the whole record as the last valuation has it, and the days as `hedger pnl` tells them."""
+    told = valuations.filter(pl.col("pnl_usd").is_not_null())
+    last: Json = told.tail(1).to_dicts()[0] if told.height else {}
+    return {
+        "valuations": valuations.height,
+        "from": story.profit.get("from"),
+        "to": story.profit.get("to"),
+        "pnl_usd": last.get("pnl_usd"),
+        "attribution_usd": {part: last.get(f"{part}_usd") for part in PARTS},
+        "underlyings": story.profit["underlyings"],
+        "days": story.profit["days"],
+        "harvest_usd": story.profit["harvest_usd"],
+        "ledger_difference_usd": story.profit["ledger_difference_usd"],
+        "marks_passed_over": story.profit["marks_passed_over"],
+        "unexplained_days": story.profit["unexplained"],
+        "unknown": story.profit["unknown"],
+    }
+
+
+def _alerts(alerts: pl.DataFrame) -> list[Json]:
+    counted = alerts.group_by("severity", "code", maintain_order=True).agg(
+        count=pl.len(), last_ns=pl.col("now_ns").max(), last_text=pl.col("text").last()
+    )
+    return counted.sort(["count", "code"], descending=[True, False]).to_dicts()
+
+
+def _worst_hours(hours: pl.DataFrame) -> list[Json]:
+    """Hours with the largest losses first; hours that made none are not among them."""
+    lost = hours.filter(pl.col("pnl_usd") < 0).sort("pnl_usd", "hour_ns").head(WORST_HOURS)
+    return [{"hour": iso(row["hour_ns"]), **row} for row in lost.to_dicts()]
+
+
+def _gaps(gaps: pl.DataFrame) -> Json:
+    by_kind = gaps.group_by("kind").agg(count=pl.len(), seconds=pl.col("seconds").sum()).sort("kind")
+    longest = gaps.sort(["seconds", "from_ns"], descending=[True, False]).head(LONGEST_GAPS)
+    return {
+        "kinds": by_kind.to_dicts(),
+        "longest": [
+            {**row, "from": iso(row["from_ns"]), "to": iso(row["to_ns"])} for row in longest.to_dicts()
+        ],
+    }

@@ -1,0 +1,330 @@
+"""One walk over a journal, from its first record to its last, and all that a report is made of.
+
+Exposures, costs, refusals and alerts are what the engine wrote down when it decided; nothing of them is
+reckoned again. The market, the worth of the book, and so bands, P&L and its causes, are valued anew at marks
+some time apart, with the settings at hand. The chain of hashes is checked on the way: a record that was
+changed ends the walk.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from hedger.core.events import Command
+from hedger.core.usage import Usage
+from hedger.desk.follow import Fetch, Follower, Taken
+from hedger.desk.profit import ProfitReader
+from hedger.documents import number
+from hedger.journal.codec import CodecError, parse
+from hedger.journal.entries import (
+    EVENT_KINDS,
+    Configuration,
+    EventBody,
+    Head,
+    Intent,
+    JournalName,
+    Kind,
+    ModeChange,
+    Record,
+    cut_off,
+    misplaced,
+)
+from hedger.journal.storage import JournalDamaged, Storage, StorageFailed
+from hedger.problem.snapshot import Snapshot
+from hedger.report import rows
+from hedger.report.gaps import Gap, GapReader
+from hedger.report.spans import Spans
+from hedger.settings import Settings
+from pricing.daycount import NS_PER_SECOND
+from pricing.errors import InputError
+from pricing.oracle import read_index
+from venues.orders import TradeReport, VenueStatus
+
+Json = dict[str, Any]
+Row = rows.Row
+#: So many valuations over the whole record, unless that made them further apart than APART_S_MAX.
+VALUATIONS = 400
+APART_S_MAX = 900.0
+#: Of what has no worth so many are named.
+NAMED = 3
+
+
+@dataclass(slots=True)
+class Story:
+    """What was read. Lists hold a row each, amounts in USD; None stands for what is not known.
+
+    revalued: the greatest difference between an exposure as the engine wrote it and as valued here, as a
+    share of the larger of them and the row's trigger, and its row.
+    """
+
+    name: JournalName
+    head: Head
+    from_ns: int
+    to_ns: int
+    apart_s: float
+    spans: Spans
+    events: int = 0
+    valuations: list[Row] = field(default_factory=list)
+    prices: list[Row] = field(default_factory=list)
+    fills: list[Row] = field(default_factory=list)
+    hedges: list[Row] = field(default_factory=list)
+    usage: list[Row] = field(default_factory=list)
+    alerts: list[Row] = field(default_factory=list)
+    starts: list[Row] = field(default_factory=list)
+    steering: list[Row] = field(default_factory=list)
+    gaps: tuple[Gap, ...] = ()
+    tickets: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    orders: int = 0
+    limits_text: str = ""
+    profit: Json = field(default_factory=dict)
+    revalued: tuple[float, str] | None = None
+
+
+def read_story(storage: Storage, settings: Settings, fetch: Fetch, where: str) -> Story:
+    """Walk over a journal.
+
+    Raises:
+        JournalDamaged: the chain is broken, or the file cannot be read to its end.
+        InputError: nothing has happened in it yet, or its marks lie on a tape that is not at hand.
+        HedgerError: the book cannot be valued at all.
+    """
+    try:
+        walk = _Walk(_begun(storage, where), settings, fetch)
+        last = Head(0, storage.name.genesis)
+        for record in storage.records():
+            problem = misplaced(record, last)
+            if problem:
+                raise _damaged(where, f"record {record.number} {problem}")
+            walk.take(record)
+            last = Head(record.number, record.hash)
+        problem = cut_off(last, storage.head())
+    except (StorageFailed, CodecError) as error:
+        raise _damaged(where, str(error)) from error
+    if problem:
+        raise _damaged(where, f"after record {last.number}: {problem}")
+    story = walk.close()
+    if not story.events:
+        raise _empty(where, f"{last.number} records, none of them an event")
+    return story
+
+
+def _begun(storage: Storage, where: str) -> Story:
+    """An empty story between the first record's time and the last one's."""
+    head = storage.head()
+    first = next(iter(storage.records()), None)
+    final = next(iter(storage.records(max(head.number, 1))), None)
+    if first is None or final is None:
+        raise _empty(where, "no records")
+    from_ns, to_ns = first.now_ns, max(first.now_ns, final.now_ns)
+    apart_s = min(max((to_ns - from_ns) / NS_PER_SECOND / VALUATIONS, 1.0), APART_S_MAX)
+    return Story(storage.name, head, from_ns, to_ns, apart_s, Spans(from_ns, to_ns))
+
+
+def _damaged(where: str, observed: str) -> JournalDamaged:
+    return JournalDamaged(
+        "JOURNAL_DAMAGED",
+        "the journal is not what was written",
+        where=where,
+        observed=observed,
+        allowed="a chain of records that holds to its end",
+        not_done="nothing was written",
+        fix="`hedger journal verify` says how far it is sound",
+    )
+
+
+def _empty(where: str, observed: str) -> InputError:
+    return InputError(
+        "REPORT_EMPTY",
+        "nothing has happened in this journal yet",
+        where=where,
+        observed=observed,
+        allowed="the journal of an engine that has taken an event",
+        not_done="nothing was written",
+        fix="wait for the engine's first mark, or name another --journal",
+    )
+
+
+class _Walk:
+    """Records taken so far. A decision waits until its event's mark is valued, and is told after it."""
+
+    def __init__(self, story: Story, settings: Settings, fetch: Fetch) -> None:
+        self.story, self._settings = story, settings
+        self._follower = Follower(settings.age_s_max, fetch, depth=False)
+        self._profit = ProfitReader(settings, story.apart_s, follower=self._follower)
+        self._gaps = GapReader(settings.age_s_max)
+        self._waiting: tuple[int, Json] | None = None
+        self._valued: Snapshot | None = None
+        self._spot: dict[str, float] = {}
+        self._executions: dict[str, int] = {}
+        self._begun: dict[int, tuple[int, Json]] = {}
+        self._legs: Counter[int] = Counter()
+        self._fills: Counter[int] = Counter()
+        self._now_ns = story.from_ns
+
+    def take(self, record: Record) -> None:
+        """One record more."""
+        story = self.story
+        if record.seq != self._follower.seq:
+            self._settle(record)
+        taken = self._follower.take(record)
+        if record.kind == Kind.CONFIGURATION and story.starts:
+            self._gaps.started(self._now_ns, record.now_ns)
+            story.spans.stopped(self._now_ns)
+        self._profit.heard(taken)
+        story.events += record.kind in EVENT_KINDS
+        if taken.marks is not None and self._follower.marked_ns == record.now_ns:
+            self._gaps.marked(record.now_ns)
+        if record.kind == Kind.DECISION:
+            self._waiting = record.now_ns, _decision(record)
+        else:
+            self._heard(taken)
+        self._now_ns = max(self._now_ns, record.now_ns)
+
+    def close(self) -> Story:
+        """The end of the record."""
+        story = self.story
+        self._profit.before(_END)
+        self._value()
+        self._tell()
+        story.profit = self._profit.document()
+        self._value()
+        story.to_ns = max(story.to_ns, self._now_ns)
+        story.spans.stopped(self._now_ns)
+        story.gaps = self._gaps.close(self._now_ns)
+        return story
+
+    def _settle(self, record: Record) -> None:
+        """All records of the event before are read: its mark is valued, then its decision told."""
+        self._profit.before(record)
+        self._value()
+        self._tell()
+
+    # --------------------------------------------------------------------------------------------- valuations
+
+    def _value(self) -> None:
+        snapshot = self._profit.valued
+        if snapshot is None or snapshot is self._valued:
+            return
+        self._valued, story, now_ns = snapshot, self.story, self._now_ns
+        self._spot.update({k: x for k, x in snapshot.spot.items() if math.isfinite(x)})
+        names = [f"{m.venue} {m.symbol} ({m.reason})" for m in snapshot.missing]
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        self._gaps.valued(now_ns, ", ".join(names[:NAMED]) + more)
+        story.spans.valued(now_ns, rows.edges(snapshot, self._follower), rows.incomplete(snapshot))
+        for name in snapshot.underlyings:
+            story.prices.append(
+                {"now_ns": now_ns, "underlying": name, "index_usd": number(snapshot.spot[name])}
+            )
+        self._compare(snapshot)
+        total = self._profit.profit.total
+        attribution = None if total is None else total.attribution
+        story.valuations.append(rows.valued(now_ns, snapshot, attribution))
+
+    def _compare(self, snapshot: Snapshot) -> None:
+        """The rows as the engine wrote them against those valued here: other settings, or a fault."""
+        if self._waiting is None or snapshot.missing:
+            return
+        values = dict(zip(snapshot.exposure.rows, snapshot.exposure.value.tolist(), strict=True))
+        for row, wrote in self._waiting[1].get("exposures", ()):
+            mine, edges = values.get(row), self.story.spans.rows.get(row)
+            if mine is None or wrote is None or edges is None:
+                continue
+            low, high = edges.edges[1:3, :][:, ~np.isnan(edges.edges[5])][:, -1]
+            size = max(abs(mine), abs(wrote), *(abs(x) for x in (low, high) if math.isfinite(x)))
+            share = abs(mine - wrote) / size if size else 0.0
+            if self.story.revalued is None or share > self.story.revalued[0]:
+                self.story.revalued = share, row
+
+    # ---------------------------------------------------------------------------------------------- decisions
+
+    def _tell(self) -> None:
+        if self._waiting is None:
+            return
+        (now_ns, found), self._waiting = self._waiting, None
+        try:
+            self._told(now_ns, found)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise CodecError(f"a decision of another form: {type(error).__name__} {error}") from error
+
+    def _told(self, now_ns: int, found: Json) -> None:
+        story, seq = self.story, int(found.get("seq", -1))
+        story.spans.decided(now_ns, found.get("exposures", ()), found.get("breached", ()))
+        ticket = found.get("ticket")
+        if ticket:
+            story.tickets[str(ticket.get("status"))] += 1
+            if ticket.get("legs"):
+                self._begun[seq] = now_ns, found
+        for verdict in found.get("verdicts", ()):
+            if verdict.get("code"):
+                story.refused[str(verdict["code"])] += 1
+        for action in found.get("actions", ()):
+            if action.get("action") == "alert":
+                told = {
+                    name: str(action.get(name, ""))[: rows.TEXT_MAX] for name in ("severity", "code", "text")
+                }
+                story.alerts.append({"now_ns": now_ns, **told})
+        if found.get("verification"):
+            self._verified(now_ns, found["verification"])
+
+    def _verified(self, now_ns: int, found: Json) -> None:
+        execution = int(found["execution"])
+        begun_ns, asked = self._begun.pop(execution, (None, {}))
+        orders, fills = self._legs.pop(execution, 0), self._fills.pop(execution, 0)
+        self.story.hedges.append(rows.verified(now_ns, found, begun_ns, asked, orders, fills))
+
+    # ------------------------------------------------------------------------------------------ other records
+
+    def _heard(self, taken: Taken) -> None:
+        story, record = self.story, taken.record
+        match taken.word:
+            case Configuration():
+                story.starts.append(rows.started(record, taken.word))
+                story.limits_text = taken.word.limits
+            case ModeChange(mode=mode, paused=paused, user=user, reason=reason):
+                what = mode + ", paused" * paused
+                story.steering.append(rows.steered(record, "mode", what, user, reason))
+            case EventBody(what=Command(verb=verb, user=user, reason=reason, argument=argument)):
+                words = f"{verb} {argument}".strip()[: rows.TEXT_MAX]
+                story.steering.append(rows.steered(record, "command", words, user, reason))
+            case EventBody(what=VenueStatus() as told):
+                self._gaps.status(told, record.now_ns)
+            case Intent(order=order, execution=execution):
+                story.orders += 1
+                self._executions[order.client_id] = execution
+                self._legs[execution] += 1
+            case TradeReport():
+                self._filled(record, taken.word)
+            case Usage():
+                story.usage.append(rows.used(record, taken.word))
+
+    def _filled(self, record: Record, report: TradeReport) -> None:
+        execution = self._executions.get(report.client_id)
+        if execution is not None:
+            self._fills[execution] += 1
+        self._look()
+        self.story.fills.append(rows.filled(record, report, execution, self._spot))
+
+    def _look(self) -> None:
+        """The indexes of this moment, where the market tells them."""
+        market = self._follower.market
+        for reading in () if market is None else read_index(market, self._settings.oracle_settings()):
+            if math.isfinite(reading.value):
+                self._spot[reading.underlying] = reading.value
+
+
+#: What comes after the last event: nothing of it is waited for.
+_END = Record(0, "", -2, 0, None, b"", b"")
+
+
+def _decision(record: Record) -> Json:
+    body = parse(record.body)
+    if not (isinstance(body, dict) and isinstance(body.get("document"), dict)):
+        raise CodecError("a decision has a digest and a document")
+    found: Json = body["document"]
+    return found

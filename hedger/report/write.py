@@ -1,0 +1,110 @@
+"""The report's folder: a page, a document and a table each, all of them or none."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from hedger.report import charts, more_charts, profit_charts
+from hedger.report.charts import Drawn
+from hedger.report.document import Around, report_document
+from hedger.report.page import page
+from hedger.report.reading import Story
+from hedger.report.tables import tables
+from pricing.errors import InputError
+
+Json = dict[str, Any]
+PAGE, DOCUMENT = "report.html", "report.json"
+CHARTS = (
+    charts.exposure_charts,
+    charts.price_charts,
+    charts.cost_charts,
+    profit_charts.profit_charts,
+    more_charts.turnover_charts,
+    more_charts.limit_charts,
+    more_charts.hour_charts,
+    more_charts.gap_charts,
+    more_charts.frontier_charts,
+)
+
+
+def check_out(out: Path) -> None:
+    """Refuse a place that cannot be written before a long journal is read.
+
+    Raises:
+        InputError: it is taken, or stands in no folder.
+    """
+    if os.path.lexists(out):
+        raise _refusal("REPORT_EXISTS", "the place to write is taken", out, "rename --out, or remove it")
+    if not out.parent.is_dir():
+        raise _refusal("REPORT_WRITE", "the report cannot be written", out, "make that folder first")
+
+
+def write_report(story: Story, around: Around, out: Path) -> Json:
+    """Write a story into a new folder; returns the document as it was written.
+
+    Raises:
+        InputError: the place is taken or cannot be written.
+    """
+    check_out(out)
+    made = tables(story)
+    document = report_document(story, made, around)
+    drawn: list[Drawn] = [one for chart in CHARTS for one in chart(document, made)]
+    try:
+        temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+        try:
+            files = {name: _write_table(temporary, name, frame) for name, frame in made.items()}
+            text = page(document, drawn, files)
+            (temporary / PAGE).write_text(text, encoding="utf-8")
+            document = document | {
+                "page": {"file": PAGE, "sha256": hashlib.sha256(text.encode()).hexdigest()},
+                "charts": [_told(one) for one in drawn],
+                "tables": files,
+            }
+            written = json.dumps(document, allow_nan=False, indent=1)
+            (temporary / DOCUMENT).write_text(written + "\n", encoding="utf-8")
+            temporary.rename(out)
+        finally:
+            with suppress(FileNotFoundError):  # renamed: nothing is left to remove
+                shutil.rmtree(temporary)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        fix = "check rights and free space"
+        raise _refusal("REPORT_WRITE", f"the report cannot be written: {error}", out, fix) from error
+    return document
+
+
+def _write_table(folder: Path, name: str, frame: pl.DataFrame) -> Json:
+    path = folder / f"{name}.parquet"
+    frame.write_parquet(path, compression="zstd")
+    return {
+        "file": path.name,
+        "rows": frame.height,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    }
+
+
+def _told(one: Drawn) -> Json:
+    """A chart in words, for whoever checks that all of them are there."""
+    if isinstance(one, charts.Absent):
+        return {"name": one.name, "title": one.title, "traces": 0, "absent": one.why}
+    return {"name": one.name, "title": one.title, "traces": one.traces, "absent": None}
+
+
+def _refusal(code: str, what: str, out: Path, fix: str) -> InputError:
+    return InputError(
+        code,
+        what,
+        where=f"--out {out}",
+        observed="something of that name" if code == "REPORT_EXISTS" else "",
+        allowed="a new folder in one that is there",
+        not_done="nothing was written",
+        fix=fix,
+    )
