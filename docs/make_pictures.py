@@ -1,0 +1,119 @@
+"""Pictures of the terminal, drawn by the program: `python -m docs.make_pictures` writes docs/pictures/*.svg.
+
+An engine runs on paper on the simulated market; the terminal opens its journal beside it, and every panel
+is kept as it draws itself. Nothing in a picture is fetched from elsewhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from textual.pilot import Pilot
+
+from hedger.config import load
+from hedger.dashboard.app import Terminal, terminal
+from hedger.dashboard.control import Control
+from hedger.dashboard.feed import Feed
+from hedger.dashboard.keys import ACTIONS
+from hedger.dashboard.outside import Outside
+from hedger.engine.heartbeat import last_beat
+
+FOLDER = Path(__file__).resolve().parent / "pictures"
+SIZE = (132, 36)
+RUN_MINUTES = 3.0
+PATIENCE_S = 40.0
+FILLS_MIN = 5
+#: Some marks later there is a P&L to show.
+AFTER_S = 12.0
+#: Pictures by the keys that lead to them.
+PANELS = {"risk": "1", "hedge": "2", "whatif": "3", "pnl": "4", "venues": "5", "orders": "6"}
+#: Fonts of the drawing library come from a content network; the reader's own are as good.
+_FONT_FACE = re.compile(r"@font-face \{.*?\}", re.DOTALL)
+_FONT = re.compile(r"font-family: ?Fira Code[^;]*;")
+
+
+def main() -> int:
+    """Run the engine, look at it, write."""
+    words = argparse.ArgumentParser(description=__doc__)
+    words.add_argument("--out", type=Path, default=FOLDER, help="folder to write into")
+    out: Path = words.parse_args().out
+    with tempfile.TemporaryDirectory() as folder:
+        journal = Path(folder) / "desk.journal"
+        run = (sys.executable, "-m", "hedger", "run", "--arm", "--minutes", str(RUN_MINUTES))
+        with subprocess.Popen(
+            (*run, "--journal", str(journal)),
+            cwd=folder,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        ) as engine:
+            try:
+                _wait_for_fills(journal)
+                drawn = asyncio.run(_drawn(journal))
+            finally:
+                engine.terminate()  # an orderly end
+    for name, svg in drawn.items():
+        (out / f"{name}.svg").write_text(svg, "utf-8")
+        print(out / f"{name}.svg", file=sys.stderr)
+    return 0
+
+
+def _wait_for_fills(journal: Path) -> None:
+    """Until the first hedge is done, at most for `PATIENCE_S`."""
+    for _ in range(int(PATIENCE_S)):
+        time.sleep(1.0)
+        words = (sys.executable, "-m", "hedger", "journal", "show", "--kind", "fill", "--json")
+        ran = subprocess.run((*words, "--journal", str(journal)), capture_output=True, text=True)
+        if ran.returncode == 0 and len(json.loads(ran.stdout)["records"]) >= FILLS_MIN:
+            time.sleep(AFTER_S)
+            return
+    raise SystemExit("the engine filled nothing in time")
+
+
+async def _drawn(journal: Path) -> dict[str, str]:
+    """Every panel as a picture."""
+    settings = load(None).settings
+    feed = Feed(journal, settings, Outside(beat=partial(last_beat, journal)))
+    app = terminal(feed, Control(journal, True, "trader"), ACTIONS)
+    found = {}
+    try:
+        async with app.run_test(size=SIZE) as pilot:
+            for name, key in PANELS.items():
+                await pilot.press(key)
+                await _settled(app, pilot)
+                found[name] = still(app.export_screenshot(title="hedger dashboard"))
+    finally:
+        feed.close()
+    return found
+
+
+async def _settled(app: Terminal, pilot: Pilot[Any]) -> None:
+    """Until the journal is read and the panel wanted is drawn in full."""
+    for _ in range(400):
+        await pilot.pause(0.05)
+        frame = app.frame
+        if frame is not None and frame.caught_up and frame.want == app._want:
+            break
+    await pilot.pause(1.0)  # what a frame lacks comes with the next
+
+
+def still(svg: str) -> str:
+    """A picture that needs nothing from elsewhere.
+
+    >>> still("@font-face { src: url(https://x) } .a { font-family: Fira Code; }")
+    ' .a { font-family: monospace; }'
+    """
+    return _FONT.sub("font-family: monospace;", _FONT_FACE.sub("", svg))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""The page with every code that an error, the doctor or the watchdog can say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from docs.making.markdown import cell, code, page, table
+from docs.making.scanning import Said, error_classes, said
+from pricing.errors import Exit
+
+#: What each exit code means to a script or a supervisor.
+EXITS = {
+    Exit.DONE: "done",
+    Exit.NEGATIVE: "it ran, and the result is negative: not valid, not sound, something bad was found",
+    Exit.INVALID: "command, settings or input invalid; nothing was started",
+    Exit.REFUSED: "refused by safety: a blocked plan, not armed, the kill latch, a lock held",
+    Exit.UNAVAILABLE: "a venue or the network is not available",
+    Exit.UNRECONCILED: "the accounts and the book do not agree; no trading was begun",
+    Exit.INTERNAL: "a fault of the program: please report it",
+    Exit.INTERRUPTED: "interrupted from the keyboard, after an orderly cancel",
+    Exit.TERMINATED: "ended by a signal, after an orderly cancel",
+}
+
+
+def errors() -> list[Said]:
+    """Codes of errors, each once, with all that they say."""
+    return _once(x for x in said() if x.how in error_classes() or x.how == "message")
+
+
+def alerts() -> list[Said]:
+    """Codes of alerts, each once."""
+    return _once(x for x in said() if x.how == "alert")
+
+
+def checks() -> list[Said]:
+    """Codes of the doctor, each once."""
+    return _once(x for x in said() if x.how == "check")
+
+
+def watchdog() -> list[Said]:
+    """Codes of the watchdog, each once."""
+    return _once(x for x in said() if x.how == "watchdog")
+
+
+def every_code() -> frozenset[str]:
+    """Every code that can be said, the reasons of limits apart."""
+    return frozenset(x.code for x in said())
+
+
+def _once(rows: Iterable[Said]) -> list[Said]:
+    held: dict[str, Said] = {}
+    for row in sorted(rows, key=lambda x: (x.code, x.file)):
+        known = held.get(row.code)
+        if known is None:
+            held[row.code] = row
+            continue
+        texts = [t for t in known.what.split("; ") if t]
+        what = "; ".join(dict.fromkeys([*texts, row.what] if row.what else texts))
+        how = known.how if known.how != "message" else row.how
+        held[row.code] = Said(row.code, how, what, known.file, known.severity)
+    return list(held.values())
+
+
+def _exit(row: Said) -> str:
+    number = error_classes().get(row.how)
+    return "" if number is None else str(number)
+
+
+def make() -> str:
+    """The page."""
+    parts = [
+        "An error is one line on stderr: `CODE: what, where, observed, allowed; what was not done; how to "
+        "fix`. "
+        "`--debug` adds the traceback. Codes are stable, the words may change. This list is read from the "
+        "program's "
+        "source, and a test compares both. Reasons why an order is refused are [a list of their "
+        "own](limit-codes.md), "
+        "what a running engine tells a person is in the [runbook](../runbook/index.md).",
+        "## Exit codes\n",
+        table(("exit", "means"), [(str(int(x)), cell(text)) for x, text in EXITS.items()]),
+        "A supervisor must not restart on 2, 3 or 5: a person has to look first.",
+        "## Errors\n",
+        "Where no exit code stands the code is said inside something else: a refused wish, a line of a "
+        "report.\n",
+        table(("code", "exit", "what is wrong"), [(code(x.code), _exit(x), cell(x.what)) for x in errors()]),
+        "## What the doctor finds\n",
+        "`hedger doctor` exits with 1 while one of these stands.\n",
+        table(("code", "what is wrong"), [(code(x.code), cell(x.what)) for x in checks()]),
+        "## Why the watchdog kills\n",
+        table(("code", "observed"), [(code(x.code), cell(x.what)) for x in watchdog()]),
+    ]
+    return page("Error codes", *parts)
