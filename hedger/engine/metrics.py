@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
+from hedger.core.glance import Glance
 from hedger.core.state import Mode, State
+from hedger.engine.metrics_table import BY_NAME
 from pricing.daycount import NS_PER_SECOND
 from pricing.errors import InputError
 from venues.orders import Link, OrderState
@@ -73,37 +75,61 @@ def _number(x: float) -> str:
 
 
 def samples_of(state: State, counts: Mapping[str, float], monotonic_ns: int) -> list[Sample]:
-    """Everything that is told of an engine. counts: since its start, by name."""
-    found = [
-        Sample(f"hedger_{name}_total", "counter", f"{name.replace('_', ' ')} since the start", value)
-        for name, value in counts.items()
-    ]
-    for mode in Mode:
-        on = float(state.acting is mode)
-        found.append(Sample("hedger_mode", "gauge", "1 for the mode it acts in", on, (("mode", str(mode)),)))
-    found.append(Sample("hedger_paused", "gauge", "1 while paused", float(state.paused)))
+    """Everything that is told of an engine. counts: since its start, by name.
+
+    What nothing has looked at in full is not looked at in full for this: the loop waits for it.
+    """
+    found = [_sample(f"hedger_{name}_total", value) for name, value in counts.items()]
+    found += [_sample("hedger_mode", float(state.acting is mode), str(mode)) for mode in Mode]
+    found.append(_sample("hedger_paused", float(state.paused)))
     live = [record.state for record in state.live_orders()]
     for kind in OrderState:
         if not kind.terminal:
-            n = float(live.count(kind))
-            found.append(Sample("hedger_orders", "gauge", "orders not over", n, (("state", str(kind)),)))
+            found.append(_sample("hedger_orders", float(live.count(kind)), str(kind)))
     for name, venue in sorted(state.venues.items()):
-        label = (("venue", name),)
-        found.append(Sample("hedger_link_up", "gauge", "1 = up", float(venue.link is Link.UP), label))
+        found.append(_sample("hedger_link_up", float(venue.link is Link.UP), name))
         age = math.nan
         if venue.reconciled_ns is not None:
             age = (monotonic_ns - venue.reconciled_ns) / NS_PER_SECOND
-        found.append(Sample("hedger_reconciled_age_seconds", "gauge", "since it agreed", age, label))
-    value, snapshot = state.value, state.snapshot
-    if value is not None and snapshot is not None:
-        for row, x in zip(snapshot.exposure.rows, value.tolist(), strict=True):
-            found.append(Sample("hedger_exposure", "gauge", "rows of the book", x, (("row", row),)))
-        mark_age = math.nan if state.marked_ns is None else (monotonic_ns - state.marked_ns) / NS_PER_SECOND
-        found.append(Sample("hedger_mark_age_seconds", "gauge", "since the last mark", mark_age))
-    found.append(Sample("hedger_equity_usd", "gauge", "at the last mark", state.counters.equity_usd))
-    found.append(Sample("hedger_day_fees_usd", "gauge", "of the day", state.counters.fees_usd))
-    found.append(Sample("hedger_day_slippage_usd", "gauge", "of the day", state.counters.slippage_usd))
+        found.append(_sample("hedger_reconciled_age_seconds", age, name))
+    found += _rows(state)
+    mark_age = math.nan if state.marked_ns is None else (monotonic_ns - state.marked_ns) / NS_PER_SECOND
+    found.append(_sample("hedger_mark_age_seconds", mark_age))
+    day = state.counters
+    for name, x in (
+        ("equity_usd", day.equity_usd),
+        ("day_fees_usd", day.fees_usd),
+        ("day_slippage_usd", day.slippage_usd),
+        ("day_turnover_usd", day.turnover_usd),
+        ("day_fills", float(day.fills)),
+        ("day_refused_orders", float(day.refused)),
+        ("residual_usd", state.residual.usd),
+    ):
+        found.append(_sample(f"hedger_{name}", x))
     return found
+
+
+def _rows(state: State) -> list[Sample]:
+    """The rows of the book, and the edges they are held against; none before there is a mark."""
+    value, seen = state.value, state.seen
+    if value is None or seen is None:
+        return []
+    if isinstance(seen, Glance):
+        rows, low, high = seen.rows, seen.edges[1], seen.edges[2]
+    else:
+        rows, low, high = seen.exposure.rows, seen.bands.trigger_lower, seen.bands.trigger_upper
+    found = [_sample("hedger_exposure", x, row) for row, x in zip(rows, value.tolist(), strict=True)]
+    for kind, edges in (("lower", low), ("upper", high)):
+        for row, edge in zip(rows, edges.tolist(), strict=True):
+            if math.isfinite(edge):
+                found.append(_sample("hedger_band", edge, row, kind))
+    return found
+
+
+def _sample(name: str, value: float, *labels: str) -> Sample:
+    """A number of a metric of the list."""
+    metric = BY_NAME[name]
+    return Sample(name, metric.type, metric.meaning, value, tuple(zip(metric.labels, labels, strict=True)))
 
 
 def loopback(host: str) -> str:

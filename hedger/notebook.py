@@ -1,0 +1,335 @@
+"""The desk from a notebook: the documents of the verbs as polars frames.
+
+    import hedger as hg
+    plan = hg.plan("book.csv", "tape")
+    plan.trades
+
+Every call reads what the verb of the same name reads, settings of `./config.toml` included, and its
+`document` is what that verb prints with --json: the frames are that, a row a line, nested numbers in columns
+of their own. What is unknown or open is null. Nothing here sends anything.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from hedger.verbs.flags import axis
+
+Json = dict[str, Any]
+#: A column's type, and where its value stands in a row of the document.
+Column = tuple[type[pl.DataType], tuple[str | int, ...]]
+Columns = Mapping[str, Column]
+_TEXT, _NUMBER, _TRUTH = pl.String, pl.Float64, pl.Boolean
+_GREEKS = ("delta", "gamma", "vega", "theta")
+_COSTS = ("spread", "depth", "fee", "carry", "fixed")
+
+
+def _plain(kind: type[pl.DataType], *names: str) -> dict[str, Column]:
+    return {name: (kind, (name,)) for name in names}
+
+
+def _interval(name: str) -> dict[str, Column]:
+    return {f"{name}_lower": (_NUMBER, (name, 0)), f"{name}_upper": (_NUMBER, (name, 1))}
+
+
+_RISK_ROWS: Columns = {
+    **_plain(_TEXT, "row", "unit"),
+    **_plain(_NUMBER, "value"),
+    **_interval("trigger"),
+    **_plain(_TRUTH, "breached"),
+}
+_UNDERLYINGS: Columns = {
+    **_plain(_TEXT, "underlying"),
+    **_plain(_NUMBER, "index"),
+    **_plain(_TEXT, "index_verdict"),
+    **_plain(_NUMBER, *_GREEKS),
+    **_plain(_TRUTH, "incomplete"),
+}
+_EXPIRIES: Columns = {
+    **_plain(_TEXT, "underlying", "expiry"),
+    **_plain(_NUMBER, "forward"),
+    **_plain(_TEXT, "forward_source", "forward_confidence"),
+    **_plain(_NUMBER, *_GREEKS),
+}
+_POSITIONS: Columns = {
+    **_plain(_TEXT, "venue", "symbol", "account"),
+    **_plain(_NUMBER, "quantity"),
+    **_plain(_TEXT, "unit"),
+    **_plain(_NUMBER, "mark", "vol"),
+    **_plain(_TEXT, "vol_source"),
+    **_plain(_NUMBER, "age_s", *_GREEKS),
+}
+_MISSING: Columns = {**_plain(_TEXT, "venue", "symbol", "reason"), **_plain(_NUMBER, "age_s")}
+_PLAN_ROWS: Columns = {
+    **_plain(_TEXT, "row", "unit"),
+    **_plain(_NUMBER, "before", "after"),
+    **_interval("trigger"),
+    **_interval("landing"),
+    **_interval("required"),
+    **_plain(_TRUTH, "breached"),
+    **_plain(_NUMBER, "shadow_price_usd", "slack"),
+    **_plain(_TEXT, "binding"),
+}
+_TRADES: Columns = {
+    **_plain(_TEXT, "venue", "symbol", "side", "quantity", "unit", "limit_price"),
+    **_plain(_NUMBER, "expected_price"),
+    **{f"{name}_usd": (_NUMBER, ("cost_usd", name)) for name in _COSTS},
+}
+_STRESSES: Columns = {**_plain(_TEXT, "name", "title", "from", "to"), **_plain(_NUMBER, "unhedged", "hedged")}
+METRICS = ("pnl", "delta", "gamma", "vega")
+#: Flags of `hedger whatif` that have no word here.
+_NOT_ASKED: Json = {"tape": None, "liquidity": None, "returns": None, "horizon_hours": 24.0}
+_LADDER = {
+    "days": pl.Float64,
+    "vol_points": pl.Float64,
+    "spot_pct": pl.Float64,
+    "unhedged": pl.Float64,
+    "hedged": pl.Float64,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Risk:
+    """What `hedger risk` says. rows: exposures and their bands; positions: totals, balances among them."""
+
+    document: Json
+    rows: pl.DataFrame
+    underlyings: pl.DataFrame
+    expiries: pl.DataFrame
+    positions: pl.DataFrame
+    missing: pl.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What `hedger plan` says. trades: quantities and limit prices as exact text, costs by part in USD;
+    effects: (row, symbol, effect) of every trade on every row."""
+
+    document: Json
+    rows: pl.DataFrame
+    trades: pl.DataFrame
+    effects: pl.DataFrame
+    missing: pl.DataFrame
+
+    @property
+    def cost_usd(self) -> float:
+        """Of all trades."""
+        return float(self.document["cost_usd"])
+
+    @property
+    def status(self) -> str:
+        """hedge, no_trade, relaxed or blocked."""
+        return str(self.document["status"])
+
+
+@dataclass(frozen=True, slots=True)
+class WhatIf:
+    """What `hedger whatif` says. ladder: a row a cell; hedged is null where no plan was asked for."""
+
+    document: Json
+    ladder: pl.DataFrame
+    stresses: pl.DataFrame
+    missing: pl.DataFrame
+
+
+def book(
+    book: str | Path,
+    market: str | Path,
+    *,
+    at: str | None = None,
+    numeraire: str | None = None,
+    config: str | Path | None = None,
+) -> pl.DataFrame:
+    """The positions and balances of a book file with their worth, a row each: `risk(..).positions`.
+
+    Raises:
+        InputError: as `hedger risk`.
+    """
+    return risk(book, market, at=at, numeraire=numeraire, config=config).positions
+
+
+def risk(
+    book: str | Path,
+    market: str | Path,
+    *,
+    at: str | None = None,
+    numeraire: str | None = None,
+    config: str | Path | None = None,
+) -> Risk:
+    """Exposures of a book file in the market of a tape, by underlying, expiry and position.
+
+    Args:
+        at: ISO 8601 UTC or nanoseconds; the last batch where left out. numeraire: "USD" or "coin".
+
+    Raises:
+        InputError: as `hedger risk`.
+    """
+    from hedger.documents import risk_document
+    from hedger.verbs.reading import Stages, settings_of, snapshot_at
+    from venues.tape import Tape
+
+    words = _words(book, market, at, numeraire, config)
+    snapshot, _ = snapshot_at(Tape.open(words.market), words, settings_of(words), Stages())
+    document = risk_document(snapshot)
+    return Risk(
+        document,
+        _frame(document["rows"], _RISK_ROWS),
+        _frame(document["underlyings"], _UNDERLYINGS),
+        _frame(document["expiries"], _EXPIRIES),
+        _frame(document["positions"], _POSITIONS),
+        _frame(document["missing"], _MISSING),
+    )
+
+
+def plan(
+    book: str | Path,
+    market: str | Path,
+    *,
+    at: str | None = None,
+    numeraire: str | None = None,
+    config: str | Path | None = None,
+    band: Sequence[str] = (),
+) -> Plan:
+    """The hedge ticket of a book file in the market of a tape; nothing is sent.
+
+    Args:
+        at, numeraire: as `risk`. band: `ROW=LO,HI/LO,HI` for a trial, as `hedger plan --band`.
+
+    Raises:
+        InputError: as `hedger plan`.
+    """
+    from hedger.documents import plan_document
+    from hedger.verbs.plan_verbs import planned
+
+    found, stages = planned(_words(book, market, at, numeraire, config, band=list(band)))
+    document = plan_document(found, stages.ms)
+    effects = [
+        {"row": row, "symbol": trade["symbol"], "effect": effect}
+        for trade in document["trades"]
+        for row, effect in trade["effect"].items()
+    ]
+    return Plan(
+        document,
+        _frame(document["rows"], _PLAN_ROWS),
+        _frame(document["trades"], _TRADES),
+        _frame(effects, {**_plain(_TEXT, "row", "symbol"), **_plain(_NUMBER, "effect")}),
+        _frame(document["missing"], _MISSING),
+    )
+
+
+def whatif(
+    book: str | Path | None = None,
+    market: str | Path | None = None,
+    *,
+    journal: str | Path | None = None,
+    at: str | None = None,
+    numeraire: str | None = None,
+    config: str | Path | None = None,
+    spot_pct: Sequence[float] = (),
+    vol_points: Sequence[float] = (),
+    days: Sequence[float] = (),
+    metric: str = "pnl",
+    hedged: bool = False,
+    stress: str | None = None,
+) -> WhatIf:
+    """A book under shocks, every cell by full revaluation: a file's in the market of a tape, or a journal's.
+
+    Args:
+        spot_pct, vol_points, days: the ladder's axes, those of the verb where left out. metric: pnl, delta,
+            gamma or vega. hedged: plan, and show the book after it too. stress: "all" or a name.
+
+    Raises:
+        InputError: as `hedger whatif`. ValueError: an axis or a metric that is none.
+    """
+    from hedger.verbs.desk_verbs import shocked
+
+    if metric not in METRICS:
+        raise ValueError(f"{metric!r} is none of {', '.join(METRICS)}")
+    asked: Json = {
+        "journal": _path(journal),
+        "spot": _axis(spot_pct, -100.0, reached=False),
+        "vol": _axis(vol_points, -500.0, reached=True),
+        "days": _axis(days, 0.0, reached=True),
+        "metric": metric,
+        "hedged": hedged,
+        "stress": stress,
+        **_NOT_ASKED,
+    }
+    words = _words(book, market, at, numeraire, config, **asked)
+    document = shocked(words)
+    return WhatIf(
+        document,
+        _ladder(document["ladder"]),
+        _frame(document["stresses"], _STRESSES),
+        _frame(document["missing"], _MISSING),
+    )
+
+
+# --------------------------------------------------------------------------------------------------- inside
+
+
+def _words(
+    book: str | Path | None,
+    market: str | Path | None,
+    at: str | None,
+    numeraire: str | None,
+    config: str | Path | None,
+    **more: Any,
+) -> argparse.Namespace:
+    """What the command line would have made of it."""
+    return argparse.Namespace(
+        book=_path(book), market=_path(market), at=at, numeraire=numeraire, config=_path(config), **more
+    )
+
+
+def _axis(given: Sequence[float], low: float, *, reached: bool) -> tuple[float, ...]:
+    """An axis of the ladder, as the command line takes it; () where none is given."""
+    if not given:
+        return ()
+    try:
+        return axis(low, reached)(",".join(map(repr, map(float, given))))
+    except argparse.ArgumentTypeError as error:
+        raise ValueError(str(error)) from None
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)
+
+
+def _frame(rows: Sequence[Json], columns: Columns) -> pl.DataFrame:
+    """Rows of a document as a frame with these columns, also where there are no rows."""
+    found = {name: [_at(row, path) for row in rows] for name, (_, path) in columns.items()}
+    return pl.DataFrame(found, schema={name: kind for name, (kind, _) in columns.items()})
+
+
+def _at(value: Any, path: tuple[str | int, ...]) -> Any:
+    """What stands at a place of a row; None where the way there ends in null or is not there."""
+    for part in path:
+        if isinstance(value, dict):
+            value = value.get(part)
+        elif isinstance(value, list) and isinstance(part, int):
+            value = value[part]
+        else:
+            return None
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _ladder(ladder: Json) -> pl.DataFrame:
+    """The cells of a ladder, a row each."""
+    rows = [
+        (cell["days"], cell["vol_points"], spot, unhedged, hedged)
+        for cell in ladder["cells"]
+        for spot, unhedged, hedged in zip(
+            ladder["spot_pct"],
+            cell["unhedged"],
+            cell["hedged"] or [None] * len(ladder["spot_pct"]),
+            strict=True,
+        )
+    ]
+    return pl.DataFrame(rows, schema=_LADDER, orient="row")

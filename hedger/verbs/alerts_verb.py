@@ -1,0 +1,164 @@
+"""`hedger alerts`: tell people what an engine tells, and when it tells nothing any more."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import time
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hedger.verbs.flags import Commands, add_journal, positive
+from hedger.verbs.printing import show_json
+from pricing.errors import Exit, InputError
+
+if TYPE_CHECKING:
+    from hedger.alerts.sinks import Sink
+    from hedger.alerts.watch import Watch
+    from hedger.journal.sqlite import SqliteStorage
+    from hedger.settings import Settings
+
+#: Looks of `--once` go on for so long at most, until the journal was read to its end.
+ONCE_S_MAX = 60.0
+
+
+def declare(commands: Commands) -> None:
+    """The words of `alerts`."""
+    words = commands.add("alerts", alerts, "tell people what an engine tells, and that it lives; reads only")
+    add_journal(words)
+    text = (
+        "a sink beside those of [alerts]: env:NAME, file:PATH, keyring:SERVICE/USER, or an apprise address "
+        "as it is, which other users of this machine can then see; may be repeated"
+    )
+    words.add_argument("--url", action="append", default=[], metavar="SINK", help=text)
+    text = "look once, tell what stands, and end: 1 where something critical does, 4 where a sink failed"
+    words.add_argument("--once", action="store_true", help=text)
+    words.add_argument("--minutes", type=positive, metavar="N", help="end after so many (default: run on)")
+    text = "print every alert there is, with what it means and what to do, and end"
+    words.add_argument("--list", action="store_true", help=text)
+
+
+def alerts(arguments: argparse.Namespace) -> Exit:
+    """Watch an engine's journal and tell people."""
+    if arguments.list:
+        return _list(arguments)
+    from hedger.alerts.addresses import addresses
+    from hedger.journal.journal import open_to_read
+    from hedger.verbs.reading import settings_of
+
+    settings = settings_of(arguments)
+    sinks = addresses(settings.alerts, arguments.url)
+    if not sinks and not arguments.once:
+        raise InputError(
+            "ALERT_NO_SINK",
+            "there is nobody to tell",
+            where="[[alerts.sinks]] and --url",
+            observed="none",
+            allowed="at least one sink, or --once, which prints",
+            not_done="nothing is watched",
+            fix='name a sink: [[alerts.sinks]] url = "file:PATH", or --url env:NAME',
+        )
+    from hedger.alerts.sinks import Sink
+    from hedger.journal.codec import CodecError
+    from hedger.journal.storage import JournalDamaged, StorageFailed
+
+    try:
+        with ExitStack() as files:
+            storage, again = (open_to_read(arguments.journal) for _ in range(2))
+            files.callback(storage.close)
+            files.callback(again.close)
+            whom = [Sink(address, storage.name, settings.alerts) for address in sinks]
+            watching = _watch(arguments.journal, (storage, again), settings, whom)
+            return _once(arguments, watching) if arguments.once else _follow(arguments, watching)
+    except (StorageFailed, CodecError) as error:
+        raise JournalDamaged(
+            "JOURNAL_DAMAGED",
+            "the journal cannot be read",
+            where=arguments.journal.name,
+            observed=error,
+            not_done="nothing is watched",
+            fix="`hedger journal verify` says how far it is sound",
+        ) from error
+
+
+def _watch(
+    journal: Path, storages: tuple[SqliteStorage, SqliteStorage], settings: Settings, sinks: list[Sink]
+) -> Watch:
+    """What watches. storages: the journal opened twice, since the two readings are at different places."""
+    from hedger.alerts.profit_watch import ProfitWatch
+    from hedger.alerts.tail import Tail
+    from hedger.alerts.watch import Parts, Watch
+    from hedger.engine.logs import Log
+    from pricing.compiled import warm_up
+
+    first, second = storages
+    config = settings.alerts
+    profit = None
+    if config.unexplained:
+        warm_up()
+        profit = ProfitWatch(second, settings)
+    tail = Tail(first, round(config.again_min * 60e9))
+    return Watch(Parts(journal, first.name, tail, profit, sinks, config, Log(name="hedger.alerts")))
+
+
+def _once(arguments: argparse.Namespace, watch: Watch) -> Exit:
+    """What stands now, told and printed."""
+    from hedger.core.actions import Severity
+
+    end = time.monotonic() + ONCE_S_MAX
+    while True:
+        watch.look(time.time_ns(), time.monotonic_ns())
+        if watch.caught_up or time.monotonic() > end:
+            break
+    watch.look(time.time_ns(), time.monotonic_ns())
+    watch.pump(time.monotonic_ns())
+    watch.finish()
+    document = watch.document()
+    if arguments.json:
+        show_json(document)
+    else:
+        print(f"{watch.parts.name.trading.upper()} engine {watch.parts.name.engine}")
+        for notice in watch.notices.standing:
+            print(f"{notice.severity.upper()} {notice.code}: {notice.text}")
+        stand, whom = len(document["standing"]), len(document["sinks"])
+        print(f"{stand} alerts stand; {document['told']} messages for {whom} sinks")
+    if any(sink.waiting for sink in watch.parts.sinks):
+        return Exit.UNAVAILABLE
+    grave = any(notice.severity is Severity.CRITICAL for notice in watch.notices.standing)
+    return Exit.NEGATIVE if grave else Exit.DONE
+
+
+def _follow(arguments: argparse.Namespace, watch: Watch) -> Exit:
+    """Until the minutes are over or somebody ends it."""
+    stopped: list[int] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda found, _: stopped.append(found))
+    end = None if arguments.minutes is None else time.monotonic() + arguments.minutes * 60.0
+    watch.run(lambda: bool(stopped) or (end is not None and time.monotonic() >= end))
+    if arguments.json:
+        show_json(watch.document())
+    return Exit(128 + stopped[0]) if stopped else Exit.DONE
+
+
+def _list(arguments: argparse.Namespace) -> Exit:
+    """The table of alerts."""
+    from hedger.alerts.table import ALERTS
+
+    if arguments.json:
+        rows = [
+            {
+                "code": kind.code,
+                "severity": str(kind.severity),
+                "meaning": kind.meaning,
+                "action": kind.action,
+                "stands": kind.stands,
+                "told_by": "alerts" if kind.own else "engine",
+            }
+            for kind in ALERTS
+        ]
+        show_json({"alerts": rows})
+        return Exit.DONE
+    for kind in ALERTS:
+        print(f"{kind.code} ({kind.severity}): {kind.meaning}\n    {kind.action}")
+    return Exit.DONE
