@@ -19,12 +19,13 @@ from hedger.core.commands import parse_bands
 from hedger.core.events import Verb
 from hedger.dashboard import effects
 from hedger.dashboard.control import Control, screen_hash
-from hedger.dashboard.dialogs import KILL_S, Confirm, Dialog, Field, KillNotice, Preview, Typed
+from hedger.dashboard.dialogs import KILL_S, Confirm, Dialog, Field, Flatten, KillNotice, Preview, Typed
 from hedger.dashboard.feed import Feed
 from hedger.dashboard.frames import NAMES, Frame, Painter, Want
 from hedger.dashboard.grid import Grid, Lines
 from hedger.dashboard.header import BANNERS, header
 from hedger.dashboard.keys import ACTIONS, Action, textual_key
+from hedger.dashboard.narrator import LINES, Narrator, strip
 from hedger.dashboard.panels import orders, preview
 from hedger.dashboard.sheet import Drawn, Sheet, Tone, interval
 from pricing.errors import HedgerError
@@ -35,6 +36,8 @@ TICK_S = 0.25
 STALE_S = 3.0
 _FILTER = "only lines with these words; escape clears it"
 METRICS = ("pnl", "delta", "gamma", "vega")
+#: The panel that a story begins on: next action, working orders, last ticket, decisions.
+_OF_THE_STORY = 2
 
 _CSS = """
 Screen { background: $background; }
@@ -57,9 +60,9 @@ Dialog { align: center middle; }
 class Framed(Message):
     """The reading thread has made a frame, or has failed."""
 
-    def __init__(self, frame: Frame | None, error: Exception | None = None) -> None:
+    def __init__(self, frame: Frame | None, error: Exception | None = None, story: str = "") -> None:
         super().__init__()
-        self.frame, self.error = frame, error
+        self.frame, self.error, self.story = frame, error, story
 
 
 class Terminal(App[Exception | None]):
@@ -69,12 +72,13 @@ class Terminal(App[Exception | None]):
     TITLE = "hedger"
     ACTIONS: ClassVar[tuple[Action, ...]] = ACTIONS
 
-    def __init__(self, feed: Feed, control: Control) -> None:
+    def __init__(self, feed: Feed, control: Control, narrator: Narrator | None = None) -> None:
         super().__init__()
-        self._feed, self._control = feed, control
+        self._feed, self._control, self._narrator = feed, control, narrator
         self._header, self._tabs, self._foot = Lines("header", 3), Lines("tabs", 1), Lines("foot", 1)
         self._grid, self._field = Grid("grid"), Field(placeholder=_FILTER, id="filter")
-        self._want = Want()
+        self._strip = Lines("strip", LINES) if narrator is not None else None
+        self._want = Want() if narrator is None else Want(panel=_OF_THE_STORY)
         self.frame: Frame | None = None
         self._framed_at = time.monotonic()
         self._wake, self._ended = threading.Event(), threading.Event()
@@ -92,7 +96,10 @@ class Terminal(App[Exception | None]):
     def compose(self) -> ComposeResult:
         """Header, names of the panels, the panel, the line for words."""
         with Vertical(id="frame"):
-            yield from (self._header, self._tabs, self._grid, self._field, self._foot)
+            yield from (self._header, self._tabs, self._grid, self._field)
+            if self._strip is not None:
+                yield self._strip
+            yield self._foot
 
     def on_mount(self) -> None:
         """Start the reading."""
@@ -125,7 +132,9 @@ class Terminal(App[Exception | None]):
                 begun = time.monotonic()
                 self._wake.clear()
                 self._feed.step()
-                self.post_message(Framed(painter.frame(self._want)))
+                narrator = self._narrator
+                story = "" if narrator is None else narrator.look(self._feed, begun)
+                self.post_message(Framed(painter.frame(self._want), story=story))
                 if self._feed.caught_up:
                     self._wake.wait(max(TICK_S - (time.monotonic() - begun), 0.05))
         except Exception as error:  # of a thread nobody sees it otherwise: the screen ends with it
@@ -139,6 +148,8 @@ class Terminal(App[Exception | None]):
             return
         self.frame, self._framed_at = message.frame, time.monotonic()
         self._header.show(header(message.frame.standing))
+        if self._strip is not None:
+            self._strip.show(strip(message.story, self._strip.size.width))
         if message.frame.want.panel == self._want.panel:
             self._show_sheet(message.frame.sheet)
         for id, what in list(self._pending.items()):
@@ -245,7 +256,7 @@ class Terminal(App[Exception | None]):
                 found = self._feed.lineage(client_id)
                 rows = [(r.number, r.kind, r.seq, r.now_ns, r.text.decode()) for r in found]
                 text = "\n".join(orders.lineage(client_id, rows))
-            except Exception as error:  # of a thread nobody sees it otherwise
+            except Exception as error:  # of a thread nobody sees it otherwise: the dialog says it
                 text = f"it cannot be read: {error}"
             self.call_from_thread(lambda: dialog.tell(text))
 
@@ -374,6 +385,7 @@ class Terminal(App[Exception | None]):
             row for row in self.frame.bands.values() if row["row"].startswith(("delta:", "gamma:", "vega:"))
         ]
         told = "\n".join(f"  {row['row']} {row['value']:.6g} {row['unit']}" for row in rows if row["value"])
+        self._asked_preview = -1 if self.frame.preview is None else self.frame.preview[0]
 
         def check(text: str) -> tuple[bool, str]:
             name = names.get(text.strip().casefold())
@@ -381,12 +393,21 @@ class Terminal(App[Exception | None]):
                 return False, f"type one of {', '.join(names.values())}"
             return True, f"enter: plan {name} to zero"
 
+        def named(text: str) -> str | None:
+            name = names.get(text.strip().casefold())
+            asked = None if name is None else f"flatten {name}"
+            if asked is not None and asked != dialog.scope:
+                self._send(Verb.PREVIEW, asked)
+            return asked
+
         def answered(text: str | None) -> None:
+            self._asked_preview = None
             if text is not None:
                 self._send(Verb.FLATTEN, names[text.strip().casefold()])
 
         text = f"A plan like any other, to zero: one underlying's rows.\n{told}\n{self._summary()}"
-        self.push_screen(Typed("FLATTEN", text, "the underlying's name", check), answered)
+        dialog = Flatten(text, check, named)
+        self.push_screen(dialog, answered)
 
     def action_bands(self) -> None:
         """Another band for the row under the cursor."""
@@ -397,7 +418,7 @@ class Terminal(App[Exception | None]):
             self._say("no band here: put the cursor on a row of panel 1 or 2")
             return
         found = self.frame.bands[row]
-        history = tuple(self._feed.history.get(row, ()))
+        history = tuple(self._feed.shown.history.get(row, ()))
         old = tuple(found["trigger"]), tuple(found["landing"])
         old_trigger = _open(found["trigger"])
 
@@ -450,22 +471,25 @@ class Terminal(App[Exception | None]):
 
     def _answer_preview(self) -> None:
         """Show the answer once it is there."""
-        dialog, found = self.screen, None if self.frame is None else self.frame.preview
-        if not isinstance(dialog, Preview) or self._asked_preview is None or found is None:
+        dialog, found = self.screen, self._new_preview()
+        if found is None:
             return
-        if found[0] > self._asked_preview:
-            dialog.tell(preview.text(found[0], found[1]))
+        scope = str(found[1]["preview"]["scope"])
+        asked = dialog.scope if isinstance(dialog, Flatten) else "" if isinstance(dialog, Preview) else None
+        if isinstance(dialog, Dialog) and scope == asked:
+            dialog.tell(preview.text(*found))
+
+    def _new_preview(self) -> tuple[int, dict[str, Any]] | None:
+        """The engine's last answer, if it came after we asked."""
+        found = None if self.frame is None else self.frame.preview
+        asked = self._asked_preview
+        return None if found is None or asked is None or found[0] <= asked else found
 
     def _why_not_send(self) -> str:
         """Whether what was previewed may still be sent; the engine plans it anew on the market of then."""
-        found = None if self.frame is None else self.frame.preview
-        if (
-            self.frame is None
-            or found is None
-            or self._asked_preview is None
-            or found[0] <= self._asked_preview
-        ):
-            return "the engine has not answered yet"
+        found = self._new_preview()
+        if self.frame is None or found is None or found[1]["preview"]["scope"]:
+            return "the engine has not answered yet"  # what has a scope answers another question
         shown = found[1]["preview"]
         if shown["against"]:
             return str(shown["against"])
@@ -487,6 +511,23 @@ class Terminal(App[Exception | None]):
     def action_send(self) -> None:
         """Only inside the preview."""
         self._say("a hedge is sent from inside the preview: h first")
+
+    def action_acknowledge(self) -> None:
+        """The alert under the cursor was seen."""
+        current = self._grid.current
+        words = [] if current is None else current.key.split(" ")
+        if not self._may("acknowledge"):
+            return
+        if self._want.panel != 7 or words[:1] != ["alert"]:
+            self._say("no alert here: put the cursor on one in panel 7")
+            return
+        try:
+            self._control.acknowledge(int(words[1]))
+        except HedgerError as error:
+            self._say(f"NOT NOTED: {error.what}; {error.fix}")
+            return
+        self._say(f"alert of record {words[1]}: seen")
+        self._wake.set()
 
     def action_kill(self) -> None:
         """The second press within two seconds kills."""
@@ -543,15 +584,29 @@ _CALLS = {
     "back": "app.back",
     **{
         name: f"app.{name}"
-        for name in ("metric", "side", "preview", "send", "pause", "resume", "bands", "reduce", "flatten")
+        for name in (
+            "metric",
+            "side",
+            "preview",
+            "send",
+            "pause",
+            "resume",
+            "bands",
+            "reduce",
+            "flatten",
+            "acknowledge",
+        )
     },
     "kill": "app.kill",
     "quit": "app.quit",
 }
 
 
-def terminal(feed: Feed, control: Control, actions: tuple[Action, ...] = ACTIONS) -> Terminal:
-    """A terminal with these keys; the kill key goes before whatever has the keys at the moment."""
+def terminal(
+    feed: Feed, control: Control, actions: tuple[Action, ...] = ACTIONS, narrator: Narrator | None = None
+) -> Terminal:
+    """A terminal with these keys; the kill key goes before whatever has the keys at the moment. narrator:
+    tells a story in a strip above the last line."""
     first = ("kill", "next_panel", "last_panel")  # a screen has its own idea of tab
     bindings = [
         Binding(textual_key(key), _CALLS[action.name], action.text, show=False, priority=action.name in first)
@@ -559,4 +614,4 @@ def terminal(feed: Feed, control: Control, actions: tuple[Action, ...] = ACTIONS
         for key in action.keys
     ]
     made: type[Terminal] = type("Keyed", (Terminal,), {"BINDINGS": bindings, "ACTIONS": actions})
-    return made(feed, control)
+    return made(feed, control, narrator)

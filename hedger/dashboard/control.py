@@ -14,6 +14,7 @@ import uuid
 from pathlib import Path
 
 from hedger.core.events import Command, Verb
+from hedger.journal.acknowledged import acknowledge
 from hedger.journal.commands_file import TEXT_MAX, send
 from hedger.journal.kill_latch import FileLatch, Latched
 from hedger.journal.lock import holder
@@ -70,6 +71,15 @@ class Control:
         except HedgerError as error:
             return f"KILLED: the latch is set; the engine was not told: {error.what}"
         return "KILLED: the latch is set, the engine cancels everything; it stays until `hedger unkill`"
+
+    def acknowledge(self, record: int) -> None:
+        """Note that the user has seen an alert; it needs no engine, and tells none.
+
+        Raises:
+            NotSent: the terminal is read-only. InputError: it cannot be written.
+        """
+        self._refuse_read_only("acknowledge")
+        acknowledge(self._journal, record, self._user, time.time_ns())
 
     def _refuse_read_only(self, what: str) -> None:
         if not self.allowed:

@@ -107,6 +107,24 @@ class Typed(Dialog):
             self.note(f"NOT SENT: {word}")
 
 
+class Flatten(Typed):
+    """A name to be typed, and the plan that it would begin with as soon as the name is one. named: is told of
+    each name once; it asks the engine."""
+
+    def __init__(
+        self, text: str, check: Callable[[str], tuple[bool, str]], named: Callable[[str], str | None]
+    ) -> None:
+        super().__init__("FLATTEN", text, "the underlying's name", check)
+        self._named, self.scope = named, ""
+
+    def on_input_changed(self, changed: Input.Changed) -> None:
+        """Say what would come of it, and ask for its preview."""
+        super().on_input_changed(changed)
+        asked = self._named(changed.value)
+        if asked is not None and asked != self.scope:
+            self.scope = asked
+
+
 class Preview(Dialog):
     """The ticket that a hedge would begin with; the send key asks whether it may go."""
 

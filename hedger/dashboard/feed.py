@@ -8,11 +8,13 @@ as long as a day's work is.
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +22,7 @@ from hedger.dashboard.outside import Outside
 from hedger.desk.follow import Follower
 from hedger.desk.profit import ProfitReader
 from hedger.desk.venue_health import VenueReader
+from hedger.journal.acknowledged import Acknowledged, acknowledged
 from hedger.journal.codec import CodecError
 from hedger.journal.entries import Configuration, Kind, Record
 from hedger.journal.journal import open_to_read
@@ -40,6 +43,14 @@ ALERTS_KEPT = 500
 #: Rows are remembered so many seconds apart, for a day.
 HISTORY_S = 10.0
 HISTORY_KEPT = 8640
+#: A journal of so many records more than were read is begun near its end as well: what is held, what is out
+#: and what is in work stand on the screen at once, while the rest is being read.
+LONG = 5_000
+#: What the end is at least: so many records, and the time for which a quote counts.
+END_RECORDS = 1_000
+END_S = 60.0
+#: Kinds that book and orders hang on; before the end the others are passed over.
+_BEFORE_END = tuple(kind for kind in Kind if kind not in (Kind.EVENT, Kind.DECISION))
 #: What is read in one go, so that keys and header never wait for a long journal.
 SLICE_S = 0.2
 
@@ -56,10 +67,13 @@ class Told:
 
 
 class Feed:
-    """What was read so far. fault: why nothing more is read, "" while all is well."""
+    """What was read so far. fault: why nothing more is read, "" while all is well. quick: of a long journal
+    that is still being read, the same with only its end and what book and orders hang on."""
 
-    def __init__(self, journal: Path, settings: Settings, outside: Outside) -> None:
-        """Open a journal.
+    def __init__(
+        self, journal: Path, settings: Settings, outside: Outside, *, begin: int = 1, long: int = LONG
+    ) -> None:
+        """Open a journal. begin: the record before which only what book and orders hang on is read.
 
         Raises:
             InputError: there is none, or it is no journal.
@@ -88,8 +102,16 @@ class Feed:
         self._asked: dict[int, str] = {}
         self.pid: int | None = None
         self.latched: Latched | None = None
+        self.acknowledged: dict[int, Acknowledged] = {}
         self._latch = FileLatch(journal)
         self._noted_ns = 0
+        self._begin, self._long = begin, long
+        self.quick: Feed | None = None
+
+    @property
+    def shown(self) -> Feed:
+        """What to show of book, market, orders and decisions."""
+        return self.quick or self
 
     @property
     def caught_up(self) -> bool:
@@ -102,6 +124,10 @@ class Feed:
         end, before = time.monotonic() + SLICE_S, self.number
         try:
             self.head = self._storage.head().number
+            if self.quick is None and self._begin == 1 and self.head - self.number > self._long:
+                self.quick = Feed(self.journal, self.settings, self.outside, begin=self._end())
+            if self._end_first():
+                return True
             for record in self._records():
                 self._take(record)
                 self.number = record.number
@@ -110,21 +136,63 @@ class Feed:
             self.fault = ""
         except (StorageFailed, CodecError, HedgerError) as error:
             self.fault = f"record {self.number + 1} cannot be read: {error}"
+        if self.quick is not None and self.caught_up:
+            self._let_go()
         return self.number != before
 
+    def _end_first(self) -> bool:
+        """Read on at the end of a long journal; whether that is still behind. Where it cannot be read, the
+        whole tells what is wrong."""
+        if self.quick is None:
+            return False
+        self.quick.step()
+        if self.quick.fault:
+            self._let_go()
+            self._long = sys.maxsize
+        return self.quick is not None and not self.quick.caught_up
+
+    def _let_go(self) -> None:
+        if self.quick is not None:
+            self.quick.close()
+            self.quick = None
+
     def _records(self) -> Iterator[Record]:
-        return self._storage.records(self.number + 1) if self.head > self.number else iter(())
+        if self.head <= self.number:
+            return
+        if self.number < self._begin - 1:
+            for record in self._storage.records(self.number + 1, _BEFORE_END):
+                if record.number >= self._begin:
+                    break
+                yield record
+            self.number = self._begin - 1
+        yield from self._storage.records(self.number + 1)
+
+    def _end(self, least: int = END_RECORDS) -> int:
+        """The record that the end begins with: by halves, since numbers and times rise together."""
+        (last,) = islice(self._storage.records(self.head), 1)
+        since_ns = last.now_ns - round((self.settings.age_s_max + END_S) * 1e9)
+        low, high = 1, max(self.head - least, 1)
+        while low < high:
+            middle = (low + high) // 2
+            (at,) = islice(self._storage.records(middle), 1)
+            low, high = (low, middle) if at.now_ns >= since_ns else (middle + 1, high)
+        return low
 
     def _look_around(self) -> None:
-        """Latch and lock: they are files of their own."""
+        """Latch, lock and what was acknowledged: they are files of their own."""
         self.latched = self._latch.found()
+        self.acknowledged = acknowledged(self.journal)
         with suppress(OSError):
             held = holder(self.journal)
             self.pid = None if held is None else _pid(held)
 
+    def unseen(self) -> list[Told]:
+        """Alerts that nobody has acknowledged."""
+        return [alert for alert in self.alerts if alert.number not in self.acknowledged]
+
     def lineage(self, client_id: str) -> list[Record]:
         """Every record that speaks of an order, and the decision that it came of, in order."""
-        known = self.orders.orders.get(client_id)
+        known = self.shown.orders.orders.get(client_id)
         wanted, found = client_id.encode("ascii", "replace"), []
         kinds = (Kind.INTENT, Kind.ACKNOWLEDGEMENT, Kind.EVENT, Kind.ORDER, Kind.FILL)
         for record in self._storage.records(kinds=kinds):
@@ -142,14 +210,20 @@ class Feed:
     def close(self) -> None:
         """No more."""
         self._storage.close()
+        self._let_go()
 
     # ------------------------------------------------------------------------------------------------ records
 
     def _take(self, record: Record) -> None:
-        self._profit(self.profit.before, record)
+        whole = self._begin == 1  # a P&L of the end alone would be no P&L
+        if whole:
+            self._profit(self.profit.before, record)
         taken = self.follower.take(record)
         self.venues.heard(taken)
-        self._profit(self.profit.heard, taken)
+        if whole:
+            self._profit(self.profit.heard, taken)
+        elif record.kind == Kind.COMMAND and record.number < self._begin:
+            self._answer(record)
         self.orders.take(record)
         ledger = self.orders.ledger
         if record.kind == Kind.FILL and ledger and isinstance(ledger[-1], TradeReport):
@@ -160,6 +234,14 @@ class Feed:
             self._asked[record.seq] = record.key
         if record.kind == Kind.CONFIGURATION:
             self.alerts.clear()  # of an engine that is no more
+
+    def _answer(self, command: Record) -> None:
+        """The decision on a command before the end: whether its bands were taken stands there."""
+        for record in self._storage.records(command.number + 1, [Kind.DECISION]):
+            if record.seq == command.seq:
+                self.follower.take(record)
+            if record.seq >= command.seq:
+                return
 
     def _profit(self, told: Callable[[_T], None], what: _T) -> None:
         """The P&L reader values the book; where that cannot be done, the rest is shown all the same."""

@@ -64,7 +64,7 @@ class Painter:
 
     def frame(self, want: Want) -> Frame:
         """What is to be shown now."""
-        feed = self._feed
+        feed = self._feed.shown
         made = self._sheet
         now = time.monotonic()
         if made is None or made[1] != want or now - made[0] >= EVERY_S[want.panel - 1]:
@@ -88,7 +88,8 @@ class Painter:
 
     def snapshot(self) -> Snapshot | None:
         """The book valued at the last marks; None where it cannot be."""
-        follower, feed = self._feed.venues.follower, self._feed
+        feed = self._feed.shown
+        follower = feed.follower
         if self._snapshot[0] != feed.number:
             found, fault = None, ""
             try:
@@ -101,7 +102,9 @@ class Painter:
     def _made(self, want: Want) -> Sheet:
         """The sheet of the panel; a fault of one leaves the others as they are."""
         feed = self._feed
-        if not feed.caught_up and want.panel in (1, 3, 4):
+        # the end of a long journal tells what is held and out, not what ever was: causes, counts, alerts
+        all_needed = feed.quick is not None and want.panel in (4, 5, 7)
+        if all_needed or (not feed.shown.caught_up and want.panel in (1, 3, 4)):
             return _words(f"reading the journal: {feed.head - feed.number} records to go")
         match want.panel:
             case 1:
@@ -118,16 +121,16 @@ class Painter:
                 return venues.sheet(self._venue_document(time.monotonic()))
             case 6:
                 return orders.sheet(
-                    self._order_rows(), [fill_row(report) for report in feed.fills], self._at_ns()
+                    self._order_rows(), [fill_row(report) for report in feed.shown.fills], self._at_ns()
                 )
             case _:
-                return alerts.sheet(tuple(feed.alerts), self._at_ns())
+                return alerts.sheet(tuple(feed.alerts), self._at_ns(), feed.acknowledged)
 
     def _nothing(self) -> Sheet:
         return _words(self._snapshot[2] or "the book cannot be valued yet: no mark has come")
 
     def _hedge(self) -> Sheet:
-        feed = self._feed
+        feed = self._feed.shown
         snapshot = self.snapshot() if feed.caught_up else None
         rows = None if snapshot is None else band_rows(snapshot)
         working = [row for row in self._order_rows() if row["live"]]
@@ -136,7 +139,7 @@ class Painter:
         )
 
     def _whatif(self, want: Want) -> Sheet:
-        snapshot, feed = self.snapshot(), self._feed
+        snapshot, feed = self.snapshot(), self._feed.shown
         if snapshot is None:
             return self._nothing()
         name, legs = self._hedge_shown()
@@ -153,9 +156,10 @@ class Painter:
 
     def _hedge_shown(self) -> tuple[str, list[Json]]:
         """The ticket by which "hedged" is meant: the last preview's, which the engine has made."""
-        if self._feed.preview is None:
+        found = self._feed.shown.preview
+        if found is None:
             return "", []
-        number, decision = self._feed.preview
+        number, decision = found
         ticket = decision["preview"]["ticket"]
         if not ticket or not ticket["legs"]:
             return "", []
@@ -164,22 +168,22 @@ class Painter:
     def _order_rows(self) -> list[Json]:
         return [
             order_row(order) | {"reserved": str(order.reserved), "live": order.live}
-            for order in self._feed.orders.orders.values()
+            for order in self._feed.shown.orders.orders.values()
         ]
 
     def _at_ns(self) -> int:
         """Ages count up to now while an engine runs, else up to its end."""
-        feed = self._feed
+        feed = self._feed.shown
         return feed.outside.now_ns() if feed.pid is not None else feed.venues.follower.now_ns
 
     def _venue_document(self, now: float) -> Json:
         if self._venues is None or now - self._venues[0] >= _HEADER_S:
             at_ns = self._at_ns()
-            self._venues = (now, self._feed.venues.document(at_ns, self._feed.outside.beat()))
+            self._venues = (now, self._feed.shown.venues.document(at_ns, self._feed.outside.beat()))
         return self._venues[1]
 
     def _standing(self, now: float) -> Standing:
-        feed = self._feed
+        feed = self._feed.shown
         document, at_ns = self._venue_document(now), self._at_ns()
         follower, decision, configuration = feed.venues.follower, feed.decision, feed.configuration()
         oldest = [v["feed"]["oldest_held"] for v in document["venues"] if v["feed"]["oldest_held"]]
@@ -203,7 +207,7 @@ class Painter:
             settings_sha256=configuration.settings_sha256 if configuration else "",
             limits_sha256=configuration.limits_sha256 if configuration else "",
             record=feed.number,
-            behind=max(feed.head - feed.number, 0),
+            behind=max(self._feed.head - self._feed.number, 0),
             seq=follower.seq,
             lag_s=(feed.outside.now_ns() - follower.now_ns) / 1e9 if follower.now_ns else None,
             newest_s=(at_ns - follower.marked_ns) / 1e9 if follower.marked_ns else None,
@@ -213,9 +217,9 @@ class Painter:
             clock_s=None if engine is None else engine["clock_stepped_s"],
             unknown=sum(str(order.state) == "unknown" for order in live),
             working=len(live),
-            critical=sum(alert.severity == "critical" for alert in feed.alerts),
-            warnings=sum(alert.severity == "warning" for alert in feed.alerts),
-            fault=feed.fault,
+            critical=sum(alert.severity == "critical" for alert in feed.unseen()),
+            warnings=sum(alert.severity == "warning" for alert in feed.unseen()),
+            fault=feed.fault or self._feed.fault,
             control=self._control,
         )
 

@@ -6,14 +6,20 @@ from dataclasses import dataclass
 
 from hedger.dashboard.sheet import Tone, age
 
-BANNERS = {"live": "LIVE  REAL MONEY", "paper": "PAPER  no real money", "replay": "REPLAY  the past"}
+BANNERS = {
+    "live": "LIVE  REAL MONEY",
+    "testnet": "TESTNET  no real money",
+    "paper": "PAPER  no real money",
+    "replay": "REPLAY  the past",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the header tells. trading: "live", "paper" or "replay". state: the mode as it acts, in capitals.
+    """What the header tells. trading: "live", "testnet", "paper" or "replay". state: the mode as it acts.
 
-    Ages in seconds, None unknown. oldest_s: of the oldest quote held. behind: records not read yet.
+    Ages in seconds, None unknown. oldest_s: of the oldest quote held. behind: records not read yet. critical,
+    warnings: alerts that nobody has acknowledged.
     """
 
     trading: str

@@ -59,6 +59,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("bands", ("b",), "edit the band of a row (panels 1 and 2)", True),
     Action("reduce", ("R",), "REDUCING: only orders that lower the risk, after a question", True),
     Action("flatten", ("F",), "flatten an underlying: its name must be typed", True),
+    Action("acknowledge", ("a",), "alerts: the one under the cursor was seen", True),
     Action("kill", ("K",), "KILL: pressed twice within two seconds, from anywhere", True),
     Action("quit", ("q",), "leave; the engine goes on"),
 )

@@ -38,7 +38,7 @@ from hedger.runs.paper_setup import (
     wealth_usd,
 )
 from hedger.runs.paper_world import PaperWorld, exchanges_of
-from hedger.sample import SampleSettings, market_maker_book
+from hedger.sample import DEMO_BOOK, market_maker_book
 from hedger.settings import Settings, SolverConfig
 from pricing.compiled import warm_up
 from pricing.contracts import Side
@@ -55,7 +55,6 @@ from venues.simulated import START_NS, SimulatedMarket
 STEP_S = 20.0
 #: A search that ends by the clock is not reproducible: the demo's ends at its gap.
 DEMO_SOLVER = SolverConfig(time_limit_s=60.0, gap=5e-3, columns=24)
-DEMO_BOOK = SampleSettings(positions=24, notional_usd=1_500_000.0)
 ENGINE_TAG = "demo"
 #: Orders and answers take 25 ms each way; the quotes' own stamps are the market's.
 _WAY = Constant(25_000_000)

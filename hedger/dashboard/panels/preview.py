@@ -11,6 +11,11 @@ from pricing.daycount import iso
 Json = Mapping[str, Any]
 
 
+def flattens(scope: str) -> bool:
+    """Whether a preview is of a flatten."""
+    return scope.split(" ")[0] == "flatten"
+
+
 def text(number: int, decision: Json) -> str:
     """Orders, cost, rows after it, what the limits say, and whether it would leave."""
     shown = decision["preview"]
@@ -39,5 +44,6 @@ def text(number: int, decision: Json) -> str:
         for row, after in ticket["after"]
         if row.split(":")[0] in ("delta", "gamma", "vega") and row.count(":") == 1
     ]
-    lines.append("H sends a hedge, planned anew on the market of then; escape does nothing")
+    what = "enter flattens" if flattens(shown["scope"]) else "H sends a hedge"
+    lines.append(f"{what}, planned anew on the market of then; escape does nothing")
     return "\n".join(lines)

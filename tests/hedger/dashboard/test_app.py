@@ -14,8 +14,10 @@ from hedger.core.events import Command, Verb
 from hedger.dashboard.app import Terminal
 from hedger.dashboard.dialogs import Dialog, KillNotice
 from hedger.dashboard.keys import ACTIONS, remapped
+from hedger.journal.acknowledged import acknowledge, acknowledged
 from hedger.journal.commands_file import CommandBox
 from hedger.journal.kill_latch import FileLatch
+from pricing.errors import InputError
 from tests.hedger.dashboard.made import HALF_S, Recorded, lived, on_screen, seen, settled, shown
 
 
@@ -130,7 +132,7 @@ def test_an_order_is_followed_down_to_its_records(tmp_path: Path) -> None:
         on_screen(app, act)
 
 
-@pytest.mark.parametrize("key", ["p", "r", "R", "F", "h", "b", "K"])
+@pytest.mark.parametrize("key", ["p", "r", "R", "F", "h", "b", "a", "K"])
 def test_without_control_no_key_leaves_anything(tmp_path: Path, key: str) -> None:
     with desk_of(tmp_path, control=False) as (_, box, app):
 
@@ -177,14 +179,109 @@ def test_what_makes_it_freer_or_tighter_asks_first(tmp_path: Path, key: str, ver
 
 
 def test_flatten_takes_the_name_of_an_underlying_and_nothing_else(tmp_path: Path) -> None:
-    with desk_of(tmp_path) as (_, box, app):
+    with desk_of(tmp_path) as (rig, box, app):
 
         async def act(pilot: Pilot[Any]) -> None:
             await press(pilot, "F", *"bt", "enter")
             assert isinstance(app.screen, Dialog) and "NOT SENT" in app.screen.said
             assert not letters(box)
-            await press(pilot, "c", "enter")
+            await press(pilot, "c")
+            found: list[Command] = []
+            for _ in range(100):  # what it would be is asked of the engine once the name is one
+                found += letters(box)
+                if found:
+                    break
+                await pilot.pause(0.05)
+            (asked,) = found
+            assert (asked.verb, asked.argument) == (Verb.PREVIEW, "flatten BTC")
+            decision = rig.send(asked)
+            assert decision.preview is not None and decision.preview.ticket is not None
+            await pilot.pause(0.6)
+            await settled(pilot)
+            said = app.screen.said
+            assert "on flatten BTC" in said and "IT WOULD NOT LEAVE" in said  # an order is UNKNOWN
+            for leg in decision.preview.ticket.legs:
+                assert leg.symbol in said
+            await press(pilot, "enter")
             assert [(c.verb, c.argument) for c in letters(box)] == [(Verb.FLATTEN, "BTC")]
+
+        on_screen(app, act)
+
+
+def test_the_preview_of_a_flatten_sends_no_hedge(tmp_path: Path) -> None:
+    """Two terminals: the answer to the one's flatten is none to the other's hedge."""
+    rig = Recorded({"BTC-PERPETUAL": "400000"}, tmp_path / "j")
+    rig.answer(rig.mark())
+    rig.command(Verb.ARM)
+    with desk_of(tmp_path, rig=rig) as (_, box, app):
+
+        async def act(pilot: Pilot[Any]) -> None:
+            await press(pilot, "h")
+            letters(box)
+            assert rig.command(Verb.PREVIEW, "flatten BTC").preview is not None
+            await pilot.pause(0.6)
+            await settled(pilot)
+            await press(pilot, "H")
+            assert "NOT SENT: the engine has not answered yet" in app.screen.said and not letters(box)
+
+        on_screen(app, act)
+
+
+def test_an_alert_is_acknowledged_by_name_and_stays_so(tmp_path: Path) -> None:
+    with desk_of(tmp_path) as (_, box, app):
+
+        async def act(pilot: Pilot[Any]) -> None:
+            await press(pilot, "a")
+            assert "no alert here" in seen(app)[-2]
+            await press(pilot, "7", "home")
+            new = sum(" NEW " in line for line in app._grid.texts)
+            key = app._grid.current.key
+            assert new > 0 and f"warnings {new}" in app._header.texts[1]
+            await press(pilot, "a")
+            await pilot.pause(0.6)
+            await settled(pilot)
+            assert app._grid.current.key == key and " trader " in app._grid.current.text
+            of_it = key.split()[1]
+            left = [a for a in app._feed.alerts if str(a.number) != of_it]
+            assert f"warnings {len(left)}" in app._header.texts[1]
+            assert not letters(box)  # it steers nothing
+
+        on_screen(app, act)
+    (kept,) = acknowledged(tmp_path / "j").values()
+    assert kept.user == "trader" and (tmp_path / "j.acknowledged").stat().st_mode & 0o777 == 0o600
+
+
+def test_what_stands_in_the_file_of_the_acknowledged_harms_nothing(tmp_path: Path) -> None:
+    journal = tmp_path / "j"
+    assert acknowledged(journal) == {}
+    acknowledge(journal, 5, "x" * 500, 7)
+    with (tmp_path / "j.acknowledged").open("ab") as file:
+        file.write(b"\xff\xfe\n" + b"[" * 5000 + b'\n{"record": true}\n{"record": 6, "user": "u", "at_ns": 8')
+    found = acknowledged(journal)
+    assert list(found) == [5] and len(found[5].user) == 64
+    (tmp_path / "k.acknowledged").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InputError):
+        acknowledge(tmp_path / "k", 1, "u", 1)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_the_palette_runs_what_is_chosen(tmp_path: Path) -> None:
+    with desk_of(tmp_path, control=False) as (_, _, app):
+
+        async def act(pilot: Pilot[Any]) -> None:
+            await pilot.press("colon")
+            await pilot.pause(0.1)
+            await pilot.press(*"panel", "space", *"5")
+            for _ in range(50):
+                await pilot.pause(0.05)
+                if app.screen.query("OptionList") and app.screen.query_one("OptionList").option_count:
+                    break
+            await pilot.press("enter")
+            for _ in range(50):
+                await pilot.pause(0.05)
+                if app._want.panel == 5:
+                    break
+            assert app._want.panel == 5
 
         on_screen(app, act)
 
@@ -323,7 +420,10 @@ def test_only_what_changed_is_drawn_again(tmp_path: Path) -> None:
 
         async def act(pilot: Pilot[Any]) -> None:
             await settled(pilot)
-            before = app._grid.drawn_lines
+            before = -1
+            while before != app._grid.drawn_lines:  # until what was asked for is drawn
+                before = app._grid.drawn_lines
+                await pilot.pause(0.5)
             for _ in range(5):
                 await pilot.pause(0.25)
             assert app._grid.drawn_lines == before  # nothing came, nothing is drawn

@@ -1,0 +1,191 @@
+"""The demo's story: what there is to see of a first hedge, a dropped venue and an order of unknown fate.
+
+Told by what stands in decisions and orders, never by a clock: a step is told once what it speaks of has
+happened, and stays told. Pure, so that a screen and a text tell the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from hedger.core.order_life import OrderRecord
+from venues.orders import OrderState
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What has happened so far, each the first time; "" and empty: not yet. parts: orders of the first ticket
+    that were filled in more than one piece. report: where it will lie, "" where none will."""
+
+    report: str = ""
+    outside: tuple[str, ...] = ()
+    ticket: str = ""
+    legs: int = 0
+    filled: int = 0
+    parts: int = 0
+    checked: str = ""
+    dropped: bool = False
+    unknown: str = ""
+    resolved: str = ""
+    checked_again: str = ""
+    killed: bool = False
+
+
+def after(facts: Facts, decision: Json) -> Facts:
+    """The facts with a decision more."""
+    found = facts
+    if decision["breached"] and not found.outside:
+        found = replace(found, outside=tuple(decision["breached"]))
+    ticket = decision.get("ticket")
+    if ticket and ticket["legs"] and not found.ticket:
+        text = f"{len(ticket['legs'])} legs for {ticket['cost_usd']:,.0f} USD"
+        found = replace(found, ticket=text, legs=len(ticket["legs"]))
+    codes = {action["code"] for action in decision["actions"] if action["action"] == "alert"}
+    check = decision.get("verification")
+    if check:
+        words = f"{'inside' if check['inside'] else 'OUTSIDE'}, {check['ended']}"
+        if not found.checked:
+            found = replace(found, checked=words)
+        elif found.resolved and not found.checked_again:
+            found = replace(found, checked_again=words)
+    if "LINK_DOWN" in codes:
+        found = replace(found, dropped=True)
+    return replace(found, killed=decision["mode"] == "killed")
+
+
+def seen(facts: Facts, orders: Sequence[OrderRecord], fills: Mapping[str, int]) -> Facts:
+    """The facts with a look at the orders; fills: how many each has, by client id."""
+    found = facts
+    if found.ticket and not found.checked:
+        filled = [order for order in orders if order.state is OrderState.FILLED]
+        parts = sum(fills.get(order.order.client_id, 0) > 1 or 0 < order.booked < order.order.quantity
+                    for order in orders)  # fmt: skip
+        found = replace(found, filled=min(len(filled), found.legs), parts=max(found.parts, parts))
+    lost = [order for order in orders if order.state is OrderState.UNKNOWN]
+    if lost and not found.unknown:
+        found = replace(found, unknown=lost[0].order.client_id)
+    if found.unknown and not found.resolved:
+        (order,) = (order for order in orders if order.order.client_id == found.unknown)
+        if order.settled:
+            never = order.booked == 0 and order.state is not OrderState.FILLED
+            words = "the venue never had it" if never else f"it had filled {order.booked:f}"
+            found = replace(found, resolved=words)
+    return found
+
+
+def _book(f: Facts) -> str:
+    rows = ", ".join(f.outside)
+    return rows and (
+        f"A market maker's book on a simulated market. OUTSIDE its band: {rows}. The engine only observes; "
+        "nothing leaves before it is armed."
+    )
+
+
+def _ticket(f: Facts) -> str:
+    return f.ticket and (
+        f"Armed. The ticket: {f.ticket}, the cheapest mix that brings every row back at once. Legs leave one "
+        "after the other, each past the hard limits."
+    )
+
+
+def _legs(f: Facts) -> str:
+    return (f.filled or "") and (
+        f"{f.filled} of {f.legs} legs are filled, {f.parts} of them in parts: the paper venue fills from "
+        "what the book shows, level by level."
+    )
+
+
+def _checked(f: Facts) -> str:
+    return f.checked and (
+        f"VERIFIED: {f.checked}. The book was valued anew after the fills and held against the ticket. "
+        "Soon: a fall, and a venue that drops."
+    )
+
+
+def _dropped(f: Facts) -> str:
+    return (f.unknown if f.dropped else "") and (
+        f"BTC fell, a hedge left, the venue dropped: order {f.unknown} is UNKNOWN. It counts as filled AND "
+        "as not filled, and is never sent twice."
+    )
+
+
+def _resolved(f: Facts) -> str:
+    return f.resolved and (
+        f"RECONCILED: the venue is back and was asked until it was sure: {f.resolved}. What is still outside "
+        "is planned anew."
+    )
+
+
+def _closed(f: Facts) -> str:
+    return f.checked_again and f"VERIFIED again: {f.checked_again}. Nothing was doubled, nothing forgotten."
+
+
+def _kill(f: Facts) -> str:
+    if not f.checked_again:
+        return ""
+    if f.killed:
+        return (
+            "KILLED: the latch is a file beside the journal. It survives every restart; only `hedger unkill "
+            "--reason ..` lifts it, and then the engine observes."
+        )
+    return (
+        "To KILL: K K on any screen, `hedger kill` in any shell. Nothing new leaves, every order is "
+        "cancelled, and the latch survives a restart."
+    )
+
+
+def _next(f: Facts) -> str:
+    if not f.checked_again:
+        return ""
+    report = (
+        f"q leaves and ends this engine; its report will lie in {f.report}. "
+        if f.report
+        else ("`hedger report` makes a page of an engine's journal. ")
+    )
+    return f"{report}Your own desk, on paper first: `hedger init`."
+
+
+#: Title and text of every step; "" while it has not come to that.
+STEPS: tuple[tuple[str, Callable[[Facts], str]], ...] = (
+    ("a breach", _book),
+    ("a ticket", _ticket),
+    ("fills", _legs),
+    ("verification", _checked),
+    ("a fault", _dropped),
+    ("reconciliation", _resolved),
+    ("verification", _closed),
+    ("kill", _kill),
+    ("what next", _next),
+)
+#: A step stays for so long before the next is told, seconds.
+DWELL_S = (3.0, 3.0, 2.5, 5.0, 6.0, 5.0, 4.0, 12.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which step is told, and since when; -1: none yet."""
+
+    step: int = -1
+    since_s: float = 0.0
+
+
+def moved(place: Place, facts: Facts, now_s: float) -> Place:
+    """The place a moment later: on to the next step that has happened, once this one could be read."""
+    at = place.step + 1
+    if at >= len(STEPS) or not STEPS[at][1](facts):
+        return place
+    if place.step >= 0 and now_s - place.since_s < DWELL_S[place.step]:
+        return place
+    return Place(at, now_s)
+
+
+def told(place: Place, facts: Facts) -> str:
+    """The step in words."""
+    if place.step < 0:
+        return "DEMO  the engine is starting on a simulated market, on paper: no keys, no internet"
+    title, text = STEPS[place.step]
+    return f"DEMO {place.step + 1}/{len(STEPS)} {title}: {text(facts)}"

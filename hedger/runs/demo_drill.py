@@ -1,0 +1,64 @@
+"""The second half of the demo's story in virtual time, for where there is no screen: a fall, a dropped venue,
+an order of unknown fate, and what becomes of it.
+
+The same engine, market and paper venue, and the same stage as on the screen; the clock is moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from hedger.core.decision import Decision
+from hedger.core.events import Event
+from hedger.core.state import State
+from hedger.engine.clock import VirtualClock
+from hedger.engine.engine import NoRecord
+from hedger.runs.demo import DEMO_SOLVER, DEMO_TERMS, ENGINE_TAG
+from hedger.runs.demo_stage import DEMO_STAGE
+from hedger.runs.paper_setup import engine_settings, fresh_state, one_numeraire, paper_limits, venues_of
+from hedger.runs.paper_world import PaperWorld, exchanges_of
+from hedger.sample import DEMO_BOOK, market_maker_book
+from hedger.settings import Settings
+from pricing.market import Market
+from pricing.valuation import value
+from risk.limit_terms import Limits
+from venues.simulated import START_NS, SimulatedMarket
+
+#: Market seconds between two marks, and in all.
+STEP_S = 1.0
+SECONDS = 45.0
+
+#: Is told of every turn: the state after it, and the decision.
+OnTurn = Callable[[State, Decision], None]
+
+
+def drill(seed: int, settings: Settings, on_turn: OnTurn) -> State:
+    """Play it; returns the engine's last state. The same seed and settings give the same turns."""
+    desk = one_numeraire(settings).model_copy(update={"solver": DEMO_SOLVER})
+    source = SimulatedMarket(seed, START_NS)
+    market = Market.empty(source.universe).apply(source.marks())
+    book = market_maker_book(market, value(market, desk.age_s_max), seed, desk.age_s_max, DEMO_BOOK)
+    venues = venues_of(source.universe)
+    faults = dict.fromkeys(venues, DEMO_STAGE.faults_from(START_NS))
+    exchanges = exchanges_of(source.universe, book, lambda _: DEMO_TERMS, START_NS, seed=seed, faults=faults)
+
+    def watch(before: State, event: Event, after: State, decision: Decision) -> None:
+        on_turn(after, decision)
+
+    world = PaperWorld(
+        fresh_state(source.universe, book, START_NS),
+        engine_settings(desk, ENGINE_TAG, paper_limits(Limits(), venues), venues),
+        exchanges,
+        VirtualClock(START_NS),
+        NoRecord(),
+        watch=watch,
+    )
+    world.connect()
+    world.feed(source.marks())
+    world.arm(source.marks())
+    for number in range(round(SECONDS / STEP_S)):
+        for move in DEMO_STAGE.moves_between(number * STEP_S, (number + 1) * STEP_S):
+            source.shock(move.move, move.coin)
+        world.feed(source.step(STEP_S))
+    world.finish()
+    return world.state

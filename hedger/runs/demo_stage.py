@@ -1,0 +1,62 @@
+"""What the demo makes happen while people look on: the market falls, an answer is lost, the venue drops.
+
+All of it happens at the simulated market and at the paper venue; the engine knows of no stage. Times are
+seconds from the engine's start, so that whoever looks sees the same story whenever he comes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pricing.daycount import NS_PER_SECOND
+from venues.paper_faults import Fault, FaultKind
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """The index of a coin jumps. at_s: from the engine's start; move: of the logarithm of the index."""
+
+    at_s: float
+    coin: str
+    move: float
+
+
+@dataclass(frozen=True, slots=True)
+class StagedFault:
+    """A fault of the paper venue, once, at the first opportunity from `at_s` on. seconds: it lasts."""
+
+    at_s: float
+    kind: FaultKind
+    seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A story: moves of the market and faults of the venue, in the order of their times."""
+
+    moves: tuple[Move, ...] = ()
+    faults: tuple[StagedFault, ...] = ()
+
+    def faults_from(self, start_ns: int) -> tuple[Fault, ...]:
+        """The faults as the paper venue takes them. start_ns: of the engine, UTC."""
+        return tuple(
+            Fault(f.kind, at_ns=start_ns + round(f.at_s * NS_PER_SECOND), seconds=f.seconds)
+            for f in self.faults
+        )
+
+    def moves_between(self, begun_s: float, ended_s: float) -> tuple[Move, ...]:
+        """The moves from one time on, up to another without it."""
+        return tuple(move for move in self.moves if begun_s <= move.at_s < ended_s)
+
+
+#: Nothing is made to happen.
+EMPTY_STAGE = Stage()
+#: The demo's: the first hedge has its time; then BTC falls, and of the hedge that this asks for the first
+#: order's answer is lost and the session is ended over it.
+DEMO_STAGE = Stage(
+    moves=(Move(22.0, "BTC", -0.025),),
+    faults=(
+        StagedFault(21.9, FaultKind.REQUEST_LOST),
+        StagedFault(25.0, FaultKind.SESSION_KILLED, 5.0),
+    ),
+)

@@ -1,0 +1,226 @@
+"""`hedger demo`: the whole loop on a simulated market, on a screen or as text. Heavy imports stand inside."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hedger.verbs.flags import Commands, count, positive
+from hedger.verbs.printing import show, show_json
+from hedger.verbs.reading import settings_of
+from pricing.errors import Exit
+
+if TYPE_CHECKING:
+    from hedger.core.decision import Decision
+    from hedger.core.state import State
+    from hedger.dashboard.control import Control
+    from hedger.problem.snapshot import Snapshot
+    from hedger.settings import Settings
+    from venues.paper_report import PaperReport
+
+#: The demo's engine is armed so long after its screen was opened, seconds: what is disarmed can be seen.
+ARM_S = 2.0
+REPORT_S_MAX = 180.0
+
+
+def declare(commands: Commands) -> None:
+    """The words of `demo`."""
+    words = commands.add("demo", demo, "the whole loop on a simulated market: no keys, no internet")
+    text = "plain text, also on a terminal; without a terminal it always is"
+    words.add_argument("--headless", action="store_true", help=text)
+    text = "market minutes of the text (default 30); the screen stays until it is left"
+    words.add_argument("--minutes", type=positive, default=30.0, metavar="N", help=text)
+    words.add_argument(
+        "--seed", type=count, default=7, metavar="N", help="same seed, same result (default 7)"
+    )
+    text = "only the engine that the screen looks at, on this journal"
+    words.add_argument("--engine", type=Path, metavar="FILE", help=text)
+
+
+def demo(arguments: argparse.Namespace) -> Exit:
+    """The whole loop on a simulated market."""
+    if arguments.engine is not None:
+        return _engine(arguments)
+    if arguments.headless or arguments.json or not _on_a_terminal():
+        return _as_text(arguments)
+    return _on_a_screen(arguments)
+
+
+def _on_a_terminal() -> bool:
+    streams = (sys.stdin, sys.stdout, sys.stderr)
+    return all(stream.isatty() for stream in streams) and os.environ.get("TERM", "dumb") != "dumb"
+
+
+# ------------------------------------------------------------------------------------------------ on a screen
+
+
+def _engine(arguments: argparse.Namespace) -> Exit:
+    """The process that the screen looks at."""
+    from hedger.runs.demo_engine import run_demo_engine
+    from hedger.runs.lasting import set_aside
+
+    with set_aside():
+        ran = run_demo_engine(arguments.engine, arguments.seed, settings_of(arguments))
+    if arguments.json:
+        show_json(ran.document)
+    else:
+        print(ran.text)
+    return ran.exit
+
+
+def _on_a_screen(arguments: argparse.Namespace) -> Exit:
+    """The engine in a process of its own, the dashboard on it, and its report when the dashboard is left."""
+    import tempfile
+    import threading
+
+    from hedger.dashboard.app import terminal
+    from hedger.dashboard.control import Control
+    from hedger.dashboard.feed import Feed
+    from hedger.dashboard.narrator import Narrator
+    from hedger.dashboard.outside import Outside
+    from hedger.engine.heartbeat import last_beat
+    from hedger.runs.demo_engine import DemoEngine
+    from pricing.compiled import warm_up
+
+    settings = settings_of(arguments)
+    _leave_in_order()
+    place = Path(tempfile.mkdtemp(prefix="hedger-demo-"))
+    journal, report = place / "journal", place / "report"
+    print(f"The demo: an engine on paper, on a simulated market. Its files: {place}", flush=True)
+    warm_up()  # before the engine starts, which then finds everything compiled
+    with DemoEngine(journal, arguments.seed, arguments.config) as engine:
+        engine.wait_for(journal.with_name(journal.name + ".heartbeat"))
+        feed = Feed(journal, settings, Outside(beat=lambda: last_beat(journal)))
+        arming = threading.Timer(ARM_S, _arm, [Control(journal, True, "demo")])
+        try:
+            app = terminal(feed, Control(journal, True), narrator=Narrator(str(report)))
+            arming.start()
+            failed = app.run()
+        finally:
+            arming.cancel()
+            feed.close()
+        print("The screen is closed; the demo's engine ends in order.", flush=True)
+    if failed is not None:
+        raise failed
+    _close(journal, report, arguments.config)
+    return Exit.DONE
+
+
+def _leave_in_order() -> None:
+    """A terminal that is closed, or a SIGTERM, ends the engine as well: both leave through the same door."""
+    import signal
+    from types import FrameType
+
+    def leave(number: int, _: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, leave)
+
+
+def _arm(control: Control) -> None:
+    """What a trader would do with `hedger arm`."""
+    from hedger.core.events import Verb
+
+    control.send(Verb.ARM, "", "the demo arms its own engine, on paper", "none")
+
+
+def _close(journal: Path, report: Path, config: Path | None) -> None:
+    """The report, and what to do next."""
+    print("Writing the report of what you saw ..", flush=True)
+    words = [sys.executable, "-m", "hedger", "report", "--journal", str(journal), "--out", str(report)]
+    words += [] if config is None else ["--config", str(config)]
+    try:
+        made = subprocess.run(words, capture_output=True, text=True, timeout=REPORT_S_MAX)
+        said = made.stderr.strip() if made.returncode else ""
+    except subprocess.TimeoutExpired:
+        said = f"not within {REPORT_S_MAX:g} s"
+    print(f"No report: {said}" if said else f"The report: {report / 'report.html'}")
+    for line in (
+        f"The record: hedger journal show --journal {journal}",
+        f"The screen again, without an engine: hedger dashboard --journal {journal}",
+        "A kill lasts: `hedger run --journal ..` on a killed journal starts KILLED, until `hedger unkill`.",
+        "Next: `hedger init` writes your own config.toml, on paper first.",
+    ):
+        print(line)
+
+
+# ---------------------------------------------------------------------------------------------------- as text
+
+
+def _as_text(arguments: argparse.Namespace) -> Exit:
+    """Market minutes as fast as the machine goes: book, tickets, fills, verification, summary, and the story
+    of a dropped venue."""
+    from hedger.documents import plain
+    from hedger.runs import demo
+    from hedger.ticket import risk_view, ticket_view
+
+    settings = settings_of(arguments)
+    quiet = arguments.json
+
+    def on_start(snapshot: Snapshot) -> None:
+        if not quiet:
+            print(
+                f"A market maker's book on a simulated market, seed {arguments.seed}: no keys, no internet."
+            )
+            show(risk_view(snapshot), plain=True)
+
+    def on_hedge(hedge: demo.Hedge) -> None:
+        if not quiet:
+            demo.clear_bar()
+            show(ticket_view(hedge.plan), plain=True)
+            for fill in hedge.fills:
+                listing = fill.listing
+                print(
+                    f"  filled: {demo.side_word(fill.side)} {plain(fill.quantity)} {listing.unit} "
+                    f"{listing.symbol} at {plain(fill.price)}, fee {float(fill.fee):.6g} {fill.fee_currency}"
+                )
+            print(f"  verification: {'passed' if hedge.verified else 'FAILED'}, {hedge.worst_difference}\n")
+
+    def on_close(report: PaperReport) -> None:
+        demo.clear_bar()
+        if not quiet:
+            print(report.text(), end="\n\n")
+
+    document = demo.run(
+        arguments.seed,
+        arguments.minutes,
+        settings,
+        on_hedge=on_hedge,
+        on_mark=lambda minute: demo.bar(minute / arguments.minutes),
+        on_start=on_start,
+        on_close=on_close,
+    )
+    if quiet:
+        show_json(document)
+    else:
+        print(demo.summary_text(document), end="\n\n")
+        _tell_the_fault(arguments.seed, settings)
+    return Exit.DONE if document["verified"] == document["hedges"] else Exit.NEGATIVE
+
+
+def _tell_the_fault(seed: int, settings: Settings) -> None:
+    """The fault, the kill latch and what next, as the screen tells them, played in virtual time."""
+    import textwrap
+
+    from hedger.desk.story import STEPS, Facts, after, seen
+    from hedger.runs.demo_drill import drill
+
+    facts = Facts()
+    told = 0
+
+    def on_turn(state: State, decision: Decision) -> None:
+        nonlocal facts, told
+        fills: dict[str, int] = {}
+        facts = seen(after(facts, decision.document()), tuple(state.orders.values()), fills)
+        while told < len(STEPS) and (text := STEPS[told][1](facts)):
+            title = STEPS[told][0]
+            print(textwrap.fill(f"{told + 1}. {title}: {text}", 80, subsequent_indent="   "))
+            told += 1
+
+    print("The same engine once more, and a venue that drops:")
+    drill(seed, settings, on_turn)

@@ -1,0 +1,103 @@
+"""The demo's story, played by the engine in virtual time and told by what is on record of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hedger.core.decision import Decision
+from hedger.core.state import State
+from hedger.dashboard.narrator import LINES, strip
+from hedger.desk.story import DWELL_S, STEPS, Facts, Place, after, moved, seen, told
+from hedger.runs.demo_drill import drill
+from hedger.runs.demo_stage import DEMO_STAGE
+from hedger.settings import Settings
+from tests.hedger.desk import hedger
+from venues.orders import OrderState
+
+WHOLE = Facts(
+    report="/tmp/hedger-demo-abcdefgh/report",
+    outside=("delta:BTC", "gamma:BTC", "vega:BTC"),
+    ticket="16 legs for 5,991 USD",
+    legs=16,
+    filled=16,
+    parts=3,
+    checked="inside, every leg is filled",
+    dropped=True,
+    unknown="hdemo-113-0-0",
+    resolved="the venue never had it",
+    checked_again="inside, every leg is filled",
+)
+
+
+@pytest.mark.parametrize("seed", [7, 8])
+def test_the_engine_plays_the_whole_story(seed: int) -> None:
+    """Whatever the seed: every step comes, in order; the order of unknown fate is sent once."""
+    facts, unknown_when_told = Facts(), False
+    first: dict[int, int] = {}
+    sent: list[str] = []
+
+    def on_turn(state: State, decision: Decision) -> None:
+        nonlocal facts, unknown_when_told
+        sent.extend(order.client_id for order in decision.orders)
+        facts = seen(after(facts, decision.document()), tuple(state.orders.values()), {})
+        for number, (_, text) in enumerate(STEPS):
+            if text(facts) and number not in first:
+                first[number] = decision.seq
+        if 4 in first and first[4] == decision.seq:
+            unknown_when_told = state.orders[facts.unknown].state is OrderState.UNKNOWN
+
+    last = drill(seed, Settings(), on_turn)
+    assert sorted(first, key=lambda n: (first[n], n)) == list(range(len(STEPS)))
+    assert unknown_when_told and sent.count(facts.unknown) == 1 and len(sent) == len(set(sent))
+    assert facts.resolved == "the venue never had it"
+    assert facts.checked.startswith("inside") and facts.checked_again.startswith("inside")
+    # what it says is so: nothing is booked of that order, and nothing is left open
+    assert last.orders.get(facts.unknown) is None or last.orders[facts.unknown].booked == 0
+    assert not list(last.live_orders())
+    at = {fault.kind: fault.at_s for fault in DEMO_STAGE.faults}
+    assert min(at.values()) < DEMO_STAGE.moves[0].at_s < max(at.values())
+
+
+def test_a_step_is_told_when_it_has_happened_and_the_last_could_be_read() -> None:
+    place = Place()
+    assert "starting" in told(place, Facts())
+    assert moved(place, Facts(), 0.0) == place  # nothing has happened
+    now_s = 100.0
+    for number, dwell_s in enumerate(DWELL_S):
+        place = moved(place, WHOLE, now_s)
+        assert place == Place(number, now_s)
+        assert told(place, WHOLE).startswith(f"DEMO {number + 1}/{len(STEPS)} {STEPS[number][0]}: ")
+        if dwell_s:
+            assert moved(place, WHOLE, now_s + dwell_s - 0.01) == place
+        now_s += dwell_s
+    assert moved(place, WHOLE, now_s + 1e6) == place
+    assert len(DWELL_S) == len(STEPS)
+
+
+@given(st.integers(0, len(STEPS) - 1), st.integers(80, 220))
+def test_every_step_fits_its_strip(number: int, width: int) -> None:
+    text = told(Place(number), WHOLE)
+    lines = [line.removeprefix("» ") for line, _ in strip(text, width - 2)]
+    assert len(lines) <= LINES and " ".join(lines) == text
+    assert all(len(line) <= width - 4 for line in lines)
+
+
+def test_where_nothing_drops_nothing_is_told_of_it() -> None:
+    assert not STEPS[4][1](replace(WHOLE, unknown="")) and not STEPS[4][1](replace(WHOLE, dropped=False))
+    assert not STEPS[5][1](replace(WHOLE, resolved=""))
+    assert "KILLED" in STEPS[7][1](Facts(checked_again="inside", killed=True))
+
+
+def test_the_text_tells_the_same_story(capsys: pytest.CaptureFixture[str]) -> None:
+    ran = hedger(capsys, "demo", "--minutes", "0.5")
+    lines = " ".join(ran.out.split())
+    assert ran.code == 0 and "\x1b" not in ran.out
+    for number, (title, _) in enumerate(STEPS, 1):
+        assert f"{number}. {title}: " in lines
+    for word in ("UNKNOWN", "RECONCILED", "K K", "`hedger kill`", "survives a restart", "`hedger report`"):
+        assert word in lines
+    assert lines.endswith("on paper first: `hedger init`.")

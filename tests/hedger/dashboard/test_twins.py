@@ -1,0 +1,134 @@
+"""Every panel shows what its verb prints: the sheet made of the verb's JSON is the panel's, line by line."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from hedger.dashboard.feed import Feed
+from hedger.dashboard.frames import Painter, Want
+from hedger.dashboard.header import header
+from hedger.dashboard.outside import Outside
+from hedger.dashboard.panels import hedge, orders, pnl, risk, venues, whatif
+from hedger.dashboard.sheet import Section, Sheet
+from hedger.engine.heartbeat import last_beat
+from tests.hedger.dashboard.made import HALF_S, lived
+from tests.hedger.desk import Json, hedger
+from tests.hedger.rig import SOLVER, desk
+
+CONFIG = f"""
+[universe.deny_buy]
+kinds = ["spot"]
+[universe.deny_sell]
+kinds = ["spot"]
+[solver]
+time_limit_s = {SOLVER.time_limit_s}
+gap = {SOLVER.gap}
+columns = {SOLVER.columns}
+"""
+
+
+@pytest.fixture(scope="module")
+def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The journal of an engine that has ended, and settings that are its own."""
+    path = tmp_path_factory.mktemp("twins") / "j"
+    rig = lived(path)
+    rig.journal.close()
+    path.with_name("config.toml").write_text(CONFIG)
+    return path
+
+
+@pytest.fixture
+def painter(journal: Path) -> Painter:
+    """A painter that has read all of it."""
+    feed = Feed(journal, desk(), Outside(lambda: time.time_ns() + HALF_S, lambda: last_beat(journal)))
+    while True:
+        feed.step()
+        if feed.caught_up:
+            return Painter(feed, control=False)
+
+
+def said(capsys: pytest.CaptureFixture[str], journal: Path, *words: str) -> Json:
+    """What a verb prints."""
+    config = str(journal.with_name("config.toml"))
+    ran = hedger(capsys, *words, "--journal", str(journal), "--config", config, "--json")
+    assert ran.code == 0, ran.err
+    found: Json = ran.json
+    return found
+
+
+def words(sheet: Sheet) -> list[tuple[str, ...]]:
+    return [(section.title, *line.cells) for section in sheet for line in section.lines]
+
+
+def test_risk(capsys: pytest.CaptureFixture[str], journal: Path, painter: Painter) -> None:
+    document = said(capsys, journal, "risk")
+    shown = painter.frame(Want(1)).sheet
+    assert len(words(shown)) > 10
+    assert risk.sheet(document) == shown
+    # and the band that a command has set is in both
+    (row,) = (row for row in document["rows"] if row["row"] == "delta:BTC")
+    assert row["trigger"] == [-0.05, 0.05] and row["landing"] == [-0.02, 0.02]
+
+
+def test_hedge(capsys: pytest.CaptureFixture[str], journal: Path, painter: Painter) -> None:
+    bands, working = said(capsys, journal, "risk")["rows"], said(capsys, journal, "orders")["orders"]
+    shown = painter.frame(Want(2)).sheet
+    made = hedge.sheet(bands, None, None, None, working, (), painter._at_ns())
+    assert section(made, "bands, in the rows' own units") == section(shown, "bands, in the rows' own units")
+    assert section(made, "working orders") == section(shown, "working orders")
+    assert len(working) == 1
+
+
+@pytest.mark.parametrize("metric", ["pnl", "delta", "gamma", "vega"])
+def test_whatif(capsys: pytest.CaptureFixture[str], journal: Path, painter: Painter, metric: str) -> None:
+    document = said(capsys, journal, "whatif", "--metric", metric)
+    shown = painter.frame(Want(3, metric=metric)).sheet
+    made = whatif.sheet(document["ladder"], "unhedged", "", document["as_of"], 0.0)
+    assert [s.lines for s in made[1:]] == [s.lines for s in shown[1:]] and len(made) == 4
+    assert made[0].lines[0] == shown[0].lines[0]  # the worst cell
+
+
+def test_pnl(capsys: pytest.CaptureFixture[str], journal: Path, painter: Painter) -> None:
+    shown = painter.frame(Want(4)).sheet
+    assert pnl.sheet(said(capsys, journal, "pnl")) == shown
+    assert any(cells[1] == "TOTAL" and cells[2] not in ("", "0", "?") for cells in words(shown))
+
+
+def test_venues(capsys: pytest.CaptureFixture[str], journal: Path, painter: Painter) -> None:
+    document = said(capsys, journal, "venues")
+    shown = painter.frame(Want(5)).sheet
+    assert venues.sheet(document) == shown and len(words(shown)) > 10
+
+
+def test_orders(capsys: pytest.CaptureFixture[str], journal: Path, painter: Painter) -> None:
+    every = said(capsys, journal, "orders", "--all")["orders"]
+    open_ones = {row["client_id"] for row in said(capsys, journal, "orders")["orders"]}
+    rows = [row | {"live": row["client_id"] in open_ones} for row in every]
+    shown = painter.frame(Want(6)).sheet
+    made = orders.sheet(rows, [], painter._at_ns())
+    for title in ("in work", "over, newest first"):
+        assert section(made, title) == section(shown, title)
+    fills = section(shown, "fills, newest first")
+    assert len(fills.lines) == said(capsys, journal, "status")["fills"] > 0
+
+
+def test_the_header_is_the_status(
+    capsys: pytest.CaptureFixture[str], journal: Path, painter: Painter
+) -> None:
+    status, standing = said(capsys, journal, "status"), painter.frame(Want(5)).standing
+    assert (standing.trading, standing.engine, standing.pid) == ("paper", status["engine"], status["pid"])
+    assert standing.unknown == status["unknown"] == 1
+    assert standing.working == sum(status["orders"].values())
+    assert standing.settings_sha256 == status["settings_sha256"]
+    assert standing.seq == status["last_seq"] and status["head"].startswith(f"{standing.record}:")
+    assert standing.state == f"STOPPED, was {status['mode'].upper()}"
+    text = "\n".join(line for line, _ in header(standing))
+    assert "UNKNOWN orders 1" in text and "NO ENGINE RUNS" in text
+
+
+def section(sheet: Sheet, title: str) -> Section:
+    (found,) = (section for section in sheet if section.title == title)
+    return found
