@@ -120,7 +120,7 @@ class Binance(Streams):
             raise Said(-5000, f"Path /{prefix}/v1/{name}, Method {verb} is invalid", 404)
         if trades:
             self._needs_trade(key)
-        if not self.windows.take(key.account, f"{verb} {prefix}/{name}", self.exchange.now_ns):
+        if not self.windows.take(key.account, f"{verb} {prefix}/{name}", self.exchange.steady_ns):
             raise Said(-1015, "Too many new orders; current limit is 300 orders per TEN_SECONDS.", 429)
         return handler(self.exchange, of, words.wallet(key.account, of), params)
 

@@ -7,6 +7,7 @@ of its product.
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 from tests.exchanges import binance_words as words
@@ -134,6 +135,37 @@ def _index(x: Exchange, of: str, p: Params) -> Row:
     return {"time": x.clock.now_ms(), "indexPrice": number(price)}
 
 
+def _exercises(x: Exchange, of: str, p: Params) -> list[Row]:
+    """What options were settled at, newest first, a hundred at most; stamped with their own expiry."""
+    told = {t["symbol"]: Decimal(t["price"]) for t in reversed(x.truth.of("settlement"))}
+    rows: list[Row] = []
+    for i in (x.instruments[symbol] for symbol in told):
+        at = (i.expiry_ns or 0) // MS
+        wanted = int(p.get("startTime") or 0) <= at <= int(p.get("endTime") or 10**15)
+        if i.kind is not Kind.OPTION or not wanted or p.get("underlying") not in (None, f"{i.base}USDT"):
+            continue
+        price = told[i.symbol]
+        inside = (price > (i.strike or ZERO)) is (i.right == "C")
+        rows.append(
+            {
+                "symbol": i.symbol, "strikePrice": number(i.strike), "realStrikePrice": number(price),
+                "expiryDate": at,
+                "strikeResult": "REALISTIC_VALUE_STRICKEN" if inside else "EXTRINSIC_VALUE_EXPIRED",
+            }
+        )  # fmt: skip
+    return rows[: int(p.get("limit") or 100)]
+
+
+def _delivery_prices(x: Exchange, of: str, p: Params) -> list[Row]:
+    """At what the quarters of a pair were settled, newest first, each at its own expiry."""
+    told = reversed([t for t in x.truth.of("settlement") if t["symbol"].startswith(f"{p.get('pair')}_")])
+    return [
+        {"deliveryTime": (i.expiry_ns or 0) // MS, "deliveryPrice": float(t["price"])}
+        for t in told
+        if (i := x.instruments[t["symbol"]]).kind is Kind.FUTURE and words.product(i) == of
+    ]
+
+
 PUBLIC: dict[str, Callable[[Exchange, str, Params], Any]] = {
     "GET ping": lambda x, of, p: {},
     "GET time": lambda x, of, p: {"serverTime": x.clock.now_ms()},
@@ -146,6 +178,8 @@ PUBLIC: dict[str, Callable[[Exchange, str, Params], Any]] = {
     "GET premiumIndex": lambda x, of, p: _one_or_all(x, of, p, words.mark_row),
     "GET mark": lambda x, of, p: _one_or_all(x, of, p, words.mark_row),
     "GET index": _index,
+    "GET exerciseHistory": _exercises,
+    "GET delivery-price": _delivery_prices,
 }
 
 
@@ -157,6 +191,10 @@ def _positions(x: Exchange, of: str, name: str, p: Params) -> list[Row]:
     wanted = p.get("symbol") or p.get("pair")
     rows = [h for h in held if h.quantity and (not wanted or h.instrument.symbol.startswith(wanted))]
     return [words.position_row(x, h) for h in rows]
+
+
+def _dual(x: Exchange, of: str, name: str, p: Params) -> Row:
+    return {"dualSidePosition": x.modes.get("dualSidePosition", False)}
 
 
 def _balances(x: Exchange, of: str, name: str, p: Params) -> list[Row]:
@@ -410,6 +448,7 @@ PRIVATE: dict[str, tuple[tuple[str, ...], bool, Handler]] = {
     "GET account": (("spot", "linear", "inverse"), False, _account),
     "GET marginAccount": (("option",), False, _account),
     "GET balance": (_FUT, False, _balances),
+    "GET positionSide/dual": (_FUT, False, _dual),
     "GET positionRisk": (_FUT, False, _positions),
     "GET position": (("option",), False, _positions),
     "GET leverageBracket": (_FUT, False, _brackets),

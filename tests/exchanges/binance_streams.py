@@ -281,7 +281,7 @@ class Streams(Cex):
             "x": what,
             "X": state, "i": order.order_id, "l": number(fill.quantity) if fill else "0", "z": filled,
             "L": number(fill.price) if fill else "0", "n": number(round(fill.fee, 14)) if fill else "0",
-            "N": fill.fee_currency if fill else None, "T": order.updated_ns // MS,
+            "N": fill.fee_currency if fill else None, "T": (fill.ns if fill else order.updated_ns) // MS,
             "m": bool(fill and fill.maker), "V": "EXPIRE_MAKER",
         }  # fmt: skip
         if i.kind is Kind.SPOT:

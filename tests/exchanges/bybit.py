@@ -132,7 +132,7 @@ class Bybit(Streams):
         return Answer(TRADING[name](self.exchange, key.account, params))
 
     def _pace(self, account: str, name: str) -> None:
-        if not self.windows.take(account, name, self.exchange.now_ns):
+        if not self.windows.take(account, name, self.exchange.steady_ns):
             raise _TROUBLE[Trouble.RATE]
 
     def _signed(self, headers: Mapping[str, str], text: str) -> ApiKey:

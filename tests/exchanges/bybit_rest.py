@@ -16,6 +16,7 @@ from tests.exchanges.words import (
     Kind,
     Life,
     Order,
+    Position,
     PostOnly,
     Reason,
     Refusal,
@@ -220,8 +221,11 @@ def _positions(x: Exchange, key: ApiKey, p: Params) -> Row:
     _needs_scope(p, "symbol", "settleCoin")
     wanted = _of(x, p)
     held = x.account(key.account).positions
-    rows = [h for h in held.values() if wanted(h.instrument) and (h.quantity or p.get("symbol"))]
-    return _paged([words.position_row(x, h) for h in rows], p, 200, category=p["category"])
+    known = [held.get(i.symbol) or Position(i) for i in x.instruments.values() if wanted(i)]
+    rows = [words.position_row(x, h) for h in known if h.quantity or p.get("symbol")]
+    if x.modes.get("hedge"):  # a position for each side, told of where flat, too
+        rows = [row | {"positionIdx": side} for row in rows for side in (1, 2)]
+    return _paged(rows, p, 200, category=p["category"])
 
 
 def _wallet(x: Exchange, key: ApiKey, p: Params) -> Row:
@@ -233,9 +237,10 @@ def _wallet(x: Exchange, key: ApiKey, p: Params) -> Row:
 
 def _account_info(x: Exchange, key: ApiKey, _: Params) -> Row:
     return {
-        "unifiedMarginStatus": 6, "marginMode": "REGULAR_MARGIN", "isMasterTrader": False,
+        "unifiedMarginStatus": x.modes.get("unifiedMarginStatus", 6), "isMasterTrader": False,
+        "marginMode": "REGULAR_MARGIN",
         "spotHedgingStatus": "OFF", "updatedTime": str(x.clock.now_ms()), "dcpStatus": "OFF", "timeWindow": 0,
-        "smpGroup": 0,
+        "smpGroup": x.modes.get("smpGroup", 0),
     }  # fmt: skip
 
 

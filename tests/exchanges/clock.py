@@ -27,6 +27,10 @@ class Clock:
         ran = time.monotonic_ns() - self._started if self._running else 0
         return self._base + ran + self._offset + self.skew_ns
 
+    def steady_ns(self) -> int:
+        """What its timers run on: no skew moves it."""
+        return self.now_ns() - self.skew_ns
+
     def now_ms(self) -> int:
         """The same in milliseconds."""
         return self.now_ns() // MS

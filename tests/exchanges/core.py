@@ -183,15 +183,15 @@ class Exchange(Matching):
         if seconds <= 0:
             self._countdowns.pop((account, name), None)
         else:
-            self._countdowns[account, name] = self.now_ns + int(seconds * NS)
+            self._countdowns[account, name] = self.steady_ns + int(seconds * NS)
 
     def pass_time(self) -> None:
         """What is due by the clock: countdowns. The shell calls it often."""
-        now = self.now_ns
+        now = self.steady_ns
         for (account, name), due in list(self._countdowns.items()):
             if now >= due:
                 del self._countdowns[account, name]
-                self.truth.note(now, "countdown fired", account=account, name=name)
+                self.truth.note(self.now_ns, "countdown fired", account=account, name=name)
                 self.cancel_all(account, _covered_by(name), "countdown")
 
     def quote(

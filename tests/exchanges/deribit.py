@@ -80,7 +80,7 @@ class Deribit:
 
     def read_frame(self, session: Session, text: str) -> Call | None:
         """A JSON-RPC request."""
-        session.state["heard_ns"] = self.exchange.now_ns
+        session.state["heard_ns"] = self.exchange.steady_ns
         body = _json(text.encode())
         if not isinstance(body, dict) or not isinstance(body.get("params") or {}, dict):
             call = Call("unreadable", {}, "WS")
@@ -120,7 +120,7 @@ class Deribit:
         scope = PRIVATE[name][0] if name in PRIVATE else ""
         if scope and not allowed(grant.scopes, scope):
             raise Wrong(errors.FORBIDDEN)
-        if not self.credits.take(grant.key.account, name, self.exchange.now_ns):
+        if not self.credits.take(grant.key.account, name, self.exchange.steady_ns):
             raise Wrong(errors.TOO_MANY)
         if connected is not None:
             return self._over_ws(call, connected)
@@ -184,7 +184,7 @@ class Deribit:
     def opened(self, session: Session) -> None:
         """A socket has connected."""
         self._sessions[session.number] = session
-        session.state["heard_ns"] = self.exchange.now_ns
+        session.state["heard_ns"] = self.exchange.steady_ns
 
     def closed(self, session: Session) -> None:
         """Cancel on disconnect, unless it logged out."""
@@ -198,7 +198,7 @@ class Deribit:
     def pass_time(self) -> None:
         """Paced feeds and heartbeats."""
         self.streams.flush()
-        now = self.exchange.now_ns
+        now = self.exchange.steady_ns
         for session in list(self._sessions.values()):
             beat = session.state.get("beat")
             if beat is None or now < beat["due_ns"]:
@@ -259,7 +259,7 @@ class Deribit:
         if seconds is None or float(seconds) < self.heartbeat_s_min:
             raise invalid("interval", "must be a number not less than 10")
         every = int(float(seconds) * NS)
-        session.state["beat"] = {"every_ns": every, "due_ns": self.exchange.now_ns + every}
+        session.state["beat"] = {"every_ns": every, "due_ns": self.exchange.steady_ns + every}
         return "ok"
 
     def disable_heartbeat(self, call: Call, session: Session) -> str:

@@ -102,7 +102,7 @@ class Auth:
             grant = self._grants.get(str(token))
         elif call.session is not None:
             grant = call.session.state.get("grant")
-        if grant is None or grant.key.revoked or self.exchange.now_ns > grant.until_ns:
+        if grant is None or grant.key.revoked or self.exchange.steady_ns > grant.until_ns:
             raise Wrong(errors.UNAUTHORIZED)
         call.note["grant"] = grant
         return grant
@@ -151,7 +151,7 @@ class Auth:
         self._made += 1
         seed = f"{key.key}{self._made}".encode()
         token = hashlib.sha256(seed).hexdigest()
-        grant = Grant(token, key, key.scopes, self.exchange.now_ns + int(self.token_life_s * NS))
+        grant = Grant(token, key, key.scopes, self.exchange.steady_ns + int(self.token_life_s * NS))
         self._grants[token] = grant
         return grant, {
             "access_token": token, "refresh_token": f"r{token}", "token_type": "bearer",

@@ -161,7 +161,7 @@ class Streams:
 
     def flush(self) -> None:
         """Say what is due."""
-        now = self.exchange.now_ns
+        now = self.exchange.steady_ns
         for key, feed in list(self._dirty.items()):
             if now - feed.said_ns < feed.pace_ns:
                 continue
@@ -207,7 +207,7 @@ class Streams:
         return own.order_row(order, self.exchange.account(order.account))
 
     def _say(self, feed: Feed, data: Any) -> None:
-        feed.said_ns = self.exchange.now_ns
+        feed.said_ns = self.exchange.steady_ns
         feed.session.push(
             feed.channel,
             {"jsonrpc": "2.0", "method": "subscription", "params": {"channel": feed.channel, "data": data}},

@@ -113,7 +113,7 @@ class Hyperliquid(Cex):
     def _ask(self, call: Call) -> Answer:
         if call.operation not in INFO:
             raise _UNREADABLE
-        if not self.windows.take("ip", "info", self.exchange.now_ns):
+        if not self.windows.take("ip", "info", self.exchange.steady_ns):
             raise _TROUBLE[Trouble.RATE]
         key = self._key()
         account = key.account if str(call.params.get("user", "")).lower() == key.key.lower() else "nobody"
@@ -136,7 +136,7 @@ class Hyperliquid(Cex):
         if nonce in self._nonces:
             raise Said("err", f"Invalid nonce: duplicate nonce {nonce}")
         self._nonces.add(nonce)
-        if not self.windows.take(key.account, call.operation, self.exchange.now_ns):
+        if not self.windows.take(key.account, call.operation, self.exchange.steady_ns):
             raise _TROUBLE[Trouble.RATE]
         if call.operation == "scheduleCancel":
             return Answer(self._schedule(key.account, call.params["action"].get("time")))

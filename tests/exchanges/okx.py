@@ -125,7 +125,7 @@ class Okx(Streams):
         return Answer(rows, None if not bad else ("1" if bad == len(rows) else "2"))
 
     def _pace(self, account: str, operation: str) -> None:
-        if not self.windows.take(account, operation, self.exchange.now_ns):
+        if not self.windows.take(account, operation, self.exchange.steady_ns):
             raise Said("50011", "Too Many Requests", 429)
 
     def _signed(self, call: Call) -> ApiKey:

@@ -238,7 +238,8 @@ def _config(x: Exchange, key: ApiKey, _: Params) -> Rows:
     words_of = {"read": "read_only", "trade": "trade", "withdraw": "withdraw"}
     return [
         {
-            "uid": str(x.account(key.account).number), "mainUid": "1", "acctLv": "3", "posMode": "net_mode",
+            "uid": str(x.account(key.account).number), "mainUid": "1",
+            "acctLv": x.modes.get("acctLv", "3"), "posMode": x.modes.get("posMode", "net_mode"),
             "autoLoan": False, "greeksType": "BS", "level": "Lv1", "ip": "", "label": key.key,
             "ctIsoMode": "automatic",
             "perm": ",".join(words_of[s] for s in key.scopes if s in words_of), "acctStpMode": "cancel_maker",
@@ -273,6 +274,31 @@ def _currencies(x: Exchange, key: ApiKey, _: Params) -> Rows:
     return [row | {"ccy": c, "chain": f"{c}-Main"} for c in x.account(key.account).balances]
 
 
+def _bills(x: Exchange, key: ApiKey, p: Params) -> Rows:
+    """Deliveries and exercises (type 3), newest first; `px` is the price at which the venue settled."""
+    if p.get("type") not in (None, "3"):
+        return []
+    rows: Rows = []
+    for told in reversed(x.truth.of("settlement", account=key.account)):
+        i = x.instruments[told["symbol"]]
+        if i.kind is Kind.PERPETUAL or told["ns"] // MS < int(p.get("begin") or 0):
+            continue
+        long = not told["quantity"].startswith("-")
+        paid = told["amount"].strip("0.-")
+        sub = ("112" if long else "113") if not i.right else ("170" if long else "171") if paid else "172"
+        rows.append(
+            blank("from to notes ordId clOrdId tradeId tag execType fillIdxPx fillTime")
+            | {
+                "billId": str(10**17 + told["seq"]), "instId": i.symbol, "instType": words.TYPES[i.kind],
+                "type": "3", "subType": sub, "px": told["price"], "sz": told["quantity"].lstrip("-"),
+                "pnl": told["amount"], "balChg": told["amount"], "bal": "0", "ccy": i.settle, "fee": "0",
+                "interest": "0", "mgnMode": "cross", "posBal": "0", "posBalChg": "0",
+                "ts": str(told["ns"] // MS),
+            }
+        )  # fmt: skip
+    return _page(rows, p, "billId")
+
+
 PRIVATE: dict[str, Callable[[Exchange, ApiKey, Params], Any]] = {
     "GET trade/order": _order,
     "trade/orders-pending": _pending,
@@ -282,6 +308,8 @@ PRIVATE: dict[str, Callable[[Exchange, ApiKey, Params], Any]] = {
     "trade/fills-history": _fills_history,
     "account/positions": _positions,
     "account/balance": _balance,
+    "account/bills": _bills,
+    "account/bills-archive": _bills,
     "account/config": _config,
     "account/trade-fee": _fee,
     "asset/currencies": _currencies,

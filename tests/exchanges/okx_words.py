@@ -108,7 +108,8 @@ def listing(
 def _option(base: str, expiry_ns: int, strike: int, right: str, mult: Decimal) -> Instrument:
     return Instrument(
         f"{base}-USD-{expiry_name(expiry_ns)}-{strike}-{right}", Kind.OPTION, base, base, base, base,
-        ((ZERO, D("0.0001")),), ONE, ONE, mult, True, D("0.0002"), D("0.0003"), D("0.125"),
+        ((ZERO, D("0.0001")), (D("0.005"), D("0.0005"))), ONE, ONE, mult, True, D("0.0002"), D("0.0003"),
+        D("0.125"),
         expiry_ns=expiry_ns, strike=D(strike), right=right, created_ns=_CREATED_NS,
     )  # fmt: skip
 

@@ -275,7 +275,10 @@ class Host:
         await self._dark()
         if self.faults.take("call", "connect"):
             _abort(request)
-        await ws.prepare(request)
+        try:
+            await ws.prepare(request)
+        except ConnectionError:  # cut by a fault, or by whoever asked: there is nobody to answer
+            return ws
         self.connected += 1
         session = Session(self.connected, request.path_qs, self.faults, ws)
         self.sessions[session.number] = session

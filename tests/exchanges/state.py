@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from decimal import Context, Decimal, localcontext
+from typing import Any
 
 from tests.exchanges.book import Book
 from tests.exchanges.clock import Clock
@@ -63,6 +64,7 @@ class State:
         self.trades: dict[str, list[PublicTrade]] = {}
         self.maintenance = False
         self.settling = False
+        self.modes: dict[str, Any] = {}  # how accounts are set up, by the venue's words, where not as usual
         self.session_rpl: dict[tuple[str, str], Decimal] = {}
         self._by_client: dict[tuple[str, str], list[Order]] = {}
         self._open: dict[int, Order] = {}
@@ -89,6 +91,11 @@ class State:
     def now_ns(self) -> int:
         """The exchange's time."""
         return self.clock.now_ns()
+
+    @property
+    def steady_ns(self) -> int:
+        """For timers, which no skew of the clock moves."""
+        return self.clock.steady_ns()
 
     def list_instrument(self, instrument: Instrument) -> None:
         """List a new instrument, or change the terms of a listed one (its book stays)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -48,3 +48,15 @@ async def nothing_within(awaited: Any, seconds: float) -> bool:
     task.cancel()
     await asyncio.wait({task}, timeout=1)
     return True
+
+
+async def until(what: Callable[[], bool], within_s: float = 10.0) -> None:
+    """Wait for something that the other side, or ccxt behind our back, is about to have done."""
+    async with asyncio.timeout(within_s):
+        while not what():
+            await asyncio.sleep(0.001)
+
+
+def waiting(client: Any, message: str) -> bool:
+    """Whether somebody waits for ccxt's messages of this name."""
+    return any(message in each.futures for each in client.clients.values())

@@ -14,15 +14,22 @@ import pytest
 
 from tests.exchanges.binance import binance
 from tests.exchanges.bybit import bybit
+from tests.exchanges.cex import Cex
 from tests.exchanges.faults import Act
 from tests.exchanges.okx import okx
 from tests.exchanges.scenes import play, quiet
 from tests.exchanges.server import Host
-from tests.exchanges.stock import nothing_within, overheard
+from tests.exchanges.stock import nothing_within, overheard, until, waiting
 from tests.exchanges.stock_cex import stock_binance, stock_bybit, stock_okx
 from tests.exchanges.words import Mark, Side
 
 SWAP = "BTC/USDT:USDT"
+
+
+def heard(host: Host, channel: str) -> bool:
+    """Whether the exchange has begun a feed."""
+    assert isinstance(host.dialect, Cex)
+    return bool(host.dialect.feeds(channel))
 
 
 def test_an_update_between_two_watches_waits_for_the_next_message() -> None:
@@ -32,18 +39,17 @@ def test_an_update_between_two_watches_waits_for_the_next_message() -> None:
         quiet(host, "BTC-USDT-SWAP")
         async with stock_okx(host) as client:
             first = asyncio.create_task(client.watch_orders())
-            await asyncio.sleep(0.1)
+            await until(lambda: waiting(client, "orders") and heard(host, "orders:ANY"))
             await client.create_order(SWAP, "limit", "buy", 1, 59_000, {"clientOrderId": "one"})
             assert [o["clientOrderId"] for o in await first] == ["one"]
             host.exchange.trade(
                 "BTC-USDT-SWAP", Side.SELL, D(20), D(59_000)
             )  # fills it while the consumer works
-            await asyncio.sleep(0.1)
             assert len(host.exchange.fills("desk")) == 1
+            await until(lambda: client.orders[-1]["status"] == "closed")
             assert await nothing_within(client.watch_orders(), 0.3)
-            assert client.orders[-1]["status"] == "closed"
             later = asyncio.create_task(client.watch_orders())
-            await asyncio.sleep(0.05)
+            await until(lambda: waiting(client, "orders"))
             await client.create_order(SWAP, "limit", "buy", 1, 58_000, {"clientOrderId": "two"})
             told = {o["clientOrderId"]: o["status"] for o in await later}
             assert told["one"] == "closed"

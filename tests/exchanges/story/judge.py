@@ -1,0 +1,149 @@
+"""What the history checker says of a story, and what only this room can see.
+
+The checker (`hedger.simulator.history`) gets the exchange's own log, the wire as the witness in the engine's
+process saw it, the journal as exported, and the claims. Beside it three things are looked at here:
+
+- I2 from outside: when an order came to the exchange its intent lay in the journal's file already;
+- I7 for adapters: no order is told to have ended as something that it did not end as at the exchange;
+- whatever the processes left behind: no traceback, no secret (I13).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from hedger.engine.router import DECIDED_S_MAX
+from hedger.journal.journal import open_to_read
+from hedger.simulator.history import check, history_of
+from hedger.simulator.history_lines import Terms, Violation
+from hedger.simulator.minutes import record_line
+from tests.exchanges.story import config
+from tests.exchanges.story.lines import facts, held_at
+from venues.orders import client_order_id
+
+if TYPE_CHECKING:
+    from tests.exchanges.story.play import Story
+
+#: What balances may differ by: the last digits of fees and of marks. Where a person took the exchange's word
+#: for a balance, marks of that moment are in it.
+CASH_MAX = {"BTC": Decimal("0.0001"), "USDC": Decimal(5), "USDT": Decimal(5), "USD": Decimal(5)}
+ACCEPTED = 1000
+#: What an order's way from the event to the wire may add to a quote's age, s; and a turn of the loop.
+AGE_SLACK_S = DECIDED_S_MAX + 0.5
+
+
+def judge(story: Story) -> tuple[Violation, ...]:
+    """Every violation in a story."""
+    if not story.journal.exists():
+        err = story.folder / "err"
+        said = err.read_text(errors="replace") if err.exists() else ""
+        return (Violation("story", "there is no journal", (said[-3000:],)), *_own(story))
+    truth = {
+        s.place.venue: [
+            *held_at(s.host.exchange, s.first, s.place),
+            *facts(s.place, s.host.exchange, s.first),
+        ]
+        for s in story.stages
+    }
+    file = story.folder / "wire.jsonl"
+    wire = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+    with closing(open_to_read(story.journal)) as storage:
+        journal = [record_line(record) for record in storage.records()]
+        engine, genesis = storage.name.engine, storage.name.genesis.hex()
+    place = story.main.place
+    accepted = any(deed.verb == "transfer" for deed in story.schedule.deeds)
+    terms = Terms(
+        position_max={
+            (place.venue, _perpetual(story)): Decimal(config.POSITION_USD_MAX) / place.perpetual_usd
+        },
+        quote_age_s_max=config.BOOK_AGE_S_MAX + AGE_SLACK_S,
+        ours=client_order_id(engine, 0, 0, 0).removesuffix("0-0-0"),
+        cash_difference_max={c: x * (ACCEPTED if accepted else 1) for c, x in CASH_MAX.items()},
+    )
+    history = history_of(
+        {venue: (json.dumps(line) for line in lines) for venue, lines in truth.items()},
+        (json.dumps(line) for line in wire),
+        journal,
+        (json.dumps(claim) for claim in story.claims),
+        genesis,
+        terms,
+    )
+    story.told.orders = sum(f["what"] == "accepted" for lines in truth.values() for f in lines)
+    story.told.fills = sum(f["what"] == "filled" for lines in truth.values() for f in lines)
+    found = list(check(history))
+    for venue, lines in truth.items():
+        found += _on_record(lines, terms.ours)
+        found += honest(venue, lines, wire, terms.ours)
+    found += _left_behind(story)
+    return (*found, *_own(story))
+
+
+def _own(story: Story) -> Iterator[Violation]:
+    return (Violation("story", text) for text in story.own)
+
+
+def _perpetual(story: Story) -> str:
+    place = story.main.place
+    named = place.symbol(story.main.host.exchange.instruments[place.perpetual])
+    assert named is not None
+    return named
+
+
+def _on_record(lines: list[dict[str, Any]], ours: str) -> Iterator[Violation]:
+    """I2, by the file: the intent was durable before the order came."""
+    for fact in lines:
+        if fact["what"] == "received" and fact["client_id"].startswith(ours) and not fact["on_record"]:
+            text = f"{fact['client_id']} came to the exchange before its intent was on the disk"
+            yield Violation("I2", text, (json.dumps(fact),))
+
+
+def honest(
+    venue: str, lines: list[dict[str, Any]], wire: list[dict[str, Any]], ours: str = ""
+) -> Iterator[Violation]:
+    """I7 for the adapter: how an order is told to have ended is how it ended."""
+    ends: dict[str, tuple[str, Decimal]] = {}
+    filled: dict[str, Decimal] = {}
+    refused: set[str] = set()
+    for fact in lines:
+        name = fact["client_id"] if fact["what"] != "opened" else ""
+        if fact["what"] == "accepted":
+            ends[name] = ("open", Decimal(0))
+        elif fact["what"] == "filled":
+            filled[name] = filled.get(name, Decimal(0)) + Decimal(fact["quantity"])
+            ends[name] = ("filled" if not Decimal(fact["left"]) else "open", filled[name])
+        elif fact["what"] == "cancelled" and name:
+            ends[name] = ("cancelled", filled.get(name, Decimal(0)))
+            if fact["code"] == "post_only" and name not in filled:
+                refused.add(
+                    name
+                )  # taken and put back at once: where that is how a venue refuses, it is a refusal
+    for line in wire:
+        if line["what"] != "told" or line["venue"] != venue or not line["client_id"].startswith(ours):
+            continue  # the exchange's own orders have names, too
+        state, how = line["state"], ends.get(line["client_id"])
+        if state in ("rejected", "denied") and how is not None and line["client_id"] not in refused:
+            yield Violation("I7", f"{line['client_id']} is told {state}, and was taken", (json.dumps(line),))
+        elif state in ("filled", "cancelled", "expired"):
+            there = how[0] if how is not None else "never there"
+            same = there == ("cancelled" if state == "expired" else state)
+            whole = line["filled"] is None or how is None or Decimal(line["filled"]) == how[1]
+            if not same or not whole:
+                text = f"{line['client_id']} is told {state} with {line['filled']}, and is {how}"
+                yield Violation("I7", text, (json.dumps(line),))
+
+
+def _left_behind(story: Story) -> Iterator[Violation]:
+    err = story.folder / "err"
+    text = err.read_text(errors="replace") if err.exists() else ""
+    if "Traceback" in text:
+        yield Violation("story", "a traceback", (text[text.index("Traceback") :][-1500:],))
+    told = ("key", "wallet")  # names of accounts are no secrets
+    places = [stage.place for stage in story.stages]
+    words = [x.words[name].removeprefix("0x") for x in places for name in x.secrets if name not in told]
+    for file in story.folder.rglob("*"):
+        if file.is_file() and any(word.encode() in file.read_bytes() for word in words):
+            yield Violation("I13", f"the secret stands in {file.name}")

@@ -1,0 +1,18 @@
+"""Whole stories of which the hedges are done on a loopback Binance (USD-M), for options held on Deribit."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from tests.exchanges.story.places import CASTS
+from tests.exchanges.story.play import told
+from tests.exchanges.story.schedule import draw
+
+CAST = CASTS["binanceusdm"]
+
+
+def test_the_record_is_what_both_exchanges_say(tmp_path: Path) -> None:
+    story = asyncio.run(told(draw(1, CAST[0], ("F2", "F5", "F12")), CAST, tmp_path))
+    assert story.violations == ()
+    assert story.orders > 0

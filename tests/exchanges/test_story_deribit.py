@@ -1,0 +1,51 @@
+"""A fixed set of whole stories on a loopback Deribit; `python -m tests.exchanges.story` tells hundreds."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.exchanges.story.judge import honest
+from tests.exchanges.story.place_deribit import DERIBIT
+from tests.exchanges.story.play import told
+from tests.exchanges.story.schedule import draw
+
+#: A lost reply with a crash, disconnects and disorder, a kill while others trade on the account.
+STORIES = (("F1", "F19"), ("F5", "F7"), ("F12", "F28"))
+
+
+@pytest.mark.parametrize("kinds", STORIES, ids=" ".join)
+def test_the_record_is_what_the_exchange_says(kinds: tuple[str, ...], tmp_path: Path) -> None:
+    story = asyncio.run(told(draw(1, DERIBIT, kinds), (DERIBIT,), tmp_path))
+    assert story.violations == ()
+    assert story.orders > 0
+
+
+def test_the_judge_reads_the_exchanges_own_log(tmp_path: Path) -> None:
+    """Executions under other names in the exchange's log: every one was never booked, and one was that never
+    was."""
+    strange = replace(DERIBIT, trade_id=lambda row, instrument: f"x{row['trade_id']}")
+    story = asyncio.run(told(draw(1, DERIBIT, ("F11", "F12")), (strange,), tmp_path))
+    assert story.fills > 0
+    texts = [violation.text for violation in story.violations if violation.invariant == "I3"]
+    assert any("never booked" in text for text in texts) and any("never was" in text for text in texts)
+
+
+def test_an_adapter_that_tells_an_end_that_never_came_is_found() -> None:
+    order = {"what": "accepted", "client_id": "a", "side": "buy", "quantity": "5", "left": "5"}
+    half = {"what": "filled", "client_id": "a", "quantity": "2", "left": "3"}
+    gone = {"what": "cancelled", "client_id": "a", "code": "user"}
+
+    def found(*facts: dict[str, str], state: str, filled: str | None = None) -> int:
+        line = {"what": "told", "venue": "v", "client_id": "a", "state": state, "filled": filled}
+        return len(list(honest("v", list(facts), [line])))
+
+    assert found(order, half, gone, state="cancelled", filled="2") == 0
+    assert found(order, half, gone, state="cancelled", filled="1") == 1
+    assert found(order, half, state="cancelled") == 1
+    assert found(order, half, gone, state="filled") == 1
+    assert found(order, state="rejected") == 1
+    assert found(state="rejected") == 0 and found(state="filled") == 1

@@ -1,0 +1,58 @@
+"""Delta hedged on two venues, of which one fails in the middle (F34); and the judge of it judged."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tests.exchanges.clock import Clock
+from tests.exchanges.server import serve
+from tests.exchanges.story.delta import Watch, delta_usd
+from tests.exchanges.story.lines import Stamped
+from tests.exchanges.story.places import CASTS
+from tests.exchanges.story.play import Stage, told
+from tests.exchanges.story.schedule import draw
+from tests.exchanges.words import Side
+
+CAST = CASTS["hyperliquid+deribit"]
+
+
+@pytest.mark.parametrize("seed", [2, 3])
+def test_the_other_venue_hedges_while_one_fails(seed: int, tmp_path: Path) -> None:
+    story = asyncio.run(told(draw(seed, CAST[0], ("F34",), pair=True), CAST, tmp_path))
+    assert story.violations == ()
+    assert story.orders > 0
+
+
+def test_delta_is_that_of_all_exchanges_and_an_execution_that_goes_too_far_is_found() -> None:
+    """By hand, at 60,000 USD a coin: 40 coins of cash on Deribit; 0.5 coins bought on Hyperliquid are 30,000
+    USD more; 2,400,000 USD of the inverse perpetual sold, a little above the index, are a little less."""
+
+    async def scene() -> None:
+        stages = []
+        for place in CAST:
+            truth = Stamped(place)
+            dialect, world = place.make(Clock(), truth, 7)
+            async with serve(dialect) as host:
+                stages.append(Stage(place, host, world, truth))
+        first, second = stages
+        assert delta_usd(stages) == pytest.approx(40 * 60_000)
+        watch = Watch(stages)
+
+        def bought(stage: Stage, quantity: str, price: str, side: Side = Side.BUY) -> None:
+            exchange, place = stage.host.exchange, stage.place
+            exchange.submit(
+                place.account, place.perpetual, side, Decimal(quantity), Decimal(price), client_id="a"
+            )
+
+        bought(first, "0.5", "61000")
+        assert delta_usd(stages) == pytest.approx(40.5 * 60_000, rel=1e-6)
+        assert len(watch.found) == 1 and watch.elsewhere == 0
+        bought(second, "100000", "59000", Side.SELL)
+        assert delta_usd(stages) == pytest.approx(40.5 * 60_000 - 100_000, rel=1e-4)
+        assert len(watch.found) == 1 and watch.elsewhere == 1
+
+    asyncio.run(scene())
