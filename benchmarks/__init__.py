@@ -1,1 +1,3 @@
-"""Speed, as ratios to peers measured in the same run: `make bench`."""
+"""Speed, as ratios to peers measured in the same run: `make bench`. Every draw has a fixed seed: peers and
+runs meet the same numbers.
+"""

@@ -6,7 +6,8 @@ row -> bands -> policy -> (hedging: plan with its certificate and alternatives, 
 reckoned when somebody reads them. The peers (`benchmarks.chains`) do decode, Greeks, three rows, program,
 order; they have no ages, index checks, lots, limits, digests or record. `test_journal` and
 `test_hedging_journal` show what writing it down adds: in memory, and on a disk with its sync, beside the bare
-sync of the same disk.
+sync of the same disk. A mark of one option (`test_option_tick`) has no peer: the chains solve for it as for
+any other.
 
 Run with `make bench`; p99.9 is told in extra_info where there are a thousand rounds.
 """
@@ -254,6 +255,50 @@ def test_quiet(benchmark: BenchmarkFixture, desks: Desks, name: str, positions: 
 
 #: How many marks are timed, by positions.
 ROUNDS = {100: 1_000, 1_000: 1_000, 10_000: 100}
+
+
+def option_ticks(desk: Desk) -> Iterator[Marks]:
+    """One option's quote after another: its vol, mark, index and published forward have moved a little."""
+    full, rng = desk.marks[0], np.random.default_rng(5)
+    is_option = desk.state.market.universe.is_option
+    at = np.flatnonzero(is_option[full.rows])
+    for n, i in enumerate(rng.choice(at, 5_000).tolist()):
+        one, step = slice(i, i + 1), 1.0 + 1e-4 * (n % 7 - 3)
+        moved = {"mark_iv": 1.0 + 5.0 * (step - 1.0), "mark": step, "index": step, "forward": step}
+        columns = {
+            f.name: getattr(full, f.name)[one] * moved.get(f.name, 1)
+            for f in fields(Marks)
+            if f.name not in ("seq", "now_ns", "depth", "rows", "venue_ns", "forward_kind")
+        }
+        now_ns = desk.clock.now_ns()
+        yield Marks(
+            seq=full.seq, now_ns=now_ns, rows=full.rows[one], venue_ns=np.array([now_ns]),
+            forward_kind=full.forward_kind[one], **columns,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("positions", SIZES)
+@pytest.mark.parametrize("how", ["at_a_glance", "in_full"])
+def test_option_tick(benchmark: BenchmarkFixture, desks: Desks, how: str, positions: int) -> None:
+    """A mark that carries one option's quote, as tickers of a chain come; and what the same mark costs where
+    the book is valued as a whole (before each the state is put back to one that no glance follows)."""
+    benchmark.group = f"one mark of an option, quiet, {positions:,} positions"
+    desk = desk_of(desks, positions, Bands.WIDE)
+    engine = Engine(desk.state, desk.settings, desk.clock, NoRecord())
+    stream = option_ticks(desk)
+
+    def one() -> Decision:
+        desk.clock.move_to(desk.clock.now_ns() + 1_000_000)
+        if how == "in_full":
+            engine.state = replace(engine.state, seen_under=None)
+        return engine.step(next(stream))
+
+    decision = one()
+    assert decision.quiet and decision.ticket is None and decision.digest
+    rounds = ROUNDS[positions] if how == "at_a_glance" else 50
+    benchmark.pedantic(one, rounds=rounds, warmup_rounds=3)
+    assert isinstance(engine.state.seen, Glance) is (how == "at_a_glance")
+    told(benchmark)
 
 
 class Hedging:
