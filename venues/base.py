@@ -12,6 +12,7 @@ from typing import Protocol
 
 from pricing.contracts import Listing
 from pricing.market import Marks
+from venues.market_trades import MarketTrade
 from venues.orders import (
     AccountReport,
     ComboOrder,
@@ -26,7 +27,7 @@ from venues.orders import (
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a venue can do. combos: it takes a `ComboOrder`. order_rate: orders a second that it takes for
-    long; burst: at once."""
+    long; burst: at once. has_dead_man: there is such a timer, whether or not we may set it."""
 
     mass_cancel: bool
     dead_man_s: float | None  # the venue cancels by itself when unrefreshed this long; None = it never does
@@ -35,10 +36,11 @@ class Capabilities:
     post_only: bool
     order_rate: float
     order_burst: int
+    has_dead_man: bool = True
 
 
-#: What a venue tells of its own accord.
-News = Marks | OrderUpdate | TradeReport | VenueStatus
+#: What a venue tells of its own accord; trades of others only where they were asked for.
+News = Marks | OrderUpdate | TradeReport | VenueStatus | MarketTrade
 
 
 class Venue(Protocol):
@@ -59,7 +61,8 @@ class Venue(Protocol):
         ...
 
     def stream(self) -> AsyncIterator[News]:
-        """What happens, as it happens: marks, order updates, executions, the state of the link."""
+        """What happens, as it happens: marks, order updates, executions, the state of the link, and trades of
+        others where they are wanted."""
         ...
 
     async def submit(self, order: Order | ComboOrder) -> OrderUpdate:

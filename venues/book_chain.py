@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from venues.order_book import Ladder, OrderBook
-from venues.wire.quotes import BookChange
+from venues.wire.quotes import Change
 
 _NOTHING: Ladder = ([], [])
 
@@ -34,12 +34,13 @@ class ChainedBook:
     venue_ns: int = 0
     _book: OrderBook = field(default_factory=OrderBook)
 
-    def apply(self, change: BookChange) -> Broken | None:
+    def apply(self, change: Change) -> Broken | None:
         """Take a message; what is wrong with the book after it, None where nothing is."""
+        change_id, book = change.change_id, self._book
         if change.snapshot:
-            self._book = OrderBook()
-            self._book.bids.load(change.bids, whole=self.whole)
-            self._book.asks.load(change.asks, whole=self.whole)
+            book = self._book = OrderBook()
+            book.bids.load(change.bids, whole=self.whole)
+            book.asks.load(change.asks, whole=self.whole)
             self.broken = None
         elif self.broken is not None:
             return self.broken
@@ -47,13 +48,9 @@ class ChainedBook:
             self.lose(Broken.GAP)
             return self.broken
         else:
-            for price, size in change.bids:
-                self._book.bids.put(price, size)
-            for price, size in change.asks:
-                self._book.asks.put(price, size)
-        self.change_id, self.venue_ns = change.change_id, change.venue_ns
-        bids, asks = self._book.bids.top(1), self._book.asks.top(1)
-        if bids[0] and asks[0] and bids[0][0] >= asks[0][0]:
+            change.lay_over(book)
+        self.change_id, self.venue_ns = change_id, change.venue_ns
+        if book.crossed:
             self.lose(Broken.CROSSED)
         return self.broken
 

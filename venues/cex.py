@@ -1,9 +1,10 @@
 """An exchange behind the `Venue` port, reached through ccxt's clients: one class, a dialect per venue.
 
-Three clients of the library, each with its own rate limit: for orders and cancels, for questions, for
-streams. Streams are hints: frames are taken at the source and read by our own parsers, an update that was
-lost is found by asking. Requests are sent once; what became of one that failed is judged by the venue's own
-code (`venues.cex_parse`), and what that does not prove is UNKNOWN.
+Four clients of the library, each with its own rate limit: for orders, for cancels and the dead man's timer,
+for questions, for streams: a cancel stands neither behind a burst of orders nor behind questions. Streams are
+hints: frames are taken at the source and read by our own parsers, an update that was lost is found by asking.
+Requests are sent once; what became of one that failed is judged by the venue's own code (`venues.cex_parse`),
+and what that does not prove is UNKNOWN.
 
 These venues acknowledge an order before they have looked at it. `submit` therefore waits a moment for the
 order's own first news, and asks once where none comes.
@@ -54,7 +55,8 @@ _CANCEL_ROUNDS = 5
 @dataclass(frozen=True, slots=True)
 class CexSettings:
     """Times of an adapter, seconds. news_s_max: how long an order's own news is waited for. maintenance_s:
-    announced windows are asked for so often. None: the dialect's own."""
+    announced windows are asked for so often. trades: tell what others trade in what is watched. None: the
+    dialect's own."""
 
     account: str = ""
     order_rate: float | None = None
@@ -66,6 +68,7 @@ class CexSettings:
     pause_s_first: float = 0.5
     pause_s_most: float = 30.0
     maintenance_s: float = 600.0
+    trades: bool = False
 
 
 class CexVenue:
@@ -85,6 +88,7 @@ class CexVenue:
         self._desk = NewsDesk(now_ns)
         self._sessions: list[aiohttp.ClientSession] = []
         self._orders: Any = None
+        self._cancels: Any = None
         self._polls: Any = None
         self._streams: CexStreams | None = None
         self._sent = SentIds()
@@ -97,6 +101,11 @@ class CexVenue:
     def malformed(self) -> int:
         """Messages that could not be read."""
         return 0 if self._streams is None else self._streams.malformed
+
+    @property
+    def trades_left_out(self) -> int:
+        """Trades of others that were told too late, or that nobody came for."""
+        return self._desk.trades_left_out
 
     @property
     def name(self) -> str:
@@ -116,6 +125,7 @@ class CexVenue:
             post_only=True,
             order_rate=own.order_rate or dialect.order_rate,
             order_burst=own.order_burst or dialect.order_burst,
+            has_dead_man=dialect.dead_man_s is not None,
         )
 
     @property
@@ -143,14 +153,25 @@ class CexVenue:
         found: tuple[str, ...] = await self._asked("scopes", self._dialect.scopes(self._polls))
         return found
 
-    async def prevents_self_trades(self) -> bool:
-        """Whether the venue says that no two orders of the account trade with each other.
+    async def prevents_self_trades(self) -> bool | None:
+        """Whether the venue says that no two orders of the account trade with each other; None where it, or a
+        part of it, has no such prevention.
 
         Raises:
             VenueError: it does not say.
         """
         self._check_open()
-        found: bool = await self._asked("config", self._dialect.prevents_self_trades(self._polls))
+        found: bool | None = await self._asked("config", self._dialect.prevents_self_trades(self._polls))
+        return found
+
+    async def account_faults(self) -> tuple[str, ...]:
+        """Settings of the account there under which our orders would mean something else, and the way out.
+
+        Raises:
+            VenueError: it does not say.
+        """
+        self._check_open()
+        found: tuple[str, ...] = await self._asked("mode", self._dialect.account_faults(self._polls))
         return found
 
     async def start(self) -> None:
@@ -159,13 +180,7 @@ class CexVenue:
         Raises:
             VenueError: not within `start_s_max`, or the key is refused.
         """
-        for _ in range(3):
-            session = guarded_session(self._terms.hosts, timeout_s=self._terms.answer_s_max)
-            self._sessions.append(session)
-        self._orders, self._polls, streams = (
-            make_client(self._terms, self._secrets, session, self._dialect.options)
-            for session in self._sessions
-        )
+        self._orders, self._cancels, self._polls, streams = (self._client() for _ in range(4))
         self._streams = CexStreams(
             streams,
             self._polls,
@@ -188,8 +203,37 @@ class CexVenue:
             self._streams.tell_link("")
         self._streams.begin_asking(self._settings.maintenance_s)
 
+    async def start_to_cancel(self) -> None:
+        """Make the clients that a kill needs, and nothing else: nothing is listed, no stream is joined.
+
+        Raises:
+            VenueError: there is no key.
+        """
+        self._cancels, self._polls = self._client(), self._client()
+        self._check_open()
+
+    async def resting(self) -> int:
+        """How many orders are open on the account, whoever sent them.
+
+        Raises:
+            VenueError: it does not say.
+        """
+        self._check_open()
+        found: int = await self._asked("resting", self._dialect.resting(self._polls))
+        return found
+
+    def _client(self) -> Any:
+        """One of the library's, on a session of its own."""
+        session = guarded_session(self._terms.hosts, timeout_s=self._terms.answer_s_max)
+        self._sessions.append(session)
+        return make_client(self._terms, self._secrets, session, self._dialect.options)
+
     def watch(self, universe: Universe, symbols: Collection[str]) -> None:
-        """Give marks of these, in rows of this universe; replaces what was watched before."""
+        """Give marks of these, in rows of this universe; replaces what was watched before.
+
+        These are subscribed to, with their books. The universe's other options are asked for every now and
+        then, by underlying.
+        """
         if self._streams is None:
             raise Unreachable("NOT_CONNECTED", "no market session", where=self.name)
         chosen = set(symbols)
@@ -200,7 +244,8 @@ class CexVenue:
         )
         if before is not None:
             self._desk.quotes.take_over(before, [x.symbol for x in wanted])
-        self._streams.watch(wanted)
+        others = [x for x in universe.listings if x.venue == self.name and x.symbol not in chosen]
+        self._streams.watch(wanted, others, self._settings.trades)
         self._desk.heard_quotes()
 
     async def listings(self) -> Sequence[Listing]:
@@ -288,8 +333,8 @@ class CexVenue:
                 if report.state.terminal:
                     return _as_update(client_id, report)
                 listing = self._listings[report.symbol]
-            check_client(self._orders)
-            await self._dialect.cancel(self._orders, listing, to_wire(self.name, client_id))
+            check_client(self._cancels)
+            await self._dialect.cancel(self._cancels, listing, to_wire(self.name, client_id))
         except VenueError as error:
             return OrderUpdate(client_id, OrderState.UNKNOWN, code=error.code, text=error.text()[:300])
         except ccxt.BaseError as error:
@@ -319,10 +364,10 @@ class CexVenue:
             Ambiguous: orders are still open, or nobody can say. Locked: the key is refused.
         """
         self._check_open()
-        check_client(self._orders)
+        check_client(self._cancels)
         for _ in range(_CANCEL_ROUNDS):
             try:
-                if await self._dialect.cancel_all(self._orders) == 0:
+                if await self._dialect.cancel_all(self._cancels) == 0:
                     return
             except VenueError:
                 raise
@@ -336,7 +381,7 @@ class CexVenue:
         seconds = self.capabilities.dead_man_s
         if seconds is not None and not self._closed and self._streams is not None:
             self._streams.refresh()
-            await self._asked("refresh", self._dialect.refresh(self._orders, seconds))
+            await self._asked("refresh", self._dialect.refresh(self._cancels, seconds))
 
     # ---------------------------------------------------------------------------------------------- questions
 
@@ -387,7 +432,7 @@ class CexVenue:
         self._closed = True
         if self._streams is not None:
             await self._streams.close()
-        clients = [c for c in (self._orders, self._polls) if c is not None]
+        clients = [c for c in (self._orders, self._cancels, self._polls) if c is not None]
         await asyncio.gather(*(client.close() for client in clients))
         for session in self._sessions:
             await session.close()

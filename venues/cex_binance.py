@@ -21,29 +21,19 @@ import ccxt
 
 from pricing.contracts import Contract, Fees, Listing
 from venues.binance_names import INVERSE_VENUE, LINEAR_VENUE, SPOT_VENUE
+from venues.cex_binance_deliveries import deliveries
 from venues.cex_binance_streams import PRIVATE, PUBLIC, BinanceStreams, Part, part_of
-from venues.cex_dialect import Account, Channel, Heard, told_apart
+from venues.cex_dialect import Account, Channel, Heard, all_tried, told_apart
 from venues.cex_parse import not_found
 from venues.errors import Untrusted
 from venues.orders import AccountReport, Order, OrderReport, TimeInForce, TradeReport
 from venues.venue_table import VenueTable
 from venues.wire import binance
 from venues.wire.fields import NS_PER_MS, Wire, items
+from venues.wire.frames import Frame, each
 from venues.wire.quotes import BookChange
 from venues.wire.units import Instruments, merged
 
-#: Binance's own, live, testnet and demo.
-HOSTS = frozenset(
-    {
-        *(
-            f"{name}.binance.com"
-            for name in ("api", "fapi", "dapi", "eapi", "papi", "stream", "fstream", "dstream")
-        ),
-        *(f"{name}.binance.com" for name in ("ws-api", "ws-fapi", "ws-dapi", "nbstream", "www", "api1")),
-        *("testnet.binance.vision", "stream.testnet.binance.vision", "ws-api.testnet.binance.vision"),
-        *("testnet.binancefuture.com", "fstream.binancefuture.com", "dstream.binancefuture.com"),
-    }
-)
 _PARTS = {
     SPOT_VENUE: (Part.SPOT, Part.OPTION),
     LINEAR_VENUE: (Part.LINEAR,),
@@ -60,6 +50,7 @@ def addresses(url: str) -> dict[str, Any]:
     ws = url.replace("http", "ws", 1)
     rest = {f"{p}api{kind}": f"{url}/{p}api/v1" for p in "fde" for kind in ("Public", "Private")}
     rest |= {f"fapi{kind}V{n}": f"{url}/fapi/v{n}" for kind in ("Public", "Private") for n in (2, 3)}
+    rest |= {"fapiData": f"{url}/fapi/data", "dapiData": f"{url}/dapi/data"}
     rest |= {"dapiPrivateV2": f"{url}/dapi/v2", "sapi": f"{url}/sapi/v1"}
     rest |= dict.fromkeys(("public", "private"), f"{url}/api/v3")
     orders = {"spot": f"{ws}/ws-api/v3", "linear": f"{ws}/ws-fapi/v1", "inverse": f"{ws}/ws-dapi/v1"}
@@ -77,6 +68,7 @@ class Binance:
     order_burst = 30
     by_connection = False
     copies_books = True
+    joins_max = 1
     keep_alive_s: float | None = 1_500.0
 
     def __init__(self, venue: str = LINEAR_VENUE) -> None:
@@ -100,6 +92,20 @@ class Binance:
         """Books and marks."""
         self._watched = {x.symbol: x for x in listings}
         return self._streams.public(client, listings)
+
+    async def summaries(self, client: Any, listings: Sequence[Listing], at_ns: int) -> Frame:
+        """`ticker` and `mark` of every option at once: the touch without sizes, the mark and its vol."""
+        frame = Frame()
+        if Part.OPTION in self.parts and listings:
+            touches = await self._public(client, Part.OPTION, "ticker", {}, 5)
+            each(frame, touches, "ticker", binance.option_ticker)
+            marks = await self._public(client, Part.OPTION, "mark", {}, 5)
+            each(frame, marks, "mark", lambda x: binance.option_mark_row(x, at_ns))
+        return frame
+
+    def trades(self, client: Any, listings: Collection[Listing]) -> Sequence[Channel]:
+        """What others trade."""
+        return self._streams.trades(client, listings)
 
     async def sign_in(self, client: Any, channel: Channel) -> Channel:
         """A listen key, or a signature."""
@@ -136,9 +142,19 @@ class Binance:
         told = await client.request("account/apiRestrictions", ["sapi"], "GET", {}, config={"cost": 1})
         return tuple(key for key, value in Wire(told, "apiRestrictions").payload.items() if value is True)
 
-    async def prevents_self_trades(self, client: Any) -> bool:
+    async def prevents_self_trades(self, client: Any) -> bool | None:
         """Every order of spot and futures asks for it; options have no such word."""
-        return Part.OPTION not in self.parts
+        return None if Part.OPTION in self.parts else True
+
+    async def account_faults(self, client: Any) -> tuple[str, ...]:
+        """`positionSide/dual` of the futures: two positions a contract, or one."""
+        faults = []
+        for part in self.parts:
+            if part in (Part.LINEAR, Part.INVERSE):
+                told = Wire(await self._ask(client, part, "GET", "positionSide/dual", {}, 30), "positionSide")
+                if told.raw("dualSidePosition") is not False:
+                    faults.append("hedge mode, where a sale opens a second position: set one-way mode")
+        return tuple(faults)
 
     # -------------------------------------------------------------------------------------------- instruments
 
@@ -220,20 +236,23 @@ class Binance:
 
     async def cancel_all(self, client: Any) -> int:
         """Look what is open, and cancel it by symbol, which is how the venue does it."""
-        found = [
-            (part, item.text("symbol")) for part in self.parts for item in await self._open(client, part)
-        ]
-        done = await asyncio.gather(
-            *(
-                self._ask(client, part, "DELETE", _CANCEL_ALL[part], {"symbol": symbol}, 1)
-                for part, symbol in dict.fromkeys(found)
-            ),
-            return_exceptions=True,
-        )
-        for failure in done:  # each has been tried; one that failed must be known
-            if isinstance(failure, BaseException) and not not_found(self.venue, failure):
-                raise failure
-        return len(found)
+        seen: list[int] = []
+
+        async def swept(part: Part) -> None:
+            found = await self._open(client, part, 1)
+            seen.append(len(found))
+            symbols = dict.fromkeys(item.text("symbol") for item in found)
+            await all_tried(
+                (self._ask(client, part, "DELETE", _CANCEL_ALL[part], {"symbol": s}, 1) for s in symbols),
+                lambda failure: not_found(self.venue, failure),
+            )
+
+        await all_tried(map(swept, self.parts), lambda failure: False)
+        return sum(seen)
+
+    async def resting(self, client: Any) -> int:
+        """`openOrders` of every interface."""
+        return sum(map(len, await asyncio.gather(*(self._open(client, part, 1) for part in self.parts))))
 
     async def refresh(self, client: Any, seconds: float) -> None:
         """`countdownCancelAll` of every symbol where an order rests."""
@@ -289,6 +308,7 @@ class Binance:
         positions: dict[str, Decimal] = {}
         balances: dict[str, Decimal] = {}
         trades: list[TradeReport] = []
+        settled: dict[str, Decimal] = {}
         strange: tuple[str, ...] = ()
         for part in self.parts:
             rows, held, cash = await asyncio.gather(
@@ -307,6 +327,7 @@ class Binance:
             read = binance.option_execution if part is Part.OPTION else binance.execution
             ids = await self._ids_of(client, part, known)
             trades += [read(item, ids, listings, account) for item in known]
+            settled |= await deliveries(client, part, listings, since_ns, at_ns)
         report = AccountReport(
             venue=self.venue,
             account=account,
@@ -316,11 +337,13 @@ class Binance:
             balances=balances,
             trades=tuple(sorted(trades, key=lambda t: (t.fill.time_ns, t.fill.trade_id))),
             since_ns=since_ns,
+            deliveries=settled,
         )
         return Account(report, strange)
 
-    async def _open(self, client: Any, part: Part) -> list[Wire]:
-        return list(items(await self._ask(client, part, "GET", "openOrders", {}, 40), "openOrders"))
+    async def _open(self, client: Any, part: Part, cost: int = 40) -> list[Wire]:
+        """cost: less than the venue counts where a kill must not wait for it; it has 2,400 a minute."""
+        return list(items(await self._ask(client, part, "GET", "openOrders", {}, cost), "openOrders"))
 
     async def _held(self, client: Any, part: Part) -> dict[str, Decimal]:
         if part is Part.SPOT:

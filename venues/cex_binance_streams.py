@@ -87,6 +87,18 @@ class BinanceStreams:
             wanted.update((channel.key, channel) for channel in found)
         return list(wanted.values())
 
+    def trades(self, client: Any, listings: Collection[Listing]) -> list[Channel]:
+        """`aggTrade` of each; of options `optionTrade`."""
+        found = []
+        for listing in listings:
+            part, name = part_of(listing), listing.symbol.lower()
+            if part is Part.OPTION:
+                found.append(self._channel(client, part, "option", f"{name}@optionTrade"))
+            else:
+                which = "public" if part is Part.SPOT else "market"
+                found.append(self._channel(client, part, which, f"{name}@aggTrade"))
+        return found
+
     async def sign_in(self, client: Any, channel: Channel) -> Channel:
         """A listen key, or a signature."""
         part = Part(channel.key.removeprefix("user."))
@@ -142,5 +154,5 @@ def _pair(listing: Listing) -> str:
 
 
 def _add(frame: Frame, more: Frame) -> None:
-    for name in ("quotes", "books", "index", "orders", "trades", "unread"):
+    for name in ("quotes", "books", "index", "public", "orders", "trades", "unread"):
         getattr(frame, name).extend(getattr(more, name))

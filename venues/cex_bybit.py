@@ -18,22 +18,17 @@ from typing import Any
 import ccxt
 
 from pricing.contracts import Contract, Fees, Kind, Listing
-from venues.cex_dialect import Account, Channel, Heard, every_page, no_copies, told_apart
+from venues.cex_dialect import Account, Channel, Heard, all_tried, every_page, no_copies, told_apart
 from venues.cex_parse import not_found
-from venues.deliveries import delivered_between
+from venues.deliveries import delivered_between, told_from
+from venues.errors import VenueError
 from venues.orders import AccountReport, Order, OrderReport, TimeInForce
 from venues.wire import bybit
 from venues.wire.fields import NS_PER_MS, Wire, items
+from venues.wire.frames import Frame, each
 from venues.wire.quotes import BookChange
 from venues.wire.units import Instruments, merged
 
-#: Bybit's own, live, testnet and demo.
-HOSTS = frozenset(
-    {
-        *(f"{name}.bybit.com" for name in ("api", "api-testnet", "api-demo")),
-        *(f"{name}.bybit.com" for name in ("stream", "stream-testnet", "stream-demo")),
-    }
-)
 _CATEGORIES = ("spot", "linear", "inverse", "option")
 #: What orders and positions are asked for by: linear ones by the coin that they settle in.
 _SCOPES: tuple[Mapping[str, str], ...] = (
@@ -72,6 +67,7 @@ class Bybit:
     dead_man_s: float | None = 45.0
     by_connection = True
     copies_books = False
+    joins_max = 1
     keep_alive_s: float | None = None
 
     def __init__(self, option_coins: Sequence[str] = ("BTC", "ETH", "SOL")) -> None:
@@ -95,6 +91,31 @@ class Bybit:
             if category != "spot":
                 found.append(_channel(url, f"tickers.{name}", f"{category}|tickers.{name}", False))
         return found
+
+    async def summaries(self, client: Any, listings: Sequence[Listing], at_ns: int) -> Frame:
+        """`tickers` of options by coin: everything but the book."""
+        frame, stamp = Frame(), at_ns // NS_PER_MS
+        for coin in sorted({x.contract.underlying for x in listings}):
+            asked = {"category": "option", "baseCoin": coin}
+            told = await _result(client.public_get_v5_market_tickers(asked))
+            each(
+                frame,
+                told.raw("list"),
+                "tickers",
+                lambda x: bybit.ticker(Wire({"data": x.payload, "ts": stamp}, "tickers"), "option"),
+            )
+        return frame
+
+    def trades(self, client: Any, listings: Collection[Listing]) -> Sequence[Channel]:
+        """`publicTrade` of each, of options by coin."""
+        found: dict[str, Channel] = {}
+        for listing in listings:
+            category = _category(listing)
+            name = listing.contract.underlying if category == "option" else _name(listing)
+            url = client.implode_hostname(client.urls["api"]["ws"]["public"][category])
+            topic = f"publicTrade.{name}"
+            found[f"{category}|{topic}"] = _channel(url, topic, f"{category}|{topic}", False)
+        return list(found.values())
 
     async def sign_in(self, client: Any, channel: Channel) -> Channel:
         """One signing in per connection."""
@@ -142,6 +163,17 @@ class Bybit:
         """Every order asks for it; the venue heeds that within a group of accounts alone."""
         told = await _result(client.private_get_v5_account_info())
         return told.has("smpGroup") and told.decimal("smpGroup") != 0
+
+    async def account_faults(self, client: Any) -> tuple[str, ...]:
+        """`account/info`, unifiedMarginStatus: 3 to 6 unified; `position/list`, positionIdx: 0 one-way."""
+        told, faults = await _result(client.private_get_v5_account_info()), []
+        if told.whole("unifiedMarginStatus") not in (3, 4, 5, 6):
+            faults.append("a classic account, where each product has its own: upgrade it to a unified one")
+        asked = {"category": "linear", "symbol": "BTCUSDT"}  # told where nothing is held, too
+        held = await _result(client.private_get_v5_position_list(asked))
+        if any(row.whole("positionIdx") != 0 for row in held.items("list")):
+            faults.append("hedge mode, where a sale opens a second position: set one-way mode")
+        return tuple(faults)
 
     # -------------------------------------------------------------------------------------------- instruments
 
@@ -192,21 +224,30 @@ class Bybit:
         await client.private_post_v5_order_cancel(request)
 
     async def cancel_all(self, client: Any) -> int:
-        """Look what is open, and use the venue's mass cancel wherever something is."""
-        open_orders = await asyncio.gather(*(self._open(client, scope) for scope in _SCOPES))
-        scopes = [scope for scope, found in zip(_SCOPES, open_orders, strict=True) if found]
-        # The library lets one mass cancel pass a second, the venue ten: five of them would take five seconds.
-        done = await asyncio.gather(
-            *(
-                client.request("v5/order/cancel-all", ["private"], "POST", dict(scope), config={"cost": 5})
-                for scope in scopes
-            ),
-            return_exceptions=True,
-        )
-        for failure in done:  # each has been tried; one that failed must be known
-            if isinstance(failure, BaseException) and not not_found(self.venue, failure):
+        """Look what is open, and use the venue's mass cancel wherever something is, or nobody says."""
+        seen: list[int] = []
+
+        async def swept(scope: Mapping[str, str]) -> None:
+            failure: Exception | None = None
+            some = 0
+            try:
+                asked = {**scope, "openOnly": "0", "limit": _ORDERS_PAGE}
+                answer = await _result(_hurried(client, "GET", "v5/order/realtime", asked))
+                some = sum(1 for _ in answer.items("list"))
+            except (ccxt.BaseError, VenueError) as error:
+                failure = error
+            seen.append(some)
+            if failure is not None or some:
+                await _hurried(client, "POST", "v5/order/cancel-all", scope)
+            if failure is not None:
                 raise failure
-        return sum(len(found) for found in open_orders)
+
+        await all_tried(map(swept, _SCOPES), lambda failure: not_found(self.venue, failure))
+        return sum(seen)
+
+    async def resting(self, client: Any) -> int:
+        """`order/realtime` of every category."""
+        return sum(map(len, await asyncio.gather(*(self._open(client, scope) for scope in _SCOPES))))
 
     async def refresh(self, client: Any, seconds: float) -> None:
         """`order/disconnected-cancel-all` of every product: half of the time, 3 to 300 seconds."""
@@ -305,7 +346,7 @@ class Bybit:
         """At what the contracts held here that expired since then were settled."""
         if not delivered_between(since_ns, at_ns):
             return {}
-        asked = {"category": category, "startTime": str(since_ns // NS_PER_MS), "limit": "50"}
+        asked = {"category": category, "startTime": str(told_from(since_ns) // NS_PER_MS), "limit": "50"}
         rows = await _all(client.private_get_v5_asset_delivery_record, asked, "deliveries")
         return {row.text("symbol"): row.above_zero("deliveryPrice") for row in rows}
 
@@ -351,6 +392,12 @@ def _channel(url: str, topic: str, key: str, private: bool, book: str = "") -> C
     joins = {"op": "subscribe", "req_id": key, "args": [topic]}
     leaves = {"op": "unsubscribe", "req_id": f"-{key}", "args": [topic]}
     return Channel(url, key, joins, private, leaves, book)
+
+
+async def _hurried(client: Any, verb: str, path: str, asked: Mapping[str, str]) -> Any:
+    """A request of a kill. The library lets one mass cancel pass a second, the venue ten, and fifty looks: it
+    would take five seconds over five categories."""
+    return await client.request(path, ["private"], verb, dict(asked), config={"cost": 1})
 
 
 async def _result(request: Any) -> Wire:

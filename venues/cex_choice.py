@@ -1,4 +1,4 @@
-"""Which dialect speaks to a venue, where it is reached, and the secrets that it wants."""
+"""Which dialect speaks to a venue, and what its addresses are where they are ours."""
 
 from __future__ import annotations
 
@@ -13,22 +13,21 @@ from venues.cex_dialect import Dialect
 
 @dataclass(frozen=True, slots=True)
 class CexChoice:
-    """hosts: the venue's own. addresses: the library's, all of them at one address of ours."""
+    """addresses: the library's, all of them at one address of ours."""
 
     dialect: Callable[[], Dialect]
-    hosts: frozenset[str]
     addresses: Callable[[str], dict[str, Any]]
 
 
 def _binance(venue: str) -> CexChoice:
-    return CexChoice(lambda: cex_binance.Binance(venue), cex_binance.HOSTS, cex_binance.addresses)
+    return CexChoice(lambda: cex_binance.Binance(venue), cex_binance.addresses)
 
 
 CEX: dict[str, CexChoice] = {
-    "okx": CexChoice(cex_okx.Okx, cex_okx.HOSTS, cex_okx.addresses),
-    "bybit": CexChoice(cex_bybit.Bybit, cex_bybit.HOSTS, cex_bybit.addresses),
+    "okx": CexChoice(cex_okx.Okx, cex_okx.addresses),
+    "bybit": CexChoice(cex_bybit.Bybit, cex_bybit.addresses),
     SPOT_VENUE: _binance(SPOT_VENUE),
     LINEAR_VENUE: _binance(LINEAR_VENUE),
     INVERSE_VENUE: _binance(INVERSE_VENUE),
-    "hyperliquid": CexChoice(cex_hyperliquid.Hyperliquid, cex_hyperliquid.HOSTS, cex_hyperliquid.addresses),
+    "hyperliquid": CexChoice(cex_hyperliquid.Hyperliquid, cex_hyperliquid.addresses),
 }

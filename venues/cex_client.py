@@ -7,15 +7,16 @@ rounding, order structures and caches. Switched off or bent, each with a test th
 - its session: ours reaches the venue's hosts alone, follows no redirect, sends nothing twice (`venues.net`);
 - its reading of messages: a frame is taken at the source, before ccxt sees it, and what ccxt raises over one
   stays inside (`Tap`): else one bad frame stops the receive loop, and every stream is silent for a minute;
-- its logging: at DEBUG it writes headers and addresses with keys and signatures (`contain_logging`).
+- its rate limiter: it forgets the time in which nothing was asked (`venues.cex_pace`);
+- its logging: at DEBUG it writes headers and addresses with keys and signatures (`venues.net`).
 
-Budgets are apart: one client is for orders and cancels, one for everything else, each with a rate limiter of
-its own, so that a cancel never stands behind a hundred questions.
+Budgets are apart: one client is for orders, one for cancels, one for questions and one for streams, each with
+a rate limiter of its own, so that a cancel never stands behind a hundred questions or a burst of orders.
 """
 
 from __future__ import annotations
 
-import logging
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,14 +24,14 @@ from typing import Any
 import aiohttp
 import ccxt.pro
 
+from venues.cex_pace import Pace
 from venues.errors import Untrusted
-from venues.net import Hosts
+from venues.net import Hosts, contain_logging
+from venues.pins import PINNED
 from venues.secrets import Secret
 
-CCXT_VERSION = "4.5.90"
+CCXT_VERSION = PINNED["ccxt"]
 VENUES = ("okx", "bybit", "binance", "binanceusdm", "binancecoinm", "hyperliquid")
-#: Loggers that write requests as they were sent.
-_TALKATIVE = ("ccxt", "ccxt.base.exchange", "aiohttp.client", "aiohttp.websocket")
 #: What ccxt calls our secrets.
 _NAMES = {
     "key": "apiKey",
@@ -62,8 +63,31 @@ class Tap:
 
     def __init__(self, exchange: Any, hear: Hear, control: Callable[[Any], bool] = lambda _: True) -> None:
         self._hear, self._control, self._of_ccxt = hear, control, exchange.handle_message
+        self._exchange, self._connection = exchange, exchange.client
         self.faults = 0
         exchange.handle_message = self.handle_message
+        exchange.client = self.client
+
+    def client(self, url: str) -> Any:
+        """As ccxt calls it: the connection to an address, made where there is none.
+
+        A frame that is no JSON ends the connection, whose channels begin anew: nobody knows what was lost
+        with it. Without this it would end the receive loop alone, and the connection stays, silent.
+        """
+        known = url in (self._exchange.clients or {})
+        client = self._connection(url)
+        if not known:
+            read = client.handle_text_or_binary_message
+
+            def guarded(data: Any) -> None:
+                try:
+                    read(data)
+                except (json.JSONDecodeError, UnicodeDecodeError):
+                    self.faults += 1
+                    client.on_error(ccxt.NetworkError("a frame that cannot be decoded"))
+
+            client.handle_text_or_binary_message = guarded
+        return client
 
     def handle_message(self, client: Any, message: Any) -> None:
         """As ccxt calls it."""
@@ -75,13 +99,6 @@ class Tap:
         except Exception as error:  # whatever it is: raised from here it would end the receive loop
             self.faults += 1
             client.reject(error)
-
-
-def contain_logging() -> None:
-    """Keep keys out of logs, whatever level the rest of the process logs at."""
-    for name in _TALKATIVE:
-        logger = logging.getLogger(name)
-        logger.setLevel(logging.WARNING)
 
 
 def make_client(
@@ -119,6 +136,7 @@ def make_client(
     if terms.urls:  # in place of the library's: of those that are not named none must remain
         exchange.urls = {**exchange.urls, "api": dict(terms.urls)}
     exchange.streaming["keepAlive"] = terms.keep_alive_ms
+    exchange.throttler = Pace(exchange.tokenBucket, exchange.asyncio_loop)
     exchange.timeout_on_exit = 0  # its wait for a session of its own, which there is none
     for url in _leaves(exchange.urls["api"]):
         terms.hosts.check(url.replace("{hostname}", exchange.hostname or ""))

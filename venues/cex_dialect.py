@@ -7,6 +7,7 @@ venue's module of `venues.wire`.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -58,7 +59,8 @@ class Dialect(Protocol):
 
     dead_man_s: the venue's own timer, None where it has none. by_connection: the timer starts when the
     account's stream is lost, not when nobody refreshes it. copies_books: its streams carry changes of books
-    alone, to be laid over a copy that is asked for.
+    alone, to be laid over a copy that is asked for. joins_max: channels that one message may join or leave,
+    as `args` of its `op`; 1: each has a message of its own.
     """
 
     venue: str
@@ -68,6 +70,7 @@ class Dialect(Protocol):
     dead_man_s: float | None
     by_connection: bool
     copies_books: bool
+    joins_max: int
     keep_alive_s: float | None
 
     def private(self, client: Any) -> Sequence[Channel]:
@@ -76,6 +79,14 @@ class Dialect(Protocol):
 
     def public(self, client: Any, listings: Collection[Listing]) -> Sequence[Channel]:
         """The channels of these listings' market."""
+        ...
+
+    async def summaries(self, client: Any, listings: Sequence[Listing], at_ns: int) -> Frame:
+        """Quotes of options by underlying, at least of these; nothing where the venue has no options."""
+        ...
+
+    def trades(self, client: Any, listings: Collection[Listing]) -> Sequence[Channel]:
+        """The channels of what others trade in these listings."""
         ...
 
     async def sign_in(self, client: Any, channel: Channel) -> Channel:
@@ -114,8 +125,13 @@ class Dialect(Protocol):
         """The venue's words for what the key may do."""
         ...
 
-    async def prevents_self_trades(self, client: Any) -> bool:
-        """Whether the venue says that no two orders of the account trade with each other."""
+    async def prevents_self_trades(self, client: Any) -> bool | None:
+        """Whether the venue says that no two orders of the account trade with each other; None where it, or a
+        part of it, has no such prevention."""
+        ...
+
+    async def account_faults(self, client: Any) -> tuple[str, ...]:
+        """Settings of the account there under which our orders would mean something else, and the way out."""
         ...
 
     async def instruments(self, client: Any, signed: bool, at_ns: int) -> Instruments:
@@ -131,7 +147,12 @@ class Dialect(Protocol):
         ...
 
     async def cancel_all(self, client: Any) -> int:
-        """Cancel whatever is open; how many orders still were when it looked."""
+        """Cancel whatever is open, whether or not anything has been listed; how many orders were open when it
+        looked, at least: 0 only where none was."""
+        ...
+
+    async def resting(self, client: Any) -> int:
+        """How many orders are open on the account, read or not."""
         ...
 
     async def order(self, client: Any, listing: Listing | None, wire_id: str) -> OrderReport | None:
@@ -167,6 +188,13 @@ def told_apart(
 def no_copies(venue: str) -> VenueError:
     """The answer of a dialect whose streams carry whole books."""
     return Refused("NO_COPIES", "the stream begins with the whole book", where=venue)
+
+
+async def all_tried(work: Iterable[Awaitable[object]], passes: Callable[[BaseException], bool]) -> None:
+    """Do all of it, whatever becomes of some; then raise the first failure that does not pass."""
+    for done in await asyncio.gather(*work, return_exceptions=True):
+        if isinstance(done, BaseException) and not passes(done):
+            raise done
 
 
 async def every_page(

@@ -18,18 +18,16 @@ from typing import Any
 import ccxt
 
 from pricing.contracts import Contract, Fees, Listing, Side
-from venues.cex_dialect import Account, Channel, Heard, no_copies, told_apart
+from venues.cex_dialect import Account, Channel, Heard, all_tried, no_copies, told_apart
 from venues.cex_parse import not_found, said
 from venues.errors import Untrusted
 from venues.orders import AccountReport, Order, OrderReport, TimeInForce
 from venues.wire import hyperliquid as wire
-from venues.wire.fields import NS_PER_MS, Wire, items
+from venues.wire.fields import NS_PER_MS, Wire, items, only
 from venues.wire.frames import Frame
 from venues.wire.quotes import BookChange
 from venues.wire.units import Instruments
 
-#: Hyperliquid's own, live and testnet.
-HOSTS = frozenset({"api.hyperliquid.xyz", "api.hyperliquid-testnet.xyz"})
 _MET_NOBODY = "Order could not immediately match"
 _PAGE, _PAGES_MAX = 2000, 50
 _BATCH = 50
@@ -51,6 +49,7 @@ class Hyperliquid:
     dead_man_s: float | None = 45.0
     by_connection = False
     copies_books = False
+    joins_max = 1
     keep_alive_s: float | None = None
 
     def __init__(self) -> None:
@@ -67,6 +66,14 @@ class Hyperliquid:
         """A book, and mark, oracle and funding, of each."""
         kinds = ("l2Book", "activeAssetCtx")
         return [_channel(client, False, type=kind, coin=x.symbol) for x in listings for kind in kinds]
+
+    async def summaries(self, client: Any, listings: Sequence[Listing], at_ns: int) -> Frame:
+        """There are no options."""
+        return Frame()
+
+    def trades(self, client: Any, listings: Collection[Listing]) -> Sequence[Channel]:
+        """`trades` of each."""
+        return [_channel(client, False, type="trades", coin=x.symbol) for x in listings]
 
     async def sign_in(self, client: Any, channel: Channel) -> Channel:
         """Nobody signs in."""
@@ -118,12 +125,16 @@ class Hyperliquid:
         """The venue cancels the resting one of two orders of an address, always."""
         return True
 
+    async def account_faults(self, client: Any) -> tuple[str, ...]:
+        """There is one kind of account, with one position a contract."""
+        return ()
+
     # -------------------------------------------------------------------------------------------- instruments
 
     async def instruments(self, client: Any, signed: bool, at_ns: int) -> Instruments:
         """`meta`; an asset's number is its place in it, whether it trades or not."""
         meta = await client.public_post_info({"type": "meta"})
-        self._assets = {row.text("name"): n for n, row in enumerate(Wire(meta, "meta").items("universe"))}
+        self._learn(meta)
         told: Fees | None = None
         if signed:
             answer = await client.public_post_info({"type": "userFees", "user": client.walletAddress})
@@ -156,7 +167,7 @@ class Hyperliquid:
                 raise
             return ""
         status = answer.nested("response").nested("data")
-        (row,) = items(status.raw("statuses"), "statuses")
+        row = only(status.raw("statuses"), "statuses")
         return row.nested("filled" if row.has("filled") else "resting").name("oid")
 
     async def cancel(self, client: Any, listing: Listing, wire_id: str) -> None:
@@ -165,15 +176,25 @@ class Hyperliquid:
         await self._act(client, {"type": "cancelByCloid", "cancels": [asked]})
 
     async def cancel_all(self, client: Any) -> int:
-        """List what is open, and cancel it in batches; there is no mass cancel."""
-        rows = await self._open(client)
-        cancels = [{"a": self._assets[row.text("coin")], "o": row.whole("oid")} for row in rows]
-        for start in range(0, len(cancels), _BATCH):
-            try:
-                await self._act(client, {"type": "cancel", "cancels": cancels[start : start + _BATCH]})
-            except ccxt.OrderNotFound:  # one of them has ended meanwhile; the others are cancelled
-                continue
+        """List what is open, and cancel it in batches; there is no mass cancel. A cancel names the number of
+        the coin, which is asked for where nothing has been listed."""
+        if self._assets:
+            rows = await self._open(client, 1)
+        else:
+            rows, meta = await asyncio.gather(self._open(client, 1), _hurried(client, {"type": "meta"}))
+            self._learn(meta)
+        known = [row for row in rows if row.text("coin") in self._assets]
+        cancels = [{"a": self._assets[row.text("coin")], "o": row.whole("oid")} for row in known]
+        batches = [cancels[start : start + _BATCH] for start in range(0, len(cancels), _BATCH)]
+        await all_tried(
+            (self._act(client, {"type": "cancel", "cancels": batch}) for batch in batches),
+            lambda failure: isinstance(failure, ccxt.OrderNotFound),  # ended meanwhile; the others are done
+        )
         return len(rows)
+
+    async def resting(self, client: Any) -> int:
+        """`frontendOpenOrders`."""
+        return len(await self._open(client, 1))
 
     async def refresh(self, client: Any, seconds: float) -> None:
         """`scheduleCancel`, at least five seconds ahead."""
@@ -228,9 +249,13 @@ class Hyperliquid:
         )
         return Account(report, strange)
 
-    async def _open(self, client: Any) -> list[Wire]:
+    async def _open(self, client: Any, cost: int = 10) -> list[Wire]:
+        """cost: less than the venue counts where a kill must not wait for it; it has 1,200 a minute."""
         asked = {"type": "frontendOpenOrders", "user": client.walletAddress}
-        return list(items(await client.public_post_info(asked), "openOrders"))
+        return list(items(await _hurried(client, asked, cost), "openOrders"))
+
+    def _learn(self, meta: object) -> None:
+        self._assets = {row.text("name"): n for n, row in enumerate(Wire(meta, "meta").items("universe"))}
 
     async def _fills(self, client: Any, since_ns: int) -> list[Wire]:
         """Executions since, a page after the other; a page that does not get on is refused."""
@@ -246,6 +271,11 @@ class Hyperliquid:
                 break
             start = max(row.stamp_ns("time") for row in rows) // NS_PER_MS
         raise Untrusted("PAGES", "the venue's pages of executions do not come to an end", where=self.venue)
+
+
+async def _hurried(client: Any, asked: Mapping[str, Any], cost: int = 1) -> Any:
+    """A question at another cost than the library reckons with."""
+    return await client.request("info", ["public"], "POST", dict(asked), config={"cost": cost})
 
 
 def _channel(client: Any, private: bool, **wanted: str) -> Channel:

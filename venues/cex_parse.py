@@ -19,9 +19,19 @@ from types import ModuleType
 import ccxt
 
 from venues.errors import Ambiguous, Locked, Malformed, Refused, Unreachable, Untrusted, VenueError
+from venues.net import tls_refused
 from venues.orders import OrderState
 from venues.wire import binance, bybit, hyperliquid, okx
-from venues.wire.rejects import UNLISTED, Verdict, judge_submit, key_refused, says_not_found, too_fast
+from venues.wire.rejects import (
+    UNLISTED,
+    Verdict,
+    clock_refused,
+    judge_submit,
+    key_refused,
+    known_sentence,
+    says_not_found,
+    too_fast,
+)
 
 #: Which module reads the raw messages of a venue, by ccxt's name of it.
 PARSERS: Mapping[str, ModuleType] = {
@@ -96,8 +106,15 @@ def answered(error: BaseException) -> Answered:
 
 
 def said(venue: str, error: BaseException) -> tuple[str, str]:
-    """The venue's code and sentence inside an exception; empty where no answer of the venue is in it."""
+    """The venue's code and sentence inside an exception; empty where no answer of the venue is in it.
+
+    Of some of Binance's answers the library hands on the sentence alone: it counts where it is one of those
+    that are known.
+    """
     text = str(error)
+    bare = text.removeprefix(f"{venue} ")
+    if isinstance(error, ccxt.ExchangeError) and bare != text and known_sentence(venue, bare):
+        return "", bare[:200]
     start, end = text.find("{"), text.rfind("}")
     if start < 0 or end <= start or len(text) > 100_000:
         return "", ""
@@ -133,13 +150,19 @@ def not_found(venue: str, error: BaseException) -> bool:
 def failed_question(venue: str, what: str, error: BaseException) -> VenueError:
     """The error for a question, which had no effect, whatever became of it."""
     code, sentence = said(venue, error)
+    refused = None if code else tls_refused(error, f"{venue} {what}")
+    if refused is not None:
+        return refused
     observed = f"{code} {sentence}".strip() or type(error).__name__
     way = answered(error)
     if key_refused(venue, code) or (way is Answered.KEY and not code):
         return _error(Locked, "KEY_REFUSED", "the venue does not let this key in", venue, what, observed)
+    if clock_refused(venue, code):
+        told = "our clock is too far from the venue's: no signature passes"
+        return _error(Refused, "CLOCK_REFUSED", told, venue, what, observed)
     if too_fast(venue, code) or way is Answered.SLOWER:
         return _error(Unreachable, "TOO_FAST", "we ask too much", venue, what, observed)
-    if code:
+    if code or sentence:
         return _error(Refused, "QUESTION_REFUSED", "the venue does not say", venue, what, observed)
     if isinstance(error, ccxt.BadResponse):
         return _error(Untrusted, "BAD_ANSWER", "an answer that makes no sense", venue, what, observed)

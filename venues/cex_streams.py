@@ -21,6 +21,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+import aiohttp
 import ccxt
 
 from pricing.contracts import Listing
@@ -29,25 +30,33 @@ from venues.book_copies import BookCopies
 from venues.cex_client import Tap
 from venues.cex_dialect import Channel, Dialect
 from venues.cex_parse import failed_question
-from venues.errors import Locked, Unreachable, Untrusted, VenueError
+from venues.cex_summaries import CexSummaries
+from venues.errors import Locked, NotTheVenue, Unreachable, Untrusted, VenueError
 from venues.news import NewsDesk
 from venues.orders import Link, VenueStatus
 from venues.wire.frames import Frame
 from venues.wire.quotes import BookChange
 
+#: What the socket's own library says where the unified one, in its ping, does not translate it.
+_BROKEN = (aiohttp.ClientError, ConnectionError)
+
 #: No venue's window is shorter.
 _WINDOW_S_LEAST = 3.0
+#: Channels that are joined within so many seconds go in one message, where the venue takes that.
+_TOGETHER_S = 0.01
 
 
 @dataclass(frozen=True, slots=True)
 class StreamTerms:
     """account: whose executions these are. Pauses between two tries, seconds: the first, and the longest.
-    quiet_s_max: the dead man's time of a timer that hangs on the connection; None: there is none."""
+    quiet_s_max: the dead man's time of a timer that hangs on the connection; None: there is none. summary_s:
+    options that nobody subscribes to are asked for so often."""
 
     account: str
     pause_s_first: float
     pause_s_most: float
     quiet_s_max: float | None = None
+    summary_s: float = 5.0
 
 
 @dataclass(slots=True)
@@ -86,6 +95,9 @@ class CexStreams:
         self._well.set()
         self._refreshed_s: float | None = None
         self._closed = False
+        self._summaries: CexSummaries | None = None
+        self._outbox: dict[str, list[tuple[Mapping[str, Any], asyncio.Future[Any] | None]]] = {}
+        self._hopeless: asyncio.Future[VenueError] | None = None
         self.malformed = 0
         Tap(client, self._hear, dialect.control)
 
@@ -93,15 +105,20 @@ class CexStreams:
         """Join the account's channels, and wait until all have begun.
 
         Raises:
-            Unreachable: they did not.
+            Unreachable: they did not. Locked: the key is refused. NotTheVenue: wrong host or certificate.
         """
         private = self._dialect.private(self._client)
+        self._hopeless = asyncio.get_running_loop().create_future()
         self._join(private)
         if self._dialect.keep_alive_s is not None:
             self._run(self._keep_alive(self._dialect.keep_alive_s))
+        begun = asyncio.ensure_future(_all_set([self._live[c.key].begun for c in private]))
+        either: set[asyncio.Future[Any]] = {begun, self._hopeless}
         try:
             async with asyncio.timeout(start_s_max):
-                await asyncio.gather(*(self._live[c.key].begun.wait() for c in private))
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not begun.done():
+                raise self._hopeless.result()
         except TimeoutError:
             raise Unreachable(
                 "NOT_SUBSCRIBED",
@@ -109,19 +126,39 @@ class CexStreams:
                 where=self._dialect.venue,
                 observed=f"nothing in {start_s_max:g} s",
             ) from None
+        finally:
+            begun.cancel()
+            self._hopeless = None
 
     def begin_asking(self, period_s: float) -> None:
         """From now on, ask for what no stream tells."""
         self._run(self._tell_maintenance(period_s))
 
-    def watch(self, listings: Sequence[Listing]) -> None:
-        """Follow the market of these, and of no others."""
-        channels = {c.key: c for c in self._dialect.public(self._client, listings)}
+    def watch(
+        self, listings: Sequence[Listing], others: Sequence[Listing] = (), trades: bool = False
+    ) -> None:
+        """Follow the market of these, and of no others. others: options to be asked for every now and then.
+        trades: what others trade in it, too."""
+        if self._summaries is None:
+            self._summaries = CexSummaries(self._summarised, self._summary, self._terms.summary_s)
+            self._run(self._summaries.poll())
+        self._summaries.follow(others)
+        wanted = list(self._dialect.public(self._client, listings))
+        if trades:
+            wanted += self._dialect.trades(self._client, listings)
+        channels = {c.key: c for c in wanted}
         gone = [key for key, live in self._live.items() if not live.channel.private and key not in channels]
         for key in gone:
             self._leave(self._live.pop(key))
         self._join([c for c in channels.values() if c.key not in self._live])
         self._tell_gaps()
+
+    async def _summarised(self, options: Sequence[Listing]) -> Frame:
+        return await self._dialect.summaries(self._polls, options, self._now_ns())
+
+    def _summary(self, frame: Frame) -> None:
+        self.malformed += len(frame.unread)
+        self._quoted(frame)
 
     def refresh(self) -> None:
         """The engine is well; from the first time on, it has to go on saying so."""
@@ -160,7 +197,10 @@ class CexStreams:
             return
         self._unlearn(live)
         if live.channel.farewell is not None and live.begun.is_set():
-            self._run(self._send(connection, dict(live.channel.farewell)))
+            if self._dialect.joins_max > 1:
+                self._together(live.joined.url, live.channel.farewell, None)
+            else:
+                self._run(self._send(connection, dict(live.channel.farewell)))
 
     async def _send(self, connection: Any, message: Mapping[str, Any]) -> None:
         with suppress(ccxt.BaseError, OSError):  # it is gone, and its subscriptions with it
@@ -186,9 +226,12 @@ class CexStreams:
                     await self._well.wait()
                     live.joined = await self._dialect.sign_in(self._client, channel)
                 await self._joined(live)
-            except (ccxt.BaseError, VenueError) as error:
-                known = error if isinstance(error, VenueError) else self._failed(channel, error)
+            except (ccxt.BaseError, VenueError, *_BROKEN) as error:
+                known = self._failed(channel, error)
                 reason = known.text()
+                hopeless = self._hopeless  # at a start nobody waits for it to pass
+                if hopeless is not None and not hopeless.done() and isinstance(known, Locked | NotTheVenue):
+                    hopeless.set_result(known)
                 if isinstance(known, Locked):
                     self._desk.put(self._status(Link.DOWN, ("key_refused",), reason))
                     return
@@ -204,13 +247,39 @@ class CexStreams:
     async def _joined(self, live: _Live) -> None:
         """Join, and wait until the connection breaks. Without a message, the connection is all there is."""
         joined = live.joined
-        broken = self._client.watch(joined.url, joined.key, dict(joined.message), joined.key)
-        if not joined.message:
+        together = bool(joined.message) and self._dialect.joins_max > 1
+        message = {} if together else dict(joined.message)
+        broken = self._client.watch(joined.url, joined.key, message, joined.key)
+        if not message:
             connected = self._client.clients[joined.url].connected
             await asyncio.wait({broken, connected}, return_when=asyncio.FIRST_COMPLETED)
             if not broken.done():
-                self._began(joined.key)
+                if together:
+                    self._together(joined.url, joined.message, broken)
+                else:
+                    self._began(joined.key)
         await broken
+
+    def _together(self, url: str, message: Mapping[str, Any], broken: asyncio.Future[Any] | None) -> None:
+        """Say it with whatever else is to be said to this connection in a moment."""
+        waiting = self._outbox.setdefault(url, [])
+        waiting.append((message, broken))
+        if len(waiting) == 1:
+            self._run(self._say(url))
+
+    async def _say(self, url: str) -> None:
+        await asyncio.sleep(_TOGETHER_S)
+        waiting = self._outbox.pop(url, [])
+        said: dict[str, list[Any]] = {}
+        for message, broken in waiting:
+            if broken is None or not broken.done():  # what broke meanwhile is joined anew, by its own task
+                said.setdefault(message["op"], []).extend(message["args"])
+        connection = self._client.clients.get(url)
+        for verb, args in said.items() if connection is not None else ():
+            for start in range(0, len(args), self._dialect.joins_max):
+                await connection.throttle(1)
+                part = args[start : start + self._dialect.joins_max]
+                await self._send(connection, {"op": verb, "args": part})
 
     def _began(self, key: str) -> None:
         live = self._live.get(key)
@@ -222,7 +291,12 @@ class CexStreams:
             self._copies.want(live.channel.book)
             self._ask_copy(live.channel.book)
 
-    def _failed(self, channel: Channel, error: ccxt.BaseError) -> VenueError:
+    def _failed(self, channel: Channel, error: Exception) -> VenueError:
+        if isinstance(error, VenueError):
+            return error
+        if isinstance(error, _BROKEN):
+            text = str(error) or type(error).__name__
+            return Unreachable("CONNECTION_LOST", "the connection broke", where=channel.key, observed=text)
         return failed_question(self._dialect.venue, channel.key, error)
 
     async def _keep_alive(self, period_s: float) -> None:
@@ -236,7 +310,7 @@ class CexStreams:
         told: tuple[tuple[int, int], ...] | None = None
         while True:
             with suppress(ccxt.BaseError, VenueError):  # nothing is known then, and nothing new is told
-                windows = await self._dialect.maintenance(self._polls)
+                windows = await self._dialect.maintenance(self._client)
                 if windows is None:
                     return
                 if windows != told:
@@ -279,6 +353,7 @@ class CexStreams:
                 _drop(connection, "the venue has ended the stream")
         frame = heard.frame
         self._took(frame)
+        self._desk.hear_trades(frame.public)
         if frame.unread:
             self.malformed += len(frame.unread)
         if frame.unread and any(live.joined.url == url for live in self._private()):
@@ -400,3 +475,9 @@ class CexStreams:
 def _drop(connection: Any, why: str) -> None:
     """Leave a connection as if it had broken. The library's own `close` cancels whoever waits for it."""
     connection.on_error(ccxt.NetworkError(why))
+
+
+async def _all_set(events: Sequence[asyncio.Event]) -> None:
+    """Wait for all of them. A task, not `gather`: a gathering that nobody awaits any more complains aloud."""
+    for event in events:
+        await event.wait()

@@ -7,6 +7,11 @@ _EXPIRY_NS = 8 * 3600 * 10**9
 _PRICED_NS = 2 * 3600 * 10**9
 
 
+def told_from(since_ns: int) -> int:
+    """From what stamp on a price may have become known since: its stamp is the expiry's, whenever it came."""
+    return max(since_ns - _PRICED_NS, 0)
+
+
 def delivered_between(since_ns: int, at_ns: int) -> bool:
     """Whether an expiry's price may have become known: expiries are at 08:00 UTC, prices within two hours.
 

@@ -26,7 +26,7 @@ from venues.deribit_account import DeribitAccount
 from venues.deribit_session import SCOPE_CHARACTERS_MAX, DeribitSession, Login, SessionTerms
 from venues.deribit_summaries import DeribitSummaries
 from venues.errors import Ambiguous, Unreachable, Untrusted, VenueError
-from venues.json_rpc import NotSent, RpcError
+from venues.json_rpc import NotSent, Quick, RpcError, takes_nothing
 from venues.live_quotes import LiveQuotes
 from venues.net import Hosts, guarded_session
 from venues.news import NewsDesk
@@ -42,7 +42,9 @@ from venues.orders import (
     VenueStatus,
 )
 from venues.wire import deribit as wire
+from venues.wire import deribit_frames as frames
 from venues.wire.fields import Wire, items
+from venues.wire.quotes import Change
 from venues.wire.rejects import Reason
 from venues.wire.units import Instruments
 
@@ -55,7 +57,8 @@ _PRIVATE = ("user.orders.any.any.raw", "user.trades.any.any.raw")
 @dataclass(frozen=True, slots=True)
 class DeribitTerms:
     """How to talk to Deribit. order_rate, order_burst: of the account's tier, messages a second and at once.
-    interval: of tickers and books. levels: of a book a side. start_s_max: until both sessions are up."""
+    interval: of tickers and books. levels: of a book a side. start_s_max: until both sessions are up. trades:
+    tell what others trade in what is watched."""
 
     url: str = LIVE_URL
     account: str = ""
@@ -65,6 +68,7 @@ class DeribitTerms:
     levels: int = 20
     start_s_max: float = 20.0
     summary_s: float = 5.0
+    trades: bool = False
     session: SessionTerms = field(default_factory=SessionTerms)
 
 
@@ -97,6 +101,11 @@ class DeribitVenue:
         self._closed = False
         self.malformed = 0
         self.refused: dict[str, str] = {}
+
+    @property
+    def trades_left_out(self) -> int:
+        """Trades of others that were told too late, or that nobody came for."""
+        return self._desk.trades_left_out
 
     @property
     def name(self) -> str:
@@ -144,6 +153,11 @@ class DeribitVenue:
         """
         return await self._signed().self_trading_mode() in ("reject_taker", "cancel_maker")
 
+    async def account_faults(self) -> tuple[str, ...]:
+        """None: every account there has one signed position an instrument; margin models differ in margin."""
+        self._signed()
+        return ()
+
     async def start(self) -> None:
         """Connect, sign in, learn what is listed.
 
@@ -152,7 +166,7 @@ class DeribitVenue:
         """
         self._hosts.check(self._terms.url)  # a wrong address is no outage: nobody waits for it to pass
         self._http = guarded_session(self._hosts)
-        self._market = self._session(self._hear_market, None)
+        self._market = self._session(self._hear_market, None, self._hear_quickly)
         self._market.start()
         if self._login is not None:
             self._orders = self._session(self._hear_account, self._login)
@@ -166,16 +180,46 @@ class DeribitVenue:
             self._orders.start()
             await self._orders.wait_up(self._terms.start_s_max)
 
+    async def start_to_cancel(self) -> None:
+        """Sign in to cancel and to ask what is open, and nothing else: nothing is listed, heard or armed.
+
+        Raises:
+            NotSent: there is no key. VenueError: as `start`.
+        """
+        self._hosts.check(self._terms.url)
+        self._http = guarded_session(self._hosts)
+        if self._login is not None:
+            self._orders = self._session(lambda channel, data: None, self._login, brief=True)
+            self._account = DeribitAccount(
+                self._orders, self._listings, self._listing_of, self._terms.account, self._now_ns
+            )
+            self._orders.start()
+        self._signed()
+        assert self._orders is not None
+        await self._orders.wait_up(self._terms.start_s_max)
+
+    async def resting(self) -> int:
+        """How many orders are open on the account, whoever sent them.
+
+        Raises:
+            VenueError: it does not say.
+        """
+        return await self._signed().resting()
+
     def watch(self, universe: Universe, symbols: Collection[str]) -> None:
         """Give marks of these, in rows of this universe; replaces what was watched before.
 
         These are subscribed to, with their books. The universe's other options are looked up every now and
         then by one question per currency: marks, vols and touch prices, without sizes.
         """
-        before = self._wanted
+        before, known = self._wanted, self._desk.quotes
         self._desk.quotes = LiveQuotes(universe, self.name, self._terms.levels)
         wanted = {c for s in symbols if (self.name, s) in universe.positions for c in self._channels(s)}
-        self._run(self._rewatch(sorted(before - wanted), sorted(wanted - before), sorted(before & wanted)))
+        if known is not None:  # what was subscribed to and still is has gone on without a break
+            kept = [s for s in symbols if before.issuperset(self._channels(s))]
+            self._desk.quotes.take_over(known, kept)
+            self._desk.heard_quotes()
+        self._run(self._rewatch(sorted(before - wanted), sorted(wanted - before)))
         self._wanted = wanted
         self._tell_gaps()
         chosen = set(symbols)
@@ -267,7 +311,14 @@ class DeribitVenue:
 
     # ----------------------------------------------------------------------------------------------- sessions
 
-    def _session(self, hear: Callable[[str, Any], None], login: Login | None) -> DeribitSession:
+    def _session(
+        self,
+        hear: Callable[[str, Any], None],
+        login: Login | None,
+        quick: Quick = takes_nothing,
+        *,
+        brief: bool = False,
+    ) -> DeribitSession:
         assert self._http is not None
         return DeribitSession(
             self._terms.url,
@@ -276,6 +327,8 @@ class DeribitVenue:
             self._told_link,
             login=login,
             terms=self._terms.session,
+            quick=quick,
+            brief=brief,
             now_ns=self._now_ns,
         )
 
@@ -287,7 +340,7 @@ class DeribitVenue:
     async def _cancel_all_anew(self) -> None:
         """The kill must not hang on a session that is just being rebuilt, or has used up its credits."""
         assert self._login is not None
-        session = self._session(lambda channel, data: None, self._login)
+        session = self._session(lambda channel, data: None, self._login, brief=True)
         session.start()
         try:
             await session.wait_up(self._terms.session.connect_s_max)
@@ -343,16 +396,45 @@ class DeribitVenue:
             if channel.startswith("ticker."):
                 quotes.hear(wire.ticker(data))
             elif channel.startswith("book."):
-                change = wire.book(data)
-                if quotes.change(change) in (Broken.GAP, Broken.CROSSED):
-                    self._mend(channel)
-                self._tell_gaps()
+                self._change(wire.book(data))
+            elif channel.startswith("trades."):
+                self._desk.hear_trades(wire.public_trades(data))
+                return
         except Untrusted:
             self.malformed += 1
             if channel.startswith("book."):  # a message that cannot be read is one that is missing
                 self._mend(channel)
             return
         self._desk.heard_quotes()
+
+    def _hear_quickly(self, text: str) -> bool:
+        """Tickers and books that are as usual, decoded straight from the text; whether this was one."""
+        quotes = self._desk.quotes
+        if quotes is None:
+            return False
+        if text.startswith(frames.TICKER_HEAD):
+            ticker = frames.ticker(text)
+            if ticker is None:
+                return False
+            quotes.hear(ticker)
+        elif text.startswith(frames.BOOK_HEAD):
+            change = frames.book(text)
+            if change is None:
+                return False
+            self._change(change)
+        else:
+            return False
+        self._desk.heard_quotes()
+        return True
+
+    def _change(self, change: Change) -> None:
+        """What a message does to a book; a new snapshot where one is missing."""
+        assert self._desk.quotes is not None
+        broken = self._desk.quotes.change(change)
+        if broken in (Broken.GAP, Broken.CROSSED):
+            self._mend(self._channels(change.symbol)[1])
+        if broken is not None or self._gaps:
+            self._tell_gaps()
 
     def _hear_summary(self, rows: Iterable[object]) -> None:
         """Summaries of options that are not subscribed to."""
@@ -425,18 +507,18 @@ class DeribitVenue:
 
     # ----------------------------------------------------------------------------------------------- watching
 
-    def _channels(self, symbol: str) -> tuple[str, str]:
+    def _channels(self, symbol: str) -> tuple[str, ...]:
+        """Ticker, book, and trades where they are wanted."""
         interval = self._terms.interval
-        return f"ticker.{symbol}.{interval}", f"book.{symbol}.{interval}"
+        found = (f"ticker.{symbol}.{interval}", f"book.{symbol}.{interval}")
+        return (*found, f"trades.{symbol}.{interval}") if self._terms.trades else found
 
-    async def _rewatch(self, gone: list[str], new: list[str], kept: list[str]) -> None:
+    async def _rewatch(self, gone: list[str], new: list[str]) -> None:
         assert self._market is not None
         try:
             if gone:
                 await self._market.unsubscribe(gone)
             await self._market.subscribe(new)
-            if books := [c for c in kept if c.startswith("book.")]:
-                await self._market.resubscribe(books)
         except VenueError:
             pass  # the session tries all of them again when it is next up
 

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from pricing.contracts import Listing
 from pricing.daycount import NS_PER_SECOND
-from venues.deliveries import delivered_between
+from venues.deliveries import delivered_between, told_from
 from venues.deribit_session import DeribitSession
 from venues.errors import Ambiguous, Locked, Malformed, Unreachable, Untrusted, VenueError
 from venues.json_rpc import NoAnswer, NotSent, RpcError
@@ -175,6 +175,14 @@ class DeribitAccount:
 
     # ---------------------------------------------------------------------------------------------- questions
 
+    async def resting(self) -> int:
+        """How many orders are open, triggers and combos included, read or not.
+
+        Raises:
+            Unreachable: no answer. Untrusted: no sense in it.
+        """
+        return len(_list(await self._asked(self._session.call("private/get_open_orders", {}))))
+
     async def order(self, client_id: str) -> OrderReport | None:
         """One order as the venue knows it; None where neither orders nor executions know it.
 
@@ -245,7 +253,7 @@ class DeribitAccount:
             params = {"currency": currency, "type": "delivery", "count": _DELIVERIES}
             answer = await self._session.call("private/get_settlement_history_by_currency", params)
             for item in Wire(answer, "settlement_history").items("settlements"):
-                if item.stamp_ns("timestamp") >= since_ns:
+                if item.stamp_ns("timestamp") >= told_from(since_ns):
                     found[item.text("instrument_name")] = item.above_zero("index_price")
         return found
 

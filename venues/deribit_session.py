@@ -29,8 +29,9 @@ from typing import Any
 
 import aiohttp
 
-from venues.errors import Locked, Unreachable, VenueError
-from venues.json_rpc import NotSent, RpcError, RpcLink
+from pricing.daycount import NS_PER_SECOND
+from venues.errors import Locked, NotTheVenue, Unreachable, VenueError
+from venues.json_rpc import NotSent, Quick, RpcError, RpcLink, takes_nothing
 from venues.secrets import Secret
 from venues.wire.fields import NS_PER_MS
 from venues.wire.rejects import key_refused
@@ -41,6 +42,9 @@ SCOPE_CHARACTERS_MAX = 2000
 CHANNELS_AT_ONCE = 200
 #: Sign in again at this share of the token's life.
 RENEW_SHARE = 0.7
+#: The venue takes no signature whose time is more than a minute from its own: where the clocks are that far
+#: apart, a refusal says nothing about the key.
+SKEW_S_MAX = 20.0
 #: Nothing was heard for so many heartbeats: the connection is dead, whatever TCP says.
 SILENT_BEATS = 2.5
 #: A test request that is not answered ends the connection within so many heartbeats of the last answer.
@@ -74,7 +78,9 @@ Tell = Callable[[bool, str], None]
 
 
 class DeribitSession:
-    """One connection after another. hear: gets (channel, data) of every notification, and must not wait."""
+    """One connection after another. hear: gets (channel, data) of every notification, and must not wait;
+    quick: as of `RpcLink`. brief: to say a few words at once and end: signed in, with no heartbeat, and
+    nothing that hangs on the connection."""
 
     def __init__(
         self,
@@ -85,11 +91,13 @@ class DeribitSession:
         *,
         login: Login | None = None,
         terms: SessionTerms | None = None,
+        quick: Quick = takes_nothing,
+        brief: bool = False,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._url, self._http = url, session
-        self._hear, self._tell = hear, tell
-        self._login = login
+        self._hear, self._tell, self._quick = hear, tell, quick
+        self._login, self._brief = login, brief
         self._terms = terms or SessionTerms()
         self._now_ns = now_ns
         self._channels: dict[str, None] = {}
@@ -120,7 +128,7 @@ class DeribitSession:
         """Return once it is up.
 
         Raises:
-            Unreachable: not within the time. Locked: the key is refused.
+            Unreachable: not within the time. Locked: the key is refused. NotTheVenue: wrong certificate.
         """
         assert self._keeper is not None, "start first"
         waiting = asyncio.get_running_loop().create_task(self._up.wait())
@@ -205,8 +213,11 @@ class DeribitSession:
                 self._tell(False, error.text())
                 return
             except VenueError as error:
+                if isinstance(error, NotTheVenue) and not self.connections:
+                    self.failure = error  # a wrong address or certificate is no outage: nobody waits for it
                 self._tell(False, error.text())
-                await asyncio.sleep(self._pause_s())
+                if self.failure is None:
+                    await asyncio.sleep(self._pause_s())
                 continue
             self._tried = 0
             await self._watch(link)
@@ -219,16 +230,17 @@ class DeribitSession:
                 await asyncio.sleep(self._pause_s())
 
     async def _connect(self) -> RpcLink:
-        link = await RpcLink.open(self._http, self._url, self._heard, self._terms.connect_s_max)
+        link = await RpcLink.open(self._http, self._url, self._heard, self._terms.connect_s_max, self._quick)
         self._link = link
         try:
             if self._login is not None:
                 await self._sign_in(link)
-            await self._ask(link, "public/set_heartbeat", {"interval": round(self._terms.heartbeat_s)})
-            if self._login is not None:
+            if not self._brief:
+                await self._ask(link, "public/set_heartbeat", {"interval": round(self._terms.heartbeat_s)})
+            if self._login is not None and not self._brief:
                 await self._arm(link)
             await self._subscribe(link, list(self._channels))
-        except BaseException:
+        except BaseException:  # cancelled, too: half a session would answer to nobody
             await link.close("not set up")
             self._link = None
             raise
@@ -335,6 +347,7 @@ class DeribitSession:
             return await link.call(method, params, timeout_s or self._terms.answer_s_max)
         except RpcError as error:
             if method == "public/auth" and key_refused("deribit", error.number):
+                await self._same_time(link)
                 raise Locked(
                     "KEY_REFUSED",
                     "the venue does not let this key in",
@@ -344,6 +357,24 @@ class DeribitSession:
                     fix="check the key at the venue; nothing tries it again by itself",
                 ) from None
             raise
+
+    async def _same_time(self, link: RpcLink) -> None:
+        """Return where the venue's clock and ours agree well enough for a signature.
+
+        Raises:
+            Unreachable: they do not; signing in is tried again, since clocks are set right again.
+        """
+        told_ms = await self._ask(link, "public/get_time", {})
+        skew_s = (told_ms * NS_PER_MS - self._now_ns()) / NS_PER_SECOND if isinstance(told_ms, int) else 0.0
+        if abs(skew_s) > SKEW_S_MAX:
+            raise Unreachable(
+                "CLOCK_SKEWED",
+                "the venue refuses a signature, and its clock and ours are apart",
+                observed=f"{skew_s:+.1f} s",
+                allowed=f"within {SKEW_S_MAX:g} s",
+                not_done="no session; it is tried again",
+                fix="see which of the clocks is wrong",
+            )
 
     # ---------------------------------------------------------------------------------------------- hearing
 

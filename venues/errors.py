@@ -6,6 +6,7 @@ VenueError
 |-- Ambiguous        reconcile: it may have happened; ask, never send again
 |-- Untrusted        stop using that answer: it makes no sense
 |   |-- Malformed    a field is missing, of the wrong type, or an impossible number
+|   |-- NotTheVenue  wrong host, certificate or encryption, or a redirect: no outage, nothing is signed for it
 |   '-- UnitsUnknown nobody has said what one order unit of it is
 '-- Locked           stop: keys revoked, account frozen; nobody but a person can mend it
 """
@@ -39,6 +40,10 @@ class Untrusted(VenueError):
 
 class Malformed(Untrusted):
     """A field of an answer is missing, of the wrong type, or an impossible number."""
+
+
+class NotTheVenue(Untrusted):
+    """Who is to be asked, or answers, is not the venue, or cannot prove it; waiting does not mend that."""
 
 
 class UnitsUnknown(Untrusted):

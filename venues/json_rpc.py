@@ -17,12 +17,22 @@ from typing import Any
 
 import aiohttp
 import orjson
+from yarl import URL
 
 from venues.errors import Ambiguous, Unreachable, VenueError
+from venues.net import tls_refused
 from venues.wire.fields import shown
 
 #: A frame may be as long as a snapshot of the deepest book.
 FRAME_BYTES_MAX = 16 * 1024 * 1024
+
+
+Quick = Callable[[str], bool]
+
+
+def takes_nothing(text: str) -> bool:
+    """Every frame goes the usual way."""
+    return False
 
 
 class NotSent(Unreachable):
@@ -54,13 +64,17 @@ class LinkCounts:
 
 
 class RpcLink:
-    """One connection. hear: gets (method, params) of whatever comes unasked. ended: when it is over."""
+    """One connection. hear: gets (method, params) of whatever comes unasked. ended: when it is over. quick:
+    sees the text of a frame first, and says whether it has taken it."""
 
     def __init__(
-        self, socket: aiohttp.ClientWebSocketResponse, hear: Callable[[str, Mapping[str, Any]], None]
+        self,
+        socket: aiohttp.ClientWebSocketResponse,
+        hear: Callable[[str, Mapping[str, Any]], None],
+        quick: Quick = takes_nothing,
     ) -> None:
         self._socket = socket
-        self._hear = hear
+        self._hear, self._quick = hear, quick
         self._ids = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Any]] = {}
         self._methods: dict[int, str] = {}
@@ -78,11 +92,13 @@ class RpcLink:
         url: str,
         hear: Callable[[str, Mapping[str, Any]], None],
         timeout_s: float,
+        quick: Quick = takes_nothing,
     ) -> RpcLink:
         """Connect.
 
         Raises:
-            NotSent: nobody answers there, or not with a WebSocket. Untrusted: the session refuses the host.
+            NotSent: nobody answers there, or not with a WebSocket. NotTheVenue: the session refuses the host,
+                or who answers does not prove to be it.
         """
         try:
             async with asyncio.timeout(timeout_s):
@@ -90,10 +106,13 @@ class RpcLink:
                     url, max_msg_size=FRAME_BYTES_MAX, autoping=True, compress=0
                 )
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            refused = tls_refused(error, URL(url).host or "")
+            if refused is not None:
+                raise refused from None
             raise NotSent(
                 "NOT_CONNECTED", "no connection", observed=type(error).__name__, not_done="nothing was sent"
             ) from None
-        return cls(socket, hear)
+        return cls(socket, hear, quick)
 
     @property
     def alive(self) -> bool:
@@ -153,13 +172,15 @@ class RpcLink:
             self.reason = self.reason or f"closed by the venue, code {self._socket.close_code}"
         except (aiohttp.ClientError, OSError) as error:
             self.reason = self.reason or type(error).__name__
-        except Exception as error:
+        except Exception as error:  # of a task nobody sees it otherwise: the session ends with it
             self.reason, self.failure = "a bug of ours", error
             await self._socket.close()
         finally:
             self._end()
 
     def _sort(self, data: str | bytes) -> None:
+        if type(data) is str and self._quick(data):
+            return
         try:
             message = orjson.loads(data)
         except orjson.JSONDecodeError:

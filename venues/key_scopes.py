@@ -16,7 +16,9 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class _Words:
+class Words:
+    """A venue's words by what they let a key do."""
+
     trade: frozenset[str]
     moves_money: frozenset[str]
     harmless: frozenset[str]
@@ -25,8 +27,8 @@ class _Words:
 
 
 _AREAS = ("account", "trade", "wallet", "block_trade", "block_rfq", "custody")
-_KNOWN = {
-    "deribit": _Words(
+KNOWN = {
+    "deribit": Words(
         trade=frozenset({"trade:read_write"}),
         moves_money=frozenset({"wallet:read_write", "custody:read_write"}),
         harmless=frozenset(
@@ -38,10 +40,10 @@ _KNOWN = {
         ),
         passed_over=("session:", "name:", "ip:", "expires:"),
     ),
-    "okx": _Words(
+    "okx": Words(
         trade=frozenset({"trade"}), moves_money=frozenset({"withdraw"}), harmless=frozenset({"read_only"})
     ),
-    "bybit": _Words(
+    "bybit": Words(
         trade=frozenset(
             {"ContractTrade:Order", "Spot:SpotTrade", "Options:OptionsTrade", "Derivatives:DerivativesTrade"}
         ),
@@ -53,7 +55,7 @@ _KNOWN = {
     ),
     **dict.fromkeys(
         ("binance", "binanceusdm", "binancecoinm"),
-        _Words(
+        Words(
             trade=frozenset({"enableSpotAndMarginTrading", "enableFutures", "enableVanillaOptions"}),
             moves_money=frozenset(
                 {"enableWithdrawals", "enableInternalTransfer", "permitsUniversalTransfer"}
@@ -61,7 +63,7 @@ _KNOWN = {
             harmless=frozenset({"enableReading", "ipRestrict"}),
         ),
     ),
-    "hyperliquid": _Words(
+    "hyperliquid": Words(
         trade=frozenset({"agent", "owner"}), moves_money=frozenset({"owner"}), harmless=frozenset()
     ),
 }  # fmt: skip
@@ -92,7 +94,7 @@ def read_scopes(venue: str, words: Iterable[str]) -> KeyScopes:
     (True, False)
     """
     given = tuple(sorted({word for word in words if word}))
-    known = _KNOWN.get(venue)
+    known = KNOWN.get(venue)
     if known is None:
         return KeyScopes(given, False, (), given)
     own = [word for word in given if not word.startswith(known.passed_over or ("\0",))]

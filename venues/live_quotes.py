@@ -22,7 +22,7 @@ from pricing.universe import Universe
 from venues.book_chain import Broken, ChainedBook
 from venues.order_book import Ladder
 from venues.wire.fields import NAN
-from venues.wire.quotes import BookChange, Quote
+from venues.wire.quotes import Change, Heard, Quote
 
 _PLAIN = ("mark", "mark_iv", "forward", "funding_rate")
 
@@ -45,13 +45,17 @@ class LiveQuotes:
     venue: str
     levels: int = 20
     counts: QuoteCounts = field(default_factory=QuoteCounts)
-    _quotes: dict[str, Quote] = field(default_factory=dict)
+    _rows: dict[str, int] = field(init=False)
+    _quotes: dict[str, Heard] = field(default_factory=dict)
     _books: dict[str, ChainedBook] = field(default_factory=dict)
     _index: dict[str, tuple[int, float]] = field(default_factory=dict)
     _heard: dict[str, None] = field(default_factory=dict)
     _stamps: dict[tuple[str, frozenset[str] | None], int] = field(default_factory=dict)
     _sided: set[str] = field(default_factory=set)
     _gaps: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self._rows = {s: row for (venue, s), row in self.universe.positions.items() if venue == self.venue}
 
     @property
     def gaps(self) -> tuple[str, ...]:
@@ -75,23 +79,27 @@ class LiveQuotes:
 
     def row_of(self, symbol: str) -> int | None:
         """Position in the universe; None where it is not there."""
-        return self.universe.positions.get((self.venue, symbol))
+        return self._rows.get(symbol)
 
-    def hear(self, quote: Quote) -> bool:
+    def hear(self, quote: Heard) -> bool:
         """A new quote; whether it was of any use."""
-        symbol = quote.symbol
-        if self.row_of(symbol) is None:
+        symbol, told, venue_ns = quote.symbol, quote.told, quote.venue_ns
+        if symbol not in self._rows:
             self.counts.unknown += 1
             return False
-        part = (symbol, quote.told)  # the parts of a quote come by streams of their own, each in order
-        if quote.venue_ns < self._stamps.get(part, 0) and quote.venue_ns:
+        part = (symbol, told)  # the parts of a quote come by streams of their own, each in order
+        if venue_ns < self._stamps.get(part, 0) and venue_ns:
             self.counts.late += 1
             return False
-        self._stamps[part] = quote.venue_ns
-        if quote.told is None or "bid" in quote.told:
+        self._stamps[part] = venue_ns
+        if told is None:
             self._sided.add(symbol)
-        before = self._quotes.get(symbol)
-        self._quotes[symbol] = quote if before is None else _over(before, quote)
+            self._quotes[symbol] = quote
+        else:
+            if "bid" in told:
+                self._sided.add(symbol)
+            before = self._quotes.get(symbol)
+            self._quotes[symbol] = quote if before is None else _over(before.quote(), quote.quote(), told)
         self._heard[symbol] = None
         self.counts.quotes += 1
         return True
@@ -101,20 +109,24 @@ class LiveQuotes:
         if venue_ns >= self._index.get(underlying, (0, NAN))[0]:
             self._index[underlying] = (venue_ns, price)
 
-    def change(self, change: BookChange) -> Broken | None:
+    def change(self, change: Change) -> Broken | None:
         """A new state of a book; what is wrong with it, None where nothing is, or nobody asked for it."""
-        if self.row_of(change.symbol) is None:
+        symbol = change.symbol
+        if symbol not in self._rows:
             self.counts.unknown += 1
             return None
-        book = self._books.setdefault(change.symbol, ChainedBook())
+        book = self._books.get(symbol)
+        if book is None:
+            book = self._books[symbol] = ChainedBook()
         before = book.broken
         now = book.apply(change)
-        self.counts.gaps += before is None and now is not None
         if now is None:
-            self._gaps.discard(change.symbol)
+            self._gaps.discard(symbol)
         elif before is None or now is not Broken.NO_SNAPSHOT:
-            self._gaps.add(change.symbol)
-        self._heard[change.symbol] = None
+            self._gaps.add(symbol)
+        if before is None and now is not None:
+            self.counts.gaps += 1
+        self._heard[symbol] = None
         return now
 
     def lose_books(self) -> None:
@@ -190,7 +202,11 @@ class LiveQuotes:
 
     def _quoted(self, symbol: str) -> Quote:
         """A listing of which a book alone is told, such as spot, has a quote that says nothing."""
-        return self._quotes.get(symbol) or Quote(symbol, 0, told=frozenset())
+        heard = self._quotes.get(symbol)
+        if heard is None:
+            return Quote(symbol, 0, told=frozenset())
+        quote = self._quotes[symbol] = heard.quote()
+        return quote
 
     def _touch(self, quote: Quote) -> tuple[Ladder, Ladder]:
         """Both sides' levels, best first; at least the touch where there is one."""
@@ -212,12 +228,10 @@ class LiveQuotes:
         return self._index.get(listing.contract.underlying, (0, NAN))[1]
 
 
-def _over(before: Quote, quote: Quote) -> Quote:
+def _over(before: Quote, quote: Quote, told: frozenset[str]) -> Quote:
     """The newer quote; what its message does not tell of stays as it was."""
-    if quote.told is None:
-        return quote
     newest_ns = max(before.venue_ns, quote.venue_ns)
-    return before._replace(venue_ns=newest_ns, **{name: getattr(quote, name) for name in quote.told})
+    return before._replace(venue_ns=newest_ns, **{name: getattr(quote, name) for name in told})
 
 
 def _level(price: float, size: float) -> Ladder:

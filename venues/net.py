@@ -7,10 +7,15 @@ interface alone, where tests and the loopback exchanges live.
 
 aiohttp sends a request of an idempotent method again when the connection is reset under it: an order that
 goes as GET is then placed twice, and a cancel that worked reports an unknown order. That is switched off.
+
+What stands for a venue must prove it: a certificate for its host, in date, by an authority of this machine.
+One that does not is no outage, and at a start nobody waits for it to pass (`tls_refused`).
 """
 
 from __future__ import annotations
 
+import logging
+import ssl
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -19,11 +24,13 @@ from urllib.parse import urlsplit
 import aiohttp
 from yarl import URL
 
-from venues.errors import Untrusted
+from venues.errors import NotTheVenue
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _SAFE = frozenset({"https", "wss"})
 _PLAIN = frozenset({"http", "ws"})
+#: Loggers of libraries that write requests as they were sent, or may; each gets a level of its own.
+_TALKATIVE = ("ccxt", "ccxt.base.exchange", "aiohttp.client", "aiohttp.internal", "aiohttp.websocket")
 #: No answer of a venue is longer: a whole instrument list of all currencies is 2 MB.
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 
@@ -49,12 +56,12 @@ class Hosts:
         """Let an address pass, or not.
 
         Raises:
-            Untrusted: HOST_REFUSED, its host is not on the list; PLAIN_REFUSED, it is not encrypted.
+            NotTheVenue: HOST_REFUSED, its host is not on the list; PLAIN_REFUSED, it is not encrypted.
         """
         target = URL(url) if isinstance(url, str) else url
         host, port = target.host or "", target.explicit_port
         if host not in self.names and f"{host}:{port}" not in self.names:
-            raise Untrusted(
+            raise NotTheVenue(
                 "HOST_REFUSED",
                 "this host is not on the venue's list",
                 observed=host[:100],
@@ -63,7 +70,7 @@ class Hosts:
                 fix="correct the venue's address; a host is only ever added in the configuration",
             )
         if target.scheme not in _SAFE and not (target.scheme in _PLAIN and host in LOOPBACK):
-            raise Untrusted(
+            raise NotTheVenue(
                 "PLAIN_REFUSED",
                 "the connection would not be encrypted",
                 observed=f"{target.scheme}://{host}"[:100],
@@ -72,10 +79,17 @@ class Hosts:
             )
 
 
+def contain_logging() -> None:
+    """Keep keys, signatures and headers out of logs, whatever level the rest of the process logs at."""
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
 def guarded_session(
     hosts: Hosts, *, timeout_s: float = 10.0, connections_max: int = 8
 ) -> aiohttp.ClientSession:
     """A session that reaches these hosts and no others; to be made inside a running event loop."""
+    contain_logging()
     trace = aiohttp.TraceConfig()
 
     async def on_start(
@@ -86,7 +100,7 @@ def guarded_session(
     async def on_redirect(
         _: aiohttp.ClientSession, __: SimpleNamespace, params: aiohttp.TraceRequestRedirectParams
     ) -> None:
-        raise Untrusted(
+        raise NotTheVenue(
             "REDIRECT_REFUSED",
             "the venue redirects, which a venue does not do",
             observed=str(params.url.host)[:100],
@@ -96,7 +110,7 @@ def guarded_session(
     trace.on_request_start.append(on_start)
     trace.on_request_redirect.append(on_redirect)
     session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=connections_max),
+        connector=aiohttp.TCPConnector(limit=connections_max, ssl=verified()),
         timeout=aiohttp.ClientTimeout(total=timeout_s),
         trust_env=False,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -104,6 +118,50 @@ def guarded_session(
     )
     never_again(session)
     return session
+
+
+def verified() -> ssl.SSLContext:
+    """What a connection must show: TLS 1.2 or newer, a certificate for this host that this machine trusts."""
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if not context.check_hostname or context.verify_mode is not ssl.CERT_REQUIRED:
+        raise RuntimeError(
+            "the default context of this Python verifies nothing; nothing may be signed with it"
+        )
+    return context
+
+
+def tls_refused(error: BaseException, where: str) -> NotTheVenue | None:
+    """The error for a connection that was refused for its certificate or protocol, None for any other fault.
+
+    error: as the transport raised it, or anything that was raised from it or carries it.
+    """
+    found = _tls_error(error)
+    if found is None:
+        return None
+    why = getattr(found, "certificate_error", found)
+    told = getattr(why, "verify_message", "") or getattr(why, "reason", "") or type(why).__name__
+    return NotTheVenue(
+        "TLS_REFUSED",
+        "what answers there does not prove that it is the venue",
+        where=where,
+        observed=str(told)[:150],
+        allowed="TLS 1.2 or newer, and a certificate for this host, in date, that this machine trusts",
+        not_done="nothing signed was sent",
+        fix="see what stands between here and the venue, this machine's clock and its authorities; "
+        "it cannot be switched off",
+    )
+
+
+def _tls_error(error: BaseException | None, depth_max: int = 8) -> BaseException | None:
+    """The fault of TLS in what an error was raised from, or carries: libraries wrap it in their own."""
+    if error is None or depth_max == 0:
+        return None
+    if isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
+        return error
+    carried = [x for x in error.args if isinstance(x, BaseException)]
+    inner = (_tls_error(x, depth_max - 1) for x in (error.__cause__, error.__context__, *carried))
+    return next((x for x in inner if x is not None), None)
 
 
 def never_again(session: aiohttp.ClientSession) -> None:

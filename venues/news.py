@@ -1,7 +1,8 @@
 """What a venue has told and nobody has taken yet: facts in order and all of them, quotes the newest alone.
 
 An adapter's reader only puts; whoever reads the stream takes at its own pace. Facts (order updates,
-executions, the state of the link) are never dropped and go before quotes. An execution comes by more than one
+executions, the state of the link) are never dropped and go before quotes. Trades of others are facts of the
+market: all of them, in order, while somebody comes for them. An execution comes by more than one
 way (the reply, the stream, a sweep over REST): it is told once, by its id.
 """
 
@@ -9,22 +10,30 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
+from decimal import Decimal
 from typing import TypeVar
 
 from venues.base import News
 from venues.live_quotes import LiveQuotes
+from venues.market_trades import MarketTrade
 from venues.orders import OrderState, OrderUpdate, TradeReport
+from venues.wire.quotes import PublicTrade
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 #: So many executions and order states are remembered against being told twice.
 REMEMBERED = 50_000
+#: Trades of others that nobody came for: more than these, and the oldest go.
+TRADES_WAITING_MOST = 20_000
+#: A trade that is told so late was told before the channel was joined: some venues begin with the last ones.
+TRADE_AGE_NS_MAX = 10 * 10**9
 
 
 class NewsDesk:
-    """Puts and takes, on one event loop. quotes: None until somebody watches."""
+    """Puts and takes, on one event loop. quotes: None until somebody watches. trades_left_out: trades of
+    others that were told too late, or that nobody came for."""
 
     def __init__(self, now_ns: Callable[[], int]) -> None:
         self._now_ns = now_ns
@@ -35,6 +44,9 @@ class NewsDesk:
         self._closed = False
         self._failure: BaseException | None = None
         self._seq = 0
+        self._public: deque[MarketTrade] = deque()
+        self._public_known: dict[tuple[str, str], None] = {}
+        self.trades_left_out = 0
         self.quotes: LiveQuotes | None = None
 
     def put(self, news: News) -> bool:
@@ -46,6 +58,37 @@ class NewsDesk:
         self._facts.append(news)
         self._wake.set()
         return True
+
+    def hear_trades(self, trades: Iterable[PublicTrade]) -> None:
+        """Trades of others on what is followed, each once; those that are told late are left out and counted.
+
+        They are handed out before the quotes that were heard after them.
+        """
+        quotes, now_ns = self.quotes, self._now_ns()
+        for trade in trades:
+            if quotes is None or quotes.row_of(trade.symbol) is None:
+                continue
+            if not _new(self._public_known, (trade.symbol, trade.trade_id), None):
+                continue
+            if now_ns - trade.venue_ns > TRADE_AGE_NS_MAX:
+                self.trades_left_out += 1
+                continue
+            if len(self._public) >= TRADES_WAITING_MOST:
+                self._public.popleft()
+                self.trades_left_out += 1
+            self._public.append(
+                MarketTrade(
+                    trade.symbol,
+                    trade.side,
+                    Decimal(repr(trade.price)),
+                    Decimal(repr(trade.size)),
+                    now_ns,
+                    quotes.venue,
+                    trade.trade_id,
+                    trade.venue_ns,
+                )
+            )
+            self._wake.set()
 
     def heard_quotes(self) -> None:
         """There is something new in `quotes`."""
@@ -59,8 +102,8 @@ class NewsDesk:
     async def stream(self) -> AsyncIterator[News]:
         """Everything, as it comes; to be read by one reader."""
         while True:
-            while self._facts:
-                yield self._facts.popleft()
+            while self._facts or self._public:
+                yield self._facts.popleft() if self._facts else self._public.popleft()
             marks = None
             if self.quotes is not None and self.quotes.waiting and not self._closed:
                 marks = self.quotes.take(self._seq, self._now_ns())
@@ -71,7 +114,7 @@ class NewsDesk:
             if self._closed:
                 break
             self._wake.clear()
-            if not self._facts and not (self.quotes is not None and self.quotes.waiting):
+            if not (self._facts or self._public) and not (self.quotes is not None and self.quotes.waiting):
                 await self._wake.wait()
         if self._failure is not None:
             raise self._failure

@@ -7,7 +7,7 @@ plan priced on it dearer, than the market was.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable
 
 #: Price and size of levels, best first.
@@ -28,21 +28,39 @@ class BookSide:
     def load(self, levels: Iterable[tuple[float, float]], *, whole: bool = False) -> None:
         """Forget everything and take these levels; unless they are the whole side, it is known up to the
         worst of them alone."""
-        self._sizes = {self._sign * price: size for price, size in levels if size > 0}
+        sign = self._sign
+        self._sizes = {sign * price: size for price, size in levels if size > 0}
         self._keys = sorted(self._sizes)
         last = self._keys[-1] if self._keys else float("-inf")
         self._known = float("inf") if whole else last
 
     def put(self, price: float, size: float) -> None:
         """A level now holds `size`; 0 takes it away."""
-        key = self._sign * price
-        if size > 0:
-            if key not in self._sizes:
-                self._keys.insert(bisect_left(self._keys, key), key)
-            self._sizes[key] = size
-        elif key in self._sizes:
-            del self._sizes[key]
-            del self._keys[bisect_left(self._keys, key)]
+        self.lay([(price, size)])
+
+    def lay(self, levels: Iterable[tuple[float, float]]) -> None:
+        """Each of these levels, in this order, now holds its size; 0 takes it away."""
+        keys, sizes, sign = self._keys, self._sizes, self._sign
+        for price, size in levels:
+            key = sign * price
+            if size > 0:
+                if key not in sizes:
+                    insort(keys, key)
+                sizes[key] = size
+            elif sizes.pop(key, None) is not None:
+                del keys[bisect_left(keys, key)]
+
+    def step(self, steps: Iterable[tuple[str, float, float]]) -> None:
+        """The same of levels that say what becomes of them: "delete" takes one away, whatever its size."""
+        keys, sizes, sign = self._keys, self._sizes, self._sign
+        for action, price, size in steps:
+            key = sign * price
+            if size > 0 and action != "delete":
+                if key not in sizes:
+                    insort(keys, key)
+                sizes[key] = size
+            elif sizes.pop(key, None) is not None:
+                del keys[bisect_left(keys, key)]
 
     def top(self, count: int) -> Ladder:
         """At most `count` levels, best first, as far as the book is known.
@@ -79,3 +97,11 @@ class OrderBook:
     def __init__(self) -> None:
         self.bids = BookSide(-1)
         self.asks = BookSide(+1)
+
+    @property
+    def crossed(self) -> bool:
+        """Whether the best bid reaches the best ask, as far as both are known."""
+        bids, asks = self.bids._keys, self.asks._keys
+        if not bids or not asks or -bids[0] < asks[0]:
+            return False
+        return bids[0] <= self.bids._known and asks[0] <= self.asks._known

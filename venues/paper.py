@@ -2,9 +2,11 @@
 
 Paper, replay and simulation differ by the clock and the feed alone:
 
-- live paper: `LoopClock` on an ordinary event loop, a live feed;
-- simulation: `LoopClock` on an event loop with virtual time, a seeded market as feed;
-- replay: `TapeClock`, moved by whoever plays the tape.
+- live paper: the wall's clock (`hedger.engine.clock.WallClock`), a live or a seeded market as feed;
+- `LoopClock`: the event loop's own time, real or virtual;
+- `TapeClock`: moved by whoever plays a tape.
+
+Whoever needs no event loop (replays, the simulator) plays `venues.paper_exchange` itself.
 
 No key is taken and nothing outside the process is reached.
 """

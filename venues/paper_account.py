@@ -141,10 +141,7 @@ class PaperAccount:
     @classmethod
     def opened(cls, venue: str, name: str, book: Book | None) -> PaperAccount:
         """The part of a book that lies on this venue and account."""
-        source = book or Book()
-        positions = {k: p for k, p in source.positions.items() if (k[0], k[2]) == (venue, name)}
-        cash = {k: a for k, a in source.cash.items() if k[:2] == (venue, name)}
-        return cls(venue, name, Book(MappingProxyType(positions), MappingProxyType(cash)))
+        return cls(venue, name, (book or Book()).part(venue, name))
 
     def key(self, symbol: str) -> PositionKey:
         """The ledger's key of a symbol."""
@@ -165,19 +162,19 @@ class PaperAccount:
 
     def accrue(self, elapsed_ns: int, terms_of: Mapping[str, tuple[float, float]]) -> None:
         """Let funding run on the open perpetuals; terms_of: (rate per 8 h, mark) by symbol, NaN unknown."""
-        for key, held in self.book.positions.items():
-            contract = held.listing.contract
+        for held in self.book.daily:
+            contract, symbol = held.listing.contract, held.listing.symbol
             if contract.kind is not Kind.PERPETUAL or not held.quantity:
                 continue
-            rate, mark = terms_of.get(key[1], (math.nan, math.nan))
+            rate, mark = terms_of.get(symbol, (math.nan, math.nan))
             if not (abs(rate) <= FUNDING_ABSURD_ABOVE and 0 < mark < math.inf):
                 self.funding_unknown_ns += elapsed_ns
                 continue
             natural, price = held.quantity * held.listing.size, Decimal(repr(mark))
             notional = natural / price if contract.inverse else natural * price
             owed = Decimal(repr(rate)) * notional * elapsed_ns / FUNDING_NS
-            self.accrued[key[1]] = self.accrued.get(key[1], Decimal(0)) + owed
-            self.paid_in[key[1]] = contract.settlement
+            self.accrued[symbol] = self.accrued.get(symbol, Decimal(0)) + owed
+            self.paid_in[symbol] = contract.settlement
 
     def pay_funding(self) -> list[tuple[str, str, Decimal]]:
         """Pay what has accrued; (symbol, currency, amount) of each payment, > 0 paid by us."""

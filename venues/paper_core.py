@@ -1,4 +1,6 @@
-"""The inside of the paper venue, in its own time: books, orders, account, settlement; no latency or dice.
+"""The inside of the paper venue, in its own time: orders, fills, funding, settlement; no latency or dice.
+
+What it shows is in `venues.paper_books`, why it refuses in `venues.paper_checks`.
 
 `venues.paper_exchange` lets time pass and puts latencies and faults between this and whoever trades on it.
 What the venue would tell of its own accord is put into `outbox`; what really happened into the log.
@@ -6,18 +8,15 @@ What the venue would tell of its own accord is put into `outbox`; what really ha
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
 
-import numpy as np
-
-from pricing.contracts import Listing, Option, Side
+from pricing.contracts import Listing, Side
 from pricing.daycount import NS_PER_SECOND
-from pricing.market import INDEX_TOGETHER_S, Market, Marks, price_or_nan
+from pricing.market import Market, Marks
 from pricing.universe import Universe
 from risk.book import Fill
 from venues.orders import (
@@ -32,14 +31,17 @@ from venues.orders import (
     TradeReport,
     VenueStatus,
 )
-from venues.paper_account import WINDOW_NS, IndexAverage, PaperAccount, fee_of, rounded_price
+from venues.paper_account import PaperAccount, fee_of
 from venues.paper_book import Match, PaperBook
+from venues.paper_books import VenueBooks
 from venues.paper_calibration import Calibration
+from venues.paper_checks import OrderChecks
 from venues.paper_combos import WORST, PaperCombo, combo_fees, fillable, told_by_one_id
+from venues.paper_delivery import Deliveries
 from venues.paper_feed import MarketTrade
 from venues.paper_log import Happened, TruthLog
-from venues.paper_orders import Code, PaperOrder, TokenBucket, band_fault, form_fault, reducible
-from venues.paper_terms import Duplicates, FeeModel, StatedTerms
+from venues.paper_orders import Code, PaperOrder, reducible
+from venues.paper_terms import StatedTerms
 
 
 @dataclass(slots=True)
@@ -50,7 +52,6 @@ class Counts:
     trades_seen: int = 0
     crossed: int = 0
     gaps: int = 0
-    margin_unknown: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
     taken: int = 0
     made_by_trades: int = 0
@@ -67,32 +68,41 @@ class PaperCore:
     ) -> None:
         self.venue = venue
         self.now_ns = start_ns
-        self.universe = universe
         self.terms = terms
         self.account = account
+        self.books = VenueBooks(venue, universe, terms, start_ns)
+        self.deliveries = Deliveries()
         self.log = TruthLog()
         self.outbox: list[OrderUpdate | TradeReport | VenueStatus] = []
         self.counts = Counts()
         self.calibration = Calibration()
-        self.market = Market.empty(universe, start_ns)
-        self.listings: dict[str, Listing] = {x.symbol: x for x in universe.listings if x.venue == venue}
         self.maintenance_until_ns = 0
         self._orders: dict[str, list[PaperOrder | PaperCombo]] = {}
         self._numbered: list[PaperOrder] = []
         self.open_orders: dict[int, PaperOrder] = {}
-        self.books: dict[int, PaperBook] = {}
         self.every_trade: list[TradeReport] = []
-        self._bucket = TokenBucket(terms.rules.order_rate, terms.rules.order_burst)
-        self._averages: dict[tuple[str, int], IndexAverage] = {}
-        self._deliveries: dict[tuple[str, int], Decimal] = {}
+        self.checks = OrderChecks(terms, account, self.books, self.open_orders, self._orders)
         self._delivered: dict[str, tuple[int, Decimal]] = {}
-        self._unsettled: set[int] = set()
-        self._index = np.full(len(universe), np.nan)  # the last one told, by listing: fees hang on it
         self._fed_ns = self._accrued_ns = start_ns
         for symbol, quantity in sorted(account.positions().items()):
             self.log.add(start_ns, Happened.OPENED, symbol=symbol, position=quantity)
         for currency, amount in sorted(account.balances({}, self._unpriced({})).items()):
             self.log.add(start_ns, Happened.OPENED, currency=currency, amount=amount)
+
+    @property
+    def universe(self) -> Universe:
+        """All that it was opened with."""
+        return self.books.universe
+
+    @property
+    def listings(self) -> dict[str, Listing]:
+        """What is listed now, by symbol."""
+        return self.books.listings
+
+    @property
+    def market(self) -> Market:
+        """What it shows now."""
+        return self.books.market
 
     # --------------------------------------------------------------------------------------------- the market
 
@@ -107,18 +117,13 @@ class PaperCore:
             self.tell(Link.UP, "feed_gap", text)
         self._fed_ns = self.now_ns
         self.accrue()
-        self.market = self.market.apply(marks)
-        told = np.isfinite(self.market.index) & (self.market.index > 0)
-        self._index = np.where(told, self.market.index, self._index)
-        if self.books:
-            watched = np.fromiter(self.books, dtype=np.int64, count=len(self.books))
-            for row in np.unique(marks.rows[np.isin(marks.rows, watched)]).tolist():
-                self._show_book(row)
+        for row in self.books.apply(marks):
+            self._show_book(row)
         for symbol in self.calibration.watched:
             self._note_middle(symbol)
-        if self._averages:
+        if self.deliveries.watching:
             self._note_index()
-        for expiry_ns in sorted(self._unsettled):
+        for expiry_ns in sorted(self.deliveries.waiting):
             self.expire(expiry_ns)
 
     def trade(self, trade: MarketTrade) -> None:
@@ -126,37 +131,26 @@ class PaperCore:
         self.counts.trades_seen += 1
         row = self.universe.positions.get((self.venue, trade.symbol))
         if row is not None:
-            self.calibration.trade(trade, self._usd(row, float(trade.price), float(trade.size)))
-        book = self.books.get(-1 if row is None else row)
+            self.calibration.trade(trade, self.books.usd(row, float(trade.price), float(trade.size)))
+        book = self.books.open.get(-1 if row is None else row)
         if book is not None:
             before = self.counts.made_by_touch
             self._filled(book, book.trade(trade.side, trade.price, trade.size))
             self.counts.made_by_trades += self.counts.made_by_touch - before
             self.counts.made_by_touch = before
 
-    def _usd(self, row: int, price: float, quantity: float) -> float:
-        """What a trade comes to, stable currencies as dollars; 0 where no index tells."""
-        listing, natural = self.universe.listings[row], quantity * float(self.universe.size[row])
-        if not listing.contract.inverse:
-            return natural * price
-        if not isinstance(listing.contract, Option):
-            return natural
-        index = float(self._index[row])
-        return natural * price * index if index > 0 else 0.0
-
     def _note_middle(self, symbol: str) -> None:
         row = self.universe.positions[(self.venue, symbol)]
-        bid, ask = float(self.market.bid[row]), float(self.market.ask[row])
-        if 0 < bid < ask:
-            self.calibration.middle(self.now_ns, symbol, 0.5 * (bid + ask))
+        middle = self.books.middle(row)
+        if middle > 0:
+            self.calibration.middle(self.now_ns, symbol, middle)
 
     def _show_book(self, row: int) -> None:
-        book = self.books[row]
+        book = self.books.open[row]
         matches = book.show(self.now_ns, *self.market.book(row))
         self.counts.crossed += book.crossed
         self._filled(book, matches)
-        if book.idle:
-            del self.books[row]
+        self.books.leave(row)
 
     def _filled(self, book: PaperBook, matches: list[Match]) -> None:
         for match in matches:
@@ -174,15 +168,6 @@ class PaperCore:
             edge = (other - match.price) * order.order.side.sign / match.price
             self.counts.maker_edge_bps.append(float(edge) * 1e4)
 
-    def _book(self, row: int) -> PaperBook:
-        book = self.books.get(row)
-        if book is None:
-            original = self.universe.listings[row]
-            listing = self.listings.get(original.symbol, original)
-            book = self.books[row] = PaperBook(listing, self.terms.queue)
-            book.show(self.now_ns, *self.market.book(row))
-        return book
-
     # ------------------------------------------------------------------------------------------------- orders
 
     def arrive(self, order: Order | ComboOrder) -> OrderUpdate:
@@ -190,15 +175,15 @@ class PaperCore:
         if isinstance(order, ComboOrder):
             return self._arrive_combo(order)
         self._fact(Happened.RECEIVED, order)
-        code = self._fault(order)
+        code = self._fault((order,))
         if code is not None:
             return self._refused(order.client_id, (order,), code)
         kept = self._kept(order)
         self._orders.setdefault(order.client_id, []).append(kept)
         self.outbox.append(kept.update(self.now_ns))
-        row = self.universe.positions[kept.listing.key]
-        book = self._book(row)
-        if self._fresh(row):
+        row = self.books.row(kept.listing)
+        book = self.books.at(row, self.now_ns)
+        if self.books.fresh(row, self.now_ns):
             for match in book.take(self.now_ns, order.side, order.quantity, order.price):
                 if kept.state is OrderState.OPEN:
                     self.counts.taken += 1
@@ -210,8 +195,7 @@ class PaperCore:
                 self.end(kept, OrderState.CANCELLED, Code.IMMEDIATE)
             else:
                 book.rest(kept.number, order.side, order.price, kept.left)
-        if book.idle:
-            del self.books[row]
+        self.books.leave(row)
         return kept.update(self.now_ns)
 
     def _arrive_combo(self, combo: ComboOrder) -> OrderUpdate:
@@ -219,16 +203,16 @@ class PaperCore:
         legs = told_by_one_id(combo)
         for leg in legs:
             self._fact(Happened.RECEIVED, leg)
-        code = self._combo_fault(combo, legs)
+        code = self._fault(legs)
         if code is not None:
             return self._refused(combo.client_id, legs, code)
         kept = PaperCombo(combo, tuple(self._kept(leg) for leg in legs))
         self._orders.setdefault(combo.client_id, []).append(kept)
         self.outbox.append(kept.update(self.now_ns))
-        rows = [self.universe.positions[part.listing.key] for part in kept.parts]
-        books = [self._book(row) for row in rows]
+        rows = [self.books.row(part.listing) for part in kept.parts]
+        books = [self.books.at(row, self.now_ns) for row in rows]
         units = Decimal(0)
-        if all(self._fresh(row) for row in rows):
+        if all(self.books.fresh(row, self.now_ns) for row in rows):
             units = fillable([book.offered(leg.side) for book, leg in zip(books, legs, strict=True)], combo)
         taken = [
             book.take(self.now_ns, leg.side, units * leg.ratio, WORST[leg.side])
@@ -244,9 +228,8 @@ class PaperCore:
         for part in kept.parts:
             self._over(part, OrderState.CANCELLED, Code.IMMEDIATE)
         self.outbox.append(kept.update(self.now_ns))
-        for row, book in zip(rows, books, strict=True):
-            if book.idle:
-                self.books.pop(row, None)
+        for row in rows:
+            self.books.leave(row)
         return kept.update(self.now_ns)
 
     def _refused(self, client_id: str, orders: Sequence[Order], code: Code) -> OrderUpdate:
@@ -265,10 +248,8 @@ class PaperCore:
         self._fact(Happened.ACCEPTED, order, kept)
         return kept
 
-    def _fresh(self, row: int) -> bool:
-        """Whether the book is young enough to be taken from."""
-        age_ns = self.now_ns - int(self.market.venue_ns[row])
-        return age_ns <= self.terms.rules.quote_age_s_max * NS_PER_SECOND
+    def _fault(self, orders: Sequence[Order]) -> Code | None:
+        return self.checks.fault(orders, self.now_ns, closed=self.now_ns < self.maintenance_until_ns)
 
     def cancel(self, client_id: str, fault: str = "") -> OrderUpdate:
         """Cancel what is open under an id."""
@@ -342,91 +323,12 @@ class PaperCore:
     def force_fill(self, order: PaperOrder, quantity: Decimal, fault: str) -> None:
         """Fill a resting order at its own price whatever the book says: a fault's doing."""
         self._fill(order, order.order.price, quantity, maker=True, fault=fault)
-        book = self.books.get(self.universe.positions[order.listing.key])
+        book = self.books.open.get(self.books.row(order.listing))
         if book is not None:
             book.drop(order.number)
             if order.state is OrderState.OPEN:
                 book.rest(order.number, order.order.side, order.order.price, order.left)
         self.outbox.append(order.update(self.now_ns))
-
-    def _fault(self, order: Order) -> Code | None:
-        """Why the venue refuses an order; the first reason it would give."""
-        listing = self.listings.get(order.listing.symbol)
-        code = self._request_fault() or self._listing_fault(order, listing)
-        if code is not None or listing is None:
-            return code
-        code = form_fault(order, listing) or self._market_fault(order, listing)
-        return code or self._margin_fault(order, [(listing, order.signed)])
-
-    def _combo_fault(self, combo: ComboOrder, legs: Sequence[Order]) -> Code | None:
-        """Why the venue refuses a combo: it is one request, and each of its legs must pass by itself; the
-        margin is asked for all of them done."""
-        code = self._request_fault()
-        if code is not None:
-            return code
-        trades = []
-        for leg in legs:
-            listing = self.listings.get(leg.listing.symbol)
-            code = self._listing_fault(leg, listing)
-            if code is not None or listing is None:
-                return code
-            code = form_fault(leg, listing) or self._market_fault(leg, listing)
-            if code is not None:
-                return code
-            trades.append((listing, leg.signed))
-        return self._margin_fault(legs[0], trades)
-
-    def _request_fault(self) -> Code | None:
-        """Why nothing is taken now."""
-        if not self._bucket.take(self.now_ns):
-            return Code.RATE_LIMITED
-        return Code.MAINTENANCE if self.now_ns < self.maintenance_until_ns else None
-
-    def _listing_fault(self, order: Order, listing: Listing | None) -> Code | None:
-        if listing is None or order.listing.venue != self.venue:
-            return Code.NOT_LISTED
-        if order.account != self.account.name:
-            return Code.WRONG_ACCOUNT
-        if listing.expiry_ns and listing.expiry_ns <= self.now_ns:
-            return Code.LISTING_EXPIRED
-        if order.client_id in self._orders and self.terms.rules.duplicates is Duplicates.REFUSED:
-            return Code.DUPLICATE
-        return None
-
-    def _market_fault(self, order: Order, listing: Listing) -> Code | None:
-        row = self.universe.positions[listing.key]
-        code = band_fault(order, listing, self.price_of(row), self.terms.rules.price_band)
-        if code is not None:
-            return code
-        if not self.fee_known(listing):
-            return Code.NO_INDEX
-        book = self._book(row)
-        if order.post_only and book.would_take(order.side, order.price):
-            return Code.POST_ONLY
-        if book.meets_own(order.side, order.price):
-            return Code.SELF_TRADE
-        if order.reduce_only:
-            same = [
-                o.left
-                for o in self.open_orders.values()
-                if o.order.reduce_only and o.listing.key == listing.key and o.order.side is order.side
-            ]
-            position = self.account.position(listing.symbol)
-            if order.quantity > reducible(order.side, listing, position, sum(same, Decimal(0))):
-                return Code.REDUCE_ONLY
-        return None
-
-    def _margin_fault(self, order: Order, more: Sequence[tuple[Listing, Decimal]]) -> Code | None:
-        """Whether the account could not bear all that is open and these trades as well."""
-        if self.terms.margin is None or order.reduce_only:
-            return None
-        trades = [(o.listing, o.left * o.order.side.sign) for o in self.open_orders.values()]
-        trades += more
-        headroom = self.terms.margin(self.account.book, trades, self.market)
-        if headroom is None or headroom != headroom:
-            self.counts.margin_unknown += 1
-            return None
-        return Code.MARGIN if headroom < 0 else None
 
     def _fill(
         self,
@@ -482,24 +384,19 @@ class PaperCore:
             trade_id=f"{self.venue}-t{len(self.every_trade)}",
             time_ns=self.now_ns,
         )
-        usd = self._usd(self.universe.positions[listing.key], float(price), float(quantity))
+        usd = self.books.usd(self.books.row(listing), float(price), float(quantity))
         self.calibration.fill(self.now_ns, listing.symbol, side, float(price), usd, maker=maker)
         return self.record(TradeReport(client_id, fill, maker))
 
     def _fee(self, listing: Listing, quantity: Decimal, price: Decimal, *, maker: bool) -> Decimal:
-        index = float(self._index[self.universe.positions[listing.key]])
+        index = self.books.index(listing)
         return fee_of(self.terms.fees, listing, quantity, price, maker=maker, index=index)
 
     def _fee_of_taker(self, listing: Listing) -> Callable[[Decimal, Decimal], Decimal]:
         return partial(self._fee, listing, maker=False)
 
-    def fee_known(self, listing: Listing) -> bool:
-        """Whether a fill's fee can be reckoned: a linear option's needs an index."""
-        linear_option = isinstance(listing.contract, Option) and not listing.contract.inverse
-        index = self._index[self.universe.positions[listing.key]]
-        return self.terms.fees is FeeModel.ZERO or not linear_option or bool(index > 0)
-
     def record(self, report: TradeReport) -> TradeReport:
+        """An execution as it stands, on the account and in the news."""
         self.account.apply(report.fill)
         self.every_trade.append(report)
         self.outbox.append(report)
@@ -516,9 +413,9 @@ class PaperCore:
             return False
         kept.state, kept.code = state, code
         del self.open_orders[kept.number]
-        row = self.universe.positions[kept.listing.key]
-        if row in self.books:
-            self.books[row].drop(kept.number)
+        book = self.books.open.get(self.books.row(kept.listing))
+        if book is not None:
+            book.drop(kept.number)
         what = Happened.EXPIRED if state is OrderState.EXPIRED else Happened.CANCELLED
         self._fact(what, kept.order, kept, code=code, fault=fault)
         return True
@@ -531,9 +428,12 @@ class PaperCore:
         if elapsed <= 0 or not self.account.book.positions:
             return
         terms_of = {}
-        for symbol in self.account.positions():
+        for held in self.account.book.daily:
+            if not held.quantity:
+                continue
+            symbol = held.listing.symbol
             row = self.universe.positions[(self.venue, symbol)]
-            terms_of[symbol] = (float(self.market.funding_rate[row]), self.price_of(row))
+            terms_of[symbol] = (float(self.market.funding_rate[row]), self.books.price_of(row))
         self.account.accrue(elapsed, terms_of)
 
     def fund(self) -> None:
@@ -558,31 +458,26 @@ class PaperCore:
 
     def open_window(self, expiry_ns: int) -> None:
         """The averaging window of an expiry begins: the index known now counts from here."""
-        for name in {x.contract.underlying for x in self._expiring(expiry_ns)}:
-            self._averages.setdefault((name, expiry_ns), IndexAverage(expiry_ns))
+        self.deliveries.open({x.contract.underlying for x in self._expiring(expiry_ns)}, expiry_ns)
         self._note_index()
-
-    def deliver_at(self, underlying: str, expiry_ns: int, price: Decimal) -> None:
-        """The venue's published settlement price, where it is on record, instead of our average."""
-        self._deliveries[(underlying, expiry_ns)] = price
 
     def expire(self, expiry_ns: int) -> None:
         """Orders on what expires end; its positions are settled: at the average of the index in the window,
         where nothing was seen in it at the last index known, and where none ever was they wait for one."""
         self.accrue()
-        self._unsettled.discard(expiry_ns)
+        self.deliveries.waiting.discard(expiry_ns)
         for listing in self._expiring(expiry_ns):
             for order in [o for o in self.open_orders.values() if o.listing.key == listing.key]:
                 self.end(order, OrderState.EXPIRED, Code.LISTING_EXPIRED)
             if self.account.key(listing.symbol) not in self.account.book.positions:
                 continue
             key = (listing.contract.underlying, expiry_ns)
-            average = self._averages.setdefault(key, IndexAverage(expiry_ns))
-            price = self._deliveries.get(key) or average.price() or self._last_index(key[0])
+            price, samples = self.deliveries.price(*key)
+            price = price or self.books.last_index(key[0])
             if price is None:
-                self._unsettled.add(expiry_ns)
+                self.deliveries.waiting.add(expiry_ns)
                 continue
-            self.counts.settled_on[key] = average.samples
+            self.counts.settled_on[key] = samples
             currency, amount = self.account.settle(listing.symbol, price)
             self._delivered[listing.symbol] = self.now_ns, price
             self.log.add(
@@ -596,51 +491,23 @@ class PaperCore:
                 code="expiry",
             )
             self.tell(Link.UP, "settlement", f"{listing.symbol} at {price}: {amount} {currency}")
-        if expiry_ns not in self._unsettled:
-            self._averages = {key: a for key, a in self._averages.items() if key[1] != expiry_ns}
+        self.deliveries.close(expiry_ns)
 
     def _expiring(self, expiry_ns: int) -> list[Listing]:
-        return [x for x in self._known_listings().values() if x.expiry_ns == expiry_ns]
-
-    def _last_index(self, underlying: str) -> Decimal | None:
-        """The index of an underlying as last told, however long ago; None: it never was."""
-        index, stamps = self.market.index, self.market.venue_ns
-        told = self.universe.where_underlying(underlying) & (index > 0) & (index < math.inf)
-        if not told.any():
-            return None
-        together = stamps >= stamps[told].max() - INDEX_TOGETHER_S * NS_PER_SECOND
-        return rounded_price(float(np.median(index[told & together])))
+        return [x for x in self.books.known().values() if x.expiry_ns == expiry_ns]
 
     def _note_index(self) -> None:
-        told = self.market.spot(self.terms.rules.quote_age_s_max).tolist()
-        spot = dict(zip(self.universe.underlyings, told, strict=True))
-        for (underlying, _), average in self._averages.items():
-            average.note(self.now_ns, spot[underlying])
+        self.deliveries.note(self.now_ns, self.books.spot())
 
     # ------------------------------------------------------------------------------------------------ helpers
 
     def tell(self, link: Link, event: str, text: str = "") -> None:
+        """What the venue says of itself."""
         self.outbox.append(VenueStatus(self.venue, link, (event,), text, self.now_ns))
 
-    def _known_listings(self) -> dict[str, Listing]:
-        """All listings by symbol, those taken off as well: positions in them remain."""
-        return {x.symbol: x for x in self.universe.listings if x.venue == self.venue}
-
-    def price_of(self, row: int) -> float:
-        """Mark, else mid, of one row, NaN where neither is known."""
-        mark, bid, ask = (float(getattr(self.market, name)[row]) for name in ("mark", "bid", "ask"))
-        if mark > 0:
-            return mark
-        return 0.5 * (bid + ask) if 0 < bid < ask else float("nan")
-
     def _prices(self) -> Mapping[tuple[str, str], float]:
-        """Mark, else mid, of what is held, by (venue, symbol); those unknown are left out."""
-        if not self.account.book.positions:
-            return {}
-        every = price_or_nan(self.market)
-        keys = {p.listing.key for p in self.account.book.positions.values()}
-        found = {key: float(every[self.universe.positions[key]]) for key in keys}
-        return {key: price for key, price in found.items() if 0 < price < float("inf")}
+        """What is held by (venue, symbol); those unknown are left out."""
+        return self.books.prices({p.listing.key for p in self.account.book.positions.values()})
 
     def _unpriced(self, prices: Mapping[tuple[str, str], float]) -> set[tuple[str, str]]:
         positions = self.account.book.positions.values()
@@ -680,9 +547,3 @@ class PaperCore:
 
 def _time(report: TradeReport) -> int:
     return report.fill.time_ns
-
-
-def windows(universe: Universe, venue: str, after_ns: int) -> list[tuple[int, int]]:
-    """(window opens, expiry) of everything on a venue that expires after a time, in order."""
-    stamps = {x.expiry_ns for x in universe.listings if x.venue == venue and x.expiry_ns > after_ns}
-    return [(expiry - WINDOW_NS, expiry) for expiry in sorted(stamps)]

@@ -36,10 +36,10 @@ def external(core: PaperCore, variant: str, draw: Draw, fault: str) -> bool:
         _external_fact(core, core.record(TradeReport("", fill)), variant, fault)
     else:
         listing, side, quantity = _external_trade(core, variant, draw)
-        price = core.price_of(core.universe.positions[listing.key]) if listing else 0.0
+        price = core.books.price_of(core.books.row(listing)) if listing else 0.0
         if listing is None or not price > 0 or not listing.price_floor(price) > 0:
             return False
-        if not core.fee_known(listing):
+        if not core.books.fee_known(listing):
             return False
         report = core.book_trade(listing, side, quantity, listing.price_floor(price), False, "")
         _external_fact(core, report, variant, fault)
@@ -100,7 +100,7 @@ def relist(core: PaperCore, variant: str, draw: Draw, fault: str) -> bool:
         core.listings[listing.symbol] = replace(
             listing, tick_steps=steps, lot=lot, minimum=max(listing.minimum, lot)
         )
-        core.books.pop(core.universe.positions[listing.key], None)
+        core.books.open.pop(core.books.row(listing), None)
     core.log.add(core.now_ns, Happened.STATUS, symbol=listing.symbol, code=variant, fault=fault)
     core.tell(Link.UP, "listings_changed", f"{listing.symbol} {variant}")
     return True

@@ -27,7 +27,7 @@ from pricing.daycount import NS_PER_SECOND
 from pricing.market import Marks
 from pricing.universe import Universe
 from risk.book import Book
-from venues.base import Capabilities, News
+from venues.base import Capabilities
 from venues.errors import Ambiguous, Unreachable, VenueError
 from venues.order_checks import no_combos
 from venues.orders import (
@@ -42,7 +42,8 @@ from venues.orders import (
     VenueStatus,
 )
 from venues.paper_account import PaperAccount, next_funding_ns, next_settlement_ns
-from venues.paper_core import PaperCore, windows
+from venues.paper_core import PaperCore
+from venues.paper_delivery import windows
 from venues.paper_events import external, relist
 from venues.paper_faults import Fault, FaultDice, FaultKind
 from venues.paper_feed import MarketTrade, broken_book, poisoned, select, skewed
@@ -50,6 +51,8 @@ from venues.paper_log import Happened, TruthLog
 from venues.paper_orders import Code
 from venues.paper_terms import PaperTerms
 
+#: What it tells of its own accord; the trades of others reach nobody from here.
+Told = Marks | OrderUpdate | TradeReport | VenueStatus
 #: What a request may end with; None: done, or for one order: the venue never had it.
 Result = OrderUpdate | OrderReport | AccountReport | VenueError | None
 
@@ -100,7 +103,7 @@ class PaperExchange:
         self._scheduled = 0
         self._requests = 0
         self._pending: set[int] = set()
-        self._news: list[News] = []
+        self._news: list[Told] = []
         self._replies: list[Reply] = []
         self._last = dict.fromkeys(("feed", "orders", "private", "replies"), start_ns)
         self._mine = np.array([x.venue == venue for x in universe.listings])
@@ -153,7 +156,7 @@ class PaperExchange:
 
     def deliver_at(self, underlying: str, expiry_ns: int, price: Decimal) -> None:
         """The published settlement price of an expiry, where it is on record."""
-        self.core.deliver_at(underlying, expiry_ns, price)
+        self.core.deliveries.publish(underlying, expiry_ns, price)
 
     def next_ns(self) -> int:
         """When next something happens, here or on its way; time-outs of what was answered are nothing."""
@@ -161,7 +164,12 @@ class PaperExchange:
             heapq.heappop(self._heap)
         return self._heap[0][0]
 
-    def advance(self, to_ns: int) -> list[News]:
+    @property
+    def landed_ns(self) -> int:
+        """When the last of what is under way by now, either way, has come to its end."""
+        return max(self._last.values())
+
+    def advance(self, to_ns: int) -> list[Told]:
         """Let time pass; the news that reach us up to `to_ns`, in order.
 
         Marks are restamped: their `now_ns` is when they reach us. A time that has passed changes nothing.
@@ -419,7 +427,7 @@ class PaperExchange:
             if shuffled:
                 self._at(at_ns + shuffled.duration_ns, _DELIVERY, partial(self._deliver, news))
 
-    def _deliver(self, news: News) -> None:
+    def _deliver(self, news: Told) -> None:
         """News reach us, unless there is no session to reach us by."""
         if self.now_ns < self._down_until_ns:
             self.missed += 1

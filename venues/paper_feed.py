@@ -5,8 +5,7 @@ The venue's own book is untouched by such faults.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from decimal import Decimal
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,23 +13,13 @@ import numpy as np
 from pricing.contracts import Side
 from pricing.market import QUOTE_FIELDS, Depth, Marks
 from pricing.universe import BoolArray
+from venues.market_trades import MarketTrade
 from venues.orders import OrderUpdate, TradeReport, VenueStatus
+
+__all__ = ["MarketTrade", "broken_book", "poisoned", "select", "skewed"]
 
 _COLUMNS = ("rows", "venue_ns", "forward_kind", *QUOTE_FIELDS)
 _NOTHING = Depth(np.empty(0), np.empty(0))
-
-
-@dataclass(frozen=True, slots=True)
-class MarketTrade:
-    """A trade of others. side: of the aggressor; size in order units; time_ns: when it is told. venue: where,
-    "" on whichever venue is told of it: one symbol may be of contracts on several."""
-
-    symbol: str
-    side: Side
-    price: Decimal
-    size: Decimal
-    time_ns: int
-    venue: str = ""
 
 
 def select(marks: Marks, keep: BoolArray) -> Marks:

@@ -196,8 +196,8 @@ def _unknown(exchange: PaperExchange) -> list[str]:
         found.append(
             "margin: not modelled, as stated; no order was refused for it and no position liquidated"
         )
-    elif counts.margin_unknown:
-        found.append(f"margin: {counts.margin_unknown} orders passed although it could not be told")
+    elif unknown := exchange.core.checks.margin_unknown:
+        found.append(f"margin: {unknown} orders passed although it could not be told")
     if not counts.trades_seen:
         found.append(
             "queues: the feed brought no trades; makers were filled only where the other side's displayed "

@@ -32,7 +32,7 @@ _DESCRIPTION_BYTES_MAX = 16 * 2**20
 #: Small enough that a snapshot early in a month need not read the whole month.
 _ROWS_PER_GROUP = 32_768
 #: What a recording adds to a table after its first file.
-_PART = re.compile(r"(quotes|depth)\.([1-9][0-9]{0,8})\.parquet")
+_PART = re.compile(r"(quotes|depth|trades)\.([1-9][0-9]{0,8})\.parquet")
 _FIX = "check rights and free space"
 _DESCRIPTION_TYPES: dict[str, type] = {
     "format_version": int,
@@ -76,11 +76,8 @@ def write(
     path = Path(path)
     refuse_existing(path)
     listing_rows = listings_frame(listings)
-    tables, problems = sound_rows(quotes, depth, listing_rows)
+    tables, problems = sound_rows(quotes, depth, listing_rows, trades)
     tables = {"listings": listing_rows, **tables}
-    if trades is not None:
-        tables["trades"] = _shaped("trades", trades)
-        problems += trade_problems(tables["trades"], listing_rows)
     if problems:
         refuse("TAPE_UNSOUND", "the rows do not make a sound tape", path, observed=problems[0])
 
@@ -106,9 +103,12 @@ def write(
 
 
 def sound_rows(
-    quotes: pl.DataFrame, depth: pl.DataFrame | None, listing_rows: pl.DataFrame
+    quotes: pl.DataFrame,
+    depth: pl.DataFrame | None,
+    listing_rows: pl.DataFrame,
+    trades: pl.DataFrame | None = None,
 ) -> tuple[dict[str, pl.DataFrame], list[str]]:
-    """Quotes and depth as a tape holds them, quotes with their flag; and what is unsound about them.
+    """Quotes, depth and trades as a tape holds them, quotes with their flag; and what is unsound about them.
 
     Raises:
         InputError: a column is strange, lacking or of another type.
@@ -121,6 +121,9 @@ def sound_rows(
     if depth is not None:
         tables["depth"] = _shaped("depth", depth)
         problems += depth_problems(tables["depth"], shaped, listing_rows)
+    if trades is not None:
+        tables["trades"] = _shaped("trades", trades)
+        problems += trade_problems(tables["trades"], listing_rows)
     if not problems:
         tables["quotes"] = shaped.with_columns(flag_column(shaped, listing_rows))
     return tables, problems

@@ -1,8 +1,9 @@
 """A tape that is being recorded: it grows by whole parts, and is a sound tape after each of them.
 
-A part is a file of quotes and one of depth. Both are durable before `tape.json`, which is replaced in one
-step, names them: whoever reads, or kills the recorder at any moment, has the tape up to the last part that
-was finished. Files that no description names are what a killed recorder was just writing.
+A part is a file of quotes, one of depth, and one of trades where those are recorded. All are durable before
+`tape.json`, which is replaced in one step, names them: whoever reads, or kills the recorder at any moment,
+has the tape up to the last part that was finished. Files that no description names are what a killed
+recorder was just writing.
 
 Outages, times in which something is not known although the tape has no row that says so, stand in
 `tape.json`.
@@ -49,19 +50,26 @@ class GrowingTape:
         self.parts = 0
         self._listings, self._meta = listings, dict(meta)
 
-    def add(self, quotes: pl.DataFrame, depth: pl.DataFrame, outages: Sequence[Outage]) -> None:
-        """One part more: batches that all come after the last. Durable when this returns.
+    def add(
+        self,
+        quotes: pl.DataFrame,
+        depth: pl.DataFrame,
+        outages: Sequence[Outage],
+        trades: pl.DataFrame | None = None,
+    ) -> None:
+        """One part more: batches that all come after the last, and what others traded. Durable when this
+        returns.
 
         Raises:
             InputError: the place is taken or cannot be written, or the rows are unsound.
         """
         if self.parts == 0:
-            write(self.path, self._listings, quotes, depth, meta=self._meta)
+            write(self.path, self._listings, quotes, depth, trades, meta=self._meta)
             self.parts = 1
             self.note(outages)
             return
         listing_rows = listings_frame(self._listings)
-        tables, problems = sound_rows(quotes, depth, listing_rows)
+        tables, problems = sound_rows(quotes, depth, listing_rows, trades)
         if problems:
             refuse("TAPE_UNSOUND", "the rows do not make a sound tape", self.path, observed=problems[0])
         description = read_description(self.path)

@@ -10,7 +10,8 @@ import polars as pl
 
 from pricing.market import QUOTE_FIELDS, ForwardKind, Marks
 from pricing.universe import Universe
-from venues.tape_schema import DEPTH_SCHEMA
+from venues.market_trades import MarketTrade
+from venues.tape_schema import DEPTH_SCHEMA, TRADE_SCHEMA
 
 #: What stands for a forward's kind where the stream does not keep the venue's own name; {}: the expiry.
 _FORWARD_NAMES = {
@@ -53,6 +54,15 @@ def rows_of(
         depth += _depth_rows(universe, batch, stamp_of, seq, local_ns)
     whole = pl.concat(quotes).with_columns(pl.col(pl.Float64).fill_nan(None))
     return whole, pl.DataFrame(depth, schema=DEPTH_SCHEMA, orient="row")
+
+
+def trade_rows(trades: Sequence[MarketTrade]) -> pl.DataFrame:
+    """Trades of others as the tape's `trades`."""
+    rows = [
+        (t.venue_ns, t.time_ns, t.venue, t.symbol, t.trade_id, t.side.value, float(t.price), float(t.size))
+        for t in trades
+    ]
+    return pl.DataFrame(rows, schema=TRADE_SCHEMA, orient="row")
 
 
 def _depth_rows(

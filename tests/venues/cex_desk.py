@@ -71,28 +71,46 @@ async def opened(
     pause_ms: float = 0.2,
 ) -> AsyncIterator[Desk]:
     """key: what the exchange calls the listing, where that is not its symbol."""
-    granted = next(iter(exchange.exchange.keys.values()))
-    named = {"key": granted.key, "secret": granted.secret}
-    if dialect.venue == "okx":
-        named["passphrase"] = granted.passphrase
-    if dialect.venue == "hyperliquid":
-        named = {"wallet": granted.key, "secret": _SIGNING_KEY}
-    secrets = {name: Secret(value) for name, value in named.items()}
     async with serve(exchange) as host:
-        terms = CexTerms(
-            dialect.venue,
-            Hosts.of([host.url]),
-            addresses(host.url),
+        venue = adapter_on(
+            dialect,
+            host,
+            addresses,
+            settings=settings,
+            signed=signed,
             answer_s_max=answer_s_max,
             pause_ms=pause_ms,
         )
-        venue = CexVenue(dialect, terms, secrets if signed else None, settings)
         try:
             await venue.start()
             listing = next(x for x in await venue.listings() if x.symbol == symbol)
             yield Desk(venue, host, listing, key or symbol)
         finally:
             await venue.close()
+
+
+def adapter_on(
+    dialect: Dialect,
+    host: Host,
+    addresses: Callable[[str], dict[str, Any]],
+    *,
+    settings: CexSettings = QUICK,
+    signed: bool = True,
+    answer_s_max: float = 2.0,
+    pause_ms: float = 0.2,
+) -> CexVenue:
+    """An adapter on an exchange that is served already, not started."""
+    granted = next(iter(host.exchange.keys.values()))
+    named = {"key": granted.key, "secret": granted.secret}
+    if dialect.venue == "okx":
+        named["passphrase"] = granted.passphrase
+    if dialect.venue == "hyperliquid":
+        named = {"wallet": granted.key, "secret": _SIGNING_KEY}
+    secrets = {name: Secret(value) for name, value in named.items()}
+    terms = CexTerms(
+        dialect.venue, Hosts.of([host.url]), addresses(host.url), answer_s_max=answer_s_max, pause_ms=pause_ms
+    )
+    return CexVenue(dialect, terms, secrets if signed else None, settings)
 
 
 def run(work: Coroutine[Any, Any, None], seconds: float = 20.0) -> None:

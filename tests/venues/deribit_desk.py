@@ -29,9 +29,11 @@ def login(secret: str = SECRET) -> Login:
     return Login(Secret(KEY), Secret(secret))
 
 
-def venue_at(host: Host, *, session: SessionTerms = QUICK, signed: bool = True) -> DeribitVenue:
+def venue_at(
+    host: Host, *, session: SessionTerms = QUICK, signed: bool = True, trades: bool = False
+) -> DeribitVenue:
     """The adapter, not started."""
-    terms = DeribitTerms(url=host.ws_url, start_s_max=5.0, session=session)
+    terms = DeribitTerms(url=host.ws_url, start_s_max=5.0, session=session, trades=trades)
     return DeribitVenue(terms, login() if signed else None)
 
 

@@ -1,8 +1,8 @@
-"""Binance's adapters on a loopback exchange: the trials of every venue on each of its interfaces."""
+"""Binance's adapters on a loopback exchange, each interface in its own unit (trials: test_products)."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
@@ -17,7 +17,6 @@ from tests.exchanges.binance import binance
 from tests.exchanges.faults import Act
 from tests.venues.cex_desk import QUICK, Desk, opened, run
 from tests.venues.deribit_desk import hearing, until
-from tests.venues.trials import TRIALS, Stage, perform
 from venues.cex_binance import Binance, addresses
 from venues.orders import Order, OrderState, TimeInForce, TradeReport, VenueStatus, client_order_id
 
@@ -26,15 +25,6 @@ from venues.orders import Order, OrderState, TimeInForce, TradeReport, VenueStat
 async def desk(venue: str, symbol: str, key: str = "", **terms: Any) -> AsyncIterator[Desk]:
     async with opened(Binance(venue), binance(limits={})[0], addresses, symbol, key=key, **terms) as found:
         yield found
-
-
-@pytest.mark.parametrize("trial", TRIALS, ids=lambda trial: trial.__name__)
-def test_binance_usdm_passes(trial: Callable[[Stage], Awaitable[None]]) -> None:
-    async def work() -> None:
-        async with desk("binanceusdm", "BTCUSDT") as found:
-            await perform(trial, found.stage("0.002"))
-
-    run(work())
 
 
 @pytest.mark.parametrize(

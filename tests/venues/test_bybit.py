@@ -1,8 +1,8 @@
-"""Bybit's adapter on a loopback exchange: the trials of every venue, its categories, its dead man's timer."""
+"""Bybit's adapter on a loopback exchange: categories and its dead man's timer (trials: test_products)."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
@@ -18,7 +18,6 @@ from tests.exchanges.bybit import bybit
 from tests.exchanges.faults import Act
 from tests.venues.cex_desk import QUICK, Desk, opened, run
 from tests.venues.deribit_desk import hearing, until
-from tests.venues.trials import TRIALS, Stage, perform
 from venues.cex_bybit import Bybit, addresses
 from venues.orders import Order, OrderState, TimeInForce, TradeReport, VenueStatus, client_order_id
 
@@ -30,15 +29,6 @@ async def desk(symbol: str = PERP, **terms: Any) -> AsyncIterator[Desk]:
     key = f"spot:{symbol.replace('/', '')}" if "/" in symbol else symbol
     async with opened(Bybit(), bybit(limits={})[0], addresses, symbol, key=key, **terms) as found:
         yield found
-
-
-@pytest.mark.parametrize("trial", TRIALS, ids=lambda trial: trial.__name__)
-def test_bybit_passes(trial: Callable[[Stage], Awaitable[None]]) -> None:
-    async def work() -> None:
-        async with desk() as found:
-            await perform(trial, found.stage("0.002"))
-
-    run(work())
 
 
 @pytest.mark.parametrize(

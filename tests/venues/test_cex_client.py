@@ -20,11 +20,10 @@ from venues.cex_client import (
     CexTerms,
     Tap,
     check_client,
-    contain_logging,
     make_client,
 )
 from venues.errors import Untrusted
-from venues.net import Hosts, guarded_session
+from venues.net import Hosts, contain_logging, guarded_session
 from venues.secrets import Secret
 
 CANARY = "canary-7f3a9c"

@@ -67,6 +67,26 @@ def test_an_order_is_judged_by_the_venues_own_code(venue: str, body: str, state:
         assert words.startswith(venue)
 
 
+@pytest.mark.parametrize(
+    ("sentence", "reason"),
+    [
+        ("Order would immediately match and take.", Reason.POST_ONLY),
+        ("Account has insufficient balance for requested action.", Reason.FUNDS),
+    ],
+)
+def test_a_sentence_that_the_library_hands_on_without_its_code_still_counts(
+    sentence: str, reason: str
+) -> None:
+    verdict, words = judge_order("binance", ccxt.OrderImmediatelyFillable(f"binance {sentence}"))
+    assert (verdict.state, verdict.code) == (OrderState.REJECTED, reason) and sentence in words
+    for doubtful in (
+        ccxt.NetworkError(f"binance {sentence}"),
+        ccxt.ExchangeError(f"binance GET https://x {sentence}"),
+        ccxt.ExchangeError("binance Something new."),
+    ):
+        assert judge_order("binance", doubtful)[0].state is OrderState.UNKNOWN
+
+
 def test_a_question_that_failed_says_what_to_do_next_and_shows_no_signature() -> None:
     cases: list[tuple[Exception, type[Exception]]] = [
         (ccxt.RequestTimeout(SIGNED), Unreachable),

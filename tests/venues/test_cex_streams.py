@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from aiohttp import ClientConnectionResetError
 
 from pricing.market import Marks
 from pricing.universe import Universe
@@ -150,5 +151,21 @@ def test_a_market_connection_that_breaks_loses_its_own_books_and_gets_them_back(
 
             await until(lambda: links()[-1] is Link.UP, "all of it again")
             assert Link.DEGRADED in links() and Link.DOWN not in links()
+
+    run(work())
+
+
+def test_a_ping_into_a_socket_that_has_just_gone_is_an_outage_and_no_fault_of_the_program() -> None:
+    """The library's ping loop hands the socket's own error to everybody who waits, untranslated."""
+
+    async def work() -> None:
+        async with desk("okx") as found, hearing(found.venue) as news:
+            streams = found.venue._streams
+            assert streams is not None
+            for connection in list(streams._client.clients.values()):
+                connection.on_error(ClientConnectionResetError("Cannot write to closing transport"))
+            await until(lambda: "reconnected" in events(news), "the streams anew", 5.0)
+            item = found.order("0.1", marketable=True)
+            assert (await found.venue.submit(item)).state is OrderState.FILLED
 
     run(work())

@@ -251,8 +251,9 @@ def test_options_that_are_not_subscribed_to_come_by_one_question_per_currency() 
                 return bool((market.mark_iv[rows] > 0).all() and (market.forward[rows] > 0).all())
 
             await until(known, "vol and forward of every option")
-            asked = host.count("public/get_book_summary_by_currency")
-            assert asked == len({x.contract.settlement for x in options})
+            count = len({x.contract.settlement for x in options})
+            await until(lambda: host.count("public/get_book_summary_by_currency") >= count, "each currency")
+            assert host.count("public/get_book_summary_by_currency") == count
             row = universe.positions["deribit", options[1].symbol]
             mark = host.exchange.marks[options[1].symbol]
             assert market.mark_iv[row] == pytest.approx(mark.iv, abs=1e-4)
@@ -483,3 +484,23 @@ def _touch(news: list[News]) -> tuple[float, float] | None:
         return None
     ((bids, asks),) = batches[-1].depth.values()
     return float(bids.price[0]), float(asks.price[0])
+
+
+def test_a_venue_whose_clock_runs_away_is_tried_again_and_its_key_not_given_up() -> None:
+    """Signatures carry our time: a minute apart every one of them is refused, whatever the key."""
+
+    async def scene() -> None:
+        async with opened() as (venue, host, _), hearing(venue) as news:
+            host.exchange.clock.skew_ns = -300 * 10**9
+            host.cut_sessions()
+            await until(lambda: host.count("public/auth") >= 3, "tried again")
+            host.exchange.clock.skew_ns = 0
+            before = len(news)
+            await until(
+                lambda: any(isinstance(x, VenueStatus) and x.link is Link.UP for x in news[before:]), "up"
+            )
+            assert (await venue.account(0)).positions == {}
+            told = [e for x in news if isinstance(x, VenueStatus) for e in x.events]
+            assert "key_refused" not in told
+
+    asyncio.run(asyncio.wait_for(scene(), 30))

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from tests.exchanges.faults import Act
 from tests.exchanges.hyperliquid import hyperliquid
 from tests.venues.cex_desk import Desk, opened, run
-from tests.venues.trials import TRIALS, Stage, perform
+from tests.venues.trials import LAST, TRIALS, Stage, perform, perform_all
 from venues.cex_hyperliquid import Hyperliquid, addresses
+from venues.orders import OrderState
 
 
 @asynccontextmanager
@@ -25,5 +27,35 @@ def test_hyperliquid_passes(trial: Callable[[Stage], Awaitable[None]]) -> None:
     async def work() -> None:
         async with desk() as found:
             await perform(trial, found.stage("0.001"))
+
+    run(work())
+
+
+def test_only_orders_cancels_and_the_timer_are_ever_signed() -> None:
+    """The library's own way to its markets approves a fee for its makers and names them as referrer."""
+
+    async def work() -> None:
+        async with desk() as found:
+            stage = found.stage("0.001")
+            await found.venue.listings()
+            await found.venue.refresh()
+            await perform_all([x for x in TRIALS if x not in LAST], stage)
+            signed = [c.params["action"]["type"] for c in found.host.requests if c.path.endswith("/exchange")]
+            assert {"order", "cancelByCloid", "cancel", "scheduleCancel"} == set(signed)
+            assert all(
+                "builder" not in c.params["action"] for c in found.host.requests if c.path == "/exchange"
+            )
+
+    run(work())
+
+
+def test_an_order_that_is_answered_with_nothing_is_unknown_and_found() -> None:
+    async def work() -> None:
+        async with desk() as found:
+            found.host.faults.add(Act.EMPTY, "order")
+            order = found.order("0.001")
+            assert (await found.venue.submit(order)).state is OrderState.UNKNOWN
+            known = await found.venue.order(order.client_id)
+            assert known is not None and known.state is OrderState.OPEN
 
     run(work())

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pricing.market import Market
 from pricing.universe import Universe
 from tests import builders
 from venues.book_chain import Broken, ChainedBook
@@ -174,3 +175,50 @@ def test_another_universe_takes_over_what_is_still_followed_and_forgets_the_rest
     assert marks is not None and len(marks.rows) == 1
     assert (marks.mark[0], marks.bid[0]) == (100.0, 99.0)
     assert after.change(change(6, 5, [(99.5, 1.0)], [])) is None  # the chain goes on
+
+
+MANY = tuple(f"P{n}" for n in range(5))
+_HEARD = st.tuples(
+    st.sampled_from(["quote", "book", "snapshot", "lose", "watch", "take"]),
+    st.sampled_from((*MANY, "NEVER-LISTED")),
+    st.integers(1, 30),
+    st.permutations(MANY).flatmap(lambda names: st.integers(1, 5).map(lambda n: tuple(names[:n]))),
+)
+
+
+def universe_of(names: tuple[str, ...]) -> Universe:
+    return Universe.of([builders.listing(builders.perpetual(), name) for name in names])
+
+
+@given(st.lists(_HEARD, max_size=40))
+def test_batches_fit_their_universe_whatever_is_listed_and_followed_meanwhile(
+    heard: list[tuple[str, str, int, tuple[str, ...]]],
+) -> None:
+    """Listings come, go and change their places; quotes and books of the old ones still arrive."""
+    quotes, market = LiveQuotes(universe_of(MANY[:2]), "deribit"), Market.empty(universe_of(MANY[:2]))
+    told: dict[str, float] = {}
+    for number, (what, symbol, price, names) in enumerate([*heard, ("take", "", 1, MANY)], 1):
+        if what == "quote":
+            if quotes.hear(Quote(symbol, number, float(price), 1.0, price + 1.0, 1.0, mark=float(price))):
+                told[symbol] = float(price)
+        elif what in ("book", "snapshot"):
+            levels: Levels = [(float(price), 1.0)]
+            previous = None if what == "snapshot" else number - 1
+            quotes.change(BookChange(symbol, number, what == "snapshot", number, previous, levels, []))
+        elif what == "lose":
+            quotes.lose_book(symbol)
+        elif what == "watch":
+            before, universe = quotes, universe_of(names)
+            quotes, market = LiveQuotes(universe, "deribit"), Market.empty(universe)
+            quotes.take_over(before, names)
+            told = {name: at for name, at in told.items() if name in names and name in before._rows}
+        else:
+            marks = quotes.take(number, number)
+            if marks is None:
+                continue
+            assert all(len(x) == len(marks.rows) for x in (marks.bid, marks.ask, marks.mark, marks.index))
+            assert set(marks.depth) <= set(marks.rows.tolist())
+            market = market.apply(marks)
+            for row, listing in enumerate(market.universe.listings):
+                if row in marks.rows and listing.symbol in told:
+                    assert market.mark[row] == told[listing.symbol]

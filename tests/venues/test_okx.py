@@ -1,9 +1,9 @@
-"""OKX's adapter on a loopback exchange: the trials of every venue, and what goes wrong on the way."""
+"""OKX's adapter on a loopback exchange: units, marks, what goes wrong on the way (trials: test_products)."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any
@@ -18,10 +18,10 @@ from tests.exchanges.faults import Act
 from tests.exchanges.okx import okx
 from tests.exchanges.server import Host, serve
 from tests.venues.deribit_desk import hearing, until
-from tests.venues.trials import TRIALS, Stage, perform
 from venues.cex import CexSettings, CexVenue
 from venues.cex_client import CexTerms
 from venues.cex_okx import Okx
+from venues.errors import Malformed
 from venues.net import Hosts
 from venues.orders import Order, OrderState, TimeInForce, client_order_id
 from venues.secrets import Secret
@@ -37,7 +37,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 
 @asynccontextmanager
 async def opened(
-    answer_s_max: float = 2.0, pause_ms: float = 1.0
+    answer_s_max: float = 2.0, pause_ms: float = 1.0, speaks: Okx | None = None
 ) -> AsyncIterator[tuple[CexVenue, Host, Listing]]:
     dialect, _ = okx()
     key = next(iter(dialect.exchange.keys.values()))
@@ -46,7 +46,7 @@ async def opened(
         urls = {"rest": host.url, "ws": f"{host.ws_url}/ws/v5"}
         hosts = Hosts.of([host.url])
         terms = CexTerms("okx", hosts, urls, answer_s_max=answer_s_max, pause_ms=pause_ms)
-        venue = CexVenue(Okx(), terms, secrets, QUICK)
+        venue = CexVenue(speaks or Okx(), terms, secrets, QUICK)
         await venue.start()
         try:
             yield venue, host, next(x for x in await venue.listings() if x.symbol == SWAP)
@@ -69,23 +69,12 @@ def order(listing: Listing, host: Host, *, marketable: bool = False, **terms: An
     return Order(client_id, listing, Side.BUY, Decimal(1), price, tif, **terms)
 
 
-@pytest.mark.parametrize("trial", TRIALS, ids=lambda trial: trial.__name__)
-def test_okx_passes(trial: Callable[[Stage], Awaitable[None]]) -> None:
-    async def work() -> None:
-        async with opened() as (venue, host, listing):
-
-            def price(side: Side, marketable: bool) -> Decimal:
-                return price_of(listing, host, side, marketable)
-
-            await perform(trial, Stage(venue, listing, Decimal(1), price, patience_s=4.0))
-
-    run(work())
-
-
-@pytest.mark.parametrize("act", [Act.CUT_AFTER, Act.MUTE_AFTER, Act.CUT_JSON, Act.ERROR_AFTER, Act.HTML])
+@pytest.mark.parametrize(
+    "act", [Act.CUT_AFTER, Act.MUTE_AFTER, Act.CUT_JSON, Act.ERROR_AFTER, Act.HTML, Act.EMPTY]
+)
 def test_an_order_whose_answer_is_lost_is_unknown_found_by_its_id_and_never_sent_again(act: Act) -> None:
     async def work() -> None:
-        async with opened(answer_s_max=0.4) as (venue, host, listing):
+        async with opened(answer_s_max=1.0) as (venue, host, listing):
             host.faults.add(act, "*trade/order", status=502, seconds=1.0)
             item = order(listing, host, marketable=True)
             assert (await venue.submit(item)).state is OrderState.UNKNOWN
@@ -94,6 +83,51 @@ def test_an_order_whose_answer_is_lost_is_unknown_found_by_its_id_and_never_sent
             await venue.submit(item)
             sent = [c for c in host.requests if c.verb == "POST" and c.path.endswith("trade/order")]
             assert len(sent) == 1
+
+    run(work())
+
+
+def test_a_lookup_that_is_answered_with_nothing_is_no_word_about_the_order() -> None:
+    async def work() -> None:
+        async with opened() as (venue, host, listing):
+            item = order(listing, host)
+            assert (await venue.submit(item)).state is OrderState.OPEN
+            host.faults.add(Act.EMPTY, "GET trade/order")
+            with pytest.raises(Malformed):
+                await venue.order(item.client_id)
+            host.faults.add(Act.EMPTY, "GET trade/order", times=100)
+            assert (await venue.cancel(item.client_id)).state is OrderState.UNKNOWN
+
+    run(work())
+
+
+class Noting(Okx):
+    """Which client asks for what."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked: dict[str, set[int]] = {"windows": set(), "time": set()}
+
+    async def maintenance(self, client: Any) -> tuple[tuple[int, int], ...]:
+        self.asked["windows"].add(id(client))
+        return await super().maintenance(client)
+
+    async def time_ns(self, client: Any) -> int:
+        self.asked["time"].add(id(client))
+        return await super().time_ns(client)
+
+
+def test_announced_windows_are_asked_for_beside_the_questions() -> None:
+    """The venue takes one such question in five seconds: no other may stand behind it."""
+
+    async def work() -> None:
+        noting = Noting()
+        async with opened(speaks=noting) as (venue, host, _):
+            await until(lambda: any("system/status" in c.path for c in host.requests), "it is asked", 5.0)
+            await venue.time_ns()
+            assert sum("system/status" in c.path for c in host.requests) == 1
+        windows, questions = noting.asked["windows"], noting.asked["time"]
+        assert len(windows) == len(questions) == 1 and not windows & questions
 
     run(work())
 
@@ -144,6 +178,24 @@ def test_marks_of_a_swap_and_an_option_come_with_depth_vol_and_index() -> None:
     run(work())
 
 
+def test_a_frame_that_breaks_off_is_followed_by_a_new_connection_and_not_by_silence() -> None:
+    async def work() -> None:
+        async with opened() as (venue, host, swap), hearing(venue) as news:
+            venue.watch(Universe.of([swap]), [swap.symbol])
+            await until(lambda: any(isinstance(x, Marks) for x in news), "it is quoted", 5.0)
+            host.faults.add(Act.BREAK, "books*")
+            joins = len([c for c in host.requests if c.operation == "subscribe"])
+            host.exchange.quote(swap.symbol, [(Decimal(60_000), Decimal(5))], [(Decimal(60_010), Decimal(5))])
+            await until(
+                lambda: len([c for c in host.requests if c.operation == "subscribe"]) > joins,
+                "joined anew",
+                3.0,
+            )
+            await until(lambda: [x.bid[0] for x in news if isinstance(x, Marks)][-1] == 60_000, "whole", 3.0)
+
+    run(work())
+
+
 def test_a_cancel_does_not_stand_behind_questions() -> None:
     async def work() -> None:
         async with opened(pause_ms=10) as (venue, host, listing):
@@ -157,5 +209,32 @@ def test_a_cancel_does_not_stand_behind_questions() -> None:
             for question in questions:
                 question.cancel()
             await asyncio.gather(*questions, return_exceptions=True)
+
+    run(work())
+
+
+def test_channels_are_joined_and_left_many_in_one_message() -> None:
+    """One by one they would take a tenth of a second each, and more requests than the venue takes an hour."""
+
+    async def work() -> None:
+        async with opened(pause_ms=110.0) as (venue, host, _), hearing(venue) as news:
+            options = [x for x in await venue.listings() if isinstance(x.contract, Option)]
+            symbols = [x.symbol for x in options]
+
+            def known() -> bool:
+                return {row for x in news if isinstance(x, Marks) for row in x.depth} == set(
+                    range(len(symbols))
+                )
+
+            def args(verb: str) -> list[int]:
+                return [len(c.params["args"]) for c in host.requests if c.operation == verb]
+
+            venue.watch(Universe.of(options), symbols)
+            await until(known, "a book of each", 5.0)
+            venue.watch(Universe.of(options), [])
+            await until(lambda: sum(args("unsubscribe")) >= 2 * len(symbols), "all are left", 5.0)
+            assert sum(args("subscribe")) >= 2 * len(symbols)
+            every = args("subscribe") + args("unsubscribe")
+            assert max(every) <= 50 and len(every) <= sum(every) / 50 + 4
 
     run(work())

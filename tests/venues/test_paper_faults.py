@@ -30,10 +30,9 @@ from tests.venues.paper_desk import (
     order,
     send,
 )
-from venues.base import News
 from venues.errors import Unreachable
 from venues.orders import AccountReport, Link, OrderReport, OrderState, OrderUpdate, TradeReport, VenueStatus
-from venues.paper_exchange import PaperExchange
+from venues.paper_exchange import PaperExchange, Told
 from venues.paper_faults import VARIANTS, Fault, FaultDice, FaultKind, fault_kinds, seeded_faults
 from venues.paper_log import Happened
 from venues.paper_orders import Code
@@ -61,17 +60,17 @@ def the_fault(exchange: PaperExchange, kind: FaultKind) -> None:
     assert exchange.fault_counts == {kind: 1}
 
 
-def show_again(exchange: PaperExchange, seconds: float = 1.0, **changed: Any) -> list[News]:
+def show_again(exchange: PaperExchange, seconds: float = 1.0, **changed: Any) -> list[Told]:
     at_ns = exchange.now_ns + round(seconds * SECOND)
     exchange.feed(marks(at_ns, 2, **changed))
     return exchange.advance(at_ns)
 
 
-def batches(news: list[News]) -> list[Marks]:
+def batches(news: list[Told]) -> list[Marks]:
     return [x for x in news if isinstance(x, Marks)]
 
 
-def statuses(news: list[News]) -> list[tuple[Link, tuple[str, ...]]]:
+def statuses(news: list[Told]) -> list[tuple[Link, tuple[str, ...]]]:
     return [(x.link, x.events) for x in news if isinstance(x, VenueStatus)]
 
 

@@ -1,17 +1,21 @@
 """What every venue must pass, whatever stands behind it: paper, an exchange, a loopback of one.
 
 A `Stage` puts one venue and one listing at a trial's disposal. `TRIALS` names them all; each is a coroutine
-over a fresh stage. Nothing in here knows what venue it is.
+over a stage on which nothing rests; the last ones close it. Nothing in here knows what venue it is.
+
+A trial asks a stage for what its market can do (`others`, `again`, `settle`); where the stage cannot, the
+trial has nothing to show there.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from pricing.contracts import Listing, Side
+from pricing.contracts import Kind, Listing, Side
 from tests import builders
 from venues.base import News, Venue
 from venues.errors import VenueError
@@ -33,6 +37,10 @@ class Stage:
     quantity: a few lots, less than what is displayed at the touch. price(side, marketable): a price on tick
     at which an order of this side fills at once, or rests. news: all that the stream said so far; `hear`
     keeps filling it while the trial runs.
+
+    touch(side): what an order of this side meets first: the price there, and how much of it. others(order,
+    quantity): somebody trades so much with an order that rests. again: another process on the same account.
+    settle: the listing expires now; at what, USD per coin. truth: how much we hold by the venue's own record.
     """
 
     venue: Venue
@@ -41,6 +49,11 @@ class Stage:
     price: Callable[[Side, bool], Decimal]
     patience_s: float = 2.0
     news: list[News] = field(default_factory=list)
+    touch: Callable[[Side], tuple[Decimal, Decimal]] | None = None
+    others: Callable[[Order, Decimal], None] | None = None
+    again: Callable[[], AbstractAsyncContextManager[Venue]] | None = None
+    settle: Callable[[], Decimal] | None = None
+    truth: Callable[[], Decimal] | None = None
     _orders: int = 0
 
     def order(
@@ -107,7 +120,8 @@ async def a_marketable_order_fills_and_is_told_everywhere_alike(stage: Stage) ->
     report = await stage.venue.account(since_ns)
     mine = [t for t in report.trades if t.client_id == order.client_id]
     assert {t.key for t in mine} == {t.key for t in stage.fills(order.client_id)}
-    assert report.positions.get(stage.listing.symbol, Decimal(0)) == before + order.quantity
+    if stage.listing.contract.kind is not Kind.SPOT:  # what is bought on spot is a balance
+        assert report.positions.get(stage.listing.symbol, Decimal(0)) == before + order.quantity
     known = await stage.venue.order(order.client_id)
     assert known is not None and known.state is OrderState.FILLED and known.filled == order.quantity
 
@@ -183,6 +197,150 @@ async def a_price_off_the_tick_is_refused_in_words_we_know(stage: Stage) -> None
     assert update.state is OrderState.REJECTED and update.code
 
 
+async def a_quantity_off_the_lot_is_refused_in_words_we_know(stage: Stage) -> None:
+    order = stage.order(Side.BUY, marketable=False)
+    for quantity in (order.quantity + stage.listing.lot / 4, stage.listing.lot / 4):
+        odd = replace(stage.order(Side.BUY, marketable=False), quantity=quantity)
+        update = await stage.venue.submit(odd)
+        assert update.state is OrderState.REJECTED and update.code
+    assert (await stage.venue.account(0)).orders == ()
+
+
+async def an_order_larger_than_the_touch_fills_in_part_and_the_rest_rests_until_cancelled(
+    stage: Stage,
+) -> None:
+    if stage.touch is None:
+        return
+    price, size = stage.touch(Side.BUY)
+    order = replace(stage.order(Side.BUY, marketable=True), price=price, quantity=size + stage.quantity)
+    update = await stage.venue.submit(order)
+    assert update.state is OrderState.OPEN, update
+    await _heard(stage, order, size)
+    (resting,) = (await stage.venue.account(0)).orders
+    assert (resting.client_id, resting.quantity, resting.filled) == (order.client_id, order.quantity, size)
+    ended = await stage.venue.cancel(order.client_id)
+    assert ended.state is OrderState.CANCELLED and ended.filled in (None, size)
+    await _told_alike(stage, order, size)
+
+
+async def an_immediate_order_larger_than_the_touch_fills_in_part_and_never_rests(stage: Stage) -> None:
+    if stage.touch is None:
+        return
+    price, size = stage.touch(Side.SELL)
+    order = stage.order(Side.SELL, marketable=True, tif=TimeInForce.IOC)
+    order = replace(order, price=price, quantity=size + stage.quantity)
+    held = stage.truth() if stage.truth is not None else None
+    update = await stage.venue.submit(order)
+    assert update.state is OrderState.CANCELLED and update.filled == size
+    await _told_alike(stage, order, size)
+    if stage.truth is not None and held is not None:
+        assert stage.truth() == held - size
+
+
+async def a_resting_order_is_filled_by_others_in_parts(stage: Stage) -> None:
+    if stage.others is None:
+        return
+    order = stage.order(Side.BUY, marketable=False)
+    part = (order.quantity / 2).quantize(stage.listing.lot)
+    assert (await stage.venue.submit(order)).state is OrderState.OPEN
+    for filled in (part, order.quantity):
+        stage.others(order, part)
+        await _heard(stage, order, filled)
+    assert all(t.maker and t.fill.price == order.price for t in stage.fills(order.client_id))
+    await stage.until(lambda: OrderState.FILLED in stage.states(order.client_id), "its end")
+    await _told_alike(stage, order, order.quantity)
+
+
+async def a_cancel_that_meets_its_order_on_the_way_tells_one_truth(stage: Stage) -> None:
+    order = stage.order(Side.BUY, marketable=True)
+    update, told = await asyncio.gather(stage.venue.submit(order), stage.venue.cancel(order.client_id))
+    known = await stage.venue.order(order.client_id)
+    assert known is not None and known.state.terminal
+    await _told_alike(stage, order, known.filled)
+    for said in (update, told):
+        assert said.state in (known.state, OrderState.UNKNOWN, OrderState.OPEN)
+        assert said.filled is None or said.filled <= known.filled
+
+
+async def a_cancel_that_meets_a_fill_tells_one_truth(stage: Stage) -> None:
+    if stage.others is None:
+        return
+    order = stage.order(Side.BUY, marketable=False)
+    assert (await stage.venue.submit(order)).state is OrderState.OPEN
+    cancelling = asyncio.create_task(stage.venue.cancel(order.client_id))
+    await asyncio.sleep(0)
+    stage.others(order, order.quantity)
+    told = await cancelling
+    known = await stage.venue.order(order.client_id)
+    assert known is not None and known.state.terminal and told.state is known.state
+    await _told_alike(stage, order, known.filled)
+
+
+async def what_is_held_is_what_the_venue_says(stage: Stage) -> None:
+    if stage.truth is None:
+        return
+    held = stage.truth()
+    order = stage.order(Side.BUY, marketable=True, tif=TimeInForce.IOC)
+    assert (await stage.venue.submit(order)).state is OrderState.FILLED
+    assert stage.truth() == held + order.quantity
+    if stage.listing.contract.kind is not Kind.SPOT:
+        assert (await stage.venue.account(0)).positions[stage.listing.symbol] == stage.truth()
+
+
+async def a_settlement_ends_the_position_and_tells_its_price(stage: Stage) -> None:
+    if stage.settle is None:
+        return
+    order = stage.order(Side.BUY, marketable=True, tif=TimeInForce.IOC)
+    assert (await stage.venue.submit(order)).state is OrderState.FILLED
+    late = stage.order(Side.BUY, marketable=True)
+    before = await stage.venue.account(0)
+    assert before.positions[stage.listing.symbol] and stage.listing.symbol not in before.deliveries
+    price = stage.settle()
+    after = await stage.venue.account(0)
+    assert stage.listing.symbol not in after.positions
+    assert after.deliveries[stage.listing.symbol] == price
+    refused = await stage.venue.submit(late)
+    assert refused.state is OrderState.REJECTED and refused.code, refused
+
+
+async def another_process_finds_what_the_first_left(stage: Stage) -> None:
+    if stage.again is None:
+        return
+    rests = stage.order(Side.BUY, marketable=False)
+    taken = stage.order(Side.BUY, marketable=True, tif=TimeInForce.IOC)
+    assert (await stage.venue.submit(rests)).state is OrderState.OPEN
+    assert (await stage.venue.submit(taken)).state is OrderState.FILLED
+    held = (await stage.venue.account(0)).positions
+    await stage.venue.close()
+    async with stage.again() as venue:
+        report = await venue.account(0)
+        assert [o.client_id for o in report.orders] == [rests.client_id]
+        assert report.positions == held
+        mine = [t.fill.quantity for t in report.trades if t.client_id == taken.client_id]
+        assert sum(mine) == taken.quantity
+        known = await venue.order(taken.client_id)
+        assert known is not None and known.state is OrderState.FILLED
+        assert (await venue.cancel(rests.client_id)).state is OrderState.CANCELLED
+        assert (await venue.account(0)).orders == ()
+
+
+async def _heard(stage: Stage, order: Order, filled: Decimal) -> None:
+    await stage.until(
+        lambda: sum(t.fill.quantity for t in stage.fills(order.client_id)) == filled, f"{filled} filled"
+    )
+
+
+async def _told_alike(stage: Stage, order: Order, filled: Decimal) -> None:
+    """The order, the stream and the report tell of the same executions, and of no others."""
+    known = await stage.venue.order(order.client_id)
+    assert known is not None and known.filled == filled and known.state.terminal
+    await _heard(stage, order, filled)
+    trades = [t for t in (await stage.venue.account(0)).trades if t.client_id == order.client_id]
+    assert {t.key: t.fill.quantity for t in trades} == {
+        t.key: t.fill.quantity for t in stage.fills(order.client_id)
+    }
+
+
 async def a_combo_is_refused_where_none_are_taken_and_leaves_nothing(stage: Stage) -> None:
     """Two options that the venue need not know; a venue that takes combos refuses them for that."""
     first, legs = client_order_id("trial", 990, 0, 0), []
@@ -252,13 +410,49 @@ TRIALS: tuple[Trial, ...] = (
     a_post_only_order_never_takes,
     a_reduce_only_order_never_opens,
     a_price_off_the_tick_is_refused_in_words_we_know,
+    a_quantity_off_the_lot_is_refused_in_words_we_know,
+    what_is_held_is_what_the_venue_says,
+    an_order_larger_than_the_touch_fills_in_part_and_the_rest_rests_until_cancelled,
+    an_immediate_order_larger_than_the_touch_fills_in_part_and_never_rests,
+    a_resting_order_is_filled_by_others_in_parts,
+    a_cancel_that_meets_its_order_on_the_way_tells_one_truth,
+    a_cancel_that_meets_a_fill_tells_one_truth,
     a_combo_is_refused_where_none_are_taken_and_leaves_nothing,
     a_client_id_sent_twice_never_says_that_the_first_failed,
     many_questions_at_once_each_get_their_own_answer,
     its_listings_are_its_own_and_each_once,
     a_refresh_is_harmless,
+    a_settlement_ends_the_position_and_tells_its_price,
+    another_process_finds_what_the_first_left,
     what_was_cancelled_before_the_close_stays_so,
 )
+
+
+#: After these a stage is of no more use.
+LAST: frozenset[Trial] = frozenset(
+    {
+        a_settlement_ends_the_position_and_tells_its_price,
+        another_process_finds_what_the_first_left,
+        what_was_cancelled_before_the_close_stays_so,
+    }
+)
+
+
+async def perform_all(trials: Iterable[Trial], stage: Stage) -> None:
+    """Run trials one after the other on one stage; a failure names its trial."""
+    listener = asyncio.create_task(hear(stage))
+    try:
+        for trial in trials:
+            try:
+                await trial(stage)
+                if trial not in LAST:
+                    await stage.venue.cancel_all()
+            except Exception as error:
+                error.add_note(f"in the trial {trial.__name__}")
+                raise
+    finally:
+        await stage.venue.close()
+        await asyncio.wait_for(listener, stage.patience_s)
 
 
 async def perform(trial: Trial, stage: Stage) -> None:

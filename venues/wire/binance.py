@@ -18,9 +18,10 @@ from venues.binance_names import INVERSE_VENUE, LINEAR_VENUE, SPOT_VENUE
 from venues.errors import Untrusted
 from venues.option_names import binance_option
 from venues.orders import OrderReport, OrderState, OrderUpdate, TradeReport
+from venues.wire import quick_books
 from venues.wire.fields import Wire, items, levels
 from venues.wire.frames import Frame
-from venues.wire.quotes import BookChange, Quote
+from venues.wire.quotes import BookChange, PublicTrade, Quote
 from venues.wire.units import FeesOf, Instruments, fees_known, read_instruments, unit_rule
 
 _STATES = {
@@ -147,6 +148,9 @@ def _read_one(
         case "depthUpdate":
             # Options are followed by their best levels; they alone have a dash in their names.
             frame.books.append(partial_book(item) if "-" in item.text("s") else book(item))
+        case "aggTrade" | "trade":
+            if item.text_or("X", "MARKET") == "MARKET":  # neither a block nor the venue's own fund
+                frame.public.append(public_trade(item))
         case "ORDER_TRADE_UPDATE" if isinstance(item.raw("o"), list):
             for order in item.items("o"):
                 frame.orders.append(option_order_update(order, item.stamp_ns("E")))
@@ -207,6 +211,31 @@ def option_mark(item: Wire) -> Quote:
     return known._replace(index_price=item.positive("i"), told=_OPTION_MARKS | {"index_price"})
 
 
+def option_ticker(item: Wire) -> Quote:
+    """A row of the options' `ticker`: the touch, without sizes.
+
+    Raises:
+        Malformed: a field is not as it must be.
+    """
+    return Quote(
+        item.text("symbol"),
+        item.stamp_ns("closeTime"),
+        bid=item.positive("bidPrice"),
+        ask=item.positive("askPrice"),
+        told=_TOUCH,
+    )
+
+
+def option_mark_row(item: Wire, at_ns: int) -> Quote:
+    """A row of the options' `mark`. at_ns: when it was asked for; the row has no stamp.
+
+    Raises:
+        Malformed: a field is not as it must be.
+    """
+    mark, vol = item.positive("markPrice"), item.positive("markIV")
+    return Quote(item.text("symbol"), at_ns, mark=mark, mark_iv=vol, told=_OPTION_MARKS)
+
+
 def partial_book(item: Wire) -> BookChange:
     """A `depthUpdate` of a stream that tells the best levels whole each time.
 
@@ -222,7 +251,8 @@ def book(item: Wire) -> BookChange:
     Raises:
         Malformed: a field is not as it must be.
     """
-    return BookChange(
+    quick = quick_books.binance(item.payload)
+    return quick or BookChange(
         symbol=item.text("s"),
         venue_ns=item.stamp_ns("T" if item.has("T") else "E"),
         snapshot=False,
@@ -248,6 +278,22 @@ def depth(symbol: str, result: object, at_ns: int) -> BookChange:
         previous_id=None,
         bids=levels(item.raw("bids"), "bids"),
         asks=levels(item.raw("asks"), "asks"),
+    )
+
+
+def public_trade(item: Wire) -> PublicTrade:
+    """`aggTrade`, or `trade` of options. m: the buyer rested, so a seller took.
+
+    Raises:
+        Malformed: a field is not as it must be.
+    """
+    return PublicTrade(
+        symbol=item.text("s"),
+        venue_ns=item.stamp_ns("T"),
+        trade_id=item.name("a" if item.has("a") else "t"),
+        side=Side.SELL if item.flag("m") else Side.BUY,
+        price=float(item.above_zero("p")),
+        size=float(item.above_zero("q")),
     )
 
 

@@ -19,9 +19,10 @@ from risk.book import Fill
 from venues.errors import Untrusted
 from venues.option_names import bybit_option
 from venues.orders import OrderReport, OrderState, OrderUpdate, TradeReport
+from venues.wire import quick_books
 from venues.wire.fields import Wire, items, levels
 from venues.wire.frames import Frame
-from venues.wire.quotes import BookChange, Quote
+from venues.wire.quotes import BookChange, PublicTrade, Quote
 from venues.wire.rejects import Reason
 from venues.wire.units import FeesOf, Instruments, fees_known, read_instruments, unit_rule
 
@@ -49,7 +50,7 @@ _KEYS = {
     "ask": ("ask1Price", "askPrice"),
     "ask_size": ("ask1Size", "askSize"),
     "mark": ("markPrice",),
-    "mark_iv": ("markPriceIv",),
+    "mark_iv": ("markPriceIv", "markIv"),
     "index_price": ("indexPrice",),
 }
 _FUNDING_HOURS = 8
@@ -152,6 +153,8 @@ def read(message: object, category: str, listings: Mapping[str, Listing], accoun
             frame.quotes.append(ticker(item, category))
         elif topic.startswith("orderbook."):
             frame.books.append(book(item, category))
+        elif topic.startswith("publicTrade."):
+            _each(frame, item.items("data"), lambda x: _add_public(frame, x, category))
         elif topic == "order" or topic.startswith("order."):
             _each(frame, item.items("data"), lambda x: frame.orders.append(order_update(x)))
         elif topic == "execution" or topic.startswith("execution."):
@@ -173,6 +176,28 @@ def _add_trade(frame: Frame, item: Wire, listings: Mapping[str, Listing], accoun
     trade = execution(item, listings, account)
     if trade is not None:
         frame.trades.append(trade)
+
+
+def _add_public(frame: Frame, item: Wire, category: str) -> None:
+    """A block trade is agreed outside the book, and meets nobody in it."""
+    if not (item.has("BT") and item.flag("BT")):
+        frame.public.append(public_trade(item, category))
+
+
+def public_trade(item: Wire, category: str) -> PublicTrade:
+    """An item of `publicTrade.*`.
+
+    Raises:
+        Malformed: a field is not as it must be.
+    """
+    return PublicTrade(
+        symbol=symbol_of(category, item.text("s")),
+        venue_ns=item.stamp_ns("T"),
+        trade_id=item.name("i"),
+        side=item.side("S"),
+        price=float(item.above_zero("p")),
+        size=float(item.above_zero("v")),
+    )
 
 
 def ticker(message: Wire, category: str) -> Quote:
@@ -204,6 +229,10 @@ def book(message: Wire, category: str) -> BookChange:
     Raises:
         Malformed: a field is not as it must be.
     """
+    quick = quick_books.bybit(message.payload)
+    if quick is not None:
+        name, change = quick
+        return change._replace(symbol=symbol_of(category, name))
     data, kind = message.nested("data"), message.text("type")
     if kind not in ("snapshot", "delta"):
         message.refuse("type", "neither snapshot nor delta", kind, "snapshot or delta")

@@ -273,7 +273,8 @@ def _book_levels(item: Wire, key: str) -> Levels:
 
 
 def public_trades(data: object) -> list[PublicTrade]:
-    """A `trades.*` notification's data, or the `trades` of `public/get_last_trades_by_*`.
+    """A `trades.*` notification's data, or the `trades` of `public/get_last_trades_by_*`; block trades, which
+    are agreed outside the book and meet nobody in it, are left out.
 
     Raises:
         Malformed: a field is not as it must be.
@@ -284,10 +285,11 @@ def public_trades(data: object) -> list[PublicTrade]:
             venue_ns=item.stamp_ns("timestamp"),
             trade_id=item.name("trade_id"),
             side=item.side("direction"),
-            price=item.number("price"),
+            price=float(item.above_zero("price")),
             size=float(item.above_zero("amount")),
         )
         for item in items(data, "trades")
+        if not item.has("block_trade_id")
     ]
 
 

@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from decimal import Decimal, InvalidOperation
-from typing import Any, NoReturn
+from typing import Annotated, Any, NoReturn
+
+import msgspec
 
 from pricing.contracts import Side
 from pricing.daycount import NS_PER_SECOND
@@ -24,9 +26,26 @@ STAMP_MS_MIN, STAMP_MS_MAX = 1_262_304_000_000, 4_102_444_800_000
 FIGURE_MAX = 1e18
 _DIGITS_MAX = 28  # a Decimal of the ordinary context holds them all
 _FINEST = -18
+FINEST = 1e-18
 #: Ids and names are short; a longer text is an attack or a fault.
 TEXT_MAX = 256
 ITEMS_MAX = 100_000
+
+#: Of a level, for the reader that takes whole sides: texts or numbers, as the venue writes them.
+Price = Annotated[float, msgspec.Meta(ge=FINEST, lt=FIGURE_MAX)]
+Size = Annotated[float, msgspec.Meta(ge=0.0, lt=FIGURE_MAX)]
+#: How venues write that nothing is left of a level.
+_ZEROS = frozenset([0, "0", *("0." + "0" * places for places in range(1, 19))])
+
+
+class _Side(msgspec.Struct):
+    """Levels of a side; a struct, since the library learns a type once only where it is one."""
+
+    levels: list[tuple[Price, Size]]
+
+
+class _SideOfFours(msgspec.Struct):
+    levels: list[tuple[Price, Size, Any, Any]]
 
 
 class Wire:
@@ -193,6 +212,18 @@ def items(value: object, where: str) -> Iterator[Wire]:
     return (Wire(item, f"{where}[{i}]") for i, item in enumerate(value))
 
 
+def only(value: object, where: str) -> Wire:
+    """The one object of a list.
+
+    Raises:
+        Malformed: no list, or not one object in it: an empty list is no word about what was asked for.
+    """
+    found = list(items(value, where))
+    if len(found) != 1:
+        raise malformed(where, "not one object", f"{len(found)}", "a list of one")
+    return found[0]
+
+
 def levels(value: object, where: str) -> list[tuple[float, float]]:
     """Levels [price, size, ...] of a side of an order book; further entries are not looked at.
 
@@ -201,6 +232,9 @@ def levels(value: object, where: str) -> list[tuple[float, float]]:
     """
     if not isinstance(value, list) or len(value) > ITEMS_MAX:
         raise malformed(where, "not a list of levels", value, "[[price, size], ...]")
+    quick = _levels_at_once(value)
+    if quick is not None:
+        return quick
     found: list[tuple[float, float]] = []
     for level in value:
         if not isinstance(level, list | tuple) or not 2 <= len(level) <= 8:
@@ -210,6 +244,31 @@ def levels(value: object, where: str) -> list[tuple[float, float]]:
             raise malformed(where, "not a level", level, "[price above 0, size]")
         found.append((price, size))
     return found
+
+
+def _levels_at_once(value: list[Any]) -> list[tuple[float, float]] | None:
+    """A side whose levels are as they nearly always are, read in one step; None: level by level, which also
+    says what is wrong."""
+    if not value:
+        return []
+    try:
+        if type(value[0]) is list and len(value[0]) == 2:
+            found = msgspec.convert({"levels": value}, _Side, strict=False).levels
+        else:
+            longer = msgspec.convert({"levels": value}, _SideOfFours, strict=False).levels
+            found = [(price, size) for price, size, _, _ in longer]
+    except msgspec.ValidationError:
+        return None
+    return found if no_silent_zero(found, value) else None
+
+
+def no_silent_zero(found: list[tuple[float, float]], value: list[Any]) -> bool:
+    """Whether no size of these levels became the 0 that takes a level away, because it is too fine to be a
+    size; value: the levels as they came."""
+    for (_, size), level in zip(found, value, strict=True):
+        if size < FINEST and level[1] not in _ZEROS:
+            return False
+    return True
 
 
 def malformed(where: str, what: str, observed: object, allowed: str) -> Malformed:

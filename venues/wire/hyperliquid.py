@@ -18,7 +18,7 @@ from venues.orders import OrderReport, OrderState, OrderUpdate, TradeReport
 from venues.wire.client_ids import from_wire
 from venues.wire.fields import NAN, Wire, items, malformed
 from venues.wire.frames import Frame
-from venues.wire.quotes import BookChange, Levels, Quote
+from venues.wire.quotes import BookChange, Levels, PublicTrade, Quote
 from venues.wire.rejects import Reason
 from venues.wire.units import FeesOf, Instruments, fees_known, read_instruments, unit_rule
 
@@ -136,6 +136,8 @@ def read(message: object, listings: Mapping[str, Listing], account: str = "") ->
             frame.books.append(book(data))
         elif channel == "activeAssetCtx":
             frame.quotes.append(context(Wire(data, channel)))
+        elif channel == "trades":
+            frame.public.extend(public_trade(x) for x in items(data, channel))
         elif channel == "orderUpdates":
             frame.orders.extend(order_update(x) for x in items(data, channel))
         elif channel in ("userFills", "user") and isinstance(data, dict) and "fills" in data:
@@ -178,6 +180,22 @@ def context(item: Wire) -> Quote:
         index_price=ctx.positive("oraclePx"),
         funding_rate=ctx.number("funding") * _FUNDING_HOURS if ctx.has("funding") else NAN,
         told=_MARKS,
+    )
+
+
+def public_trade(item: Wire) -> PublicTrade:
+    """An item of `trades`; the side is the taker's: B bought, A sold.
+
+    Raises:
+        Malformed: a field is not as it must be.
+    """
+    return PublicTrade(
+        symbol=item.text("coin"),
+        venue_ns=item.stamp_ns("time"),
+        trade_id=item.name("tid"),
+        side=_side(item),
+        price=float(item.above_zero("px")),
+        size=float(item.above_zero("sz")),
     )
 
 

@@ -17,10 +17,11 @@ from risk.book import Fill
 from venues.errors import Untrusted
 from venues.option_names import okx_option
 from venues.orders import OrderReport, OrderState, OrderUpdate, TradeReport
+from venues.wire import quick_books
 from venues.wire.client_ids import from_wire
 from venues.wire.fields import NAN, Wire, items, levels
 from venues.wire.frames import Frame
-from venues.wire.quotes import BookChange, Quote
+from venues.wire.quotes import BookChange, PublicTrade, Quote
 from venues.wire.rejects import Reason
 from venues.wire.units import FeesOf, Instruments, fees_known, read_instruments, unit_rule
 
@@ -36,7 +37,7 @@ _STATES = {
 _POST_ONLY_SOURCE = "31"
 _QUOTES = ("tickers", "mark-price", "opt-summary", "funding-rate")
 _BOOKS = ("books", "books5", "books-l2-tbt", "books50-l2-tbt")
-_CHANNELS = frozenset({*_QUOTES, *_BOOKS, "bbo-tbt", "index-tickers", "orders"})
+_CHANNELS = frozenset({*_QUOTES, *_BOOKS, "bbo-tbt", "index-tickers", "orders", "trades"})
 _TOUCH = frozenset({"bid", "bid_size", "ask", "ask_size"})
 _FUNDING_HOURS = 8
 _NS_PER_HOUR = 3_600_000_000_000
@@ -172,6 +173,8 @@ def _read_one(
             frame.index.append((coin, data.stamp_ns("ts"), price))
     elif channel in _BOOKS:
         frame.books.append(book(arg.text("instId"), action == "snapshot" or channel == "books5", data))
+    elif channel == "trades":
+        frame.public.append(public_trade(data))
     else:
         frame.orders.append(order_update(data))
         frame.trades.extend(fill_of_order(data, listings, account))
@@ -225,7 +228,8 @@ def book(symbol: str, snapshot: bool, data: Wire) -> BookChange:
     Raises:
         Malformed: a field is not as it must be; a change without `seqId` or `prevSeqId`.
     """
-    return BookChange(
+    quick = quick_books.okx(symbol, snapshot, data.payload)
+    return quick or BookChange(
         symbol=symbol,
         venue_ns=data.stamp_ns("ts"),
         snapshot=snapshot,
@@ -233,6 +237,22 @@ def book(symbol: str, snapshot: bool, data: Wire) -> BookChange:
         previous_id=None if snapshot else data.whole("prevSeqId"),
         bids=levels(data.raw("bids"), "bids"),
         asks=levels(data.raw("asks"), "asks"),
+    )
+
+
+def public_trade(item: Wire) -> PublicTrade:
+    """An item of `trades`: a trade, or several at one price that one order made.
+
+    Raises:
+        Malformed: a field is not as it must be.
+    """
+    return PublicTrade(
+        symbol=item.text("instId"),
+        venue_ns=item.stamp_ns("ts"),
+        trade_id=item.name("tradeId"),
+        side=item.side("side"),
+        price=float(item.above_zero("px")),
+        size=float(item.above_zero("sz")),
     )
 
 

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from pricing.contracts import Side
 from pricing.market import ForwardKind
+from venues.order_book import OrderBook
 from venues.wire.fields import NAN
 
 Levels = list[tuple[float, float]]
+
+
+class Heard(Protocol):
+    """What a message tells of one listing: its quote, or something that becomes one when it is wanted.
+
+    symbol, venue_ns, told: as of the `Quote`.
+    """
+
+    @property
+    def symbol(self) -> str: ...
+    @property
+    def venue_ns(self) -> int: ...
+    @property
+    def told(self) -> frozenset[str] | None: ...
+
+    def quote(self) -> Quote:
+        """All of it; what was decoded has been checked, so this cannot fail."""
 
 
 class Quote(NamedTuple):
@@ -34,6 +52,32 @@ class Quote(NamedTuple):
     tradable: bool = True
     told: frozenset[str] | None = None
 
+    def quote(self) -> Quote:
+        """Itself."""
+        return self
+
+
+class Change(Protocol):
+    """A message about a book: a `BookChange`, or something that tells the same. All as there."""
+
+    @property
+    def symbol(self) -> str: ...
+    @property
+    def venue_ns(self) -> int: ...
+    @property
+    def snapshot(self) -> bool: ...
+    @property
+    def change_id(self) -> int: ...
+    @property
+    def previous_id(self) -> int | None: ...
+    @property
+    def bids(self) -> Levels: ...
+    @property
+    def asks(self) -> Levels: ...
+
+    def lay_over(self, book: OrderBook) -> None:
+        """Do to a book what the message says."""
+
 
 class BookChange(NamedTuple):
     """A whole order book (snapshot), or the levels of it that changed: a size of 0 takes a level away.
@@ -48,6 +92,11 @@ class BookChange(NamedTuple):
     previous_id: int | None
     bids: Levels
     asks: Levels
+
+    def lay_over(self, book: OrderBook) -> None:
+        """Do to a book what the message says."""
+        book.bids.lay(self.bids)
+        book.asks.lay(self.asks)
 
 
 class PublicTrade(NamedTuple):

@@ -62,7 +62,7 @@ _DERIBIT = _by_code(
     (Reason.SELF_TRADE, "10003"),
     (Reason.BAND, "10005 10006 10007 10008 10011"),
     (Reason.FUNDS, "10009"),
-    (Reason.CLOSED, "10012 10041"),
+    (Reason.CLOSED, "10012 10041 13019"),
     (Reason.RISK_LIMIT, "10013 10014 10015 10016 10017 10018"),
     (Reason.PERMISSION, "10019 11042 13012 13021"),
     (Reason.NOT_LISTED, "10020 11046"),
@@ -162,7 +162,7 @@ _SENTENCES: Mapping[str, Mapping[str, Reason]] = {
     "hyperliquid": _HYPERLIQUID_SENTENCES,
 }
 #: Codes whose sentence decides.
-_BY_SENTENCE = {"binance": frozenset({"-2010", "-1013"}), "hyperliquid": frozenset({""})}
+_BY_SENTENCE = {"binance": frozenset({"-2010", "-1013", ""}), "hyperliquid": frozenset({""})}
 
 _DUPLICATES: Mapping[str, frozenset[str]] = {
     "okx": frozenset({"51011", "51016"}),
@@ -228,6 +228,16 @@ def says_not_found(venue: str, code: str, sentence: str = "") -> bool:
 def key_refused(venue: str, code: str) -> bool:
     """Whether an error answer says that the key is not valid (any more), or may not do this."""
     return _REJECTS.get(venue, {}).get(code) in (Reason.KEY, Reason.PERMISSION)
+
+
+def known_sentence(venue: str, sentence: str) -> bool:
+    """Whether a sentence without a code is one by which the venue refuses an order."""
+    return "" in _BY_SENTENCE.get(venue, ()) and _by_sentence(sentence, _SENTENCES[venue]) is not None
+
+
+def clock_refused(venue: str, code: str) -> bool:
+    """Whether an error answer says that our stamp is too far from the venue's clock."""
+    return _REJECTS.get(venue, {}).get(code) is Reason.CLOCK
 
 
 def too_fast(venue: str, code: str) -> bool:

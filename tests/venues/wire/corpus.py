@@ -14,7 +14,7 @@ import pytest
 
 from pricing.contracts import Contract, Fees
 from pricing.daycount import NS_PER_SECOND
-from venues.wire import binance, bybit, deribit, hyperliquid, okx
+from venues.wire import binance, bybit, deliveries, deribit, hyperliquid, okx
 from venues.wire.fields import Wire
 
 AT_NS = 1_735_000_000 * NS_PER_SECOND  # 2024-12-24
@@ -110,6 +110,14 @@ READERS: dict[str, dict[str, Reader]] = {
     "okx": {
         "instruments": lambda x: okx.instruments(x, AT_NS, no_fees),
         "read": lambda x: okx.read(x, {}),
+        **{
+            f"quote {c}": _each(lambda x, c=c: okx.quote(c, x))  # type: ignore[misc]
+            for c in ("tickers", "mark-price", "opt-summary", "funding-rate")
+        },
+        "best": _each(lambda x: okx.best("BTC-USDT", x)),
+        "book": _each(lambda x: okx.book("BTC-USDT", False, x)),
+        "public_trade": _each(okx.public_trade),
+        "bills": deliveries.okx_bills,
         "order_update": _each(okx.order_update),
         "order_report": _each(okx.order_report),
         "execution": _each(lambda x: okx.execution(x, {})),
@@ -123,6 +131,9 @@ READERS: dict[str, dict[str, Reader]] = {
             for c in ("spot", "linear", "inverse", "option")
         },
         "read": lambda x: bybit.read(x, "linear", {}),
+        "read spot": lambda x: bybit.read(x, "spot", {}),
+        "read inverse": lambda x: bybit.read(x, "inverse", {}),
+        "public_trade": _each(lambda x: bybit.public_trade(x, "linear")),
         "read option": lambda x: bybit.read(x, "option", {}),
         "order_update": _each(bybit.order_update),
         "order_report": _each(lambda x: bybit.order_report(x, "linear")),
@@ -137,6 +148,17 @@ READERS: dict[str, dict[str, Reader]] = {
             for v in binance.VENUES
         },
         "read": lambda x: binance.read(x, "binanceusdm", {}),
+        "read options": lambda x: binance.read(x, "binance", {}),
+        "public_trade": _each(binance.public_trade),
+        "option_ticker": _each(binance.option_ticker),
+        "option_mark_row": _each(lambda x: binance.option_mark_row(x, AT_NS)),
+        "option_order_update": _each(lambda x: binance.option_order_update(x, AT_NS)),
+        "option_trades": _each(lambda x: binance.option_trades(x, {})),
+        "option_execution": _each(lambda x: binance.option_execution(x, {}, {})),
+        "option_positions": binance.option_positions,
+        "option_balances": binance.option_balances,
+        "exercises": lambda x: deliveries.binance_options(x, {}),
+        "deliveries": lambda x: deliveries.binance_futures(x, "BTCUSDT", 0),
         "order_report": _each(binance.order_report),
         "execution": _each(lambda x: binance.execution(x, {}, {})),
         "depth": lambda x: binance.depth("BTCUSDT", x, AT_NS),
@@ -149,6 +171,8 @@ READERS: dict[str, dict[str, Reader]] = {
         "instruments": lambda x: hyperliquid.instruments(x, AT_NS, no_fees),
         "read": lambda x: hyperliquid.read(x, {}),
         "book": hyperliquid.book,
+        "context": _each(hyperliquid.context),
+        "public_trade": _each(hyperliquid.public_trade),
         "order_update": _each(hyperliquid.order_update),
         "order_report": _each(lambda x: hyperliquid.order_report(x, "open")),
         "execution": _each(lambda x: hyperliquid.execution(x, {})),
