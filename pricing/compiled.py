@@ -17,12 +17,12 @@ from __future__ import annotations
 import hashlib
 import pickle
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import CodeType
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 
 import numpy as np
-from numba import njit
+from numba import njit, types
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.core.serialize import dumps
 from numba.core.sigutils import normalize_signature
@@ -30,11 +30,14 @@ from numba.core.sigutils import normalize_signature
 P = ParamSpec("P")
 R = TypeVar("R")
 
+#: Argument types in numba's notation, or one by one where a tuple with names is among them (`record`).
+Signature = str | tuple[Any, ...]
+
 #: "contract" makes a multiplication and an addition one instruction; nothing else is reordered or assumed.
 #: error_model "numpy": a division by zero is an infinity or NaN, not a branch that raises.
 OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract"}, "nogil": True}
 
-_kernels: list[tuple[Any, str]] = []
+_kernels: list[tuple[Any, Signature]] = []
 _said: list[str] = []
 
 
@@ -50,11 +53,11 @@ class WarmUp(NamedTuple):
     cache_problem: str
 
 
-def compiled(signature: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def compiled(signature: Signature) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Compile a function to machine code on its first call, or in `warm_up`, with a cache on disk.
 
-    `signature` is numba's notation of the argument types that `warm_up` prepares, such as "(f8[::1], f8)";
-    other types are compiled when they first come.
+    `signature` is numba's notation of the argument types that `warm_up` prepares, such as "(f8[::1], f8)", or
+    a tuple of types; other types are compiled when they first come.
     """
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
@@ -67,6 +70,22 @@ def compiled(signature: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
         return cast(Callable[P, R], dispatcher)
 
     return decorate
+
+
+def record(kind: type[tuple[Any, ...]], fields: Mapping[str, str]) -> Any:
+    """The type of a NamedTuple of arrays as an argument of a kernel: kernels that work on the same dozen
+    arrays pass them on as one. fields: numba's notation by name, in order.
+
+    >>> class Line(NamedTuple):
+    ...     x: np.ndarray
+    ...     y: np.ndarray
+    >>> record(Line, {"x": "f8[::1]", "y": "f8[::1]"}).fields
+    ('x', 'y')
+    """
+    if tuple(fields) != getattr(kind, "_fields", None):
+        raise ValueError(f"{kind.__name__} has other fields than {', '.join(fields)}")
+    (found, _) = normalize_signature(f"({', '.join(fields.values())},)")
+    return types.NamedTuple(found, kind)
 
 
 def inlined(function: Callable[P, R]) -> Callable[P, R]:
@@ -182,7 +201,7 @@ class _KernelCache(FunctionCache):
     def save_overload(self, sig: Any, data: Any) -> None:
         try:
             super().save_overload(sig, data)
-        except Exception as problem:  # as above; and every way in which a disk can refuse
+        except Exception as problem:  # as above, and every way in which a disk can refuse: said once
             _say_once(str(problem))
 
     def _forget(self) -> None:

@@ -69,3 +69,13 @@ def expiries_of(universe: Universe) -> tuple[Expiry, ...]:
             )
         )
     return tuple(found)
+
+
+@lru_cache(maxsize=16)
+def expiry_of_rows(universe: Universe) -> IntArray:
+    """Which of `expiries_of(universe)` each listing belongs to, (n,); -1 of what is no option."""
+    found = np.full(len(universe), -1, dtype=np.int64)
+    for place, expiry in enumerate(expiries_of(universe)):
+        found[expiry.rows] = place
+    found.flags.writeable = False
+    return found

@@ -249,7 +249,8 @@ def near_forwards(market: Market, age_s_max: float) -> list[NearForwards]:
     universe = market.universe
     fresh = market.fresh(age_s_max)
     price = np.where(fresh, price_or_nan(market), np.nan)
-    published = np.where(fresh & np.isin(market.forward_kind, PUBLISHED), market.forward, np.nan)
+    beside_options = np.logical_or.reduce([market.forward_kind == kind for kind in PUBLISHED])
+    published = np.where(fresh & beside_options, market.forward, np.nan)
     by_parity: list[NearForwards] = [[] for _ in universe.underlyings]
     by_venue: list[NearForwards] = [[] for _ in universe.underlyings]
     for expiry in sorted(expiries_of(universe), key=lambda expiry: expiry.expiry_ns):
@@ -261,7 +262,7 @@ def near_forwards(market: Market, age_s_max: float) -> list[NearForwards]:
         if parity.sound:
             by_parity[u].append((parity.forward, years))
         beside = published[expiry.rows]
-        beside = beside[np.isfinite(beside)]
+        beside = beside[np.isfinite(beside) & (beside > 0)]
         if beside.size:
             by_venue[u].append((median(beside), years))
     futures = _marks_of(Kind.FUTURE, market, price)

@@ -89,7 +89,12 @@ def _shorth(values: FloatArray) -> tuple[float, float]:
 
 def parity_of(expiry: Expiry, price: FloatArray) -> ParityForward:
     """Parity over the strikes of an expiry; price (n,) in the venue's quotation, NaN where not to be used."""
-    return _of_prices(expiry, price[expiry.call].tobytes(), price[expiry.put].tobytes())
+    return parity_of_sides(expiry, price[expiry.call], price[expiry.put])
+
+
+def parity_of_sides(expiry: Expiry, call: FloatArray, put: FloatArray) -> ParityForward:
+    """The same of the prices of its calls and puts, (k,) in the order of its strikes."""
+    return _of_prices(expiry, call.tobytes(), put.tobytes())
 
 
 @lru_cache(maxsize=512)

@@ -1,4 +1,4 @@
-"""When only perpetuals are quoted anew: what of a valuation then stands as it is, and the index that moves.
+"""When only perpetuals and options are quoted anew: what of a valuation stands, and the index that moves.
 
 A perpetual's quote tells its own price and the venue's index. Forwards of options hang on neither as long as
 the candidates of their expiry (published forward, listed future, parity) agree: the perpetual plus basis is
@@ -6,6 +6,10 @@ the last in their order, and where the others lie within AGREE of each other it 
 two that speak against a third must agree within 0.5 % and lie 2 % from it, and one of the two is within AGREE
 of the third. An index published beside options counts within 2 % of the spot, so the spot may move by
 SPOT_MOVE before that has to be asked again.
+
+An option whose venue publishes the forward itself beside it is valued on that, while it lies near the others
+of its expiry. Its quote then changes no other option, as long as the candidates of the expiry, looked at
+anew, still agree; and the index is held against the expiry's new parity.
 
 The index stands by itself while every source agrees, lies near the forwards and has not jumped: then the
 oracle's verdict is the one it gave before. In every other case nothing here answers, and `pricing.oracle` and
@@ -23,7 +27,13 @@ import numpy as np
 from pricing.compiled import compiled
 from pricing.daycount import NS_PER_SECOND, years_between
 from pricing.expiries import Expiry, expiries_of
-from pricing.forwards import BASIS_RATE_MAX, OUTVOTE_DISTANCE, PARITY_DISTANCE_MAX, ExpiryForward
+from pricing.forwards import (
+    BASIS_RATE_MAX,
+    OUTVOTE_DISTANCE,
+    PARITY_DISTANCE_MAX,
+    PUBLISHED,
+    ExpiryForward,
+)
 from pricing.market import (
     INDEX_TOGETHER_S,
     NUMBER_ABSURD_ABOVE,
@@ -32,13 +42,17 @@ from pricing.market import (
     Market,
     telling,
 )
+from pricing.medians import median
 from pricing.oracle import IndexReading, LastGood, OracleSettings, Verdict, near_forwards
+from pricing.parity import ParityForward, parity_of_sides
 from pricing.universe import BoolArray, FloatArray, IntArray
 
 #: Candidates for the forward of an expiry that lie within this of each other agree (relative).
 AGREE = 0.009
 #: The spot may move so far from where a valuation was made (relative).
 SPOT_MOVE = 0.005
+#: Candidates of an expiry that may stand beside the forwards published with its options.
+_SPEAKING = frozenset({*PUBLISHED, ForwardKind.PARITY, ForwardKind.PERPETUAL_BASIS})
 TOGETHER_NS = INDEX_TOGETHER_S * NS_PER_SECOND
 
 
@@ -134,6 +148,49 @@ def _stands(market: Market, expiry: Expiry, choice: ExpiryForward, fresh: BoolAr
         far = np.abs(published / choice.forward - 1.0) > 0.95 * OUTVOTE_DISTANCE
         edge = np.abs(np.abs(published / spot - 1.0) - PARITY_DISTANCE_MAX) <= 1.2 * SPOT_MOVE
     return not bool((known & np.where(by_index, edge, far)).any())
+
+
+def requoted_stands(
+    market: Market, expiry: Expiry, choice: ExpiryForward, age_s_max: float, spot: float, allowed: float
+) -> bool:
+    """Whether, some of its options quoted anew, every option of an expiry is still valued on the forward
+    published beside it, and what the expiry says of the index is no further off than it may be.
+
+    Args:
+        market: with those quotes. choice: of the expiry before them. spot: USD, where the index was judged.
+        allowed: distance of the expiry's forward from the index at which that is bad, relative, at the least.
+    """
+    rows, age_ns = expiry.rows, age_s_max * NS_PER_SECOND
+    stamps = market.venue_ns[rows]
+    fresh = (stamps > 0) & (np.abs(market.now_ns - stamps) <= age_ns)
+    at, before = rows[fresh], choice.candidates
+    published, kinds = market.forward[at], market.forward_kind[at]
+    if not (at.size and before.keys() <= _SPEAKING and (kinds == kinds[0]).all() and (published > 0).all()):
+        return False
+    kind, parity = ForwardKind(kinds[0]), _parity_of_rows(market, expiry, fresh)
+    if kind not in PUBLISHED or kind not in before or parity.sound is not choice.parity.sound:
+        return False
+    middle = median(published)
+    said = [middle, parity.forward] if parity.sound else [middle]
+    listed = middle if kind is ForwardKind.LISTED_FUTURE else before.get(ForwardKind.LISTED_FUTURE, middle)
+    room = (1.0 - SPOT_MOVE) * allowed - SPOT_MOVE  # wherever the spot goes from there
+    return bool(
+        max(*said, listed) <= min(*said, listed) * (1.0 + AGREE)
+        and (np.abs(published / listed - 1.0) <= 0.95 * OUTVOTE_DISTANCE).all()
+        and all(abs(forward / spot - 1.0) <= room for forward in said)
+    )
+
+
+def _parity_of_rows(market: Market, expiry: Expiry, fresh: BoolArray) -> ParityForward:
+    """As `parity_of`, of one expiry's quotes; fresh: of its rows."""
+    rows = expiry.rows
+    mark, bid, ask = market.mark[rows], market.bid[rows], market.ask[rows]
+    with np.errstate(invalid="ignore", over="ignore"):
+        middle = np.where((bid > 0) & (ask > bid), 0.5 * (bid + ask), np.nan)
+        price = np.where(np.isfinite(mark) & (mark >= 0), mark, middle)
+    price = np.where(fresh, price, np.nan)
+    calls, puts = np.searchsorted(rows, expiry.call), np.searchsorted(rows, expiry.put)
+    return parity_of_sides(expiry, price[calls], price[puts])
 
 
 @compiled("(i8[::1], i8[::1], f8[::1])")

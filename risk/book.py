@@ -17,6 +17,7 @@ import numpy as np
 
 from pricing.contracts import Kind, Listing, Option, Side
 from pricing.errors import InputError
+from pricing.identity import Same
 from pricing.universe import FloatArray, Universe
 
 PositionKey = tuple[str, str, str]
@@ -96,26 +97,15 @@ def settles_daily(listing: Listing) -> bool:
     return listing.contract.kind in (Kind.PERPETUAL, Kind.FUTURE)
 
 
-class _Same:
-    """A mapping that nobody changes, known again by being the very same one."""
-
-    __slots__ = ("items",)
-
-    def __init__(self, items: Mapping[PositionKey, Position]) -> None:
-        self.items = items
-
-    def __hash__(self) -> int:
-        return id(self.items)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and self.items is other.items
+#: The positions of a book, which stays the same over thousands of marks.
+Positions = Same[Mapping[PositionKey, Position]]
 
 
 @lru_cache(maxsize=4)
-def _quantities(positions: _Same, universe: Universe) -> FloatArray:
+def _quantities(positions: Positions, universe: Universe) -> FloatArray:
     """`Book.quantities`: a book stays the same over thousands of marks."""
     exact: dict[int, Decimal] = {}
-    for position in positions.items.values():
+    for position in positions.of.values():
         if position.quantity == 0:
             continue
         row = universe.positions.get(position.listing.key)
@@ -131,6 +121,18 @@ def _quantities(positions: _Same, universe: Universe) -> FloatArray:
     for row, quantity in exact.items():
         result[row] = float(quantity)
     return result
+
+
+@lru_cache(maxsize=8)
+def _daily(positions: Positions) -> tuple[Position, ...]:
+    """`Book.daily`."""
+    return tuple(p for p in positions.of.values() if settles_daily(p.listing))
+
+
+@lru_cache(maxsize=8)
+def _coins(positions: Positions) -> frozenset[str]:
+    """`Book.coins`."""
+    return frozenset(p.listing.contract.underlying for p in positions.of.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +209,23 @@ class Book:
         Raises:
             InputError: an open position's listing is not in the universe: unknown is not zero.
         """
-        return _quantities(_Same(self.positions), universe).copy()
+        return _quantities(Same(self.positions), universe).copy()
+
+    def part(self, venue: str, account: str | None = None) -> Book:
+        """What lies on one account of a venue, or on all of them. Accounts lend each other nothing."""
+        positions = {k: p for k, p in self.positions.items() if k[0] == venue and account in (None, k[2])}
+        cash = {k: x for k, x in self.cash.items() if k[0] == venue and account in (None, k[1])}
+        return Book(MappingProxyType(positions), MappingProxyType(cash))
+
+    @property
+    def daily(self) -> tuple[Position, ...]:
+        """Perpetuals and futures, in the order of the positions: those whose gains run into the balances."""
+        return _daily(Same(self.positions))
+
+    @property
+    def coins(self) -> frozenset[str]:
+        """Underlyings of the positions."""
+        return _coins(Same(self.positions))
 
     def balances(
         self,
@@ -229,8 +247,8 @@ class Book:
             totals[currency] = totals.get(currency, Fraction(0)) + amount
         if prices is None:
             return totals
-        for position in self.positions.values():
-            if settles_daily(position.listing) and position.listing.key not in unknown:
+        for position in self.daily:
+            if position.listing.key not in unknown:
                 currency = position.listing.contract.settlement
                 price = _price_of(position.listing, prices) if position.quantity else Decimal(1)
                 totals[currency] = totals.get(currency, Fraction(0)) + position.gain(Fraction(price))

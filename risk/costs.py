@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pricing.contracts import Kind, Side
+from pricing.daycount import HOURS_PER_YEAR
 from pricing.market import Market
 from pricing.universe import BoolArray, FloatArray, IntArray, Universe
 from pricing.valuation import Valuation
@@ -25,7 +26,6 @@ from pricing.valuation import Valuation
 FUNDING_PERIOD_H = 8.0
 #: Venues cap funding at a few per cent per 8 h: a rate above the whole notional is a fault of the feed.
 FUNDING_ABSURD_ABOVE = 1.0
-HOURS_PER_YEAR = 24.0 * 365.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pricing.contracts import Kind
-from pricing.daycount import NS_PER_SECOND, SECONDS_PER_DAY
+from pricing.daycount import NS_PER_DAY, NS_PER_SECOND
 from pricing.universe import FloatArray
 from pricing.valuation import MarkStatus, Valuation
 
@@ -35,7 +35,6 @@ VOL_POWER = 0.5
 KURTOSIS = 6.0
 #: A slope is only taken from a term structure that reaches below and beyond these tenors, days.
 SLOPE_FROM_DAYS, SLOPE_TO_DAYS = 30.0, 60.0
-_DAY_NS = SECONDS_PER_DAY * NS_PER_SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ class FactorHistory:
             raise ValueError(f"a mark at {mark.now_ns} is not after the last at {self.marks[-1].now_ns}")
         if len(mark.spot) != len(self.underlyings):
             raise ValueError(f"a mark of {len(mark.spot)} underlyings; the history is of {self.underlyings}")
-        oldest = mark.now_ns - window_days * _DAY_NS
+        oldest = mark.now_ns - window_days * NS_PER_DAY
         return FactorHistory(self.underlyings, (*(m for m in self.marks if m.now_ns >= oldest), mark))
 
     def until(self, now_ns: int) -> FactorHistory:
@@ -194,7 +193,7 @@ def factor_moves(history: FactorHistory, step_h: float) -> tuple[FloatArray, Flo
     spot, level, slope = (
         np.array([getattr(m, name) for m in history.marks]) for name in ("spot", "level", "slope")
     )
-    years = (length[good] / _DAY_NS) / DAYS_PER_YEAR
+    years = (length[good] / NS_PER_DAY) / DAYS_PER_YEAR
     with np.errstate(invalid="ignore", divide="ignore"):
         r = np.log(spot[good] / spot[begin])
     by_level = float(level_weight(np.array(LONG_DAYS)) - level_weight(np.array(SHORT_DAYS)))
@@ -218,7 +217,7 @@ def factor_covariance(
     names = factor_names(past.underlyings)
     ends, years, moves = factor_moves(past, settings.step_h)
     prior = _prior(past, settings)
-    age = (now_ns - ends) / _DAY_NS
+    age = (now_ns - ends) / NS_PER_DAY
     weight = np.where(age <= settings.window_days, 0.5 ** (age / settings.halflife_days), 0.0)
     square = np.tile(np.array([name == "square" for name in FACTORS]), len(past.underlyings))
     seen = np.isfinite(moves)
@@ -232,7 +231,7 @@ def factor_covariance(
     with np.errstate(invalid="ignore", divide="ignore"):
         sample = np.where(both > 0, products / both, 0.0)
     # overlapping moves: a day of marks is a day of observation, however many there are
-    span = (ends[-1] - ends[0]) / _DAY_NS + settings.step_h / 24.0 if ends.size else 0.0
+    span = (ends[-1] - ends[0]) / NS_PER_DAY + settings.step_h / 24.0 if ends.size else 0.0
     observed = both / max(weight.sum(), 1e-300) * _days_observed(weight, span)
     matrix = (observed * sample + settings.prior_days * prior) / (observed + settings.prior_days)
     days = np.diag(observed)

@@ -15,6 +15,7 @@ from fractions import Fraction
 from pricing.contracts import Kind, Side
 from pricing.daycount import NS_PER_SECOND
 from risk.corners import gross_usd, order_effect, row_range
+from risk.holdings import Holdings
 from risk.limit_codes import Code, Finding
 from risk.limit_findings import ROUNDING, Check, at_least, at_most, missing
 from risk.limit_purpose import c8_purpose
@@ -364,8 +365,7 @@ def _closes(request: Request, around: Surroundings) -> Iterator[Finding]:
     """A closing order is on the other side of its account's position, and all closing orders together fit
     into it: no other account's position is closed by it."""
     place, sign = (request.listing.key, request.account), request.side.sign
-    mine = (held for held in around.held if (held.listing.key, held.account) == place)
-    position = sum((held.quantity for held in mine), Decimal(0))
+    position = Holdings.of(around.held).quantity((*request.listing.key, request.account))
     same_way: list[Pending] = [
         order
         for order in around.pending

@@ -245,8 +245,9 @@ class Surroundings:
     is missing of them, in words. usd_per_row: by row, USD of the desk's units per row unit:
     1 / `risk.bands.row_factor`. pending: every order that may still do something, on every venue and account.
     credits: the venue's bucket now; messages: orders in its window; fruitless: hedges to no effect in their
-    window (`risk.throttle`); NaN is unknown. self_trade_prevention: as the venue says it is. maintenance:
-    announced windows of the venue, (first, last) in UTC nanoseconds; None: the venue cannot be heard.
+    window (`risk.throttle`); NaN is unknown. self_trade_prevention: as the venue says it is; True where it
+    has none: the comparison with `pending` is all that there can be. maintenance: announced windows of the
+    venue, (first, last) in UTC nanoseconds; None: the venue cannot be heard.
     """
 
     now_ns: int

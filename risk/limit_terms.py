@@ -215,7 +215,7 @@ class SelfTradeLimits:
     """Trading with ourselves (C16); our own orders are compared in any case."""
 
     prevention_required: bool = _term(
-        True, Tighter.TRUE, "the venue's own prevention must be known to be switched on"
+        True, Tighter.TRUE, "the venue's own prevention, where it has one, must be known to be switched on"
     )
 
 

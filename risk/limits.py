@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import InitVar, dataclass
 from typing import Generic, NoReturn, TypeVar
 
+from risk.holdings import Holdings
 from risk.limit_checks import CHECKS
 from risk.limit_codes import Code, Finding
 from risk.limit_findings import missing
@@ -77,9 +78,10 @@ def findings(request: Request, around: Surroundings, limits: Limits) -> tuple[Fi
         "price": request.price,
         "parent's quantity": request.parent_quantity,
         "quantity of the parent's earlier parts": request.parent_done,
-        **{f"position in {held.listing.symbol}": held.quantity for held in around.held},
         **{f"what {order.intent} may still do": order.reserved for order in around.pending},
     }
     # A decimal that is no number compares with nothing: no control could say anything of it.
-    odd = tuple(missing(name) for name, amount in amounts.items() if not amount.is_finite())
+    names = [name for name, amount in amounts.items() if not amount.is_finite()]
+    names += [f"position in {symbol}" for symbol in Holdings.of(around.held).odd]
+    odd = tuple(missing(name) for name in names)
     return odd or tuple(finding for check in CHECKS for finding in check(request, around, limits))

@@ -14,7 +14,7 @@ import numpy as np
 
 from pricing.contracts import Kind
 from pricing.market import Market
-from pricing.universe import BoolArray, FloatArray
+from pricing.universe import FloatArray
 from pricing.valuation import Numeraire, Valuation
 from risk.margin import margins
 from risk.margin_terms import MarginModel, MarginTerms
@@ -64,7 +64,7 @@ def liquidation_distance(
         after = shocked_valuation(market, valuation, Shock(spot=move)) if move else valuation
         due = margins(after, held, held, venue, model, terms).get(currency)
         required = 0.0 if due is None else due.maintenance
-        return _balance(valuation, after, held, mine, balance, model) - required
+        return _balance(valuation, after, held, balance, model) - required
 
     now = slack(0.0)
     if math.isnan(now):
@@ -75,7 +75,7 @@ def liquidation_distance(
 
 
 def _balance(
-    before: Valuation, after: Valuation, held: FloatArray, mine: BoolArray, balance: float, model: MarginModel
+    before: Valuation, after: Valuation, held: FloatArray, balance: float, model: MarginModel
 ) -> float:
     """The margin balance after a move, settlement currency."""
     universe = before.universe

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
 
 import numpy as np
 
 from pricing.contracts import Kind
-from pricing.universe import BoolArray, FloatArray
+from pricing.universe import BoolArray, FloatArray, Universe
 from pricing.valuation import MarkStatus, Valuation
 from risk.limit_request import MarginView
 from risk.margin_terms import Margin, MarginModel, MarginTerms, unknown_margin
@@ -43,12 +45,12 @@ def margins(
     """
     universe = valuation.universe
     touched = (low != 0) | (high != 0)
-    on_venue = np.array([listing.venue == venue for listing in universe.listings], dtype=np.bool_)
-    counted = touched & on_venue & (universe.kind != Kind.SPOT)
-    settles = np.array([listing.contract.settlement for listing in universe.listings], dtype=object)
+    counted = touched & on_venue(universe, venue) & (universe.kind != Kind.SPOT)
     found = {}
-    for currency in sorted(set(settles[counted])):
-        mine = np.asarray(counted & (settles == currency), dtype=np.bool_)
+    for currency, settled in settling(universe).items():
+        mine = np.asarray(counted & settled, dtype=np.bool_)
+        if not mine.any():
+            continue
         if terms is None:
             reason = f"no margin model is known for {venue}"
             found[currency] = unknown_margin(currency, reason)
@@ -57,6 +59,24 @@ def margins(
         else:
             found[currency] = _portfolio(valuation, mine, low, high, currency, terms)
     return found
+
+
+@lru_cache(maxsize=64)
+def on_venue(universe: Universe, venue: str) -> BoolArray:
+    """The listings of a venue, (n,); worked out once."""
+    found = np.array([listing.venue == venue for listing in universe.listings], dtype=np.bool_)
+    found.flags.writeable = False
+    return found
+
+
+@lru_cache(maxsize=16)
+def settling(universe: Universe) -> Mapping[str, BoolArray]:
+    """The listings that settle in each currency, (n,), currencies in the order of their names."""
+    settles = np.array([listing.contract.settlement for listing in universe.listings], dtype=object)
+    found = {currency: np.asarray(settles == currency, dtype=np.bool_) for currency in sorted(set(settles))}
+    for mask in found.values():
+        mask.flags.writeable = False
+    return MappingProxyType(found)
 
 
 def _unusable(valuation: Valuation, mine: BoolArray, known: Mapping[str, object], model: str) -> str:
@@ -138,7 +158,7 @@ def premiums(
     """
     universe = valuation.universe
     pays = (universe.kind == Kind.OPTION) | (universe.kind == Kind.SPOT)
-    pays &= np.array([x.contract.settlement == currency for x in universe.listings], dtype=np.bool_)
+    pays &= settling(universe).get(currency, False)
     bought = np.maximum(high - held, 0.0)
     return float(np.where(pays & (bought > 0), bought * prices * universe.size, 0.0).sum())
 

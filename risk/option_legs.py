@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pricing import black76
+from pricing.daycount import HOURS_PER_YEAR
 from pricing.universe import BoolArray, FloatArray
 from pricing.valuation import MarkStatus, Numeraire, Valuation
-from risk.costs import HOURS_PER_YEAR
 
 #: Tenor of the vol that stands for an underlying.
 VOL_TENOR_YEARS = 30.0 / 365.0

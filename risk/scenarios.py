@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pricing.contracts import STABLE_CURRENCIES, Kind
-from pricing.daycount import SECONDS_PER_YEAR
+from pricing.daycount import NS_PER_HOUR, SECONDS_PER_YEAR
 from pricing.market import VOL_ABSURD_ABOVE, VOL_ABSURD_BELOW, ForwardKind, Market
 from pricing.settlement import WINDOW_YEARS
 from pricing.universe import BoolArray, FloatArray, Universe
@@ -30,7 +30,6 @@ from risk.exposures import (
     unit_of,
 )
 
-NS_PER_HOUR = 3_600_000_000_000
 #: A strike further from its forward than this, in standard deviations, is moved by the skew no more.
 SKEW_DEVIATIONS = 2.0
 

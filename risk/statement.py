@@ -15,7 +15,7 @@ rounding in it is a fault.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -136,11 +136,6 @@ def state_change(before: Ledger, after: Ledger, moved: Moved) -> Statement:
         coins=coins,
         unexplained=unexplained,
     )
-
-
-def summed(statements: Iterable[Statement]) -> Statement:
-    """Statements of intervals one after the other as one."""
-    return sum(statements, Statement())
 
 
 def _trade(cash: _Cash, fill: Fill) -> None:

@@ -52,16 +52,6 @@ class Hedge:
     outside_after: float
 
 
-def in_window(stamps_ns: Sequence[int], now_ns: int, window_s: float) -> int:
-    """How many stamps lie within the window that ends now; later ones count, too.
-
-    >>> in_window([0, 5_000_000_000, 9_000_000_000], 10_000_000_000, 5.0)
-    2
-    """
-    first = now_ns - window_s * NS_PER_SECOND
-    return sum(stamp >= first for stamp in stamps_ns)
-
-
 def fruitless(hedges: Sequence[Hedge], now_ns: int, window_s: float) -> int:
     """How many hedges within the window did not lower the risk; an unknown outcome did not."""
     first = now_ns - window_s * NS_PER_SECOND

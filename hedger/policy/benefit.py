@@ -19,9 +19,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hedger.sections.policy import RiskConfig
-
-HOURS_PER_YEAR = 24.0 * 365.0
-DAYS_PER_YEAR = 365.0
+from pricing.daycount import DAYS_PER_YEAR, HOURS_PER_YEAR
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +74,3 @@ class Worth:
     def break_even_usd(self) -> float:
         """The cost at which it would be worth it, and no higher."""
         return max(self.benefit_usd / self.benefit_min, 0.0)
-
-
-def worth(
-    before: Iterable[RiskFactors], after: Iterable[RiskFactors], cost_usd: float, risk: RiskConfig
-) -> Worth:
-    """What a hedge is worth that leads from `before` to `after` at a cost."""
-    saved = risk_cost_usd(before, risk) - risk_cost_usd(after, risk)
-    return Worth(saved, cost_usd, risk.benefit_min)

@@ -13,9 +13,7 @@ from dataclasses import replace
 
 from hedger.moment import Answer, Attempt, Decision, Memory, Moment, Push, UnderlyingMoment
 from hedger.sections.policy import PolicyConfig
-from pricing.daycount import NS_PER_SECOND, iso
-
-HOUR_NS = 3600 * NS_PER_SECOND
+from pricing.daycount import NS_PER_HOUR, NS_PER_SECOND, iso
 
 
 def guards(
@@ -56,7 +54,7 @@ def turnover_guard(
     budget = policy.turnover_usd_per_h
     if budget is None:
         return None
-    recent = sorted((t, usd) for t, usd in memory.turnover if t > now_ns - HOUR_NS)
+    recent = sorted((t, usd) for t, usd in memory.turnover if t > now_ns - NS_PER_HOUR)
     used = math.fsum(usd for _, usd in recent)
     if (used + planned_usd <= budget) if planned_usd > 0 else (used < budget):
         return None
@@ -67,7 +65,7 @@ def turnover_guard(
         return Answer("turnover", False, f"{said}; the plan alone is above the budget, at any time", rows)
     until = now_ns
     for t, usd in recent:
-        used, until = used - usd, t + HOUR_NS
+        used, until = used - usd, t + NS_PER_HOUR
         if used + planned_usd <= budget if planned_usd > 0 else used < budget:
             break
     return Answer("turnover", False, f"{said}; room at {iso(until)}", rows, until_ns=until)
@@ -140,7 +138,7 @@ def advance(
         memory,
         checked_ns=memory.checked_ns if held else now_ns,
         attempts=tuple((row, t) for row, t in memory.attempts if t > now_ns - window),
-        turnover=tuple((t, usd) for t, usd in memory.turnover if t > now_ns - HOUR_NS),
+        turnover=tuple((t, usd) for t, usd in memory.turnover if t > now_ns - NS_PER_HOUR),
         latched=frozenset(latched),
     )
     return kept if attempt is None else _with_attempt(kept, moment, attempt)

@@ -28,24 +28,30 @@ from hedger.policy.policy import due
 from hedger.problem.snapshot import Snapshot
 from hedger.sections.policy import PolicyConfig, RiskConfig
 from pricing.contracts import Kind
+from pricing.daycount import HOURS_PER_YEAR
 from pricing.universe import BoolArray, FloatArray, IntArray, Universe
 from pricing.valuation import MarkStatus, Numeraire, Valuation
 from risk.band_schedule import NO_HISTORY, PriceHistory
 
-HOURS_PER_YEAR = 24.0 * 365.0
 #: The vol of the coming hours is read from the nearest expiry with at least this much left to live.
 VOL_DAYS_MIN = 2.0
 
 
-def moment_of(snapshot: Snapshot, history: Mapping[str, PriceHistory] = NO_HISTORY) -> Moment:
-    """What the triggers look at; underlyings whose index is bad are left out, nothing is decided on them."""
+def moment_of(
+    snapshot: Snapshot, history: Mapping[str, PriceHistory] = NO_HISTORY, in_play: bool = True
+) -> Moment:
+    """What the triggers look at; underlyings whose index is bad are left out, nothing is decided on them.
+
+    in_play: with the positions that expire, which triggers on expiries alone look at."""
     bad = {reading.underlying for reading in snapshot.bad_indexes}
     names = [name for name in snapshot.underlyings if name not in bad]
-    moments = tuple(_underlying(snapshot, name, history.get(name)) for name in names)
+    moments = tuple(_underlying(snapshot, name, history.get(name), in_play) for name in names)
     return Moment(snapshot.market.now_ns, moments)
 
 
-def _underlying(snapshot: Snapshot, name: str, history: PriceHistory | None) -> UnderlyingMoment:
+def _underlying(
+    snapshot: Snapshot, name: str, history: PriceHistory | None, in_play: bool
+) -> UnderlyingMoment:
     exposure, bands = snapshot.exposure, snapshot.bands
     picked = np.flatnonzero(bands.banded & _rows_of(snapshot, name))
     mine = snapshot.market.universe.where_underlying(name)
@@ -64,7 +70,7 @@ def _underlying(snapshot: Snapshot, name: str, history: PriceHistory | None) -> 
         landing_upper=bands.landing_upper[picked],
         delta_slope=_delta_slope(snapshot, name),
         mark_age_s=float(known.max()) if known.size else math.nan,
-        in_play=_in_play(snapshot, mine),
+        in_play=_in_play(snapshot, mine) if in_play else (),
         history=history,
     )
 
@@ -263,7 +269,7 @@ def risk_of(snapshot: Snapshot, value: FloatArray, risk: RiskConfig) -> float:
     return risk_cost_usd(factors_of(snapshot, value), risk)
 
 
-def with_unit_prices(sticky: Iterable[Sticky], snapshot: Snapshot, risk: RiskConfig) -> tuple[Sticky, ...]:
+def with_unit_prices(sticky: Iterable[Sticky], snapshot: Snapshot) -> tuple[Sticky, ...]:
     """The sticky rows with the price per unit of the row at which each would trade: what the risk is worth
     over the amount that must be moved to its landing."""
     bands, value, rows = snapshot.bands, snapshot.exposure.value, snapshot.exposure.rows

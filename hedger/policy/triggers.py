@@ -15,11 +15,8 @@ import numpy as np
 from hedger.moment import Answer, Memory, Scope, UnderlyingMoment, Verdict
 from hedger.sections.policy import Age, Breach, Calendar, Expiry, ProjectedBreach, RealisedMove
 from hedger.sections.schedule import NS_PER_MINUTE, Schedule
-from pricing.daycount import NS_PER_SECOND, iso
+from pricing.daycount import HOURS_PER_YEAR, NS_PER_HOUR, NS_PER_SECOND, iso
 from pricing.universe import BoolArray
-
-HOURS_PER_YEAR = 24.0 * 365.0
-NS_PER_HOUR = 3600 * NS_PER_SECOND
 
 
 def breach(c: Breach, u: UnderlyingMoment, memory: Memory) -> Answer:

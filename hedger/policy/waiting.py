@@ -29,13 +29,12 @@ from hedger.problem.snapshot import Snapshot
 from hedger.sections.policy import PolicyConfig
 from hedger.solver.hedge_problem import HedgeProblem
 from pricing.contracts import Kind
+from pricing.daycount import HOURS_PER_YEAR
 from pricing.universe import FloatArray, IntArray
 from pricing.valuation import MarkStatus, VolSource, value
 from risk.costs import reference_price
 from risk.exposures import expose
 from risk.scenarios import Shock, shocked_market
-
-HOURS_PER_YEAR = 24.0 * 365.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

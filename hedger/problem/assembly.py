@@ -97,6 +97,7 @@ def _priorities(rows: Sequence[str], long: BoolArray) -> IntArray:
 
 
 def is_delta(rows: Sequence[str]) -> BoolArray:
+    """Mask of the delta rows, (m,)."""
     return np.array([row.startswith("delta:") for row in rows], dtype=np.bool_)
 
 

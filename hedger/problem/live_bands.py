@@ -9,7 +9,7 @@ import numpy as np
 from hedger.problem.allowed import allowed_sides
 from hedger.settings import Settings
 from pricing.contracts import Kind
-from pricing.daycount import NS_PER_SECOND
+from pricing.daycount import HOURS_PER_YEAR, NS_PER_SECOND
 from pricing.market import Flag, Market, Marks
 from pricing.universe import FloatArray, IntArray, Universe
 from pricing.valuation import MarkStatus, Numeraire, Valuation
@@ -17,7 +17,7 @@ from risk.band_rules import AppliedBand, BookFacts, RowRule
 from risk.band_schedule import NO_HISTORY, PriceHistory
 from risk.bands import Bands, fixed_bands
 from risk.bands_in_force import AS_CONFIGURED, apply_rules
-from risk.costs import HOURS_PER_YEAR, cost_model
+from risk.costs import cost_model
 from risk.delta_cost import DeltaMarket, delta_market
 from risk.exposures import Exposure
 from risk.option_legs import atm_vol, hours_to_expiry, option_legs

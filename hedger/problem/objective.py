@@ -11,12 +11,13 @@ from hedger.optimizer import solve
 from hedger.problem.alternatives import Alternative
 from hedger.problem.assembly import Trade, is_delta, part_of, trades_of
 from hedger.problem.delta_legs import amortised
-from hedger.problem.risk_term import DAYS_PER_YEAR, HOURS_PER_YEAR, RiskModel
+from hedger.problem.risk_term import RiskModel
 from hedger.problem.snapshot import Snapshot
 from hedger.sections.objective import Mode
 from hedger.settings import Settings
 from hedger.solver.hedge_problem import HedgeProblem, Plan, Status
 from pricing.contracts import Kind
+from pricing.daycount import DAYS_PER_YEAR, HOURS_PER_YEAR
 from pricing.universe import FloatArray, IntArray, Universe
 from pricing.valuation import MarkStatus, Valuation
 from risk.costs import CostModel

@@ -17,6 +17,7 @@ from hedger.problem.delta_legs import DeltaLegs, delta_legs
 from hedger.problem.snapshot import Snapshot
 from hedger.settings import Settings
 from hedger.solver.hedge_problem import HedgeProblem, RiskTerm
+from pricing.daycount import DAYS_PER_YEAR, HOURS_PER_YEAR
 from pricing.market import Market
 from pricing.universe import FloatArray, IntArray
 from pricing.valuation import MarkStatus, Numeraire, value
@@ -36,8 +37,6 @@ from risk.factors import (
     jump_exposures,
 )
 
-HOURS_PER_YEAR = 24.0 * 365.0
-DAYS_PER_YEAR = 365.0
 #: Marks of the factors are taken this many times in a step, however often the market ticks.
 MARKS_PER_STEP = 6
 
@@ -147,7 +146,7 @@ def risk_model(
         horizon_years=horizon,
         jumps_per_day=jump.per_day_probability,
         share=np.asarray(share, dtype=np.float64),
-        said=_said(snapshot, settings, covariance, horizons, jumps),
+        said=_said(settings, covariance, horizons, jumps),
     )
 
 
@@ -214,7 +213,6 @@ def _delta_cost(snapshot: Snapshot, costs: CostModel, name: str) -> float:
 
 
 def _said(
-    snapshot: Snapshot,
     settings: Settings,
     covariance: FactorCovariance,
     horizons: dict[str, float],

@@ -21,7 +21,7 @@ from risk.band_rules import AppliedBand
 from risk.band_schedule import NO_HISTORY, PriceHistory
 from risk.bands import Bands, Interval
 from risk.bands_in_force import with_floor_rules, with_trial_rule
-from risk.book import Book, settles_daily
+from risk.book import Book
 from risk.costs import reference_price
 from risk.exposures import Exposure, ExposureSettings, expose
 from risk.missing import MissingSettings, value_range
@@ -94,7 +94,7 @@ def underlyings_of(book: Book, market: Market, settings: Settings) -> tuple[str,
     Raises:
         InputError: the market knows no such coin: the balances would count nowhere.
     """
-    held = {p.listing.contract.underlying for p in book.positions.values()}
+    held = set(book.coins)
     held |= {currency for (_, _, currency) in book.cash}
     one = settings.stable_underlying
     if settings.numeraire is Numeraire.COIN and one and held & STABLE_CURRENCIES:
@@ -195,7 +195,7 @@ def _balances(book: Book, market: Market, valuation: Valuation, marked: bool) ->
         return book.balances()
     positions = valuation.universe.positions
     last = price_or_nan(market)
-    keys = sorted({p.listing.key for p in book.positions.values() if settles_daily(p.listing)})
+    keys = sorted({p.listing.key for p in book.daily})
     now = {key: float(valuation.forward[positions[key]]) for key in keys}
     prices = {key: x if np.isfinite(x) else float(last[positions[key]]) for key, x in now.items()}
     return book.balances(prices, [key for key, x in prices.items() if not x > 0])

@@ -17,9 +17,25 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numba import types
 from numpy.typing import NDArray
 
-from hedger.solver.dual_simplex import FLOATS, GRID, INFEASIBLE, INTS, OPTIMAL, TROUBLE, VALUE, WORK, run
+from hedger.solver.dual_simplex import (
+    FLOATS,
+    INFEASIBLE,
+    INTS,
+    OPTIMAL,
+    PROGRAM,
+    SCRATCH,
+    TABLEAU,
+    TROUBLE,
+    VALUE,
+    WORK,
+    Program,
+    Scratch,
+    Tableau,
+    run,
+)
 from pricing.compiled import compiled
 
 WHOLE = 5e-11  # what rounding to a whole lot may move a row by, in scaled units
@@ -32,25 +48,15 @@ USED, OPEN, NODES, FOUND, DONE, LOST = 0, 1, 2, 3, 4, 5
 BEST_VALUE, FLOOR, LOST_VALUE, WORK_DONE = 0, 1, 2, 3
 NODE_ROWS = 3  # of `tree`: parent, column, spare; of `span`: lowest and highest lots, bound
 
-GRID_I = "i8[:,::1]"
+_FLOATS, _INTS = types.float64[::1], types.int64[::1]
+_GRID, _GRID_I = types.float64[:, ::1], types.int64[:, ::1]
 
 
-@compiled(f"(i8, f8, f8, {INTS}, {INTS}, {FLOATS}, {FLOATS}, {FLOATS}, {INTS}, {FLOATS}, {FLOATS}, {FLOATS})")
-def cut(
-    j: int,
-    low: float,
-    high: float,
-    first: NDArray[Any],
-    count0: NDArray[Any],
-    at0: NDArray[Any],
-    slope0: NDArray[Any],
-    cost0: NDArray[Any],
-    count: NDArray[Any],
-    at: NDArray[Any],
-    slope: NDArray[Any],
-    cost: NDArray[Any],
-) -> None:
-    """Column j's ladder between low and high, from the whole one."""  # fmt: skip
+@compiled((types.int64, types.float64, types.float64, PROGRAM, PROGRAM))
+def cut(j: int, low: float, high: float, whole: Program, part: Program) -> None:
+    """Column j's ladder of `part` between low and high, from that of the whole program."""
+    _, first, count0, at0, slope0, cost0 = whole
+    _, _, count, at, slope, cost = part
     f, c = first[j], count0[j]
     low = min(max(low, at0[f]), at0[f + c])
     high = max(min(high, at0[f + c]), low)
@@ -127,23 +133,15 @@ def pop(key: NDArray[Any], heap: NDArray[Any], size: int) -> int:
     return int(top)
 
 
-@compiled(f"({GRID}, {INTS}, {INTS}, {FLOATS}, {FLOATS}, {FLOATS}, {GRID}, f8)")
-def narrow(
-    a: NDArray[Any],
-    first: NDArray[Any],
-    count: NDArray[Any],
-    at: NDArray[Any],
-    slope: NDArray[Any],
-    y: NDArray[Any],
-    lots: NDArray[Any],
-    room: float,
-) -> bool:
+@compiled((PROGRAM, _FLOATS, _GRID, types.float64))
+def narrow(program: Program, y: NDArray[Any], lots: NDArray[Any], room: float) -> bool:
     """Cut the lots of each column to those that a plan better by `room` than the relaxation may hold.
 
     Reduced-cost fixing: at the relaxation's prices y, moving a column away from where it is best costs at
     least what its ladder asks beyond its price, whatever else is traded. Changes lots[2] and lots[3]; False
     where a column has none left: there is no better plan.
     """  # fmt: skip
+    a, first, count, at, slope, _ = program
     m, n = a.shape
     for j in range(n):
         lot = lots[0, j]
@@ -195,16 +193,9 @@ def in_parts(k: float, least: float, rough: float) -> bool:
     return bool((off * rough > WHOLE and off > 1e-12 * abs(k)) or (near != 0.0 and abs(near) < least))
 
 
-@compiled(
-    f"({GRID}, {INTS}, {INTS}, {FLOATS}, {FLOATS}, {FLOATS}, {GRID}, {FLOATS}, {FLOATS}, {FLOATS}, {FLOATS})"
-)
+@compiled((PROGRAM, _GRID, _FLOATS, _FLOATS, _FLOATS, _FLOATS))
 def judged(
-    a: NDArray[Any],
-    first: NDArray[Any],
-    count0: NDArray[Any],
-    at0: NDArray[Any],
-    slope0: NDArray[Any],
-    cost0: NDArray[Any],
+    whole: Program,
     lots: NDArray[Any],
     judge_low: NDArray[Any],
     judge_high: NDArray[Any],
@@ -215,6 +206,7 @@ def judged(
 
     rounded (n,): the solution in lots (in units, where a column is not in lots).
     """  # fmt: skip
+    a, first, count0, at0, slope0, cost0 = whole
     m, n = a.shape
     paid = 0.0
     for g in range(m):
@@ -238,32 +230,28 @@ def judged(
 
 
 @compiled(
-    f"({GRID}, {INTS}, {INTS}, {FLOATS}, {FLOATS}, {FLOATS}, {GRID}, {FLOATS}, {FLOATS}, {INTS}, {FLOATS}, "
-    f"{FLOATS}, {FLOATS}, {INTS}, {INTS}, {GRID}, {FLOATS}, {FLOATS}, {GRID}, {GRID_I}, {FLOATS}, {FLOATS}, "
-    f"{FLOATS}, {FLOATS}, f8)"
+    (
+        PROGRAM,
+        _GRID,
+        _FLOATS,
+        _FLOATS,
+        PROGRAM,
+        TABLEAU,
+        SCRATCH,
+        _FLOATS,
+        _FLOATS,
+        _FLOATS,
+        types.float64,
+    )
 )
 def dive(
-    a: NDArray[Any],
-    first: NDArray[Any],
-    count0: NDArray[Any],
-    at0: NDArray[Any],
-    slope0: NDArray[Any],
-    cost0: NDArray[Any],
+    whole: Program,
     lots: NDArray[Any],
     judge_low: NDArray[Any],
     judge_high: NDArray[Any],
-    count: NDArray[Any],
-    at: NDArray[Any],
-    slope: NDArray[Any],
-    cost: NDArray[Any],
-    head: NDArray[Any],
-    where: NDArray[Any],
-    inverse: NDArray[Any],
-    x: NDArray[Any],
-    y: NDArray[Any],
-    work: NDArray[Any],
-    marks: NDArray[Any],
-    facts: NDArray[Any],
+    part: Program,
+    tableau: Tableau,
+    scratch: Scratch,
     low: NDArray[Any],
     high: NDArray[Any],
     rounded: NDArray[Any],
@@ -276,7 +264,8 @@ def dive(
     remainder only moves on from one option to the next of its kind: then all but finer ones are held.
     Leaves the ladders cut, and low and high (n,) telling how.
     """  # fmt: skip
-    m, n = a.shape
+    x, facts = tableau.x, scratch.facts
+    m, n = whole.a.shape
     patience = 2 * m + 8
     here = np.empty(n)
     for _ in range(n + 1):
@@ -292,7 +281,7 @@ def dive(
             ):
                 score, split = lots[4, j], j
         if split < 0:
-            return judged(a, first, count0, at0, slope0, cost0, lots, judge_low, judge_high, here, rounded)
+            return judged(whole, lots, judge_low, judge_high, here, rounded)
         j = split
         patience -= 1
         if patience < 0:
@@ -302,10 +291,7 @@ def dive(
                     continue
                 if not in_parts(here[i] / lot, lots[1, i], lots[4, i]):
                     low[i] = high[i] = np.rint(here[i] / lot)
-                    cut(
-                        i, low[i] * lot, high[i] * lot, first, count0, at0, slope0, cost0, count, at, slope,
-                        cost,
-                    )  # fmt: skip
+                    cut(i, low[i] * lot, high[i] * lot, whole, part)
         lot, k = lots[0, j], here[j] / lots[0, j]
         down, up = below(k, low[j], high[j], lots[1, j]), above(k, low[j], high[j], lots[1, j])
         chosen, value, last = np.inf, np.inf, np.inf
@@ -313,10 +299,8 @@ def dive(
             end = down if (turn == 0) == (up - k <= k - down) else up
             if not abs(end) < np.inf:
                 continue
-            cut(j, end * lot, end * lot, first, count0, at0, slope0, cost0, count, at, slope, cost)
-            ended = run(
-                a, first, count, at, slope, cost, head, where, inverse, x, y, work, marks, facts, limit, False
-            )
+            cut(j, end * lot, end * lot, whole, part)
+            ended = run(part, tableau, scratch, limit, False)
             last = end
             if ended == OPTIMAL and facts[VALUE] <= value:
                 chosen, value = end, facts[VALUE]
@@ -330,43 +314,35 @@ def dive(
             return np.inf
         low[j] = high[j] = chosen
         if last != chosen:
-            cut(j, chosen * lot, chosen * lot, first, count0, at0, slope0, cost0, count, at, slope, cost)
-            if (
-                run(
-                    a,
-                    first,
-                    count,
-                    at,
-                    slope,
-                    cost,
-                    head,
-                    where,
-                    inverse,
-                    x,
-                    y,
-                    work,
-                    marks,
-                    facts,
-                    limit,
-                    False,
-                )
-                != OPTIMAL
-            ):
+            cut(j, chosen * lot, chosen * lot, whole, part)
+            if run(part, tableau, scratch, limit, False) != OPTIMAL:
                 return np.inf
     return np.inf
 
 
 @compiled(
-    f"({GRID}, {INTS}, {INTS}, {FLOATS}, {FLOATS}, {FLOATS}, {GRID}, {FLOATS}, {FLOATS}, {GRID}, {GRID_I}, "
-    f"{GRID}, {GRID}, {INTS}, {INTS}, {INTS}, {FLOATS}, {FLOATS}, f8, f8, f8, b1)"
+    (
+        PROGRAM,
+        _GRID,
+        _FLOATS,
+        _FLOATS,
+        _GRID,
+        _GRID_I,
+        _GRID,
+        _GRID,
+        _INTS,
+        _INTS,
+        _INTS,
+        _FLOATS,
+        _FLOATS,
+        types.float64,
+        types.float64,
+        types.float64,
+        types.boolean,
+    )
 )
 def branch(
-    a: NDArray[Any],
-    first: NDArray[Any],
-    count0: NDArray[Any],
-    at0: NDArray[Any],
-    slope0: NDArray[Any],
-    cost0: NDArray[Any],
+    whole: Program,
     lots: NDArray[Any],
     judge_low: NDArray[Any],
     judge_high: NDArray[Any],
@@ -394,6 +370,7 @@ def branch(
     unsolved. `first_only`: stop at the first plan
     that is better than what there was. Returns 1 when nothing better than the gap remains.
     """  # fmt: skip
+    a, first, count0, at0, slope0, cost0 = whole
     m, n = a.shape
     total = n + m
     lot, least, lowest, highest, rough = lots[0], lots[1], lots[2], lots[3], lots[4]
@@ -404,24 +381,13 @@ def branch(
     low, high = lowest.copy(), highest.copy()
     node_low, node_high = np.empty(n), np.empty(n)
     here, rounded = np.empty(n), np.empty(n)
+    part = Program(a, first, count, at, slope, cost)
+    tableau, scratch = Tableau(head, where, inverse, x, y), Scratch(work, marks, facts)
     key = span[2]
     heap = tree[2]
     for j in range(n):
         if lot[j] > 0.0:
-            cut(
-                j,
-                low[j] * lot[j],
-                high[j] * lot[j],
-                first,
-                count0,
-                at0,
-                slope0,
-                cost0,
-                count,
-                at,
-                slope,
-                cost,
-            )
+            cut(j, low[j] * lot[j], high[j] * lot[j], whole, part)
     fresh = True
     if state[USED] == 0:
         tree[0, 0], tree[1, 0] = -1, -1
@@ -458,13 +424,8 @@ def branch(
             for j in range(n):
                 if lot[j] > 0.0 and (node_low[j] != low[j] or node_high[j] != high[j]):
                     low[j], high[j] = node_low[j], node_high[j]
-                    cut(
-                        j, low[j] * lot[j], high[j] * lot[j], first, count0, at0, slope0, cost0, count, at,
-                        slope, cost,
-                    )  # fmt: skip
-            ended = run(
-                a, first, count, at, slope, cost, head, where, inverse, x, y, work, marks, facts, limit, fresh
-            )
+                    cut(j, low[j] * lot[j], high[j] * lot[j], whole, part)
+            ended = run(part, tableau, scratch, limit, fresh)
             fresh = ended == TROUBLE
             if ended != OPTIMAL:
                 if ended == TROUBLE:
@@ -478,9 +439,8 @@ def branch(
             if state[NODES] >= dive_at:
                 dive_at = 2 * state[NODES] + 16
                 paid = dive(
-                    a, first, count0, at0, slope0, cost0, lots, judge_low, judge_high, count, at, slope, cost,
-                    head, where, inverse, x, y, work, marks, facts, low, high, rounded, limit,
-                )  # fmt: skip
+                    whole, lots, judge_low, judge_high, part, tableau, scratch, low, high, rounded, limit
+                )
                 fresh = True
                 better = paid < best[BEST_VALUE]
                 if better:
@@ -520,7 +480,7 @@ def branch(
                     score, split = gain, j
         if parts == 0:
             # a plan, if it stands in plain arithmetic
-            paid = judged(a, first, count0, at0, slope0, cost0, lots, judge_low, judge_high, here, rounded)
+            paid = judged(whole, lots, judge_low, judge_high, here, rounded)
             if paid < np.inf:
                 lost = min(lost, value)
                 current = -1
@@ -559,14 +519,8 @@ def branch(
                         from_, to = end, high[j]
                     rise = np.inf
                     if abs(end) < np.inf:
-                        cut(
-                            j, from_ * lot[j], to * lot[j], first, count0, at0, slope0, cost0, count, at,
-                            slope, cost,
-                        )  # fmt: skip
-                        ended = run(
-                            a, first, count, at, slope, cost, head, where, inverse, x, y, work, marks, facts,
-                            limit, fresh,
-                        )  # fmt: skip
+                        cut(j, from_ * lot[j], to * lot[j], whole, part)
+                        ended = run(part, tableau, scratch, limit, fresh)
                         fresh = ended == TROUBLE
                         if ended == OPTIMAL:
                             rise = max(facts[VALUE] - value, 0.0)
@@ -577,10 +531,7 @@ def branch(
                         known[side, j] += rise / max(abs(end - k), 1e-6)
                         known[2 + side, j] += 1.0
                     gain *= max(min(rise, 1e30), 1e-9)
-                cut(
-                    j, low[j] * lot[j], high[j] * lot[j], first, count0, at0, slope0, cost0, count, at, slope,
-                    cost,
-                )  # fmt: skip
+                cut(j, low[j] * lot[j], high[j] * lot[j], whole, part)
                 if gain > score:
                     score, split = gain, j
         j = split
@@ -603,10 +554,8 @@ def branch(
             if not abs(end) < np.inf:
                 continue
             from_, to = (old_low, end) if side == 0 else (end, old_high)
-            cut(j, from_ * lot[j], to * lot[j], first, count0, at0, slope0, cost0, count, at, slope, cost)
-            ended = run(
-                a, first, count, at, slope, cost, head, where, inverse, x, y, work, marks, facts, limit, fresh
-            )
+            cut(j, from_ * lot[j], to * lot[j], whole, part)
+            ended = run(part, tableau, scratch, limit, fresh)
             fresh = ended == TROUBLE
             if ended == OPTIMAL:
                 ends_value[side] = max(facts[VALUE], value)
@@ -642,14 +591,8 @@ def branch(
             if side == go and facts[WORK] < work_limit and state[USED] + 2 < tree.shape[1]:
                 low[j], high[j] = span[0, i], span[1, i]
                 if side != later:
-                    cut(
-                        j, low[j] * lot[j], high[j] * lot[j], first, count0, at0, slope0, cost0, count, at,
-                        slope, cost,
-                    )  # fmt: skip
-                    ended = run(
-                        a, first, count, at, slope, cost, head, where, inverse, x, y, work, marks, facts,
-                        np.inf, fresh,
-                    )  # fmt: skip
+                    cut(j, low[j] * lot[j], high[j] * lot[j], whole, part)
+                    ended = run(part, tableau, scratch, np.inf, fresh)
                     fresh = ended == TROUBLE
                     if ended != OPTIMAL:
                         lost = min(lost, ends_value[side])

@@ -22,12 +22,13 @@ way out of a cycle.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numba import types
 from numpy.typing import NDArray
 
-from pricing.compiled import compiled
+from pricing.compiled import compiled, record
 
 FLOATS, GRID, INTS = "f8[::1]", "f8[:,::1]", "i8[::1]"
 
@@ -47,6 +48,46 @@ REFACTOR = 40  # rank-one updates of the inverse before it is made afresh
 
 # places in `facts`
 VALUE, BOUND, MISSED, ITERATIONS, WORK = 0, 1, 2, 3, 4
+
+
+class Program(NamedTuple):
+    """A ladder program: m rows, n columns and m of the rows' own behind them.
+
+    Of column j: breaks at[first[j] .. first[j] + segments[j]], slope[first[j] ..] of the segments between
+    them, rising; cost[first[j] ..] at the breaks.
+    """
+
+    a: NDArray[Any]  # (m, n)
+    first: NDArray[Any]  # (n + m,)
+    segments: NDArray[Any]  # (n + m,) how many each has
+    at: NDArray[Any]
+    slope: NDArray[Any]
+    cost: NDArray[Any]
+
+
+class Tableau(NamedTuple):
+    """The basis, and the answer at it; all of it is changed in place."""
+
+    head: NDArray[Any]  # (m,) the basic columns
+    where: NDArray[Any]  # (n + m,) the segment or break of each column
+    inverse: NDArray[Any]  # (m, m)
+    x: NDArray[Any]  # (n + m,)
+    y: NDArray[Any]  # (m,)
+
+
+class Scratch(NamedTuple):
+    """Room to work in, and what is told of a run."""
+
+    work: NDArray[Any]  # (5, n + 2m)
+    marks: NDArray[Any]  # (4, n + 2m)
+    facts: NDArray[Any]  # (8,)
+
+
+PROGRAM = record(
+    Program, {"a": GRID, "first": INTS, "segments": INTS, "at": FLOATS, "slope": FLOATS, "cost": FLOATS}
+)
+TABLEAU = record(Tableau, {"head": INTS, "where": INTS, "inverse": GRID, "x": FLOATS, "y": FLOATS})
+SCRATCH = record(Scratch, {"work": GRID, "marks": "i8[:,::1]", "facts": FLOATS})
 
 
 @compiled(f"({GRID}, {INTS}, {GRID}, {GRID})")
@@ -139,25 +180,15 @@ def renew(
     return True
 
 
-@compiled(f"({GRID}, {INTS}, {INTS}, {FLOATS}, {FLOATS}, {INTS}, {INTS}, {GRID}, {FLOATS}, {FLOATS}, {GRID})")
-def settle(
-    a: NDArray[Any],
-    first: NDArray[Any],
-    count: NDArray[Any],
-    at: NDArray[Any],
-    slope: NDArray[Any],
-    head: NDArray[Any],
-    where: NDArray[Any],
-    inverse: NDArray[Any],
-    x: NDArray[Any],
-    y: NDArray[Any],
-    work: NDArray[Any],
-) -> float:
+@compiled((PROGRAM, TABLEAU, types.float64[:, ::1]))
+def settle(program: Program, tableau: Tableau, work: NDArray[Any]) -> float:
     """Prices, breaks and basic values from the basis alone. Returns the residual of Ax = r, relative.
 
     `where` of a basic column is its segment, of another its break; the latter are moved to where the prices
     put them. work[0] becomes the prices y.a_j, work[1] scratch.
     """  # fmt: skip
+    a, first, count, at, slope, _ = program
+    head, where, inverse, x, y = tableau
     m, n = a.shape
     total = n + m
     price, left = work[0], work[1]
@@ -277,30 +308,16 @@ def sift(key: NDArray[Any], heap: NDArray[Any], size: int, start: int) -> None:
     heap[i] = item
 
 
-@compiled(
-    f"({GRID}, {INTS}, {INTS}, {FLOATS}, {FLOATS}, {FLOATS}, {INTS}, {INTS}, {FLOATS}, {FLOATS}, {GRID}, "
-    f"{FLOATS}, f8)"
-)
-def checked(
-    a: NDArray[Any],
-    first: NDArray[Any],
-    count: NDArray[Any],
-    at: NDArray[Any],
-    slope: NDArray[Any],
-    cost: NDArray[Any],
-    head: NDArray[Any],
-    where: NDArray[Any],
-    x: NDArray[Any],
-    y: NDArray[Any],
-    work: NDArray[Any],
-    facts: NDArray[Any],
-    gap: float,
-) -> bool:
+@compiled((PROGRAM, TABLEAU, SCRATCH, types.float64))
+def checked(program: Program, tableau: Tableau, scratch: Scratch, gap: float) -> bool:
     """Whether x and y prove each other: boxes and rows met, cost within `gap` of the Lagrangian bound of y.
 
     Plain arithmetic on the program: neither the inverse nor the breaks chosen on the way are used. Puts the
     basic columns inside their boxes. `facts` gets cost, bound and the largest miss of a row.
     """  # fmt: skip
+    a, first, count, at, slope, cost = program
+    head, where, _, x, y = tableau
+    work, _, facts = scratch
     m, n = a.shape
     price = work[0]
     for j in range(n):
@@ -345,36 +362,14 @@ def checked(
     return missed <= ROW and abs(paid - bound) <= gap * abs(paid) + 1e-3 * gap * size + 1e-15
 
 
-@compiled(
-    f"({GRID}, {INTS}, {INTS}, {FLOATS}, {FLOATS}, {FLOATS}, {INTS}, {INTS}, {GRID}, {FLOATS}, {FLOATS}, "
-    f"{GRID}, i8[:,::1], {FLOATS}, f8, b1)"
-)
-def run(
-    a: NDArray[Any],
-    first: NDArray[Any],
-    count: NDArray[Any],
-    at: NDArray[Any],
-    slope: NDArray[Any],
-    cost: NDArray[Any],
-    head: NDArray[Any],
-    where: NDArray[Any],
-    inverse: NDArray[Any],
-    x: NDArray[Any],
-    y: NDArray[Any],
-    work: NDArray[Any],
-    marks: NDArray[Any],
-    facts: NDArray[Any],
-    cutoff: float,
-    fresh: bool,
-) -> int:
-    """Solve from the basis in `head` and `where`. Returns OPTIMAL, INFEASIBLE, CUT or TROUBLE.
-
-    m rows, n columns and m of the rows' own behind them. a (m, n); of column j: breaks
-    at[first[j] .. first[j] + count[j]], slopes slope[first[j] ..] of the segments between them, rising; cost
-    [first[j] ..] at the breaks. head (m,), where (n + m,), inverse (m, m): the basis, changed in
-    place; x (n + m,), y (m,), facts (8,): the answer. work (5, n + 2m), marks (4, n + 2m): scratch. `fresh`:
-    make the inverse anew; without it the caller vouches for it.
-    """  # fmt: skip
+@compiled((PROGRAM, TABLEAU, SCRATCH, types.float64, types.boolean))
+def run(program: Program, tableau: Tableau, scratch: Scratch, cutoff: float, fresh: bool) -> int:
+    """Solve from the basis of the tableau. Returns OPTIMAL, INFEASIBLE, CUT (the bound reached `cutoff`) or
+    TROUBLE. `fresh`: make the inverse anew; without it the caller vouches for it.
+    """
+    a, first, count, at, slope, cost = program
+    head, where, inverse, x, y = tableau
+    work, marks, facts = scratch
     m, n = a.shape
     total = n + m
     price, alpha, key, mixed = work[0], work[2], work[3], work[4]
@@ -392,11 +387,11 @@ def run(
     updates = 0
     if fresh and not renew(a, head, inverse, count, where, outside):
         return TROUBLE
-    residual = settle(a, first, count, at, slope, head, where, inverse, x, y, work)
+    residual = settle(program, tableau, work)
     if residual > 1e-11 and not fresh:
         if not renew(a, head, inverse, count, where, outside):
             return TROUBLE
-        settle(a, first, count, at, slope, head, where, inverse, x, y, work)
+        settle(program, tableau, work)
     settled = True
     idle = 0
     cap = 200 + 20 * (m + n)
@@ -433,7 +428,7 @@ def run(
         if p < 0:
             # an answer that closes as it is needs no second look; one that does not, gets it
             gap = GAP if settled else 1e-3 * GAP
-            if checked(a, first, count, at, slope, cost, head, where, x, y, work, facts, gap):
+            if checked(program, tableau, scratch, gap):
                 return OPTIMAL
             if settled and updates == 0:
                 return TROUBLE
@@ -441,7 +436,7 @@ def run(
                 if not renew(a, head, inverse, count, where, outside):
                     return TROUBLE
                 updates = 0
-            residual = settle(a, first, count, at, slope, head, where, inverse, x, y, work)
+            residual = settle(program, tableau, work)
             settled = True
             continue
 
@@ -575,7 +570,7 @@ def run(
             if not renew(a, head, inverse, count, where, outside):
                 return TROUBLE
             updates = 0
-            settle(a, first, count, at, slope, head, where, inverse, x, y, work)
+            settle(program, tableau, work)
             settled = True
             continue
 
@@ -664,7 +659,7 @@ def run(
             if not renew(a, head, inverse, count, where, outside):
                 return TROUBLE
             updates = 0
-            settle(a, first, count, at, slope, head, where, inverse, x, y, work)
+            settle(program, tableau, work)
             settled = True
             continue
         target = at[fq + end]
@@ -692,35 +687,13 @@ def run(
             if not renew(a, head, inverse, count, where, outside):
                 return TROUBLE
             updates = 0
-            settle(a, first, count, at, slope, head, where, inverse, x, y, work)
+            settle(program, tableau, work)
             settled = True
     return TROUBLE
 
 
-@compiled(
-    f"({GRID}, {INTS}, {INTS}, {FLOATS}, {FLOATS}, {FLOATS}, {FLOATS}, {INTS}, {INTS}, {GRID}, {FLOATS}, "
-    f"{FLOATS}, {GRID}, i8[:,::1], {FLOATS}, b1)"
-)
-def priced_run(
-    a: NDArray[Any],
-    first: NDArray[Any],
-    count: NDArray[Any],
-    at: NDArray[Any],
-    slope: NDArray[Any],
-    base: NDArray[Any],
-    cost: NDArray[Any],
-    head: NDArray[Any],
-    where: NDArray[Any],
-    inverse: NDArray[Any],
-    x: NDArray[Any],
-    y: NDArray[Any],
-    work: NDArray[Any],
-    marks: NDArray[Any],
-    facts: NDArray[Any],
-    fresh: bool,
-) -> int:
+@compiled((PROGRAM, types.float64[::1], TABLEAU, SCRATCH, types.boolean))
+def priced_run(program: Program, base: NDArray[Any], tableau: Tableau, scratch: Scratch, fresh: bool) -> int:
     """`accumulate`, then `run` to the end, in one call."""
-    accumulate(first, count, at, slope, base, cost)
-    return run(
-        a, first, count, at, slope, cost, head, where, inverse, x, y, work, marks, facts, np.inf, fresh
-    )
+    accumulate(program.first, program.segments, program.at, program.slope, base, program.cost)
+    return run(program, tableau, scratch, np.inf, fresh)

@@ -17,7 +17,7 @@ from hedger.solver.branch import (
     branch,
     narrow,
 )
-from hedger.solver.dual_simplex import INFEASIBLE, OPTIMAL, VALUE
+from hedger.solver.dual_simplex import INFEASIBLE, OPTIMAL, VALUE, Program
 from hedger.solver.frame import INF, Frame
 from hedger.solver.scaling import TOLERANCE, limit_ceiling
 from hedger.solver.simplex import LadderProgram, Simplex, ladder_program
@@ -245,7 +245,7 @@ class _Tree:
         simplex = search.simplex
         return bool(
             branch(
-                self.a, self.first, self.count, simplex.at, simplex.slope, simplex.cost, self.lots,
+                Program(self.a, self.first, self.count, simplex.at, simplex.slope, simplex.cost), self.lots,
                 search.low, search.high, self.known, self.tree, self.span, self.inverse, self.basic,
                 self.place, self.state, best, plan, max(gap, 1e-9), tiny, work, stop,
             )
@@ -278,10 +278,10 @@ def _searched(
             if value >= limit:
                 floor, done = value, True
                 break
-            if not narrow(
-                program.a, program.first, program.count, simplex.at, simplex.slope, simplex.y, lots,
-                limit - value,
-            ):  # fmt: skip
+            relaxed = Program(
+                program.a, program.first, program.count, simplex.at, simplex.slope, simplex.cost
+            )
+            if not narrow(relaxed, simplex.y, lots, limit - value):
                 floor, done = limit, True
                 break
             left = np.flatnonzero((lots[0] == 0.0) | (lots[2] < 0.0) | (lots[3] > 0.0))

@@ -150,9 +150,9 @@ class Simplex:
         self.place = basis.place.copy() if basis is not None and fits else np.zeros(n + m, dtype=np.int64)
         self.cost = np.zeros_like(self.at)  # at each break
         self.x, self.y, self.facts = np.zeros(n + m), np.zeros(m), np.zeros(8)
-        self._inverse = np.zeros((m, m))
         room = n + 2 * m + len(program.at)
-        self._work, self._marks = np.zeros((5, room)), np.zeros((4, room), dtype=np.int64)
+        self._tableau = kernel.Tableau(self.basic, self.place, np.zeros((m, m)), self.x, self.y)
+        self._scratch = kernel.Scratch(np.zeros((5, room)), np.zeros((4, room), dtype=np.int64), self.facts)
         self._fresh = True
         self._sound = program.finite and m > 0
 
@@ -182,9 +182,12 @@ class Simplex:
         if not self._sound:
             return kernel.TROUBLE
         ended = kernel.priced_run(
-            program.a, program.first, program.count, self.at, self.slope, self.base, self.cost, self.basic,
-            self.place, self._inverse, self.x, self.y, self._work, self._marks, self.facts, self._fresh,
-        )  # fmt: skip
+            kernel.Program(program.a, program.first, program.count, self.at, self.slope, self.cost),
+            self.base,
+            self._tableau,
+            self._scratch,
+            self._fresh,
+        )
         self._fresh = ended == kernel.TROUBLE
         return ended
 

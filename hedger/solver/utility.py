@@ -21,12 +21,11 @@ from hedger.solver.utility_fraction import (
     TOLERANCE,
     Fraction,
     Scaled,
-    State,
-    arguments,
     fraction_of,
     ladder_costs,
 )
-from hedger.solver.utility_lots import dive, improve
+from hedger.solver.utility_kernel import State
+from hedger.solver.utility_lots import Sizes, dive, improve
 from pricing.universe import FloatArray, IntArray
 
 #: Columns that may enter while lots are made whole, beside those that trade.
@@ -110,11 +109,8 @@ class _Lots:
         """(n,) whole lots from the optimum: the dive, then the moves."""
         scaled, frame, chosen = self.scaled, self.frame, self.chosen
         lots = np.zeros(len(chosen), dtype=np.int64)
-        dive(
-            *arguments(scaled, self.state), 100.0 * TOLERANCE, 400 + 40 * len(self.state.basis),
-            frame.lot[chosen] / scaled.unit, frame.least[chosen], frame.most_buy[chosen],
-            frame.most_sell[chosen], lots,
-        )  # fmt: skip
+        most = 400 + 40 * len(self.state.basis)
+        dive(scaled.terms, self.state, 100.0 * TOLERANCE, most, self._sizes(), lots)
         every = np.zeros(len(frame.lot), dtype=np.int64)
         every[chosen] = lots
         return self.improved(every)
@@ -125,15 +121,16 @@ class _Lots:
         mine = lots[chosen]
         if np.count_nonzero(lots) > np.count_nonzero(mine):
             return lots
-        improve(
-            scaled.effect, len(scaled.value), scaled.first, scaled.knot, scaled.slope, scaled.value,
-            scaled.lower, scaled.upper, scaled.tolerance, self.state.penalty, frame.lot[chosen] / scaled.unit,
-            frame.least[chosen], frame.most_buy[chosen], frame.most_sell[chosen],
-            frame.fixed[chosen] / scaled.money, np.arange(len(chosen)), mine, IMPROVE_ROUNDS,
-        )  # fmt: skip
+        fixed, columns = frame.fixed[chosen] / scaled.money, np.arange(len(chosen))
+        improve(scaled.terms, self._sizes(), scaled.tolerance, fixed, columns, mine, IMPROVE_ROUNDS)
         every = np.zeros_like(lots)
         every[chosen] = mine
         return every
+
+    def _sizes(self) -> Sizes:
+        frame, chosen = self.frame, self.chosen
+        lot = frame.lot[chosen] / self.scaled.unit
+        return Sizes(lot, frame.least[chosen], frame.most_buy[chosen], frame.most_sell[chosen])
 
 
 def _lots(frame: Frame, scaled: Scaled, state: State, also: IntArray) -> _Lots:
@@ -144,18 +141,22 @@ def _lots(frame: Frame, scaled: Scaled, state: State, also: IntArray) -> _Lots:
     order = np.argsort(np.where(can, _distance(frame, scaled, state), np.inf), kind="stable")
     spare = order[~used[order] & can[order]][:SPARE_COLUMNS]
     chosen = np.sort(np.concatenate([np.flatnonzero(used), spare]))
-    counts = np.diff(scaled.first)[chosen]
+    terms = scaled.terms
+    counts = np.diff(terms.first)[chosen]
     first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    take = np.arange(first[-1]) + np.repeat(scaled.first[chosen] - first[:-1], counts)
-    shift = scaled.first[chosen] - first[:-1]
-    effect = np.ascontiguousarray(scaled.effect[chosen])
+    take = np.arange(first[-1]) + np.repeat(terms.first[chosen] - first[:-1], counts)
+    shift = terms.first[chosen] - first[:-1]
+    effect = np.ascontiguousarray(terms.effect[chosen])
     part = replace(
         scaled,
-        effect=effect,
-        first=first,
+        terms=terms._replace(
+            effect=effect,
+            by_row=np.ascontiguousarray(effect.T),
+            first=first,
+            knot=terms.knot[take],
+            slope=terms.slope[take],
+        ),
         zero=scaled.zero[chosen] - shift,
-        knot=scaled.knot[take],
-        slope=scaled.slope[take],
         unit=scaled.unit[chosen],
     )
     basis = state.basis.copy()
@@ -164,9 +165,7 @@ def _lots(frame: Frame, scaled: Scaled, state: State, also: IntArray) -> _Lots:
         chosen,
         frame,
         part,
-        replace(
-            state,
-            by_row=np.ascontiguousarray(effect.T),
+        state._replace(
             fixed=np.zeros(len(chosen), dtype=np.bool_),
             x=state.x[chosen],
             at=state.at[chosen] - shift,
@@ -178,9 +177,9 @@ def _lots(frame: Frame, scaled: Scaled, state: State, also: IntArray) -> _Lots:
 
 def _distance(frame: Frame, scaled: Scaled, state: State) -> FloatArray:
     """(n,) how far a column is from trading: its least one-sided derivative as it stands."""
-    k = len(scaled.value)
+    k = len(scaled.terms.value)
     weight = np.concatenate([state.total[:k], state.price])
-    pull = scaled.effect @ weight
+    pull = scaled.terms.effect @ weight
     reduced = frame.price * scaled.unit[frame.column] / scaled.money + frame.sign * pull[frame.column]
     nearest = np.full(len(frame.lot), np.inf)
     np.minimum.at(nearest, frame.column, np.maximum(reduced, 0.0))

@@ -19,7 +19,7 @@ import numpy as np
 
 from hedger.solver.frame import Frame, frame_of
 from hedger.solver.hedge_problem import HedgeProblem, RiskTerm
-from hedger.solver.utility_kernel import descend
+from hedger.solver.utility_kernel import State, Terms, descend
 from pricing.universe import BoolArray, FloatArray, IntArray
 
 #: A row that is missed costs this many times the largest unit cost; while rows stay missed, a thousand times
@@ -28,26 +28,14 @@ PENALTY, PENALTY_ROUNDS = 100.0, 3
 #: One-sided derivative, in units of the largest, that counts as none.
 TOLERANCE = 1e-11
 
-Arguments = tuple[
-    FloatArray, FloatArray, int, IntArray, FloatArray, FloatArray, FloatArray, FloatArray, FloatArray,
-    FloatArray, BoolArray, FloatArray, IntArray, BoolArray, IntArray, IntArray, IntArray, IntArray,
-    FloatArray, FloatArray,
-]  # fmt: skip
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Scaled:
     """The problem as the kernels take it: columns of norm 1 in the factors, rows of largest effect 1, the
     book's risk 1. n columns, k factors, m rows."""
 
-    effect: FloatArray  # (n, k + m)
-    first: IntArray  # (n + 1,) where a column's knots begin
+    terms: Terms
     zero: IntArray  # (n,) the knot of no trade
-    knot: FloatArray
-    slope: FloatArray
-    value: FloatArray  # (k,)
-    lower: FloatArray  # (m,)
-    upper: FloatArray
     tolerance: FloatArray  # (m,) a row missed by less counts as met
     unit: FloatArray  # (n,) the column's unit per scaled unit
     of_row: FloatArray  # (m,) scaled unit per row unit
@@ -88,32 +76,12 @@ def solve_fractions(problem: HedgeProblem, risk: RiskTerm) -> Fraction:
     return fraction_of(problem, frame_of(problem), risk)[0]
 
 
-@dataclass(slots=True, eq=False)
-class State:
-    """What the kernels change."""
-
-    by_row: FloatArray
-    penalty: FloatArray
-    fixed: BoolArray
-    x: FloatArray
-    at: IntArray
-    inside: BoolArray
-    basis: IntArray
-    active: IntArray
-    side: IntArray
-    counts: IntArray
-    total: FloatArray
-    price: FloatArray
-
-
 def fraction_of(problem: HedgeProblem, frame: Frame, risk: RiskTerm) -> tuple[Fraction, Scaled, State]:
     """The optimum in fractions, the problem as the kernels took it, and the state they left it in."""
     scaled = _scaled(problem, frame, risk)
-    n, k, m = len(scaled.unit), len(scaled.value), len(scaled.lower)
-    costs = np.abs(scaled.slope)
+    terms = scaled.terms
+    n, k, m = len(scaled.unit), len(terms.value), len(terms.lower)
     state = State(
-        by_row=np.ascontiguousarray(scaled.effect.T),
-        penalty=np.full(m, PENALTY * (1.0 + costs.max(initial=0.0))),
         fixed=np.zeros(n, dtype=np.bool_),
         x=np.zeros(n),
         at=scaled.zero.copy(),
@@ -128,26 +96,17 @@ def fraction_of(problem: HedgeProblem, frame: Frame, risk: RiskTerm) -> tuple[Fr
     most = 2000 + 20 * n + 50 * (k + m)
     missed = np.zeros(m, dtype=np.bool_)
     for _ in range(1 + PENALTY_ROUNDS):
-        descend(*arguments(scaled, state), TOLERANCE, most)
+        descend(terms, state, TOLERANCE, most)
         activity = state.total[k:]
-        missed = (activity < scaled.lower - scaled.tolerance) | (activity > scaled.upper + scaled.tolerance)
+        missed = (activity < terms.lower - scaled.tolerance) | (activity > terms.upper + scaled.tolerance)
         if not missed.any():
             break
-        state.penalty *= 1000.0
+        terms.penalty[:] *= 1000.0
     quantity = state.x * scaled.unit
     row_price = state.price * scaled.money * scaled.of_row
     objective = ladder_costs(frame, quantity) + risk.usd(quantity)
     bound = certificate(frame, risk, risk.value + risk.per_unit @ quantity, row_price)
     return Fraction(quantity, objective, bound, row_price, missed, int(state.counts[2])), scaled, state
-
-
-def arguments(scaled: Scaled, state: State) -> Arguments:
-    """What both `descend` and `dive` take first."""
-    return (
-        scaled.effect, state.by_row, len(scaled.value), scaled.first, scaled.knot, scaled.slope, scaled.value,
-        scaled.lower, scaled.upper, state.penalty, state.fixed, state.x, state.at, state.inside, state.basis,
-        state.active, state.side, state.counts, state.total, state.price,
-    )  # fmt: skip
 
 
 def _scaled(problem: HedgeProblem, frame: Frame, risk: RiskTerm) -> Scaled:
@@ -181,15 +140,21 @@ def _scaled(problem: HedgeProblem, frame: Frame, risk: RiskTerm) -> Scaled:
         slope[part] = np.maximum.accumulate(slope[part])
     owner = np.repeat(np.arange(n), levels + 1)
     money = size * size
-    return Scaled(
+    slope = slope * unit[owner] / money
+    terms = Terms(
         effect=np.ascontiguousarray(effect.T),
+        by_row=np.ascontiguousarray(effect),
         first=first,
-        zero=first[:-1] + np.bincount(column[sign < 0], minlength=n),
         knot=knot / unit[owner],
-        slope=slope * unit[owner] / money,
+        slope=slope,
         value=risk.value / size,
         lower=frame.need_lower * of_row,
         upper=frame.need_upper * of_row,
+        penalty=np.full(len(of_row), PENALTY * (1.0 + np.abs(slope).max(initial=0.0))),
+    )
+    return Scaled(
+        terms,
+        zero=first[:-1] + np.bincount(column[sign < 0], minlength=n),
         tolerance=frame.tolerance * of_row,
         unit=unit,
         of_row=of_row,

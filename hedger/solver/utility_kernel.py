@@ -18,10 +18,13 @@ columns are fast.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+from numba import types
 from numpy.typing import NDArray
 
-from pricing.compiled import compiled
+from pricing.compiled import compiled, record
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -102,43 +105,72 @@ def refresh(effect: FloatArray, value: FloatArray, x: FloatArray, k: int, total:
                 total[f] += effect[j, f] * x[j]
 
 
-@compiled(
-    "(f8[:, ::1], f8[:, ::1], i8, i8[::1], f8[::1], f8[::1], f8[::1], f8[::1], f8[::1], f8[::1],"
-    " b1[::1], f8[::1], i8[::1], b1[::1], i8[::1], i8[::1], i8[::1], i8[::1], f8[::1], f8[::1], f8, i8)"
-)
-def descend(
-    effect: FloatArray,
-    by_row: FloatArray,
-    k: int,
-    first: IntArray,
-    knot: FloatArray,
-    slope: FloatArray,
-    value: FloatArray,
-    lower: FloatArray,
-    upper: FloatArray,
-    penalty: FloatArray,
-    fixed: FlagArray,
-    x: FloatArray,
-    at: IntArray,
-    inside: FlagArray,
-    basis: IntArray,
-    active: IntArray,
-    side: IntArray,
-    counts: IntArray,
-    total: FloatArray,
-    price: FloatArray,
-    tolerance: float,
-    most: int,
-) -> int:
-    """Go to the optimum from any x; the state (x, at, inside, basis, active, side, counts) is kept for more.
+class Terms(NamedTuple):
+    """What is minimised: n columns, k factors, m rows. Columns with a factor effect have norm 1 there."""
 
-    effect (n, k + m) of a column on factors and rows, by_row the same as (k + m, n); columns with a factor
-    effect have norm 1 there. lower, upper, penalty (m,); fixed (n,) columns that must not move. at (n,)
-    knot (or left knot of the segment, where `inside`). counts: members of basis, of
-    active, steps done, members dropped because they depended on others.
-    Writes total (k + m,) factors and activities, and price (m,) the rows' derivatives at the optimum.
-    """
-    n, rows = x.size, lower.size
+    effect: FloatArray  # (n, k + m) of a column on factors and rows
+    by_row: FloatArray  # (k + m, n) the same
+    first: IntArray  # (n + 1,) where a column's knots begin
+    knot: FloatArray
+    slope: FloatArray
+    value: FloatArray  # (k,)
+    lower: FloatArray  # (m,)
+    upper: FloatArray  # (m,)
+    penalty: FloatArray  # (m,)
+
+
+class State(NamedTuple):
+    """How far the method has come; all of it is changed in place but `fixed`."""
+
+    fixed: FlagArray  # (n,) columns that must not move
+    x: FloatArray  # (n,)
+    at: IntArray  # (n,) knot, or left knot of the segment where `inside`
+    inside: FlagArray  # (n,)
+    basis: IntArray  # columns, the first counts[0] of it
+    active: IntArray  # rows held at an end, the first counts[1] of it
+    side: IntArray  # (m,) at which end: -1 or 1
+    counts: IntArray  # members of basis, of active, steps done, members dropped: they depended on others
+    total: FloatArray  # (k + m,) factors and activities
+    price: FloatArray  # (m,) the rows' derivatives at the optimum
+
+
+TERMS = record(
+    Terms,
+    {
+        "effect": "f8[:, ::1]",
+        "by_row": "f8[:, ::1]",
+        "first": "i8[::1]",
+        "knot": "f8[::1]",
+        "slope": "f8[::1]",
+        "value": "f8[::1]",
+        "lower": "f8[::1]",
+        "upper": "f8[::1]",
+        "penalty": "f8[::1]",
+    },
+)
+STATE = record(
+    State,
+    {
+        "fixed": "b1[::1]",
+        "x": "f8[::1]",
+        "at": "i8[::1]",
+        "inside": "b1[::1]",
+        "basis": "i8[::1]",
+        "active": "i8[::1]",
+        "side": "i8[::1]",
+        "counts": "i8[::1]",
+        "total": "f8[::1]",
+        "price": "f8[::1]",
+    },
+)
+
+
+@compiled((TERMS, STATE, types.float64, types.int64))
+def descend(terms: Terms, state: State, tolerance: float, most: int) -> int:
+    """Go to the optimum from any x, in at most so many steps; the state is kept for more of them."""
+    effect, by_row, first, knot, slope, value, lower, upper, penalty = terms
+    fixed, x, at, inside, basis, active, side, counts, total, price = state
+    n, k, rows = x.size, value.size, lower.size
     cap = basis.size + rows
     matrix = np.empty((cap, cap))
     newton, edge = np.empty(cap), np.empty(cap)

@@ -5,10 +5,24 @@ Notation and state are those of `hedger.solver.utility_kernel`.
 
 from __future__ import annotations
 
-import numpy as np
+from typing import NamedTuple
 
-from hedger.solver.utility_kernel import SOLVED, FlagArray, FloatArray, IntArray, descend, refresh, remove
-from pricing.compiled import compiled
+import numpy as np
+from numba import types
+
+from hedger.solver.utility_kernel import (
+    SOLVED,
+    STATE,
+    TERMS,
+    FloatArray,
+    IntArray,
+    State,
+    Terms,
+    descend,
+    refresh,
+    remove,
+)
+from pricing.compiled import compiled, record
 
 
 @compiled("(i8[::1], f8[::1], f8[::1], i8, f8)")
@@ -36,47 +50,29 @@ def to_lots(x: float, lot: float, least: int, most_buy: int, most_sell: int) -> 
     return min(max(near, -most_sell), most_buy)
 
 
-@compiled(
-    "(f8[:, ::1], f8[:, ::1], i8, i8[::1], f8[::1], f8[::1], f8[::1], f8[::1], f8[::1], f8[::1],"
-    " b1[::1], f8[::1], i8[::1], b1[::1], i8[::1], i8[::1], i8[::1], i8[::1], f8[::1], f8[::1], f8, i8,"
-    " f8[::1], i8[::1], i8[::1], i8[::1], i8[::1])"
-)
-def dive(
-    effect: FloatArray,
-    by_row: FloatArray,
-    k: int,
-    first: IntArray,
-    knot: FloatArray,
-    slope: FloatArray,
-    value: FloatArray,
-    lower: FloatArray,
-    upper: FloatArray,
-    penalty: FloatArray,
-    fixed: FlagArray,
-    x: FloatArray,
-    at: IntArray,
-    inside: FlagArray,
-    basis: IntArray,
-    active: IntArray,
-    side: IntArray,
-    counts: IntArray,
-    total: FloatArray,
-    price: FloatArray,
-    tolerance: float,
-    most: int,
-    lot: FloatArray,
-    least: IntArray,
-    most_buy: IntArray,
-    most_sell: IntArray,
-    lots: IntArray,
-) -> int:
+class Sizes(NamedTuple):
+    """What a column trades in, (n,): its lot; and in lots the least, the most bought, the most sold."""
+
+    lot: FloatArray
+    least: IntArray
+    most_buy: IntArray
+    most_sell: IntArray
+
+
+SIZES = record(Sizes, {"lot": "f8[::1]", "least": "i8[::1]", "most_buy": "i8[::1]", "most_sell": "i8[::1]"})
+
+
+@compiled((TERMS, STATE, types.float64, types.int64, SIZES, types.int64[::1]))
+def dive(terms: Terms, state: State, tolerance: float, most: int, sizes: Sizes, lots: IntArray) -> int:
     """From the optimum to whole lots: the coarsest column that is off its lots goes to the nearest lot and
     stays there, the others adjust, and so on; the finest (perpetuals) come last and mend what is left.
 
-    The state is that of `descend`; lot and the caps per column (n,). Writes lots (n,). How coarse: the effect
-    of a lot on factors and rows.
+    Terms, state, tolerance and `most` are those of `descend`. Writes lots (n,). How coarse: the effect of a
+    lot on factors and rows.
     """
-    n, rows = x.size, lower.size
+    effect, fixed, x, basis, counts = terms.effect, state.fixed, state.x, state.basis, state.counts
+    lot, least, most_buy, most_sell = sizes
+    n, k, rows = x.size, terms.value.size, terms.lower.size
     coarse = np.empty(n)
     for j in range(n):
         size = 0.0
@@ -103,10 +99,7 @@ def dive(
                 remove(basis, counts[0], a)
                 counts[0] -= 1
                 break
-        outcome = descend(
-            effect, by_row, k, first, knot, slope, value, lower, upper, penalty, fixed, x, at, inside,
-            basis, active, side, counts, total, price, tolerance, most,
-        )  # fmt: skip
+        outcome = descend(terms, state, tolerance, most)
     for j in range(n):
         lots[j] = to_lots(x[j], lot[j], least[j], most_buy[j], most_sell[j])
     return outcome
@@ -127,24 +120,12 @@ def outside(
 
 
 @compiled(
-    "(f8[:, ::1], i8, i8[::1], f8[::1], f8[::1], f8[::1], f8[::1], f8[::1], f8[::1], f8[::1],"
-    " f8[::1], i8[::1], i8[::1], i8[::1], f8[::1], i8[::1], i8[::1], i8)"
+    (TERMS, SIZES, types.float64[::1], types.float64[::1], types.int64[::1], types.int64[::1], types.int64)
 )
 def improve(
-    effect: FloatArray,
-    k: int,
-    first: IntArray,
-    knot: FloatArray,
-    slope: FloatArray,
-    value: FloatArray,
-    lower: FloatArray,
-    upper: FloatArray,
+    terms: Terms,
+    sizes: Sizes,
     wide: FloatArray,
-    penalty: FloatArray,
-    lot: FloatArray,
-    least: IntArray,
-    most_buy: IntArray,
-    most_sell: IntArray,
     fixed_cost: FloatArray,
     chosen: IntArray,
     lots: IntArray,
@@ -152,8 +133,12 @@ def improve(
 ) -> int:
     """Better whole lots by moves of one or two of the `chosen` columns, in place: one lot up or down, to
     nothing, to the least size. The best move of each round is taken; ends where none helps.
+
+    wide (m,): a row missed by less counts as met; fixed_cost (n,): of a column that trades at all.
     """
-    n, rows, c = lots.size, lower.size, chosen.size
+    effect, _, first, knot, slope, value, lower, upper, penalty = terms
+    lot, least, most_buy, most_sell = sizes
+    n, k, rows, c = lots.size, value.size, lower.size, chosen.size
     x = np.empty(n)
     for j in range(n):
         x[j] = lots[j] * lot[j]

@@ -252,3 +252,12 @@ def test_a_row_stamped_ahead_does_not_become_the_index() -> None:
     ahead = Quote(listing(option(60_000.0, "C", 9.0), venue="a"), index=61_000.0, age_s=-300.0)
     found = reading([told("a", INDEX, 1.0), ahead])
     assert (found.value, found.age_s) == (INDEX, 1.0)
+
+
+@pytest.mark.parametrize("published", [0.0, -1.0])
+def test_a_published_forward_that_is_no_price_is_no_forward(published: float) -> None:
+    """A venue that says 0 beside every option, whose marks are missing as well, must not stop the oracle."""
+    junk = [replace(q, forward=published, mark=NAN, bid=NAN, ask=NAN) for q in chain(INDEX, 30.0)]
+    plain = reading([told("deribit", INDEX), *junk])
+    assert plain.value == INDEX and plain.verdict is Verdict.DEGRADED
+    assert "1 source of 2" in plain.reasons[0] and len(plain.reasons) == 1

@@ -17,9 +17,10 @@ from pricing.contracts import STABLE_CURRENCIES, Kind, Listing, Option, Side
 from pricing.market import Market
 from pricing.universe import Universe
 from pricing.valuation import DeltaSource, MarkStatus, Valuation, value
-from risk.attribution import OTHER, Attribution, Parts, Standing, attribute, equity_usd
+from risk.attribution import OTHER, Attribution, Parts, attribute
 from risk.book import Book, Fill, Position, settles_daily
 from risk.flows import Cause, Flows, Payment, Trade
+from risk.standing import Standing, equity_usd
 from tests.builders import (
     AGE_S_MAX,
     DAY_NS,

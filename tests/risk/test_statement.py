@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from pricing.contracts import Kind, Side
 from pricing.valuation import value
-from risk.attribution import Standing, attribute, equity_usd
+from risk.attribution import attribute
 from risk.book import Book, Fill, Position, settles_daily
 from risk.flows import Cause, Flows, Payment, Trade
+from risk.standing import Standing, equity_usd
 from risk.statement import Ledger, Moved, Statement, state_change
 from tests.risk.test_attribution import LISTINGS, OPTIONS, C, S, market, valued
 
