@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+T = TypeVar("T", bound="DataclassInstance")
 
 
 def changer(kind: type[T]) -> Callable[..., T]:
@@ -26,7 +29,7 @@ def changer(kind: type[T]) -> Callable[..., T]:
     Traceback (most recent call last):
     KeyError: 'z'
     """
-    names = tuple(field.name for field in fields(kind))  # type: ignore[arg-type]
+    names = tuple(field.name for field in fields(kind))
     values_of, place = attrgetter(*names), {name: i for i, name in enumerate(names)}
 
     def changed(value: T, **changes: Any) -> T:

@@ -17,7 +17,7 @@ from math import gcd
 
 from hedger.core.order_life import ZERO
 from hedger.core.sight import Sight
-from hedger.core.slicing import Wish, WorkLeg, price_of, slice_size
+from hedger.core.slicing import Wish, WorkLeg, price_of, reach_limit, slice_size
 from hedger.sections.execution import ExecutionConfig, ns
 from pricing.contracts import Kind, Side
 from pricing.market import Depth
@@ -66,7 +66,9 @@ def half_of(leg: WorkLeg, limit: Decimal | None, sight: Sight, config: Execution
     same = stamp == leg.book_ns
     taken = leg.taken if same else ZERO
     known_wrong = leg.short and same
-    most = ZERO if limit is None or known_wrong else slice_size(leg, far, limit, config.participation, taken)
+    most = ZERO
+    if limit is not None and not known_wrong:
+        most = slice_size(leg, far, reach_limit(leg, far, limit, config), config.participation, taken)
     return Half(leg, far, min(most, sight.largest(at)), taken, stamp)
 
 

@@ -14,6 +14,7 @@ from hedger.core.decision import Decision
 from hedger.core.events import Answer, Command, Event, Failed, Tick
 from hedger.core.gate import EngineSettings
 from hedger.core.hedging import hedge
+from hedger.core.key_loss import watch_keys
 from hedger.core.ledger import on_trade
 from hedger.core.marking import glance_of, on_marks, take
 from hedger.core.previewing import preview
@@ -43,6 +44,7 @@ def decide(state: State, event: Event, settings: EngineSettings) -> tuple[State,
     else:
         turn.state = _at(state, event)
         marked = _happened(turn)
+        watch_keys(turn, event.what)
     watch(turn)
     watch_residual(turn)
     hedge(turn, marked)

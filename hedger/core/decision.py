@@ -10,7 +10,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -91,9 +91,9 @@ class Ticket:
 class Preview:
     """What a hedge would be at this moment, as a person asked; nothing of it was sent.
 
-    scope: the underlying asked for, "" for all. ticket: None where no plan could be made. verdicts: of the
-    limits on the orders that it would begin with. against: why nothing would leave now, "" where it would.
-    indexes: USD by underlying, as planned with.
+    scope: the underlying asked for, "" for all, "flatten .." for what a flatten would be. ticket: None where
+    no plan could be made. verdicts: of the limits on the orders that it would begin with. against: why
+    nothing would leave now, "" where it would. indexes: USD by underlying, as planned with.
     """
 
     scope: str
@@ -153,10 +153,6 @@ class Decision:
     def alerts(self) -> tuple[Alert, ...]:
         """What it tells a person."""
         return tuple(a for a in self.actions if isinstance(a, Alert))
-
-    def sealed(self) -> Decision:
-        """With its digest."""
-        return replace(self, digest=self.made_digest())
 
     def made_digest(self) -> str:
         """SHA-256 of its document in canonical form."""

@@ -35,15 +35,14 @@ class Execution:
 
     legs: of the present plan, in their order; earlier: of the plans before it. first: the number of the
     present plan's first leg. before, promised, slack: of that plan, by row; weighed: what it weighed, in
-    utility mode. cost_usd: of the first ticket,
-    as far as fills tell it. unwind, interim: the way back, and how the book stands after each leg. ending:
-    why it is over, "" while it is not; failed: it did not end as it was meant to. superseded: a person has
-    asked for something else meanwhile, which its end does not answer. unwinding: its legs are taken back.
-    singly: a combo of it was refused or found nothing, and its legs go one by one from then on.
-    replanning: why it must be planned anew; barren: plans in a row that nothing was filled of.
-    to_zero: it flattens: a plan is worked to its end, and what the market moved meanwhile is mended after it.
-    held: tries in a row that a passing reason refused.
-    others: what trades of others changed since the present plan, order units by listing.
+    utility mode. cost_usd: of the first ticket, as far as fills tell it. unwind, interim: the way back, and
+    how the book stands after each leg. ending: why it is over, "" while it is not; failed: it did not end as
+    it was meant to. superseded: a person has asked for something else meanwhile, which its end does not
+    answer. unwinding: its legs are taken back. singly: a combo of it was refused or found nothing, and its
+    legs go one by one from then on. replanning: why it must be planned anew; barren: plans in a row that
+    nothing was filled of. to_zero: it flattens: a plan is worked to its end, and what the market moved
+    meanwhile is mended after it. held: tries in a row that a passing reason refused. others: what trades of
+    others changed since the present plan, order units by listing.
     """
 
     id: int

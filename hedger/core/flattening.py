@@ -30,13 +30,12 @@ from hedger.problem.hedge_universe import hedge_universe
 from hedger.problem.snapshot import Snapshot
 from hedger.settings import Settings
 from pricing.contracts import Kind
+from pricing.daycount import SECONDS_PER_YEAR
 from pricing.universe import FloatArray
 from risk.bands import Interval
-from risk.exposures import DAYS_PER_YEAR
 
 #: Room for rounding in a sum of many positions, as a share of the step.
 ROUNDING = 1e-6
-SECONDS_PER_DAY = 86_400.0
 
 
 def steps(snapshot: Snapshot, settings: Settings) -> FloatArray:
@@ -73,7 +72,7 @@ def flat_bands(snapshot: Snapshot, settings: Settings, scope: str) -> Mapping[st
 def _drift(snapshot: Snapshot, seconds: float) -> dict[str, float]:
     """The standard deviation of each delta row over so many seconds, from its slope and the vol at the money;
     nothing where there are no options to tell a vol."""
-    root = math.sqrt(seconds / (DAYS_PER_YEAR * SECONDS_PER_DAY))
+    root = math.sqrt(seconds / SECONDS_PER_YEAR)
     found = {
         f"delta:{u.name}": abs(u.delta_slope) * u.spot * u.vol * root for u in moment_of(snapshot).underlyings
     }

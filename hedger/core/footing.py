@@ -1,10 +1,10 @@
-"""What of a valued book stands still while only perpetuals are quoted: made once after a full look, used by
-`hedger.core.glance` for every mark after it.
+"""What of a valued book stands still while perpetuals and options are quoted one by one: made once after a
+full look, used by `hedger.core.glance` for every mark after it.
 
-Between two quotes of options their forwards, vols and quantities do not change. What does is time, the index,
-and the perpetuals' own prices. A `Footing` says for how long that is so, and keeps the rest ready; it is
-None where anything about the book, the desk's settings or the market could change in any other way. Then
-every mark values the book as a whole.
+Between two quotes of an option its forward, vol and quantity do not change. What does is time, the index,
+and the perpetuals' own prices; a quote of an option changes that option, as long as its expiry stands. A
+`Footing` says for how long that is so, and keeps the rest ready; it is None where anything about the book,
+the desk's settings or the market could change in any other way. Then every mark values the book as a whole.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from hedger.problem.snapshot import BandOverrides, Snapshot
 from hedger.sections.policy import Condition
 from hedger.settings import Settings
 from pricing.contracts import Kind
-from pricing.daycount import DAYS_PER_YEAR, NS_PER_SECOND, SECONDS_PER_DAY
+from pricing.daycount import DAYS_PER_YEAR, NS_PER_DAY, NS_PER_HOUR, NS_PER_SECOND
 from pricing.delta_rules import DeltaRule
+from pricing.expiries import expiries_of
+from pricing.forwards import ExpiryForward
 from pricing.market import Market, telling
 from pricing.oracle import OracleSettings
 from pricing.settlement import WINDOW_YEARS
@@ -39,19 +41,16 @@ STANDS_S_MAX = 60
 ABSURD_ROOM = 0.03
 #: An underlying, its number, the places of its banded rows, and their names.
 Picked = tuple[str, int, IntArray, tuple[str, ...]]
-HOUR_NS = 3600 * NS_PER_SECOND
-DAY_NS = SECONDS_PER_DAY * NS_PER_SECOND
 
 
 @dataclass(frozen=True, slots=True)
 class Perpetual:
-    """A perpetual that may be quoted anew. place: of its venue and underlying in `telling(universe)`.
+    """A perpetual that may be quoted anew.
 
     natural: held, USD or coins, signed. row: of the delta of its underlying, -1 where that has none. price:
     USD, of the full look; NaN where it was not valued.
     """
 
-    place: int
     underlying: int
     natural: float
     inverse: bool
@@ -65,7 +64,9 @@ class Footing:
     """What stands from base.market.now_ns until until_ns, while book, desk and overrides are these.
 
     funded: positions in perpetuals. told: what each place of `telling(universe)` said of its index, NaN where
-    it said none. spot: (underlyings,). options, groups, table, of_row: as `risk.book_rows.look_at` has them.
+    it said none. spot: (underlyings,). choices: the forward of each expiry, by its place in
+    `expiries_of(universe)`; none where quotes of options are for the full look. options, groups, table,
+    of_row: as `risk.book_rows.look_at` has them; columns: of the options held, by their listing's place.
     coins: by currency its underlying and the row of its delta. stock: (underlyings,) coins held as spot
     positions. picked: the banded rows of each underlying. calm: what the policy answers while every row is
     inside its bands, None where that hangs on more than on the rows.
@@ -81,7 +82,9 @@ class Footing:
     told: tuple[float, ...]
     spot: FloatArray
     perpetuals: Mapping[int, Perpetual]
+    choices: Mapping[int, ExpiryForward]
     options: FloatArray
+    columns: Mapping[int, int]
     groups: IntArray
     table: FloatArray
     coins: Mapping[str, tuple[int, int]]
@@ -108,20 +111,22 @@ def footing_of(base: Snapshot, desk: Settings, overrides: BandOverrides) -> Foot
     rows, universe = base.exposure.rows, base.market.universe
     number = {name: u for u, name in enumerate(universe.underlyings)}
     of_row = np.array([number[row.split(":")[1]] for row in rows], dtype=np.int64)
-    options, groups = _options(base, desk.gamma_days_min)
+    options, groups, columns = _options(base, desk.gamma_days_min)
     picked = tuple(_picked(base, of_row, name, number[name]) for name in base.underlyings)
     return Footing(
         base=base,
         desk=desk,
         overrides=overrides,
         until_ns=until_ns,
-        funded=tuple(p for p in base.book.positions.values() if p.listing.contract.kind is Kind.PERPETUAL),
+        funded=tuple(p for p in base.book.daily if p.listing.contract.kind is Kind.PERPETUAL),
         limits=limits,
         indexes=indexes,
         told=_told(base.market),
         spot=base.valuation.spot,
         perpetuals=_perpetuals(base),
+        choices=_choices(base) if limits.age_s_max == desk.age_s_max else {},
         options=options,
+        columns=columns,
         groups=groups,
         table=_table(base, overrides),
         coins={name: (number[name], rows.index(f"delta:{name}")) for name in base.underlyings},
@@ -182,15 +187,15 @@ def _until(base: Snapshot, desk: Settings, limits: OracleSettings) -> int:
     expiries = np.unique(universe.expiry_ns[universe.expiry_ns > 0])
     days = [0.0, WINDOW_YEARS * DAYS_PER_YEAR, desk.gamma_days_min, *(first for _, first in VEGA_BUCKETS)]
     # a microsecond early: what falls on an edge is the full look's
-    turns = (expiries[:, None] - np.array([round(x * DAY_NS) for x in days])[None, :]).ravel() - 1000
-    soon = expiries[(expiries >= now) & (expiries - now <= round(WINDOW_YEARS * DAYS_PER_YEAR * DAY_NS))]
+    turns = (expiries[:, None] - np.array([round(x * NS_PER_DAY) for x in days])[None, :]).ravel() - 1000
+    soon = expiries[(expiries >= now) & (expiries - now <= round(WINDOW_YEARS * DAYS_PER_YEAR * NS_PER_DAY))]
     if soon.size or not fresh.size:
         return now
     oldest = int(fresh.min())
     told = [r.age_s for r in base.readings.values()]
     until = [
         now + STANDS_S_MAX * NS_PER_SECOND,
-        now - now % HOUR_NS + HOUR_NS,
+        now - now % NS_PER_HOUR + NS_PER_HOUR,
         oldest + age_ns,
         now + round((limits.age_s_max - max(told, default=0.0)) * NS_PER_SECOND) - 1000,
         *turns[turns >= now - 2000].tolist(),  # on an edge now: nothing stands
@@ -208,14 +213,12 @@ def _told(market: Market) -> tuple[float, ...]:
 def _perpetuals(base: Snapshot) -> dict[int, Perpetual]:
     """Every perpetual that is valued."""
     universe, rows = base.market.universe, base.exposure.rows
-    places = {(venue, u): place for place, (venue, u, _, _) in enumerate(telling(universe))}
     found = {}
     valued = (universe.kind == Kind.PERPETUAL) & (base.valuation.status == MarkStatus.OK)
     for i in np.flatnonzero(valued).tolist():
         listing, u = universe.listings[i], int(universe.underlying[i])
         delta = f"delta:{universe.underlyings[u]}"
         found[i] = Perpetual(
-            place=places[listing.venue, u],
             underlying=u,
             natural=float(base.quantities[i]) * float(universe.size[i]),
             inverse=bool(universe.inverse[i]),
@@ -226,25 +229,32 @@ def _perpetuals(base: Snapshot) -> dict[int, Perpetual]:
     return found
 
 
-def _options(base: Snapshot, gamma_days_min: float) -> tuple[FloatArray, IntArray]:
-    """The options held, (5, k), and their groups, (g, 11)."""
+def _choices(base: Snapshot) -> dict[int, ExpiryForward]:
+    """The forward chosen for each expiry, by its place."""
+    universe, names = base.market.universe, base.market.universe.underlyings
+    place = {
+        (e.venue, names[e.underlying], e.expiry_ns, e.inverse): i for i, e in enumerate(expiries_of(universe))
+    }
+    return {place[e.venue, e.underlying, e.expiry_ns, e.inverse]: e for e in base.valuation.expiries}
+
+
+def _options(base: Snapshot, gamma_days_min: float) -> tuple[FloatArray, IntArray, dict[int, int]]:
+    """The options held, (5, k), their groups, (g, 11), and which column each is in."""
     universe, valuation, names = base.market.universe, base.valuation, base.exposure.rows
     held = np.flatnonzero((base.quantities != 0) & universe.is_option)
-    places: dict[tuple[int, int, bool], list[int]] = {}
-    for i in held.tolist():
-        key = int(universe.underlying[i]), int(universe.expiry_ns[i]), bool(universe.inverse[i])
-        places.setdefault(key, []).append(i)
+    kinds = universe.underlying[held], universe.expiry_ns[held], universe.inverse[held].astype(np.int64)
+    order = np.lexsort((held, kinds[2], kinds[1], kinds[0]))
+    at, sorted_kinds = held[order], np.array([kind[order] for kind in kinds]).reshape(3, held.size)
+    starts = np.flatnonzero((np.diff(sorted_kinds, axis=1, prepend=-1) != 0).any(axis=0)).tolist()
     groups: list[list[int]] = []
-    order: list[int] = []
-    for (u, expiry_ns, in_coin), rows in sorted(places.items()):
-        name, days = universe.underlyings[u], float(valuation.years[rows[0]]) * DAYS_PER_YEAR
+    for first, end in zip(starts, [*starts[1:], held.size][: len(starts)], strict=True):
+        u, expiry_ns, in_coin = sorted_kinds[:, first].tolist()
+        name, days = universe.underlyings[u], float(valuation.years[at[first]]) * DAYS_PER_YEAR
         gamma = "gamma_expiring" if days < gamma_days_min else "gamma"
         tenor = [bucket for bucket, start in VEGA_BUCKETS if start <= days][-1]
         greeks = [f"{greek}:{name}" for greek in ("delta", gamma, "vega", "vega_weighted", "theta")]
         to = [names.index(row) for row in (*greeks, f"vega:{name}:{tenor}")]
-        groups.append([len(order), len(order) + len(rows), expiry_ns, u, int(in_coin), *to])
-        order += rows
-    at = np.array(order, dtype=np.int64)
+        groups.append([first, end, expiry_ns, u, in_coin, *to])
     columns = (
         valuation.forward,
         universe.strike,
@@ -253,7 +263,8 @@ def _options(base: Snapshot, gamma_days_min: float) -> tuple[FloatArray, IntArra
         base.quantities * universe.size,
     )
     options = np.ascontiguousarray([column[at] for column in columns], dtype=np.float64)
-    return options, np.array(groups, dtype=np.int64).reshape(-1, TENOR + 1)
+    columns_of = dict(zip(at.tolist(), range(at.size), strict=True))
+    return options, np.array(groups, dtype=np.int64).reshape(-1, TENOR + 1), columns_of
 
 
 def _table(base: Snapshot, overrides: BandOverrides) -> FloatArray:

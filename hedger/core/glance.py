@@ -1,20 +1,22 @@
-"""A mark of perpetuals alone, taken in at a glance: the rows of the book, to the last digits.
+"""A mark of a few perpetuals and options, taken in at a glance: the rows of the book, to the last digits.
 
 The full look (`hedger.problem.snapshot`) values every listing, since a plan may trade any of them. A mark
 that calls for no plan needs the rows of the book, its worth, and what the policy asks; of the market it
-changes one price and one index. A glance gives those, from what a `Footing` has kept, and carries the full
-look with it: whoever asks for the snapshot of such a state gets the one that the full look would have made.
+changes one price or one vol, and one index. A glance gives those, from what a `Footing` has kept, and carries
+the full look with it: whoever asks for the snapshot of such a state gets the one that the full look would
+have made.
 
 `look` answers None whenever anything could come out otherwise: another listing is quoted, the index is not as
-it was judged, a row is within rounding of an edge of its band, time has changed what something is. The full
-look decides then. Nothing of a mark is skipped by it: quotes enter the market with their stamps, the index is
-held against forwards, other sources and its last value, funding accrues, the equity is told.
+it was judged, an option's quote bears on the forwards of others, a row is within rounding of an edge of its
+band, time has changed what something is. The full look decides then. Nothing of a mark is skipped by it:
+quotes enter the market with their stamps, the index is held against forwards, other sources and its last
+value, funding accrues, the equity is told.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,14 +25,23 @@ from hedger.core.footing import ABSURD_ROOM, Footing, Perpetual
 from hedger.moment import Moment, UnderlyingMoment
 from hedger.problem.later import Later
 from hedger.problem.snapshot import Snapshot, take_snapshot
-from pricing.contracts import STABLE_CURRENCIES
-from pricing.daycount import NS_PER_SECOND
-from pricing.market import Market, Marks, telling
+from pricing.contracts import STABLE_CURRENCIES, Kind
+from pricing.daycount import NS_PER_SECOND, years_between
+from pricing.expiries import expiries_of, expiry_of_rows
+from pricing.forwards import BASIS_RATE_MAX
+from pricing.market import (
+    VOL_ABSURD_ABOVE,
+    VOL_ABSURD_BELOW,
+    Market,
+    Marks,
+    teller_of_rows,
+    telling,
+)
 from pricing.oracle import LastGood
-from pricing.steady import TOGETHER_NS, told_index
+from pricing.steady import TOGETHER_NS, requoted_stands, told_index
 from pricing.universe import BoolArray, FloatArray
 from pricing.valuation import FORWARD_ABSURD_FACTOR
-from risk.book_rows import DOUBT, OUTSIDE_LANDING, OUTSIDE_TRIGGER, look_at
+from risk.book_rows import DOUBT, FORWARD, OUTSIDE_LANDING, OUTSIDE_TRIGGER, VOL, look_at
 
 #: A batch of more quotes is looked at in full.
 ROWS_MAX = 16
@@ -39,8 +50,9 @@ ROWS_MAX = 16
 @dataclass(frozen=True, slots=True, eq=False)
 class Glance:
     """The book in `market`, from a footing. value: (m,) its rows. told, spot, prices: of the index and of
-    the perpetuals quoted since the full look. edges: (5, m) target, trigger and landing. inside: every
-    row is inside its landing. snapshot: the full look, made when somebody asks."""
+    the perpetuals quoted since the full look. options: as the footing has them, with the quotes since. edges:
+    (5, m) target, trigger and landing. inside: every row is inside its landing. snapshot: the full look, made
+    when somebody asks."""
 
     footing: Footing
     market: Market
@@ -50,6 +62,7 @@ class Glance:
     told: tuple[float, ...]
     spot: FloatArray
     prices: Mapping[int, float]
+    options: FloatArray
     equity_usd: float
     snapshot: Later[Snapshot]
 
@@ -98,17 +111,25 @@ def look(
     perpetuals = footing.perpetuals
     if not (footing.base.market.now_ns <= now_ns < footing.until_ns and len(rows) <= ROWS_MAX):
         return None
-    if not all(row in perpetuals for row in rows):
+    quoted = [row for row in rows if row not in perpetuals]
+    if quoted and not (market.universe.kind[quoted] == Kind.OPTION).all():
         return None
     market = market.apply(marks)
     told = list(footing.told if before is None else before.told)
     prices = {} if before is None else dict(before.prices)
     for row in rows:
-        prices[row] = _price(market, row, footing.desk.age_s_max)
+        if row in perpetuals:
+            prices[row] = _price(market, row, footing.desk.age_s_max)
+    options = footing.options if before is None else before.options
+    if quoted:
+        requoted = _requoted(footing, market, quoted, options)
+        if requoted is None:
+            return None
+        options = requoted
     spot = _spot(footing, market, rows, told, footing.spot if before is None else before.spot, last_good)
     if spot is None or not _sound(prices, perpetuals, spot):
         return None
-    out, equity, said = _rows(footing, spot, prices, now_ns)
+    out, equity, said = _rows(footing, spot, prices, options, now_ns)
     if said & DOUBT or not math.isfinite(equity):
         return None
     base = footing.base
@@ -117,7 +138,7 @@ def look(
         lambda: take_snapshot(base.book, market, footing.desk, mine, marked=True, last_good=last_good)
     )
     inside = not said & (OUTSIDE_TRIGGER | OUTSIDE_LANDING)
-    return Glance(footing, market, out[0], out[1:], inside, tuple(told), spot, prices, equity, later)
+    return Glance(footing, market, out[0], out[1:], inside, tuple(told), spot, prices, options, equity, later)
 
 
 def _price(market: Market, row: int, age_s_max: float) -> float:
@@ -132,6 +153,43 @@ def _price(market: Market, row: int, age_s_max: float) -> float:
     return 0.5 * (bid + ask) if 0.0 < bid < ask else math.nan
 
 
+def _requoted(
+    footing: Footing, market: Market, rows: Sequence[int], options: FloatArray
+) -> FloatArray | None:
+    """The options held with some quoted anew, (5, k); None where a quote may change more than its option."""
+    places = expiry_of_rows(market.universe)
+    if not all(_expiry_stands(footing, market, place) for place in set(places[rows].tolist())):
+        return None
+    age_ns = footing.desk.age_s_max * NS_PER_SECOND
+    found = options.copy()
+    for row in rows:
+        stamp = int(market.venue_ns[row])
+        if stamp > market.now_ns + TOGETHER_NS or not footing.until_ns - stamp <= age_ns:
+            return None  # it is not fresh all the time
+        column = footing.columns.get(row)
+        if column is None:
+            continue
+        forward, vol = float(market.forward[row]), float(market.mark_iv[row])
+        ratio = forward / float(footing.spot[market.universe.underlying[row]])
+        most = FORWARD_ABSURD_FACTOR / (1.0 + ABSURD_ROOM)
+        if not (1.0 / most <= ratio <= most and VOL_ABSURD_BELOW <= vol <= VOL_ABSURD_ABOVE):
+            return None
+        found[FORWARD, column], found[VOL, column] = forward, vol
+    return found
+
+
+def _expiry_stands(footing: Footing, market: Market, place: int) -> bool:
+    """Whether every option of an expiry is valued on the forward published beside it, now as before."""
+    choice = footing.choices.get(place)
+    if choice is None:
+        return False
+    expiry, limits = expiries_of(market.universe)[place], footing.limits
+    years = float(years_between(footing.until_ns, expiry.expiry_ns))
+    allowed = (limits.forward_deviation_max + BASIS_RATE_MAX * years) * (1.0 - 1e-9)
+    judged = footing.indexes[expiry.underlying].base
+    return requoted_stands(market, expiry, choice, footing.desk.age_s_max, judged, allowed)
+
+
 def _spot(
     footing: Footing,
     market: Market,
@@ -141,9 +199,9 @@ def _spot(
     last_good: LastGood,
 ) -> FloatArray | None:
     """Index per underlying, (underlyings,), with what the batch told; None where the oracle must be asked."""
-    groups, touched = telling(market.universe), set()
+    groups, touched, places = telling(market.universe), set(), teller_of_rows(market.universe)
     oldest = market.now_ns - footing.limits.age_s_max * NS_PER_SECOND
-    for place in {footing.perpetuals[row].place for row in rows}:
+    for place in {int(places[row]) for row in rows}:
         newest, index = told_index(groups[place][2], market.venue_ns, market.index)
         if not (told[place] > 0.0 and index > 0.0 and newest >= oldest):
             return None
@@ -171,7 +229,7 @@ def _sound(prices: Mapping[int, float], perpetuals: Mapping[int, Perpetual], spo
 
 
 def _rows(
-    footing: Footing, spot: FloatArray, prices: Mapping[int, float], now_ns: int
+    footing: Footing, spot: FloatArray, prices: Mapping[int, float], options: FloatArray, now_ns: int
 ) -> tuple[FloatArray, float, int]:
     """The rows of the book with their edges, (6, m), what it is worth, USD, and what is out of its bands."""
     more, balances = np.zeros(footing.of_row.size), dict(footing.base.balances)
@@ -196,7 +254,7 @@ def _rows(
             equity += amount if currency in STABLE_CURRENCIES else math.nan
     out = np.empty((6, more.size))
     worth, said = look_at(
-        footing.options, footing.groups, now_ns, spot, footing.spot, footing.table, footing.of_row, more, out
+        options, footing.groups, now_ns, spot, footing.spot, footing.table, footing.of_row, more, out
     )
     return out, equity + worth, said
 

@@ -84,12 +84,19 @@ def free_usd(
 
 def balances_of(book: Book, valuation: Valuation) -> dict[str, float] | None:
     """Cash with the gains of perpetuals and futures, by currency; None where one has no price."""
-    listings = valuation.universe.listings
-    prices = {x.key: float(f) for x, f in zip(listings, valuation.forward, strict=True)}
     try:
+        prices = forwards_of(book, valuation)
         return {currency: float(amount) for currency, amount in book.balances(prices).items()}
     except (KeyError, ValueError):
         return None
+
+
+def forwards_of(book: Book, valuation: Valuation) -> dict[tuple[str, str], float]:
+    """The forward of every perpetual and future that a book holds, by listing, as `Book.balances` takes them;
+    those off the market are left out."""
+    places = valuation.universe.positions
+    keys = {position.listing.key for position in book.daily}
+    return {key: float(valuation.forward[places[key]]) for key in keys if key in places}
 
 
 def options_worth(valuation: Valuation, quantities: FloatArray) -> dict[str, float]:

@@ -14,8 +14,9 @@ from operator import itemgetter
 import numpy as np
 
 from hedger.core.actions import Adjustment, AdjustmentKind, Severity
-from hedger.core.deliveries import settle
+from hedger.core.deliveries import STEP, settle
 from hedger.core.execution import with_end, with_fill, with_other
+from hedger.core.fees import with_fee
 from hedger.core.order_life import (
     ZERO,
     OrderRecord,
@@ -26,21 +27,18 @@ from hedger.core.order_life import (
     order_of,
     told_of,
 )
-from hedger.core.state import VenueState, frozen
+from hedger.core.state import Counters, VenueState, frozen
 from hedger.core.turn import Turn
 from pricing.contracts import STABLE_CURRENCIES, Kind
-from pricing.daycount import NS_PER_SECOND, years_between
+from pricing.daycount import NS_PER_DAY, NS_PER_HOUR, years_between
 from pricing.market import Market
 from pricing.settlement import WINDOW_YEARS
 from risk.book import Fill, Position
 from risk.costs import FUNDING_ABSURD_ABOVE, FUNDING_PERIOD_H, reference_price
 from venues.orders import OrderState, OrderUpdate, TradeReport, parse_client_id
 
-HOUR_NS = 3600 * NS_PER_SECOND
 #: Funding not booked yet, by venue, account and currency.
 Accrued = Mapping[tuple[str, str, str], Decimal]
-#: Amounts of money are booked to this step.
-STEP = Decimal("1e-12")
 
 
 def on_trade(turn: Turn, report: TradeReport) -> bool:
@@ -176,9 +174,8 @@ def _count(turn: Turn, fill: Fill) -> None:
     state = turn.state
     spot = state.snapshot.spot if state.snapshot is not None else {}
     worth = 1.0 if fill.fee_currency in STABLE_CURRENCIES else spot.get(fill.fee_currency, float("nan"))
-    counters = state.counters
-    fees = counters.fees_usd + (float(fill.fee) * worth if fill.fee else 0.0)
-    turn.state = replace(state, counters=replace(counters, fills=counters.fills + 1, fees_usd=fees))
+    paid = with_fee(state.counters, fill.fee_currency, fill.fee, worth)
+    turn.state = replace(state, counters=replace(paid, fills=paid.fills + 1))
 
 
 def _words(fill: Fill) -> str:
@@ -196,7 +193,7 @@ def pass_time(turn: Turn, before: Market) -> None:
     state = turn.state
     accrued = accrued_since(turn, before, state.book.positions.values())
     turn.state = replace(state, accrued=accrued, marked_ns=turn.now)
-    if turn.event.now_ns // HOUR_NS != before.now_ns // HOUR_NS:
+    if turn.event.now_ns // NS_PER_HOUR != before.now_ns // NS_PER_HOUR:
         book_funding(turn)
     _settle(turn)
 
@@ -206,7 +203,7 @@ def accrued_since(turn: Turn, market: Market, positions: Collection[Position]) -
     state = turn.state
     if state.marked_ns is None or turn.now <= state.marked_ns or not positions:
         return state.accrued
-    hours = (turn.now - state.marked_ns) / HOUR_NS
+    hours = (turn.now - state.marked_ns) / NS_PER_HOUR
     accrued = dict(state.accrued)
     for position in positions:
         contract = position.listing.contract
@@ -229,7 +226,7 @@ def accrued_since(turn: Turn, market: Market, positions: Collection[Position]) -
 def book_funding(turn: Turn) -> None:
     """Book what has accrued, as adjustments: one an hour for an account and currency."""
     book = turn.state.book
-    hour_ns = turn.event.now_ns // HOUR_NS * HOUR_NS
+    hour_ns = turn.event.now_ns // NS_PER_HOUR * NS_PER_HOUR
     for (venue, account, currency), paid in sorted(turn.state.accrued.items()):
         if paid:
             book = book.pay(venue, account, currency, paid)
@@ -271,7 +268,7 @@ def averages_with(
 ) -> dict[tuple[str, int], tuple[float, int]]:
     """The averages of the index in open settlement windows, with this mark; those long closed fall away."""
     universe = market.universe
-    kept = {key: x for key, x in averages.items() if key[1] > market.now_ns - 24 * HOUR_NS}
+    kept = {key: x for key, x in averages.items() if key[1] > market.now_ns - NS_PER_DAY}
     soon = np.unique(universe.expiry_ns[universe.expiry_ns > 0])
     spot = None
     for expiry_ns in soon.tolist():
@@ -287,10 +284,10 @@ def averages_with(
 
 def new_day(turn: Turn) -> None:
     """Begin the counters afresh when the UTC day changes: budgets are of that day."""
-    day = turn.event.now_ns // (24 * HOUR_NS)
+    day = turn.event.now_ns // NS_PER_DAY
     counters = turn.state.counters
     if counters.day != day:
-        fresh = type(counters)(
+        fresh = Counters(
             day=day,
             equity_open_usd=counters.equity_usd,
             equity_usd=counters.equity_usd,

@@ -16,8 +16,8 @@ import numpy as np
 from hedger.core.headroom import balances_of, free_usd, pay
 from hedger.problem.snapshot import Snapshot
 from pricing.universe import FloatArray
-from risk.book import Book
 from risk.costs import MarginRates, coins_per_unit
+from risk.margin import on_venue
 from risk.margin_terms import MarginModel, MarginTerms
 
 Models = Mapping[str, tuple[MarginModel, MarginTerms]]
@@ -33,8 +33,19 @@ class Tied:
     short: float = 0.0
 
 
-#: After the legs of these positions in the ticket.
-MarginAfter = Callable[[Sequence[int]], Tied]
+@dataclass(frozen=True, slots=True, eq=False)
+class MarginAfter:
+    """What legs tie up, called with the positions in the ticket of those that are done.
+
+    may_miss: whether anything can be missing at all; where no venue's model is known it never is.
+    """
+
+    after: Callable[[Sequence[int]], Tied]
+    may_miss: bool = True
+
+    def __call__(self, done: Sequence[int]) -> Tied:
+        """After these legs."""
+        return self.after(done)
 
 
 def margin_after(
@@ -68,7 +79,7 @@ def margin_after(
             tied, short = tied + used, short + missing
         return Tied(tied, short)
 
-    return after
+    return MarginAfter(after, bool(accounts))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,13 +98,8 @@ class _Account:
     def of(cls, snapshot: Snapshot, venue: str, model: MarginModel, terms: MarginTerms) -> _Account:
         """The account of a venue."""
         valuation, book = snapshot.valuation, snapshot.book
-        on_venue = np.array([x.venue == venue for x in valuation.universe.listings])
-        held = np.where(on_venue, snapshot.quantities, 0.0)
-        own = Book(
-            {key: p for key, p in book.positions.items() if key[0] == venue},
-            {key: amount for key, amount in book.cash.items() if key[0] == venue},
-        )
-        balances = balances_of(own, valuation)
+        held = np.where(on_venue(valuation.universe, venue), snapshot.quantities, 0.0)
+        balances = balances_of(book.part(venue), valuation)
         free = None if balances is None else free_usd(valuation, held, balances, {}, venue, model, terms)
         return cls(snapshot, venue, model, terms, held, balances, free)
 

@@ -25,7 +25,7 @@ import numpy as np
 
 from hedger.core.leg_margin import MarginAfter, Tied
 from pricing.contracts import Listing, Side
-from pricing.universe import FloatArray
+from pricing.universe import BoolArray, FloatArray
 from risk.bands import Bands
 
 #: With so many legs every order is gone through.
@@ -49,9 +49,16 @@ def excess(value: FloatArray, lower: FloatArray, upper: FloatArray, width: Float
     >>> excess(np.array([3.0, 0.0]), np.array([-1.0, -1.0]), np.array([1.0, 1.0]), np.array([2.0, 2.0]))
     1.0
     """
-    banded = np.isfinite(width)
-    out = np.maximum(np.maximum(lower - value, value - upper), 0.0)[banded] / width[banded]
-    return float(out.sum())
+    return float(excesses(value[None, :], lower, upper, width)[0])
+
+
+def excesses(value: FloatArray, lower: FloatArray, upper: FloatArray, width: FloatArray) -> FloatArray:
+    """The same of several books, (s,) from values (s, m)."""
+    banded = np.flatnonzero(np.isfinite(width))
+    at = value[:, banded]
+    out = np.maximum(np.maximum(lower[banded] - at, at - upper[banded]), 0.0) / width[banded]
+    found: FloatArray = np.ascontiguousarray(out).sum(axis=1)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,28 +99,49 @@ def leg_order(
         longs: (k,) buys. width: (m,) what counts as one band; the bands' own where None.
     """
     k, width = len(effects), widths(bands) if width is None else width
-
-    @cache
-    def out(done: int) -> float:
-        legs = _members(done)
-        end = value + effects[legs].sum(axis=0) if legs else value
-        found = excess(end, bands.trigger_lower, bands.trigger_upper, width)
-        return round(found, 9) if np.isfinite(found) else np.inf
+    outs = _Outs(effects, value, bands, width)
 
     @cache
     def tied(done: int) -> Tied:
         return margin(_members(done))
 
     def short(done: int) -> float:
-        return round(tied(done).short, 2)
+        return round(tied(done).short, 2) if margin.may_miss else 0.0
 
-    order = (
-        _least_on_the_way(k, (short, out, lambda done: _rank(tied(done))), longs)
-        if k <= ALL_ORDERS_MAX
-        else _greedy(k, lambda done: (short(done), out(done), _rank(tied(done))), longs)
-    )
+    def rank(done: int) -> float:
+        return _rank(tied(done))
+
+    if k <= ALL_ORDERS_MAX:
+        every = outs.of(_sets(range(1 << k), k))
+        order = _least_on_the_way(k, (short, every.__getitem__, rank), longs)
+    else:
+        order = _greedy(k, short, outs, rank, longs)
     places = [sum(1 << i for i in order[:n]) for n in range(k + 1)]
-    return LegOrder(order, tuple(Interim(out(x), tied(x).tied, tied(x).short) for x in places))
+    out = outs.of(_sets(places, k))
+    return LegOrder(
+        order, tuple(Interim(o, tied(x).tied, tied(x).short) for o, x in zip(out, places, strict=True))
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Outs:
+    """How far the book stands outside after sets of legs, many of them at once."""
+
+    effects: FloatArray
+    value: FloatArray
+    bands: Bands
+    width: FloatArray
+
+    def of(self, sets: BoolArray) -> list[float]:
+        """(s,) by sets (s, k), in band widths, without the noise of sums; inf where it is not known."""
+        moved = np.where(sets[:, :, None], self.effects, 0.0).sum(axis=1)
+        found = excesses(self.value + moved, self.bands.trigger_lower, self.bands.trigger_upper, self.width)
+        return [round(x, 9) if math.isfinite(x) else math.inf for x in found.tolist()]
+
+
+def _sets(bits: Sequence[int], k: int) -> BoolArray:
+    """Sets of legs as rows of a table, (s, k)."""
+    return np.array([[x >> i & 1 for i in range(k)] for x in bits], dtype=np.bool_).reshape(len(bits), k)
 
 
 def _members(done: int) -> list[int]:
@@ -172,16 +200,22 @@ def _rank(state: Tied) -> float:
     return 1e15 if math.isnan(state.tied) else round(max(state.tied, 0.0), 2)
 
 
-def _greedy(
-    k: int, measures: Callable[[int], tuple[float, float, float]], longs: Sequence[bool]
-) -> tuple[int, ...]:
-    left, order, done = set(range(k)), list[int](), 0
-    while left:
-        after = {i: (measures(done | 1 << i), not longs[i], i) for i in left}
-        chosen = min(left, key=after.__getitem__)
-        left.remove(chosen)
+def _greedy(k: int, short: _Measure, outs: _Outs, rank: _Measure, longs: Sequence[bool]) -> tuple[int, ...]:
+    """The best next leg each time: margin is ranked only among those that are level in what counts more."""
+    order, member = list[int](), np.zeros(k, dtype=np.bool_)
+    while len(order) < k:
+        left = np.flatnonzero(~member)
+        sets = np.repeat(member[None, :], left.size, axis=0)
+        sets[np.arange(left.size), left] = True
+        done = sum(1 << i for i in order)
+        after = {i: (short(done | 1 << i), out) for i, out in zip(left.tolist(), outs.of(sets), strict=True)}
+        least = min(after.values())
+        level = [i for i, x in after.items() if x == least]
+        chosen = level[0]
+        if len(level) > 1:
+            chosen = min(level, key=lambda i: (rank(done | 1 << i), not longs[i], i))
         order.append(chosen)
-        done |= 1 << chosen
+        member[chosen] = True
     return tuple(order)
 
 

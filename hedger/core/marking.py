@@ -13,9 +13,10 @@ from dataclasses import fields, replace
 import numpy as np
 
 from hedger.core.actions import Severity
+from hedger.core.fees import price_fees
 from hedger.core.flattening import flat_bands
 from hedger.core.footing import footing_of
-from hedger.core.glance import Glance, look, stamped
+from hedger.core.glance import ROWS_MAX, Glance, look, stamped
 from hedger.core.ledger import accrued_since, averages_with, new_day, pass_time
 from hedger.core.legs import widths
 from hedger.core.state import Counters, Mode, State, frozen, with_counts
@@ -65,7 +66,8 @@ def on_marks(turn: Turn, marks: Marks) -> bool:
 
 
 def glance_of(turn: Turn, marks: Marks) -> Glance | None:
-    """The book at a glance, where only perpetuals are quoted anew; None where the full look is due."""
+    """The book at a glance, where a few perpetuals and options are quoted anew; None where the full look is
+    due."""
     state, seen, desk = turn.state, turn.state.seen, turn.settings.desk
     if (
         seen is None
@@ -82,8 +84,9 @@ def glance_of(turn: Turn, marks: Marks) -> Glance | None:
         if seen.footing.base.book is not state.book or seen.footing.desk is not desk:
             return None
         return look(seen.footing, seen, state.market, marks, state.last_good)
-    kind = state.market.universe.kind
-    if seen.book is not state.book or not (kind[marks.rows] == Kind.PERPETUAL).all():
+    kinds = state.market.universe.kind[marks.rows]
+    few = marks.rows.size <= ROWS_MAX and ((kinds == Kind.PERPETUAL) | (kinds == Kind.OPTION)).all()
+    if seen.book is not state.book or not few:
         return None
     footing = footing_of(seen, desk, state.overrides)
     return None if footing is None else look(footing, None, state.market, marks, state.last_good)
@@ -169,7 +172,7 @@ def value_book(turn: Turn) -> bool:
         last_good=remember(state.last_good, snapshot.readings.values(), turn.event.now_ns),
         regimes=frozen({**state.regimes, **snapshot.regimes}),
         indexes=_indexes(turn, snapshot),
-        counters=_worth(state.counters, equity, low, high),
+        counters=_worth(price_fees(state.counters, snapshot.spot), equity, low, high),
     )
     return True
 

@@ -8,11 +8,12 @@ from decimal import Decimal
 import numpy as np
 
 from hedger.core.gate import Situation
+from hedger.core.headroom import forwards_of
 from hedger.problem.snapshot import Snapshot
 from pricing.universe import FloatArray
 from risk.book import Book
 from risk.limit_request import MarginView
-from risk.margin import margin_view, margins, premiums
+from risk.margin import margin_view, margins, premiums, settling
 from risk.margin_terms import MarginModel, MarginTerms
 from venues.orders import Order
 
@@ -34,7 +35,7 @@ def order_margin(
     snapshot, venue = situation.snapshot, order.listing.venue
     valuation, currency = snapshot.valuation, order.listing.contract.settlement
     universe = valuation.universe
-    own = account_of(situation.state.book, venue, order.account)
+    own = situation.state.book.part(venue, order.account)
     out = [
         record
         for record in situation.state.orders.values()
@@ -56,14 +57,6 @@ def order_margin(
     after = margins(valuation, low, high, venue, model, terms).get(currency)
     paid = premiums(valuation, held, high, prices, currency)
     return margin_view(_balance(own, held, snapshot, currency, model), paid, before, after)
-
-
-def account_of(book: Book, venue: str, account: str) -> Book:
-    """The part of a book that lies on one account: accounts lend each other neither margin nor positions."""
-    return Book(
-        {key: p for key, p in book.positions.items() if (key[0], key[2]) == (venue, account)},
-        {key: amount for key, amount in book.cash.items() if key[:2] == (venue, account)},
-    )
 
 
 def _unknown(reason: str) -> MarginView:
@@ -88,14 +81,12 @@ def _balance(own: Book, held: FloatArray, snapshot: Snapshot, currency: str, mod
     """
     valuation = snapshot.valuation
     universe = valuation.universe
-    prices = {x.key: float(f) for x, f in zip(universe.listings, valuation.forward, strict=True)}
     try:
-        balance = float(own.balances(prices).get(currency, 0))
+        balance = float(own.balances(forwards_of(own, valuation)).get(currency, 0))
     except (KeyError, ValueError):
         return math.nan  # a future without a price: its gain is not known
     if model is MarginModel.PORTFOLIO:
-        settles = np.array([x.contract.settlement == currency for x in universe.listings])
-        counted = (held != 0) & settles & universe.is_option
+        counted = (held != 0) & settling(universe).get(currency, False) & universe.is_option
         in_coin = np.where(universe.inverse, valuation.spot_of_listing(), 1.0)
         balance += float((valuation.value_usd / in_coin)[counted] @ held[counted])
     return balance

@@ -32,7 +32,7 @@ from hedger.core.turn import Turn
 from hedger.sections.execution import ns
 from pricing.contracts import STABLE_CURRENCIES, Kind, Side
 from pricing.market import price_or_nan
-from risk.book import Book, Position, settles_daily
+from risk.book import Position, settles_daily
 from venues.orders import AccountReport, Link, OrderReport, OrderState, OrderUpdate, parse_client_id
 
 DRIFT_HALTS = 2
@@ -199,7 +199,7 @@ def cash_differences(turn: Turn, report: AccountReport) -> tuple[tuple[str, Deci
         return ()
     if any(at >= report.venue_ns for (venue, _), at in state.touched.items() if venue == report.venue):
         return ()
-    book = part(state.book, report.venue, report.account)
+    book = state.book.part(report.venue, report.account)
     if any(p.listing.expiry_ns and _settling(turn, *p.listing.key) for p in book.positions.values()):
         return ()
     last, positions = price_or_nan(state.market), state.market.universe.positions
@@ -232,14 +232,6 @@ def cash_differences(turn: Turn, report: AccountReport) -> tuple[tuple[str, Deci
         if worth > 0 and abs(float(difference)) * worth > room:
             found.append((currency, Decimal(repr(round(float(difference), 12)))))
     return tuple(found)
-
-
-def part(book: Book, venue: str, account: str) -> Book:
-    """What lies on one account."""
-    return Book(
-        MappingProxyType({k: p for k, p in book.positions.items() if (k[0], k[2]) == (venue, account)}),
-        MappingProxyType({k: a for k, a in book.cash.items() if k[:2] == (venue, account)}),
-    )
 
 
 # ---------------------------------------------------------------------------------------------------- judging

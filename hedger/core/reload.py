@@ -44,6 +44,8 @@ RELOADABLE = frozenset(
 )
 #: Keys in them that guard the engine: with a restart alone.
 GUARDS = ("execution.book_age_s_max", "execution.reconcile", "execution.watch")
+#: Sections that no engine reads: they belong to processes beside it, and changing them changes nothing here.
+BESIDE = frozenset({"alerts"})
 #: Instead of sections: why whoever read the file could make nothing of it.
 UNREADABLE = "unreadable"
 #: So many changed keys are told; the record has all of them.
@@ -58,7 +60,7 @@ def tree_of(settings: Settings) -> dict[str, Any]:
 def changes(old: Settings, new: Settings) -> str:
     """The argument that makes the one of the other: sections that differ."""
     before, after = tree_of(old), tree_of(new)
-    names = sorted({*before, *after})
+    names = sorted({*before, *after} - BESIDE)
     return json.dumps({n: after.get(n) for n in names if before.get(n) != after.get(n)}, sort_keys=True)
 
 

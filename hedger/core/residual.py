@@ -19,13 +19,13 @@ from hedger.core.state import Mode, Residual
 from hedger.core.turn import Turn
 from hedger.sections.execution import ns
 from pricing.contracts import STABLE_CURRENCIES
-from pricing.daycount import NS_PER_SECOND, iso
+from pricing.daycount import NS_PER_DAY, iso
 from pricing.market import Market, Marks
-from risk.attribution import Standing, attribute, equity_usd
+from risk.attribution import attribute
 from risk.book import Fill
 from risk.flows import Cause, Flows, Payment, Trade
+from risk.standing import Standing, equity_usd
 
-DAY_NS = 86_400 * NS_PER_SECOND
 #: Looks in a row beyond the tolerance, at which the engine halts.
 RESIDUAL_HALTS = 2
 _CAUSE = {
@@ -49,7 +49,7 @@ def watch_residual(turn: Turn) -> None:
     standing = Standing(snapshot.valuation, snapshot.quantities, dict(snapshot.balances))
     if not math.isfinite(equity_usd(standing)):
         return
-    day = turn.event.now_ns // DAY_NS
+    day = turn.event.now_ns // NS_PER_DAY
     today = known if known.day == day else Residual()
     part = 0.0 if known.standing is None else _residual_usd(turn, known.standing, standing, known.flows)
     new = Residual(turn.now, day, today.usd + part, today.beyond, standing)

@@ -1,13 +1,17 @@
-"""What an execution sees at one moment."""
+"""What an execution sees at one moment: the book with the fills since its last mark, and the market now."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import partial
 
 import numpy as np
 
+from hedger.core.legs import widths
+from hedger.core.stranded import stranded_effect
+from hedger.core.turn import Turn
 from hedger.problem.snapshot import Snapshot
 from pricing.market import Flag, Market
 from pricing.universe import BoolArray, FloatArray
@@ -30,6 +34,31 @@ class Sight:
     width: FloatArray
     largest: Callable[[int], Decimal]
     combos: Collection[str] = ()
+
+
+def sight_of(turn: Turn) -> Sight | None:
+    """What an execution sees now; None while the book is not valued."""
+    state, desk = turn.state, turn.settings.desk
+    snapshot, value = state.snapshot, state.value
+    if snapshot is None or value is None:
+        return None
+    effect = stranded_effect(turn, snapshot)
+    value = value if effect is None else value + effect
+    market = replace(state.market, now_ns=turn.event.now_ns)
+    age = desk.execution.book_age_s_max
+    bad = {reading.underlying for reading in snapshot.bad_indexes}
+    return Sight(
+        now_ns=turn.now,
+        snapshot=snapshot,
+        value=value,
+        market=market,
+        sound=sound_listings(market, desk.age_s_max if age is None else age, bad),
+        venues=frozenset(name for name, v in state.venues.items() if v.takes_orders),
+        sending=state.acting.sends and not state.paused,
+        width=widths(snapshot.bands) if state.width is None else state.width,
+        combos=turn.settings.combos,
+        largest=partial(turn.settings.largest, snapshot),
+    )
 
 
 def sound_listings(market: Market, age_s_max: float, bad: Collection[str]) -> BoolArray:

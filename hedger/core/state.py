@@ -30,9 +30,9 @@ from hedger.settings import Settings
 from pricing.market import Market
 from pricing.oracle import LastGood
 from pricing.universe import FloatArray, Universe
-from risk.attribution import Standing
 from risk.book import Book, Position, PositionKey
 from risk.flows import NO_FLOWS, Flows
+from risk.standing import Standing
 from risk.throttle import Hedge
 from venues.orders import Link
 
@@ -102,6 +102,8 @@ class Counters:
 
     equity_low_usd, equity_high_usd: what the book is worth at least and at most with what has no mark;
     equity_open_high_usd: the most that it was worth when the day began or the engine was started.
+    unpriced: fees by currency that were paid while their currency had no price, as before the first mark of a
+    start; until it has one, fees_usd is NaN, and priced_usd is what all the others came to.
     """
 
     day: int = 0
@@ -117,6 +119,8 @@ class Counters:
     equity_low_usd: float = float("nan")
     equity_high_usd: float = float("nan")
     equity_open_high_usd: float = float("nan")
+    priced_usd: float = 0.0
+    unpriced: tuple[tuple[str, Decimal], ...] = ()
 
     @property
     def pnl_usd(self) -> float:

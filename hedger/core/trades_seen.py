@@ -14,10 +14,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pricing.daycount import NS_PER_SECOND
+from pricing.daycount import NS_PER_DAY, NS_PER_SECOND
 
 TradeKey = tuple[str, str]
-DAY_NS = 86_400 * NS_PER_SECOND
 #: The settlement day begins at 08:00 UTC.
 SETTLEMENT_NS = 8 * 3600 * NS_PER_SECOND
 
@@ -28,7 +27,7 @@ def settlement_day(time_ns: int) -> int:
     >>> settlement_day(SETTLEMENT_NS) - settlement_day(SETTLEMENT_NS - 1)
     1
     """
-    return (time_ns - SETTLEMENT_NS) // DAY_NS
+    return (time_ns - SETTLEMENT_NS) // NS_PER_DAY
 
 
 @dataclass(frozen=True, slots=True)

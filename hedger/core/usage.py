@@ -11,10 +11,8 @@ from dataclasses import dataclass, replace
 
 from hedger.core.state import NOTHING_COUNTED, Counters, State
 from hedger.moment import Memory, Push
-from pricing.daycount import NS_PER_SECOND
+from pricing.daycount import NS_PER_DAY
 from risk.throttle import Hedge
-
-DAY_NS = 86_400 * NS_PER_SECOND
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +55,10 @@ def has_moved(before: State, after: State) -> bool:
 
 def _kept(counters: Counters) -> tuple[object, ...]:
     opened = (counters.equity_open_usd, counters.equity_open_high_usd)
-    sums = (counters.turnover_usd, counters.fees_usd, counters.slippage_usd)
+    sums = (counters.turnover_usd, counters.fees_usd, counters.slippage_usd, counters.priced_usd)
     numbers = (counters.day, counters.fills, counters.executions)  # orders are on record by themselves
     # not the floats themselves: NaN, which is no less unknown than before, differs from itself
-    return (*numbers, *(repr(x) for x in (*sums, *opened)))
+    return (*numbers, counters.unpriced, *(repr(x) for x in (*sums, *opened)))
 
 
 def counters_after(usage: Usage | None, traded_today: bool, now_ns: int) -> Counters:
@@ -69,7 +67,7 @@ def counters_after(usage: Usage | None, traded_today: bool, now_ns: int) -> Coun
     Those of the same UTC day; none of another day. traded_today: the journal holds fills of the day; without
     a record of what they cost, which older releases did not keep, the costs of the day are not known.
     """
-    day = now_ns // DAY_NS
+    day = now_ns // NS_PER_DAY
     if usage is not None:
         return usage.counters if usage.counters.day == day else NOTHING_COUNTED
     if traded_today:

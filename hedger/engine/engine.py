@@ -93,7 +93,7 @@ class Engine:
             self._latch.set(Latched(event.now_ns, what.user, what.reason))
         try:
             after, decision = decide(before, event, self.settings)
-        except BaseException:
+        except BaseException:  # whatever it was, the event goes on record before anything is torn down
             self._record.broken(event)
             raise
         self._record.turn(before, event, after, decision)
@@ -110,6 +110,7 @@ class Engine:
         """Work through what waits, and through what that leads to at once; how many events there were."""
         n = 0
         while n < most and (what := inbox.take()) is not None:
-            router.perform(self.step(what).actions)
+            decision = self.step(what)
+            router.perform(decision.actions, self.state.monotonic_ns)
             n += 1
         return n

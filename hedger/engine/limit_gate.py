@@ -24,12 +24,12 @@ from hedger.problem.snapshot import Snapshot
 from pricing.contracts import Kind
 from pricing.daycount import NS_PER_SECOND
 from risk.bands import row_factor
+from risk.holdings import Holdings
 from risk.limit_codes import Code
 from risk.limit_request import (
     Ages,
     BookView,
     DayView,
-    Held,
     MarginView,
     Pending,
     Range,
@@ -73,7 +73,8 @@ class LimitGate:
     """The limits, as the engine asks them.
 
     margin: how each venue margins the account, and its parameters; a venue left out is unknown.
-    own_trades_impossible: by venue, whether it is known that two orders of ours cannot trade with each other.
+    own_trades_impossible: by venue, whether it is known that two orders of ours cannot trade with each other:
+    the venue says so, or has no such prevention; our own orders are compared in any case.
     maintenance: windows by venue that the desk knows of, (first, last) in UTC nanoseconds, beside those that
     the venues themselves announce. assumed: ranges in which a position without a mark is taken to lie.
     """
@@ -128,11 +129,7 @@ class LimitGate:
             may_trade=True,
             rows=_rows(situation, self.assumed),
             usd_per_row=_usd_per_row(situation),
-            held=tuple(
-                Held(p.listing, p.quantity, units.usd_of(p.listing.key), p.account)
-                for p in state.book.positions.values()
-                if p.quantity
-            ),
+            held=Holdings.of_book(state.book, snapshot.market.universe, units.usd),
             pending=tuple(_pending(r, situation, units) for r in state.orders.values() if r.reserved),
             book=_book(order, situation),
             ages=_ages(order, situation),

@@ -40,10 +40,11 @@ def sha256_of(path: Path | None) -> str:
 def read_again(
     path: Path | None, prepared: Callable[[Settings], Settings], command: Command, running: Settings
 ) -> Command:
-    """A `reload` with what the file says now. prepared: what a start makes of settings that it was given."""
+    """A `reload` with what the file says now. prepared: what a start makes of settings that it was given, or
+    why it would refuse them."""
     try:
         before = sha256_of(path)
-        loaded = load(path).settings
+        wanted = prepared(load(path).settings)
         same = before == sha256_of(path)
     except HedgerError as error:
         return _refused(command, error.text())
@@ -52,7 +53,7 @@ def read_again(
     if not same or command.argument not in ("", before):
         text = f"SHA-256 {before[:16]}, looked at was {command.argument[:16]}"
         return _refused(command, f"CONFIG_CHANGED: the file is another one: {text}; look at it and ask again")
-    return replace(command, argument=changes(running, prepared(loaded)))
+    return replace(command, argument=changes(running, wanted))
 
 
 def no_file(command: Command, running: Settings) -> Command:

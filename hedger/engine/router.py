@@ -30,6 +30,9 @@ from venues.paper_exchange import PaperExchange, Result
 
 #: An order that has waited so long for credits is not sent any more.
 WAIT_S_MAX = 1.0
+#: An order that would leave later than so long after the event it was decided on is not sent: the process was
+#: held up, or deciding took so long, and what it rests on is that much older than the limits have seen.
+DECIDED_S_MAX = 5.0
 #: The share of the burst that only cancels and questions may use.
 RESERVE_SHARE = 0.25
 #: The dead man's timer is restarted at this share of its time.
@@ -110,13 +113,15 @@ class _Lane:
 
 @dataclass(slots=True)
 class RouterCounts:
-    """Since the start. latched: orders that the kill latch held back; waited_out: those handed back."""
+    """Since the start. latched: orders that the kill latch held back; waited_out: those handed back because
+    they waited for credits; late: because they were decided too long ago."""
 
     submits: int = 0
     cancels: int = 0
     questions: int = 0
     latched: int = 0
     waited_out: int = 0
+    late: int = 0
 
 
 class Router:
@@ -144,9 +149,13 @@ class Router:
         """Orders that wait for credits."""
         return sum(len(lane.waiting) for lane in self._lanes.values())
 
-    def perform(self, actions: Iterable[Action]) -> None:
-        """Do what a decision asks for; cancels before questions before orders."""
+    def perform(self, actions: Iterable[Action], decided_ns: int | None = None) -> None:
+        """Do what a decision asks for; cancels before questions before orders.
+
+        decided_ns: monotonic time of the event that was decided on; None: now.
+        """
         now_ns = self._clock.monotonic_ns()
+        late = decided_ns is not None and now_ns - decided_ns > DECIDED_S_MAX * NS_PER_SECOND
         orders: list[Order | ComboOrder] = []
         for action in sorted(actions, key=_rank):
             match action:
@@ -170,7 +179,11 @@ class Router:
                 case Alert():
                     pass
         for order in orders:
-            self._lanes[order.venue].waiting.append((now_ns, order))
+            if late:
+                self.counts.late += 1
+                self._denied(order, "decided_long_ago")
+            else:
+                self._lanes[order.venue].waiting.append((now_ns, order))
         self.pump()
 
     def pump(self) -> int | None:
@@ -359,7 +372,7 @@ class VenueLine:
             self._tell(await self.venue.submit(order))
         except VenueError as error:
             self._tell(_unsaid(order.client_id, error.code, error.text()))
-        except BaseException:
+        except BaseException:  # broken off, too: the order may have left, and nobody else could say so
             self._tell(_unsaid(order.client_id, "interrupted", "the request was broken off"))
             raise
 

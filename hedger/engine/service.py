@@ -23,8 +23,8 @@ from pathlib import Path
 from hedger.core.commands import why_not_arm
 from hedger.core.decision import Decision
 from hedger.core.events import Command, Event, Tick, Verb
+from hedger.core.finishing import STOPPED_BY
 from hedger.core.gate import EngineSettings
-from hedger.core.hedging import STOPPED_BY
 from hedger.core.state import Mode, State
 from hedger.engine.clock import WallClock
 from hedger.engine.engine import Engine, Recorder, Watcher
@@ -38,8 +38,8 @@ from hedger.journal.commands_file import CommandBox
 from hedger.journal.kill_latch import KillLatch
 from hedger.sections.paper import RunConfig
 from pricing.daycount import NS_PER_SECOND
-from pricing.errors import HedgerError
 from venues.base import Venue
+from venues.market_trades import MarketTrade
 from venues.orders import Link, VenueStatus
 
 _LEVELS = {"note": logging.INFO, "warning": logging.WARNING, "critical": logging.CRITICAL}
@@ -118,7 +118,7 @@ class Service:
             self._streams.append(asyncio.create_task(self._listen(venue)))
         try:
             await self._loop()
-        except (HedgerError, Exception) as error:  # whatever it is, orders are cancelled before it is told
+        except Exception as error:  # whatever it is, orders are cancelled before it is told
             self._fail(type(error).__name__, error)
         try:
             await self._close()
@@ -140,7 +140,7 @@ class Service:
             now_ns = clock.monotonic_ns()
             if now_ns - self._ticked_ns >= tick_ns:
                 self._ticked_ns = now_ns
-                self.router.perform(self.engine.step(Tick()).actions)
+                self.router.perform(self.engine.step(Tick()).actions, self.state.monotonic_ns)
             due_ns = self.router.pump()
             self.router.alive()
             self._beat_if_due()
@@ -184,12 +184,14 @@ class Service:
         """A venue's news into the inbox; where facts pile up they wait at the venue."""
         try:
             async for news in venue.stream():
+                if isinstance(news, MarketTrade):
+                    continue  # they fill makers on paper, at the venue; nothing is decided by them
                 while self.inbox.full:
                     await asyncio.sleep(0.001)
                 self.inbox.put(news)
         except asyncio.CancelledError:
             raise
-        except BaseException as error:
+        except BaseException as error:  # an exit, too: raised here it would end the loop with orders out
             self._fail("a venue's stream broke", error)
         if not self.ending.why:
             self.inbox.put(VenueStatus(venue.name, Link.DOWN, (), "its stream has ended"))
@@ -218,7 +220,7 @@ class Service:
             while can_decide and any(self.state.live_orders()) and clock.monotonic_ns() < limit_ns:
                 self._wake.clear()
                 self.engine.drain(self.inbox, self.router, EVENTS_AT_ONCE)
-                self.router.perform(self.engine.step(Tick()).actions)
+                self.router.perform(self.engine.step(Tick()).actions, self.state.monotonic_ns)
                 self._beat_if_due()
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), config.tick_ms / 1e3)
@@ -247,7 +249,7 @@ class Service:
         """The page of numbers anew; one that cannot be made stays as it was, and trading goes on."""
         try:
             metrics.page = exposition(samples_of(self.state, self.counts(), now_ns))
-        except Exception as error:
+        except Exception as error:  # whatever a number of a page has: nothing of it may stop trading
             self.parts.log.say("no metrics", level=logging.WARNING, code=type(error).__name__)
 
     def _beat(self, *, closed: bool = False) -> None:

@@ -18,7 +18,7 @@ from hedger.core.deliveries import with_settled
 from hedger.core.order_life import ZERO, OrderRecord
 from hedger.core.state import Mode, Settled, State, frozen
 from hedger.core.trades_seen import TradesSeen
-from hedger.core.usage import DAY_NS, counters_after, hedges_after, memory_after
+from hedger.core.usage import counters_after, hedges_after, memory_after
 from hedger.journal.entries import (
     Configuration,
     ModeChange,
@@ -30,7 +30,7 @@ from hedger.journal.entries import (
 from hedger.journal.journal import Journal
 from hedger.journal.recovery import Recovered
 from pricing.contracts import Listing
-from pricing.daycount import NS_PER_SECOND
+from pricing.daycount import NS_PER_DAY, NS_PER_SECOND
 from pricing.errors import InputError
 from pricing.universe import Universe
 from risk.book import Book, Position, PositionKey, settles_daily
@@ -104,7 +104,7 @@ def first_state(
     for report in found.fills:
         trades = trades.add(report.key, report.fill.time_ns)
     now_ns = max(now_ns, found.last_now_ns)
-    today = any(report.fill.time_ns // DAY_NS == now_ns // DAY_NS for report in found.fills)
+    today = any(report.fill.time_ns // NS_PER_DAY == now_ns // NS_PER_DAY for report in found.fills)
     book, settled = _folded(found, opening)
     return State.fresh(
         universe,

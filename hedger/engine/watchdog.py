@@ -35,7 +35,7 @@ GROWTH_S_MIN = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class Vitals:
     """What the watchdog sees at one moment; None: cannot be seen. Bytes, and nanoseconds of its own clock."""
 
     monotonic_ns: int
@@ -59,7 +59,7 @@ class Finding:
         return f"{self.code}: {self.observed}, allowed {self.allowed}"
 
 
-def findings(first: Sight, now: Sight, config: WatchdogConfig) -> Iterator[Finding]:
+def findings(first: Vitals, now: Vitals, config: WatchdogConfig) -> Iterator[Finding]:
     """What is wrong. first: when watching began. What cannot be seen is not wrong; a sign of life is due."""
     beat = now.heartbeat
     since_ns = first.monotonic_ns if beat is None else max(beat.monotonic_ns, first.monotonic_ns)
@@ -88,11 +88,11 @@ def findings(first: Sight, now: Sight, config: WatchdogConfig) -> Iterator[Findi
             yield Finding("CLOCK_STEPPED", f"by {moved_s:.1f} s", f"{config.clock_step_s_max:g} s")
 
 
-def look(journal: Path, pid: int) -> Sight:
+def look(journal: Path, pid: int) -> Vitals:
     """What is to be seen of an engine now; the sign of life of an earlier process is none."""
     beat = last_beat(journal)
     own = beat if beat is not None and beat.pid == pid else None
-    return Sight(time.monotonic_ns(), own, memory_of(pid), _free(journal), _size(journal))
+    return Vitals(time.monotonic_ns(), own, memory_of(pid), _free(journal), _size(journal))
 
 
 def memory_of(pid: int) -> int | None:

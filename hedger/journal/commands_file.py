@@ -37,6 +37,11 @@ CREATE TABLE IF NOT EXISTS commands (
 TEXT_MAX = 500
 _BUSY_S = 5.0
 _ROWS_AT_ONCE = 100
+#: A preview costs a plan. Of many that come at once the newest alone is handed out, and only so many looks
+#: after the last one: whoever floods the box costs the engine no decision.
+_LOOKS_APART = 20
+#: So many rows that are no command are told one by one, the others by their number.
+_TOLD_AT_ONCE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,8 @@ class CommandBox:
         self._path = commands_path(journal)
         self._taken = set(taken)
         self._told = ""
+        self._preview: Command | None = None
+        self._looks = _LOOKS_APART
         try:
             self._box = _open(self._path)
             self._box.execute("PRAGMA busy_timeout = 0")  # from here on the engine never waits for a sender
@@ -117,23 +124,43 @@ class CommandBox:
 
     def left_over(self) -> Letters:
         """What lay in it at the start and was never taken: not to be obeyed, but to be told."""
-        return self._safely(1, self._last, advance=False)
+        return self._safely(0, self._last, advance=False)
 
     def poll(self) -> Letters:
         """What has come since the last call, in order, each id once. Nothing while a sender holds the file.
 
         A file that cannot be read any more is told as refused, once: the engine goes on without it.
         """
-        return self._safely(self._last + 1, self._last + _ROWS_AT_ONCE, advance=True)
+        found = self._safely(self._last, None, advance=True)
+        self._looks += 1
+        if not (found.commands or found.refused or self._preview):
+            return found
+        more = len(found.refused) - _TOLD_AT_ONCE
+        told = found.refused[:_TOLD_AT_ONCE] + ((f"and {more} more rows that are no command",) * (more > 0))
+        return Letters(self._spaced(found.commands), told)
+
+    def _spaced(self, commands: tuple[Command, ...]) -> tuple[Command, ...]:
+        """The commands with at most one preview, the newest; it waits where the last was a moment ago."""
+        newest = max((i for i, c in enumerate(commands) if c.verb is Verb.PREVIEW), default=None)
+        now = self._looks >= _LOOKS_APART
+        kept = [c for i, c in enumerate(commands) if c.verb is not Verb.PREVIEW or (now and i == newest)]
+        if newest is not None:
+            self._preview = None if now else commands[newest]
+        elif now and self._preview is not None:
+            kept.append(self._preview)
+            self._preview, newest = None, 0
+        if now and newest is not None:
+            self._looks = 0
+        return tuple(kept)
 
     def close(self) -> None:
         """No more."""
         with suppress(*FAULTS):
             self._box.close()
 
-    def _safely(self, first: int, last: int, *, advance: bool) -> Letters:
+    def _safely(self, after: int, last: int | None, *, advance: bool) -> Letters:
         try:
-            return self._read(first, last, advance=advance)
+            return self._read(after, last, advance=advance)
         except FAULTS as error:
             text = f"the commands file cannot be read: {error}"
             if failed(error).code == "busy" or text == self._told:
@@ -141,12 +168,13 @@ class CommandBox:
             self._told = text
             return Letters(refused=(text,))
 
-    def _read(self, first: int, last: int, *, advance: bool) -> Letters:
-        rows = self._box.execute(
-            "SELECT number, id, verb, user, reason, argument FROM commands "
-            "WHERE number BETWEEN ? AND ? ORDER BY number",
-            (first, last),
-        ).fetchall()
+    def _read(self, after: int, last: int | None, *, advance: bool) -> Letters:
+        """Rows behind a number, up to another, or the next few: numbers may have gaps, of any size."""
+        query = "SELECT number, id, verb, user, reason, argument FROM commands WHERE number > ? "
+        if last is None:
+            rows = self._box.execute(f"{query}ORDER BY number LIMIT ?", (after, _ROWS_AT_ONCE)).fetchall()
+        else:
+            rows = self._box.execute(f"{query}AND number <= ? ORDER BY number", (after, last)).fetchall()
         commands, refused = [], []
         for number, *texts in rows:
             self._last = max(self._last, number) if advance else self._last
@@ -198,7 +226,7 @@ def _open(path: Path) -> sqlite3.Connection:
             box.execute(f"PRAGMA user_version = {_VERSION}")
             box.execute("COMMIT")
         box.execute("PRAGMA synchronous = FULL")
-    except BaseException:
+    except BaseException:  # an interrupt, too: an open transaction would keep every other writer out
         box.close()
         raise
     return box

@@ -132,11 +132,17 @@ class Record:
 class JournalName:
     """What a journal is of; it never changes.
 
-    trading: "paper", "live" or "replay". engine: the tag of its client order ids.
+    trading: "paper", "live", "testnet" (a venue's test network) or "replay". engine: the tag of its client
+    order ids.
     """
 
     trading: str
     engine: str
+
+    @property
+    def on_venues(self) -> bool:
+        """Whether its orders leave for venues: with real money, or on their test networks."""
+        return self.trading in ("live", "testnet")
 
     @property
     def genesis(self) -> bytes:

@@ -125,29 +125,40 @@ def export(storage: Storage, out: Path, *, where: str) -> dict[str, int]:
     """
     if os.path.lexists(out):
         raise _refusal("EXPORT_EXISTS", "the place to write is taken", out, "rename --out")
-    recovered = recover(storage, where=where)
+    found = tables(storage, where=where)
     try:
         temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     except OSError as error:
         raise _refusal("EXPORT_WRITE", f"the tables cannot be written: {error.strerror}", out) from error
     try:
-        frames = {
-            **_walked(storage),
-            "opening": _opening(recovered.opening),
-            "fills": pl.DataFrame([fill_row(fill) for fill in recovered.fills], schema=_FILLS),
-            "orders": pl.DataFrame([_order(o) for o in recovered.orders.values()], schema=_ORDERS),
-        }
-        for name, frame in frames.items():
+        for name, frame in found.items():
             frame.write_parquet(temporary / f"{name}.parquet", compression="zstd")
         temporary.rename(out)
-    except (StorageFailed, CodecError) as error:
-        raise JournalDamaged("JOURNAL_DAMAGED", "the journal cannot be read", observed=error) from error
     except (OSError, pl.exceptions.PolarsError) as error:
         raise _refusal("EXPORT_WRITE", f"the tables cannot be written: {error}", out) from error
     finally:
         with suppress(FileNotFoundError):  # renamed: nothing is left to remove
             shutil.rmtree(temporary)
-    return {name: frame.height for name, frame in frames.items()}
+    return {name: frame.height for name, frame in found.items()}
+
+
+def tables(storage: Storage, *, where: str) -> dict[str, pl.DataFrame]:
+    """A journal's tables by name.
+
+    Raises:
+        JournalDamaged: the journal is not what was written.
+    """
+    recovered = recover(storage, where=where)
+    try:
+        walked = _walked(storage)
+    except (StorageFailed, CodecError) as error:
+        raise JournalDamaged("JOURNAL_DAMAGED", "the journal cannot be read", observed=error) from error
+    return {
+        **walked,
+        "opening": _opening(recovered.opening),
+        "fills": pl.DataFrame([fill_row(fill) for fill in recovered.fills], schema=_FILLS),
+        "orders": pl.DataFrame([_order(o) for o in recovered.orders.values()], schema=_ORDERS),
+    }
 
 
 def order_row(record: OrderRecord) -> dict[str, Any]:

@@ -64,7 +64,7 @@ class WriterLock:
             with suppress(OSError):  # on a full disk the lock holds without a name
                 os.ftruncate(descriptor, 0)
                 os.pwrite(descriptor, text.encode("ascii"), 0)
-        except BaseException:
+        except BaseException:  # an interrupt, too: a descriptor left open would hold the lock
             os.close(descriptor)
             raise
         return cls(descriptor)

@@ -64,7 +64,7 @@ def migrate(connection: sqlite3.Connection, to: int = VERSION) -> int:
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {step + 1}")
             connection.execute("COMMIT")
-        except BaseException:
+        except BaseException:  # an interrupt, too: half a migration must not stay open
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             raise

@@ -188,7 +188,7 @@ def write_sqlite(path: Path, name: JournalName) -> SqliteStorage:
         _refuse_writing(path, error)
     try:
         connection = _open_to_write(path, name)
-    except BaseException:
+    except BaseException:  # an interrupt, too: nobody else could write as long as this process lives
         lock.release()
         raise
     try:
@@ -209,9 +209,9 @@ def write_sqlite(path: Path, name: JournalName) -> SqliteStorage:
                 observed=f"{found.trading}, engine {found.engine}",
                 allowed=f"{name.trading}, engine {name.engine}",
                 not_done="nothing was started",
-                fix="name another --journal: paper, replay and live are never mixed in one",
+                fix="name another --journal: paper, replay, testnet and live are never mixed in one",
             )
-    except BaseException:
+    except BaseException:  # as above
         connection.close()
         lock.release()
         raise
@@ -246,7 +246,7 @@ def read_sqlite(path: Path) -> SqliteStorage:
             _refuse_foreign(connection, path)
             _, version = version_of(connection)
             name = _name(connection) if version else None
-        except BaseException:
+        except BaseException:  # nobody else has the connection to close it
             connection.close()
             raise
     if name is None:

@@ -12,18 +12,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hedger.core.actions import AskOrder, Permission, Submit, SubmitCombo
-from hedger.core.combos import RATIO_MAX, Half, combined
+from hedger.core.combos import RATIO_MAX, Half, combined, half_of
 from hedger.core.decide import decide
 from hedger.core.events import Answer, Verb
 from hedger.core.gate import Denied, Situation
 from hedger.core.order_life import OrderRecord
+from hedger.core.sight import sight_of
 from hedger.core.slicing import WorkLeg
 from hedger.core.state import State
+from hedger.core.turn import Turn
 from hedger.engine.recording import entries_of
 from hedger.journal.entries import JournalName
 from hedger.journal.journal import Journal
 from hedger.journal.recovery import recover
 from hedger.journal.storage import MemoryDisk, MemoryStorage
+from hedger.sections.execution import ExecutionConfig
 from hedger.settings import Settings
 from pricing.contracts import Kind, Listing, Side
 from pricing.market import Depth
@@ -317,3 +320,26 @@ def test_a_combo_takes_whole_lots_in_its_ratio_and_no_more_than_there_is(one: in
         assert max(first.ratio, second.ratio) <= RATIO_MAX
         # as much as the plain ratio would cover at the least
         assert first.quantity + second.quantity >= 2 * min(D(one), D(other)) / 10
+
+
+def test_a_leg_of_a_combo_reaches_no_further_through_the_touch_than_one_that_goes_alone() -> None:
+    """3 lots of a coin at the touch and 100 a cent of a coin behind it, which the ticket's price would allow:
+    50 bps of a coin from the touch are half of that way."""
+    desk = Desk(combos=False)
+    sight = sight_of(Turn(desk.state, desk.settings, desk.events[-1]))
+    assert sight is not None
+    universe = desk.market.universe
+    row = int(np.flatnonzero(universe.is_option & universe.inverse)[0])
+    bids, asks = (
+        Depth(np.array([price, price + step]), np.array([3.0, 100.0]))
+        for price, step in ((0.04, -0.01), (0.05, 0.01))
+    )
+    market = replace(sight.market, depth={**sight.market.depth, row: (bids, asks)})
+    leg = WorkLeg(0, universe.listings[row], Side.BUY, D(1000), D("0.1"), 0.05, 0.05, 60000.0)
+    config = ExecutionConfig(participation=1.0, touch_limit_bps=50.0)
+    seen = replace(sight, market=market)
+    assert half_of(leg, D("0.1"), seen, config).most == 3
+    sold = replace(leg, side=Side.SELL, limit=D("0.01"))
+    assert half_of(sold, D("0.01"), seen, config).most == 3
+    wide = ExecutionConfig(participation=1.0, touch_limit_bps=200.0)
+    assert half_of(leg, D("0.1"), seen, wide).most == 103

@@ -27,12 +27,13 @@ from hedger.core.decide import decide
 from hedger.core.decision import Decision, canonical
 from hedger.core.events import Answer, Event, Failed, Tick, Verb
 from hedger.core.gate import Denied, Situation
-from hedger.core.hedging import permitted, sight_of
+from hedger.core.sending import permitted
+from hedger.core.sight import sight_of
 from hedger.core.slicing import Wish
 from hedger.core.state import Mode
-from hedger.core.trades_seen import DAY_NS
 from hedger.core.turn import Turn
 from pricing.contracts import Side
+from pricing.daycount import NS_PER_DAY
 from tests.hedger.rig import VENUE, Rig, desk, free, option_symbol, replayed
 from venues.orders import Link, Order, OrderReport, OrderState, OrderUpdate, TimeInForce, VenueStatus
 
@@ -329,7 +330,7 @@ def test_a_strangers_trade_is_booked_and_told() -> None:
     assert rig.positions()[order.listing.symbol] == rig.truth.positions[order.listing.symbol]
     nameless = replace(theirs, fill=replace(theirs.fill, trade_id=""))
     assert [a.code for a in rig.send(nameless).alerts] == ["TRADE_WITHOUT_ID"]
-    old = replace(theirs, fill=replace(theirs.fill, trade_id="x2", time_ns=rig.now_ns - 9 * DAY_NS))
+    old = replace(theirs, fill=replace(theirs.fill, trade_id="x2", time_ns=rig.now_ns - 9 * NS_PER_DAY))
     assert [a.code for a in rig.send(old).alerts] == ["TRADE_TOO_OLD"]
     book_is_the_truth(rig)
 

@@ -168,18 +168,57 @@ def test_marks_of_perpetuals_are_taken_at_a_glance_for_a_minute() -> None:
     assert seen.count(False) <= 3 and seen[:50].count(False) == 0
 
 
-@pytest.mark.parametrize(
-    "kind", [Kind.OPTION, Kind.SPOT], ids=["option", "spot"]
-)  # fmt: skip
-def test_quotes_of_anything_else_are_looked_at_in_full(kind: Kind) -> None:
+def test_quotes_of_anything_else_are_looked_at_in_full() -> None:
     rig = mixed()
     quoted(rig, perpetuals(rig)[:1])
     assert isinstance(rig.state.seen, Glance)
-    row = int(np.flatnonzero(rig.market.universe.kind == kind)[0])
+    row = int(np.flatnonzero(rig.market.universe.kind == Kind.SPOT)[0])
     quoted(rig, [row])
     assert not isinstance(rig.state.seen, Glance)
     quoted(rig, [perpetuals(rig)[0], row])
     assert not isinstance(rig.state.seen, Glance)
+
+
+def options(rig: Rig) -> list[int]:
+    return np.flatnonzero(rig.market.universe.is_option).tolist()
+
+
+def test_quotes_of_options_are_taken_at_a_glance() -> None:
+    """Held or not, one by one or a few together; mark and vol move as they do from tick to tick."""
+    rig, seen = mixed(), []
+    rows, at = options(rig), perpetuals(rig)
+    for n in range(60):
+        before, few = rig.state, [rows[(7 * n + i) % len(rows)] for i in range(1 + n % 3)]
+        batch = sorted({*few, *at[: n % 2]})
+        factor, step = 1.0 + 2e-4 * (n % 5 - 2), 1.0 + 3e-3 * (n % 7 - 3)
+        decision = quoted(
+            rig, batch, factor, seconds=0.05, mark_iv=lambda x, step=step: x * step,
+            mark=lambda x, step=step: x * (1 + 0.02 * (step - 1)),
+            bid=lambda x: x * 1.0, ask=lambda x: x * 1.0, forward=lambda x, factor=factor: x * factor,
+        )  # fmt: skip
+        seen.append(check(rig, before, decision))
+    assert seen.count(False) <= 2
+
+
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [
+        ("mark_iv", float("nan")), ("mark_iv", 9.0), ("mark_iv", 0.0), ("forward", float("nan")),
+        ("forward", 0.0), ("forward", 1.0), ("forward_kind", int(ForwardKind.INDEX)), ("index", -1.0),
+        ("venue_ns", 1),
+    ],
+)  # fmt: skip
+def test_a_quote_of_an_option_that_is_off_is_looked_at_in_full(column: str, told: float) -> None:
+    """Its option then has another vol or none, or the forward of others hangs on it."""
+    rig = mixed()
+    quoted(rig, perpetuals(rig)[:1])
+    assert rig.state.snapshot is not None
+    held = next(i for i in options(rig) if rig.state.snapshot.quantities[i])
+    before = rig.state
+    changes: dict[str, Any] = {column: lambda x: np.full(x.shape, told, dtype=x.dtype)}
+    decision = quoted(rig, [held], **changes)
+    if check(rig, before, decision):  # an older quote, or an index that its venue's median leaves out
+        assert column in ("venue_ns", "index")
 
 
 def test_an_index_ten_times_too_high_is_looked_at_in_full_and_decides_nothing() -> None:
@@ -265,12 +304,10 @@ def test_a_row_that_leaves_its_band_is_hedged_by_a_plan_of_this_mark() -> None:
 def test_funding_runs_up_at_a_glance_as_in_full() -> None:
     rig, twin = mixed(), mixed()
     at = perpetuals(rig)[:1]
-    option = int(np.flatnonzero(rig.market.universe.kind == Kind.OPTION)[0])
+    cash = int(np.flatnonzero(rig.market.universe.kind == Kind.SPOT)[0])
     for n in range(20):
         quoted(rig, at, 1.0 + 1e-5 * n, seconds=1.0, funding_rate=lambda x: np.full(x.shape, 1e-4))
-        quoted(
-            twin, [*at, option], 1.0 + 1e-5 * n, seconds=1.0, funding_rate=lambda x: np.full(x.shape, 1e-4)
-        )
+        quoted(twin, [*at, cash], 1.0 + 1e-5 * n, seconds=1.0, funding_rate=lambda x: np.full(x.shape, 1e-4))
     assert isinstance(rig.state.seen, Glance) and not isinstance(twin.state.seen, Glance)
     assert rig.state.accrued and dict(rig.state.accrued) == dict(twin.state.accrued)
 
@@ -324,11 +361,12 @@ def test_whatever_is_quoted_the_answer_is_the_full_look_s(data: st.DataObject) -
             before = rig.state
             check(rig, before, rig.mark(data.draw(st.sampled_from([0.0, 1.0]))))
         calm = data.draw(st.booleans())
-        rows = data.draw(st.lists(st.sampled_from(at), min_size=1, max_size=3, unique=True))
+        few = st.one_of(st.sampled_from(at), st.sampled_from(at + options(rig)))
+        rows = data.draw(st.lists(few, min_size=1, max_size=3, unique=True))
         if not calm and data.draw(st.integers(0, 5)) == 0:
             rows = sorted({*rows, data.draw(st.integers(0, n - 1))})
         values = CALM if calm else PRICES
-        moves = {c: data.draw(values) for c in ("mark", "bid", "ask", "index")}
+        moves = {c: data.draw(values) for c in ("mark", "bid", "ask", "index", "forward", "mark_iv")}
         if calm or data.draw(st.booleans()):
             moves = dict.fromkeys(moves, moves["mark"])
         step = data.draw(st.sampled_from([0.0, 0.001, 1.0]) if calm else STEPS)
@@ -378,13 +416,20 @@ def test_a_quiet_digest_is_that_of_the_document(
     )
     assert decision.quiet
     text = canonical(decision.document())
-    assert decision.sealed().digest == hashlib.sha256(text.encode()).hexdigest()
+    assert decision.made_digest() == hashlib.sha256(text.encode()).hexdigest()
 
 
 def test_a_book_of_one_option_is_seen_at_a_glance() -> None:
     rig = Rig({option_symbol(Rig({}).market): "-3"}, desk_of()).armed()
     before = rig.state
     assert check(rig, before, quoted(rig, perpetuals(rig)[:1], 1.0003))
+
+
+def test_a_book_without_options_is_seen_at_a_glance() -> None:
+    rig = Rig({symbols(Rig({}), Kind.PERPETUAL)[0]: "1000"}, desk_of()).armed()
+    for row in (perpetuals(rig)[0], options(rig)[0]):
+        before = rig.state
+        assert check(rig, before, quoted(rig, [row], 1.0003))
 
 
 # ---------------------------------------------------------------------------- settled in dollars, two venues
@@ -452,7 +497,12 @@ class MadeRig(Rig):
     st.lists(st.integers(-30, 30), min_size=35, max_size=35),
     st.sampled_from([30.0, 31.0, 120.0]),
     st.lists(
-        st.tuples(st.sampled_from([[1], [2], [1, 2]]), CALM, st.sampled_from([0.0, 0.3, 9.0])), min_size=6
+        st.tuples(
+            st.sampled_from([[1], [2], [1, 2], [6], [11, 30], [1, 17], [20, 21, 22]]),
+            CALM,
+            st.sampled_from([0.0, 0.3, 9.0]),
+        ),
+        min_size=6,
     ),
 )
 def test_two_venues_and_both_settlements_at_a_glance(
@@ -468,3 +518,91 @@ def test_two_venues_and_both_settlements_at_a_glance(
         assert not seen[0]  # on the edge of a tenor: a moment later the option is in another
     else:
         assert seen[0], "the first mark of a perpetual after a full look is a glance"
+
+
+# ---------------------------------------------------------------------- quotes that drift apart, one by one
+
+OPTION_ROWS = list(range(5, 35))
+
+
+def drifted(rng: np.random.Generator, marks: Marks, expiry_ns: np.ndarray) -> Marks:
+    """A start that is not clean: expiries whose forwards are published by another way or off their parity,
+    options with a forward of their own, quotes of minutes ago."""
+    forward, kind, mark, stamp = (
+        getattr(marks, name).copy() for name in ("forward", "forward_kind", "mark", "venue_ns")
+    )
+    for expiry in np.unique(expiry_ns[OPTION_ROWS]):
+        own = np.flatnonzero((expiry_ns == expiry) & np.isin(np.arange(stamp.size), OPTION_ROWS))
+        if rng.random() < 0.1:
+            kind[own] = rng.choice([ForwardKind.LISTED_FUTURE, ForwardKind.INDEX])
+        if rng.random() < 0.15:
+            forward[own] *= 1 + rng.choice([0.004, -0.004, 0.0075, -0.0085])
+        if rng.random() < 0.2:
+            forward[own] *= 1 + rng.normal(0, rng.choice([1e-4, 1e-3, 3e-3]), own.size)
+        if rng.random() < 0.1:
+            mark[own] *= 1 + rng.normal(0, rng.choice([1e-3, 1e-2, 5e-2]), own.size)
+        if rng.random() < 0.05:
+            mark[own[rng.random(own.size) < 0.4]] = np.nan
+    if rng.random() < 0.3:
+        stamp[rng.random(stamp.size) < 0.3] -= int(rng.choice([3, 8, 12, 400, 590])) * SECOND
+    return replace(marks, forward=forward, forward_kind=kind, mark=mark, venue_ns=stamp)
+
+
+def moved(rng: np.random.Generator, quotes: dict[str, np.ndarray], rows: list[int], calm: bool) -> None:
+    """Each of some quotes on its own way from where it stood: forward, mark, vol and index apart."""
+    together = 1 + rng.choice([0, 1e-4, -2e-4, 1e-3, 2e-3, -2e-3, 4.5e-3])
+    odd = {
+        "mark": [0.0, -1.0, np.nan, np.inf], "mark_iv": [np.nan, 0.01, 0.0099, 5.0, 5.01],
+        "forward": [np.nan, 0.0, 2 * SPOT, 1.02 * SPOT], "bid": [np.nan],
+    }  # fmt: skip
+    for row in rows:
+        size = rng.choice([1e-4, 1e-4, 1e-3, 3e-3])
+        if row not in OPTION_ROWS:
+            for name in ("bid", "ask", "mark"):
+                quotes[name][row] *= together
+        else:
+            quotes["forward"][row] *= together * (1 + rng.choice([0, 1]) * rng.normal(0, size))
+            quotes["mark"][row] *= 1 + rng.choice([0, 1]) * rng.normal(0, 5 * size)
+            quotes["mark_iv"][row] *= 1 + rng.normal(0, 3 * size)
+            for name, numbers in odd.items():
+                if not calm and rng.random() < 0.05:
+                    quotes[name][row] = rng.choice(numbers)
+        if rng.random() < 0.4:
+            quotes["index"][row] *= rng.choice([together, 1 + rng.normal(0, 1e-3)])
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.integers(0, 10**9))
+def test_however_quotes_drift_apart_the_answer_is_the_full_look_s(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rig = MadeRig(
+        [int(n) for n in rng.integers(-30, 31, 35)], float(rng.choice([9.0, 29.0, 31.0, 120.0])), desk_of()
+    )
+    expiry_ns, calm = rig.market.universe.expiry_ns, bool(rng.random() < 0.7)
+    start = drifted(rng, rig.market.marks(), expiry_ns)
+    rig.send(start)
+    quotes = {
+        f.name: getattr(start, f.name).copy()
+        for f in fields(Marks)
+        if f.name not in ("seq", "now_ns", "rows", "venue_ns", "depth")
+    }
+    for step in range(10):
+        rows = sorted({int(x) for x in rng.choice([1, 2, *OPTION_ROWS], int(rng.integers(1, 5)))})
+        if rng.random() < 0.25:  # several of one expiry
+            expiry = rng.choice(np.unique(expiry_ns[OPTION_ROWS]))
+            rows = [row for row in OPTION_ROWS if expiry_ns[row] == expiry][: int(rng.integers(2, 7))]
+        moved(rng, quotes, rows, calm)
+        seconds = float(rng.choice([0.0, 1e-3, 0.3, 2.0, 9.0, 20.0]))
+        now_ns, at = rig.now_ns + round(seconds * SECOND), np.array(rows, dtype=np.int64)
+        old_s = (
+            0 if rng.random() < 0.9 else int(rng.choice([-1, -5, -9, -11, -300, -599, -601, 3, 9, 11, 50]))
+        )
+        marks = Marks(
+            seq=start.seq + 1 + step,
+            now_ns=now_ns,
+            rows=at,
+            venue_ns=np.full(at.size, now_ns + old_s * SECOND),
+            **{name: column[at] for name, column in quotes.items()},
+        )
+        before = rig.state
+        check(rig, before, rig.send(marks, seconds), marks)

@@ -32,7 +32,7 @@ def bands(half: list[float]) -> Bands:
 
 def each(margin: Sequence[float]) -> MarginAfter:
     """Margin that adds up leg by leg, and never misses."""
-    return lambda done: Tied(sum(margin[i] for i in done))
+    return MarginAfter(lambda done: Tied(sum(margin[i] for i in done)), may_miss=False)
 
 
 def outside(place: list[float], half: list[float]) -> float:
@@ -68,6 +68,26 @@ def test_the_order_of_legs_has_the_least_interim_risk(k: int, seed: int) -> None
         assert outside(between, half) <= chosen.worst + 1e-8
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.integers(7, 14), st.integers(0, 10**6))
+def test_beyond_six_legs_the_best_next_one_is_taken_each_time(k: int, seed: int) -> None:
+    """The definition, leg by leg; coarse numbers, so that many are level and margin decides."""
+    draw = np.random.default_rng(seed)
+    effects, value, half = draw.integers(-2, 3, (k, 3)) / 1.0, draw.integers(-3, 4, 3) / 1.0, [1.0, 2.0, 0.5]
+    margin, longs = draw.integers(0, 3, k).tolist(), draw.integers(0, 2, k).astype(bool).tolist()
+    order: list[int] = []
+    while len(order) < k:
+        left = [i for i in range(k) if i not in order]
+
+        def worth(i: int) -> tuple[float, float, bool, int]:
+            place = (value + effects[[*order, i]].sum(axis=0)).tolist()
+            tied = sum(margin[j] for j in [*order, i])
+            return round(outside(place, half), 9), tied, not longs[i], i
+
+        order.append(min(left, key=worth))
+    assert leg_order(effects, value, bands(half), each(margin), longs).legs == tuple(order)
+
+
 def test_ties_go_by_margin_then_to_longs() -> None:
     def order(margin: Sequence[float], longs: Sequence[bool]) -> tuple[int, ...]:
         k = len(margin)
@@ -89,7 +109,7 @@ def test_what_a_venue_would_refuse_for_margin_comes_last_whatever_the_exposure(k
         free = 100.0 + 50.0 * sum(i != 0 for i in done) - 180.0 * (0 in done)
         return Tied(100.0 - free, max(-free, 0.0))
 
-    chosen = leg_order(effects, value, bands([1.0]), after, [True] * k)
+    chosen = leg_order(effects, value, bands([1.0]), MarginAfter(after), [True] * k)
     assert chosen.legs.index(0) >= 2
     assert all(x.short_usd == 0.0 for x in chosen.states)
 
@@ -104,6 +124,43 @@ def test_among_orders_of_equal_exposure_the_least_margin_is_tied_up(k: int, seed
 
     chosen = leg_order(np.zeros((k, 1)), np.zeros(1), bands([1.0]), each(margin), [True] * k).legs
     assert most(chosen) == pytest.approx(min(map(most, itertools.permutations(range(k)))), abs=0.02)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(1, 5), st.integers(0, 10**9))
+def test_the_order_is_the_first_of_all_orders_by_the_four_measures_in_turn(k: int, seed: int) -> None:
+    """Margin that adds up in no way at all, is unknown here and missing there, and rows that are not known:
+    every order is looked at, by its worst place between the ends."""
+    draw = np.random.default_rng(seed)
+    effects, value = draw.integers(-3, 4, (k, 2)).astype(float), draw.integers(-4, 5, 2).astype(float)
+    effects[draw.random((k, 2)) < 0.02] = math.nan
+    missing = draw.random() < 0.5
+    sets = [frozenset(s) for n in range(k + 1) for s in itertools.combinations(range(k), n)]
+    table = {
+        s: Tied(
+            float(draw.choice([0.0, 1.0, 2.0, -1.0, math.nan])),
+            float(draw.choice([0.0, 0.0, 1.0, 2.0])) if missing else 0.0,
+        )
+        for s in sets
+    }
+    longs, half = (draw.random(k) < 0.5).tolist(), [1.0, 2.0]
+
+    def out(done: frozenset[int]) -> float:
+        place = [x + sum(effects[i, row] for i in done) for row, x in enumerate(value)]
+        return math.inf if any(map(math.isnan, place)) else round(outside(place, half), 9)
+
+    def worth(order: Sequence[int]) -> tuple[float, float, float, tuple[tuple[bool, int], ...]]:
+        between = [frozenset(order[:n]) for n in range(1, k)]
+        tied = (1e15 if math.isnan(table[s].tied) else max(table[s].tied, 0.0) for s in between)
+        return (
+            max((table[s].short for s in between), default=0.0),
+            max(map(out, between), default=0.0),
+            max(tied, default=0.0),
+            tuple((not longs[i], i) for i in order),
+        )
+
+    chosen = leg_order(effects, value, bands(half), MarginAfter(lambda done: table[frozenset(done)]), longs)
+    assert worth(chosen.legs) == min(map(worth, itertools.permutations(range(k))))
 
 
 # ---------------------------------------------------------------------------------------- margin of a venue
@@ -181,7 +238,7 @@ def test_unknown_margin_is_said_and_not_counted_as_nothing() -> None:
     def after(done: Sequence[int]) -> Tied:
         return Tied(math.nan if done else 0.0)
 
-    found = leg_order(np.zeros((2, 1)), np.zeros(1), bands([1.0]), after, [True, True])
+    found = leg_order(np.zeros((2, 1)), np.zeros(1), bands([1.0]), MarginAfter(after), [True, True])
     assert math.isnan(found.states[1].margin_usd)
     legs = [(PERP, Side.BUY, Decimal(10), Decimal("70000"))] * 2
     assert "margin unknown" in unwind_text(unwind(legs, 10.0), found.states)[0]

@@ -55,6 +55,30 @@ def test_it_leaves_nothing_behind_but_that_it_was_asked() -> None:
     assert len(rig.state.commands) == len(before.commands) + 1
 
 
+def test_a_flatten_is_previewed_and_is_what_a_flatten_asked_for_next_begins_with() -> None:
+    rig = settled(desk())
+    rig.command(Verb.ARM)
+    rig.command(Verb.PAUSE)
+    before, legs = rig.state, None
+    for argument in ("flatten", "flatten BTC"):
+        seen = rig.command(Verb.PREVIEW, argument)
+        shown = seen.preview
+        assert shown is not None and shown.ticket is not None and shown.ticket.legs
+        assert shown.scope == argument and len(shown.verdicts) == 1
+        for field in fields(before):
+            if field.name not in ("seq", "commands"):
+                was, now = getattr(before, field.name), getattr(rig.state, field.name)
+                assert now is was or now == was, field.name
+        assert not seen.orders and shown.against == "the engine is paused"
+        (after,) = (x for row, x in shown.ticket.after if row == "delta:BTC")
+        assert after is not None
+        assert abs(after) < 0.002  # coins: the perpetual's lot of 10 USD, and the drift that is borne
+        legs = shown.ticket.legs
+    rig.command(Verb.RESUME)
+    flattened = rig.command(Verb.FLATTEN, "BTC")
+    assert flattened.ticket is not None and flattened.ticket.legs == legs and len(flattened.orders) == 1
+
+
 def test_what_cannot_be_shown_says_why() -> None:
     early = Rig(ROWS, desk()).command(Verb.PREVIEW, "").preview
     assert early is not None and early.ticket is None and "no mark" in early.against
@@ -62,6 +86,8 @@ def test_what_cannot_be_shown_says_why() -> None:
     rig.mark()
     other = rig.command(Verb.PREVIEW, "DOGE").preview
     assert other is not None and other.ticket is None and "'DOGE' is none of BTC" in other.against
+    flat = rig.command(Verb.PREVIEW, "flatten DOGE").preview
+    assert flat is not None and flat.ticket is None and "'DOGE' is none of BTC" in flat.against
 
 
 def test_the_limits_are_asked_and_a_refusal_pauses_nothing() -> None:

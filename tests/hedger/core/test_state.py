@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from hedger.core.order_life import LOST, OrderRecord, booked, given_up, heard, never_had, silent
 from hedger.core.state import Mode, State
-from hedger.core.trades_seen import DAY_NS, SETTLEMENT_NS, TradesSeen
+from hedger.core.trades_seen import SETTLEMENT_NS, TradesSeen
 from pricing.contracts import Side
+from pricing.daycount import NS_PER_DAY
 from pricing.universe import Universe
 from risk.book import Book
 from tests.builders import listing, perpetual
@@ -164,11 +165,11 @@ def test_trades_are_remembered_through_the_window(news: list[tuple[int, int]]) -
     for trade, hours in news:
         at = max(at, SETTLEMENT_NS + hours * 3600 * 10**9)
         if not seen.too_old(at, at) and ("v", str(trade)) not in seen:
-            assert trade not in booked_at or at - booked_at[trade] > 2 * DAY_NS
+            assert trade not in booked_at or at - booked_at[trade] > 2 * NS_PER_DAY
             seen = seen.add(("v", str(trade)), at)
             booked_at[trade] = at
     for trade, when in booked_at.items():
-        if at - when <= 2 * DAY_NS:
+        if at - when <= 2 * NS_PER_DAY:
             assert ("v", str(trade)) in seen
     assert len(seen) <= len(booked_at)
 
@@ -176,13 +177,13 @@ def test_trades_are_remembered_through_the_window(news: list[tuple[int, int]]) -
 def test_old_trades_are_not_booked_and_memory_is_bounded() -> None:
     seen = TradesSeen(window_days=3)
     for i in range(20_000):
-        seen = seen.add(("v", str(i)), SETTLEMENT_NS + i * DAY_NS // 1000)
+        seen = seen.add(("v", str(i)), SETTLEMENT_NS + i * NS_PER_DAY // 1000)
     assert len(seen) <= 5 * 1000
     assert max(len(parts) for _, parts in seen.days) <= 12
-    now_ns = SETTLEMENT_NS + 20 * DAY_NS
-    assert seen.too_old(now_ns - 4 * DAY_NS, now_ns) and not seen.too_old(now_ns - 3 * DAY_NS, now_ns)
+    now_ns = SETTLEMENT_NS + 20 * NS_PER_DAY
+    assert seen.too_old(now_ns - 4 * NS_PER_DAY, now_ns) and not seen.too_old(now_ns - 3 * NS_PER_DAY, now_ns)
     assert not seen.too_old(0, now_ns)  # a venue that stamps nothing
-    assert not seen.too_old(now_ns + DAY_NS, now_ns)
+    assert not seen.too_old(now_ns + NS_PER_DAY, now_ns)
 
 
 # -------------------------------------------------------------------------------------------------- the state

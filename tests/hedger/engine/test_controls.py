@@ -14,7 +14,7 @@ from hedger.core.actions import Permission
 from hedger.core.decision import Decision
 from hedger.core.events import Verb
 from hedger.core.gate import Denied, Situation
-from hedger.core.hedging import sight_of
+from hedger.core.sight import sight_of
 from hedger.core.slicing import WorkLeg
 from hedger.core.state import State
 from hedger.core.turn import Turn

@@ -123,6 +123,23 @@ def test_an_order_beyond_a_limit_is_denied_with_its_code(limit: Limits, told: bo
     assert rig.submits() == []
 
 
+@pytest.mark.parametrize("through", [True, False])
+def test_our_own_order_is_not_met_whatever_the_venue_prevents(through: bool) -> None:
+    """Where a venue has no self-trade prevention, nothing else stands between two orders of ours."""
+    _, _, order, situation = asked()
+    one_tick = order.listing.tick_steps.at(order.price) * order.side.sign
+    price = order.price if through else order.price + one_tick
+    side = Side.SELL if order.side is Side.BUY else Side.BUY
+    other = replace(order, client_id="o-0-0-0", side=side, price=price, leg=0)
+    orders = {**situation.state.orders, other.client_id: OrderRecord(other, 0, situation.state.monotonic_ns)}
+    situation = replace(situation, state=replace(situation.state, orders=frozen(orders)))
+    found = LimitGate(WIDE, {VENUE: True})(order, situation)
+    if through:
+        assert code_of(found) == "SELF_TRADE"
+    else:
+        assert isinstance(found, Approved)
+
+
 def in_parts(limit: Limits) -> Rig:
     """A minute of an engine that cuts its legs by these limits, all it sends being filled."""
     watched = Watched(limit)

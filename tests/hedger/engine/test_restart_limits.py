@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from hedger.core.gate import Denied
 from hedger.core.state import Counters, State
-from hedger.core.usage import DAY_NS, Usage, counters_after, has_moved, hedges_after, memory_after, usage_of
+from hedger.core.usage import Usage, counters_after, has_moved, hedges_after, memory_after, usage_of
 from hedger.engine.limit_gate import LimitGate
 from hedger.engine.starting import first_state, orders_after
 from hedger.journal.entries import Kind, read
@@ -16,6 +16,7 @@ from hedger.journal.recovery import Recovered, recover
 from hedger.journal.storage import MemoryStorage
 from hedger.moment import Memory, Push
 from hedger.runs.paper_setup import venues_of
+from pricing.daycount import NS_PER_DAY
 from risk.limit_terms import BudgetLimits, RateLimits
 from risk.throttle import Hedge
 from tests.hedger.engine.test_engine import Bench
@@ -87,7 +88,7 @@ def test_the_loss_of_the_day_goes_on_over_a_restart() -> None:
 
 def test_another_day_begins_with_empty_budgets() -> None:
     bench = worked()
-    to_midnight_s = (DAY_NS - found_by(bench).last_now_ns % DAY_NS) / SECOND
+    to_midnight_s = (NS_PER_DAY - found_by(bench).last_now_ns % NS_PER_DAY) / SECOND
     assert started(bench, to_midnight_s - 1.0).counters.fees_usd > 0.0
     assert started(bench, to_midnight_s).counters == Counters() or math.isnan(
         started(bench, to_midnight_s).counters.equity_open_usd
@@ -96,7 +97,7 @@ def test_another_day_begins_with_empty_budgets() -> None:
 
 
 def test_a_journal_that_kept_no_budget_leaves_the_costs_of_its_day_unknown() -> None:
-    now = 100 * DAY_NS + 5
+    now = 100 * NS_PER_DAY + 5
     assert counters_after(None, False, now) == counters_after(None, False, 0)
     unknown = counters_after(None, True, now)
     assert unknown.day == 100
@@ -108,7 +109,7 @@ def spent(fees: float, most: float) -> str:
     """What the limits say of an order after a restart on which the day's fees stand so high."""
     gate = LimitGate(replace(limits(margin=EXCUSED), budget=BudgetLimits(fee_usd_max=most)), {VENUE: True})
     rig = Rig({"BTC-PERPETUAL": "400000"}, gate=gate).armed()
-    counters = counters_after(Usage(Counters(day=rig.now_ns // DAY_NS, fees_usd=fees)), True, rig.now_ns)
+    counters = counters_after(Usage(Counters(day=rig.now_ns // NS_PER_DAY, fees_usd=fees)), True, rig.now_ns)
     rig.state = replace(rig.state, counters=replace(rig.state.counters, fees_usd=counters.fees_usd))
     decision = hedged(rig)
     return decision.verdicts[0].code
@@ -187,7 +188,7 @@ def test_quiet_marks_write_nothing_and_the_first_of_a_day_does() -> None:
     assert all(isinstance(word, Usage) for word in written)
     first, state = written[0], bench.world.state
     assert isinstance(first, Usage)
-    assert first.counters.day == state.now_ns // DAY_NS
+    assert first.counters.day == state.now_ns // NS_PER_DAY
     counters = replace(state.counters, equity_usd=1.0, equity_low_usd=1.0, equity_high_usd=math.nan)
     assert not has_moved(state, replace(state, counters=counters))
     assert has_moved(state, replace(state, counters=replace(counters, fees_usd=1e9)))

@@ -25,7 +25,7 @@ from hedger.core.actions import (
 )
 from hedger.core.events import Answer, Failed, Happening
 from hedger.engine.clock import VirtualClock
-from hedger.engine.router import Router, VenueLine, outcome
+from hedger.engine.router import DECIDED_S_MAX, Router, VenueLine, outcome
 from pricing.contracts import Side
 from tests import builders
 from venues.base import Capabilities
@@ -172,6 +172,22 @@ def test_nothing_new_leaves_once_the_latch_is_set() -> None:
     router.pump()
     assert line.done == ["htest-1-0-0", "cancel a", "cancel all"]
     assert sorted(denied(told)) == [("htest-2-0-0", "mass_cancel"), ("htest-3-0-0", "kill_latch")]
+
+
+def test_an_order_decided_too_long_ago_never_leaves_and_cancels_do() -> None:
+    """A process that was stopped between the event and the send: what was decided rests on old quotes."""
+    router, line, clock, told, _ = desk()
+    decided_ns = clock.monotonic_ns()
+    clock.move_to(round(DECIDED_S_MAX * SECOND))
+    router.perform([order(1)], decided_ns)
+    assert len(line.done) == 1  # at the limit itself it goes
+    clock.move_to(round(DECIDED_S_MAX * SECOND) + 1)
+    router.perform([order(2), Cancel(VENUE, "x")], decided_ns)
+    assert line.done[1:] == ["cancel x"]
+    assert denied(told) == [(order(2).order.client_id, "decided_long_ago")]
+    assert router.counts.late == 1
+    router.perform([order(3)])
+    assert len(line.done) == 3
 
 
 def test_an_order_cancelled_before_it_left_never_leaves() -> None:

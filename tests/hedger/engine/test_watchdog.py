@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from hedger.engine.heartbeat import Heartbeat, beat, heartbeat_path, last_beat
 from hedger.engine.logs import ALLOWED, OURS, WITHHELD, JsonLines, Log
 from hedger.engine.metrics import MetricsServer, Sample, exposition, loopback, samples_of
-from hedger.engine.watchdog import Sight, findings, look, watch
+from hedger.engine.watchdog import Vitals, findings, look, watch
 from hedger.journal.kill_latch import FileLatch, MemoryLatch
 from hedger.sections.paper import WatchdogConfig
 from pricing.errors import Exit, InputError
@@ -32,28 +32,28 @@ SECOND = 10**9
 HOUR = 3600 * SECOND
 CONFIG = WatchdogConfig()
 BEAT = Heartbeat(pid=7, monotonic_ns=100 * SECOND, now_ns=0, seq=3, mode="armed")
-SIGHT = Sight(100 * SECOND, BEAT, 10**9, 10**12, 0)
+VITALS = Vitals(100 * SECOND, BEAT, 10**9, 10**12, 0)
 
 
-def codes(now: Sight, config: WatchdogConfig = CONFIG, first: Sight = SIGHT) -> list[str]:
+def codes(now: Vitals, config: WatchdogConfig = CONFIG, first: Vitals = VITALS) -> list[str]:
     return [finding.code for finding in findings(first, now, config)]
 
 
 @pytest.mark.parametrize(
     ("now", "code"),
     [
-        (replace(SIGHT, monotonic_ns=106 * SECOND), "LOOP_STALLED"),
-        (replace(SIGHT, memory_bytes=5 * 10**9), "MEMORY"),
-        (replace(SIGHT, disk_free_bytes=10**8), "DISK"),
+        (replace(VITALS, monotonic_ns=106 * SECOND), "LOOP_STALLED"),
+        (replace(VITALS, memory_bytes=5 * 10**9), "MEMORY"),
+        (replace(VITALS, disk_free_bytes=10**8), "DISK"),
         (
-            replace(SIGHT, monotonic_ns=100 * SECOND + HOUR, journal_bytes=3 * 10**9,
+            replace(VITALS, monotonic_ns=100 * SECOND + HOUR, journal_bytes=3 * 10**9,
                     heartbeat=replace(BEAT, monotonic_ns=100 * SECOND + HOUR)),
             "JOURNAL_GROWTH",
         ),
-        (replace(SIGHT, heartbeat=replace(BEAT, stepped_ns=-3 * SECOND)), "CLOCK_STEPPED"),
+        (replace(VITALS, heartbeat=replace(BEAT, stepped_ns=-3 * SECOND)), "CLOCK_STEPPED"),
     ],
 )  # fmt: skip
-def test_each_fault_is_found_alone_and_only_where_it_is_looked_for(now: Sight, code: str) -> None:
+def test_each_fault_is_found_alone_and_only_where_it_is_looked_for(now: Vitals, code: str) -> None:
     off = WatchdogConfig.model_validate(
         {
             "stall_s_max": 0,
@@ -63,16 +63,16 @@ def test_each_fault_is_found_alone_and_only_where_it_is_looked_for(now: Sight, c
             "clock_step_s_max": 0,
         }
     )
-    assert (codes(now), codes(SIGHT), codes(now, off)) == ([code], [], [])
+    assert (codes(now), codes(VITALS), codes(now, off)) == ([code], [], [])
 
 
 def test_at_the_limit_nothing_is_wrong() -> None:
-    assert codes(replace(SIGHT, monotonic_ns=105 * SECOND)) == []
-    assert codes(replace(SIGHT, memory_bytes=4096 * 10**6, disk_free_bytes=200 * 10**6)) == []
+    assert codes(replace(VITALS, monotonic_ns=105 * SECOND)) == []
+    assert codes(replace(VITALS, memory_bytes=4096 * 10**6, disk_free_bytes=200 * 10**6)) == []
 
 
 def test_an_engine_that_never_gave_a_sign_is_found_and_what_cannot_be_seen_is_not_wrong() -> None:
-    nothing = Sight(100 * SECOND, None, None, None, None)
+    nothing = Vitals(100 * SECOND, None, None, None, None)
     assert codes(replace(nothing, monotonic_ns=104 * SECOND), first=nothing) == []
     assert codes(replace(nothing, monotonic_ns=106 * SECOND), first=nothing) == ["LOOP_STALLED"]
 

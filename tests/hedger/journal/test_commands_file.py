@@ -41,6 +41,42 @@ def test_each_command_is_taken_once_in_order(tmp_path: Path) -> None:
     box.close()
 
 
+def test_a_flood_of_previews_is_one_and_holds_no_other_command_up(tmp_path: Path) -> None:
+    journal = tmp_path / "j"
+    box = CommandBox(journal)
+    for i in range(9):
+        send(journal, wish(f"p{i}", Verb.PREVIEW), i)
+    send(journal, wish("pause"), 31)
+    assert [c.id for c in box.poll().commands] == ["p8", "pause"]
+    taken = []
+    for i in range(25):  # a look is a twentieth of a second: they go on for one and a bit
+        send(journal, wish(f"q{i}", Verb.PREVIEW), i)
+        if i == 10:
+            send(journal, wish("resume", Verb.RESUME), i)
+        found = [c.id for c in box.poll().commands]
+        assert i != 10 or "resume" in found
+        taken += [id for id in found if id != "resume"]
+    assert taken == ["q19"]
+    for _ in range(40):  # the last that was asked for is answered
+        taken += [c.id for c in box.poll().commands]
+    assert taken == ["q19", "q24"]
+    box.close()
+
+
+def test_a_flood_of_junk_is_told_in_a_few_words(tmp_path: Path) -> None:
+    journal = tmp_path / "j"
+    box = CommandBox(journal)
+    with sqlite3.connect(commands_path(journal)) as stranger:
+        for i in range(90):
+            row = (f"x{i}", "explode", "u", "", "", i)
+            columns = "(id, verb, user, reason, argument, sent_ns)"
+            stranger.execute(f"INSERT INTO commands {columns} VALUES (?, ?, ?, ?, ?, ?)", row)
+    stranger.close()
+    refused = box.poll().refused
+    assert len(refused) == 11 and refused[-1] == "and 80 more rows that are no command"
+    box.close()
+
+
 def test_what_lay_there_before_the_start_is_told_and_not_obeyed(tmp_path: Path) -> None:
     journal = tmp_path / "j"
     for i in range(3):
@@ -166,3 +202,23 @@ def test_it_is_its_owners_alone(tmp_path: Path) -> None:
         os.umask(before)
     modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
     assert modes == {0o600}
+
+
+def test_a_gap_in_the_numbers_hides_nothing_behind_it(tmp_path: Path) -> None:
+    """Rows that somebody took out, or numbers that SQLite has left out."""
+    journal = tmp_path / "j"
+    box = CommandBox(journal)
+    send(journal, wish("first"), 0)
+    with sqlite3.connect(commands_path(journal)) as stranger:
+        stranger.execute("UPDATE sqlite_sequence SET seq = 5000 WHERE name = 'commands'")
+    stranger.close()
+    send(journal, wish("behind the gap"), 1)
+    assert [c.id for c in box.poll().commands] == ["first", "behind the gap"]
+    send(journal, wish("and after"), 2)
+    assert [c.id for c in box.poll().commands] == ["and after"]
+    box.close()
+    assert [c.id for c in CommandBox(journal).left_over().commands] == [
+        "first",
+        "behind the gap",
+        "and after",
+    ]
