@@ -105,7 +105,7 @@ def load_bugs(path: Path) -> tuple[Mapping[str, Callable[[], Parts]], Mapping[st
     """
     try:
         words = runpy.run_path(str(path))
-    except Exception as error:
+    except Exception as error:  # the file is a program of somebody else's: it may raise anything
         raise _unusable(path, f"{type(error).__name__}: {error}") from error
     bugs, trials = words.get("BUGS"), words.get("TRIALS")
     if not (isinstance(bugs, Mapping) and isinstance(trials, Mapping) and bugs and set(bugs) == set(trials)):

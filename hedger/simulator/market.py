@@ -102,18 +102,19 @@ LIMITS = Limits(
 
 @dataclass(slots=True)
 class Setting:
-    """A seed's market, book, venues, limits. fed: when each batch was the venues' book, by its number."""
+    """A seed's market, book, venues, limits. dice: of the jumps, seeded. fed: when each batch was the venues'
+    book, by its number."""
 
     seed: int
     market: SimulatedMarket | TwinMarket
     opening: Book
     start_ns: int
+    dice: np.random.Generator
     settings: Settings = SETTINGS
     limits: Limits = LIMITS
     terms: PaperTerms = TERMS
     step_s: float = STEP_S
     fed: dict[int, int] = field(default_factory=dict)
-    _dice: np.random.Generator = field(default_factory=np.random.default_rng)
     _steps: int = 0
 
     @classmethod
@@ -139,7 +140,7 @@ class Setting:
         shown = source if venues == 1 else TwinMarket(source)
         dice = np.random.default_rng([seed, 0x3A7])
         settings, terms = (WITH_COMBOS, replace(TERMS, combos=True)) if combos else (SETTINGS, TERMS)
-        return cls(seed, shown, opening, start_ns, settings, terms=terms, _dice=dice)
+        return cls(seed, shown, opening, start_ns, dice, settings, terms=terms)
 
     @property
     def venues(self) -> tuple[str, ...]:
@@ -150,7 +151,7 @@ class Setting:
         """The market a step later, jumping now and then."""
         self._steps += 1
         if self._steps % JUMP_STEPS == 0:
-            self.market.shock(float(self._dice.normal(0.0, JUMP_SD)))
+            self.market.shock(float(self.dice.normal(0.0, JUMP_SD)))
         marks = self.market.step(self.step_s)
         self.fed[marks.seq] = marks.now_ns
         return marks

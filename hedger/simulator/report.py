@@ -23,7 +23,8 @@ PACKAGES = ("hedger", "pricing", "risk", "venues")
 class Run:
     """One run judged. sent: orders that left the engine; orders: that came to a venue; settled: positions
     that expired; hours: of venue time, each venue's; happened: faults by id; digest: the hash of the
-    journal's last record, which hangs on all before it."""
+    journal's last record, which hangs on all before it; missed: why the other faults that were drawn, and
+    orders where there were none, did not happen."""
 
     seed: int
     kinds: tuple[str, ...]
@@ -39,6 +40,7 @@ class Run:
     hours: float
     happened: dict[str, int]
     digest: str
+    missed: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -77,6 +79,7 @@ class Report:
             "drawn": {name: sum(name in run.kinds for run in self.runs) for name in self.faults},
             "happened": dict(sorted(happened.items(), key=lambda item: int(item[0][1:]))),
             "drawn_and_never_happened": self._idle_draws(),
+            "why_never_happened": {str(run.seed): run.missed for run in self.runs if run.missed},
             "seeds_without_orders": self._idle(),
             "violations": violations,
             "checked_by": _checked_by(),
@@ -191,6 +194,8 @@ class Report:
             f"FAULT_NEVER_HAPPENED: {name} drawn and without an occasion in {', '.join(_spans(seeds))}"
             for name, seeds in self._idle_draws().items()
         ]
+        for run in self.runs:
+            lines += [f"    seed {run.seed}, {name}: {why}" for name, why in run.missed.items()]
         return lines
 
     def _kill_lines(self) -> list[str]:

@@ -11,7 +11,6 @@ Whatever is printed was counted in these runs; the seeds and the digest of the s
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 
 from hedger.simulator.drills import CALM, SIZES, kill_drill
@@ -20,6 +19,7 @@ from hedger.simulator.faults import CRASH, ONE_DOWN, Mix, mix_of
 from hedger.simulator.judging import check_world
 from hedger.simulator.life import PRODUCT, Parts
 from hedger.simulator.market import Setting
+from hedger.simulator.occasions import OCCASIONS_S
 from hedger.simulator.report import Report, Run, of_sources
 from hedger.simulator.world import World
 from pricing.daycount import NS_PER_SECOND
@@ -81,7 +81,7 @@ def run_seed(seed: int, faults: Sequence[str], parts: Parts = PRODUCT) -> Run:
         venues=2 if ONE_DOWN in mix.kinds else 1,
         combos=_combos(seed),
     )
-    return judged(World(setting, mix, FAULTS_S, REST_S, parts))
+    return judged(World(setting, mix, FAULTS_S, REST_S, parts, OCCASIONS_S))
 
 
 def _combos(seed: int) -> bool:
@@ -111,15 +111,11 @@ def judged(world: World) -> Run:
     """Let a world run, and have it judged."""
     world.run()
     logs = [exchange.log for exchange in world.exchanges.values()]
-    happened: dict[str, int] = dict(world.happened)
-    for exchange in world.exchanges.values():
-        for name, n in exchange.fault_counts.items():
-            happened[str(name)] = happened.get(str(name), 0) + n
     return Run(
         seed=world.setting.seed,
         kinds=world.kinds,
         violations=check_world(world),
-        sent=_sent(world),
+        sent=world.sent(),
         orders=sum(len(log.of(Happened.RECEIVED)) for log in logs),
         fills=sum(len(log.of(Happened.FILLED)) + len(log.of(Happened.EXTERNAL)) for log in logs),
         settled=sum(fact.code == "expiry" for log in logs for fact in log.of(Happened.SETTLED)),
@@ -128,12 +124,7 @@ def judged(world: World) -> Run:
         steps=world.tally.steps,
         events=world.tally.events,
         hours=len(logs) * (world.end_ns - world.start_ns) / (3600 * S),
-        happened=happened,
+        happened=world.counts(),
         digest=world.disk.records[-1].hash.hex(),
+        missed=dict(world.missed),
     )
-
-
-def _sent(world: World) -> int:
-    """Orders that left the engine, by the wire; a combo is one."""
-    told = (json.loads(line) for line in world.wire_lines)
-    return len({line["client_id"] for line in told if line["what"] == "submit"})

@@ -12,19 +12,17 @@ claimed.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
 
-from hedger.core.decide import decide
-from hedger.core.events import Command, Event, Happening, Tick, Verb
-from hedger.core.reconcile import kill_confirmed, part
+from hedger.core.events import Command, Happening, Tick, Verb
+from hedger.core.reconcile import kill_confirmed
 from hedger.core.state import Mode, State
 from hedger.engine.clock import VirtualClock
 from hedger.engine.inbox import Inbox
 from hedger.engine.recording import state_digest
 from hedger.engine.router import Router
-from hedger.journal.entries import EVENT_KINDS, JournalName, MarksOnTape, Record, read_event
+from hedger.journal.entries import EVENT_KINDS, JournalName
 from hedger.journal.journal import Journal
 from hedger.journal.kill_latch import Latched, MemoryLatch
 from hedger.journal.storage import (
@@ -37,12 +35,24 @@ from hedger.journal.storage import (
 from hedger.simulator.faults import CRASH, Deed, Due, Mix
 from hedger.simulator.life import PRODUCT, Crash, Hearing, Life, Parts, SessionLine, SkewedClock
 from hedger.simulator.market import TAG, VENUE, Setting
+from hedger.simulator.minutes import balances, folded, positions, record_line, told_twice, troubles
+from hedger.simulator.occasions import (
+    AS_IT_WAS,
+    CLOCK_AHEAD_NS,
+    POLICY_AS_IT_WAS,
+    SWING_NS,
+    SWINGS,
+    TRY_ON,
+    due_at_once,
+    last_why,
+    reasons,
+    wanted,
+)
 from hedger.simulator.wire import Sight, WireLine
 from pricing.daycount import NS_PER_SECOND
-from pricing.market import Marks, price_or_nan
-from risk.book import Book
-from venues.orders import Link, Order, OrderState, VenueStatus
+from venues.orders import Link, Order, VenueStatus
 from venues.paper_exchange import PaperExchange
+from venues.paper_log import Happened
 
 S = NS_PER_SECOND
 #: Seconds between two looks at the engine's timers, and between two thoughts of the operator.
@@ -83,7 +93,12 @@ CALM = Mix()
 
 
 class World:
-    """See the module. until_s: faults happen before; rest_s: the peace after them."""
+    """See the module.
+
+    until_s: faults happen before; rest_s: the peace after them. occasions_s: for so long at most faults go on
+    for what was drawn and has not happened (`hedger.simulator.occasions`). missed: what has not happened all
+    the same, and why.
+    """
 
     def __init__(
         self,
@@ -92,6 +107,7 @@ class World:
         until_s: float = 90.0,
         rest_s: float = 35.0,
         parts: Parts = PRODUCT,
+        occasions_s: float = 0.0,
     ) -> None:
         self.setting, self.mix, self.parts = setting, mix, parts
         self.kinds = mix.kinds
@@ -100,6 +116,9 @@ class World:
         self.start_ns = setting.market.now_ns
         self.until_ns = self.start_ns + round(until_s * S)
         self.end_ns = self.until_ns + round(rest_s * S)
+        self._until_max_ns = self.until_ns + round(occasions_s * S)
+        self._swings = 0
+        self.missed: Mapping[str, str] = {}
         self.clock = VirtualClock(self.start_ns)
         self.machine = SkewedClock(self.clock)
         # a mix tells times from the start; the venue's faults are told the venue's
@@ -169,7 +188,7 @@ class World:
         try:
             if now_ns >= self._feed_ns:
                 self._feed()
-            if not self._calm and now_ns >= self.until_ns:
+            if not self._calm and now_ns >= self.until_ns and not self._gone_on():
                 self._end_faults()
             while self._dues and self._dues[0].after_ns <= now_ns:
                 self._do(self._dues.pop(0))
@@ -357,10 +376,58 @@ class World:
                 for order in self._resting:
                     self.exchange.core.arrive(order)
 
+    def _gone_on(self) -> bool:
+        """Whether the time with faults goes on a little, for what has not happened yet."""
+        names = wanted(self.kinds, self.counts(), self.sent() > 0)
+        if not names:
+            return False
+        if self.until_ns + SWING_NS > self._until_max_ns:
+            self.missed = self._why_missed(names) if self._swings else {}
+            return False
+        self._quiet()
+        now_ns = self.clock.now_ns()
+        self.until_ns += SWING_NS
+        self.end_ns += SWING_NS
+        if self.machine.now_ns() - now_ns > CLOCK_AHEAD_NS:  # no order is let out before it is right again
+            self._until_max_ns += SWING_NS
+            return True
+        self.exchange.faults = due_at_once(self.mix, names, now_ns, self.setting.seed)
+        if CRASH in names:
+            self.mix = replace(self.mix, crash_steps=frozenset({self.tally.steps + 1}))
+        self._command(Verb.RELOAD, "tried often enough already", TRY_ON)
+        self._command(Verb.BANDS, "orders are wanted", SWINGS[self._swings % 2])
+        self._swings += 1
+        return True
+
+    def _why_missed(self, names: Sequence[str]) -> Mapping[str, str]:
+        fills = sum(len(x.log.of(Happened.FILLED)) for x in self.exchanges.values())
+        mode = "gone" if self.life is None else str(self.life.engine.state.acting)
+        return reasons(names, self.sent(), fills, mode, last_why(self.disk.records))
+
+    def sent(self) -> int:
+        """Orders that left the engine, by the wire; a combo is one."""
+        told = (json.loads(line) for line in self.wire_lines if '"submit"' in line)
+        return len({line["client_id"] for line in told if line["what"] == "submit"})
+
+    def counts(self) -> dict[str, int]:
+        """How often each fault has happened, by its id."""
+        found = dict(self.happened)
+        for exchange in self.exchanges.values():
+            for name, n in exchange.fault_counts.items():
+                found[str(name)] = found.get(str(name), 0) + n
+        return found
+
     def _end_faults(self) -> None:
         """From now on nothing goes wrong any more."""
         self._calm = True
         self.steps_with_faults = self.tally.steps
+        self._quiet()
+        if self._swings:
+            self._command(Verb.RELOAD, "the policy as it was", POLICY_AS_IT_WAS)
+            self._command(Verb.BANDS, "the band as it was", AS_IT_WAS)
+
+    def _quiet(self) -> None:
+        """What goes wrong by itself ends, and nothing more is due."""
         self.machine.offset_ns = 0
         self.mix = replace(self.mix, crash_steps=frozenset())
         self._disk(StorageFaults())
@@ -394,7 +461,7 @@ class World:
             number=life.journal.durable.number,
             head=str(life.journal.durable),
             mode=str(state.acting),
-            positions=_positions(state.book),
+            positions=positions(state.book),
             orders={client_id: str(r.state) for client_id, r in state.orders.items()},
             state=state_digest(state) if state.seq > life.first.seq else "",
             **more,
@@ -402,26 +469,9 @@ class World:
 
     def _troubles(self) -> list[str]:
         """What is not at peace."""
-        life = self.life
-        if life is None:
-            return ["there is no engine"]
-        state = life.engine.state
-        found = [f"{c} is unknown" for c, r in state.orders.items() if r.state is OrderState.UNKNOWN]
-        for name, venue in state.venues.items():
-            if venue.link is not Link.UP or venue.reconciled_ns is None:
-                found.append(f"{name} is {venue.link} and not reconciled")
-            if venue.drift:
-                found.append(f"{name} differs from the book: {venue.differences} {venue.cash_differences}")
-        held = {
-            (name, s): q
-            for name, exchange in self.exchanges.items()
-            for s, q in exchange.core.account.positions().items()
-            if q
-        }
-        mine = {(v, s): Decimal(q) for v, s, q in _positions(state.book)}
-        if held != mine:
-            found.append("the book is not what the venue holds")
-        return found
+        return (
+            ["there is no engine"] if self.life is None else troubles(self.life.engine.state, self.exchanges)
+        )
 
     def _close(self) -> None:
         """The end: claims, and the record read again."""
@@ -429,67 +479,17 @@ class World:
             self._begin()
         life = self.life
         assert life is not None
-        balances, told = [], []
-        for name, exchange in self.exchanges.items():
-            core = exchange.core
-            prices = {
-                listing.key: price
-                for listing, price in zip(
-                    core.universe.listings, price_or_nan(core.market).tolist(), strict=True
-                )
-            }
-            ours = part(life.engine.state.book, name, "").balances(prices)
-            balances += [[name, c, str(Decimal(repr(float(x))))] for c, x in sorted(ours.items())]
-            told += [[name, c, str(x)] for c, x in sorted(core.report(0).balances.items())]
-        self._claim("final", balances=balances, venue_balances=told)
-        self._replay(life)
-        for name in self.exchanges:
-            self._twice(life.engine.state, name)
-
-    def _replay(self, life: Life) -> None:
-        """Fold the events that this life wrote down over its first state."""
-        state, settings = life.first, self.setting.engine_settings(self.parts.gate)
-        for record in MemoryStorage(self.disk).records(life.begun + 1, EVENT_KINDS):
-            state, _ = decide(state, read_event(record, _no_tape), settings)
+        ours, told = balances(life.engine.state.book, self.exchanges)
+        self._claim("final", balances=ours, venue_balances=told)
+        settings = self.setting.engine_settings(self.parts.gate)
+        state = folded(life.first, MemoryStorage(self.disk).records(life.begun + 1, EVENT_KINDS), settings)
         self._say("replayed", seq=state.seq, state=state_digest(state) if state.seq > life.first.seq else "")
-
-    def _twice(self, state: State, venue: str) -> None:
-        """Tell the engine the same account two times: the second time nothing may come of it."""
-        report, settings = (
-            self.exchanges[venue].core.report(self.start_ns),
-            self.setting.engine_settings(self.parts.gate),
-        )
-        first = Event(state.seq + 1, state.now_ns, state.monotonic_ns, report)
-        once, _ = decide(state, first, settings)
-        if once.venues[venue].drift:
-            return  # a difference told twice halts the engine: that is no repetition
-        twice, decision = decide(once, replace(first, seq=first.seq + 1), settings)
-        self._say(
-            "again",
-            actions=[type(action).__name__ for action in decision.actions],
-            changed=len(decision.adjustments)
-            + (twice.book.positions != once.book.positions)
-            + (twice.mode is not once.mode),
-        )
+        for name, exchange in self.exchanges.items():
+            report = exchange.core.report(self.start_ns)
+            again = told_twice(life.engine.state, name, report, settings)
+            if again is not None:
+                self._say("again", **again)
 
     def journal_lines(self) -> Iterator[str]:
         """The durable journal as lines of JSON."""
         return (record_line(record) for record in self.disk.records)
-
-
-def record_line(record: Record) -> str:
-    """A record as a line of JSON."""
-    body = record.text.decode("ascii")
-    head = {"number": record.number, "kind": str(record.kind), "seq": record.seq, "now_ns": record.now_ns}
-    head |= {"key": record.key, "hash": record.hash.hex()}
-    if record.frame is not None:
-        head |= {"frame": record.frame.hex()}
-    return f'{json.dumps(head, separators=(",", ":"))[:-1]},"body":{body}}}'
-
-
-def _positions(book: Book) -> list[list[str]]:
-    return [[k[0], k[1], f"{p.quantity:f}"] for k, p in sorted(book.positions.items()) if p.quantity]
-
-
-def _no_tape(_: MarksOnTape) -> Marks:
-    raise AssertionError("marks of a simulation lie in its journal")

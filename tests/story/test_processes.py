@@ -25,7 +25,7 @@ from hedger.simulator.history_book import booked_once, chain_holds
 from hedger.simulator.history_lines import History, Violation, read_lines
 from hedger.simulator.history_lines import Journal as Lines
 from hedger.simulator.history_orders import Evidence, one_order_per_intent, reducing_reduces
-from hedger.simulator.world import record_line
+from hedger.simulator.minutes import record_line
 from pricing.errors import Exit
 
 #: A process that has not done by then what it must is a failure.

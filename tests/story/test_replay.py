@@ -15,8 +15,9 @@ from hedger.journal.entries import Kind, read
 from hedger.journal.journal import open_to_read
 from hedger.limits_file import load_limits
 from hedger.problem.snapshot import equity_usd, take_snapshot
+from hedger.runs.opening import on_one_account
 from hedger.runs.refold import refold
-from hedger.runs.replay import Replay, on_one_account, replay
+from hedger.runs.replay import Replay, replay
 from hedger.settings import Settings
 from pricing.contracts import Kind as ContractKind
 from pricing.errors import InputError
@@ -69,6 +70,14 @@ def test_two_replays_are_the_same_with_and_without_a_journal(
     assert set(again.document) >= KEYS
     assert again.document["marks"] == len(tape.batches.seq)
     assert again.document["fills"] > 0 and again.document["mode"] == "armed"
+
+
+def test_the_last_batch_of_a_tape_is_decided_too(tape: Tape, first: tuple[Replay, Path]) -> None:
+    """It is still on its way to us when the tape ends, and nothing else need be in work then."""
+    *_, last = tape.marks()
+    market = first[0].state.market
+    np.testing.assert_array_equal(market.bid[last.rows], last.bid)
+    assert market.now_ns >= last.now_ns
 
 
 def test_the_journal_decides_the_same_again(tape: Tape, first: tuple[Replay, Path]) -> None:

@@ -11,11 +11,13 @@ from decimal import Decimal
 import pytest
 
 from hedger.cli import main
+from hedger.settings import Settings
 from hedger.simulator.drills import CALM, SIZES, drill_mix, kill_drill
 from hedger.simulator.faults import FAULTS, Deed, Due, Mix, fault_ids, mix_of
 from hedger.simulator.history import INVARIANTS
 from hedger.simulator.judging import check_world
-from hedger.simulator.market import VENUE, Setting
+from hedger.simulator.market import SETTINGS, VENUE, Setting
+from hedger.simulator.occasions import ORDERS
 from hedger.simulator.report import Report, Run
 from hedger.simulator.simulate import BEFORE_SETTLEMENT_NS, FAULTS_S, enumerate_crashes, judged, run_seed
 from hedger.simulator.twin import TWIN
@@ -25,10 +27,21 @@ from venues.paper_faults import Fault, FaultKind
 from venues.paper_log import Happened
 
 S = 10**9
+_OPEN = {"target": 0, "trigger": [-1e12, 1e12], "landing": [-1e11, 1e11]}
+#: Whatever happens, it is within the bands.
+CALM_DESK = Settings.model_validate(
+    SETTINGS.model_dump(mode="json")
+    | {
+        "bands": {
+            "*": dict.fromkeys(("delta_usd", "gamma_usd_per_1pct", "vega_usd_per_point"), _OPEN)
+            | {"vega_bucket_multiple": 1.0}
+        }
+    }
+)
 #: Of the catalogue those that need no socket and no process.
 CATALOGUE = {f"F{i}" for i in (1, 2, 3, *range(5, 21), 23, 27, 28, 30, 31, 32, 33, 34)}
 #: A few of what the command runs without end; together they draw every fault.
-SEEDS = (0, 2, 14, 21)
+SEEDS = (0, 2, 14, 21, 117, 130)
 
 
 def test_every_fault_that_needs_no_socket_can_be_asked_for() -> None:
@@ -40,6 +53,7 @@ def test_no_invariant_is_violated_under_a_mix_of_faults(seed: int) -> None:
     run = run_seed(seed, FAULTS)
     assert [str(violation) for violation in run.violations] == []
     assert run.sent > 0
+    assert set(run.kinds) <= {*run.happened, *run.missed} and run.missed == {}
 
 
 def test_each_fault_is_drawn_by_a_seed_that_is_run_here() -> None:
@@ -51,6 +65,44 @@ def test_what_is_drawn_with_a_low_rate_happens_all_the_same() -> None:
     """The lowest rate that there is, of a fault that comes with orders: once for certain."""
     run = judged(World(Setting.of(3), replace(mix_of(("F3",), 3, 20 * S, often=1e-9), dues=()), 20.0, 31.0))
     assert run.happened == {"F3": 1} and run.violations == ()
+
+
+def test_faults_without_an_occasion_get_one() -> None:
+    """In this seed other faults keep the engine from trading: F1, F7, F9 and F10 wait for orders in vain."""
+    run = run_seed(203, FAULTS)
+    assert {"F1", "F7", "F9", "F10"} <= set(run.kinds) <= set(run.happened)
+    assert (run.missed, run.violations) == ({}, ())
+
+
+def test_a_run_with_nothing_to_hedge_sends_orders_and_the_same_each_time() -> None:
+    def world(occasions_s: float) -> World:
+        setting = Setting.of(3)
+        setting.settings = CALM_DESK
+        lost = (Fault(FaultKind.REQUEST_LOST, at_ns=0),)
+        return World(setting, Mix(("F3",), lost), 12.0, 31.0, occasions_s=occasions_s)
+
+    still = judged(world(0.0))
+    assert (still.sent, still.happened, still.missed) == (0, {}, {})
+    run = judged(world(60.0))
+    assert run.sent > 0 and run.happened == {"F3": 1} and run.violations == ()
+    assert 12.0 < run.hours * 3600 - 31.0 <= 12.0 + 60.0
+    assert judged(world(60.0)).digest == run.digest
+
+
+def test_what_finds_no_occasion_even_then_says_why() -> None:
+    """Nothing may be traded at all: no order, whatever is swung, and the reason is the engine's own."""
+    setting = Setting.of(3)
+    nothing = {"kinds": ["spot", "perpetual", "future", "option"]}
+    setting.settings = Settings.model_validate(
+        SETTINGS.model_dump(mode="json") | {"universe": {"deny_buy": nothing, "deny_sell": nothing}}
+    )
+    mix = Mix(("F1",), (Fault(FaultKind.ACK_LOST, at_ns=0),))
+    run = judged(World(setting, mix, 8.0, 31.0, occasions_s=16.0))
+    assert (run.sent, run.happened, run.violations) == (0, {}, ())
+    assert set(run.missed) == {"F1", ORDERS}
+    assert run.missed["F1"].startswith("0 orders sent, 0 fills") and "armed" in run.missed["F1"]
+    text = Report(("F1",), runs=[run]).text()
+    assert "FAULT_NEVER_HAPPENED: F1" in text and run.missed["F1"] in text
 
 
 @pytest.mark.parametrize("fault", ["F5", "F34"])

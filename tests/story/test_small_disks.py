@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,10 +11,21 @@ import pytest
 
 from hedger.journal.kill_latch import FileLatch
 from pricing.errors import Exit
-from tests.story.test_processes import PATIENCE_S, engine, judged, lines, one, started_modes
+from tests.story.test_processes import (
+    PATIENCE_S,
+    count,
+    engine,
+    judged,
+    lines,
+    one,
+    started_modes,
+    wait_for,
+)
 
 #: Bytes: the file system, and what of it is kept for later, so that somebody can clear the disk.
 SIZE, KEPT = 6_000_000, 4_700_000
+#: Bytes of an ext4 file system.
+IMAGE_SIZE = 32_000_000
 
 
 def _mounted(*words: str) -> bool:
@@ -35,6 +46,55 @@ def small_disk(folder: Path) -> Iterator[Path]:
         yield disk
     finally:
         _mounted("umount", "-l", str(disk))
+
+
+@contextmanager
+def real_disk(folder: Path) -> Iterator[tuple[Path, Callable[[], None]]]:
+    """An ext4 file system of its own, and what makes its kernel give it up: every write fails from then on,
+    of files that are open as well. Used again it is as after a restart of the machine, and writable."""
+    image, disk = folder / "image", folder / "disk"
+    disk.mkdir(exist_ok=True)
+    made = image.exists()
+    if not made:
+        with image.open("wb") as file:
+            file.truncate(IMAGE_SIZE)
+    if not (made or _mounted("mkfs.ext4", "-q", "-F", str(image))) or not _mounted(
+        "mount", "-o", "loop", str(image), str(disk)
+    ):
+        pytest.skip("REAL_DISK: no ext4, or no right to mount it here")
+
+    def give_up() -> None:
+        if not _mounted("mount", "-o", "remount,abort", str(disk)):
+            pytest.skip("REAL_DISK: this kernel does not give a file system up at a wish")
+
+    try:
+        yield disk, give_up
+    finally:
+        _mounted("umount", str(disk)) or _mounted("umount", "-l", str(disk))
+
+
+def test_f20_a_disk_that_turns_read_only_under_a_running_engine_ends_it(tmp_path: Path) -> None:
+    """It says why, nothing that was written is lost, nothing is sent twice, and the next start observes."""
+    with real_disk(tmp_path) as (disk, give_up):
+        journal = disk / "j"
+        with engine(journal, "--no-watchdog") as process:
+            wait_for(lambda: count(journal, "intent") >= 1)
+            written = len(lines(journal)[0])
+            give_up()
+            _, err = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == Exit.REFUSED, err
+        assert err.splitlines()[-1].startswith("JOURNAL_UNWRITABLE") and "Traceback" not in err
+        killed = one(journal, "kill")  # nothing can be written: it says so, and does not pretend
+        assert killed.returncode in (Exit.REFUSED, Exit.UNAVAILABLE) and killed.stderr.startswith(
+            "KILL_LATCH"
+        )
+    with real_disk(tmp_path) as (disk, _):
+        assert len(lines(journal)[0]) >= written and judged(journal) == []
+        records, modes = len(lines(journal)[0]), len(started_modes(journal))
+        again = one(journal, "run", "--no-watchdog", "--minutes", "0.02")
+        assert again.returncode == Exit.DONE, again.stderr
+        assert len(lines(journal)[0]) > records and judged(journal) == []
+        assert set(started_modes(journal)[modes:]) == {"observe"}
 
 
 def test_f20_a_full_file_system_ends_the_engine_and_neither_the_record_nor_the_kill(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from hedger.journal.entries import Entry, Head, JournalName, Kind, chained
 from hedger.simulator.history import INVARIANTS, check, counted, history_of
 from hedger.simulator.history_lines import HistoryError, Terms
-from hedger.simulator.world import record_line
+from hedger.simulator.minutes import record_line
 
 Line = dict[str, Any]
 GENESIS = hashlib.sha256(b"by hand").hexdigest()
