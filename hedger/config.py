@@ -22,7 +22,7 @@ from pricing.errors import InputError
 ENV_PREFIX = "HEDGER__"
 CONFIG_BYTES_MAX = 1 << 20
 #: Sections whose values are never shown in an error.
-_SECRET_SECTIONS = ("venues",)
+_SECRET_SECTIONS = ("venues", "alerts")
 _HIDDEN = "not shown"
 
 

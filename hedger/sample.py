@@ -27,6 +27,10 @@ class SampleSettings:
     stable_usd: float = 1_000_000.0
 
 
+#: The book of the demo, and of whoever runs without one of his own.
+DEMO_BOOK = SampleSettings(positions=24, notional_usd=1_500_000.0)
+
+
 def market_maker_book(
     market: Market, valuation: Valuation, seed: int, age_s_max: float, settings: SampleSettings | None = None
 ) -> Book:

@@ -5,8 +5,10 @@ Pure data. `hedger.config` reads them from file and environment; defaults are th
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -18,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from hedger.sections.alerts import AlertsConfig
 from hedger.sections.bands import (
     DELTA_USD_DEFAULT,
     BandConfig,
@@ -45,6 +48,7 @@ from hedger.sections.venues import VenueConfig, VenueName
 from hedger.solver.hedge_problem import SolverSettings
 from pricing.contracts import Fees, Kind, Listing
 from pricing.delta_rules import DeltaRule, WindowSettings
+from pricing.identity import Same
 from pricing.oracle import OracleSettings
 from pricing.universe import Universe
 from pricing.valuation import VOL_ORDER, Numeraire, VolSource
@@ -185,6 +189,7 @@ class Settings(Section):
     paper: PaperConfig = PaperConfig()
     run: RunConfig = RunConfig()
     pnl: ProfitConfig = ProfitConfig()
+    alerts: AlertsConfig = AlertsConfig()
     venues: dict[VenueName, VenueConfig] = Field(default_factory=dict)
 
     @field_validator("vol_order")
@@ -216,18 +221,9 @@ class Settings(Section):
         merged = every.model_copy(update={key: getattr(own, key) for key in own.model_fields_set})
         return {**given, EVERY: merged}
 
-    def _merged_bands(self, underlying: str) -> dict[str, Any]:
-        """An underlying's own keys over those of "*"."""
-        merged: dict[str, Any] = {}
-        for name in (EVERY, underlying):
-            if name in self.bands:
-                own = self.bands[name]
-                merged |= {key: getattr(own, key) for key in own.model_fields_set}
-        return merged
-
     def bands_of(self, underlying: str) -> UnderlyingBands:
         """Bands of one underlying as fixed intervals; of one that follows its cost, what stands in for it."""
-        merged = self._merged_bands(underlying)  # its keys are UnderlyingBands' fields
+        merged = _merged(self.bands, underlying)  # its keys are UnderlyingBands' fields
         specs: dict[str, Any] = {
             k: v.spec() if isinstance(v, BandConfig | CostAwareConfig) else v for k, v in merged.items()
         }
@@ -237,17 +233,8 @@ class Settings(Section):
 
     def band_rules_of(self, underlying: str) -> dict[str, RowRule]:
         """What moves the bands of one underlying, by Greek; none of a band that is fixed as it stands."""
-        merged = self._merged_bands(underlying)
-        rules = {
-            greek: replace(
-                merged[key].rule(),
-                vol_error=self.robust.vol_error,
-                forward_error=self.robust.forward_error_bps * 1e-4,
-            )
-            for greek, key in FIELD_OF_ROW.items()
-            if isinstance(merged.get(key), RowBandConfig)
-        }
-        return {greek: rule for greek, rule in rules.items() if not rule.plain}
+        robust = self.robust
+        return dict(_rules_of(Same(self.bands), underlying, robust.vol_error, robust.forward_error_bps))
 
     def vol_window_h(self) -> float:
         """Hours of index before now that the bands ask for; 0 where none follows the realised vol."""
@@ -303,3 +290,27 @@ class Settings(Section):
             old.combo,
         )
         return replace(listing, fees=new)
+
+
+def _merged(bands: Mapping[str, UnderlyingBandsConfig], underlying: str) -> dict[str, Any]:
+    """An underlying's own keys over those of "*"."""
+    merged: dict[str, Any] = {}
+    for name in (EVERY, underlying):
+        if name in bands:
+            own = bands[name]
+            merged |= {key: getattr(own, key) for key in own.model_fields_set}
+    return merged
+
+
+@lru_cache(maxsize=64)
+def _rules_of(
+    bands: Same[dict[str, UnderlyingBandsConfig]], underlying: str, vol_error: float, forward_error_bps: float
+) -> Mapping[str, RowRule]:
+    """`Settings.band_rules_of`: asked for several times a mark, and the same as long as the settings are."""
+    merged, forward_error = _merged(bands.of, underlying), forward_error_bps * 1e-4
+    rules = {
+        greek: replace(merged[key].rule(), vol_error=vol_error, forward_error=forward_error)
+        for greek, key in FIELD_OF_ROW.items()
+        if isinstance(merged.get(key), RowBandConfig)
+    }
+    return {greek: rule for greek, rule in rules.items() if not rule.plain}

@@ -20,6 +20,11 @@ settings.register_profile("ci", settings.get_profile("here"), derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Every session plants secrets, and fails if one of them was written down anywhere."""
+    config.pluginmanager.import_plugin("tests.canary")
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder HEDGER_DATA names; the test is skipped, with the reason, where it is not set."""

@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import getpass
+import hashlib
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from hedger.engine.logs import Log
-from hedger.engine.service import Ending
-from hedger.journal.entries import Kind
+from hedger.engine.metrics import MetricsServer
+from hedger.engine.service import Ending, Parts, Service
+from hedger.journal.commands_file import CommandBox
+from hedger.journal.entries import Configuration, Kind
 from hedger.journal.journal import open_to_read
 from hedger.journal.recovery import Recovered, recover
-from hedger.limits_file import LoadedLimits, check_restart
+from hedger.limits_file import LoadedLimits, check_restart, limits_text
+from hedger.runs.demo_stage import EMPTY_STAGE, Stage
+from hedger.runs.opening import settings_sha256
+from hedger.settings import Settings
 from pricing.errors import Exit, HedgerError
 
 
@@ -30,7 +38,8 @@ class RunRefused(HedgerError):
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """What the command line says. minutes None: until it is stopped. book None: a seeded market maker's."""
+    """What the command line says. minutes None: until it is stopped. book None: a seeded market maker's.
+    stage: what is made to happen on the simulated market, for people to see."""
 
     journal: Path
     minutes: float | None = None
@@ -41,6 +50,7 @@ class RunOptions:
     reason: str = ""
     config: Path | None = None
     arm_live: bool = False
+    stage: Stage = EMPTY_STAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +77,27 @@ def check_limits(found: Recovered, limits: LoadedLimits, reason: str, log: Log) 
         log.say("hard limits changed", text=", ".join(told), reason=reason)
 
 
+def configuration(
+    options: RunOptions, desk: Settings, limits: LoadedLimits, market: str, monotonic_ns: int
+) -> Configuration:
+    """With what an engine runs, for the record. market: what tells the market it runs on from others."""
+    return Configuration(
+        version="1",
+        settings_sha256=settings_sha256(desk),
+        limits_sha256=limits.sha256,
+        tape_sha256=hashlib.sha256(market.encode()).hexdigest(),
+        user=user_name(),
+        reason=options.reason,
+        limits=limits_text(limits.limits),
+        monotonic_ns=monotonic_ns,
+    )
+
+
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """What makes uvloop's event loops, mended (`hedger.runs.event_loop`); None where it is not installed."""
     try:
-        factory: Callable[[], asyncio.AbstractEventLoop] = import_module("uvloop").new_event_loop
+        own = import_module("hedger.runs.event_loop")
+        factory: Callable[[], asyncio.AbstractEventLoop] = own.new_event_loop
     except ImportError:
         return None
     return factory
@@ -84,6 +112,35 @@ def recovered(path: Path, monotonic_ns: int) -> tuple[Recovered, int | None]:
         return found, None if first is None else first.now_ns
     finally:
         storage.close()
+
+
+@contextmanager
+def attended(parts: Parts, options: RunOptions, found: Recovered) -> Iterator[None]:
+    """Beside a service while the block runs: its box of commands, the page of its metrics, its watchdog."""
+    box = parts.box = CommandBox(options.journal, found.commands)
+    dog: subprocess.Popen[bytes] | None = None
+    try:
+        if parts.config.metrics_port:
+            parts.metrics = MetricsServer(parts.config.metrics_host, parts.config.metrics_port)
+            parts.log.say("metrics", port=parts.metrics.port)
+        if options.watchdog:
+            dog = start_watchdog(options.journal, options.config)
+        mode, seq = str(parts.state.mode), parts.state.seq
+        parts.log.say("started", journal=options.journal.name, mode=mode, seq=seq, pid=os.getpid())
+        yield
+    finally:
+        box.close()
+        if parts.metrics is not None:
+            parts.metrics.close()
+        if dog is not None:
+            wait_for(dog)
+
+
+def stop_on_signals(service: Service) -> None:
+    """Ctrl-C and SIGTERM end a service in order; to be called on its event loop."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, service.stop, f"signal {number.name}", int(number))
 
 
 def start_watchdog(journal: Path, config: Path | None) -> subprocess.Popen[bytes]:
@@ -106,6 +163,7 @@ def wait_for(dog: subprocess.Popen[bytes]) -> None:
 
 
 def user_name() -> str:
+    """Who runs this process."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a process without a name, as in some containers

@@ -125,8 +125,10 @@ class PaperWorld:
             self._turn()
 
     def finish(self, seconds: float = SETTLE_S) -> None:
-        """Let what is in work come to its end."""
+        """Let what is under way arrive, the last batch too, and what is in work come to its end."""
         limit = self.clock.now_ns() + round(seconds * NS_PER_SECOND)
+        landed_ns = max(exchange.landed_ns for exchange in self.exchanges)
+        self.run_to(max(self.clock.now_ns(), min(landed_ns, limit)))
         while self._busy() and (due := self._due()) is not None and due <= limit:
             self.clock.move_to(due)
             self._turn()

@@ -20,8 +20,9 @@ from hedger.documents import number
 from hedger.problem.snapshot import Snapshot
 from pricing.contracts import STABLE_CURRENCIES
 from pricing.daycount import NS_PER_SECOND, iso
-from risk.attribution import Attribution, Parts, Standing, attribute
+from risk.attribution import Attribution, Parts, attribute
 from risk.flows import Cause, Flows, Payment, Trade
+from risk.standing import Standing
 from risk.statement import Ledger, Moved, Statement, state_change
 from risk.unexplained import Tolerance, unexplained
 

@@ -1,8 +1,10 @@
 """`hedger record`: a venue's market to a tape, part by part, and nothing else. No keys are read.
 
-Quotes are conflated to the newest of each listing in every `every_ms`. After each part the tape is sound and
-on the disk: whatever ends the recorder, it is the tape up to there. What was not heard is put on record as an
-outage: the link, books that lost messages, and times in which nothing came at all.
+Quotes are conflated to the newest of each listing in every `every_ms`; trades of others are all kept. After
+each part the tape is sound and on the disk: whatever ends the recorder, it is the tape up to there. What was
+not heard is put on record as an outage: the link, books that lost messages, and times in which nothing came
+at all. Of a long chain the options nearest the money are subscribed to with their books, as in a run; the
+others are recorded as the venue sums them up.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from hedger.engine.logs import Log
+from hedger.runs.following import Following
 from hedger.runs.venue_market import chosen, connected, listed
 from hedger.runs.venue_setup import Adapter
 from hedger.sections.venues import VenueName
@@ -26,10 +29,14 @@ from pricing.market import Marks
 from pricing.universe import Universe
 from venues.base import News
 from venues.errors import Unreachable
+from venues.market_trades import MarketTrade
 from venues.orders import Link, VenueStatus
 from venues.tape_files import refuse_existing
 from venues.tape_growing import GrowingTape, Outage
-from venues.tape_rows import rows_of
+from venues.tape_rows import rows_of, trade_rows
+
+#: The first part is short: where options are near is known only once the index has been heard.
+_FIRST_PART_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +55,15 @@ class RecordOptions:
 
 @dataclass(slots=True)
 class _Rows:
-    """The batches of a part that is not written yet."""
+    """The batches and trades of a part that is not written yet."""
 
     marks: list[tuple[int, Marks]] = field(default_factory=list)
+    trades: list[MarketTrade] = field(default_factory=list)
     outages: list[Outage] = field(default_factory=list)
 
 
 class Recorder:
-    """Marks and link news to a growing tape. now_ns: local time."""
+    """Marks, trades of others and link news to a growing tape. now_ns: local time."""
 
     def __init__(self, tape: GrowingTape, universe: Universe, options: RecordOptions, begun_ns: int) -> None:
         self.tape, self._universe, self._options = tape, universe, options
@@ -63,18 +71,25 @@ class Recorder:
         self._down: tuple[int, str] | None = None
         self._heard_ns = self._last_ns = begun_ns
         self._gaps = 0
-        self.batches = self.outages = 0
+        self.batches = self.trades = self.outages = 0
+        self.spots: dict[str, float] = {}
 
     def take(self, news: News, now_ns: int) -> None:
         """Something was heard."""
         if isinstance(news, VenueStatus):
             self._link(news, now_ns)
+        elif isinstance(news, MarketTrade):
+            self._rows.trades.append(news)
         if not isinstance(news, Marks):
             return
         self._silence(now_ns)
         self._heard_ns = self._last_ns = max(
             news.now_ns, self._last_ns
         )  # local time never goes back on a tape
+        known = news.index > 0
+        codes = self._universe.underlying[news.rows[known]].tolist()
+        names = self._universe.underlyings
+        self.spots.update(zip((names[c] for c in codes), news.index[known].tolist(), strict=True))
         if (news.venue_ns > 0).any():
             self._rows.marks.append((self._last_ns, news))
 
@@ -95,14 +110,16 @@ class Recorder:
             self._down = now_ns, self._down[1]
         rows, self._rows = self._rows, _Rows()
         if not rows.marks:
+            self._rows.trades = rows.trades
             if self.tape.parts:
                 self.tape.note(rows.outages)
             else:
                 self._rows.outages = rows.outages
             return False
         quotes, depth = rows_of(self._universe, rows.marks, self.batches)
-        self.tape.add(quotes, depth, rows.outages)
+        self.tape.add(quotes, depth, rows.outages, trade_rows(rows.trades))
         self.batches += len(rows.marks)
+        self.trades += len(rows.trades)
         return True
 
     def _silence(self, now_ns: int) -> None:
@@ -153,12 +170,13 @@ async def _record(
         recorder = Recorder(
             GrowingTape(options.out, universe.listings, _meta(options)), universe, options, now_ns()
         )
-        venue.watch(universe, [x.symbol for x in universe.listings])
+        following = Following([venue], universe, settings.run.options_followed)
+        following.choose((), {}, now_ns())
         log.say("recording", venue=venue.name, count=len(universe))
         reader = asyncio.create_task(_read(venue, recorder, options, now_ns))
         stopping = asyncio.create_task(stopped.wait())
         try:
-            await _parts(recorder, venue, options, now_ns, {reader, stopping}, log)
+            await _parts(recorder, venue, following, options, now_ns, {reader, stopping}, log)
         finally:
             for task in (reader, stopping):
                 task.cancel()
@@ -184,8 +202,10 @@ async def _record(
         "listings": len(universe),
         "parts": recorder.tape.parts,
         "batches": recorder.batches,
+        "trades": recorder.trades,
         "outages": recorder.outages,
         "malformed": getattr(venue, "malformed", None),
+        "trades_left_out": getattr(venue, "trades_left_out", None),
     }
     return document, code
 
@@ -193,6 +213,7 @@ async def _record(
 async def _parts(
     recorder: Recorder,
     venue: Adapter,
+    following: Following,
     options: RecordOptions,
     now_ns: Callable[[], int],
     ends: Collection[asyncio.Task[Any]],
@@ -202,13 +223,15 @@ async def _parts(
     loop = asyncio.get_running_loop()
     end_s = None if options.minutes is None else loop.time() + options.minutes * 60
     while end_s is None or loop.time() < end_s:
-        wait_s = options.part_s if end_s is None else min(options.part_s, max(end_s - loop.time(), 0.0))
+        part_s = options.part_s if recorder.spots else min(options.part_s, _FIRST_PART_S)
+        wait_s = part_s if end_s is None else min(part_s, max(end_s - loop.time(), 0.0))
         done, _ = await asyncio.wait(ends, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
         if done:
             return
         recorder.gaps(venue.quotes.counts.gaps if venue.quotes else 0, now_ns())
+        following.choose((), recorder.spots, now_ns())
         if recorder.write(now_ns()):
             log.say("part written", count=recorder.tape.parts)
 
@@ -254,7 +277,7 @@ def _meta(options: RecordOptions) -> dict[str, Any]:
         },
         "notes": [
             f"recorded live: the newest quote of each listing in every {options.every_ms:g} ms",
-            "trades of others are not recorded",
+            "trades of others are as the venue's stream tells them; block trades are left out",
             "a forward's name is its kind alone: the venue's own name is not kept",
         ],
     }

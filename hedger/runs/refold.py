@@ -34,6 +34,7 @@ from hedger.journal.journal import open_to_read
 from hedger.journal.recovery import recover
 from hedger.journal.storage import EVERY_KIND, JournalDamaged, Storage
 from hedger.limits_file import LoadedLimits
+from hedger.runs.opening import settings_sha256
 from hedger.runs.paper_setup import (
     engine_settings,
     fresh_state,
@@ -42,7 +43,7 @@ from hedger.runs.paper_setup import (
     paper_limits,
     venues_of,
 )
-from hedger.runs.replay import replay_engine, replay_settings, settings_sha256, tape_sha256
+from hedger.runs.replay import replay_engine, replay_settings, tape_sha256
 from hedger.settings import Settings
 from pricing.errors import InputError
 from pricing.market import Marks

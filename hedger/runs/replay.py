@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from itertools import chain
 from pathlib import Path
@@ -30,6 +30,7 @@ from hedger.journal.entries import (
 from hedger.journal.journal import Journal
 from hedger.limits_file import LoadedLimits
 from hedger.problem.snapshot import take_snapshot
+from hedger.runs.opening import on_one_account, opened, settings_sha256
 from hedger.runs.paper_setup import (
     engine_settings,
     fresh_state,
@@ -181,56 +182,6 @@ def _begin(
     return opened(book, market, desk), head
 
 
-def opened(book: Book, market: Market, desk: Settings) -> Book:
-    """The book of a file: its cash holds all gains so far, so perpetuals and futures gain from here on.
-
-    Raises:
-        InputError: one of them has no price.
-    """
-    valuation, universe = value(market, desk.age_s_max), market.universe
-    prices = {}
-    for position in book.positions.values():
-        if settles_daily(position.listing):
-            at = universe.positions[position.listing.key]
-            if valuation.status[at] != MarkStatus.OK:
-                raise InputError(
-                    "REPLAY_NO_PRICE",
-                    "a perpetual or future of the book has no price",
-                    where=f"{position.listing.venue} {position.listing.symbol}",
-                    observed=MarkStatus(int(valuation.status[at])).name.lower(),
-                    allowed="a usable mark and an index",
-                    not_done="nothing was replayed",
-                    fix="take the position out of the book, or give a market that quotes it",
-                )
-            prices[position.listing.key] = float(valuation.forward[at])
-    return book.opened_at(prices)
-
-
-def on_one_account(book: Book) -> Book:
-    """The book as a paper venue holds it: one account a venue, without a name.
-
-    Raises:
-        InputError: a venue with several accounts, which paper would neither trade nor compare apart.
-    """
-    names: dict[str, set[str]] = {}
-    for venue, account in [(v, a) for v, _, a in book.positions] + [(v, a) for v, a, _ in book.cash]:
-        names.setdefault(venue, set()).add(account)
-    for venue, accounts in sorted(names.items()):
-        if len(accounts) > 1:
-            raise InputError(
-                "PAPER_ACCOUNTS",
-                "the paper venue has one account",
-                where=f"book, column account, venue {venue}",
-                observed=", ".join(repr(name) for name in sorted(accounts)),
-                allowed="one account a venue",
-                not_done="nothing was started",
-                fix="begin an engine for each account, with the rows of that account",
-            )
-    positions = [replace(position, account="") for position in book.positions.values()]
-    cash = {(venue, "", currency): amount for (venue, _, currency), amount in book.cash.items()}
-    return Book.of(positions, cash)
-
-
 def _trades(tape: Tape, universe: Universe) -> Iterator[list[MarketTrade]]:
     """What others traded before each batch; nothing for ever where the tape has no trades."""
     if "trades" in tape.present:
@@ -314,8 +265,3 @@ def tape_sha256(tape: Tape) -> str:
     """A tape by one hash: of the hashes of its files."""
     files = sorted(tape.description["hash"].items())
     return hashlib.sha256(repr(files).encode()).hexdigest()
-
-
-def settings_sha256(settings: Settings) -> str:
-    """Settings by one hash."""
-    return hashlib.sha256(settings.model_dump_json().encode()).hexdigest()

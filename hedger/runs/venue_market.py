@@ -6,10 +6,11 @@ What was heard until then is kept: it is handed on first, so that nothing has to
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
+from hedger.runs.following import Following, Key, spots_of
 from hedger.runs.venue_setup import Adapter, adapter
 from hedger.sections.venues import VenueConfig, VenueName
 from hedger.settings import Settings
@@ -72,14 +73,23 @@ async def started(venue: Adapter, seconds: float) -> None:
     Raises:
         VenueError: as `start`; Unreachable: not within so many seconds.
     """
+    await in_time(venue.start(), seconds, venue.name)
+
+
+async def in_time(start: Awaitable[None], seconds: float, name: str) -> None:
+    """Wait for the start of a venue's session.
+
+    Raises:
+        VenueError: as the start; Unreachable: not within so many seconds.
+    """
     try:
         async with asyncio.timeout(seconds):
-            await venue.start()
+            await start
     except TimeoutError:
         raise Unreachable(
             "VENUE_NOT_REACHED",
             "the venue cannot be reached",
-            where=f"venues.{venue.name}",
+            where=f"venues.{name}",
             observed=f"no session after {seconds:g} s",
             not_done="nothing was started",
             fix="see whether the venue is open, and its address in the configuration",
@@ -140,32 +150,42 @@ def book_of(reports: Iterable[AccountReport], listings: Sequence[Listing]) -> Bo
 
 @dataclass(slots=True, eq=False)
 class KnownMarket:
-    """A market as heard of so far, and the news that told of it, by venue."""
+    """A market as heard of so far, the news that told of it by venue, and what is subscribed to."""
 
     market: Market
+    following: Following
     early: dict[str, list[News]] = field(default_factory=dict)
 
 
 async def first_look(
-    venues: Sequence[Adapter], universe: Universe, needed: Collection[str], timeout_s: float, settle_s: float
+    venues: Sequence[Adapter],
+    universe: Universe,
+    book: Book | None,
+    options_max: int,
+    timeout_s: float,
+    settle_s: float,
+    now_ns: int,
 ) -> KnownMarket:
-    """Watch the whole universe until all of it has been told of, at least what is needed.
+    """Watch until all of the universe has been told of, at least what the book needs to begin.
 
-    needed: symbols without which nothing can begin. timeout_s: for those. settle_s: for the others, each of
-    which may have nothing to tell.
+    options_max: subscribed to beside those held, by venue and underlying, nearest the money; the others are
+    asked for. timeout_s: for what is needed. settle_s: for the others: each may have nothing to tell.
 
     Raises:
         Unreachable: one that is needed has not been quoted in time.
     """
-    found = KnownMarket(Market.empty(universe))
+    held = frozenset() if book is None else keys_of(book)
+    alive = {x.symbol for x in universe.listings if not x.expiry_ns or x.expiry_ns > now_ns}
+    needed = set() if book is None else needed_for(book) & alive
+    found = KnownMarket(Market.empty(universe), Following(venues, universe, options_max))
     loop = asyncio.get_running_loop()
     begun_s = loop.time()
-    for venue in venues:
-        venue.watch(universe, [x.symbol for x in universe.listings if x.venue == venue.name])
-        found.early[venue.name] = []
+    found.following.choose(held, {}, now_ns)
+    found.early.update((venue.name, []) for venue in venues)
     readers = [asyncio.create_task(_hear(found, venue)) for venue in venues]
     try:
         while True:
+            found.following.choose(held, spots_of(found.market), now_ns)
             lacking = _lacking(found.market, needed)
             waited_s = loop.time() - begun_s
             if not lacking and (waited_s >= settle_s or (found.market.venue_ns > 0).all()):
@@ -208,6 +228,11 @@ def _lacking(market: Market, needed: Collection[str]) -> list[str]:
         x.symbol for i, x in enumerate(market.universe.listings)
         if x.symbol in needed and status[i] != MarkStatus.OK
     ]  # fmt: skip
+
+
+def keys_of(book: Book) -> frozenset[Key]:
+    """What a book holds."""
+    return frozenset(p.listing.key for p in book.positions.values() if p.quantity)
 
 
 def needed_for(book: Book) -> set[str]:

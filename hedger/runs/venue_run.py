@@ -12,45 +12,43 @@ order of another journal can be taken for one of its own.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import secrets
-import signal
 import string
-import subprocess
 from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 from hedger.core.commands import why_not_arm
 from hedger.core.gate import EngineSettings
-from hedger.core.state import Mode, State
+from hedger.core.state import Mode
 from hedger.engine.clock import WallClock
 from hedger.engine.limit_gate import LimitGate
 from hedger.engine.logs import Log
-from hedger.engine.metrics import MetricsServer, loopback
+from hedger.engine.metrics import loopback
 from hedger.engine.recording import JournalRecorder
 from hedger.engine.reloading import read_again
-from hedger.engine.service import Ending, Parts, Service
+from hedger.engine.service import Parts, Service
 from hedger.engine.starting import first_state, write_start
-from hedger.journal.commands_file import CommandBox
-from hedger.journal.entries import Configuration, JournalName
+from hedger.journal.entries import JournalName
 from hedger.journal.journal import Journal, open_to_read
 from hedger.journal.kill_latch import FileLatch
 from hedger.journal.recovery import Recovered
-from hedger.limits_file import LoadedLimits, limits_text
-from hedger.runs.doctor import examine_venue
+from hedger.limits_file import LoadedLimits
+from hedger.runs.agreement import taken
+from hedger.runs.closing import closing_document, exit_code
+from hedger.runs.following import Key
 from hedger.runs.launch import (
     Ran,
     RunOptions,
+    attended,
     check_limits,
+    configuration,
     loop_factory,
     recovered,
-    start_watchdog,
-    user_name,
-    wait_for,
+    stop_on_signals,
 )
 from hedger.runs.paper_setup import (
     engine_settings,
@@ -58,23 +56,19 @@ from hedger.runs.paper_setup import (
     one_numeraire,
     paper_limits,
     paper_terms,
-    wealth_usd,
 )
 from hedger.runs.paper_world import exchanges_of
-from hedger.runs.permission import bad_ones, permitted, refused
-from hedger.runs.replay import settings_sha256
+from hedger.runs.permission import bad_ones, permitted, refused, trading_of
 from hedger.runs.results import Results
-from hedger.runs.venue_market import (
-    KnownMarket,
-    connected,
-)
+from hedger.runs.venue_checks import examine_venue
+from hedger.runs.venue_market import KnownMarket, connected, keys_of
 from hedger.runs.venue_setup import Adapter
 from hedger.runs.venue_start import begin, market_name
 from hedger.sections.venues import VenueName
 from hedger.settings import Settings
 from pricing.compiled import warm_up
 from pricing.errors import Exit, HedgerError
-from pricing.market import Marks
+from pricing.market import Market, Marks
 from venues.base import News
 from venues.orders import VenueStatus
 from venues.paper import PaperVenue
@@ -92,7 +86,37 @@ class NotReconciled(HedgerError):
     exit_code = Exit.UNRECONCILED
 
 
-def run_on_venues(options: RunOptions, settings: Settings, limits: LoadedLimits) -> Ran:
+class Onlooker(Protocol):
+    """Sees a run from outside, and may stand between its parts: whoever keeps minutes of what crosses the
+    wire and of what is written down."""
+
+    def venues(self, venues: Sequence[Adapter]) -> Sequence[Adapter]:
+        """The adapters, connected: what the run is to use as such."""
+        ...
+
+    def parts(self, parts: Parts, journal: Journal) -> Parts:
+        """What the service is about to be made of, and its journal: what it is to be made of."""
+        ...
+
+
+class Nobody:
+    """Nobody looks on."""
+
+    def venues(self, venues: Sequence[Adapter]) -> Sequence[Adapter]:
+        """As they are."""
+        return venues
+
+    def parts(self, parts: Parts, journal: Journal) -> Parts:
+        """As they are."""
+        return parts
+
+
+NOBODY = Nobody()
+
+
+def run_on_venues(
+    options: RunOptions, settings: Settings, limits: LoadedLimits, onlooker: Onlooker = NOBODY
+) -> Ran:
     """Run until the minutes are over or a signal comes.
 
     Raises:
@@ -111,7 +135,8 @@ def run_on_venues(options: RunOptions, settings: Settings, limits: LoadedLimits)
     os.umask(0o077)
     warm_up()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        return runner.run(_on_the_loop(options, one_numeraire(settings), limits, names, live, log))
+        desk = one_numeraire(settings)
+        return runner.run(_on_the_loop(options, desk, limits, names, live, log, onlooker))
 
 
 async def _on_the_loop(
@@ -121,8 +146,10 @@ async def _on_the_loop(
     names: Sequence[VenueName],
     live: bool,
     log: Log,
+    onlooker: Onlooker,
 ) -> Ran:
-    async with connected(desk, names, keys=live) as venues:
+    async with connected(desk, names, keys=live) as adapters:
+        venues = onlooker.venues(adapters)
         if live:
             bad = [
                 f"{check.what}: {check.text}"
@@ -131,26 +158,26 @@ async def _on_the_loop(
             ]
             if bad:
                 raise refused(bad)
-        journal = Journal.open(options.journal, _journal_name(options.journal, live))
+        journal = Journal.open(options.journal, _journal_name(options.journal, trading_of(desk)))
         try:
-            return await _begun(options, desk, limits, venues, journal, log)
+            return await _begun(options, desk, limits, venues, journal, log, onlooker)
         finally:
             with suppress(HedgerError):  # what could not be written was told when it could not
                 journal.close()
 
 
-def _journal_name(path: Path, live: bool) -> JournalName:
+def _journal_name(path: Path, trading: str) -> JournalName:
     """The name of a journal that is there; of a new one, live, with a tag that no other has."""
-    if not live:
-        return JournalName("paper", FEED_TAG)
+    if trading == "paper":
+        return JournalName(trading, FEED_TAG)
     if path.exists() and path.stat().st_size:
         storage = open_to_read(path)
         try:
-            if storage.name.trading == "live":
+            if storage.name.trading == trading:
                 return storage.name
         finally:
             storage.close()
-    return JournalName("live", "".join(secrets.choice(_TAG_LETTERS) for _ in range(7)))
+    return JournalName(trading, "".join(secrets.choice(_TAG_LETTERS) for _ in range(7)))
 
 
 async def _begun(
@@ -160,9 +187,10 @@ async def _begun(
     venues: Sequence[Adapter],
     journal: Journal,
     log: Log,
+    onlooker: Onlooker,
 ) -> Ran:
     """Recover, learn the market and the accounts, and run the service."""
-    live = journal.name.trading == "live"
+    live = journal.name.on_venues
     clock, latch = WallClock(), FileLatch(options.journal)
     monotonic_ns = clock.monotonic_ns()
     found, begun_ns = recovered(options.journal, monotonic_ns)
@@ -174,7 +202,7 @@ async def _begun(
         journal,
         found,
         now_ns,
-        _configuration(options, desk, limits, venues, monotonic_ns),
+        configuration(options, desk, limits, market_name(desk, venues), monotonic_ns),
         start.universe.listings,
         start.opening,
         latched=latched,
@@ -203,8 +231,9 @@ async def _begun(
         clock=clock,
         arm=options.arm or live,
         end_ns=end_ns,
-        reload=partial(read_again, options.config, one_numeraire),
+        reload=partial(read_again, options.config, partial(taken, limits)),
     )
+    parts = onlooker.parts(parts, journal)
     results = Results(desk.pnl.tolerance())
     service, against = await _served(options, parts, venues, start.known, live, found, results)
     if service.ending.fault is not None:
@@ -223,27 +252,12 @@ async def _begun(
     return _ran(options, service, results, exchanges, desk, latch.found() is not None)
 
 
-def _configuration(
-    options: RunOptions, desk: Settings, limits: LoadedLimits, venues: Sequence[Adapter], monotonic_ns: int
-) -> Configuration:
-    """With what it runs, for the record."""
-    return Configuration(
-        version="1",
-        settings_sha256=settings_sha256(desk),
-        limits_sha256=limits.sha256,
-        tape_sha256=hashlib.sha256(market_name(desk, venues).encode()).hexdigest(),
-        user=user_name(),
-        reason=options.reason,
-        limits=limits_text(limits.limits),
-        monotonic_ns=monotonic_ns,
-    )
-
-
 def _sending(
     desk: Settings, tag: str, limits: LoadedLimits, names: Sequence[str], now_ns: int, live: bool
 ) -> EngineSettings:
     """What `decide` is told. Live the hard limits are as they stand: a margin that is not known is not
-    excused. That no two orders of ours can trade with each other, the doctor has heard from every venue."""
+    excused. That no two orders of ours can trade with each other, the doctor has heard from every venue, or
+    that it has no such prevention, and the comparison of our own orders stands alone (C16)."""
     models = margin_models(desk.paper, names, now_ns)
     if not live:
         return engine_settings(desk, tag, paper_limits(limits.limits, names), names, models)
@@ -262,48 +276,50 @@ async def _served(
     results: Results,
 ) -> tuple[Service, tuple[str, ...]]:
     """The service, from its first turn to its end; and, live, why it was never armed in time."""
-    box = CommandBox(options.journal, found.commands)
-    parts.box = box
-    dog: subprocess.Popen[bytes] | None = None
     deadline: asyncio.Task[tuple[str, ...]] | None = None
-    try:
-        if parts.config.metrics_port:
-            parts.metrics = MetricsServer(parts.config.metrics_host, parts.config.metrics_port)
-            parts.log.say("metrics", port=parts.metrics.port)
-        service = Service(parts, results)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, service.stop, f"signal {number.name}", int(number))
-        if options.watchdog:
-            dog = start_watchdog(options.journal, options.config)
-        state = parts.state
-        parts.log.say(
-            "started", journal=options.journal.name, mode=str(state.mode), seq=state.seq, pid=os.getpid()
-        )
-        for venue, to in zip(venues, parts.venues, strict=True):
-            if isinstance(to, PaperVenue):
-                to.start(_feed(venue, known.early[venue.name]))
-            else:  # behind what the service itself says of the link as its first word
-                loop.call_soon(_hand_on, service, known.early[venue.name])
-        if live:
-            deadline = asyncio.create_task(_armed_by(service, parts.config.start_s_max))
-        await service.run()
-        against = deadline.result() if deadline is not None and deadline.done() else ()
-        return service, against
-    finally:
-        if deadline is not None:
-            deadline.cancel()
-        box.close()
-        if parts.metrics is not None:
-            parts.metrics.close()
-        if dog is not None:
-            wait_for(dog)
+    following: asyncio.Task[None] | None = None
+    with attended(parts, options, found):
+        try:
+            service = Service(parts, results)
+            stop_on_signals(service)
+            loop = asyncio.get_running_loop()
+            for venue, to in zip(venues, parts.venues, strict=True):
+                if isinstance(to, PaperVenue):
+                    to.start(_feed(venue, known.early[venue.name]))
+                else:  # behind what the service itself says of the link as its first word
+                    loop.call_soon(_hand_on, service, known.early[venue.name])
+            if live:
+                deadline = asyncio.create_task(_armed_by(service, parts.config.start_s_max))
+            following = asyncio.create_task(known.following.follow(partial(_in_view, service, parts.clock)))
+            following.add_done_callback(partial(_unfollowed, service))
+            await service.run()
+            against = deadline.result() if deadline is not None and deadline.done() else ()
+            return service, against
+        finally:
+            for task in (deadline, following):
+                if task is not None:
+                    task.cancel()
+
+
+def _unfollowed(service: Service, task: asyncio.Task[None]) -> None:
+    """A bug of ours: without the choice, what is bought next might not be followed."""
+    if not task.cancelled() and (failure := task.exception()) is not None:
+        service.stop(f"what to subscribe to cannot be told: {failure!r}")
+
+
+def _in_view(service: Service, clock: WallClock) -> tuple[frozenset[Key], Market, int]:
+    """What the book holds and what orders stand on, the market, and the time."""
+    state = service.state
+    ordered = {record.order.listing.key for record in state.live_orders()}
+    return keys_of(state.book) | ordered, state.market, clock.now_ns()
 
 
 def _hand_on(service: Service, early: Sequence[News]) -> None:
     """Everything that was heard before; of the link what was said last."""
     links = [news for news in early if isinstance(news, VenueStatus)]
     for news in early:
+        if isinstance(news, MarketTrade):
+            continue
         if not isinstance(news, VenueStatus) or news is links[-1]:
             service.inbox.put(news)
 
@@ -322,12 +338,15 @@ async def _armed_by(service: Service, seconds: float) -> tuple[str, ...]:
 
 
 async def _feed(venue: Adapter, early: Sequence[News]) -> AsyncIterator[Marks | MarketTrade]:
-    """A venue's public market as a paper venue takes it: quotes, and nothing of any account."""
+    """A venue's public market as a paper venue takes it: quotes, trades of others, nothing of any account.
+
+    Of what was heard before the start the quotes alone: nobody of ours rested when those traded.
+    """
     for news in early:
         if isinstance(news, Marks):
             yield news
     async for news in venue.stream():
-        if isinstance(news, Marks):
+        if isinstance(news, Marks | MarketTrade):
             yield news
 
 
@@ -339,27 +358,9 @@ def _ran(
     desk: Settings,
     latched: bool,
 ) -> Ran:
-    state: State = service.state
-    ending: Ending = service.ending
+    names, trading = sorted(service.state.venues), trading_of(desk)
     reports = [closing_report(exchange) for exchange in exchanges]
-    results.close(state, state.snapshot)
-    document: dict[str, Any] = {
-        "trading": "paper" if exchanges else "live",
-        "journal": str(options.journal),
-        "venues": sorted(state.venues),
-        "ended": ending.why,
-        "mode": "killed" if latched else str(state.mode),
-        "seq": state.seq,
-        **service.counts(),
-        **results.document(),
-        "equity_usd": wealth_usd(state, desk) if state.snapshot is not None else None,
-        "open_orders": sorted(record.order.client_id for record in state.live_orders()),
-        "paper": [report.document() for report in reports],
-    }
-    code = Exit.DONE
-    if ending.signal:
-        code = Exit.INTERRUPTED if ending.signal == signal.SIGINT else Exit.TERMINATED
-    elif (options.arm or not exchanges) and not service.armed:
-        code = Exit.REFUSED if state.mode is Mode.KILLED else Exit.UNRECONCILED
-    text = "\n".join(report.text() for report in reports) or f"live on {', '.join(sorted(state.venues))}"
-    return Ran(ending, document, text, code)
+    document = closing_document(options, service, results, desk, trading=trading, latched=latched)
+    document |= {"venues": names, "paper": [report.document() for report in reports]}
+    text = "\n".join(report.text() for report in reports) or f"{trading} on {', '.join(names)}"
+    return Ran(service.ending, document, text, exit_code(service, to_arm=options.arm or not exchanges))

@@ -1,13 +1,15 @@
 """A venue of the configuration as an adapter, not yet started: addresses, keys, limits.
 
 Keys are read here, at the last moment, and live in the adapter alone. A venue without keys gives its market
-and takes no order: that is how paper trading runs on live prices.
+and takes no order: that is how paper trading runs on live prices. It tells of the trades of others as well:
+they are what fills a maker on paper.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, MutableMapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from urllib.parse import urlsplit
 
 from hedger.sections.venues import VenueConfig, VenueName
 from pricing.errors import InputError
@@ -15,9 +17,13 @@ from pricing.universe import Universe
 from venues.base import Venue
 from venues.deribit import LIVE_URL, SANDBOX_URL, DeribitTerms, DeribitVenue
 from venues.deribit_session import Login, SessionTerms
+from venues.host_table import NETWORKS
 from venues.live_quotes import LiveQuotes
-from venues.net import Hosts
+from venues.net import LOOPBACK, Hosts
 from venues.secrets import Secret, read_secrets
+
+if TYPE_CHECKING:
+    from venues.cex import CexVenue
 
 #: Venues that an adapter stands behind.
 CONNECTED: tuple[VenueName, ...] = (
@@ -57,8 +63,38 @@ class Adapter(Venue, Protocol):
         """The venue's words for what the key may do, none without one; raises VenueError."""
         ...
 
-    async def prevents_self_trades(self) -> bool:
-        """Whether the venue says that no two of our orders trade with each other; raises VenueError."""
+    async def prevents_self_trades(self) -> bool | None:
+        """Whether the venue says that no two of our orders trade with each other; None where it, or a part of
+        it, has no such prevention; raises VenueError."""
+        ...
+
+    async def account_faults(self) -> tuple[str, ...]:
+        """Settings of the account there under which our orders mean something else; raises VenueError."""
+        ...
+
+
+class Canceller(Protocol):
+    """An adapter as a kill needs it: signed in, and nothing else."""
+
+    @property
+    def name(self) -> str:
+        """The venue's name."""
+        ...
+
+    async def start_to_cancel(self) -> None:
+        """Sign in; nothing is listed and nothing is heard. Raises VenueError."""
+        ...
+
+    async def cancel_all(self) -> None:
+        """Cancel every order of the account, whoever sent it; raises VenueError."""
+        ...
+
+    async def resting(self) -> int:
+        """How many orders are open on the account; raises VenueError."""
+        ...
+
+    async def close(self) -> None:
+        """End the sessions."""
         ...
 
 
@@ -68,10 +104,67 @@ def adapter(
     """The adapter of one venue; to be made inside a running event loop, and started by its caller.
 
     Raises:
-        InputError: a key is missing, readable by others, or only half given.
+        InputError: a key is missing, readable by others, or only half given; or the address is none of the
+            venue's, or of its other network. No key is read then.
     """
+    return _made(name, config, environment)
+
+
+def canceller(
+    name: VenueName, config: VenueConfig, environment: MutableMapping[str, str] | None = None
+) -> Canceller:
+    """The same, for a kill. Raises InputError as `adapter`."""
+    return _made(name, config, environment)
+
+
+def _made(
+    name: VenueName, config: VenueConfig, environment: MutableMapping[str, str] | None
+) -> DeribitVenue | CexVenue:
+    hosts = reachable(name, config)
     secrets = _secrets(name, config, environment)
-    return _deribit(config, secrets) if name == "deribit" else _cex(name, config, secrets)
+    return _deribit(config, hosts, secrets) if name == "deribit" else _cex(name, config, hosts, secrets)
+
+
+def reachable(name: VenueName, config: VenueConfig) -> Hosts:
+    """The hosts that a venue's sessions may reach: of its live or of its test network, and what the
+    configuration adds by name.
+
+    Raises:
+        InputError: VENUE_HOST, the address is none of the venue's, or a host belongs to its other network.
+    """
+    networks, extra = NETWORKS[name], frozenset(config.hosts)
+    own, other = networks.of(config.sandbox), networks.of(not config.sandbox)
+    host, asked = urlsplit(config.url).hostname or "", Hosts.of([config.url]).names
+    if crossed := sorted(({host} | extra) & (other - own)):
+        network, word = ("live", "false") if config.sandbox else ("test", "true")
+        _refuse_host(
+            name,
+            f"a host of the venue's {network} network, where sandbox = {str(config.sandbox).lower()}",
+            ", ".join(crossed),
+            own,
+            f"set venues.{name}.sandbox = {word}, with keys of that network, or correct the host",
+        )
+    if config.url and host not in own | extra | LOOPBACK and not asked & extra:
+        _refuse_host(
+            name,
+            "an address that is none of the venue's",
+            host or "no host",
+            own | extra,
+            f'correct it; a host that is to get signed orders is named: venues.{name}.hosts = ["{host}"]',
+        )
+    return Hosts((asked or own) | extra)
+
+
+def _refuse_host(name: str, what: str, observed: str, allowed: Collection[str], fix: str) -> NoReturn:
+    raise InputError(
+        "VENUE_HOST",
+        what,
+        where=f"venues.{name}",
+        observed=observed,
+        allowed=f"{', '.join(sorted(allowed))}; the loopback interface",
+        not_done="no key was read, nothing was connected",
+        fix=fix,
+    )
 
 
 def _secrets(
@@ -95,7 +188,7 @@ def _secrets(
     return read_secrets(given, f"venues.{name}", environment)
 
 
-def _deribit(config: VenueConfig, secrets: dict[str, Secret]) -> Adapter:
+def _deribit(config: VenueConfig, hosts: Hosts, secrets: dict[str, Secret]) -> DeribitVenue:
     url = config.url or (SANDBOX_URL if config.sandbox else LIVE_URL)
     rates: dict[str, Any] = {
         key: value
@@ -106,14 +199,14 @@ def _deribit(config: VenueConfig, secrets: dict[str, Secret]) -> Adapter:
         url=url,
         account=config.account,
         levels=config.levels,
+        trades=not secrets,
         session=SessionTerms(answer_s_max=config.answer_s_max, dead_man_s=config.dead_man_s),
         **rates,
     )
-    hosts = Hosts(Hosts.of([url]).names | frozenset(config.hosts))
     return DeribitVenue(terms, Login(secrets["key"], secrets["secret"]) if secrets else None, hosts=hosts)
 
 
-def _cex(name: VenueName, config: VenueConfig, secrets: dict[str, Secret]) -> Adapter:
+def _cex(name: VenueName, config: VenueConfig, hosts: Hosts, secrets: dict[str, Secret]) -> CexVenue:
     # The unified library takes half a second and a hundred megabytes: only who trades there pays.
     from venues.cex import CexSettings, CexVenue
     from venues.cex_choice import CEX
@@ -121,9 +214,13 @@ def _cex(name: VenueName, config: VenueConfig, secrets: dict[str, Secret]) -> Ad
 
     choice = CEX[name]
     own = choice.addresses(config.url) if config.url else {}
-    names = Hosts.of([config.url]).names if config.url else choice.hosts
     terms = CexTerms(
-        name, Hosts(names | frozenset(config.hosts)), own, config.sandbox, answer_s_max=config.answer_s_max
+        name,
+        hosts,
+        own,
+        config.sandbox,
+        answer_s_max=config.answer_s_max,
+        pause_ms=config.request_pause_ms,
     )
     settings = CexSettings(
         account=config.account,
@@ -131,5 +228,6 @@ def _cex(name: VenueName, config: VenueConfig, secrets: dict[str, Secret]) -> Ad
         order_burst=config.order_burst,
         dead_man_s=config.dead_man_s,
         levels=config.levels,
+        trades=not secrets,
     )
     return CexVenue(choice.dialect(), terms, secrets, settings)

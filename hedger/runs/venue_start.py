@@ -13,20 +13,18 @@ from hedger.engine.clock import WallClock
 from hedger.engine.starting import booked_since
 from hedger.inputs import read_book
 from hedger.journal.recovery import Recovered
-from hedger.runs.demo import DEMO_BOOK
 from hedger.runs.launch import RunOptions
-from hedger.runs.replay import on_one_account, opened
+from hedger.runs.opening import on_one_account, opened
 from hedger.runs.venue_market import (
     KnownMarket,
     book_of,
     chosen,
     first_look,
     listed,
-    needed_for,
     underlyings_of,
 )
 from hedger.runs.venue_setup import Adapter
-from hedger.sample import market_maker_book
+from hedger.sample import DEMO_BOOK, market_maker_book
 from hedger.settings import Settings
 from pricing.contracts import Listing
 from pricing.daycount import NS_PER_SECOND
@@ -74,9 +72,6 @@ async def begin(
     if found.opening is not None:
         universe = _then(found, listings)
         book = booked_since(found, found.opening)
-        now_ns = clock.now_ns()
-        alive = {x.symbol for x in universe.listings if not x.expiry_ns or x.expiry_ns > now_ns}
-        needed = needed_for(book) & alive
     else:
         if options.book is not None:
             book = read_book(options.book, Universe.of(listings), clock.now_ns())
@@ -84,8 +79,9 @@ async def begin(
         elif live:
             book = book_of(reports, listings)
         universe = Universe.of(chosen(listings, _watched(desk, book, listings)))
-        needed = set() if book is None else needed_for(book)
-    known = await first_look(venues, universe, needed, desk.run.start_s_max, SETTLE_S)
+    known = await first_look(
+        venues, universe, book, desk.run.options_followed, desk.run.start_s_max, SETTLE_S, clock.now_ns()
+    )
     if found.opening is not None:
         since_ns = max(begun_ns or 0, found.last_now_ns - LOOK_BACK_NS) if live else clock.now_ns()
         return Start(universe, found.opening, known, since_ns)

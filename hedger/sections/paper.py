@@ -42,12 +42,14 @@ class WatchdogConfig(Section):
 
 class RunConfig(Section):
     """How `hedger run` runs. feed: on paper, the venues whose public market is traded on; none: the simulated
-    one. underlyings: of the market that is watched; none: those of the book. start_s_max: until the market is
-    known, and again until every account agrees with the book. metrics_port 0: none."""
+    one. underlyings: of the market that is watched; none: those of the book. options_followed: subscribed to
+    by venue and underlying, nearest the money, beside those held; the others are asked for. start_s_max:
+    until the market is known, and again until every account agrees with the book. metrics_port 0: none."""
 
     mode: Literal["paper", "live"] = "paper"
     feed: tuple[VenueName, ...] = ()
     underlyings: tuple[str, ...] = ()
+    options_followed: Whole = Field(default=300, ge=0, le=10_000)
     start_s_max: Number = Field(default=30.0, gt=0, le=600)
     tick_ms: Number = Field(default=250.0, gt=0, le=10_000)
     mark_every_s: Number = Field(default=1.0, gt=0, le=3600)

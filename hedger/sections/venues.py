@@ -29,7 +29,8 @@ SecretReference = Annotated[str, AfterValidator(_reference)]
 
 class VenueConfig(Section):
     """One account on one venue. sandbox: its test network. url: another address of its API than its own, such
-    as a loopback exchange; hosts: what else its session may reach. A rate or time that is left out is the
+    as a loopback exchange; hosts: what else its session may reach. request_pause_ms: between two requests of
+    weight 1, where the venue counts by weight (Deribit has credits). A rate or time that is left out is the
     venue's own default."""
 
     sandbox: bool = False
@@ -42,6 +43,7 @@ class VenueConfig(Section):
     wallet: SecretReference = ""
     order_rate: Number | None = Field(default=None, gt=0, le=1e4)
     order_burst: Whole | None = Field(default=None, ge=1, le=100_000)
+    request_pause_ms: Number | None = Field(default=None, gt=0, le=10_000)
     answer_s_max: Number = Field(default=5.0, gt=0, le=60)
     dead_man_s: Number = Field(default=45.0, ge=5, le=600)
     levels: Whole = Field(default=20, ge=1, le=1000)

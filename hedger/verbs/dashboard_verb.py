@@ -5,8 +5,20 @@ from __future__ import annotations
 import argparse
 import sys
 from functools import partial
+from pathlib import Path
 
+from hedger.verbs.flags import Commands, add_journal
 from pricing.errors import Exit, InputError
+
+
+def declare(commands: Commands) -> None:
+    """The words of `dashboard`."""
+    text = "the traders' terminal; closing it changes nothing"
+    words = add_journal(commands.add("dashboard", dashboard, text))
+    words.add_argument("--control", action="store_true", help="with keys that steer; without it only looks")
+    words.add_argument("--keys", type=Path, metavar="FILE", help="other keys: a TOML file, see `?` there")
+    text = "of a replay's journal: where its marks lie"
+    words.add_argument("--tape", type=Path, metavar="TAPE", help=text)
 
 
 def dashboard(arguments: argparse.Namespace) -> Exit:
@@ -19,7 +31,7 @@ def dashboard(arguments: argparse.Namespace) -> Exit:
     from hedger.engine.heartbeat import last_beat
     from hedger.journal.lock import holder
     from hedger.verbs.desk_verbs import fetch_of
-    from hedger.verbs.plan_verbs import settings_of
+    from hedger.verbs.reading import settings_of
     from pricing.compiled import warm_up
 
     keys = load_keys(arguments.keys)

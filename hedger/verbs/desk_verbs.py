@@ -8,8 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from hedger.verbs.flags import Commands, add_journal, axis, factor, not_negative, positive
 from pricing.errors import Exit, InputError
 
 if TYPE_CHECKING:
@@ -20,28 +21,82 @@ if TYPE_CHECKING:
     from hedger.settings import Settings
 
 
+def declare(commands: Commands) -> None:
+    """The words of `whatif`, `pnl` and `venues`."""
+    shocked = commands.add(
+        "whatif", whatif, "the book under shocks of spot, vol and time, by full revaluation"
+    )
+    _add_shocks(shocked)
+    by_cause = commands.add("pnl", pnl, "where the P&L of an engine's journal came from, day by day")
+    text = "between two valuations of the book (default 60)"
+    by_cause.add_argument("--apart-s", type=not_negative, default=60.0, metavar="S", help=text)
+    health = commands.add("venues", venues, "ages, gaps, reconnects, delays and orders of each venue")
+    for words in (by_cause, health):
+        add_journal(words)
+    for words in (shocked, by_cause, health):
+        words.add_argument(
+            "--tape", type=Path, metavar="TAPE", help="of a replay's journal: where its marks lie"
+        )
+
+
+def _add_shocks(words: argparse.ArgumentParser) -> None:
+    words.add_argument(
+        "--book", type=Path, metavar="BOOK", help="positions and balances (CSV), with --market"
+    )
+    words.add_argument("--market", type=Path, metavar="TAPE", help="tape folder")
+    words.add_argument("--at", metavar="TIME", help="last batch not after this time (default: the last one)")
+    words.add_argument("--journal", type=Path, metavar="FILE", help="instead: an engine's last state")
+    words.add_argument("--numeraire", choices=("USD", "coin"), help="overrides the configuration")
+    for name, text, low in (
+        ("spot", "moves in %%, such as --spot=-20,-10,0,10", -100.0),
+        ("vol", "added to vols, in points, such as --vol=-5,0,5", -500.0),
+        ("days", "from now, such as --days 0,1,7", 0.0),
+    ):
+        words.add_argument(f"--{name}", type=axis(low, name != "spot"), metavar="A,B,..", help=text)
+    words.add_argument("--metric", choices=("pnl", "delta", "gamma", "vega"), default="pnl")
+    words.add_argument(
+        "--hedged", action="store_true", help="plan, and show the book after the hedge beside it"
+    )
+    words.add_argument("--stress", metavar="all|NAME", help="falls of the past, such as march-2020")
+    text = "the hedge with spreads K times as wide and sizes a K-th"
+    words.add_argument("--liquidity", type=factor, metavar="K", help=text)
+    text = "for VaR and expected shortfall: a tape, or prices (ts, open, symbol), or returns by coin"
+    words.add_argument("--returns", type=Path, metavar="FILE", help=text)
+    text = "of a return made from prices (default 24)"
+    words.add_argument("--horizon-hours", type=positive, default=24.0, metavar="H", help=text)
+
+
 def whatif(arguments: argparse.Namespace) -> Exit:
     """The book under shocks."""
     from hedger.desk.views import whatif_text
+
+    _say(arguments, shocked(arguments), whatif_text)
+    return Exit.DONE
+
+
+def shocked(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The document of `whatif`.
+
+    Raises:
+        InputError: not one book alone is named, or one that cannot be read.
+    """
     from hedger.desk.whatif import whatif_document
+    from hedger.verbs.reading import settings_of
     from pricing.compiled import warm_up
 
     _one_source(arguments)
-    from hedger.verbs.plan_verbs import settings_of
-
     settings = settings_of(arguments)
     warm_up()
-    look = _of_journal(arguments, settings) if arguments.market is None else _of_tape(arguments, settings)
-    document = whatif_document(look, _question(arguments, look, settings))
-    _say(arguments, document, whatif_text)
-    return Exit.DONE
+    of = look_of_journal if arguments.market is None else look_of_tape
+    look = of(arguments, settings)
+    return whatif_document(look, _question(arguments, look, settings))
 
 
 def pnl(arguments: argparse.Namespace) -> Exit:
     """Where the P&L of a journal came from."""
     from hedger.desk.profit import profit_document
     from hedger.desk.views import profit_text
-    from hedger.verbs.plan_verbs import settings_of
+    from hedger.verbs.reading import settings_of
 
     settings = settings_of(arguments)
     with _records(arguments.journal) as records:
@@ -56,7 +111,7 @@ def venues(arguments: argparse.Namespace) -> Exit:
     from hedger.desk.views import venues_text
     from hedger.engine.heartbeat import last_beat
     from hedger.journal.lock import holder
-    from hedger.verbs.plan_verbs import settings_of
+    from hedger.verbs.reading import settings_of
 
     settings = settings_of(arguments)
     running = holder(arguments.journal) is not None
@@ -108,12 +163,12 @@ def _one_source(arguments: argparse.Namespace) -> None:
             )
 
 
-def _of_tape(arguments: argparse.Namespace, settings: Settings) -> Look:
+def look_of_tape(arguments: argparse.Namespace, settings: Settings) -> Look:
     """The book of a file in the market of a tape."""
     from hedger.desk.look import Look
     from hedger.planning import HedgePlan, make_plan
     from hedger.problem.snapshot import Snapshot, take_snapshot
-    from hedger.verbs.plan_verbs import Stages, factors_before, snapshot_at
+    from hedger.verbs.reading import Stages, factors_before, snapshot_at
     from pricing.market import Market
     from pricing.oracle import remember
     from venues.tape import Tape
@@ -134,7 +189,7 @@ def _of_tape(arguments: argparse.Namespace, settings: Settings) -> Look:
     return Look(snapshot, retake, plan)
 
 
-def _of_journal(arguments: argparse.Namespace, settings: Settings) -> Look:
+def look_of_journal(arguments: argparse.Namespace, settings: Settings) -> Look:
     """The book of an engine as its journal has it at the last record."""
     from hedger.desk.follow import Follower
     from hedger.desk.look import Look

@@ -5,12 +5,13 @@ them.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hedger.verbs.flags import Commands, add_journal, count, positive, step
+from hedger.verbs.printing import show_json
 from pricing.errors import Exit, InputError
 
 if TYPE_CHECKING:
@@ -21,12 +22,45 @@ if TYPE_CHECKING:
     from pricing.universe import Universe
 
 
+def declare(commands: Commands) -> None:
+    """The words of `run`, `replay` and `watchdog`."""
+    text = "the engine on the wall clock: paper on a simulated market or a venue's, or live"
+    words = add_journal(commands.add("run", run, text))
+    words.add_argument("--minutes", type=positive, metavar="N", help="end after so many (default: run on)")
+    words.add_argument("--seed", type=count, default=7, metavar="N", help="of that market (default 7)")
+    words.add_argument("--book", type=Path, metavar="BOOK", help="positions to begin with (CSV)")
+    words.add_argument("--arm", action="store_true", help="arm as soon as the accounts agree with the book")
+    words.add_argument("--arm-live", action="store_true", help="the same with real orders; live needs it")
+    words.add_argument("--reason", default="", metavar="TEXT", help="why it is started: kept in the record")
+    words.add_argument("--no-watchdog", action="store_true", help="without the process that looks after it")
+    _declare_replay(commands)
+    text = "look after a running engine; `run` starts it by itself"
+    words = add_journal(commands.add("watchdog", watchdog, text))
+    words.add_argument("--pid", required=True, type=step, metavar="N", help="of the engine")
+
+
+def _declare_replay(commands: Commands) -> None:
+    words = commands.add("replay", replay, "a tape through the engine and the paper venue, in tape time")
+    words.add_argument("tape", type=Path, metavar="TAPE")
+    text = "positions to begin with (CSV)"
+    words.add_argument("--book", required=True, type=Path, metavar="BOOK", help=text)
+    words.add_argument("--journal", type=Path, metavar="FILE", help="record the run in a new file")
+    text = "between snapshots of a chain: hourly bars of the perpetual (ts, open, symbol)"
+    words.add_argument("--perp", type=Path, metavar="FILE", help=text)
+    text = "beside --perp: hourly DVOL index (ts, dvol, currency), which shifts the smiles"
+    words.add_argument("--dvol", type=Path, metavar="FILE", help=text)
+    text = "what goes wrong at the paper venues: a rehearsal (default: nothing)"
+    words.add_argument("--faults", default="", metavar="all|F1,F7,..", help=text)
+    text = "of latencies and faults (default 0)"
+    words.add_argument("--seed", type=count, default=0, metavar="N", help=text)
+
+
 def run(arguments: argparse.Namespace) -> Exit:
     """The engine on the wall clock: paper on the simulated market or on a venue's, or live."""
     from hedger.runs.lasting import set_aside
     from hedger.runs.launch import RunOptions
 
-    settings, limits = _settings(arguments)
+    settings, limits = _agreed(arguments)
     if arguments.arm_live and settings.run.mode != "live":
         raise InputError(
             "ARM_LIVE_ON_PAPER",
@@ -48,14 +82,17 @@ def run(arguments: argparse.Namespace) -> Exit:
         config=arguments.config,
         arm_live=arguments.arm_live,
     )
-    if settings.run.mode == "live" or settings.run.feed:
-        from hedger.runs.venue_run import run_on_venues as start
-    else:
-        from hedger.runs.run import run as start
     with set_aside():
-        ran = start(options, settings, limits)
+        if settings.run.mode == "live" or settings.run.feed:
+            from hedger.runs.venue_run import run_on_venues
+
+            ran = run_on_venues(options, settings, limits)
+        else:
+            from hedger.runs.run import run as run_on_paper
+
+            ran = run_on_paper(options, settings, limits)
     if arguments.json:
-        print(json.dumps(ran.document, allow_nan=False))
+        show_json(ran.document)
     else:
         print(ran.text)
         print(_summary(ran.document))
@@ -69,7 +106,7 @@ def replay(arguments: argparse.Namespace) -> Exit:
     from venues.paper_faults import fault_kinds, seeded_faults
     from venues.tape import Tape
 
-    settings, limits = _settings(arguments)
+    settings, limits = _agreed(arguments, tape=True)
     tape = Tape.open(arguments.tape)
     tenth = 0
 
@@ -93,7 +130,7 @@ def replay(arguments: argparse.Namespace) -> Exit:
             faults=seeded_faults(fault_kinds(arguments.faults), arguments.seed),
         )
     if arguments.json:
-        print(json.dumps(found.document, allow_nan=False))
+        show_json(found.document)
         return Exit.DONE
     for report in found.reports:
         print(report.text())
@@ -137,24 +174,29 @@ def _between(arguments: argparse.Namespace, settings: Settings) -> Filling | Non
 
 def watchdog(arguments: argparse.Namespace) -> Exit:
     """Look after an engine."""
+    from hedger.config import load
     from hedger.engine.logs import Log
     from hedger.engine.watchdog import watch
     from hedger.journal.kill_latch import FileLatch
 
-    settings, _ = _settings(arguments)
+    settings = load(arguments.config).settings
     latch = FileLatch(arguments.journal)
     code = watch(arguments.journal, arguments.pid, settings.run.watchdog, latch, Log(name="hedger.watchdog"))
     if arguments.json:
-        print(json.dumps({"ended_in_order": code is Exit.DONE, "killed": latch.found() is not None}))
+        show_json({"ended_in_order": code is Exit.DONE, "killed": latch.found() is not None})
     return code
 
 
-def _settings(arguments: argparse.Namespace) -> tuple[Settings, LoadedLimits]:
+def _agreed(arguments: argparse.Namespace, *, tape: bool = False) -> tuple[Settings, LoadedLimits]:
+    """Settings and hard limits, which must be able to hold both."""
     from hedger.config import load
     from hedger.limits_file import load_limits
+    from hedger.runs.agreement import agreed
 
-    settings = load(arguments.config).settings
-    return settings, load_limits(Path(settings.limits_file) if settings.limits_file else None)
+    loaded = load(arguments.config)
+    settings = loaded.settings
+    limits = load_limits(Path(settings.limits_file) if settings.limits_file else None)
+    return agreed(settings, limits, loaded.origin, tape=tape), limits
 
 
 def _summary(document: dict[str, Any]) -> str:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hedger.verbs.flags import Commands, add_journal, count
+from hedger.verbs.printing import show_json
 from pricing.errors import Exit, InputError
 
 if TYPE_CHECKING:
@@ -16,6 +18,23 @@ if TYPE_CHECKING:
 
 _BREAKS_MAX = 20
 _BODY_SHOWN = 160
+
+
+def declare(commands: Commands) -> None:
+    """The words of `journal`."""
+    journals = commands.group("journal", "the engine's record")
+    words = add_journal(journals.add("show", show, "print records"))
+    words.add_argument("--kind", action="append", metavar="KIND", help="only these, such as fill or decision")
+    words.add_argument(
+        "--from", type=count, default=-1, dest="first", metavar="SEQ", help="from this event on"
+    )
+    words = add_journal(journals.add("verify", verify, "check the chain of hashes; exit 1 if broken"))
+    words.add_argument("--head", metavar="NUMBER:HASH", help="a head noted earlier that must be in it")
+    text = "decide every event again, with the settings and limits of then, and compare"
+    words.add_argument("--replay", action="store_true", help=text)
+    words.add_argument("--tape", type=Path, metavar="TAPE", help="of a replay: where its marks lie")
+    words = add_journal(journals.add("export", export, "write the record as Parquet tables"))
+    words.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to create")
 
 
 def show(arguments: argparse.Namespace) -> Exit:
@@ -89,7 +108,7 @@ def verify(arguments: argparse.Namespace) -> Exit:
         problems = [] if again["same"] else [f"decided again it comes out otherwise: {_otherwise(again)}"]
     document |= {"sound": not problems, "problems": problems}
     if arguments.json:
-        print(json.dumps(document))
+        show_json(document)
     else:
         for text in problems:
             print(text)
@@ -175,7 +194,7 @@ def export(arguments: argparse.Namespace) -> Exit:
     finally:
         storage.close()
     if arguments.json:
-        print(json.dumps({"out": str(arguments.out), "rows": rows}))
+        show_json({"out": str(arguments.out), "rows": rows})
     else:
         print(f"{arguments.out}: " + ", ".join(f"{count} {name}" for name, count in rows.items()))
     return Exit.DONE

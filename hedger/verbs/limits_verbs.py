@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
+from hedger.verbs.flags import Commands
+from hedger.verbs.printing import show_json
 from pricing.errors import Exit, HedgerError, InputError
+
+
+def declare(commands: Commands) -> None:
+    """The words of `limits`."""
+    limits = commands.group("limits", "the hard limits, a file of their own")
+    words = limits.add("show", limits_show, "the hard limits in force, as a commented file")
+    words.add_argument("--file", type=Path, metavar="FILE", help="default: limits_file of the settings")
+    words = limits.add("validate", limits_validate, "check a file of hard limits")
+    words.add_argument("file", type=Path, metavar="FILE")
+    words = limits.add("compare", limits_compare, "what a new file tightens and loosens")
+    words.add_argument("old", type=Path, metavar="OLD")
+    words.add_argument("new", type=Path, metavar="NEW")
+    limits.add("codes", limits_codes, "every reason why an order is not let out")
 
 
 def limits_show(arguments: argparse.Namespace) -> Exit:
@@ -20,7 +34,7 @@ def limits_show(arguments: argparse.Namespace) -> Exit:
         path = Path(named) if named else None
     loaded = load_limits(path)
     if arguments.json:
-        print(json.dumps(limits_document(loaded), allow_nan=False))
+        show_json(limits_document(loaded))
     else:
         print(default_text() if path is None else limits_text(loaded.limits), end="")
     return Exit.DONE
@@ -38,7 +52,7 @@ def limits_validate(arguments: argparse.Namespace) -> Exit:
             raise
         fault = error
     if arguments.json:
-        print(json.dumps({"valid": fault is None, "fault": str(fault) if fault else None}))
+        show_json({"valid": fault is None, "fault": str(fault) if fault else None})
     else:
         print(fault or "valid")
     return Exit.NEGATIVE if fault else Exit.DONE
@@ -51,7 +65,7 @@ def limits_compare(arguments: argparse.Namespace) -> Exit:
 
     found = compare(load_limits(arguments.old).limits, load_limits(arguments.new).limits)
     if arguments.json:
-        print(json.dumps({"tightened": found.tightened, "loosened": found.loosened}))
+        show_json({"tightened": found.tightened, "loosened": found.loosened})
     else:
         for word, keys in (("tightened", found.tightened), ("loosened", found.loosened)):
             for key in keys:
@@ -67,7 +81,7 @@ def limits_codes(arguments: argparse.Namespace) -> Exit:
 
     rows = [{"code": code.name, "control": code.control, "what": code.what, "fix": code.fix} for code in Code]
     if arguments.json:
-        print(json.dumps(rows))
+        show_json(rows)
     else:
         for row in rows:
             print(f"{row['control']:<4} {row['code']:<30} {row['what']}; {row['fix']}")

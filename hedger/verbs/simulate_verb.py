@@ -6,10 +6,27 @@ import argparse
 import json
 import sys
 from functools import partial
+from pathlib import Path
 
+from hedger.verbs.flags import Commands, count, step
 from pricing.errors import Exit, InputError
 
 SEEDS_MAX = 1_000_000
+
+
+def declare(commands: Commands) -> None:
+    """The words of `simulate`."""
+    text = "the engine under seeded faults in virtual time, judged by the history checker"
+    words = commands.add("simulate", simulate, text)
+    words.add_argument("--seeds", required=True, type=step, metavar="N", help="how many runs")
+    words.add_argument(
+        "--first-seed", type=count, default=0, metavar="K", help="of them (default 0): repeats a failing run"
+    )
+    words.add_argument(
+        "--faults", required=True, metavar="all|F1,F7,..", help="which faults; each run draws some of them"
+    )
+    text = "planted bugs that the checker must find: tests/story/bugs.py of the source tree"
+    words.add_argument("--bugs", type=Path, metavar="FILE", help=text)
 
 
 def simulate(arguments: argparse.Namespace) -> Exit:

@@ -16,14 +16,15 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hedger.verbs.flags import Commands, add_journal, not_negative
+from hedger.verbs.printing import show_json
 from pricing.errors import Exit, HedgerError, InputError
 
 if TYPE_CHECKING:
     from hedger.journal.recovery import Recovered
     from hedger.journal.storage import Storage
 
-#: Where a journal is when nobody says otherwise.
-JOURNAL_FILE = Path("hedger.journal")
+#: Between two looks at a journal that another process writes; this one has nothing else to do.
 _LOOK_S = 0.05
 
 
@@ -31,6 +32,42 @@ class EngineAbsent(HedgerError):
     """Nobody is there to obey (exit 3)."""
 
     exit_code = Exit.REFUSED
+
+
+def declare(commands: Commands) -> None:
+    """The words of `status`, `orders` and of every command."""
+    add_journal(commands.add("status", status, "whether an engine runs, what it may do, where it stands"))
+    words = add_journal(commands.add("orders", orders, "orders that may still be filled"))
+    words.add_argument("--all", action="store_true", help="every order ever intended")
+    words.add_argument("--unknown", action="store_true", help="only those whose fate nobody knows")
+    for name, verb, text in (
+        ("arm", command, "let a running engine send orders"),
+        ("pause", command, "no new hedges; checks and cancels go on"),
+        ("resume", command, "end a pause"),
+        ("flatten", command, "plan the whole book, or one underlying, to zero"),
+        (
+            "reload",
+            reload,
+            "let a running engine take its settings file anew; hard limits only change at a start",
+        ),
+        ("kill", kill, "stop sending at once and cancel everything; stays until unkill, over restarts"),
+        ("unkill", unkill, "remove the kill latch; the engine then observes until it is armed"),
+    ):
+        words = add_journal(commands.add(name, verb, text))
+        words.set_defaults(wish=name)
+        words.add_argument(
+            "--reason", required=name == "unkill", default="", metavar="TEXT", help="why: kept in the record"
+        )
+        words.add_argument(
+            "--wait-s", type=not_negative, default=10.0, metavar="S", help="for the answer (default 10)"
+        )
+        if name == "arm":
+            words.add_argument(
+                "--accept", dest="argument", action="store_const", const="accept",
+                help="take the venues' word where their accounts differ from the book; needs --reason",
+            )  # fmt: skip
+        if name == "flatten":
+            words.add_argument("argument", nargs="?", metavar="UNDERLYING", help="one coin alone")
 
 
 def status(arguments: argparse.Namespace) -> Exit:
@@ -46,17 +83,22 @@ def status(arguments: argparse.Namespace) -> Exit:
     states = Counter(str(order.state) for order in live)
     age_s = (time.time_ns() - recovered.last_now_ns) / 1e9 if recovered.head.number else None
     mode, configuration = recovered.mode, recovered.configuration
+    # The record's last mode is the engine's last word; the latch may have been lifted since, from outside.
+    lifted = held is None and latched is None and mode is not None and mode.mode == "killed"
+    by = recovered.latch if lifted and recovered.latch is not None and not recovered.latch.set else None
     document = {
         "journal": str(arguments.journal),
         "trading": recovered.name.trading,
         "engine": recovered.name.engine,
         "running": held is not None,
         "pid": _pid(held),
-        "mode": "killed" if latched else mode.mode if mode else None,
+        "mode": "killed" if latched else "observe" if lifted else mode.mode if mode else None,
         "paused": mode.paused if mode else None,
         "killed": None
         if latched is None
         else {"set_ns": latched.set_ns, "user": latched.user, "reason": latched.reason},
+        "latch_lifted": lifted,
+        "lifted": None if by is None else {"user": by.user, "reason": by.reason},
         "head": str(recovered.head),
         "last_seq": recovered.last_seq,
         "last_ns": recovered.last_now_ns,
@@ -72,13 +114,18 @@ def status(arguments: argparse.Namespace) -> Exit:
         ],
     }
     if arguments.json:
-        print(json.dumps(document))
+        show_json(document)
         return Exit.DONE
     runs = f"running, process {document['pid']}" if held is not None else "not running"
     print(f"{recovered.name.trading.upper()} engine {recovered.name.engine}: {runs}")
     paused = ", paused" if mode and mode.paused else ""
-    print(f"mode {document['mode'] or 'never started'}{paused}" + (f": {mode.reason}" if mode else ""))
-    if held is None and document["mode"] not in (None, "killed"):
+    if lifted:
+        who = f" by {by.user or 'nobody named'}: {by.reason or 'no reason given'}" if by else ""
+        print(f"it was killed, and the kill latch is lifted{who}")
+        print("no engine runs; the next start only observes until `hedger arm`")
+    else:
+        print(f"mode {document['mode'] or 'never started'}{paused}" + (f": {mode.reason}" if mode else ""))
+    if held is None and not lifted and document["mode"] not in (None, "killed"):
         print("that was its mode when it stopped; the next start only observes until `hedger arm`")
     if latched is not None:
         print(f"KILLED by {latched.user or 'nobody named'}: {latched.reason or 'no reason given'}")
@@ -103,7 +150,7 @@ def orders(arguments: argparse.Namespace) -> Exit:
     ]
     rows = [order_row(order) | {"reserved": str(order.reserved)} for order in found]
     if arguments.json:
-        print(json.dumps({"orders": rows}))
+        show_json({"orders": rows})
         return Exit.DONE
     for row in rows:
         code = f" ({row['code']})" if row["code"] else ""
@@ -122,6 +169,16 @@ def command(arguments: argparse.Namespace) -> Exit:
     from hedger.journal.journal import open_to_read
 
     verb = Verb(arguments.wish)
+    if verb is Verb.ARM and arguments.argument and not arguments.reason:
+        raise InputError(
+            "REASON_NEEDED",
+            "the book is changed to the venues' accounts by a person's word, which is kept with its reason",
+            where="hedger arm --accept",
+            observed="no --reason",
+            allowed="a sentence",
+            not_done="nothing was accepted, and the engine was not armed",
+            fix="add --reason TEXT",
+        )
     storage = open_to_read(arguments.journal)
     try:
         _refuse_absent(arguments.journal, verb)
@@ -134,7 +191,7 @@ def command(arguments: argparse.Namespace) -> Exit:
     document = {"command": str(verb), "id": id, "taken": seq is not None, "seq": seq}
     document |= {"mode": mode, "reason": reason}
     if arguments.json:
-        print(json.dumps(document))
+        show_json(document)
     elif seq is None:
         print(f"{verb}: left for the engine, which has not taken it within {arguments.wait_s:g} s")
     else:
@@ -166,32 +223,13 @@ def kill(arguments: argparse.Namespace) -> Exit:
     reason = arguments.reason or "hedger kill"
     latched = FileLatch(journal).set(Latched(time.time_ns(), _user(), reason))
     # From here on nothing new leaves, whatever else goes wrong: all of it is told, none of it stops us.
-    running, note = holder(journal) is not None, ""
-    live: int | None = None
-    at_venues = False
-    try:
-        if running:
-            from hedger.core.events import Verb
-
-            arguments.reason = reason
-            _send(arguments, Verb.KILL)
-            live = _quiet(journal, arguments.wait_s)
-        else:
-            _note_latch(journal, set_=True, reason=reason)
-            note = "no engine runs: on the paper venue its orders died with it"
-            if at_venues := _trades_live(journal):
-                from hedger.config import load
-                from hedger.runs.venue_kill import cancel_at_venues
-
-                live = cancel_at_venues(load(arguments.config).settings, arguments.wait_s)
-                note = f"no engine runs: cancelled at the venues themselves, {live} orders open there"
-    except HedgerError as error:
-        note = str(error)
-    done = live == 0 if running or at_venues else True
+    running = holder(journal) is not None
+    arguments.reason = reason
+    live, done, note = _killed_by_engine(arguments) if running else _killed_alone(arguments)
     document = {"killed": True, "set_ns": latched.set_ns, "user": latched.user, "reason": latched.reason}
     document |= {"running": running, "live_orders": live, "confirmed": done, "note": note}
     if arguments.json:
-        print(json.dumps(document))
+        show_json(document)
     else:
         print(f"KILLED: the latch is set beside {journal.name}; nothing new leaves until `hedger unkill`")
         if running:
@@ -202,15 +240,63 @@ def kill(arguments: argparse.Namespace) -> Exit:
     return Exit.DONE if done else Exit.NEGATIVE
 
 
-def _trades_live(journal: Path) -> bool:
-    """Whether orders of this journal rest on real venues."""
+def _killed_by_engine(arguments: argparse.Namespace) -> tuple[int | None, bool, str]:
+    """Orders still live, whether that is confirmed to be none, and what went wrong."""
+    from hedger.core.events import Verb
+
+    try:
+        _send(arguments, Verb.KILL)
+        live = _quiet(arguments.journal, arguments.wait_s)
+    except HedgerError as error:
+        return None, False, str(error)
+    return live, live == 0, ""
+
+
+def _killed_alone(arguments: argparse.Namespace) -> tuple[int | None, bool, str]:
+    """The same where no engine runs: the latch goes on record, and live orders are cancelled at the venues.
+
+    A record that cannot be written keeps no order from being cancelled. A journal that does not say whether
+    it is of paper confirms nothing: orders of it may rest on real venues.
+    """
+    journal: Path = arguments.journal
+    notes = []
+    try:
+        _note_latch(journal, set_=True, reason=arguments.reason)
+    except HedgerError as error:
+        notes.append(str(error))
+    try:
+        trading = _trades_on(journal)
+        if not trading:
+            notes.append("no engine runs: on the paper venue its orders died with it")
+            return None, True, "; ".join(notes)
+        from hedger.config import load
+        from hedger.runs.permission import why_others
+        from hedger.runs.venue_kill import cancel_at_venues
+
+        settings = load(arguments.config).settings
+        if why := why_others(trading, settings):
+            notes.append(f"no engine runs, and nothing was cancelled at any venue: {why}")
+            return None, False, "; ".join(notes)
+        found = cancel_at_venues(settings, arguments.wait_s)
+    except HedgerError as error:
+        notes.append(str(error))
+        return None, False, "; ".join(dict.fromkeys(notes))
+    there = "at the others" if found.faults else "there"
+    notes += [str(fault) for fault in found.faults]
+    notes.append(f"no engine runs: cancelled at the venues themselves, {found.live} orders open {there}")
+    live = None if found.faults else found.live
+    return live, live == 0, "; ".join(dict.fromkeys(notes))
+
+
+def _trades_on(journal: Path) -> str:
+    """What a journal is of, where its orders rest on venues; nothing where they do not."""
     from hedger.journal.journal import open_to_read
 
     if not journal.exists() or not journal.stat().st_size:
-        return False
+        return ""
     storage = open_to_read(journal)
     try:
-        return storage.name.trading == "live"
+        return storage.name.trading if storage.name.on_venues else ""
     finally:
         storage.close()
 
@@ -236,7 +322,7 @@ def unkill(arguments: argparse.Namespace) -> Exit:
             latch.clear()
     left = latch.found() is not None
     if arguments.json:
-        print(json.dumps({"killed": left, "was_killed": was is not None}))
+        show_json({"killed": left, "was_killed": was is not None})
     elif was is None:
         print("the kill latch was not set")
     else:

@@ -5,28 +5,60 @@ inside the verb that needs them.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hedger.verbs.flags import Commands, add_journal, positive
+from hedger.verbs.printing import show_json
 from pricing.errors import Exit, InputError
 
 if TYPE_CHECKING:
     from hedger.sections.venues import VenueName
 
 
+def declare(commands: Commands) -> None:
+    """The words of `doctor`, `book` and `record`."""
+    words = commands.add("doctor", doctor, "whether anything stands against trading; exit 1 if so")
+    add_journal(words, "the engine's record, whose folder is looked at")
+
+    books = commands.group("book", "positions and balances")
+    words = books.add("fetch", book_fetch, "what a venue says that we hold, as a book file")
+    _add_venue(words)
+    words.add_argument("--out", required=True, type=Path, metavar="BOOK", help="file to create (CSV)")
+
+    words = commands.add("record", record, "a venue's market to a tape; no keys")
+    _add_venue(words)
+    words.add_argument("--out", required=True, type=Path, metavar="TAPE", help="folder to create")
+    words.add_argument("--minutes", type=positive, metavar="N", help="end after so many (default: run on)")
+    words.add_argument(
+        "--underlying", action="append", default=[], metavar="COIN", help="only this one; may be repeated"
+    )
+    words.add_argument(
+        "--every-ms", type=positive, default=100.0, metavar="MS", help="from batch to batch (default 100)"
+    )
+    text = "the tape grows, and is sound, after each so many seconds (default 60)"
+    words.add_argument("--part-s", type=positive, default=60.0, metavar="S", help=text)
+
+
+def _add_venue(parser: argparse.ArgumentParser) -> None:
+    text = "such as deribit; what the configuration says of it stands in [venues.V]"
+    parser.add_argument("--venue", required=True, metavar="V", help=text)
+
+
 def doctor(arguments: argparse.Namespace) -> Exit:
     """What stands against trading; 1 where something does."""
     from hedger.config import load
-    from hedger.runs.doctor import Finding, examine
+    from hedger.runs.checks import Finding
+    from hedger.runs.doctor import examine
 
     checks = examine(load(arguments.config).settings, arguments.journal)
     bad = [check.what for check in checks if check.finding is Finding.BAD]
     if arguments.json:
         document = {"healthy": not bad, "bad": bad, "checks": [check.document() for check in checks]}
-        print(json.dumps(document, allow_nan=False))
+        show_json(document)
     else:
         wide = max(len(check.what) for check in checks)
         for check in checks:
@@ -42,7 +74,7 @@ def book_fetch(arguments: argparse.Namespace) -> Exit:
 
     found = fetch(load(arguments.config).settings, _venue(arguments.venue), arguments.out)
     if arguments.json:
-        print(json.dumps(found, allow_nan=False))
+        show_json(found)
         return Exit.DONE
     print(
         f"{found['book']}: {found['positions']} positions and {found['balances']} balances of "
@@ -70,7 +102,7 @@ def record(arguments: argparse.Namespace) -> Exit:
     )
     document, code = start(options, load(arguments.config).settings, time.time_ns)
     if arguments.json:
-        print(json.dumps(document, allow_nan=False))
+        show_json(document)
     else:
         print(
             f"{document['tape']}: {document['batches']} batches of {document['listings']} listings in "

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hedger.verbs.plan_verbs import parse_band
+from hedger.verbs.reading import parse_band
 from pricing.errors import InputError
 from risk.exposures import row_names
 from tests.hedger.desk import HEADER, exposures, hedger, make_book, make_tape, refused, strict_json, ticket
@@ -23,7 +23,7 @@ from venues.tape import Tape
 VERBS = (
     ("demo",), ("risk",), ("plan",), ("tape", "import"), ("tape", "info"), ("tape", "verify"),
     ("tape", "simulate"), ("config", "show"), ("config", "validate"), ("config", "schema"),
-    ("study", "plans"), ("whatif",), ("pnl",), ("venues",),
+    ("study", "plans"), ("whatif",), ("pnl",), ("venues",), ("report",),
 )  # fmt: skip
 HEAVY = {"numpy", "scipy", "polars", "highspy", "pydantic", "rich", "ccxt", "asyncio", "pandas"}
 ROWS = row_names(["BTC", "ETH"])

@@ -13,8 +13,7 @@ from rich.console import Console
 from hedger.documents import plain
 from hedger.planning import HedgePlan, make_plan
 from hedger.problem.snapshot import take_snapshot
-from hedger.runs.demo import DEMO_BOOK
-from hedger.sample import market_maker_book
+from hedger.sample import DEMO_BOOK, market_maker_book
 from hedger.settings import Settings
 from hedger.ticket import dressed, grouped, risk_view, ticket_view, usd
 from pricing.market import Market

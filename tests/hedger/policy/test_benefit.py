@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
-from hedger.policy.benefit import RiskFactors, Worth, risk_cost_usd, variance_usd2, worth
+from hedger.policy.benefit import RiskFactors, Worth, risk_cost_usd, variance_usd2
 from hedger.policy.triggering import Priced, weigh
 from hedger.sections.policy import RiskConfig
 
@@ -58,13 +58,13 @@ def test_worth_at_its_edge_and_break_even() -> None:
     """Delta from 100,000 to 50,000 USD saves three quarters of 49.31507 USD."""
     risk = RiskConfig(risk_aversion=1e-5, delta_holding_h=24.0)
     before, after = [RiskFactors(1e5, 0.0, 0.0, 0.6)], [RiskFactors(5e4, 0.0, 0.0, 0.6)]
-    dear = worth(before, after, 37.0, risk)
+    saved = risk_cost_usd(before, risk) - risk_cost_usd(after, risk)
+    dear = Worth(saved, 37.0)
     assert dear.benefit_usd == pytest.approx(36.98630, rel=1e-6) and dear.yes is False
-    assert worth(before, after, dear.break_even_usd, risk).yes is True
-    assert worth(before, after, dear.break_even_usd * (1 + 1e-12), risk).yes is False
-    strict = RiskConfig(risk_aversion=1e-5, delta_holding_h=24.0, benefit_min=2.0)
-    assert worth(before, after, 18.5, strict).yes is False
-    assert worth(before, after, 18.49, strict).yes is True
+    assert Worth(saved, dear.break_even_usd).yes is True
+    assert Worth(saved, dear.break_even_usd * (1 + 1e-12)).yes is False
+    assert Worth(saved, 18.5, benefit_min=2.0).yes is False
+    assert Worth(saved, 18.49, benefit_min=2.0).yes is True
     assert Worth(-1.0, 0.0).break_even_usd == 0.0, "a hedge that adds risk is not worth a price"
     assert Worth(math.nan, 1.0).yes is None
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import ccxt
 import pytest
 
-from hedger.runs.venue_setup import CONNECTED, Adapter, adapter
+from hedger.runs.venue_setup import CONNECTED, Adapter, adapter, reachable
 from hedger.sections.venues import VenueConfig, VenueName
 from pricing.errors import InputError
 from tests.exchanges.deribit import deribit
+from tests.exchanges.okx import okx
 from tests.exchanges.server import serve
+from venues.cex import CexVenue
 from venues.errors import Untrusted
 from venues.orders import AccountReport
 
@@ -35,6 +38,25 @@ def test_deribit_from_the_configuration_answers_for_its_account() -> None:
 
     report = asyncio.run(work())
     assert report.account == "main" and report.balances["BTC"] == 100
+
+
+def test_requests_are_paced_as_the_configuration_says_and_as_the_venue_lets_everybody_without() -> None:
+    def paced(config: VenueConfig) -> list[float]:
+        async def work() -> list[float]:
+            dialect, _ = okx()
+            async with serve(dialect) as host:
+                venue = adapter("okx", config.model_copy(update={"url": host.url}), {})
+                assert isinstance(venue, CexVenue)
+                await venue.start()
+                try:
+                    return [client.rateLimit for client in (venue._orders, venue._cancels, venue._polls)]
+                finally:
+                    await venue.close()
+
+        return asyncio.run(work())
+
+    assert paced(VenueConfig(request_pause_ms=0.5)) == [0.5] * 3
+    assert paced(VenueConfig()) == [ccxt.okx().rateLimit] * 3
 
 
 @pytest.mark.parametrize("name", CONNECTED)
@@ -67,6 +89,51 @@ def test_an_address_that_is_not_encrypted_is_refused() -> None:
             await venue.close()
 
     asyncio.run(work())
+
+
+@pytest.mark.parametrize(
+    ("name", "config", "says"),
+    [
+        ("deribit", {"url": "wss://evil.example/ws/api/v2"}, "evil.example"),
+        ("deribit", {"url": "wss://www.deribit.com.evil.example/"}, "www.deribit.com.evil.example"),
+        ("deribit", {"url": "wss://www.deribit.com@evil.example/"}, "observed: evil.example"),
+        ("deribit", {"url": "www.deribit.com"}, "no host"),
+        ("okx", {"url": "https://aws.okx.com"}, 'venues.okx.hosts = ["aws.okx.com"]'),
+        ("deribit", {"url": "wss://test.deribit.com/ws/api/v2"}, "venues.deribit.sandbox = true"),
+        ("deribit", {"url": "wss://www.deribit.com/ws/api/v2", "sandbox": True}, "sandbox = false"),
+        ("bybit", {"hosts": ("api-testnet.bybit.com",)}, "test network"),
+        ("binance", {"hosts": ("api.binance.com",), "sandbox": True}, "live network"),
+        ("hyperliquid", {"url": "https://api.hyperliquid-testnet.xyz", "hosts": ()}, "sandbox = true"),
+    ],
+)
+def test_a_host_that_is_none_of_the_venues_is_refused_before_a_key_is_read(
+    name: VenueName, config: dict[str, object], says: str
+) -> None:
+    environment = {"A": CANARY, "B": CANARY}
+    given = KEYS.model_copy(update={"passphrase": "env:B", "wallet": "env:A", **config})
+    with pytest.raises(InputError, match="VENUE_HOST") as caught:
+        asyncio.run(_made(lambda: adapter(name, given, environment)))
+    assert says in str(caught.value) and environment == {"A": CANARY, "B": CANARY}
+    assert "allowed: " in str(caught.value) and "fix: " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("config", "reached"),
+    [
+        ({}, {"www.deribit.com"}),
+        ({"sandbox": True}, {"test.deribit.com"}),
+        ({"url": "ws://127.0.0.1:8080/x", "sandbox": True}, {"127.0.0.1:8080"}),
+        ({"url": "wss://gate.desk.example:444/", "hosts": ("gate.desk.example",)},
+         {"gate.desk.example:444", "gate.desk.example"}),
+        ({"url": "wss://gate.desk.example:444/", "hosts": ("gate.desk.example:444",)},
+         {"gate.desk.example:444"}),
+        ({"hosts": ("mirror.desk.example",)}, {"www.deribit.com", "mirror.desk.example"}),
+    ],
+)  # fmt: skip
+def test_a_session_reaches_one_network_and_what_is_added_by_name(
+    config: dict[str, object], reached: set[str]
+) -> None:
+    assert reachable("deribit", KEYS.model_copy(update=config)).names == reached
 
 
 async def _made(make: Callable[[], Adapter]) -> Adapter:

@@ -169,3 +169,15 @@ def test_every_band_that_the_configuration_shows_is_a_band() -> None:
                 assert not settings(FIXED | example).band_rules_of("BTC")["delta"].plain
                 found += 1
     assert found == 6
+
+
+def test_rules_are_those_of_the_settings_asked_whatever_was_asked_before() -> None:
+    """They are kept by the table of bands that they belong to; a copy with another has its own."""
+    one = settings(WW, underlying="BTC")
+    first = one.band_rules_of("BTC")
+    assert first and one.band_rules_of("BTC") == first and one.band_rules_of("ETH") == {}
+    first.clear()
+    assert one.band_rules_of("BTC"), "what is handed out is the asker's own"
+    assert one.model_copy(update={"bands": settings(FIXED).bands}).band_rules_of("BTC") == {}
+    robust = one.robust.model_copy(update={"vol_error": 0.125})
+    assert one.model_copy(update={"robust": robust}).band_rules_of("BTC")["delta"].vol_error == 0.125

@@ -16,13 +16,16 @@ from typing import Any, TypeVar
 import pytest
 
 from hedger.cli import main
+from tests.canary import leaked, leaks_below
 from tests.exchanges.deribit import DEFAULT_SCOPES, deribit
+from tests.exchanges.hyperliquid_words import WALLET
 from tests.exchanges.server import Host, serve
 from tests.exchanges.words import ApiKey
+from tests.planted import KEY, PASSPHRASE, SECRET, SIGNING_KEY
 
 T = TypeVar("T")
 #: What no byte that we write may contain.
-CANARY_KEY, CANARY_SECRET = "canary-key-5d1f0a", "canary-secret-93be7c44"
+CANARY_KEY, CANARY_SECRET = KEY, SECRET
 PATIENCE_S = 60.0
 WITHDRAWS = ("account:read_write", "trade:read_write", "wallet:read_write")
 
@@ -30,8 +33,15 @@ WITHDRAWS = ("account:read_write", "trade:read_write", "wallet:read_write")
 class Loopback:
     """An exchange in a thread of its own. Its state is only touched in that thread, by `do`."""
 
-    def __init__(self, scopes: tuple[str, ...] = DEFAULT_SCOPES, step_s: float = 0.2) -> None:
-        self._scopes, self._step_s = scopes, step_s
+    def __init__(
+        self,
+        scopes: tuple[str, ...] = DEFAULT_SCOPES,
+        step_s: float = 0.2,
+        make: Callable[..., Any] = deribit,
+        key: ApiKey | None = None,
+    ) -> None:
+        self._make, self._step_s = make, step_s
+        self._key = key or ApiKey(CANARY_KEY, CANARY_SECRET, "desk", scopes=scopes)
         self._ready, self._stop = threading.Event(), asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._failure: BaseException | None = None
@@ -65,8 +75,7 @@ class Loopback:
             self._ready.set()
 
     async def _serve(self) -> None:
-        key = ApiKey(CANARY_KEY, CANARY_SECRET, "desk", scopes=self._scopes)
-        dialect, world = deribit(key=key)
+        dialect, world = self._make(key=self._key)
         async with serve(dialect) as host:
             self.host, self._loop = host, asyncio.get_running_loop()
             self._ready.set()
@@ -98,7 +107,9 @@ def settings(folder: Path, url: str, *, run: str = "", top: str = "", keys: bool
 
 def environment(secret: str = CANARY_SECRET) -> dict[str, str]:
     """Ours, with the keys of the account."""
-    return {**os.environ, "DESK_KEY": CANARY_KEY, "DESK_SECRET": secret}
+    names = {"KEY": CANARY_KEY, "SECRET": secret, "PHRASE": PASSPHRASE, "SIGNING_KEY": SIGNING_KEY}
+    names["WALLET"] = WALLET
+    return {**os.environ, **{f"DESK_{name}": value for name, value in names.items()}}
 
 
 def hedger(folder: Path, *words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
@@ -107,7 +118,7 @@ def hedger(folder: Path, *words: str, env: dict[str, str] | None = None) -> subp
         [sys.executable, "-m", "hedger", *words],
         capture_output=True, text=True, timeout=PATIENCE_S, cwd=folder, env=env or environment(),
     )  # fmt: skip
-    assert CANARY_SECRET not in ran.stdout + ran.stderr
+    assert leaked(ran.stdout + ran.stderr) == ()
     assert "Traceback" not in ran.stderr
     return ran
 
@@ -118,7 +129,7 @@ def said(
     """As `hedger`, in this process: a start costs more than most of what is looked at here."""
     capsys.readouterr()
     mask = os.umask(0o022)
-    os.environ |= {"DESK_KEY": CANARY_KEY, "DESK_SECRET": secret}
+    os.environ |= environment(secret)
     try:
         config = folder / "config.toml"
         more = ("--config", str(config)) if config.exists() else ()
@@ -126,10 +137,10 @@ def said(
             code = main([*words, *more])
     finally:
         os.umask(mask)
-        for name in ("DESK_KEY", "DESK_SECRET"):
-            os.environ.pop(name, None)
+        for name in [name for name in os.environ if name.startswith("DESK_")]:
+            del os.environ[name]
     out, err = capsys.readouterr()
-    assert CANARY_SECRET not in out + err
+    assert leaked(out + err) == ()
     return subprocess.CompletedProcess(words, code, out, err)
 
 
@@ -157,6 +168,4 @@ def document(ran: subprocess.CompletedProcess[str]) -> dict[str, Any]:
 
 def bytes_with_secrets(folder: Path) -> list[str]:
     """The files below a folder that a secret stands in."""
-    wanted = (CANARY_SECRET.encode(), CANARY_KEY.encode())
-    files = [file for file in folder.rglob("*") if file.is_file()]
-    return [file.name for file in files if any(word in file.read_bytes() for word in wanted)]
+    return leaks_below(folder)

@@ -340,6 +340,17 @@ def test_arm_is_done_when_the_engine_is_armed(
     assert status["mode"] == strict_json(ran.out)["mode"] == ("armed" if arms else "observe")
 
 
+def test_arm_accept_is_a_person_s_word_with_its_reason(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with engine(file) as taken:
+        without = hedger(capsys, "arm", "--accept")
+        assert (without.code, taken) == (2, []) and without.err.startswith("REASON_NEEDED")
+        ran = hedger(capsys, "arm", "--accept", "--reason", "sold 5 by hand", "--json")
+    assert ran.code == 0
+    assert [(c.verb, c.argument, c.reason) for c in taken] == [(Verb.ARM, "accept", "sold 5 by hand")]
+
+
 def test_an_engine_that_does_not_answer(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with engine(file, answers=False):
         ran = hedger(capsys, "pause", "--wait-s", "0.1", "--json")
@@ -397,10 +408,38 @@ def test_kill_and_unkill_without_an_engine_are_in_the_record(
     assert (twice.code, strict_json(twice.out)) == (0, {"killed": False, "was_killed": False})
 
 
+def test_status_says_that_a_kill_was_lifted_while_nothing_ran(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The engine's own last word is that it is killed; what is true is that the next start observes."""
+    storage = read_sqlite(file)
+    name, last = storage.name, recover(storage, where=file.name)
+    storage.close()
+    book = Journal.open(file, name)
+    try:
+        said = ModeChange("killed", False, "desk", "kill by desk")
+        book.append(mode_entry(last.last_seq, last.last_now_ns, said))
+    finally:
+        book.close()
+    assert hedger(capsys, "kill", "--reason", "red").code == 0
+    killed = strict_json(hedger(capsys, "status", "--json").out)
+    assert (killed["mode"], killed["latch_lifted"], killed["lifted"]) == ("killed", False, None)
+    assert hedger(capsys, "unkill", "--reason", "calm").code == 0
+    shown = strict_json(hedger(capsys, "status", "--json").out)
+    assert (shown["mode"], shown["running"], shown["killed"]) == ("observe", False, None)
+    assert shown["latch_lifted"] is True and shown["lifted"]["reason"] == "calm"
+    plain = hedger(capsys, "status").out
+    assert "mode killed" not in plain and "KILLED" not in plain
+    assert "the kill latch is lifted" in plain and "calm" in plain
+    assert "no engine runs; the next start only observes" in plain
+
+
 def test_kill_works_on_a_journal_that_cannot_be_read(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file.write_bytes(b"rubbish" * 1000)
     ran = hedger(capsys, "kill", "--json")
-    assert (ran.code, strict_json(ran.out)["killed"]) == (0, True)
+    document = strict_json(ran.out)
+    assert (document["killed"], document["live_orders"]) == (True, None)
+    assert (ran.code, document["confirmed"]) == (1, False)  # nobody can say whether it was of real venues
     assert FileLatch(file).found() is not None
     lifted = hedger(capsys, "unkill", "--reason", "calm")  # no record can be written: it stays
     assert lifted.code == 2 and FileLatch(file).found() is not None

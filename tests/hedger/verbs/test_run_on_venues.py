@@ -146,6 +146,27 @@ def test_a_kill_without_an_engine_cancels_at_the_venue_itself(
     assert (ran.returncode, document(ran)["confirmed"], document(ran)["killed"]) == (1, False, True)
 
 
+def test_a_venue_that_cannot_be_asked_keeps_no_other_from_being_cancelled(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with loopback() as exchange:
+        live(tmp_path, ws(exchange), run="start_s_max = 2.0")
+        config = tmp_path / "config.toml"
+        config.write_text(config.read_text() + "\n[venues.bybit]\n")  # and no key of it
+        Journal.open(tmp_path / "j", JournalName("live", "abc123")).close()
+        exchange.do(
+            lambda host: host.exchange.submit(
+                "desk", "BTC-PERPETUAL", Side.BUY, Decimal(100), Decimal(50_000)
+            )
+        )
+        assert open_at(exchange) == 1
+        ran = said(capsys, tmp_path, "kill", "--journal", "j", "--json")
+        told = document(ran)
+        assert open_at(exchange) == 0
+    assert (ran.returncode, told["confirmed"], told["live_orders"]) == (1, False, None)
+    assert "bybit" in told["note"]
+
+
 def open_at(exchange: Loopback) -> int:
     return exchange.do(lambda host: len(list(host.exchange.open_orders("desk"))))
 
