@@ -150,6 +150,14 @@ ORDERS = (
         stands=True,
     ),
     AlertKind(
+        "FILLS_OWED",
+        CRITICAL,
+        "The venue says that an order filled and has not told its executions. The hedge waits for them.",
+        "Look at the order's executions on the venue's own screen, and at both clocks. The engine goes on "
+        "asking and books them when they are told; do not book them by hand.",
+        subject="order",
+    ),
+    AlertKind(
         "ORDER_LOST",
         WARNING,
         "An order was given up for lost: the venue never had it, by several answers and its account.",

@@ -216,7 +216,9 @@ def _in_state(record: OrderRecord, state: OrderState, code: str, now_ns: int) ->
     done = None if not state.terminal else now_ns if record.done_ns is None else record.done_ns
     changed = state is not record.state
     # An open order whose silence was broken starts afresh; one that ended keeps its counts for the record.
-    fresh = record if not changed or state.terminal else replace(record, asks=0, asked_ns=None, alerted=False)
+    fresh = replace(record, alerted=False) if changed else record
+    if changed and not state.terminal:
+        fresh = replace(fresh, asks=0, asked_ns=None)
     return replace(
         fresh,
         state=state,

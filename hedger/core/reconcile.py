@@ -26,7 +26,7 @@ import numpy as np
 from hedger.core.actions import Adjustment, AdjustmentKind, Severity
 from hedger.core.deliveries import on_deliveries
 from hedger.core.ledger import on_trade, order_changed, venue_of
-from hedger.core.order_life import ZERO, OrderRecord, closed, concerned, given_up, heard, told_of
+from hedger.core.order_life import ZERO, OrderRecord, closed, concerned, given_up, heard, order_of, told_of
 from hedger.core.state import Mode, State
 from hedger.core.turn import Turn
 from hedger.sections.execution import ns
@@ -50,7 +50,11 @@ def on_account(turn: Turn, report: AccountReport) -> None:
         turn.note(f"an account report of {name} older than the last was left aside")
         return
     for trade in sorted(report.trades, key=lambda t: (t.fill.time_ns, t.fill.trade_id)):
-        on_trade(turn, trade)
+        if trade.fill.time_ns >= known.since_ns or order_of(turn.state.orders, trade) is not None:
+            on_trade(turn, trade)
+        elif trade.key not in turn.state.trades:
+            # Stamped before the account that the book began with, which holds it; were it not so, it differs.
+            turn.note(f"trade {trade.key[1]} of {name} is from before the start: left aside")
     on_deliveries(turn, report)
     _orders(turn, report)
     differences = position_differences(turn, report)

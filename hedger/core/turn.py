@@ -21,6 +21,9 @@ from hedger.planning import HedgePlan
 from hedger.sections.execution import ns
 from risk.book import Fill
 
+#: Seconds by which a venue's clock may have been set back when executions that it owes are looked for.
+CLOCK_BACK_S = 600.0
+
 
 @dataclass(slots=True, eq=False)
 class Turn:
@@ -93,10 +96,17 @@ class Turn:
         self.actions.append(CancelAll(venue))
 
     def ask_account(self, venue: str) -> None:
-        """Ask for the account, with the trades since a while before the last report; once a turn."""
+        """Ask for the account, with the trades since a while before the last report; once a turn.
+
+        Where executions of an order are owed that filled, as the venue says, from well before the order: the
+        venue's clock may have been set back since its last report, even to before our start.
+        """
         known = self.state.venues[venue]
         overlap = ns(self.settings.desk.execution.reconcile.overlap_s)
         since = max(known.since_ns, known.venue_ns - overlap)
+        owing = [r.wall_ns for r in self.state.orders.values() if r.venue == venue and r.least > r.booked]
+        if owing:
+            since = min(since, min(owing) - max(overlap, ns(CLOCK_BACK_S)))
         if not any(isinstance(a, AskAccount) and a.venue == venue for a in self.actions):
             self.actions.append(AskAccount(venue, since))
         self.state = self.state.with_venue(venue, asked_ns=self.now)

@@ -75,9 +75,15 @@ def _wanted(turn: Turn, record: OrderRecord) -> bool:
 
 def _owed(turn: Turn, record: OrderRecord, config: WatchConfig) -> None:
     """An order that ended, and whose executions have not all been told: the account has them."""
-    if turn.now - (record.done_ns or 0) < ns(config.fills_s_max):
+    waited = turn.now - (record.done_ns or 0)
+    if waited < ns(config.fills_s_max):
         return
     turn.ask_account_soon(record.venue)
+    if waited >= ns(config.fills_s_max + config.alert_s) and not record.alerted:
+        record = replace(record, alerted=True)
+        turn.state = turn.state.with_order(record)
+        text = f"{record.order.client_id}: {_of(record)} ended, and what it filled has not been told"
+        turn.alert(Severity.CRITICAL, "FILLS_OWED", f"{text}; it counts as filled and as not filled")
     if not record.final and turn.state.venues[record.venue].link is not Link.DOWN:
         _ask(turn, record, config)
 

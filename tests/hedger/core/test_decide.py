@@ -34,8 +34,17 @@ from hedger.core.state import Mode
 from hedger.core.turn import Turn
 from pricing.contracts import Side
 from pricing.daycount import NS_PER_DAY
-from tests.hedger.rig import VENUE, Rig, desk, free, option_symbol, replayed
-from venues.orders import Link, Order, OrderReport, OrderState, OrderUpdate, TimeInForce, VenueStatus
+from tests.hedger.rig import SECOND, VENUE, Rig, desk, free, option_symbol, replayed
+from venues.orders import (
+    Link,
+    Order,
+    OrderReport,
+    OrderState,
+    OrderUpdate,
+    TimeInForce,
+    TradeReport,
+    VenueStatus,
+)
 
 #: Long delta far beyond its band of 100,000 USD: a sale of perpetuals or coins mends it.
 LONG = {"BTC-PERPETUAL": "400000"}
@@ -355,6 +364,24 @@ def test_a_difference_reduces_then_halts_and_a_person_accepts_it() -> None:
     again = rig.send(rig.report(), 1.0)
     assert again.mode is Mode.ARMED and again.adjustments == () and again.alerts == ()
     assert rig.positions() == rig.truth.positions
+
+
+def test_executions_stamped_before_the_start_are_found_when_the_venue_s_clock_was_set_back() -> None:
+    # The venue's clock falls by a minute after our first account report: its stamps lie before our start.
+    rig, order = working()
+    trade = rig.truth.fill(order.client_id, order.quantity, rig.start_ns - 60 * SECOND)
+    assert trade is not None
+    rig.send(rig.truth.update(order.client_id))
+    asked = [a for _ in range(20) for a in rig.tick().actions if isinstance(a, AskAccount)]
+    assert asked and all(a.since_ns <= trade.fill.time_ns for a in asked)
+    assert rig.alerts().count("FILLS_OWED") == 1
+    held = rig.positions().get(order.listing.symbol, Decimal(0))
+    # A stranger's trade from before the start is in the account that the book began with, and is not booked.
+    stranger = TradeReport("somebody", replace(trade.fill, trade_id="before", quantity=Decimal(7)))
+    rig.send(rig.report(trades=(stranger, trade)))
+    assert rig.positions()[order.listing.symbol] - held == order.side.sign * order.quantity
+    assert rig.state.orders[order.client_id].settled
+    book_is_the_truth(rig)
 
 
 def test_a_difference_that_was_a_lie_passes() -> None:
