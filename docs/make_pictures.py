@@ -70,7 +70,7 @@ def main() -> int:
 def _wait_for_fills(journal: Path) -> None:
     """Until the first hedge is done, at most for `PATIENCE_S`."""
     for _ in range(int(PATIENCE_S)):
-        time.sleep(1.0)
+        time.sleep(1.0)  # the engine is another process: its journal is all that tells
         words = (sys.executable, "-m", "hedger", "journal", "show", "--kind", "fill", "--json")
         ran = subprocess.run((*words, "--journal", str(journal)), capture_output=True, text=True)
         if ran.returncode == 0 and len(json.loads(ran.stdout)["records"]) >= FILLS_MIN:

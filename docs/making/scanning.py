@@ -202,7 +202,7 @@ def _codes(node: ast.expr | None, constants: Mapping[str, str]) -> Iterator[str]
             yield from _codes(one, constants)
             yield from _codes(other, constants)
         case ast.JoinedStr():
-            pattern = "".join(p.value if isinstance(p, ast.Constant) else "*" for p in node.values)  # type: ignore[misc]
+            pattern = _joined(node, "*")
             yield from COMPUTED.get(pattern, (pattern,))
 
 
@@ -230,9 +230,14 @@ def _text(node: ast.AST) -> str:
             return text
         case ast.BoolOp(values=[*_, last]):
             return _text(last)
-        case ast.JoinedStr(values=values):
-            return "".join(p.value if isinstance(p, ast.Constant) else ".." for p in values)  # type: ignore[misc]
+        case ast.JoinedStr():
+            return _joined(node, "..")
     return ""
+
+
+def _joined(node: ast.JoinedStr, gap: str) -> str:
+    """A formatted text, with the gap for each value that is put in at run time."""
+    return "".join(str(p.value) if isinstance(p, ast.Constant) else gap for p in node.values)
 
 
 def _name(node: ast.AST) -> str:

@@ -255,9 +255,12 @@ def _cost(execution: Execution, spent: Sequence[_Spent]) -> CostCheck:
 
 
 def _turnover_usd(leg: WorkLeg, snapshot: Snapshot) -> float:
-    at = snapshot.market.universe.positions.get(leg.listing.key)
-    if leg.filled == 0 or at is None:
+    """Of its fills; NaN where the listing is not on the market: the day's is then not known either."""
+    if leg.filled == ZERO:
         return 0.0
+    at = snapshot.market.universe.positions.get(leg.listing.key)
+    if at is None:
+        return math.nan
     return turnover_usd(snapshot, at, float(leg.paid / leg.filled), float(leg.filled))
 
 

@@ -225,9 +225,9 @@ def _price(document: Json, name: str, line: pl.DataFrame, fills: pl.DataFrame) -
         hovertemplate="%{y:,.2f} USD<extra></extra>",
     )
     drawn = fills.drop_nulls("index_usd")
-    largest = float(drawn["turnover_usd"].fill_null(0.0).max() or 1.0)  # type: ignore[arg-type]
+    largest = max(drawn["turnover_usd"].drop_nulls().to_list(), default=1.0)
     for (kind, side), part in drawn.group_by(["kind", "side"], maintain_order=True):
-        turnover = part["turnover_usd"].fill_null(0.0).to_numpy()
+        drawn_as = part["turnover_usd"].fill_null(0.0).to_numpy()  # not known: the smallest, its text says so
         text = [
             f"{row['side']} {row['quantity']} {escape(row['symbol'])} at {row['price']}<br>{row['venue']}, "
             f"turnover {usd(row['turnover_usd'])}, fee {usd(row['fee_usd'])}"
@@ -245,17 +245,17 @@ def _price(document: Json, name: str, line: pl.DataFrame, fills: pl.DataFrame) -
                 "color": KIND_COLOURS.get(str(kind), BLACK),
                 "opacity": 0.8,
                 "line": {"width": 0.6, "color": "#333"},
-                "size": 7 + 13 * np.sqrt(turnover / max(largest, 1e-9)),
+                "size": 7 + 13 * np.sqrt(drawn_as / max(largest, 1e-9)),
             },
         )
     figure.update_layout(height=340)
     dated(figure, document)
     figure.update_yaxes(title=f"{name} index, USD")
-    low, high = line["index_usd"].min(), line["index_usd"].max()
+    indexes = line["index_usd"].to_list()
     sums = fills["turnover_usd"]
     total = None if sums.null_count() else float(sums.sum())
     title = (
-        f"{name} moved between {usd(float(low))} and {usd(float(high))}; "  # type: ignore[arg-type]
+        f"{name} moved between {usd(min(indexes))} and {usd(max(indexes))}; "
         f"{plural(fills.height, 'fill')} in it turned over {usd(total)}"
     )
     caption = (

@@ -26,6 +26,8 @@ _WAY_MS = 250.0
 MINUTES_MAX = 30.0
 #: Until its journal is there, and until it has ended in order.
 START_S_MAX = 60.0
+#: Between two looks for the journal of an engine that starts, seconds.
+LOOK_S = 0.05
 END_S_MAX = 20.0
 
 
@@ -88,7 +90,7 @@ class DemoEngine:
                     not_done="nothing was shown",
                     fix=f"read {self.log}, or try `hedger demo --headless`",
                 )
-            time.sleep(0.05)
+            time.sleep(LOOK_S)
 
     def end(self) -> None:
         """Ask it to end in order; what does not is ended."""

@@ -14,21 +14,19 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl
 
 from tests.exchanges import bybit_words as words
 from tests.exchanges.bybit_rest import PRIVATE, PUBLIC, TRADING, batch
 from tests.exchanges.bybit_streams import DCP_TOPICS, Streams, channel_of
-from tests.exchanges.cex import Said, parsed, run_shell, written
+from tests.exchanges.cex import Said, founded, parsed, run_shell, written
 from tests.exchanges.clock import NS, Clock
 from tests.exchanges.core import Exchange
 from tests.exchanges.server import Answer, Call, Session, Trouble
 from tests.exchanges.truth import Truth
 from tests.exchanges.words import (
     ApiKey,
-    DuplicateRule,
     Order,
 )
 from tests.exchanges.world import World
@@ -265,10 +263,6 @@ def _in(order: Order, categories: tuple[str, ...]) -> bool:
     return words.category(order.instrument) in categories
 
 
-SPOTS = {"BTC": 60_000.0, "ETH": 2_500.0}
-FUNDS = (("BTC", "100"), ("ETH", "1000"), ("USDT", "5000000"), ("USDC", "1000000"))
-
-
 def bybit(
     *,
     clock: Clock | None = None,
@@ -278,14 +272,8 @@ def bybit(
     **terms: Any,
 ) -> tuple[Bybit, World]:
     """A Bybit in small with its market and one funded account. terms: of `Bybit`."""
-    clock = clock or Clock()
-    exchange = Exchange(
-        words.listing(clock.now_ns(), SPOTS), clock=clock, truth=truth, duplicates=DuplicateRule.EVER
-    )
-    world = World(exchange, SPOTS, vols={"BTC": 0.55, "ETH": 0.7}, seed=seed)
-    granted = exchange.grant(key or ApiKey("key", "secret", "desk"))
-    for currency, amount in FUNDS:
-        exchange.transfer(granted.account, currency, Decimal(amount))
+    key = key or ApiKey("key", "secret", "desk")
+    exchange, world = founded(words.listing, key, clock, truth, seed)
     return Bybit(exchange, **terms), world
 
 

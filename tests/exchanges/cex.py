@@ -10,23 +10,26 @@ import argparse
 import asyncio
 import json
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Context, Decimal
 from typing import Any
 
 import orjson
 
-from tests.exchanges.clock import MS, NS
+from tests.exchanges.clock import MS, NS, Clock
 from tests.exchanges.core import Exchange
 from tests.exchanges.server import Answer, Call, Session, run_forever
+from tests.exchanges.truth import Truth
 from tests.exchanges.words import (
     HOUSE,
     AccountNews,
     ApiKey,
     BookNews,
+    DuplicateRule,
     Fill,
     FillNews,
+    Instrument,
     MarkNews,
     News,
     Order,
@@ -294,6 +297,29 @@ def decimal(value: object) -> Decimal | None:
 def ms(ns: int) -> str:
     """A stamp as text, milliseconds."""
     return str(ns // MS)
+
+
+#: The index that a market in small begins at, USD; what its one account is given.
+SPOTS = {"BTC": 60_000.0, "ETH": 2_500.0}
+FUNDS = (("BTC", "100"), ("ETH", "1000"), ("USDT", "5000000"), ("USDC", "1000000"))
+
+
+def founded(
+    listing: Callable[[int, dict[str, float]], Sequence[Instrument]],
+    key: ApiKey,
+    clock: Clock | None,
+    truth: Truth | None,
+    seed: int,
+) -> tuple[Exchange, World]:
+    """An exchange with its market and one funded account. listing: what it lists, by time and indexes."""
+    clock = clock or Clock()
+    listed = listing(clock.now_ns(), SPOTS)
+    exchange = Exchange(listed, clock=clock, truth=truth, duplicates=DuplicateRule.EVER)
+    world = World(exchange, SPOTS, vols={"BTC": 0.55, "ETH": 0.7}, seed=seed)
+    granted = exchange.grant(key)
+    for currency, amount in FUNDS:
+        exchange.transfer(granted.account, currency, Decimal(amount))
+    return exchange, world
 
 
 def run_shell(name: str, make: Callable[..., tuple[Any, World]]) -> None:

@@ -15,13 +15,12 @@ import hashlib
 import hmac
 from collections.abc import Mapping
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl
 
 from tests.exchanges import okx_errors as errors
 from tests.exchanges import okx_words as words
-from tests.exchanges.cex import Said, parsed, run_shell, words_of, written
+from tests.exchanges.cex import Said, founded, parsed, run_shell, words_of, written
 from tests.exchanges.clock import Clock
 from tests.exchanges.core import Exchange
 from tests.exchanges.okx_rest import PRIVATE, PUBLIC, TRADING
@@ -30,7 +29,6 @@ from tests.exchanges.server import Answer, Call, Session
 from tests.exchanges.truth import Truth
 from tests.exchanges.words import (
     ApiKey,
-    DuplicateRule,
 )
 from tests.exchanges.world import World
 
@@ -260,10 +258,6 @@ def _key(arg: dict[str, Any]) -> str:
     return ":".join(str(p) for p in parts if p)
 
 
-SPOTS = {"BTC": 60_000.0, "ETH": 2_500.0}
-FUNDS = (("BTC", "100"), ("ETH", "1000"), ("USDT", "5000000"), ("USDC", "1000000"))
-
-
 def okx(
     *,
     clock: Clock | None = None,
@@ -273,14 +267,9 @@ def okx(
     **terms: Any,
 ) -> tuple[Okx, World]:
     """An OKX in small with its market and one funded account. terms: of `Okx`."""
-    clock = clock or Clock()
-    exchange = Exchange(
-        words.listing(clock.now_ns(), SPOTS), clock=clock, truth=truth, duplicates=DuplicateRule.EVER
+    exchange, world = founded(
+        words.listing, key or ApiKey("key", "secret", "desk", "phrase"), clock, truth, seed
     )
-    world = World(exchange, SPOTS, vols={"BTC": 0.55, "ETH": 0.7}, seed=seed)
-    granted = exchange.grant(key or ApiKey("key", "secret", "desk", "phrase"))
-    for currency, amount in FUNDS:
-        exchange.transfer(granted.account, currency, Decimal(amount))
     return Okx(exchange, **terms), world
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from hedger.alerts.table import BY_CODE
 from hedger.core.glance import Glance
