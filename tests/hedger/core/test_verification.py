@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from hedger.core.decision import Decision
-from hedger.core.verification import CostCheck, RowCheck, Verification
+from hedger.core.verification import CostCheck, RowCheck, Verification, verify
 from pricing.contracts import Side
 from tests.hedger.core.test_execution import fill, mark, perp, rig_of
 from tests.hedger.rig import Rig
@@ -151,3 +151,18 @@ def test_plans_made_anew_keep_the_first_tickets_cost_as_the_measure() -> None:
     assert check.expected_usd == expected and check.replans == 1
     assert check.cost.planned_anew > 0.0 and check.cost.unfilled < 0.0
     assert "planned anew" in check.differences
+
+
+def test_the_turnover_of_a_contract_that_is_not_on_the_market_is_unknown_and_not_zero() -> None:
+    rig = rig_of()
+    (order,) = mark(rig, (400_000.0,)).orders
+    rig.truth.take(order)
+    report = rig.truth.fill(order.client_id, order.quantity / 2, rig.now_ns)
+    assert report is not None
+    rig.send(report)
+    execution, snapshot, value = rig.state.execution, rig.state.snapshot, rig.state.value
+    assert execution is not None and snapshot is not None and value is not None
+    assert verify(execution, snapshot, value).turnover_usd > 0.0
+    legs = tuple(replace(leg, listing=replace(leg.listing, symbol="GONE")) for leg in execution.legs)
+    gone = verify(replace(execution, legs=legs), snapshot, value)
+    assert math.isnan(gone.turnover_usd) and math.isnan(gone.slippage_usd)
