@@ -1,7 +1,8 @@
 """What the terminal's keys send: command rows beside the journal, and the kill latch.
 
 Each goes with who sent it and why, and with the first characters of the SHA-256 of what stood on the screen.
-A command is a wish: the engine's journal says what became of it.
+A command is a wish: the engine's journal says what became of it. To an engine of another build of the program
+goes nothing but what only stops: what this screen shows may be something else there.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ import time
 import uuid
 from pathlib import Path
 
+from hedger.build import this_build
+from hedger.core.commands import FROM_ANY_BUILD
 from hedger.core.events import Command, Verb
 from hedger.journal.acknowledged import acknowledge
 from hedger.journal.commands_file import TEXT_MAX, send
 from hedger.journal.kill_latch import FileLatch, Latched
-from hedger.journal.lock import holder
+from hedger.journal.lock import build_of, holder
 from pricing.errors import Exit, HedgerError
 
 
@@ -33,16 +36,18 @@ class Control:
     def __init__(self, journal: Path, allowed: bool, user: str | None = None) -> None:
         self._journal, self.allowed = journal, allowed
         self._user = user or _user()
+        self._build = this_build()  # now: what is on the disk later is not what this terminal runs
 
     def send(self, verb: Verb, argument: str, reason: str, screen: str) -> str:
         """Leave a command for the running engine; returns its id.
 
         Raises:
-            NotSent: the terminal is read-only, or no engine runs.
+            NotSent: the terminal is read-only, no engine runs, or one of another build.
             InputError: a text that cannot be sent, or the box cannot be written.
         """
         self._refuse_read_only(str(verb))
-        if holder(self._journal) is None:
+        held = holder(self._journal)
+        if held is None:
             raise NotSent(
                 "ENGINE_ABSENT",
                 "no engine writes this journal",
@@ -51,6 +56,17 @@ class Control:
                 allowed="a running engine",
                 not_done="nothing was sent",
                 fix="start it with `hedger run`",
+            )
+        engine = build_of(held) or "unknown"
+        if engine != self._build and verb not in FROM_ANY_BUILD:
+            raise NotSent(
+                "OTHER_BUILD",
+                "this terminal and the engine are of different builds",
+                where=self._journal.name,
+                observed=f"{verb}, from {self._build} to {engine}",
+                allowed="pause and kill; everything is shown all the same",
+                not_done="nothing was sent",
+                fix="leave it, and start the dashboard that belongs to the engine's build",
             )
         command = Command(uuid.uuid4().hex, verb, self._user, _reason(reason, screen), argument)
         send(self._journal, command, time.time_ns())

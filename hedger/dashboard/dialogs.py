@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 from textual import events
@@ -13,6 +14,10 @@ from textual.widgets import Input, Static
 
 #: Seconds within which the second press of the kill key counts.
 KILL_S = 2.0
+#: Lines of the screen that no dialog covers: its frame, header and panels above, the last line and its frame.
+_ABOVE, _BELOW = 5, 2
+#: Lines that a dialog needs beside its text, its field and its note: its frame and its title.
+_LINES = 3
 
 
 class Field(Input):
@@ -25,32 +30,49 @@ class Field(Input):
 
 
 class Dialog(ModalScreen[str | None]):
-    """A title, text, perhaps a field. Answers with a text, or None where nothing is to be done."""
+    """A title, text, perhaps a field, a note. Answers with a text, or None where nothing is to be done.
+
+    The text is scrolled where it is long; title, field and note are always in sight.
+    """
 
     BINDINGS: ClassVar = [("escape", "leave", "back")]
 
-    def __init__(self, title: str, text: str, field: str | None = None, value: str = "") -> None:
+    def __init__(
+        self, title: str, text: str, field: str | None = None, value: str = "", note: str = "escape: back"
+    ) -> None:
         super().__init__()
         self._title, self._text, self._field, self._value = _plain(title), _plain(text), field, value
+        self._note = _plain(note)
 
     def compose(self) -> ComposeResult:
-        """Title, text, field."""
+        """Title, text, field, note."""
         with Vertical(id="dialog"):
             yield Static(self._title, id="dialog-title", markup=False)
             with VerticalScroll(id="dialog-body"):
                 yield Static(self._text, id="dialog-text", markup=False)
             if self._field is not None:
                 yield Field(value=self._value, placeholder=self._field, id="dialog-field")
-            yield Static("", id="dialog-note", markup=False)
+            yield Static(self._note, id="dialog-note", markup=False)
 
     def on_mount(self) -> None:
         """The field has the keys, or the text is scrolled by them."""
         self.query_one("#dialog-field" if self._field is not None else "#dialog-body").focus()
+        self._fit()
+
+    def on_resize(self) -> None:
+        """The text has what the rest leaves."""
+        self._fit()
+
+    def _fit(self) -> None:
+        width = max(min(int(0.92 * self.size.width), 120) - 4, 20)
+        note = sum(max(len(textwrap.wrap(line, width)), 1) for line in self._note.splitlines())
+        rest = self.size.height - _ABOVE - _BELOW - _LINES - note - (self._field is not None)
+        self.query_one("#dialog-body").styles.max_height = max(rest, 3)
 
     @property
     def said(self) -> str:
         """Title, text and note, as they stand."""
-        return "\n".join((self._title, self._text, str(self.query_one("#dialog-note", Static).content)))
+        return "\n".join((self._title, self._text, self._note))
 
     def tell(self, text: str) -> None:
         """Another text, be it before the dialog stands."""
@@ -60,7 +82,10 @@ class Dialog(ModalScreen[str | None]):
 
     def note(self, text: str) -> None:
         """A word below: what is wrong with what was typed, or what comes of it."""
-        self.query_one("#dialog-note", Static).update(_plain(text))
+        self._note = _plain(text)
+        for line in self.query("#dialog-note").results(Static):
+            line.update(self._note)
+            self._fit()
 
     def action_leave(self) -> None:
         """Nothing is done."""
@@ -73,7 +98,7 @@ class Confirm(Dialog):
     BINDINGS: ClassVar = [("y", "yes", "yes"), ("n", "leave", "no")]
 
     def __init__(self, title: str, text: str) -> None:
-        super().__init__(title, f"{text}\n\ny  do it      n, escape  do nothing")
+        super().__init__(title, text, note="y: do it      n, escape: do nothing")
 
     def action_yes(self) -> None:
         """It is to be done."""
@@ -86,13 +111,8 @@ class Typed(Dialog):
     def __init__(
         self, title: str, text: str, field: str, check: Callable[[str], tuple[bool, str]], value: str = ""
     ) -> None:
-        super().__init__(title, text, field, value)
+        super().__init__(title, text, field, value, check(value)[1])
         self._check = check
-
-    def on_mount(self) -> None:
-        """What stands in the field is judged at once."""
-        super().on_mount()
-        self.note(self._check(self._value)[1])
 
     def on_input_changed(self, changed: Input.Changed) -> None:
         """Say what would come of it."""
@@ -128,17 +148,19 @@ class Flatten(Typed):
 class Preview(Dialog):
     """The ticket that a hedge would begin with; the send key asks whether it may go."""
 
-    def __init__(self, title: str, send_keys: tuple[str, ...], may: Callable[[], str]) -> None:
-        super().__init__(title, "asked; the engine has not answered yet")
-        self._keys, self._may = send_keys, may
+    def __init__(self, send_key: str, ask_key: str, sends: Iterable[str], may: Callable[[], str]) -> None:
+        """send_key, ask_key: as they are written; sends: as the terminal library has the first."""
+        note = f"{send_key}: send it, planned anew on the market of then; escape: do nothing"
+        super().__init__("PREVIEW: nothing is sent", "asked; the engine has not answered yet", note=note)
+        self._sends, self._ask_key, self._may = tuple(sends), ask_key, may
 
     def on_key(self, event: events.Key) -> None:
         """Send, or say why not."""
-        if event.key in self._keys:
+        if event.key in self._sends:
             event.stop()
             against = self._may()
             if against:
-                self.note(f"NOT SENT: {against}; h asks anew")
+                self.note(f"NOT SENT: {against}; escape and {self._ask_key} ask anew")
             else:
                 self.dismiss("send")
 
@@ -148,7 +170,7 @@ class KillNotice(Dialog):
 
     def __init__(self, key: str) -> None:
         text = f"Press {key} again within {KILL_S:g} seconds: nothing new is sent, every order is cancelled."
-        super().__init__("KILL?", text)
+        super().__init__("KILL?", text, note="escape: do nothing")
 
     def on_mount(self) -> None:
         """Only for a moment."""

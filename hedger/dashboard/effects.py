@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hedger.dashboard.sheet import age, percent
+from hedger.dashboard.sheet import age, counted, percent
 
 #: A preview is sent at most so old, and only if no index has moved further since, and the marks are fresh.
 PREVIEW_AGE_S_MAX = 15.0
@@ -46,8 +46,8 @@ def band_effect(
     span_s = (history[-1][0] - history[0][0]) / 1e9
     return [
         f"over the last {age(span_s)}, {len(history)} looks, as the row was:",
-        f"outside the old trigger {percent(was.share)} of the looks, {was.exits} times",
-        f"outside the new trigger {percent(would.share)} of the looks, {would.exits} times",
+        f"outside the old trigger {percent(was.share)} of the looks, {counted(was.exits, 'time')}",
+        f"outside the new trigger {percent(would.share)} of the looks, {counted(would.exits, 'time')}",
     ]
 
 

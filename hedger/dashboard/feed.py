@@ -13,12 +13,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 from hedger.dashboard.outside import Outside
+from hedger.desk.alert_log import AlertLog
 from hedger.desk.follow import Follower
 from hedger.desk.profit import ProfitReader
 from hedger.desk.venue_health import VenueReader
@@ -39,7 +39,6 @@ Json = dict[str, Any]
 _T = TypeVar("_T")
 DECISIONS_KEPT = 200
 FILLS_KEPT = 500
-ALERTS_KEPT = 500
 #: Rows are remembered so many seconds apart, for a day.
 HISTORY_S = 10.0
 HISTORY_KEPT = 8640
@@ -53,17 +52,6 @@ END_S = 60.0
 _BEFORE_END = tuple(kind for kind in Kind if kind not in (Kind.EVENT, Kind.DECISION))
 #: What is read in one go, so that keys and header never wait for a long journal.
 SLICE_S = 0.2
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """An alert as it was written down."""
-
-    number: int
-    now_ns: int
-    severity: str
-    code: str
-    text: str
 
 
 class Feed:
@@ -96,7 +84,7 @@ class Feed:
         self.preview: tuple[int, Json] | None = None
         self.ticket: tuple[int, Json] | None = None
         self.fills: deque[TradeReport] = deque(maxlen=FILLS_KEPT)
-        self.alerts: deque[Told] = deque(maxlen=ALERTS_KEPT)
+        self.alerts = AlertLog()
         self.history: dict[str, deque[tuple[int, float]]] = {}
         self.replies: dict[str, str] = {}
         self._asked: dict[int, str] = {}
@@ -186,10 +174,6 @@ class Feed:
             held = holder(self.journal)
             self.pid = None if held is None else _pid(held)
 
-    def unseen(self) -> list[Told]:
-        """Alerts that nobody has acknowledged."""
-        return [alert for alert in self.alerts if alert.number not in self.acknowledged]
-
     def lineage(self, client_id: str) -> list[Record]:
         """Every record that speaks of an order, and the decision that it came of, in order."""
         known = self.shown.orders.orders.get(client_id)
@@ -232,8 +216,7 @@ class Feed:
             self._decided(record)
         elif record.kind == Kind.COMMAND and record.key is not None:
             self._asked[record.seq] = record.key
-        if record.kind == Kind.CONFIGURATION:
-            self.alerts.clear()  # of an engine that is no more
+        self.alerts.take(record)
 
     def _answer(self, command: Record) -> None:
         """The decision on a command before the end: whether its bands were taken stands there."""
@@ -278,10 +261,6 @@ class Feed:
             self.ticket = (record.number, found)
         if found.get("preview"):
             self.preview = (record.number, found)
-        for action in found.get("actions", ()):
-            if action.get("action") == "alert":
-                told = (str(action.get(name, "")) for name in ("severity", "code", "text"))
-                self.alerts.append(Told(record.number, record.now_ns, *told))
         if record.now_ns - self._noted_ns >= HISTORY_S * 1e9:
             self._noted_ns = record.now_ns
             for row, x in found.get("exposures", ()):

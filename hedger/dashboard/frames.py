@@ -5,6 +5,7 @@ Only the panel in sight is made, and what it needs of valuations is made once fo
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import Any
 
 from hedger.dashboard.feed import Feed
 from hedger.dashboard.header import Standing, state_of
+from hedger.dashboard.keys import LABELS
 from hedger.dashboard.panels import alerts, hedge, orders, pnl, risk, venues, whatif
 from hedger.dashboard.sheet import Line, Section, Sheet, Tone
 from hedger.desk.holdings import after_legs, unhedged
@@ -26,6 +28,8 @@ NAMES = ("risk", "hedge", "what-if", "P&L", "venues", "orders", "alerts")
 #: A panel is made again at most so often, seconds; the header at most four times a second.
 EVERY_S = (0.5, 0.25, 2.0, 1.0, 1.0, 0.25, 0.5)
 _HEADER_S = 0.5
+#: What dialogs hang on, bands and indexes, is so old at most, whatever panel is in sight.
+_VALUED_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,8 @@ class Want:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One screen. bands: (trigger, landing) texts by row, indexes: USD by underlying, for the dialogs."""
+    """One screen. For the dialogs: bands, by row; indexes, USD by underlying, as of the marks of marked_ns,
+    UTC; empty and 0 while the book cannot be valued."""
 
     want: Want
     standing: Standing
@@ -56,20 +61,27 @@ class Frame:
 class Painter:
     """Makes frames; remembers what has not changed since the last."""
 
-    def __init__(self, feed: Feed, control: bool) -> None:
-        self._feed, self._control = feed, control
+    def __init__(self, feed: Feed, control: bool, keys: Mapping[str, str] = LABELS) -> None:
+        """keys: what is written on the key of each action; a panel names those that may be used."""
+        self._feed, self._control, self._keys = feed, control, keys if control else {}
         self._snapshot: tuple[int, Snapshot | None, str] = (-1, None, "")
+        self._marked_ns = 0
+        self._valued_at = -math.inf
         self._venues: tuple[float, Json] | None = None
-        self._sheet: tuple[float, Want, Sheet] | None = None
+        self._sheet: tuple[float, tuple[Want, bool], Sheet] | None = None
 
     def frame(self, want: Want) -> Frame:
         """What is to be shown now."""
         feed = self._feed.shown
         made = self._sheet
         now = time.monotonic()
-        if made is None or made[1] != want or now - made[0] >= EVERY_S[want.panel - 1]:
-            made = (now, want, self._made(want))
+        of = (want, feed.caught_up)  # what says that the journal is being read does not stay after it was
+        if made is None or made[1] != of or now - made[0] >= EVERY_S[want.panel - 1]:
+            made = (now, of, self._made(want))
             self._sheet = made
+        if feed.caught_up and now - self._valued_at >= _VALUED_S:
+            self._valued_at = now
+            self.snapshot()
         snapshot = self._snapshot[1]
         bands = {} if snapshot is None else {row["row"]: row for row in band_rows(snapshot)}
         return Frame(
@@ -80,7 +92,7 @@ class Painter:
             bands=bands,
             indexes={} if snapshot is None else dict(snapshot.spot),
             preview=feed.preview,
-            marked_ns=feed.venues.follower.marked_ns,
+            marked_ns=self._marked_ns,
             replies=dict(feed.replies),
         )
 
@@ -97,6 +109,7 @@ class Painter:
             except HedgerError as error:
                 fault = error.text()
             self._snapshot = (feed.number, found, fault)
+            self._marked_ns = 0 if found is None else follower.marked_ns
         return self._snapshot[1]
 
     def _made(self, want: Want) -> Sheet:
@@ -124,7 +137,8 @@ class Painter:
                     self._order_rows(), [fill_row(report) for report in feed.shown.fills], self._at_ns()
                 )
             case _:
-                return alerts.sheet(tuple(feed.alerts), self._at_ns(), feed.acknowledged)
+                document = feed.alerts.document(self._at_ns(), feed.acknowledged)
+                return alerts.sheet(document, self._keys)
 
     def _nothing(self) -> Sheet:
         return _words(self._snapshot[2] or "the book cannot be valued yet: no mark has come")
@@ -135,8 +149,9 @@ class Painter:
         rows = None if snapshot is None else band_rows(snapshot)
         working = [row for row in self._order_rows() if row["live"]]
         return hedge.sheet(
-            rows, feed.decision, feed.asked, feed.ticket, working, tuple(feed.decisions), self._at_ns()
-        )
+            rows, feed.decision, feed.asked, feed.ticket, working, tuple(feed.decisions), self._at_ns(),
+            self._keys,
+        )  # fmt: skip
 
     def _whatif(self, want: Want) -> Sheet:
         snapshot, feed = self.snapshot(), self._feed.shown
@@ -152,7 +167,7 @@ class Painter:
         ladder = ladder_of(snapshot, holdings, want.metric)
         took_ms = 1000.0 * (time.perf_counter() - begun)
         as_of = feed.venues.document(self._at_ns())["as_of"]
-        return whatif.sheet(ladder, want.side, name, as_of, took_ms)
+        return whatif.sheet(ladder, want.side, name, as_of, took_ms, self._keys)
 
     def _hedge_shown(self) -> tuple[str, list[Json]]:
         """The ticket by which "hedged" is meant: the last preview's, which the engine has made."""
@@ -195,7 +210,7 @@ class Painter:
         mode = follower.mode
         told = str(decision["mode"]) if decision else mode.mode if mode else None
         accounts = sorted({account for _, _, account in follower.book.positions} if follower.book else ())
-        engine = document["engine"]
+        engine, unseen = document["engine"], feed.alerts.unseen(feed.acknowledged)
         return Standing(
             trading=feed.name.trading,
             engine=feed.name.engine,
@@ -204,7 +219,7 @@ class Painter:
             ),
             pid=feed.pid,
             account=", ".join(a or "not named" for a in accounts) or "none",
-            settings_sha256=configuration.settings_sha256 if configuration else "",
+            settings_sha256=follower.in_force.told,
             limits_sha256=configuration.limits_sha256 if configuration else "",
             record=feed.number,
             behind=max(self._feed.head - self._feed.number, 0),
@@ -217,8 +232,8 @@ class Painter:
             clock_s=None if engine is None else engine["clock_stepped_s"],
             unknown=sum(str(order.state) == "unknown" for order in live),
             working=len(live),
-            critical=sum(alert.severity == "critical" for alert in feed.unseen()),
-            warnings=sum(alert.severity == "warning" for alert in feed.unseen()),
+            critical=unseen["critical"],
+            warnings=unseen["warning"],
             fault=feed.fault or self._feed.fault,
             control=self._control,
         )

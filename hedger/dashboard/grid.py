@@ -94,7 +94,9 @@ class Grid(ScrollView, can_focus=True):
 
     def _lay_out(self, anew: bool = False) -> None:
         before, key = self._drawn, "" if anew or self.current is None else self.current.key
-        self._drawn = laid_out(self._sheet, max(self.size.width, 20), self._wanted)
+        # a column is left for the scroll bar, be it there or not: nothing moves when it comes
+        width = self.outer_size.width - self.styles.scrollbar_size_vertical
+        self._drawn = laid_out(self._sheet, max(width, 20), self._wanted)
         size = Size(self.size.width, len(self._drawn))
         if size != self.virtual_size:
             self.virtual_size = size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hedger.dashboard.sheet import Tone, age
@@ -79,6 +80,43 @@ def header(s: Standing) -> tuple[tuple[str, Tone], ...]:
         f"moved {age(s.clock_s)} | record {s.record}"
     )
     return (first, _state_tone(s)), (second, _out_tone(s)), (third, _lag_tone(s))
+
+
+#: What the last line tells of the keys, the most needed first, and what each is for.
+_LOOKS = (("help", "keys"), ("quit", "leave"), ("filter", "filter"), ("palette", "actions"))
+_STEERS = (
+    ("help", "keys"),
+    ("preview", "preview"),
+    ("pause", "pause"),
+    ("resume", "resume"),
+    ("bands", "band"),
+    ("reduce", "reduce"),
+    ("flatten", "flatten"),
+    ("quit", "leave"),
+)
+
+
+def hints(keys: Mapping[str, str], control: bool, width: int) -> str:
+    """The keys in one line, those that this terminal has. keys: what is written on the key of each action.
+
+    >>> hints({"help": "?", "quit": "q", "filter": "/", "palette": ":", "kill": "K"}, False, 40)
+    '? keys  q leave  / filter  : actions'
+    """
+    words = [f"{keys[name]} {word}" for name, word in (_STEERS if control else _LOOKS)]
+    if control:
+        kill = keys["kill"]
+        words.insert(0, f"{kill}{kill} kill" if len(kill) == 1 else f"{kill} twice kills")
+    for gap in ("  ", " "):
+        if len(gap.join(words)) <= width:
+            return gap.join(words)
+    while words and len(" ".join(words)) > width:
+        words.pop()
+    return " ".join(words)
+
+
+def tabs(names: Sequence[str], panel: int) -> str:
+    """The names of the panels, the one in sight between brackets."""
+    return "".join(f"[{i} {name}]" if i == panel else f" {i} {name} " for i, name in enumerate(names, 1))
 
 
 def _state_tone(s: Standing) -> Tone:

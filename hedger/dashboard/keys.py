@@ -8,7 +8,7 @@ things.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,7 +30,7 @@ class Action:
 ACTIONS: tuple[Action, ...] = (
     Action("help", ("?", "f1"), "the keys"),
     Action("panel_1", ("1",), "risk tree"),
-    Action("panel_2", ("2",), "hedge: bands, next action and why, working orders, decisions"),
+    Action("panel_2", ("2",), "hedge: bands, what comes next and why, decisions"),
     Action("panel_3", ("3", "w"), "what-if ladder"),
     Action("panel_4", ("4",), "P&L by cause"),
     Action("panel_5", ("5",), "venues"),
@@ -46,24 +46,36 @@ ACTIONS: tuple[Action, ...] = (
     Action("bottom", ("end", "G"), "to the last line"),
     Action("close", ("left",), "close the branch"),
     Action("open", ("right", "l"), "open the branch"),
-    Action("drill", ("enter",), "open or close a branch; all there is to know of a line; an order's records"),
+    Action("drill", ("enter",), "a branch; all there is of a line; an order's records"),
     Action("filter", ("/",), "show only lines with these words"),
     Action("palette", (":",), "every action by its name"),
     Action("back", ("escape",), "back: close the dialog, clear the filter"),
-    Action("metric", ("m",), "what-if: the next metric (P&L, delta, gamma, vega)"),
+    Action("metric", ("m",), "what-if: next metric (P&L, delta, gamma, vega)"),
     Action("side", ("u",), "what-if: unhedged, or hedged by the last preview"),
-    Action("preview", ("h",), "what a hedge would be now: the engine answers, nothing is sent", True),
+    Action("preview", ("h",), "what a hedge would be now; nothing is sent", True),
     Action("send", ("H",), "inside the preview: send a hedge", True),
     Action("pause", ("p",), "pause: no new hedges; checks and cancels go on", True),
-    Action("resume", ("r",), "resume, after a question", True),
+    Action("resume", ("r",), "resume; it asks first", True),
     Action("bands", ("b",), "edit the band of a row (panels 1 and 2)", True),
-    Action("reduce", ("R",), "REDUCING: only orders that lower the risk, after a question", True),
+    Action("reduce", ("R",), "REDUCING: only orders that lower risk; it asks first", True),
     Action("flatten", ("F",), "flatten an underlying: its name must be typed", True),
     Action("acknowledge", ("a",), "alerts: the one under the cursor was seen", True),
-    Action("kill", ("K",), "KILL: pressed twice within two seconds, from anywhere", True),
+    Action("kill", ("K",), "KILL: twice within two seconds, from anywhere", True),
     Action("quit", ("q",), "leave; the engine goes on"),
 )
 _BY_NAME = {action.name: action for action in ACTIONS}
+
+
+def labels(actions: Iterable[Action]) -> dict[str, str]:
+    """What is written on the first key of each action, by its name.
+
+    >>> labels(ACTIONS)["preview"], labels(ACTIONS)["back"]
+    ('h', 'escape')
+    """
+    return {action.name: action.keys[0] for action in actions}
+
+
+LABELS = labels(ACTIONS)
 
 
 def load_keys(path: Path | None) -> tuple[Action, ...]:
@@ -115,6 +127,11 @@ def textual_key(key: str) -> str:
     ('question_mark', 'K', 'ctrl+k')
     """
     return _character_to_key(key) if len(key) == 1 else key
+
+
+def textual_keys(actions: Iterable[Action], name: str) -> tuple[str, ...]:
+    """The keys of one action, as the terminal library has them."""
+    return tuple(textual_key(key) for action in actions if action.name == name for key in action.keys)
 
 
 def _refused(path: Path, what: str, observed: object, allowed: str) -> InputError:

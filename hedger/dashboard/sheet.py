@@ -9,10 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 
 UNKNOWN = "?"
 _GAP = 1
+#: The digits that an exact amount has at most; of more, four count.
+_EXACT_MAX = 9
 _MARK = 2  # what shows where the cursor is, without colour
 
 
@@ -29,12 +32,15 @@ class Tone(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """width: characters; 0: what is left. rank: 0 is always shown, the highest goes first."""
+    """width: characters; 0: what is left, from `least` to `most`. rank: 0 is always shown, the highest goes
+    first."""
 
     title: str
     width: int
     rank: int = 0
     left: bool = False
+    least: int = 12
+    most: int = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +77,12 @@ class Drawn:
 
 
 def laid_out(sheet: Sheet, width: int, wanted: str = "") -> list[Drawn]:
-    """The lines of a sheet. wanted: only lines with these words, capital or not; heads stay."""
+    """The lines of a sheet. wanted: only lines with these words, capital or not, below their heads."""
     drawn: list[Drawn] = []
     for section in sheet:
+        kept = [line for line in section.lines if not wanted or matches(line, wanted)]
+        if wanted and not kept:
+            continue
         columns = _fitting(section.columns, width - _MARK)
         head = _row([c.title for c in section.columns], section.columns, columns) if columns else ""
         if drawn:
@@ -82,11 +91,11 @@ def laid_out(sheet: Sheet, width: int, wanted: str = "") -> list[Drawn]:
             drawn.append(Drawn(clipped(section.title, width), Tone.HEAD, head=head))
         if any(c.title for c in section.columns):
             drawn.append(Drawn(head, Tone.HEAD, head=head))
-        for line in section.lines:
-            if wanted and not matches(line, wanted):
-                continue
+        for line in kept:
             text = _row(line.cells, section.columns, columns) if columns else "  " + " ".join(line.cells)
             drawn.append(Drawn(clipped(text, width), line.tone, line.key, head, line.more))
+    if wanted and sheet and not drawn:
+        drawn.append(Drawn(clipped(f"  no line here has these words: {wanted}", width), Tone.WARN))
     return drawn
 
 
@@ -102,7 +111,7 @@ def _fitting(columns: Sequence[Column], width: int) -> dict[int, int]:
     found: dict[int, int] = {}
     left, rest = width + _GAP, [i for i in kept if columns[i].width == 0]
     for i in kept:
-        need = (columns[i].width or 12) + _GAP
+        need = (columns[i].width or columns[i].least) + _GAP
         if need <= left or columns[i].rank == 0:
             found[i] = columns[i].width
             left -= need
@@ -110,8 +119,9 @@ def _fitting(columns: Sequence[Column], width: int) -> dict[int, int]:
             break  # one that comes later and is narrower would stand among others than it belongs to
     for i in rest:
         if i in found:
-            found[i] = 12 + max(left, 0)
-            left = 0
+            more = max(min(left, columns[i].most - columns[i].least), 0)
+            found[i] = columns[i].least + more
+            left -= more
     return dict(sorted(found.items()))
 
 
@@ -172,6 +182,25 @@ def percent(x: float | None) -> str:
     ('26 %', '?')
     """
     return UNKNOWN if x is None or not math.isfinite(x) else f"{100.0 * x:.0f} %"
+
+
+def counted(n: float, word: str) -> str:
+    """So many of something.
+
+    >>> counted(1, "order"), counted(0, "order"), counted(2, "look")
+    ('1 order', '0 orders', '2 looks')
+    """
+    return f"{n:g} {word}" + "s" * (n != 1)
+
+
+def amount(text: str) -> str:
+    """An exact decimal, without the zeros behind it; as a figure where it has more digits than a cell.
+
+    >>> [amount(x) for x in ("620950", "0E-12", "0.0195", "0.00045012345", "1.50")]
+    ['620950', '0', '0.0195', '0.00045', '1.5']
+    """
+    plain = f"{Decimal(text).normalize():f}" if Decimal(text) else "0"
+    return plain if len(plain) <= _EXACT_MAX else figure(float(text))
 
 
 def age(seconds: float | None) -> str:

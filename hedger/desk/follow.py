@@ -2,7 +2,8 @@
 
 What was booked stands in the record as fills and adjustments, so no settings are needed for it; the market is
 the fold of the marks. Whoever looks may stop at any record and have both as they stood then. Bands set by
-command are known as far as the engine took them; settings that a `reload` brought are not.
+command are known as far as the engine took them, and so are the settings in force; with which settings the
+book is valued whoever looks says.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from hedger.core.events import Command, Verb
 from hedger.core.glance import stamped
 from hedger.core.ledger import averages_with
 from hedger.core.marking import fault_of
+from hedger.desk.settings_in_force import SettingsInForce
 from hedger.engine.starting import adjusted
 from hedger.journal.entries import (
     Configuration,
@@ -75,10 +77,19 @@ class Follower:
     order books, which a plan needs and a valuation does not.
 
     started: the last configuration. mode, latch: the last change. marked_ns: UTC, of the last marks.
+    in_force: the settings; at_hand: those that stand in where the journal does not hold its own.
     arrival: the middle of an order's listing when it was decided on, by client id, NaN where unknown.
     """
 
-    def __init__(self, age_s_max: float, fetch: Fetch = no_tape, *, depth: bool = True) -> None:
+    def __init__(
+        self,
+        age_s_max: float,
+        fetch: Fetch = no_tape,
+        *,
+        depth: bool = True,
+        at_hand: Settings | None = None,
+    ) -> None:
+        self.in_force = SettingsInForce(at_hand or Settings())
         self.market: Market | None = None
         self.book: Book | None = None
         self.started: Configuration | None = None
@@ -88,7 +99,7 @@ class Follower:
         self.seq = -1
         self.arrival: dict[str, float] = {}
         self.overrides: BandOverrides = {}
-        self._age_s_max, self._fetch, self._depth = age_s_max, fetch, depth
+        self.age_s_max, self._fetch, self._depth = age_s_max, fetch, depth
         self._listings: dict[tuple[str, str], Listing] = {}
         self._averages: dict[tuple[str, int], tuple[float, int]] = {}
         self._bands: dict[int, str] = {}
@@ -101,9 +112,10 @@ class Follower:
                 hand.
         """
         self.now_ns, self.seq = max(self.now_ns, record.now_ns), record.seq
-        if record.kind == Kind.DECISION and not self._bands:
+        if record.kind == Kind.DECISION and not (self._bands or self.in_force.waiting):
             return Taken(record, None)  # most of a journal, and nothing here hangs on it
         word = read(record, depth=self._depth)
+        self.in_force.take(record, word)
         marks = self._marks(record, word.what) if isinstance(word, EventBody) else None
         match word:
             case EventBody(what=Command(verb=Verb.BANDS, argument=argument)):
@@ -168,7 +180,7 @@ class Follower:
         market = self.market.apply(stamped(marks, record.now_ns))
         told = {key: total / n for key, (total, n) in self._averages.items()}
         self.market = replace(market, settlement_average=told)
-        self._averages = averages_with(self._averages, self.market, self._age_s_max)
+        self._averages = averages_with(self._averages, self.market, self.age_s_max)
         self.marked_ns = record.now_ns
         return marks
 

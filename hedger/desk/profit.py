@@ -40,12 +40,12 @@ class ProfitReader:
         follower: Follower | None = None,
     ) -> None:
         """follower: one that others hear as well; who has it calls `before` and `heard`, not `take`.
-        valued: the book as it was last valued here, None before."""
+        settings: to value with from here on. valued: the book as it was last valued here, None before."""
         self.follower = follower or Follower(settings.age_s_max, fetch)
         self.valued: Snapshot | None = None
         self._marked_ns = 0
         self.profit = Profit()
-        self._settings, self._apart_ns = settings, round(apart_s * NS_PER_SECOND)
+        self.settings, self._apart_ns = settings, round(apart_s * NS_PER_SECOND)
         self._taken_ns: int | None = None
         self._waiting = False
         self._flows = 0
@@ -86,14 +86,14 @@ class ProfitReader:
 
     def _mark(self) -> None:
         self._waiting = False
-        snapshot = self.follower.snapshot(self._settings)
+        snapshot = self.follower.snapshot(self.settings)
         if snapshot is not None:
             self._taken_ns, self._flows, self.valued = snapshot.market.now_ns, 0, snapshot
             self.profit.marked(snapshot)
 
     def document(self) -> Json:
         """The P&L so far, up to the last mark; null where it is not known."""
-        snapshot = self.follower.snapshot(self._settings)
+        snapshot = self.follower.snapshot(self.settings)
         if snapshot is not None and (self._flows or snapshot.market.now_ns != self._taken_ns):
             self._mark()
         total = self.profit.total
@@ -112,7 +112,7 @@ class ProfitReader:
                 {"underlying": name, **{part: number(x) for part, x in parts.as_dict().items()}}
                 for name, parts in attribution.rows.items()
             ],
-            **profit.document(self.profit, self._settings.pnl.tolerance()),
+            **profit.document(self.profit, self.settings.pnl.tolerance()),
             "alerts": self._alerts(),
             "unknown": [] if attribution is None else list(attribution.unknown[:10]),
             "missing": _missing(snapshot),
@@ -127,7 +127,7 @@ class ProfitReader:
 
     def _alerts(self) -> list[Json]:
         """What a person must look at: days whose P&L has more without a cause than is borne."""
-        tolerance, found = self._settings.pnl.tolerance(), []
+        tolerance, found = self.settings.pnl.tolerance(), []
         for day in profit.unexplained_days(self.profit, tolerance):
             parts = self.profit.days[day].attribution.total
             residual = number(parts.residual)

@@ -1,4 +1,7 @@
-"""`hedger alerts`: tell people what an engine tells, and when it tells nothing any more."""
+"""`hedger alerts`: tell people what an engine tells, and when it tells nothing any more.
+
+`--told` only prints what it has told since its start: the screen's panel of alerts as text or JSON.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ import argparse
 import signal
 import time
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hedger.verbs.flags import Commands, add_journal, positive
@@ -16,6 +18,7 @@ from pricing.errors import Exit, InputError
 if TYPE_CHECKING:
     from hedger.alerts.sinks import Sink
     from hedger.alerts.watch import Watch
+    from hedger.desk.alert_log import Json
     from hedger.journal.sqlite import SqliteStorage
     from hedger.settings import Settings
 
@@ -25,7 +28,9 @@ ONCE_S_MAX = 60.0
 
 def declare(commands: Commands) -> None:
     """The words of `alerts`."""
-    words = commands.add("alerts", alerts, "tell people what an engine tells, and that it lives; reads only")
+    words = commands.add(
+        "alerts", alerts, "tell people what an engine tells, and that it lives; steers nothing"
+    )
     add_journal(words)
     text = (
         "a sink beside those of [alerts]: env:NAME, file:PATH, keyring:SERVICE/USER, or an apprise address "
@@ -34,6 +39,8 @@ def declare(commands: Commands) -> None:
     words.add_argument("--url", action="append", default=[], metavar="SINK", help=text)
     text = "look once, tell what stands, and end: 1 where something critical does, 4 where a sink failed"
     words.add_argument("--once", action="store_true", help=text)
+    text = "print what the engine has told since its start and who has seen it, and end: the panel of alerts"
+    words.add_argument("--told", action="store_true", help=text)
     words.add_argument("--minutes", type=positive, metavar="N", help="end after so many (default: run on)")
     text = "print every alert there is, with what it means and what to do, and end"
     words.add_argument("--list", action="store_true", help=text)
@@ -43,6 +50,8 @@ def alerts(arguments: argparse.Namespace) -> Exit:
     """Watch an engine's journal and tell people."""
     if arguments.list:
         return _list(arguments)
+    if arguments.told:
+        return _told(arguments)
     from hedger.alerts.addresses import addresses
     from hedger.journal.journal import open_to_read
     from hedger.verbs.reading import settings_of
@@ -69,7 +78,7 @@ def alerts(arguments: argparse.Namespace) -> Exit:
             files.callback(storage.close)
             files.callback(again.close)
             whom = [Sink(address, storage.name, settings.alerts) for address in sinks]
-            watching = _watch(arguments.journal, (storage, again), settings, whom)
+            watching = _watch(arguments, (storage, again), settings, whom)
             return _once(arguments, watching) if arguments.once else _follow(arguments, watching)
     except (StorageFailed, CodecError) as error:
         raise JournalDamaged(
@@ -83,13 +92,18 @@ def alerts(arguments: argparse.Namespace) -> Exit:
 
 
 def _watch(
-    journal: Path, storages: tuple[SqliteStorage, SqliteStorage], settings: Settings, sinks: list[Sink]
+    arguments: argparse.Namespace,
+    storages: tuple[SqliteStorage, SqliteStorage],
+    settings: Settings,
+    sinks: list[Sink],
 ) -> Watch:
     """What watches. storages: the journal opened twice, since the two readings are at different places."""
+    from hedger.alerts.memory import MemoryFile, knows
     from hedger.alerts.profit_watch import ProfitWatch
     from hedger.alerts.tail import Tail
     from hedger.alerts.watch import Parts, Watch
     from hedger.engine.logs import Log
+    from hedger.journal.entries import Head
     from pricing.compiled import warm_up
 
     first, second = storages
@@ -98,8 +112,14 @@ def _watch(
     if config.unexplained:
         warm_up()
         profit = ProfitWatch(second, settings)
-    tail = Tail(first, round(config.again_min * 60e9))
-    return Watch(Parts(journal, first.name, tail, profit, sinks, config, Log(name="hedger.alerts")))
+    # whoever looks once is told what stands now, whatever was told before
+    memory = None if arguments.once else MemoryFile(arguments.journal)
+    found = None if memory is None else memory.read(first)
+    if found is not None and not knows(found, [sink.address.mark(found.salt) for sink in sinks]):
+        found = None
+    tail = Tail(first, round(config.again_min * 60e9), None if found is None else Head.parse(found.head))
+    log = Log(name="hedger.alerts")
+    return Watch(Parts(arguments.journal, first.name, tail, profit, sinks, config, log, memory, found))
 
 
 def _once(arguments: argparse.Namespace, watch: Watch) -> Exit:
@@ -139,6 +159,56 @@ def _follow(arguments: argparse.Namespace, watch: Watch) -> Exit:
     if arguments.json:
         show_json(watch.document())
     return Exit(128 + stopped[0]) if stopped else Exit.DONE
+
+
+def _told(arguments: argparse.Namespace) -> Exit:
+    """What was told since the engine's start, as the screen has it."""
+    from hedger.desk.alert_log import alerts_document
+    from hedger.journal.acknowledged import acknowledged
+    from hedger.journal.codec import CodecError
+    from hedger.journal.journal import open_to_read
+    from hedger.journal.lock import holder
+    from hedger.journal.storage import JournalDamaged, StorageFailed
+
+    storage = open_to_read(arguments.journal)
+    try:
+        running = holder(arguments.journal) is not None
+        now_ns = time.time_ns() if running else None  # ages of an engine that ended are those of its end
+        with storage.steady():
+            seen = acknowledged(arguments.journal)
+            document = alerts_document(storage.name, storage.records(), seen, now_ns)
+    except (StorageFailed, CodecError) as error:
+        raise JournalDamaged(
+            "JOURNAL_DAMAGED",
+            "the journal cannot be read to its end",
+            where=arguments.journal.name,
+            observed=error,
+            not_done="no alert is shown",
+            fix="`hedger journal verify` says how far it is sound",
+        ) from error
+    finally:
+        storage.close()
+    document = {"running": running, **document}
+    if arguments.json:
+        show_json(document)
+    else:
+        _say_told(document)
+    return Exit.DONE
+
+
+def _say_told(document: Json) -> None:
+    """A line an alert, the newest last, and how many are new."""
+    for alert in document["alerts"]:
+        seen = "" if alert["seen_by"] is None else f" (seen by {alert['seen_by']})"
+        print(f"{alert['time']} {alert['severity']} {alert['code']}: {alert['text']}{seen}")
+    new = document["unseen"]
+    dropped = f", {document['dropped']} older ones not kept" * bool(document["dropped"])
+    since = document["since"] or "no start is on record"
+    print(
+        f"{document['trading'].upper()} engine {document['engine']}, since {since}: "
+        f"{len(document['alerts'])} alerts{dropped}; not seen yet: {new['critical']} critical, "
+        f"{new['warning']} warnings"
+    )
 
 
 def _list(arguments: argparse.Namespace) -> Exit:

@@ -2,51 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import Any
 
-from hedger.dashboard.feed import Told
 from hedger.dashboard.sheet import Column, Line, Section, Sheet, Tone, age
-from hedger.journal.acknowledged import Acknowledged
-from pricing.daycount import iso
 
+Json = Mapping[str, Any]
 _COLUMNS = (
-    Column("time", 8, left=True),
     Column("age", 7),
     Column("severity", 8, left=True),
+    Column("time", 8, 2, left=True),
     Column("seen by", 8, 1, left=True),
-    Column("code", 20, left=True),
-    Column("text", 0, left=True),
+    Column("code: what was told", 0, left=True, least=46),
 )
 _TONES = {"critical": Tone.BAD, "warning": Tone.WARN}
 
 
-def sheet(alerts: Sequence[Told], now_ns: int, acknowledged: Mapping[int, Acknowledged]) -> Sheet:
-    """Of the running or last engine, newest first; the code names the page of the runbook. acknowledged: who
-    has seen which, by its record."""
-    lines = tuple(_line(alert, now_ns, acknowledged.get(alert.number)) for alert in list(alerts)[::-1])
+def sheet(document: Json, keys: Mapping[str, str]) -> Sheet:
+    """document: of `hedger alerts --told`. keys: of the actions that this terminal may take.
+
+    Newest first. The code names the page of the runbook.
+    """
+    lines = tuple(_line(alert, keys) for alert in document["alerts"][::-1])
+    dropped = f", {document['dropped']} older ones not kept" * bool(document["dropped"])
+    if not lines:
+        none = "the engine has told nobody anything since its start" if document["since"] else "no engine yet"
+        return (Section("alerts", (), (Line("none", (none,), Tone.GOOD, (none,)),)),)
     return (
-        Section(
-            "alerts since the engine's start",
-            _COLUMNS,
-            lines or (Line("", ("", "", "", "", "none"), Tone.GOOD),),
-        ),
+        Section(f"alerts since the engine's start, {_clock(document['since'])}{dropped}", _COLUMNS, lines),
     )
 
 
-def _line(alert: Told, now_ns: int, seen: Acknowledged | None) -> Line:
-    severity = alert.severity.upper() if alert.severity == "critical" else alert.severity
-    new = alert.severity in _TONES and seen is None
-    who = "new, a acknowledges it" if seen is None else f"seen by {seen.user}, {iso(seen.at_ns)}"
+def _line(alert: Json, keys: Mapping[str, str]) -> Line:
+    loud = alert["severity"] in _TONES
+    severity = alert["severity"].upper() if alert["severity"] == "critical" else alert["severity"]
+    new = loud and alert["seen_by"] is None
+    seen = (
+        f"seen by {alert['seen_by']}, {alert['seen_at']}" if alert["seen_by"] is not None else "not seen yet"
+    )
+    if new and "acknowledge" in keys:
+        seen += f"; {keys['acknowledge']} acknowledges it"
     return Line(
-        f"alert {alert.number} {alert.code} {alert.text}",
+        f"alert {alert['record']} {alert['code']} {alert['text']}",
         (
-            iso(alert.now_ns)[11:19],
-            age((now_ns - alert.now_ns) / 1e9),
+            age(alert["age_s"]),
             severity,
-            ("NEW" if new else "") if seen is None else seen.user,
-            alert.code,
-            alert.text,
+            _clock(alert["time"]),
+            alert["seen_by"] or ("NEW" if new else ""),
+            f"{alert['code']}: {alert['text']}",
         ),
-        _TONES[alert.severity] if new else Tone.PLAIN,
-        (f"{severity} {alert.code}, record {alert.number}, {iso(alert.now_ns)}", alert.text, who),
+        _TONES[alert["severity"]] if new else Tone.PLAIN,
+        (
+            f"{severity} {alert['code']}, record {alert['record']}, {alert['time']}",
+            alert["text"],
+            seen,
+            "what it means and what to do: `hedger alerts --list`, and the runbook under its code",
+        ),
     )
+
+
+def _clock(time: str | None) -> str:
+    return "?" if time is None else time[11:19]

@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from hedger.dashboard.sheet import Column, Line, Section, Sheet, Tone, age, figure, interval, percent, usd
+from hedger.dashboard.sheet import (
+    Column,
+    Line,
+    Section,
+    Sheet,
+    Tone,
+    age,
+    counted,
+    figure,
+    interval,
+    percent,
+    usd,
+)
 from pricing.daycount import iso
 
 Json = Mapping[str, Any]
@@ -13,12 +25,12 @@ DECISIONS_SHOWN = 20
 _ROWS = (
     Column("row", 16, left=True),
     Column("now", 9),
-    Column("target", 8, 2),
+    Column("target", 8, 3),
     Column("trigger", 20),
-    Column("landing", 20, 1),
+    Column("landing", 20, 2),
     Column("used", 6),
     Column("state", 8, left=True),
-    Column("to trigger", 10, 3),
+    Column("to trigger", 10, 1),
     Column("unit", 10, 4, left=True),
 )
 _WORKING = (
@@ -52,13 +64,16 @@ def sheet(
     working: Sequence[Json],
     decisions: Sequence[tuple[int, Json]],
     now_ns: int,
+    keys: Mapping[str, str],
 ) -> Sheet:
     """rows: of `band_rows`, None while the book cannot be valued. decision: the last one; asked: the last one
-    at which the policy was asked. decisions: the newest last."""
+    at which the policy was asked. decisions: the newest last. keys: of the actions that may be taken."""
     found = [Section("next", (), tuple(_next(decision, asked, working)))]
     if rows is not None:
         banded = [row for row in rows if row["trigger"] is not None]
-        found.append(Section("bands, in the rows' own units", _ROWS, tuple(_row(r) for r in banded)))
+        none = Line("", ("no row has a band",), Tone.WARN)
+        lines = tuple(_row(r, keys) for r in banded)
+        found.append(Section(_bands(banded), _ROWS if lines else (), lines or (none,)))
     else:
         words = "the book cannot be valued yet: no mark has come"
         found.append(Section("bands", (), (Line("", (words,), Tone.WARN),)))
@@ -67,8 +82,15 @@ def sheet(
     if ticket is not None:
         found.append(_ticket(*ticket))
     newest = list(decisions)[-DECISIONS_SHOWN:][::-1]
-    found.append(Section("decisions, newest first", _DECISIONS, tuple(_decision(n, d) for n, d in newest)))
+    told = tuple(_decision(n, d) for n, d in newest) or (Line("", ("", "", "none yet"), Tone.DIM),)
+    found.append(Section("decisions, newest first", _DECISIONS, told))
     return tuple(found)
+
+
+def _bands(banded: Sequence[Json]) -> str:
+    """The title of the bands, with the unit of each Greek, which a narrow screen has no column for."""
+    units = {row["row"].split(":")[0]: row["unit"] for row in banded}
+    return "bands" + (": " if units else "") + ", ".join(f"{greek} {unit}" for greek, unit in units.items())
 
 
 def _next(decision: Json | None, asked: Json | None, working: Sequence[Json]) -> Iterator[Line]:
@@ -81,7 +103,7 @@ def _next(decision: Json | None, asked: Json | None, working: Sequence[Json]) ->
     mode = str(decision["mode"])
     sends = mode in ("armed", "reducing") and not decision["paused"]
     if working:
-        what, tone = f"{len(working)} orders are in work", Tone.WARN
+        what, tone = f"{counted(len(working), 'order')} in work", Tone.WARN
     elif told["due"] and sends:
         what, tone = "a hedge is due", Tone.WARN
     elif told["due"]:
@@ -99,7 +121,7 @@ def _next(decision: Json | None, asked: Json | None, working: Sequence[Json]) ->
         yield Line("next reason", (reason,), Tone.DIM, (reason,))
 
 
-def _row(row: Json) -> Line:
+def _row(row: Json, keys: Mapping[str, str]) -> Line:
     breached, used = row["breached"], row["used"]
     state = "OUTSIDE" if breached else "?" if row["value"] is None else "inside"
     return Line(
@@ -118,7 +140,8 @@ def _row(row: Json) -> Line:
         Tone.BAD if breached else Tone.WARN if used is None or used > 0.8 else Tone.PLAIN,
         (
             f"{row['row']}, {row['unit']}",
-            f"b edits its band: now {interval(row['trigger'])}/{interval(row['landing'])}",
+            f"trigger {interval(row['trigger'])}, landing {interval(row['landing'])}"
+            + (f"; {keys['bands']} edits them" if "bands" in keys else ""),
         ),
     )
 
@@ -186,7 +209,8 @@ def told(decision: Json) -> str:
     sent = [a for a in decision["actions"] if a["action"] == "submit"]
     if decision.get("ticket"):
         ticket = decision["ticket"]
-        parts.append(f"ticket {ticket['status']}, {len(ticket['legs'])} legs, {usd(ticket['cost_usd'])} USD")
+        legs = counted(len(ticket["legs"]), "leg")
+        parts.append(f"ticket {ticket['status']}, {legs}, {usd(ticket['cost_usd'])} USD")
     parts += [f"send {a['side']} {a['quantity']} {a['symbol']}" for a in sent]
     refused = [v for v in decision["verdicts"] if v["code"]]
     parts += [f"REFUSED {v['code']}" for v in refused]

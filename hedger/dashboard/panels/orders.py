@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hedger.dashboard.sheet import Column, Line, Section, Sheet, Tone, age
+from hedger.dashboard.sheet import Column, Line, Section, Sheet, Tone, age, amount
 from pricing.daycount import iso
 
 Json = Mapping[str, Any]
@@ -66,7 +66,7 @@ def _order(order: Json, now_ns: int) -> Line:
             order["filled"],
             order["code"],
             order["client_id"],
-            order["reserved"],
+            amount(order["reserved"]),
             order["venue"],
             age((now_ns - order["wall_ns"]) / 1e9) if order["live"] else "",
         ),
@@ -84,7 +84,7 @@ def _fill(fill: Json) -> Line:
             fill["quantity"],
             fill["symbol"],
             fill["price"],
-            fill["fee"],
+            amount(fill["fee"]),
             fill["fee_currency"],
             fill["client_id"],
             fill["trade_id"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hedger.dashboard.sheet import Column, Line, Section, Sheet, Tone, usd
+from hedger.dashboard.sheet import Column, Line, Section, Sheet, Tone, counted, usd
 
 Json = Mapping[str, Any]
 
@@ -27,19 +27,20 @@ def sheet(document: Json | None, fault: str = "") -> Sheet:
             (_word(name), usd(x), *(usd(day["attribution_usd"][name]) for day in days)),
             _tone(name, document),
         )
-        for name, x in document["attribution_usd"].items()
+        for name, x in sorted(document["attribution_usd"].items(), key=lambda item: _place(item[0]))
     ]
+    lines.insert(
+        2,
+        Line(
+            "cause allowed",
+            ("  of it allowed", "", *(usd(d["residual_allowed_usd"]) for d in days)),
+            Tone.DIM,
+        ),
+    )
     lines.append(
         Line(
             "cause harvest",
             ("gamma less theta", usd(document["harvest_usd"]), *(usd(d["harvest_usd"]) for d in days)),
-        )
-    )
-    lines.append(
-        Line(
-            "cause allowed",
-            ("residual allowed", "", *(usd(d["residual_allowed_usd"]) for d in days)),
-            Tone.DIM,
         )
     )
     title = f"P&L by cause, USD, {document['from'][:19]} to {document['to'][:19]}"
@@ -51,7 +52,7 @@ def sheet(document: Json | None, fault: str = "") -> Sheet:
         found.insert(0, Section("UNEXPLAINED", (), alerts))
     ledger = tuple(
         Line(f"ledger {name}", (_word(name), usd(x), *(usd(day["ledger_usd"][name]) for day in days)))
-        for name, x in document["ledger_usd"].items()
+        for name, x in sorted(document["ledger_usd"].items(), key=lambda item: _place(item[0]))
     )
     found.append(Section("P&L by the ledger, USD", columns, ledger))
     per = tuple(
@@ -61,7 +62,8 @@ def sheet(document: Json | None, fault: str = "") -> Sheet:
     found.append(Section("by underlying, USD", columns[:2], per))
     texts = [f"ledger less causes {usd(document['ledger_difference_usd'])} USD: rounding, or a fault"]
     if document["marks_passed_over"]:
-        texts.append(f"{document['marks_passed_over']} marks passed over: something held had no worth")
+        passed = counted(document["marks_passed_over"], "mark")
+        texts.append(f"{passed} passed over: something held had no worth")
     texts += [f"unknown: {text}" for text in document["unknown"]]
     found.append(Section("", (), tuple(Line("", (text,), Tone.DIM) for text in texts)))
     return tuple(found)
@@ -76,7 +78,13 @@ def _total(parts: Json) -> float | None:
 
 
 def _word(name: str) -> str:
-    return {"pnl": "TOTAL", "total": "TOTAL", "residual": "NO CAUSE"}.get(name, name.replace("_", " "))
+    words = {"pnl": "TOTAL", "total": "TOTAL", "residual": "RESIDUAL"}
+    return words.get(name, name.replace("_", " "))
+
+
+def _place(name: str) -> int:
+    """The total first and what has no cause next: a small screen has both. The others as they come."""
+    return {"pnl": 0, "total": 0, "residual": 1}.get(name, 2)
 
 
 def _tone(name: str, document: Json) -> Tone:

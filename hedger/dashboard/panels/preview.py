@@ -11,13 +11,8 @@ from pricing.daycount import iso
 Json = Mapping[str, Any]
 
 
-def flattens(scope: str) -> bool:
-    """Whether a preview is of a flatten."""
-    return scope.split(" ")[0] == "flatten"
-
-
 def text(number: int, decision: Json) -> str:
-    """Orders, cost, rows after it, what the limits say, and whether it would leave."""
+    """Orders, cost, rows after it, what the limits say, and whether it would leave; 66 columns wide."""
     shown = decision["preview"]
     before = dict(decision["exposures"])
     lines = [f"record {number}, {iso(decision['now_ns'])[11:23]}, on {shown['scope'] or 'every underlying'}"]
@@ -29,9 +24,10 @@ def text(number: int, decision: Json) -> str:
         f"{ticket['status']}: {ticket['reason']}; {usd(ticket['cost_usd'])} USD, "
         f"no mix costs less than {usd(ticket['lower_bound_usd'])}"
     )
+    lines += ["  side  quantity symbol                    limit   cost USD"] * bool(ticket["legs"])
     lines += [
-        f"  {leg['side']:<4} {leg['quantity']:>10} {leg['symbol']:<24} limit {leg['limit_price']:>10} "
-        f"{usd(leg['cost_usd']):>8} USD"
+        f"  {leg['side']:<4} {leg['quantity']:>9} {leg['symbol']:<21} {leg['limit_price']:>9} "
+        f"{usd(leg['cost_usd']):>10}"
         for leg in ticket["legs"]
     ]
     if ticket["legs"]:
@@ -44,6 +40,4 @@ def text(number: int, decision: Json) -> str:
         for row, after in ticket["after"]
         if row.split(":")[0] in ("delta", "gamma", "vega") and row.count(":") == 1
     ]
-    what = "enter flattens" if flattens(shown["scope"]) else "H sends a hedge"
-    lines.append(f"{what}, planned anew on the market of then; escape does nothing")
     return "\n".join(lines)

@@ -16,13 +16,13 @@ def columns(in_usd: bool) -> tuple[Column, ...]:
     """The columns, named by what they are in."""
     money = "$" if in_usd else "coin"
     return (
-        Column("", 20, left=True),
-        Column("position", 9),
+        Column("", 0, left=True, least=18, most=30),
+        Column("held", 7),
         Column("Δ coin", 8),
-        Column("Δ $", 8, 1),
-        Column(f"Γ {money}/1%", 9),
-        Column(f"vega {money}/pt", 11, 2),
-        Column(f"Θ {money}/d", 8, 1),
+        Column("Δ $", 7, 1),
+        Column(f"Γ {money}/1%", 7 if in_usd else 9),
+        Column("vega/pt", 8, 1),
+        Column(f"Θ {money}/d", 7 if in_usd else 8, 2),
         Column("band", 6, 1),
         Column("to trigger", 10, 3),
         Column("vanna Δ/pt", 10, 6),
@@ -97,9 +97,10 @@ def _underlying(found: Json, tree: Json, closed: Collection[str]) -> Iterator[Li
 
 
 def _row(row: Json, name: str, per_1pct: float) -> Line:
-    """A row with its band, in the column of its Greek; what is left to the trigger in its own unit."""
+    """A row with its band, in the column of its Greek; what is left to the trigger in the column's unit."""
     greek, _, tenor = row["row"].partition(f":{name}")
-    words = " OUTSIDE" if row["breached"] else ""
+    words = " OUT" if row["breached"] else ""
+    _, scale = _place(greek, per_1pct)
     return Line(
         f"{name} row {row['row']}",
         (
@@ -107,7 +108,7 @@ def _row(row: Json, name: str, per_1pct: float) -> Line:
             "",
             *_in_column(greek, row, per_1pct),
             "" if row["used"] is None else percent(row["used"]),
-            "" if row["distance"] is None else figure(row["distance"]),
+            "" if row["distance"] is None else figure(row["distance"] * scale),
         ),
         Tone.BAD if row["breached"] else Tone.WARN if (row["used"] or 0.0) > 0.8 else Tone.DIM,
         (f"{row['row']} {figure(row['value'])} {row['unit']}", _band(row)),
@@ -120,9 +121,9 @@ def _gamma_scale(index: float | None, in_usd: bool) -> float:
     return spot * spot / 100.0 if in_usd else 0.01
 
 
-def _in_column(greek: str, row: Json, per_1pct: float) -> list[str]:
-    """The row's value in the unit of its Greek's column."""
-    places = {
+def _place(greek: str, per_1pct: float) -> tuple[int | None, float]:
+    """Which of the columns of Greeks a row stands in, None: in none, and what its values are times there."""
+    places: dict[str, tuple[int | None, float]] = {
         "delta": (0, 1.0),
         "gamma": (2, per_1pct),
         "gamma_expiring": (2, per_1pct),
@@ -130,9 +131,14 @@ def _in_column(greek: str, row: Json, per_1pct: float) -> list[str]:
         "vega_weighted": (3, 0.01),
         "theta": (4, 1.0 / 365.0),
     }
+    return places.get(greek, (None, 1.0))
+
+
+def _in_column(greek: str, row: Json, per_1pct: float) -> list[str]:
+    """The row's value in the unit of its Greek's column."""
     cells = [""] * 5
-    if greek in places:
-        place, scale = places[greek]
+    place, scale = _place(greek, per_1pct)
+    if place is not None:
         cells[place] = figure(None if row["value"] is None else row["value"] * scale)
     return cells
 
@@ -179,7 +185,7 @@ def _position(p: Json, depth: int) -> Line:
     return Line(
         f"{p['venue']} {p['symbol']} {p['account']}",
         (
-            "  " * depth + "  " + symbol + account,
+            "  " * depth + symbol + account,
             figure(p["quantity"]),
             *(figure(p[greek]) for greek in _GREEKS[:5]),
             "",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hedger.dashboard.sheet import Column, Line, Section, Sheet, Tone, age, usd
+from hedger.dashboard.sheet import Column, Line, Section, Sheet, Tone, age, counted, usd
 
 Json = Mapping[str, Any]
 _COLUMNS = (Column("what", 20, left=True), Column("", 0, left=True))
@@ -30,8 +30,8 @@ def sheet(document: Json) -> Sheet:
             _line(
                 f"day {budgets['day']}",
                 f"turnover {usd(budgets['turnover_usd'])} USD, fees {usd(budgets['fees_usd'])}, slippage "
-                f"{usd(budgets['slippage_usd'])}, {budgets['fills']} fills, "
-                f"{budgets['executions']} executions",
+                f"{usd(budgets['slippage_usd'])}, {counted(budgets['fills'], 'fill')}, "
+                f"{counted(budgets['executions'], 'execution')}",
             )
         )
     return (*found, Section("engine and the day's budgets", _COLUMNS, tuple(lines)))
@@ -45,8 +45,8 @@ def _venue(venue: Json) -> Section:
     lines = [
         _line(
             "link",
-            f"{venue['link'] or 'never told of'} for {age(venue['link_s'])}, down {venue['downs']} times, "
-            f"{venue['reconnects']} reconnects {venue['text']}",
+            f"{venue['link'] or 'never told of'} for {age(venue['link_s'])}, down "
+            f"{counted(venue['downs'], 'time')}, {counted(venue['reconnects'], 'reconnect')} {venue['text']}",
             Tone.BAD if down else Tone.GOOD,
         ),
         _line(
@@ -64,16 +64,26 @@ def _venue(venue: Json) -> Section:
         _line(
             "orders",
             f"{orders['sent']} sent ({orders['last_minute']}/min, {orders['last_hour']}/h), "
-            f"{orders['open']} open, {orders['unknown']} UNKNOWN, {orders['fills']} fills",
+            f"{orders['open']} open, {orders['unknown']} UNKNOWN, {counted(orders['fills'], 'fill')}",
             Tone.BAD if orders["unknown"] else Tone.PLAIN,
         ),
         _line("first word after", _span(orders["first_word_s"])),
         _line("rejected", _counts(orders["rejected"])),
         _line("failed questions", _counts(venue["failed"])),
-        _line("dead man's switch", f"fired {dead['fired']} times; {dead['unknown']}"),
+        _line(
+            "maintenance",
+            "; ".join(f"{a[:16]} to {b[:16]}" for a, b in venue["maintenance"]) or "none told of",
+        ),
+        _line(
+            "dead man's switch",
+            f"fired {counted(dead['fired'], 'time')}"
+            + (f", last {age(dead['last_fired_s'])} ago" if dead["fired"] else ""),
+            Tone.WARN if dead["fired"] else Tone.PLAIN,
+        ),
+        _line("", dead["unknown"], Tone.DIM),
         _line("credits left", f"unknown: {venue['credits']['unknown']}", Tone.DIM),
     ]
-    lines = [Line(f"{venue['venue']} {x.key}", x.cells, x.tone, x.more) for x in lines]
+    lines = [Line(f"{venue['venue']} {i} {x.key}", x.cells, x.tone, x.more) for i, x in enumerate(lines)]
     return Section(f"{venue['venue']}: link {(venue['link'] or 'unknown').upper()}", _COLUMNS, tuple(lines))
 
 

@@ -5,27 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hedger.dashboard.sheet import Column, Line, Section, Sheet, Tone, figure
+from hedger.dashboard.sheet import Column, Line, Section, Sheet, Tone, counted, figure
 
 Json = Mapping[str, Any]
 #: Moves that stay the longest when the screen is narrow; the others go in this order's reverse.
 _RANKS = {0.0: 0, -10.0: 1, 10.0: 1, -20.0: 2, 20.0: 2, -5.0: 3, 5.0: 3, -2.0: 4, 2.0: 4, -3.0: 5, 3.0: 5}
 
 
-def sheet(ladder: Json | None, side: str, hedge: str, as_of: str, took_ms: float) -> Sheet:
+def sheet(
+    ladder: Json | None, side: str, hedge: str, as_of: str, took_ms: float, keys: Mapping[str, str]
+) -> Sheet:
     """ladder: of `hedger.desk.ladder`, None while the book cannot be valued. side: "unhedged" or "hedged".
-    hedge: which hedge that is, "" where there is none to show."""
+    hedge: which hedge that is, "" where there is none to show. keys: of the actions that may be taken."""
     if ladder is None:
         return (Section("what if", (), (Line("", ("the book cannot be valued yet",), Tone.WARN),)),)
     worst = ladder["worst"][side]
-    told = f"worst P&L of all cells, {side}: " + (
+    told = f"worst P&L, {side}: " + (
         "unknown"
         if worst is None
-        else f"{figure(worst['pnl'])} at spot {worst['spot_pct']:+g} %, vol {worst['vol_points']:+g} points, "
-        f"in {worst['days']:g} d"
+        else f"{figure(worst['pnl'])} at spot {worst['spot_pct']:+g} %, vol {worst['vol_points']:+g} pt, "
+        + (f"in {counted(worst['days'], 'day')}" if worst["days"] else "now")
     )
-    lines = [Line("worst", (told,), Tone.WARN)]
-    lines.append(Line("hedge", (f"hedged means: {hedge}" if hedge else "no hedge to show: h asks for one",)))
+    lines = [Line("worst", (told,), Tone.WARN, (told,))]
+    none = "no hedge to show: none was previewed"
+    none += f"; {keys['preview']} asks for one" if "preview" in keys else ""
+    means = f"hedged means: {hedge}" if hedge else none
+    lines.append(Line("hedge", (means,), Tone.PLAIN, (means,)))
     found = [
         Section(
             f"{ladder['metric']} {side}, {ladder['unit']}, as of {as_of[11:19]}, {took_ms:.0f} ms",
@@ -40,7 +45,7 @@ def sheet(ladder: Json | None, side: str, hedge: str, as_of: str, took_ms: float
     for days in dict.fromkeys(cell["days"] for cell in ladder["cells"]):
         mine = [cell for cell in ladder["cells"] if cell["days"] == days]
         section = Section(
-            f"in {days:g} days" if days else "now", columns, tuple(_line(c, side) for c in mine)
+            f"in {counted(days, 'day')}" if days else "now", columns, tuple(_line(c, side) for c in mine)
         )
         found.append(section)
     return tuple(found)

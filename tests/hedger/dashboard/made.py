@@ -19,6 +19,7 @@ from hedger.dashboard.app import Terminal, terminal
 from hedger.dashboard.control import Control
 from hedger.dashboard.feed import Feed
 from hedger.dashboard.keys import ACTIONS, Action
+from hedger.dashboard.narrator import Narrator
 from hedger.dashboard.outside import Outside
 from hedger.engine.heartbeat import Heartbeat
 from hedger.engine.recording import JournalRecorder
@@ -88,12 +89,17 @@ def lived(path: Path, trading: str = "paper") -> Recorded:
 
 
 def shown(
-    path: Path, now_ns: int, *, control: bool = False, actions: tuple[Action, ...] = ACTIONS
+    path: Path,
+    now_ns: int,
+    *,
+    control: bool = False,
+    actions: tuple[Action, ...] = ACTIONS,
+    narrator: Narrator | None = None,
 ) -> Terminal:
     """A terminal on a journal at a fixed time."""
     beat = Heartbeat(4711, 0, now_ns - HALF_S // 2, 1, "armed")
     feed = Feed(path, desk(), Outside(lambda: now_ns, lambda: beat))
-    return terminal(feed, Control(path, control, "trader"), actions)
+    return terminal(feed, Control(path, control, "trader"), actions, narrator)
 
 
 async def settled(pilot: Pilot[Any]) -> None:
@@ -103,7 +109,7 @@ async def settled(pilot: Pilot[Any]) -> None:
     for _ in range(400):
         await pilot.pause(0.02)
         frame = app.frame
-        if frame is not None and frame.caught_up and frame.want == app._want:
+        if frame is not None and frame.caught_up and frame.want == app.reader.want:
             await pilot.pause()
             return
     raise AssertionError("the terminal never caught up")
@@ -137,6 +143,6 @@ def on_screen(
                 await settled(pilot)
                 await do(pilot)
         finally:
-            app._feed.close()
+            app.feed.close()
 
     asyncio.run(run())

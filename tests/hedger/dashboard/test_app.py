@@ -12,11 +12,13 @@ from textual.pilot import Pilot
 
 from hedger.core.events import Command, Verb
 from hedger.dashboard.app import Terminal
+from hedger.dashboard.control import Control, NotSent
 from hedger.dashboard.dialogs import Dialog, KillNotice
 from hedger.dashboard.keys import ACTIONS, remapped
 from hedger.journal.acknowledged import acknowledge, acknowledged
 from hedger.journal.commands_file import CommandBox
 from hedger.journal.kill_latch import FileLatch
+from hedger.journal.lock import lock_path
 from pricing.errors import InputError
 from tests.hedger.dashboard.made import HALF_S, Recorded, lived, on_screen, seen, settled, shown
 
@@ -70,19 +72,19 @@ def test_the_tree_opens_and_closes_and_the_cursor_stays_on_its_line(tmp_path: Pa
     with desk_of(tmp_path, control=False) as (rig, _, app):
 
         async def act(pilot: Pilot[Any]) -> None:
-            whole = len(app._grid.texts)
+            whole = len(app.grid.texts)
             await press(pilot, "left")
-            assert len(app._grid.texts) < whole and app._grid.current.key == "BTC"
+            assert len(app.grid.texts) < whole and app.grid.current.key == "BTC"
             await press(pilot, "enter")
-            assert len(app._grid.texts) == whole
+            assert len(app.grid.texts) == whole
             await press(pilot, "end")
-            last = app._grid.current.key
+            last = app.grid.current.key
             rig.mark(1.0)
             await pilot.pause(1.0)
             await settled(pilot)
-            assert app._grid.current.key == last
+            assert app.grid.current.key == last
             await press(pilot, "home", "j", "k")
-            assert app._grid.current.key == "BTC"
+            assert app.grid.current.key == "BTC"
 
         on_screen(app, act)
 
@@ -92,10 +94,10 @@ def test_a_filter_shows_only_what_it_names(tmp_path: Path) -> None:
 
         async def act(pilot: Pilot[Any]) -> None:
             await press(pilot, "slash", *"perp", "enter")
-            lines = [line for line in app._grid.texts if line.startswith(" ")]
+            lines = [line for line in app.grid.texts if line.startswith(" ")]
             assert [line.split()[0] for line in lines[1:]] == ["BTC-PERPETUAL"]
             await press(pilot, "escape")
-            assert len(app._grid.texts) > len(lines) + 3
+            assert len(app.grid.texts) > len(lines) + 3
 
         on_screen(app, act)
 
@@ -107,10 +109,9 @@ def test_help_lists_every_key_and_escape_closes_it(tmp_path: Path) -> None:
             await press(pilot, "question_mark")
             assert isinstance(app.screen, Dialog)
             for action in ACTIONS:
-                assert action.text in app.screen.said
+                assert f"{', '.join(action.keys):<12} {action.text}" in app.screen.said
             await press(pilot, "escape")
             assert not isinstance(app.screen, Dialog)
-            assert {c.help for c in app.get_system_commands(app.screen)} == {a.text for a in ACTIONS}
 
         on_screen(app, act)
 
@@ -234,15 +235,15 @@ def test_an_alert_is_acknowledged_by_name_and_stays_so(tmp_path: Path) -> None:
             await press(pilot, "a")
             assert "no alert here" in seen(app)[-2]
             await press(pilot, "7", "home")
-            new = sum(" NEW " in line for line in app._grid.texts)
-            key = app._grid.current.key
+            new = sum(" NEW " in line for line in app.grid.texts)
+            key = app.grid.current.key
             assert new > 0 and f"warnings {new}" in app._header.texts[1]
             await press(pilot, "a")
             await pilot.pause(0.6)
             await settled(pilot)
-            assert app._grid.current.key == key and " trader " in app._grid.current.text
+            assert app.grid.current.key == key and " trader " in app.grid.current.text
             of_it = key.split()[1]
-            left = [a for a in app._feed.alerts if str(a.number) != of_it]
+            left = [a for a in app.feed.alerts.told if str(a.number) != of_it]
             assert f"warnings {len(left)}" in app._header.texts[1]
             assert not letters(box)  # it steers nothing
 
@@ -269,19 +270,18 @@ def test_the_palette_runs_what_is_chosen(tmp_path: Path) -> None:
     with desk_of(tmp_path, control=False) as (_, _, app):
 
         async def act(pilot: Pilot[Any]) -> None:
-            await pilot.press("colon")
-            await pilot.pause(0.1)
-            await pilot.press(*"panel", "space", *"5")
-            for _ in range(50):
-                await pilot.pause(0.05)
-                if app.screen.query("OptionList") and app.screen.query_one("OptionList").option_count:
-                    break
-            await pilot.press("enter")
-            for _ in range(50):
-                await pilot.pause(0.05)
-                if app._want.panel == 5:
-                    break
-            assert app._want.panel == 5
+            await press(pilot, "colon")
+            for action in ACTIONS:
+                assert action.name.replace("_", " ") in app.screen.said and action.text in app.screen.said
+            await press(pilot, *"panel", "down", "down", "down", "down", "up", "enter")
+            assert app.reader.want.panel == 4
+            await press(pilot, "colon", *"venues", "enter")
+            assert app.reader.want.panel == 5
+            await press(pilot, "colon", *"no such thing", "enter")
+            assert "NOT DONE" in app.screen.said
+            await press(pilot, "escape")
+            assert not isinstance(app.screen, Dialog)
+            assert app.reader.want.panel == 5
 
         on_screen(app, act)
 
@@ -355,7 +355,7 @@ def test_a_sound_preview_is_sent(tmp_path: Path) -> None:
         on_screen(app, act)
 
 
-@pytest.mark.parametrize("over", [(), ("question_mark",), ("F",), ("r",), ("slash",)])
+@pytest.mark.parametrize("over", [(), ("question_mark",), ("F",), ("r",), ("slash",), ("colon",), ("h",)])
 def test_two_presses_kill_from_any_screen(tmp_path: Path, over: tuple[str, ...]) -> None:
     with desk_of(tmp_path) as (_, box, app):
 
@@ -365,7 +365,7 @@ def test_two_presses_kill_from_any_screen(tmp_path: Path, over: tuple[str, ...])
             await press(pilot, "K")
             latched = FileLatch(tmp_path / "j").found()
             assert latched is not None and latched.user == "trader"
-            assert [c.verb for c in letters(box)] == [Verb.KILL]
+            assert [c.verb for c in letters(box) if c.verb is not Verb.PREVIEW] == [Verb.KILL]
             await pilot.pause(0.4)
             assert "KILLED" in app._header.texts[0]
 
@@ -377,7 +377,7 @@ def test_one_press_or_two_far_apart_kill_nothing(tmp_path: Path) -> None:
 
         async def act(pilot: Pilot[Any]) -> None:
             await press(pilot, "K")
-            app._killed_at -= 2.5
+            app.killed_at -= 2.5
             await press(pilot, "K")
             assert FileLatch(tmp_path / "j").found() is None and not letters(box)
 
@@ -421,12 +421,12 @@ def test_only_what_changed_is_drawn_again(tmp_path: Path) -> None:
         async def act(pilot: Pilot[Any]) -> None:
             await settled(pilot)
             before = -1
-            while before != app._grid.drawn_lines:  # until what was asked for is drawn
-                before = app._grid.drawn_lines
+            while before != app.grid.drawn_lines:  # until what was asked for is drawn
+                before = app.grid.drawn_lines
                 await pilot.pause(0.5)
             for _ in range(5):
                 await pilot.pause(0.25)
-            assert app._grid.drawn_lines == before  # nothing came, nothing is drawn
+            assert app.grid.drawn_lines == before  # nothing came, nothing is drawn
 
         on_screen(app, act)
 
@@ -438,9 +438,9 @@ def test_the_metric_and_the_side_of_the_ladder(tmp_path: Path) -> None:
             await press(pilot, "3")
             for metric in ("delta", "gamma", "vega", "pnl"):
                 await press(pilot, "m")
-                assert app._grid.texts[0].startswith(f"{metric} unhedged")
+                assert app.grid.texts[0].startswith(f"{metric} unhedged")
             await press(pilot, "u")
-            assert app._grid.texts[0].startswith("pnl hedged")
+            assert app.grid.texts[0].startswith("pnl hedged")
 
         on_screen(app, act)
 
@@ -452,5 +452,25 @@ def test_q_leaves(tmp_path: Path) -> None:
             await pilot.press("q")
             await pilot.pause()
             assert isinstance(app, Terminal) and not app.is_running
+
+        on_screen(app, act)
+
+
+def test_to_an_engine_of_another_build_goes_only_what_stops_and_everything_is_shown(tmp_path: Path) -> None:
+    with desk_of(tmp_path) as (_, box, _):
+        lock_path(tmp_path / "j").write_text('{"pid": 7, "build": "0.0.9+ab"}')  # as its writer says
+        control = Control(tmp_path / "j", True, "trader")
+        for verb in set(Verb) - {Verb.PAUSE, Verb.KILL}:
+            with pytest.raises(NotSent, match=r"OTHER_BUILD.*0\.0\.9"):
+                control.send(verb, "", "because", "")
+        assert letters(box) == []
+        control.send(Verb.PAUSE, "", "because", "")
+        assert "the engine cancels everything" in control.kill("because", "")
+        assert [c.verb for c in letters(box)] == [Verb.PAUSE, Verb.KILL]
+        app = shown(tmp_path / "j", 0)
+
+        async def act(pilot: Pilot[Any]) -> None:
+            await press(pilot, "2")
+            assert "[2 " in seen(app)[4]
 
         on_screen(app, act)

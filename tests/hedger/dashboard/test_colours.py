@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from rich.color import Color
 from rich.terminal_theme import DEFAULT_TERMINAL_THEME
 
-from hedger.dashboard.app import _CSS
 from hedger.dashboard.grid import STYLES
 from hedger.dashboard.sheet import Tone
+from hedger.dashboard.style import CSS
 from tests.story.test_dashboard_process import read_until, terminal
 
 EYES = {
@@ -58,7 +58,7 @@ def contrast(one: str, other: str) -> float:
 
 
 COLOURS = sorted({str(s.color.name) for s in STYLES.values() if s.color is not None})
-FRAMES = re.findall(r"border: \w+ (#[0-9a-f]{6})", _CSS)
+FRAMES = re.findall(r"border: \w+ (#[0-9a-f]{6})", CSS)
 
 
 @pytest.mark.parametrize("eye", EYES)

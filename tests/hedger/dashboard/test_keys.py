@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from hedger.dashboard.app import _CALLS
+from hedger.dashboard.calls import CALLS
 from hedger.dashboard.keys import ACTIONS, load_keys, textual_key
 from pricing.errors import InputError
 
@@ -14,7 +14,7 @@ from pricing.errors import InputError
 def test_no_key_does_two_things_and_every_action_is_one() -> None:
     keys = [textual_key(key) for action in ACTIONS for key in action.keys]
     assert len(keys) == len(set(keys))
-    assert {action.name for action in ACTIONS} == set(_CALLS)
+    assert {action.name for action in ACTIONS} == set(CALLS)
 
 
 def test_a_file_maps_some_and_leaves_the_others(tmp_path: Path) -> None:

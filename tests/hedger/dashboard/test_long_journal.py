@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from hedger.core.events import Verb
 from hedger.dashboard.feed import Feed
 from hedger.dashboard.frames import Painter, Want
 from hedger.dashboard.outside import Outside
+from hedger.problem.snapshot import Snapshot
 from tests.hedger.dashboard.made import HALF_S, Recorded, lived
 from tests.hedger.rig import desk
 
@@ -82,3 +84,30 @@ def test_the_end_begins_where_quotes_still_count(tmp_path: Path) -> None:
     since_ns = records[-1].now_ns - round((desk().age_s_max + 60.0) * 1e9)
     assert records[begin - 1].now_ns >= since_ns > records[begin - 2].now_ns
     assert feed._end(least=len(records) - begin + 5) == begin - 5
+
+
+def test_a_preview_is_judged_by_the_prices_of_now_whatever_panel_is_in_sight(tmp_path: Path) -> None:
+    rig = lived(tmp_path / "j")
+    feed = Feed(tmp_path / "j", desk(), Outside(lambda: rig.now_ns))
+    painter = Painter(whole(feed), control=True)
+    old = painter.frame(Want(1))
+    rig.mark(30.0)
+    whole(feed)
+    for number in (4, 5, 6, 7):
+        painter._valued_at = -math.inf  # as half a second later
+        now = painter.frame(Want(number))
+        assert now.marked_ns == rig.now_ns > old.marked_ns
+        assert now.indexes == dict(follower_snapshot(feed).spot) != old.indexes
+        assert now.bands["delta:BTC"]["value"] != old.bands["delta:BTC"]["value"]
+    # and what cannot be valued any more is no price: a hedge is not sent on it
+    feed.follower.marked_ns, feed.number = 0, feed.number + 1
+    painter._valued_at = -math.inf
+    gone = painter.frame(Want(6))
+    assert gone.indexes == {} and gone.marked_ns == 0
+    rig.journal.close()
+
+
+def follower_snapshot(feed: Feed) -> Snapshot:
+    found = feed.follower.snapshot(feed.settings)
+    assert found is not None
+    return found

@@ -50,7 +50,7 @@ def test_what_a_band_would_have_changed() -> None:
     history = [(i * 10**9, float(x)) for i, x in enumerate((0, 2, 0, 2, 4, 0))]
     told = band_effect(history, (-1.0, 1.0), (-3.0, 3.0))
     assert "outside the old trigger 50 % of the looks, 2 times" in told
-    assert "outside the new trigger 17 % of the looks, 1 times" in told
+    assert "outside the new trigger 17 % of the looks, 1 time" in told
     assert "unknown" in band_effect([], (-1.0, 1.0), (-3.0, 3.0))[0]
 
 
@@ -75,3 +75,21 @@ def test_a_preview_is_sent_only_while_it_holds(age_s: float, index: float, mark_
     now = 10**12
     said = why_not_send(now - int(age_s * 1e9), {"BTC": 100.0}, now, {"BTC": index}, now - int(mark_s * 1e9))
     assert word in said and bool(said) == bool(word)
+
+
+def test_a_filter_leaves_out_what_it_empties_and_says_when_nothing_is_left() -> None:
+    two = (*SHEET, Section("other", (), (Line("z", ("three",)),)))
+    assert [drawn.text for drawn in laid_out(two, 40, "three")] == ["other", "  three"]
+    (only,) = laid_out(two, 60, "nowhere")
+    assert only.text == "  no line here has these words: nowhere" and not only.key
+    assert laid_out((), 60, "x") == []  # a panel that is being read says so itself
+
+
+def test_the_column_of_what_is_left_keeps_within_its_bounds() -> None:
+    columns = (Column("", 0, left=True, least=5, most=8), Column("a", 3), Column("b", 3, 1))
+    sheet = (Section("", columns, (Line("k", ("abcdefghij", "1", "2")),)),)
+    assert [laid_out(sheet, width)[-1].text for width in (12, 15, 40)] == [
+        "  abcde…   1",
+        "  abcd…   1   2",
+        "  abcdefg…   1   2",
+    ]

@@ -12,8 +12,16 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from hedger.dashboard.feed import Feed
+from hedger.dashboard.narrator import Narrator
 from tests.hedger.dashboard.made import HALF_S, lived, on_screen, seen, settled, shown
 
+#: As long as the demo's words are at most: three lines of a small screen.
+STORY = (
+    "DEMO 5/9 a fault: BTC fell, a hedge left, the venue dropped: order hdemo-113-0-0 is UNKNOWN. It counts "
+    "as filled AND as not filled, and is never sent twice. Soon it is asked for, until the venue is sure of "
+    "it."
+)
 KEPT = Path(__file__).parent / "snapshots"
 #: How often a panel is looked at again, a tenth of a second apart.
 WAITS = 40
@@ -55,6 +63,38 @@ def test_panels(journal: tuple[Path, int], size: tuple[int, int]) -> None:
         assert text == kept.read_text("utf-8"), name
         assert max(map(len, text.splitlines())) == size[0]
         assert len(text.splitlines()) == size[1]
+
+
+class Fixed(Narrator):
+    """Always tells the same; what the demo's own tells, and when, has tests of its own."""
+
+    def look(self, feed: Feed, now_s: float) -> str:
+        return STORY
+
+
+@pytest.mark.parametrize("size", [(80, 24), (200, 60)], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_the_strip_of_the_demo(journal: tuple[Path, int], size: tuple[int, int]) -> None:
+    path, now_ns = journal
+    found: list[str] = []
+    kept = KEPT / f"story_{size[0]}x{size[1]}.txt"
+    app = shown(path, now_ns, control=True, narrator=Fixed(""))
+
+    async def look(pilot: Pilot[Any]) -> None:
+        for _ in range(WAITS):
+            await settled(pilot)
+            found[:] = ["\n".join(seen(app)) + "\n"]
+            if kept.exists() and found[0] == kept.read_text("utf-8"):
+                break
+            await pilot.pause(0.1)
+
+    on_screen(app, look, size)
+    if os.environ.get("HEDGER_SNAPSHOTS") == "write":
+        kept.write_text(found[0], "utf-8")
+    assert found[0] == kept.read_text("utf-8")
+    lines = found[0].splitlines()
+    assert len(lines) == size[1] and "[2 hedge]" in lines[4]
+    told = " ".join(line.strip("│").strip().removeprefix("» ") for line in lines[-5:-2])
+    assert " ".join(told.split()) == STORY
 
 
 def test_live_looks_unlike_paper_without_any_colour(tmp_path: Path) -> None:

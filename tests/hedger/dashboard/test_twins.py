@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
@@ -11,12 +12,14 @@ from hedger.dashboard.feed import Feed
 from hedger.dashboard.frames import Painter, Want
 from hedger.dashboard.header import header
 from hedger.dashboard.outside import Outside
-from hedger.dashboard.panels import hedge, orders, pnl, risk, venues, whatif
+from hedger.dashboard.panels import alerts, hedge, orders, pnl, risk, venues, whatif
 from hedger.dashboard.sheet import Section, Sheet
 from hedger.engine.heartbeat import last_beat
+from hedger.journal.acknowledged import acknowledge
 from tests.hedger.dashboard.made import HALF_S, lived
 from tests.hedger.desk import Json, hedger
 from tests.hedger.rig import SOLVER, desk
+from tests.story.test_processes import lines
 
 CONFIG = f"""
 [universe.deny_buy]
@@ -76,8 +79,9 @@ def test_risk(capsys: pytest.CaptureFixture[str], journal: Path, painter: Painte
 def test_hedge(capsys: pytest.CaptureFixture[str], journal: Path, painter: Painter) -> None:
     bands, working = said(capsys, journal, "risk")["rows"], said(capsys, journal, "orders")["orders"]
     shown = painter.frame(Want(2)).sheet
-    made = hedge.sheet(bands, None, None, None, working, (), painter._at_ns())
-    assert section(made, "bands, in the rows' own units") == section(shown, "bands, in the rows' own units")
+    made = hedge.sheet(bands, None, None, None, working, (), painter._at_ns(), {})
+    title = "bands: delta coin, gamma coin/USD, vega USD/vol"
+    assert section(made, title) == section(shown, title)
     assert section(made, "working orders") == section(shown, "working orders")
     assert len(working) == 1
 
@@ -86,7 +90,7 @@ def test_hedge(capsys: pytest.CaptureFixture[str], journal: Path, painter: Paint
 def test_whatif(capsys: pytest.CaptureFixture[str], journal: Path, painter: Painter, metric: str) -> None:
     document = said(capsys, journal, "whatif", "--metric", metric)
     shown = painter.frame(Want(3, metric=metric)).sheet
-    made = whatif.sheet(document["ladder"], "unhedged", "", document["as_of"], 0.0)
+    made = whatif.sheet(document["ladder"], "unhedged", "", document["as_of"], 0.0, {})
     assert [s.lines for s in made[1:]] == [s.lines for s in shown[1:]] and len(made) == 4
     assert made[0].lines[0] == shown[0].lines[0]  # the worst cell
 
@@ -113,6 +117,29 @@ def test_orders(capsys: pytest.CaptureFixture[str], journal: Path, painter: Pain
         assert section(made, title) == section(shown, title)
     fills = section(shown, "fills, newest first")
     assert len(fills.lines) == said(capsys, journal, "status")["fills"] > 0
+
+
+def test_alerts(capsys: pytest.CaptureFixture[str], journal: Path, painter: Painter) -> None:
+    acknowledge(journal, said(capsys, journal, "alerts", "--told")["alerts"][0]["record"], "trader", 7)
+    document = said(capsys, journal, "alerts", "--told")
+    painter._feed.step()
+    frame = painter.frame(Want(7))
+    assert alerts.sheet(document, {}) == frame.sheet and len(words(frame.sheet)) >= 2
+    assert any(cells[4] == "trader" for cells in words(frame.sheet))
+    # the record itself, read here by hand: every alert of every decision, in order
+    told = [
+        (action["severity"], action["code"], action["text"])
+        for line in lines(journal)[0]
+        if json.loads(line)["kind"] == "decision"
+        for action in json.loads(line)["body"]["document"]["actions"]
+        if action["action"] == "alert"
+    ]
+    assert [(a["severity"], a["code"], a["text"]) for a in document["alerts"]] == told
+    new = [a["severity"] for a in document["alerts"] if a["seen_by"] is None]
+    assert document["unseen"] == {x: new.count(x) for x in ("critical", "warning")}
+    assert (frame.standing.critical, frame.standing.warnings) == tuple(document["unseen"].values())
+    out = hedger(capsys, "alerts", "--told", "--journal", str(journal)).out
+    assert all(f"{code}: {text}" in out for _, code, text in told) and "(seen by trader)" in out
 
 
 def test_the_header_is_the_status(

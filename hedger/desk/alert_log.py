@@ -1,0 +1,111 @@
+"""What an engine told people since its start, and who has seen it: the alerts of one screen and one verb.
+
+Told from the journal alone: an alert is an action of a decision and stands there with its severity, code and
+words. Who has seen it stands in a file beside the journal.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hedger.journal.acknowledged import Acknowledged
+from hedger.journal.codec import CodecError
+from hedger.journal.entries import JournalName, Kind, Record
+from pricing.daycount import iso
+
+Json = dict[str, Any]
+#: Alerts that are kept; of more, notes go first, since nobody has to look at those.
+KEPT = 500
+#: What somebody has to look at, and is new until somebody says that it was seen.
+LOUD = ("critical", "warning")
+#: In the text of a decision that tells somebody something; most do not, and are not parsed.
+_ALERT = b'"action":"alert"'
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An alert as it was written down. number: of its record."""
+
+    number: int
+    now_ns: int
+    severity: str
+    code: str
+    text: str
+
+
+class AlertLog:
+    """The alerts of the last start on. since_ns: of that start, 0 before any. dropped: told and not kept."""
+
+    def __init__(self) -> None:
+        self.told: list[Told] = []
+        self.since_ns = self.dropped = 0
+
+    def take(self, record: Record) -> None:
+        """One record more, whatever its kind.
+
+        Raises:
+            CodecError: a decision that is none.
+        """
+        if record.kind == Kind.CONFIGURATION:
+            self.told, self.since_ns, self.dropped = [], record.now_ns, 0  # those before: of another engine
+        elif record.kind == Kind.DECISION and _ALERT in record.text:
+            self.told += _of(record)
+            while len(self.told) > KEPT:
+                self.told.remove(next((x for x in self.told if x.severity not in LOUD), self.told[0]))
+                self.dropped += 1
+
+    def unseen(self, acknowledged: Mapping[int, Acknowledged]) -> dict[str, int]:
+        """How many of each loud severity nobody has acknowledged."""
+        new = [x.severity for x in self.told if x.number not in acknowledged]
+        return {severity: new.count(severity) for severity in LOUD}
+
+    def document(self, now_ns: int, acknowledged: Mapping[int, Acknowledged]) -> Json:
+        """What `hedger alerts --told` prints, the newest last. now_ns: UTC, from which ages count."""
+        return {
+            "since": iso(self.since_ns) if self.since_ns else None,
+            "unseen": self.unseen(acknowledged),
+            "dropped": self.dropped,
+            "alerts": [_row(x, now_ns, acknowledged.get(x.number)) for x in self.told],
+        }
+
+
+def alerts_document(
+    name: JournalName, records: Iterable[Record], acknowledged: Mapping[int, Acknowledged], now_ns: int | None
+) -> Json:
+    """The alerts of a journal. now_ns: UTC; None: ages are those at the last record, the engine's end.
+
+    Raises:
+        CodecError: a record is not what its kind should be.
+    """
+    log, end_ns = AlertLog(), 0
+    for record in records:
+        log.take(record)
+        end_ns = max(end_ns, record.now_ns)
+    document = log.document(end_ns if now_ns is None else now_ns, acknowledged)
+    return {"trading": name.trading, "engine": name.engine, **document}
+
+
+def _of(record: Record) -> list[Told]:
+    try:
+        actions = json.loads(record.body)["document"]["actions"]
+        alerts = [action for action in actions if action["action"] == "alert"]
+        words = [tuple(str(alert[name]) for name in ("severity", "code", "text")) for alert in alerts]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CodecError(f"record {record.number} is no decision: {error!r}") from error
+    return [Told(record.number, record.now_ns, *found) for found in words]
+
+
+def _row(told: Told, now_ns: int, seen: Acknowledged | None) -> Json:
+    return {
+        "record": told.number,
+        "time": iso(told.now_ns),
+        "age_s": (now_ns - told.now_ns) / 1e9,
+        "severity": told.severity,
+        "code": told.code,
+        "text": told.text,
+        "seen_by": None if seen is None else seen.user,
+        "seen_at": None if seen is None else iso(seen.at_ns),
+    }
