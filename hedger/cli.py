@@ -75,6 +75,17 @@ class Parser(argparse.ArgumentParser):
         )
 
 
+class _Version(argparse.Action):
+    """--version: the build, which is only taken when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        """Print it and end."""
+        from hedger.build import this_build
+
+        print(f"hedger {this_build()}")
+        parser.exit()
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns its exit code. An error a person can mend is one line on stderr, no traceback."""
     parser = build_parser()
@@ -140,6 +151,7 @@ def build_parser() -> argparse.ArgumentParser:
         "book back inside its bands.",
     )
     parser.set_defaults(debug=False)
+    parser.add_argument("--version", action=_Version, nargs=0, help="which build this is")
     commands = Commands(parser.add_subparsers(title="verbs", metavar="VERB"), common)
     for verbs in VERBS:
         verbs.declare(commands)

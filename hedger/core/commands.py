@@ -2,7 +2,8 @@
 
 Modes only get freer by a command: `arm` from whatever is not killed, once every venue's account agrees with
 the book; `unkill` from killed to observing, once every venue has shown no open orders twice. They get tighter
-at once and from anywhere.
+at once and from anywhere. Of another build of the program (R11) nothing is obeyed but what only stops: what
+it shows, and what it means by a word, may be something else.
 """
 
 from __future__ import annotations
@@ -13,13 +14,16 @@ from dataclasses import replace
 from hedger.core.actions import Severity
 from hedger.core.events import Command, Verb
 from hedger.core.marking import value_book
-from hedger.core.reconcile import accept, kill_confirmed
+from hedger.core.reconcile import DRIFT_HALTS, accept, kill_confirmed
 from hedger.core.reload import reload
 from hedger.core.residual import accept_residual
-from hedger.core.state import Mode, State, frozen
+from hedger.core.state import Mode, State, VenueState, frozen
 from hedger.core.turn import Turn
 from risk.bands import BandSpec, Interval
-from venues.orders import OrderState
+from venues.orders import Link, OrderState
+
+#: What only stops is obeyed whoever sends it.
+FROM_ANY_BUILD = frozenset({Verb.PAUSE, Verb.KILL})
 
 
 def obey(turn: Turn, command: Command) -> None:
@@ -28,6 +32,10 @@ def obey(turn: Turn, command: Command) -> None:
         return
     turn.state = replace(turn.state, commands=turn.state.commands | {command.id})
     turn.note(f"{command.verb} by {command.user}: {command.reason or 'no reason given'}")
+    if command.build and command.verb not in FROM_ANY_BUILD:
+        told = f"it was sent by build {command.build}, and this engine is of another"
+        _refuse(turn, "BUILD_REFUSED", f"no {command.verb}: {told}; send it from the engine's own build")
+        return
     state, by = turn.state, f"{command.verb} by {command.user}"
     match command.verb:
         case Verb.ARM:
@@ -80,8 +88,7 @@ def why_not_arm(state: State) -> tuple[str, ...]:
         found.append(state.fault or "no mark has come yet")
     for name, venue in state.venues.items():
         if venue.drift:
-            told = ", ".join(f"{x} {d:+f}" for x, d in (*venue.differences, *venue.cash_differences))
-            found.append(f"{name} differs from the book: {told}")
+            found.append(told_difference(name, venue))
         elif not venue.takes_orders:
             why = venue.frozen or (
                 "its account is not read yet" if venue.link is venue.link.UP else venue.link
@@ -91,6 +98,39 @@ def why_not_arm(state: State) -> tuple[str, ...]:
     if unknown:
         found.append(f"unknown orders: {', '.join(sorted(unknown))}")
     return tuple(found)
+
+
+def told_difference(name: str, venue: VenueState) -> str:
+    """What a venue's account differs in, its figures less ours."""
+    told = ", ".join(f"{x} {d:+f}" for x, d in (*venue.differences, *venue.cash_differences))
+    return f"{name} differs from the book: {told}"
+
+
+def told_differences(state: State) -> str:
+    """What all of them differ in; "" where they do not."""
+    return "; ".join(told_difference(name, venue) for name, venue in state.venues.items() if venue.drift)
+
+
+def only_differs(state: State) -> bool:
+    """Whether nothing stands against sending orders but what a person can accept: accounts that were read
+    and differ from the book at least twice in a row.
+
+    An order that nobody knows of counts as none where its venue has said that it has no such order: it has
+    not filled before the account was read.
+    """
+    told = (record.not_found for record in state.orders.values() if record.state is OrderState.UNKNOWN)
+    return (
+        state.mode is not Mode.KILLED
+        and state.snapshot is not None
+        and all(told)
+        and any(venue.drift for venue in state.venues.values())
+        and all(
+            venue.drift >= DRIFT_HALTS and venue.link is Link.UP and not venue.frozen
+            if venue.drift
+            else venue.takes_orders
+            for venue in state.venues.values()
+        )
+    )
 
 
 def _ask_for(turn: Turn, command: Command) -> None:

@@ -30,13 +30,17 @@ class Verb(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A wish from outside, with who and why. argument: the verb's own (an underlying, a band, ...)."""
+    """A wish from outside, with who and why. argument: the verb's own (an underlying, a band, ...).
+
+    build: which other build of the program sent it; "": the engine's own.
+    """
 
     id: str
     verb: Verb
     user: str
     reason: str
     argument: str = ""
+    build: str = ""
 
 
 @dataclass(frozen=True, slots=True)

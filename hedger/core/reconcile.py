@@ -360,21 +360,28 @@ def accept(turn: Turn) -> None:
     """Take the venues' word for what they differ in: a person has said so. Written down as adjustments."""
     for name, venue in turn.state.venues.items():
         account = turn.settings.accounts.get(name, "")
-        for symbol, difference in venue.differences:
-            _accept_position(turn, name, account, symbol, difference)
+        left = tuple(
+            (symbol, difference)
+            for symbol, difference in venue.differences
+            if not _accept_position(turn, name, account, symbol, difference)
+        )
         for currency, amount in venue.cash_differences:
             book = turn.state.book.pay(name, account, currency, -amount)
             turn.state = replace(turn.state, book=book)
             turn.adjustments.append(
                 Adjustment(AdjustmentKind.ACCEPTED_CASH, name, account, currency=currency, amount=amount)
             )
-        if venue.drift:
+        if left:  # what the venue holds and the book cannot is not agreed upon
+            turn.state = turn.state.with_venue(name, differences=left, cash_differences=())
+        elif venue.drift:
             turn.state = turn.state.with_venue(
                 name, drift=0, differences=(), cash_differences=(), reconciled_ns=turn.now
             )
+            turn.alert(Severity.NOTE, "DRIFT_OVER", f"{name} agrees with the book by a person's word")
 
 
-def _accept_position(turn: Turn, venue: str, account: str, symbol: str, difference: Decimal) -> None:
+def _accept_position(turn: Turn, venue: str, account: str, symbol: str, difference: Decimal) -> bool:
+    """Book a position's difference; False, and told, where the book cannot hold it."""
     state = turn.state
     universe = state.market.universe
     at = universe.positions.get((venue, symbol))
@@ -383,13 +390,13 @@ def _accept_position(turn: Turn, venue: str, account: str, symbol: str, differen
     listing = held.listing if held is not None else universe.listings[at] if at is not None else None
     if listing is None or listing.contract.kind is Kind.SPOT:
         turn.alert(Severity.CRITICAL, "NOT_ACCEPTED", f"{venue} {symbol}: not a listing that can be held")
-        return
+        return False
     old = held or Position(listing, account, ZERO)
     paid = old.paid
     if settles_daily(listing):
         if not price > 0:
             turn.alert(Severity.CRITICAL, "NOT_ACCEPTED", f"{venue} {symbol}: no price to enter it at")
-            return
+            return False
         natural = Fraction(difference) * Fraction(listing.size)
         entry = Fraction(Decimal(repr(price)))
         paid += natural / entry if listing.contract.inverse else natural * entry
@@ -409,6 +416,7 @@ def _accept_position(turn: Turn, venue: str, account: str, symbol: str, differen
             text=f"{Side.BUY if difference > 0 else Side.SELL} side, by a person's word",
         )
     )
+    return True
 
 
 def failed(turn: Turn, venue: str) -> None:

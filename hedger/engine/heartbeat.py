@@ -54,10 +54,13 @@ def beat(journal: Path, heartbeat: Heartbeat) -> None:
 
 
 def last_beat(journal: Path) -> Heartbeat | None:
-    """The last sign of life; None where there is none that can be read."""
+    """The last sign of life; None where there is none that can be read.
+
+    What a newer build says beside it is left aside: its watchdog may be of ours.
+    """
     with suppress(OSError, ValueError, TypeError, RecursionError), heartbeat_path(journal).open("rb") as file:
         found = json.loads(file.read(_BYTES_MAX))
-        beat = Heartbeat(**found)
+        beat = Heartbeat(**{name: found[name] for name in found if name in Heartbeat.__dataclass_fields__})
         numbers = (beat.pid, beat.monotonic_ns, beat.now_ns, beat.seq, beat.stepped_ns)
         if all(type(x) is int for x in numbers) and type(beat.closed) is bool:
             return beat

@@ -1,8 +1,9 @@
 """What the journal writes of one turn of the engine, and the state as a digest.
 
 One event makes one group of records: the event, the fills that were booked, adjustments, a change of mode,
-what budgets and throttles stand at where that has moved, the decision, what we ourselves made of orders, and
-an intent for every order that is about to leave, of a combo one for each leg.
+what budgets and throttles stand at where that has moved, what accounts differ in where that has, the
+decision, what we ourselves made of orders, and an intent for every order that is about to leave, of a combo
+one for each leg.
 """
 
 from __future__ import annotations
@@ -14,15 +15,18 @@ from hedger.core.actions import Submit, SubmitCombo
 from hedger.core.decision import Decision, canonical, figure
 from hedger.core.events import Command, Event
 from hedger.core.order_life import LOST
+from hedger.core.reconcile import DRIFT_HALTS
 from hedger.core.state import Mode, State
 from hedger.core.usage import has_moved, usage_of
 from hedger.journal.entries import (
+    Differences,
     Entry,
     Intent,
     LatchChange,
     ModeChange,
     adjustment_entry,
     decision_entry,
+    differences_entry,
     event_entry,
     fill_entry,
     intent_entry,
@@ -90,6 +94,7 @@ def entries_of(
             found.append(latch_entry(seq, now_ns, LatchChange(after.mode is Mode.KILLED, user, reason)))
     if has_moved(before, after):
         found.append(usage_entry(seq, now_ns, usage_of(after)))
+    found += [differences_entry(seq, now_ns, word) for word in newly_different(before, after)]
     found.append(decision_entry(seq, now_ns, decision.digest, decision.document(), quiet=decision.quiet))
     for client_id, record in after.orders.items():
         old = before.orders.get(client_id)
@@ -108,6 +113,23 @@ def entries_of(
             execution = after.orders[order.client_id].execution
             found.append(intent_entry(seq, now_ns, Intent(order, execution)))
     return tuple(found)
+
+
+def newly_different(before: State, after: State) -> Iterator[Differences]:
+    """Venues whose account differs from the book otherwise than before."""
+    for name, venue in after.venues.items():
+        old = before.venues.get(name)
+        if old is venue:
+            continue
+        word = Differences(name, venue.differences, venue.cash_differences, venue.drift)
+        was = (0, (), ()) if old is None else (_judged(old.drift), old.differences, old.cash_differences)
+        if was != (_judged(word.drift), word.positions, word.cash):
+            yield word
+
+
+def _judged(drift: int) -> int:
+    """As far as it counts: what goes on differing is not written down again with every report."""
+    return min(drift, DRIFT_HALTS)
 
 
 def newly_booked(before: State, event: Event, after: State) -> Iterator[TradeReport]:

@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hedger.core.commands import why_not_arm
+from hedger.core.commands import only_differs, told_differences, why_not_arm
 from hedger.core.decision import Decision
 from hedger.core.events import Command, Event, Tick, Verb
 from hedger.core.finishing import STOPPED_BY
@@ -35,6 +35,7 @@ from hedger.engine.metrics import MetricsServer, exposition, samples_of
 from hedger.engine.reloading import Reload, no_file
 from hedger.engine.router import Router, VenueLine
 from hedger.journal.commands_file import CommandBox
+from hedger.journal.entries import ENDING, ENDING_USER
 from hedger.journal.kill_latch import KillLatch
 from hedger.sections.paper import RunConfig
 from pricing.daycount import NS_PER_SECOND
@@ -58,10 +59,18 @@ class Ending:
     fault: BaseException | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Accepting:
+    """Who takes the venues' word for what their accounts differ in from the book at a start, and why."""
+
+    user: str
+    reason: str
+
+
 @dataclass(slots=True, eq=False)
 class Parts:
-    """What a service is made of. box, metrics: None where there is none. arm: as soon as it can be. reload:
-    reads the settings again."""
+    """What a service is made of. box, metrics: None where there is none. arm: as soon as it can be. accept:
+    where accounts differ before that; None: nobody does. reload: reads the settings again."""
 
     venues: Sequence[Venue]
     state: State
@@ -75,6 +84,7 @@ class Parts:
     box: CommandBox | None = None
     metrics: MetricsServer | None = None
     arm: bool = False
+    accept: Accepting | None = None
     end_ns: int | None = None
     reload: Reload = no_file
 
@@ -162,23 +172,37 @@ class Service:
             self._polled_ns = now_ns
             letters = parts.box.poll()
             for command in letters.commands:
-                if command.verb is Verb.RELOAD:
+                if command.verb is Verb.RELOAD and not command.build:  # another build's is refused as it is
                     command = parts.reload(command, self.state.desk or parts.settings.desk)
                 self.inbox.put(command)
             for text in letters.refused:
                 parts.log.say("command refused", level=logging.WARNING, text=text)
         if self.state.mode is not Mode.KILLED and (latched := parts.latch.found()) is not None:
             self._own(Verb.KILL, latched.reason or "the kill latch is set", latched.user or "latch")
-        if parts.arm and not why_not_arm(self.state):
-            parts.arm = False
-            self._own(Verb.ARM, "started with --arm", "run")
+        self._begin()
         if parts.end_ns is not None and now_ns >= parts.end_ns:
             self.stop("the minutes are over")
 
-    def _own(self, verb: Verb, reason: str, user: str) -> None:
+    def _begin(self) -> None:
+        """Arm as soon as it can be, where the start was to; before it, accept what accounts differ in, where
+        a person has said so. Once it was armed both are done with."""
+        parts, accept = self.parts, self.parts.accept
+        if self.armed:
+            parts.arm, parts.accept = False, None
+        elif parts.arm and not why_not_arm(self.state):
+            parts.arm, parts.accept = False, None
+            self._own(Verb.ARM, "started with --arm", "run")
+        elif accept is not None and only_differs(self.state):
+            parts.accept = None
+            parts.log.say(
+                "accepted", user=accept.user, reason=accept.reason, text=told_differences(self.state)
+            )
+            self._own(Verb.ARM, accept.reason, accept.user, "accept")
+
+    def _own(self, verb: Verb, reason: str, user: str, argument: str = "") -> None:
         self._own_commands += 1
         name = f"{user}-{self.parts.clock.now_ns()}-{self._own_commands}"
-        self.inbox.put(Command(name, verb, user, reason))
+        self.inbox.put(Command(name, verb, user, reason, argument))
 
     async def _listen(self, venue: Venue) -> None:
         """A venue's news into the inbox; where facts pile up they wait at the venue."""
@@ -213,7 +237,7 @@ class Service:
         can_decide = self.ending.fault is None
         try:
             if can_decide and not self.state.paused:
-                self._own(Verb.PAUSE, f"ending: {self.ending.why}", "run")
+                self._own(Verb.PAUSE, ENDING + self.ending.why, ENDING_USER)
                 self.engine.drain(self.inbox, self.router, EVENTS_AT_ONCE)
             if not can_decide or any(self.state.live_orders()):
                 self.router.cancel_everything()

@@ -61,9 +61,17 @@ def write_start(
     if found.opening is None:
         entries.append(listings_entry(found.last_seq, now_ns, listings))
         entries.append(book_entry(found.last_seq, now_ns, book))
-    mode = ModeChange(str(Mode.KILLED if latched else Mode.OBSERVE), False, configuration.user, "started")
+    then = other_build(found, configuration.version)
+    why = f"started; until then build {then} wrote this journal" if then else "started"
+    mode = ModeChange(str(Mode.KILLED if latched else Mode.OBSERVE), False, configuration.user, why)
     entries.append(mode_entry(found.last_seq, max(now_ns, found.last_now_ns), mode))
     journal.append(*entries)
+
+
+def other_build(found: Recovered, now: str) -> str:
+    """The build that the journal was last started with, where that is not the one of now; else ""."""
+    then = found.configuration
+    return "" if then is None or then.version == now else then.version
 
 
 def _refuse_other_market(found: Recovered, now: Configuration, listings: Sequence[Listing]) -> None:

@@ -4,6 +4,10 @@ A sender appends a row; the engine takes each row once, by its id, and its journ
 file is a letter box, not a record. What lies in it when an engine starts is not obeyed: it was meant for
 another moment (an `arm` of an hour ago must not arm a fresh engine). The kill does not depend on it: that has
 its latch.
+
+A row says which build of the program sent it; one without such a word came from a release that had none. What
+another build may ask for is the engine's to decide (`hedger.core.commands`). `PRAGMA user_version` says which
+form a file has: an older one is brought up to date by whoever opens it, a newer one is left alone.
 """
 
 from __future__ import annotations
@@ -15,13 +19,14 @@ from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from hedger.build import this_build
 from hedger.core.events import Command, Verb
 from hedger.journal.sqlite import FAULTS, failed
 from pricing.errors import InputError
 
 #: "HDGC"
 APPLICATION_ID = 0x48444743
-_VERSION = 1
+_VERSION = 2
 _CREATE = """
 CREATE TABLE IF NOT EXISTS commands (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -30,9 +35,14 @@ CREATE TABLE IF NOT EXISTS commands (
     user TEXT NOT NULL,
     reason TEXT NOT NULL,
     argument TEXT NOT NULL,
-    sent_ns INTEGER NOT NULL
+    sent_ns INTEGER NOT NULL,
+    build TEXT NOT NULL DEFAULT ''
 )
 """
+#: From version 1; with a default, since a sender of that release goes on writing rows as it did.
+_WITH_BUILD = "ALTER TABLE commands ADD COLUMN build TEXT NOT NULL DEFAULT ''"
+#: The build of a sender that does not say: none of ours.
+UNKNOWN_BUILD = "unknown"
 #: Longer texts are refused by the sender, and by the reader, who knows no sender.
 TEXT_MAX = 500
 _BUSY_S = 5.0
@@ -60,6 +70,8 @@ def commands_path(journal: Path) -> Path:
 def send(journal: Path, command: Command, sent_ns: int) -> bool:
     """Put a command into the box, durably; False where one with this id lies there already.
 
+    It goes as of the build that it names, else as of this process's.
+
     Raises:
         InputError: a text is too long, or the box cannot be written.
     """
@@ -76,11 +88,11 @@ def send(journal: Path, command: Command, sent_ns: int) -> bool:
     path = commands_path(journal)
     try:
         with closing(_open(path)) as box:
-            row = (command.id, str(command.verb), command.user, command.reason, command.argument, sent_ns)
+            words = (command.id, str(command.verb), command.user, command.reason, command.argument)
             done = box.execute(
-                "INSERT OR IGNORE INTO commands (id, verb, user, reason, argument, sent_ns) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                row,
+                "INSERT OR IGNORE INTO commands (id, verb, user, reason, argument, sent_ns, build) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (*words, sent_ns, command.build or this_build()),
             )
             return done.rowcount == 1
     except (*FAULTS, OSError) as error:
@@ -105,6 +117,7 @@ class CommandBox:
         """
         self._path = commands_path(journal)
         self._taken = set(taken)
+        self._build = this_build()
         self._told = ""
         self._preview: Command | None = None
         self._looks = _LOOKS_APART
@@ -170,7 +183,7 @@ class CommandBox:
 
     def _read(self, after: int, last: int | None, *, advance: bool) -> Letters:
         """Rows behind a number, up to another, or the next few: numbers may have gaps, of any size."""
-        query = "SELECT number, id, verb, user, reason, argument FROM commands WHERE number > ? "
+        query = "SELECT number, id, verb, user, reason, argument, build FROM commands WHERE number > ? "
         if last is None:
             rows = self._box.execute(f"{query}ORDER BY number LIMIT ?", (after, _ROWS_AT_ONCE)).fetchall()
         else:
@@ -178,7 +191,7 @@ class CommandBox:
         commands, refused = [], []
         for number, *texts in rows:
             self._last = max(self._last, number) if advance else self._last
-            command = _command(texts)
+            command = _command(texts, self._build)
             if isinstance(command, str):
                 refused.append(f"command {number}: {command}")
             elif command.id not in self._taken:
@@ -188,19 +201,19 @@ class CommandBox:
         return Letters(tuple(commands), tuple(refused))
 
 
-def _command(texts: list[object]) -> Command | str:
-    """A row as a command, or why it is none."""
+def _command(texts: list[object], ours: str) -> Command | str:
+    """A row as a command, or why it is none. ours: the reader's build."""
     if not all(isinstance(text, str) for text in texts):
         return "not all of it is text"
-    id, verb, user, reason, argument = map(str, texts)
+    id, verb, user, reason, argument, build = map(str, texts)
     if verb not in set(Verb):
         return f"unknown verb {verb[:40]!r}"
-    command = Command(id, Verb(verb), user, reason, argument)
+    command = Command(id, Verb(verb), user, reason, argument, "" if build == ours else build or UNKNOWN_BUILD)
     return _unfit(command) or command
 
 
 def _unfit(command: Command) -> str:
-    for name in ("id", "user", "reason", "argument"):
+    for name in ("id", "user", "reason", "argument", "build"):
         text = getattr(command, name)
         if len(text) > TEXT_MAX or not (text.isprintable() or not text):
             return f"the {name} is too long, or not printable"
@@ -218,15 +231,23 @@ def _open(path: Path) -> sqlite3.Connection:
         application = box.execute("PRAGMA application_id").fetchone()[0]
         if application not in (0, APPLICATION_ID):
             raise sqlite3.DatabaseError("it is another program's database")
-        if application == 0:
+        if application == 0 or _version(box) < _VERSION:
             box.execute("PRAGMA journal_mode = WAL").fetchone()
             box.execute("BEGIN IMMEDIATE")
             box.execute(_CREATE)
+            if "build" not in {row[1] for row in box.execute("PRAGMA table_info(commands)")}:
+                box.execute(_WITH_BUILD)
             box.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             box.execute(f"PRAGMA user_version = {_VERSION}")
             box.execute("COMMIT")
+        elif _version(box) > _VERSION:
+            raise sqlite3.DatabaseError(f"it is of a newer release: version {_version(box)}, not {_VERSION}")
         box.execute("PRAGMA synchronous = FULL")
     except BaseException:  # an interrupt, too: an open transaction would keep every other writer out
         box.close()
         raise
     return box
+
+
+def _version(box: sqlite3.Connection) -> int:
+    return int(box.execute("PRAGMA user_version").fetchone()[0])

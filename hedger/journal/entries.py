@@ -23,6 +23,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
@@ -40,6 +41,8 @@ from venues.orders import AccountReport, Order, OrderUpdate, TradeReport
 INT_MAX = 2**63 - 1
 #: A record is at most so large: a batch of marks of fifty thousand listings.
 BODY_BYTES_MAX = 16 * 2**20
+#: By these an engine's own pause at its orderly end is told from a person's.
+ENDING_USER, ENDING = "run", "ending: "
 #: Between a record's line and its frame; canonical JSON has none in it.
 _LINE_END = b"\n"
 
@@ -61,6 +64,7 @@ class Kind(StrEnum):
     MODE = "mode"
     LATCH = "latch"  # the kill latch was set or removed
     USAGE = "usage"  # what budgets and throttles stand at: a restart goes on from there
+    DIFFERENCES = "differences"  # of a venue's account from the book, or their end
 
 
 #: The kinds that hold an event.
@@ -257,7 +261,8 @@ class Configuration:
 
     reason: why it was started, which looser limits ask for. limits: the hard limits themselves, as the text
     of a limits file: the next start is compared with them. monotonic_ns: the clock that timers run on, at the
-    start.
+    start. settings: those that were given, as JSON: with the reloads since they are the settings in force.
+    seed: of the simulated market, or of a replay's latencies and faults; None where nothing is drawn.
     """
 
     version: str
@@ -269,6 +274,8 @@ class Configuration:
     reason: str = ""
     limits: str = ""
     monotonic_ns: int = 0
+    settings: str = ""
+    seed: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +286,23 @@ class ModeChange:
     paused: bool
     user: str
     reason: str
+
+    @property
+    def ending(self) -> bool:
+        """Whether it is the pause by which an engine begins its orderly end."""
+        return self.paused and self.user == ENDING_USER and self.reason.startswith(ENDING)
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """What a venue's account differs in from the book without a reason: its figure less ours, by symbol and
+    by currency; empty: it agrees again, or a person has accepted it. drift: account reports in a row that
+    said so."""
+
+    venue: str
+    positions: tuple[tuple[str, Decimal], ...]
+    cash: tuple[tuple[str, Decimal], ...]
+    drift: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,6 +365,7 @@ Word = (
     | ModeChange
     | LatchChange
     | Usage
+    | Differences
 )
 
 _WORDS: dict[str, Any] = {
@@ -357,6 +382,7 @@ _WORDS: dict[str, Any] = {
     Kind.MODE: ModeChange,
     Kind.LATCH: LatchChange,
     Kind.USAGE: Usage,
+    Kind.DIFFERENCES: Differences,
 }
 
 
@@ -466,6 +492,11 @@ def latch_entry(seq: int, now_ns: int, change: LatchChange) -> Entry:
 def usage_entry(seq: int, now_ns: int, usage: Usage) -> Entry:
     """What budgets and throttles stand at."""
     return _entry(Kind.USAGE, seq, now_ns, usage)
+
+
+def differences_entry(seq: int, now_ns: int, differences: Differences) -> Entry:
+    """What a venue's account differs in from the book."""
+    return _entry(Kind.DIFFERENCES, seq, now_ns, differences)
 
 
 def configuration_entry(seq: int, now_ns: int, configuration: Configuration) -> Entry:

@@ -1,7 +1,8 @@
 """One writer: a lock file beside the journal, held as long as the process lives and not a moment longer.
 
 The kernel holds the lock (flock), so there is no stale one to clean up after kill -9. What stands in the
-file, process id and boot id, is for the message to a second instance. The descriptor is closed on exec; a
+file is for others: process id and boot id for the message to a second instance, and of which build the writer
+is, for whoever wants to steer it. The descriptor is closed on exec; a
 process must not fork and live on in the child, which would keep the lock.
 """
 
@@ -14,6 +15,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from hedger.build import this_build
 from hedger.journal.storage import JournalLocked
 
 #: Whoever only asks whether a writer lives holds the lock for a moment: a start waits that long for it.
@@ -60,7 +62,7 @@ class WriterLock:
                             fix="stop that process, or name another --journal",
                         ) from None
                     time.sleep(_PAUSE_S)
-            text = json.dumps({"pid": os.getpid(), "boot_id": boot_id()})
+            text = json.dumps({"pid": os.getpid(), "boot_id": boot_id(), "build": this_build()})
             with suppress(OSError):  # on a full disk the lock holds without a name
                 os.ftruncate(descriptor, 0)
                 os.pwrite(descriptor, text.encode("ascii"), 0)
@@ -89,6 +91,19 @@ def holder(journal: Path) -> str | None:
     finally:
         os.close(descriptor)
     return None
+
+
+def build_of(held: str | None) -> str:
+    """The build of a holder by its text; "": it does not say, as older releases did not.
+
+    >>> build_of('{"pid": 7, "build": "0.2.0+ab"}'), build_of('{"pid": 7}'), build_of(None)
+    ('0.2.0+ab', '', '')
+    """
+    with suppress(ValueError, RecursionError):
+        found = json.loads(held or "{}")
+        build = found.get("build") if isinstance(found, dict) else None
+        return build if isinstance(build, str) else ""
+    return ""
 
 
 def boot_id() -> str:

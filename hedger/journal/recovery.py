@@ -35,6 +35,7 @@ from hedger.journal.entries import (
     EVENT_KINDS,
     Configuration,
     DecisionRecord,
+    Differences,
     EventBody,
     Head,
     Intent,
@@ -64,7 +65,8 @@ class Recovered:
     in the order in which they were booked. orders: by client id, in the order of their intents. undecided:
     seqs of events at the end that have no decision: the engine stopped between them. commands: ids of those
     taken. configuration: the last start's. mode, latch: the last change, None where there was none. usage:
-    what budgets and throttles stood at last, None where that was never written.
+    what budgets and throttles stood at last, None where that was never written. differences: of accounts from
+    the book, by venue, since the last start; none of an account that agrees.
     """
 
     name: JournalName
@@ -79,6 +81,7 @@ class Recovered:
     mode: ModeChange | None = None
     latch: LatchChange | None = None
     usage: Usage | None = None
+    differences: Mapping[str, Differences] = field(default_factory=dict)
     commands: frozenset[str] = frozenset()
     digest: str = ""
     undecided: tuple[int, ...] = ()
@@ -189,13 +192,17 @@ class Reading:
             case Adjustment():
                 self.ledger.append(word)
             case Configuration():
-                self.found = replace(self.found, configuration=word)
+                self.found = replace(self.found, configuration=word, differences={})
             case ModeChange():
                 self.found = replace(self.found, mode=word)
             case LatchChange():
                 self.found = replace(self.found, latch=word)
             case Usage():
                 self.found = replace(self.found, usage=word)
+            case Differences(venue=venue):
+                others = {name: x for name, x in self.found.differences.items() if name != venue}
+                mine = {venue: word} if word.positions or word.cash else {}
+                self.found = replace(self.found, differences=others | mine)
             case Book():
                 self.found = replace(self.found, opening=word)
             case tuple():

@@ -39,8 +39,12 @@ _FRAMES = """
 ALTER TABLE records ADD COLUMN frame BLOB;
 """
 
+#: Since then a record of a command names the sender's build, and accounts' differences are a record of their
+#: own: the tables are the same, and an older release must not take such records for damage.
+_BUILDS = ""
+
 #: What leads from version i to version i + 1. Steps are added at the end and never changed.
-MIGRATIONS: tuple[str, ...] = (_CREATE, _BY_KIND, _FRAMES)
+MIGRATIONS: tuple[str, ...] = (_CREATE, _BY_KIND, _FRAMES, _BUILDS)
 VERSION = len(MIGRATIONS)
 
 

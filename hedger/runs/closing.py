@@ -28,6 +28,14 @@ def closing_document(
         "seq": state.seq,
         **service.counts(),
         **results.document(),
+        "accepted": [
+            {
+                "venue": x.venue,
+                "what": x.symbol or x.currency,
+                "amount": str(x.quantity if x.symbol else x.amount),
+            }
+            for x in results.accepted
+        ],
         "equity_usd": wealth_usd(state, desk) if state.snapshot is not None else None,
         "open_orders": sorted(record.order.client_id for record in state.live_orders()),
     }

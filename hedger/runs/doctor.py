@@ -15,9 +15,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
+from hedger.build import this_build
+from hedger.journal.lock import build_of, holder
 from hedger.runs.checks import Check, Finding, bad
 from hedger.runs.venue_checks import examine_venues
 from hedger.settings import Settings
@@ -39,6 +42,7 @@ def examine(settings: Settings, journal: Path) -> tuple[Check, ...]:
 def examine_machine(settings: Settings, journal: Path) -> tuple[Check, ...]:
     """What can be looked at without any venue."""
     return (
+        check_build(this_build(), _holder(journal)),
         _configuration(settings),
         check_libraries(PINNED, installed),
         _clock(),
@@ -71,6 +75,25 @@ def _configuration(settings: Settings) -> Check:
             )  # fmt: skip
         return Check(what, Finding.NOTE, f"sound; mode {mode}; sandbox is set for {tests} alone")
     return Check(what, Finding.GOOD, f"sound; mode {mode}; venues: {names or 'none, paper only'}")
+
+
+def _holder(journal: Path) -> str | None:
+    with suppress(OSError):  # a folder that cannot be looked into is found by another check
+        return holder(journal)
+    return None
+
+
+def check_build(ours: str, held: str | None) -> Check:
+    """Which build this is, and whether an engine that writes the journal is of the same.
+
+    >>> check_build("0.2.0+ab", '{"pid": 7, "build": "0.2.0+cd"}').text
+    '0.2.0+ab; the engine that runs is of build 0.2.0+cd, and takes `pause` and `kill` alone from this one'
+    """
+    engine = build_of(held) or "unknown"
+    if held is None or engine == ours:
+        return Check("build", Finding.GOOD, ours)
+    told = f"the engine that runs is of build {engine}, and takes `pause` and `kill` alone from this one"
+    return Check("build", Finding.NOTE, f"{ours}; {told}")
 
 
 def installed(library: str) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import getpass
 import hashlib
+import logging
 import os
 import signal
 import subprocess
@@ -16,16 +17,18 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from hedger.build import this_build
 from hedger.engine.logs import Log
 from hedger.engine.metrics import MetricsServer
 from hedger.engine.service import Ending, Parts, Service
+from hedger.engine.starting import other_build
 from hedger.journal.commands_file import CommandBox
 from hedger.journal.entries import Configuration, Kind
 from hedger.journal.journal import open_to_read
 from hedger.journal.recovery import Recovered, recover
 from hedger.limits_file import LoadedLimits, check_restart, limits_text
 from hedger.runs.demo_stage import EMPTY_STAGE, Stage
-from hedger.runs.opening import settings_sha256
+from hedger.runs.opening import settings_sha256, settings_text
 from hedger.settings import Settings
 from pricing.errors import Exit, HedgerError
 
@@ -39,7 +42,8 @@ class RunRefused(HedgerError):
 @dataclass(frozen=True, slots=True)
 class RunOptions:
     """What the command line says. minutes None: until it is stopped. book None: a seeded market maker's.
-    stage: what is made to happen on the simulated market, for people to see."""
+    stage: what is made to happen on the simulated market, for people to see. accept: of accounts that differ
+    from the book at the start the venues' word is taken, for `reason`."""
 
     journal: Path
     minutes: float | None = None
@@ -51,6 +55,7 @@ class RunOptions:
     config: Path | None = None
     arm_live: bool = False
     stage: Stage = EMPTY_STAGE
+    accept: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +83,17 @@ def check_limits(found: Recovered, limits: LoadedLimits, reason: str, log: Log) 
 
 
 def configuration(
-    options: RunOptions, desk: Settings, limits: LoadedLimits, market: str, monotonic_ns: int
+    options: RunOptions,
+    desk: Settings,
+    limits: LoadedLimits,
+    market: str,
+    monotonic_ns: int,
+    seed: int | None = None,
 ) -> Configuration:
-    """With what an engine runs, for the record. market: what tells the market it runs on from others."""
+    """With what an engine runs, for the record. market: what tells the market it runs on from others. seed:
+    of a simulated one."""
     return Configuration(
-        version="1",
+        version=this_build(),
         settings_sha256=settings_sha256(desk),
         limits_sha256=limits.sha256,
         tape_sha256=hashlib.sha256(market.encode()).hexdigest(),
@@ -90,6 +101,8 @@ def configuration(
         reason=options.reason,
         limits=limits_text(limits.limits),
         monotonic_ns=monotonic_ns,
+        settings=settings_text(desk),
+        seed=seed,
     )
 
 
@@ -118,6 +131,9 @@ def recovered(path: Path, monotonic_ns: int) -> tuple[Recovered, int | None]:
 def attended(parts: Parts, options: RunOptions, found: Recovered) -> Iterator[None]:
     """Beside a service while the block runs: its box of commands, the page of its metrics, its watchdog."""
     box = parts.box = CommandBox(options.journal, found.commands)
+    if then := other_build(found, this_build()):
+        text = f"build {then} wrote this journal until now; this is {this_build()}"
+        parts.log.say("another build", level=logging.WARNING, version=this_build(), text=text)
     dog: subprocess.Popen[bytes] | None = None
     try:
         if parts.config.metrics_port:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
-from hedger.settings import Settings
+from hedger.settings import EVERY, Settings
 from pricing.errors import InputError
 from pricing.market import Market
 from pricing.valuation import MarkStatus, value
@@ -63,5 +66,31 @@ def on_one_account(book: Book) -> Book:
 
 
 def settings_sha256(settings: Settings) -> str:
-    """Settings by one hash."""
-    return hashlib.sha256(settings.model_dump_json().encode()).hexdigest()
+    """The settings in effect by one hash: the same for whatever file, environment or defaults they came from,
+    in whatever order they were written.
+
+    Every key counts with its value, whether it was given or is the built-in one. An underlying's bands count
+    as those of "*" with its own over them, and not at all where they are the same.
+    """
+    tree = settings.model_dump(mode="json", exclude={"bands"})
+    every = _bands_in_effect(settings, EVERY)
+    own = {name: _bands_in_effect(settings, name) for name in settings.bands if name != EVERY}
+    tree["bands"] = {EVERY: every} | {name: bands for name, bands in own.items() if bands != every}
+    return hashlib.sha256(_one_text(tree).encode()).hexdigest()
+
+
+def settings_text(settings: Settings) -> str:
+    """The settings that were given, as the JSON that `Settings` is read from again."""
+    return _one_text(settings.model_dump(mode="json", exclude_unset=True))
+
+
+def _bands_in_effect(settings: Settings, name: str) -> Mapping[str, Any]:
+    merged: dict[str, Any] = {}
+    for key in dict.fromkeys((EVERY, name)):
+        bands = settings.bands[key]
+        merged |= bands.model_dump(mode="json", include=bands.model_fields_set)
+    return {key: value for key, value in merged.items() if value is not None and value != {}}
+
+
+def _one_text(tree: Mapping[str, Any]) -> str:
+    return json.dumps(tree, sort_keys=True, separators=(",", ":"))

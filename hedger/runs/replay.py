@@ -14,6 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from hedger.build import this_build
 from hedger.core.gate import EngineSettings
 from hedger.core.state import State
 from hedger.engine.clock import VirtualClock
@@ -30,7 +31,7 @@ from hedger.journal.entries import (
 from hedger.journal.journal import Journal
 from hedger.limits_file import LoadedLimits
 from hedger.problem.snapshot import take_snapshot
-from hedger.runs.opening import on_one_account, opened, settings_sha256
+from hedger.runs.opening import on_one_account, opened, settings_sha256, settings_text
 from hedger.runs.paper_setup import (
     engine_settings,
     fresh_state,
@@ -102,7 +103,9 @@ def replay(
     models = margin_models(desk.paper, venues_of(universe), first.now_ns)
     results, clock = Results(desk.pnl.tolerance()), VirtualClock(first.now_ns)
     last_fed: list[Marks] = []
-    written, record = _journal(journal, tape, book_file, book, universe, desk, limits, first.now_ns, last_fed)
+    written, record = _journal(
+        journal, tape, book_file, book, universe, desk, limits, first.now_ns, last_fed, seed
+    )
     try:
         world = PaperWorld(
             fresh_state(universe, book, first.now_ns),
@@ -221,6 +224,7 @@ def _journal(
     limits: LoadedLimits,
     now_ns: int,
     last_fed: list[Marks],
+    seed: int,
 ) -> tuple[Journal | None, Recorder]:
     if path is None:
         return None, NoRecord()
@@ -242,12 +246,14 @@ def _journal(
             -1,
             now_ns,
             Configuration(
-                version="1",
+                version=this_build(),
                 settings_sha256=settings_sha256(desk),
                 limits_sha256=limits.sha256,
                 tape_sha256=sha,
                 book_sha256=hashlib.sha256(book_file.read_bytes()).hexdigest(),
                 user="replay",
+                settings=settings_text(desk),
+                seed=seed,
             ),
         ),
         listings_entry(-1, now_ns, universe.listings),

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 
+from hedger.core.actions import Adjustment, AdjustmentKind
 from hedger.core.decision import Decision
 from hedger.core.events import Event
 from hedger.core.state import State
@@ -25,7 +26,8 @@ class Results:
 
     tolerance: what of a day's P&L may stay without a cause.
     marks, decisions, orders, fills, executions, refused: counts; planned: decisions with a ticket.
-    profit: the P&L between the first and the last mark that could be valued. alerts: by code.
+    profit: the P&L between the first and the last mark that could be valued. alerts: by code. accepted: what
+    a person took the venues' word for.
     """
 
     def __init__(self, tolerance: Tolerance = profit.PLAIN_TOLERANCE) -> None:
@@ -34,6 +36,7 @@ class Results:
         self.marks = self.decisions = self.planned = self.orders = self.fills = self.executions = 0
         self.refused: dict[str, int] = {}
         self.alerts: dict[str, int] = {}
+        self.accepted: list[Adjustment] = []
         self.slippage_usd = self.expected_usd = 0.0
         self.profit = profit.Profit()
 
@@ -57,6 +60,8 @@ class Results:
             self.profit.traded(Trade(trade.fill, _mid(before.market, trade.fill.listing.key)))
         for adjustment in decision.adjustments:
             self.profit.adjusted(adjustment)
+            if adjustment.kind in (AdjustmentKind.ACCEPTED_POSITION, AdjustmentKind.ACCEPTED_CASH):
+                self.accepted.append(adjustment)
         if isinstance(event.what, Marks):
             self.marks += 1
             # a state that has seen a quiet mark values its book only when it is asked for it

@@ -97,7 +97,7 @@ def _run(options: RunOptions, desk: Settings, limits: LoadedLimits, journal: Jou
         journal,
         found,
         now_ns,
-        configuration(options, desk, limits, f"simulated {options.seed}", monotonic_ns),
+        configuration(options, desk, limits, f"simulated {options.seed}", monotonic_ns, options.seed),
         source.universe.listings,
         opening,
         latched=latch.found() is not None,

@@ -3,7 +3,7 @@
 The engine, its journal and its loop are the same in both, and the same as on the simulated market. Live, a
 start is refused unless a person asks for it by name, hard limits stand in a file, and the doctor finds
 nothing bad; then the engine observes until every account agrees with the book, and ends (exit 5) where one
-does not.
+does not, unless a person takes the venues' word for the difference (`--accept`).
 
 A journal keeps the listings it was begun with. Live, its order ids carry a tag drawn when it was begun: no
 order of another journal can be taken for one of its own.
@@ -30,7 +30,7 @@ from hedger.engine.logs import Log
 from hedger.engine.metrics import loopback
 from hedger.engine.recording import JournalRecorder
 from hedger.engine.reloading import read_again
-from hedger.engine.service import Parts, Service
+from hedger.engine.service import Accepting, Parts, Service
 from hedger.engine.starting import first_state, write_start
 from hedger.journal.entries import JournalName
 from hedger.journal.journal import Journal, open_to_read
@@ -49,6 +49,7 @@ from hedger.runs.launch import (
     loop_factory,
     recovered,
     stop_on_signals,
+    user_name,
 )
 from hedger.runs.paper_setup import (
     engine_settings,
@@ -230,6 +231,7 @@ async def _begun(
         log=log,
         clock=clock,
         arm=options.arm or live,
+        accept=Accepting(user_name(), options.reason) if live and options.accept else None,
         end_ns=end_ns,
         reload=partial(read_again, options.config, partial(taken, limits)),
     )
@@ -247,7 +249,8 @@ async def _begun(
             observed="; ".join(against),
             allowed=f"agreement within run.start_s_max = {desk.run.start_s_max:g} s",
             not_done="the engine was not armed, nothing was sent",
-            fix="explain the difference; a new journal without --book begins with what the venues say",
+            fix="explain the difference, then take the venues' word for it with --accept --reason TEXT (an "
+            "account that was not read is none); or begin a new journal without --book, with what they say",
         )
     return _ran(options, service, results, exchanges, desk, latch.found() is not None)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,8 @@ def declare(commands: Commands) -> None:
     words.add_argument("--arm", action="store_true", help="arm as soon as the accounts agree with the book")
     words.add_argument("--arm-live", action="store_true", help="the same with real orders; live needs it")
     words.add_argument("--reason", default="", metavar="TEXT", help="why it is started: kept in the record")
+    text = "live: where accounts differ from the book at the start take the venues' word; needs --reason"
+    words.add_argument("--accept", action="store_true", help=text)
     words.add_argument("--no-watchdog", action="store_true", help="without the process that looks after it")
     _declare_replay(commands)
     text = "look after a running engine; `run` starts it by itself"
@@ -71,6 +74,8 @@ def run(arguments: argparse.Namespace) -> Exit:
             not_done="nothing was started",
             fix="leave it out, or say --arm",
         )
+    if arguments.accept:
+        _acceptable(arguments, settings)
     options = RunOptions(
         journal=arguments.journal,
         minutes=arguments.minutes,
@@ -81,6 +86,7 @@ def run(arguments: argparse.Namespace) -> Exit:
         reason=arguments.reason,
         config=arguments.config,
         arm_live=arguments.arm_live,
+        accept=arguments.accept,
     )
     with set_aside():
         if settings.run.mode == "live" or settings.run.feed:
@@ -97,6 +103,30 @@ def run(arguments: argparse.Namespace) -> Exit:
         print(ran.text)
         print(_summary(ran.document))
     return ran.exit
+
+
+def _acceptable(arguments: argparse.Namespace, settings: Settings) -> None:
+    """--accept is of accounts, and a person's word with its reason."""
+    if settings.run.mode != "live":
+        raise InputError(
+            "ACCEPT_ON_PAPER",
+            "--accept is of venues' accounts, and this is paper",
+            where="--accept",
+            observed=f"run.mode = {settings.run.mode!r}",
+            allowed="live trading, where accounts can differ from the book",
+            not_done="nothing was started",
+            fix="leave it out",
+        )
+    if not arguments.reason.strip():
+        raise InputError(
+            "REASON_NEEDED",
+            "the book is changed to the venues' accounts by a person's word, which is kept with its reason",
+            where="hedger run --accept",
+            observed="no --reason",
+            allowed="a sentence",
+            not_done="nothing was started, nothing was accepted",
+            fix="add --reason TEXT",
+        )
 
 
 def replay(arguments: argparse.Namespace) -> Exit:
@@ -174,14 +204,21 @@ def _between(arguments: argparse.Namespace, settings: Settings) -> Filling | Non
 
 def watchdog(arguments: argparse.Namespace) -> Exit:
     """Look after an engine."""
+    from hedger.build import this_build
     from hedger.config import load
     from hedger.engine.logs import Log
     from hedger.engine.watchdog import watch
     from hedger.journal.kill_latch import FileLatch
+    from hedger.journal.lock import build_of, holder
 
     settings = load(arguments.config).settings
-    latch = FileLatch(arguments.journal)
-    code = watch(arguments.journal, arguments.pid, settings.run.watchdog, latch, Log(name="hedger.watchdog"))
+    latch, log = FileLatch(arguments.journal), Log(name="hedger.watchdog")
+    engine = build_of(holder(arguments.journal))
+    if engine and engine != this_build():
+        # It only stops an engine, and one that nobody looks after is worse off than one that is stopped.
+        text = f"the engine is of build {engine}, this watchdog of {this_build()}"
+        log.say("another build", level=30, version=this_build(), text=text)
+    code = watch(arguments.journal, arguments.pid, settings.run.watchdog, latch, log)
     if arguments.json:
         show_json({"ended_in_order": code is Exit.DONE, "killed": latch.found() is not None})
     return code
@@ -216,6 +253,10 @@ def _summary(document: dict[str, Any]) -> str:
         f"P&L {usd('pnl_usd')}, of it unexplained {usd('residual_usd')}",
         f"mode {document['mode']}" + (f": {document['reason']}" if document.get("reason") else ""),
         f"digest {document['digest'][:16]}",
+    ]
+    lines += [
+        f"accepted as {x['venue']} says: {x['what']} {Decimal(x['amount']):+f}"
+        for x in document.get("accepted", ())
     ]
     told = table(document)
     if told:

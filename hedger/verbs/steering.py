@@ -10,9 +10,11 @@ import argparse
 import getpass
 import json
 import os
+import sys
 import time
 import uuid
 from collections import Counter
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,8 @@ from hedger.verbs.printing import show_json
 from pricing.errors import Exit, HedgerError, InputError
 
 if TYPE_CHECKING:
+    from hedger.desk.settings_in_force import InForce
+    from hedger.journal.kill_latch import FileLatch
     from hedger.journal.recovery import Recovered
     from hedger.journal.storage import Storage
 
@@ -72,17 +76,20 @@ def declare(commands: Commands) -> None:
 
 def status(arguments: argparse.Namespace) -> Exit:
     """Whether an engine runs, what it may do, where it stands."""
+    from hedger.build import this_build
     from hedger.journal.kill_latch import FileLatch
-    from hedger.journal.lock import holder
+    from hedger.journal.lock import build_of, holder
     from pricing.daycount import iso
 
-    held = holder(arguments.journal)
+    held, ours = holder(arguments.journal), this_build()
     recovered = _summary(arguments.journal, running=held is not None)
     latched = FileLatch(arguments.journal).found()
     live = [order for order in recovered.orders.values() if order.live]
     states = Counter(str(order.state) for order in live)
     age_s = (time.time_ns() - recovered.last_now_ns) / 1e9 if recovered.head.number else None
     mode, configuration = recovered.mode, recovered.configuration
+    in_force, differences = _in_force(arguments.journal), _differences(recovered)
+    build = build_of(held) if held is not None else configuration.version if configuration else ""
     # The record's last mode is the engine's last word; the latch may have been lifted since, from outside.
     lifted = held is None and latched is None and mode is not None and mode.mode == "killed"
     by = recovered.latch if lifted and recovered.latch is not None and not recovered.latch.set else None
@@ -103,11 +110,15 @@ def status(arguments: argparse.Namespace) -> Exit:
         "last_seq": recovered.last_seq,
         "last_ns": recovered.last_now_ns,
         "age_s": age_s,
-        "settings_sha256": configuration.settings_sha256 if configuration else None,
+        "build": build or None,
+        "this_build": ours,
+        "settings_sha256": in_force.told if in_force else None,
+        "settings_from_ns": in_force.now_ns if in_force else None,
         "limits_sha256": configuration.limits_sha256 if configuration else None,
         "orders": {state: states[state] for state in sorted(states)},
         "unknown": states["unknown"],
         "fills": len(recovered.fills),
+        "differences": differences,
         "traded": [
             {"venue": venue, "symbol": symbol, "account": account, "quantity": str(quantity)}
             for (venue, symbol, account), quantity in sorted(recovered.traded().items())
@@ -118,6 +129,8 @@ def status(arguments: argparse.Namespace) -> Exit:
         return Exit.DONE
     runs = f"running, process {document['pid']}" if held is not None else "not running"
     print(f"{recovered.name.trading.upper()} engine {recovered.name.engine}: {runs}")
+    if held is not None and build != ours:
+        print(f"it is of build {build or 'unknown'}, this is {ours}: from here it takes pause and kill alone")
     paused = ", paused" if mode and mode.paused else ""
     if lifted:
         who = f" by {by.user or 'nobody named'}: {by.reason or 'no reason given'}" if by else ""
@@ -133,7 +146,41 @@ def status(arguments: argparse.Namespace) -> Exit:
     print(f"last event {recovered.last_seq} at {at}, record {recovered.head.number}")
     counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "none live"
     print(f"orders: {counts}; fills: {len(recovered.fills)}")
+    for line in differences:
+        print(_difference_text(line))
     return Exit.DONE
+
+
+def _in_force(journal: Path) -> InForce | None:
+    """The settings since the last start or reload; None where no engine has begun."""
+    from hedger.desk.settings_in_force import turns_of
+    from hedger.journal.journal import open_to_read
+
+    storage = open_to_read(journal)
+    try:
+        with storage.steady():
+            found = turns_of(storage)
+    finally:
+        storage.close()
+    return found[-1] if found else None
+
+
+def _differences(recovered: Recovered) -> list[dict[str, Any]]:
+    """What accounts differ in from the book without a reason, as reconciliation found it since the start."""
+    return [
+        {"venue": venue, "what": kind, "of": of, "difference": str(amount), "reports": word.drift}
+        for venue, word in sorted(recovered.differences.items())
+        for kind, amounts in (("position", word.positions), ("balance", word.cash))
+        for of, amount in amounts
+    ]
+
+
+def _difference_text(line: dict[str, Any]) -> str:
+    times = "once" if line["reports"] == 1 else f"{line['reports']} times in a row"
+    return (
+        f"DIFFERS {line['venue']} {line['what']} {line['of']}: {Decimal(line['difference']):+f} (its figure "
+        f"less the book's), found {times}"
+    )
 
 
 def orders(arguments: argparse.Namespace) -> Exit:
@@ -179,28 +226,59 @@ def command(arguments: argparse.Namespace) -> Exit:
             not_done="nothing was accepted, and the engine was not armed",
             fix="add --reason TEXT",
         )
-    storage = open_to_read(arguments.journal)
+    try:
+        storage = open_to_read(arguments.journal)
+    except HedgerError as error:
+        if verb is not Verb.PAUSE:
+            raise
+        return _paused_unread(arguments, error)
     try:
         _refuse_absent(arguments.journal, verb)
-        id, first = _send(arguments, verb), storage.head().number + 1
+        first = storage.head().number + 1  # before it is sent: the engine may be quick
+        id = _send(arguments, verb)
         seq, decision = _taken(storage, id, first, arguments.wait_s)
     finally:
         storage.close()
+    refused = _refused(decision, verb)
     mode = None if decision is None else decision.get("mode")
     reason = "" if decision is None else str(decision.get("reason", ""))
     document = {"command": str(verb), "id": id, "taken": seq is not None, "seq": seq}
-    document |= {"mode": mode, "reason": reason}
+    document |= {"mode": mode, "reason": reason, "refused": refused}
     if arguments.json:
         show_json(document)
     elif seq is None:
         print(f"{verb}: left for the engine, which has not taken it within {arguments.wait_s:g} s")
     else:
         print(f"{verb}: taken as event {seq}; mode {mode or 'not told yet'}" + (f": {reason}" * bool(reason)))
+    if refused and not arguments.json:
+        print(f"{refused['code']}: {refused['text']}", file=sys.stderr)
     if seq is None:
         return Exit.NEGATIVE
-    told = {action.get("code") for action in (decision or {}).get("actions", ())}
     not_armed = verb is Verb.ARM and mode not in (None, "armed")
-    return Exit.REFUSED if not_armed or f"{verb.upper()}_REFUSED" in told else Exit.DONE
+    return Exit.REFUSED if not_armed or refused else Exit.DONE
+
+
+def _paused_unread(arguments: argparse.Namespace, why: HedgerError) -> Exit:
+    """A pause for an engine whose journal cannot be read here, as one of a newer build: it is left, and what
+    became of it cannot be seen."""
+    from hedger.core.events import Verb
+
+    _refuse_absent(arguments.journal, Verb.PAUSE)
+    document = {"command": "pause", "id": _send(arguments, Verb.PAUSE), "taken": False, "seq": None}
+    if arguments.json:
+        show_json(document | {"mode": None, "reason": why.text(), "refused": None})
+    else:
+        print(f"pause: left for the engine; whether it was taken cannot be seen from here: {why}")
+    return Exit.NEGATIVE
+
+
+def _refused(decision: dict[str, Any] | None, verb: str) -> dict[str, str] | None:
+    """Why the engine did not obey: the alert's code and text; None where it did, or has not answered."""
+    codes = ("BUILD_REFUSED", f"{verb.upper()}_REFUSED")
+    for action in (decision or {}).get("actions", ()):
+        if action.get("code") in codes and action.get("action") == "alert":
+            return {"code": str(action["code"]), "text": str(action.get("text", ""))}
+    return None
 
 
 def reload(arguments: argparse.Namespace) -> Exit:
@@ -303,31 +381,49 @@ def _trades_on(journal: Path) -> str:
 
 def unkill(arguments: argparse.Namespace) -> Exit:
     """Remove the latch, with a record of who and why: by the engine where one runs, else here."""
-    from hedger.core.events import Verb
     from hedger.journal.kill_latch import FileLatch
     from hedger.journal.lock import holder
 
     journal: Path = arguments.journal
     _refuse_unknown_place(journal)
     latch = FileLatch(journal)
-    was = latch.found()
+    was, refused = latch.found(), None
     if was is not None:
         if holder(journal) is not None:
-            _send(arguments, Verb.UNKILL)
-            end = time.monotonic() + arguments.wait_s
-            while latch.found() is not None and time.monotonic() < end:
-                time.sleep(_LOOK_S)
+            refused = _unkilled_by_engine(arguments, latch)
         else:
             _note_latch(journal, set_=False, reason=arguments.reason)
             latch.clear()
     left = latch.found() is not None
     if arguments.json:
-        show_json({"killed": left, "was_killed": was is not None})
+        show_json({"killed": left, "was_killed": was is not None, "refused": refused})
     elif was is None:
         print("the kill latch was not set")
     else:
         print("the kill latch is still set" if left else "the kill latch is removed; the engine observes")
-    return Exit.NEGATIVE if left else Exit.DONE
+        if refused:
+            print(f"{refused['code']}: {refused['text']}", file=sys.stderr)
+    return Exit.REFUSED if refused else Exit.NEGATIVE if left else Exit.DONE
+
+
+def _unkilled_by_engine(arguments: argparse.Namespace, latch: FileLatch) -> dict[str, str] | None:
+    """Ask the engine, and wait until the latch is gone, or it has said why not."""
+    from hedger.core.events import Verb
+    from hedger.journal.journal import open_to_read
+
+    end = time.monotonic() + arguments.wait_s
+    storage = open_to_read(arguments.journal)
+    try:
+        _refuse_absent(arguments.journal, Verb.UNKILL)
+        first = storage.head().number + 1
+        id = _send(arguments, Verb.UNKILL)
+        _, decision = _taken(storage, id, first, arguments.wait_s)
+    finally:
+        storage.close()
+    refused = _refused(decision, Verb.UNKILL)
+    while refused is None and latch.found() is not None and time.monotonic() < end:
+        time.sleep(_LOOK_S)
+    return refused
 
 
 def _summary(journal: Path, *, running: bool) -> Recovered:
@@ -408,9 +504,10 @@ def _note_latch(journal: Path, *, set_: bool, reason: str) -> None:
 
 
 def _refuse_absent(journal: Path, verb: str) -> None:
-    from hedger.journal.lock import holder
+    from hedger.journal.lock import build_of, holder
 
-    if holder(journal) is None:
+    held = holder(journal)
+    if held is None:
         raise EngineAbsent(
             "ENGINE_ABSENT",
             "no engine writes this journal",
@@ -419,6 +516,16 @@ def _refuse_absent(journal: Path, verb: str) -> None:
             allowed="a running engine",
             not_done="nothing was sent",
             fix="start it with `hedger run`, or name the right --journal",
+        )
+    if verb not in ("pause", "kill") and _pid(held) is not None and not build_of(held):
+        raise EngineAbsent(  # which refuses other builds' commands, this one would obey
+            "ENGINE_OLDER",
+            "the engine is of a release that does not say which build it is",
+            where=journal.name,
+            observed=f"hedger {verb}, process {_pid(held)}",
+            allowed="an engine of this build; `hedger pause` and `hedger kill` of any",
+            not_done="nothing was sent",
+            fix="steer it with the release that it was started from, or start it anew from this one",
         )
 
 

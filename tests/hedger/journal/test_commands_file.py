@@ -222,3 +222,57 @@ def test_a_gap_in_the_numbers_hides_nothing_behind_it(tmp_path: Path) -> None:
         "behind the gap",
         "and after",
     ]
+
+
+# ---------------------------------------------------------------------------------------------------- builds
+
+VERSION_1 = """
+PRAGMA journal_mode = WAL;
+CREATE TABLE commands (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, verb TEXT NOT NULL,
+    user TEXT NOT NULL, reason TEXT NOT NULL, argument TEXT NOT NULL, sent_ns INTEGER NOT NULL
+);
+PRAGMA application_id = 1212434243;
+PRAGMA user_version = 1;
+"""
+OLD_ROW = (
+    "INSERT INTO commands (id, verb, user, reason, argument, sent_ns) VALUES (?, 'arm', 'a', 'r', '', 1)"
+)
+
+
+def test_a_command_says_which_other_build_sent_it(tmp_path: Path) -> None:
+    box = CommandBox(tmp_path / "j")
+    send(tmp_path / "j", wish("ours"), 0)
+    send(tmp_path / "j", replace(wish("theirs"), build="9.9.9+ab"), 0)
+    assert [(c.id, c.build) for c in box.poll().commands] == [("ours", ""), ("theirs", "9.9.9+ab")]
+    box.close()
+
+
+def test_a_box_of_the_first_form_is_brought_up_to_date_and_its_senders_are_of_no_known_build(
+    tmp_path: Path,
+) -> None:
+    old = sqlite3.connect(commands_path(tmp_path / "j"))
+    old.executescript(VERSION_1)
+    old.execute(OLD_ROW, ("before",))
+    old.commit()
+    box = CommandBox(tmp_path / "j")
+    assert [(c.id, c.build) for c in box.left_over().commands] == [("before", "unknown")]
+    old.execute(OLD_ROW, ("after",))  # by a process of then that has it open, and knows nothing of builds
+    old.commit()
+    old.close()
+    send(tmp_path / "j", wish("ours"), 0)
+    assert [(c.id, c.build) for c in box.poll().commands] == [("after", "unknown"), ("ours", "")]
+    box.close()
+
+
+def test_a_box_of_a_newer_release_is_left_alone(tmp_path: Path) -> None:
+    send(tmp_path / "j", wish("c"), 0)
+    newer = sqlite3.connect(commands_path(tmp_path / "j"))
+    newer.execute("PRAGMA user_version = 3")
+    newer.close()
+    for end in (lambda: CommandBox(tmp_path / "j"), lambda: send(tmp_path / "j", wish("d"), 0)):
+        with pytest.raises(InputError, match="newer release"):
+            end()
+    left = sqlite3.connect(commands_path(tmp_path / "j"))
+    assert left.execute("SELECT id FROM commands").fetchall() == [("c",)]
+    left.close()

@@ -23,7 +23,20 @@ from hypothesis import strategies as st
 from hedger.cli import main
 from hedger.core.events import Command, Tick, Verb
 from hedger.journal.commands_file import CommandBox, commands_path
-from hedger.journal.entries import Head, Intent, LatchChange, ModeChange, intent_entry, mode_entry, read
+from hedger.journal.entries import (
+    Configuration,
+    Differences,
+    Entry,
+    Head,
+    Intent,
+    LatchChange,
+    ModeChange,
+    configuration_entry,
+    differences_entry,
+    intent_entry,
+    mode_entry,
+    read,
+)
 from hedger.journal.journal import Journal
 from hedger.journal.kill_latch import FileLatch, latch_path
 from hedger.journal.recovery import recover
@@ -258,6 +271,31 @@ def test_status_where_nothing_runs(file: Path, capsys: pytest.CaptureFixture[str
     assert "the next start only observes" in plain
 
 
+def test_status_tells_what_accounts_differ_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    perpetual, coin = (("BTC-PERPETUAL", Decimal(5000)),), (("BTC", Decimal("-0.25")),)
+
+    def told(seq: int, *words: Differences) -> tuple[Entry, ...]:
+        return tuple(differences_entry(seq, NOW_NS, word) for word in words)
+
+    journal = Journal.open(tmp_path / "a.journal", NAME)
+    journal.append(
+        *opening(), *told(0, Differences("deribit", perpetual, (), 1), Differences("okx", (), coin, 1))
+    )
+    journal.append(*told(1, Differences("deribit", perpetual, (), 2), Differences("okx", (), (), 0)))
+    journal.close()
+    words = ("status", "--journal", tmp_path / "a.journal")
+    assert strict_json(hedger(capsys, *words, "--json").out)["differences"] == [
+        {"venue": "deribit", "what": "position", "of": "BTC-PERPETUAL", "difference": "5000", "reports": 2}
+    ]
+    assert "DIFFERS deribit position BTC-PERPETUAL: +5000 (its figure less the book's), found 2 times" in (
+        hedger(capsys, *words).out
+    )
+    journal = Journal.open(tmp_path / "a.journal", NAME)
+    journal.append(configuration_entry(2, NOW_NS, Configuration("1", "ab" * 32)))  # a start asks anew
+    journal.close()
+    assert strict_json(hedger(capsys, *words, "--json").out)["differences"] == []
+
+
 def test_orders(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     live = strict_json(hedger(capsys, "orders", "--json").out)["orders"]
     assert [(o["client_id"], o["state"], o["reserved"]) for o in live] == [
@@ -374,7 +412,10 @@ def test_kill_with_an_engine_waits_for_its_orders(file: Path, capsys: pytest.Cap
         assert strict_json(hedger(capsys, "status", "--json").out)["mode"] == "killed"
         lifted = hedger(capsys, "unkill", "--reason", "calm", "--json")
     assert [c.verb for c in taken] == [Verb.KILL, Verb.UNKILL]
-    assert (lifted.code, strict_json(lifted.out)) == (0, {"killed": False, "was_killed": True})
+    assert (lifted.code, strict_json(lifted.out)) == (
+        0,
+        {"killed": False, "was_killed": True, "refused": None},
+    )
 
 
 def test_a_kill_that_is_not_confirmed_says_so_and_holds(
@@ -405,7 +446,10 @@ def test_kill_and_unkill_without_an_engine_are_in_the_record(
     ]  # fmt: skip
     assert hedger(capsys, "journal", "verify").code == 0
     twice = hedger(capsys, "unkill", "--reason", "calm", "--json")
-    assert (twice.code, strict_json(twice.out)) == (0, {"killed": False, "was_killed": False})
+    assert (twice.code, strict_json(twice.out)) == (
+        0,
+        {"killed": False, "was_killed": False, "refused": None},
+    )
 
 
 def test_status_says_that_a_kill_was_lifted_while_nothing_ran(

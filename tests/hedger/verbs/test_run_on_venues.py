@@ -12,10 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from hedger.core.actions import Adjustment, AdjustmentKind
+from hedger.core.events import Command
 from hedger.engine.starting import booked_since
-from hedger.journal.entries import JournalName
+from hedger.journal.entries import EventBody, JournalName, Kind, read
 from hedger.journal.journal import Journal, open_to_read
 from hedger.journal.recovery import Recovered, recover
+from hedger.runs.launch import user_name
 from risk.book import Book
 from tests.exchanges.deribit import DEFAULT_SCOPES
 from tests.exchanges.server import Host
@@ -34,6 +37,7 @@ from tests.hedger.verbs.loopback import (
 )
 from tests.hedger.verbs.test_venue_verbs import NOBODY_THERE, wait_for, ws
 
+POSITIONS = "private/get_positions"
 LIVE = 'mode = "live"\nstart_s_max = 20.0'
 #: An order whose bytes never left is given up sooner than by default.
 SOON = (
@@ -70,6 +74,11 @@ def agrees(exchange: Loopback, journal: Path) -> None:
     ids = [report.fill.trade_id.rsplit("-", 1)[-1] for report in found.fills]
     assert len(ids) == len(set(ids))
     assert set(ids) == {name.rsplit("-", 1)[-1] for name in fills_of(exchange)}
+    holds(exchange, found)
+
+
+def holds(exchange: Loopback, found: Recovered) -> None:
+    """Positions exactly, both ways."""
     truth = exchange.do(
         lambda host: {s: p.quantity for s, p in host.exchange.account("desk").positions.items()}
     )
@@ -190,8 +199,68 @@ def test_a_book_that_the_venue_contradicts_is_not_traded_on(
     assert "BTC-PERPETUAL +50000" in ran.stderr.splitlines()[-1]
 
 
+def test_a_start_takes_the_venue_s_word_where_a_person_says_so_and_why(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    words = ("run", "--journal", "j", "--arm-live", "--no-watchdog")
+    with loopback() as exchange:
+        exchange.do(_somebody_trades)
+        live(tmp_path, ws(exchange), run=LIVE.replace("20.0", "3.0"))
+        (tmp_path / "book.csv").write_text("venue,symbol,quantity\nderibit,BTC,100\nderibit,ETH,1000\n")
+        ran = said(capsys, tmp_path, *words, "--book", "book.csv", "--minutes", "0.5")
+        assert ran.returncode == 5 and "--accept --reason" in ran.stderr.splitlines()[-1]
+        before = recorded(tmp_path / "j")
+        silent = said(capsys, tmp_path, *words, "--accept", "--reason", " ")
+        assert silent.returncode == 2 and silent.stderr.startswith("REASON_NEEDED")
+        assert recorded(tmp_path / "j").head == before.head  # nothing was begun
+
+        live(tmp_path, ws(exchange))
+        why = ("--accept", "--reason", "bought 50000 by hand")
+        ran = said(capsys, tmp_path, *words, *why, "--minutes", "0.05", "--json")
+        assert ran.returncode == 0, ran.stderr
+        found = recorded(tmp_path / "j")
+        holds(exchange, found)
+    told = document(ran)
+    shown = [(x["venue"], x["what"], Decimal(x["amount"])) for x in told["accepted"]]
+    assert ("deribit", "BTC-PERPETUAL", Decimal(50_000)) in shown
+    booked_so = [x for x in found.ledger if isinstance(x, Adjustment)]
+    assert [(x.symbol, x.quantity) for x in booked_so if x.symbol] == [("BTC-PERPETUAL", Decimal(50_000))]
+    assert all(x.kind in (AdjustmentKind.ACCEPTED_POSITION, AdjustmentKind.ACCEPTED_CASH) for x in booked_so)
+    with closing(open_to_read(tmp_path / "j")) as storage:
+        events = [read(record) for record in storage.records(kinds=[Kind.COMMAND])]
+    orders = [word.what for word in events if isinstance(word, EventBody)]
+    armed = [c for c in orders if isinstance(c, Command) and c.verb == "arm"]
+    assert [(c.argument, c.user, c.reason) for c in armed] == [
+        ("accept", user_name(), "bought 50000 by hand")
+    ]
+
+
+def test_paper_has_no_account_to_accept(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    ran = said(capsys, tmp_path, "run", "--journal", "j", "--accept", "--reason", "why not")
+    assert (ran.returncode, ran.stderr.split(":")[0]) == (2, "ACCEPT_ON_PAPER")
+    assert not (tmp_path / "j").exists()
+
+
+def test_what_a_venue_does_not_say_is_not_accepted(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The account can be read until the engine runs, and not from then on."""
+    words = ("run", "--journal", "j", "--arm-live", "--no-watchdog", "--minutes", "0.5")
+    with loopback() as exchange:
+        live(tmp_path, ws(exchange))
+        assert said(capsys, tmp_path, *words[:-1], "0.02").returncode == 0
+        before = recorded(tmp_path / "j")
+        exchange.do(_somebody_trades)
+        live(tmp_path, ws(exchange), run=LIVE.replace("20.0", "3.0"))
+        exchange.do(lambda host: host.faults.add("error_before", POSITIONS, skip=1, times=1000))
+        ran = said(capsys, tmp_path, *words, "--accept", "--reason", "whatever it says")
+        after = recorded(tmp_path / "j")
+    assert ran.returncode == 5 and "is not read yet" in ran.stderr.splitlines()[-1]
+    assert after.ledger == before.ledger
+
+
 def _positions_fail(host: Host) -> None:
-    host.faults.add("error_before", "private/get_positions", times=1000)
+    host.faults.add("error_before", POSITIONS, times=1000)
 
 
 def test_positions_that_cannot_be_read_are_not_none(
