@@ -6,6 +6,7 @@ and is never shown; what the libraries say of their own accord, which holds addr
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import re
 import threading
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hedger.alerts.letters import Letter
-from hedger.alerts.sinks import Address, Send
+from hedger.alerts.sinks import Address, Mark, Send
 from hedger.core.actions import Severity
 from hedger.sections.alerts import AlertsConfig
 from pricing.errors import InputError
@@ -71,7 +72,19 @@ def _address(
         )
     plugin.socket_connect_timeout = plugin.socket_read_timeout = config.send_s_max
     kind = str(plugin.service_name or type(plugin).__name__)
-    return Address(f"sink {number} ({kind})", _sender(plugin), severity, well)
+    return Address(
+        f"sink {number} ({kind})", _sender(plugin), severity, well, _marker(secret, severity, well)
+    )
+
+
+def _marker(secret: Secret, severity: Severity, well: bool) -> Mark:
+    """What tells this sink, and what it wants to hear, from others."""
+
+    def mark(salt: str) -> str:
+        text = f"{secret.reveal()}\n{severity}\n{well}".encode()
+        return hashlib.scrypt(text, salt=bytes.fromhex(salt), n=2**14, r=8, p=1, dklen=16).hex()
+
+    return mark
 
 
 def _sender(plugin: Any) -> Send:

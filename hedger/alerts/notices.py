@@ -95,6 +95,21 @@ class _Known:
     gone_ns: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a notice, for whoever keeps it over a restart. Times are UTC ns; as `_Known`."""
+
+    notice: Notice
+    told: Severity
+    told_ns: int
+    since_ns: int
+    stands: bool
+    count: int
+    beginnings: tuple[int, ...]
+    unsteady: bool
+    gone_ns: int | None
+
+
 class Notices:
     """What was told so far."""
 
@@ -108,9 +123,50 @@ class Notices:
         """Something happened; `look` says what of it is told."""
         self._happened.append(notice)
 
-    def look(self, now_ns: int, standing: Iterable[Notice] = ()) -> list[Message]:
+    def remembered(self, ahead_ns: int) -> tuple[Known, ...]:
+        """All that is known. ahead_ns: how far UTC is ahead of the clock that `look` is told."""
+        return tuple(
+            Known(
+                x.notice,
+                x.told,
+                x.told_ns + ahead_ns,
+                x.since_ns + ahead_ns,
+                x.stands,
+                x.count,
+                tuple(ns + ahead_ns for ns in x.beginnings),
+                x.unsteady,
+                None if x.gone_ns is None else x.gone_ns + ahead_ns,
+            )
+            for x in self._known.values()
+        )
+
+    def remember(self, known: Iterable[Known], ahead_ns: int, now_ns: int) -> None:
+        """Go on from what an earlier process knew; what it calls later than now is of now."""
+
+        def then(utc_ns: int) -> int:
+            return min(utc_ns - ahead_ns, now_ns)
+
+        for x in known:
+            if x.notice.key in self._known:
+                continue
+            self._remember(
+                _Known(
+                    x.notice,
+                    x.told,
+                    then(x.told_ns),
+                    then(x.since_ns),
+                    x.stands,
+                    x.count,
+                    [then(ns) for ns in x.beginnings],
+                    x.unsteady,
+                    None if x.gone_ns is None else then(x.gone_ns),
+                )
+            )
+
+    def look(self, now_ns: int, standing: Iterable[Notice] = (), *, complete: bool = True) -> list[Message]:
         """What is to be told now, the gravest first. now_ns: of a clock that never goes back. standing:
-        everything that stands now; what stood at the last look and is not in it is over."""
+        everything that stands now; what stood at the last look and is not in it is over, if that is
+        complete: before the record was read to its end nothing is."""
         found: list[Message] = []
         for notice in self._happened:
             found += self._once(now_ns, self._placed(notice))
@@ -122,7 +178,8 @@ class Notices:
                 here.add(notice.key)
                 found += self._still(now_ns, notice)
         for key in [key for key, known in self._known.items() if key not in here]:
-            found += self._quiet(now_ns, key)
+            if complete or not self._known[key].stands or self._known[key].gone_ns is not None:
+                found += self._quiet(now_ns, key)
         return sorted(_merged(found), key=lambda m: -rank(m.notice.severity))
 
     @property

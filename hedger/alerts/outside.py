@@ -135,7 +135,7 @@ def _mode(mode: ModeChange) -> Iterator[Notice]:
         yield notice("MODE_HALTED", f"halted: {why}")
     elif mode.mode == "reducing":
         yield notice("MODE_REDUCING", f"reducing: {why}")
-    if mode.paused:
+    if mode.paused and not mode.ending:  # an engine that ends in order pauses first: that it ended is told
         yield notice("MODE_PAUSED", f"paused by {mode.user or 'nobody named'}: {why}")
 
 

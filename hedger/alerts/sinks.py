@@ -23,6 +23,14 @@ from pricing.daycount import NS_PER_SECOND
 #: Sends a letter and waits for the answer; "" where it was taken, else why not, without an address.
 Send = Callable[[Letter], str]
 
+#: A salt to what tells an address from others and does not say what it is.
+Mark = Callable[[str], str]
+
+
+def _no_mark(salt: str) -> str:
+    return ""
+
+
 #: So many messages wait for a sink at most.
 WAITING_MAX = 200
 #: So many threads of one sink may hang.
@@ -31,12 +39,14 @@ HANGING_MAX = 3
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where a sink is, as far as it may be said. name: its number and kind, such as "sink 1 (json)"."""
+    """Where a sink is, as far as it may be said. name: its number and kind, such as "sink 1 (json)". mark: by
+    a salt what the address is known by later on; "" where nothing may be kept of it."""
 
     name: str
     send: Send = field(repr=False)
     severity_min: Severity = Severity.WARNING
     well: bool = True
+    mark: Mark = field(default=_no_mark, repr=False)
 
 
 @dataclass(slots=True, eq=False)
@@ -75,6 +85,18 @@ class Sink:
     def waiting(self) -> int:
         """Messages that were not taken yet."""
         return len(self._waiting) + (len(self._attempt.messages) if self._attempt else 0)
+
+    def left(self) -> tuple[tuple[Message, ...], int]:
+        """Messages that were not taken yet, those on their way first, and how many were dropped untold."""
+        attempt = self._attempt
+        on_the_way, lost = ([], 0) if attempt is None else (attempt.messages, attempt.dropped)
+        return (*on_the_way, *self._waiting), lost + self._lost
+
+    def resume(self, messages: Sequence[Message], lost: int) -> None:
+        """What an earlier process left untold."""
+        self._waiting = [*messages, *self._waiting]
+        self._lost += lost
+        self._shorten()
 
     def offer(self, messages: Sequence[Message]) -> None:
         """Messages to be told, as far as this sink wants them."""

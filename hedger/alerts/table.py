@@ -54,8 +54,8 @@ OWN = (
         "ENGINE_SILENT",
         CRITICAL,
         "The engine holds its journal and gives no sign of life: its loop hangs or the process is stopped.",
-        "`hedger kill` sets the latch and cancels on the venues by a session of its own. Then end the "
-        "process, look at its log, and start again.",
+        "`hedger kill` sets the latch; a hanging engine cancels nothing. End its process and `hedger kill` "
+        "once more: then it cancels on the venues by a session of its own. Look at its log, start again.",
     ),
     _own(
         "ENGINE_ENDED",
@@ -329,7 +329,7 @@ VENUES = (
     AlertKind(
         "DELIVERY_ABSURD",
         CRITICAL,
-        "A settlement price is far from the index: it was not used.",
+        "A venue tells a settlement price that is none: zero, below it, or no number. It was not used.",
         "Compare with the venue's published delivery price.",
     ),
     AlertKind(
@@ -413,6 +413,12 @@ HEDGING = (
         WARNING,
         "A stretch of P&L could not be taken apart and is not watched.",
         "The text names what is not known, such as a fee in a currency without an index.",
+    ),
+    AlertKind(
+        "BUILD_REFUSED",
+        WARNING,
+        "A command of another build of the program than the engine's was not obeyed; nothing has changed.",
+        "`hedger status` names the engine's build: send it from that one. `pause` and `kill` work from any.",
     ),
     AlertKind("RELOADED", NOTE, "The settings were taken anew; the text lists what changed.", "Nothing."),
     *(

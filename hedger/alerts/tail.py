@@ -2,7 +2,8 @@
 
 Two readings side by side, each a slice of time a look, so that neither waits for the other: decisions, modes
 and starts, from the last start of the engine on; and what became of orders, from the first record on. An
-alert that happened longer ago than `past_ns` is not told; one that stands is, whenever it began.
+alert that happened longer ago than `past_ns` is not told; one that stands is, whenever it began. Whoever
+remembers up to which record he was told is told of everything since, and of nothing before it again.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from hedger.alerts.notices import Notice, without_figures
 from hedger.alerts.table import AlertKind, kind_of
 from hedger.core.actions import Severity
 from hedger.journal.codec import CodecError
-from hedger.journal.entries import Kind, ModeChange, Record, read
+from hedger.journal.entries import Head, Kind, ModeChange, Record, read
 from hedger.journal.recovery import Reading
 from hedger.journal.sqlite import SqliteStorage
 from hedger.journal.storage import StorageFailed
@@ -35,17 +36,20 @@ _NOT_KNOWN = (OrderState.INTENT, OrderState.SENT, OrderState.UNKNOWN)
 
 class Tail:
     """A journal as far as it was read. mode: the last change; fault: why nothing more is read, "" if well;
-    caught_up: whether the last look came to the end."""
+    caught_up: whether the last look came to the end; told: the last record of which people were told."""
 
-    def __init__(self, storage: SqliteStorage, past_ns: int) -> None:
-        """Begin at the engine's last start.
+    def __init__(self, storage: SqliteStorage, past_ns: int, told: Head | None = None) -> None:
+        """Begin at the engine's last start. told: the last record of which an earlier process told.
 
         Raises:
             StorageFailed: the file cannot be read.
         """
         self._storage, self._past_ns = storage, past_ns
         starts = [record.number for record in storage.records(kinds=[Kind.CONFIGURATION])]
-        self._next = starts[-1] if starts else 1
+        self.told = told or Head(0, storage.name.genesis)
+        self._remembers = self.told.number
+        begin = starts[-1] if starts else 1
+        self._next = min(begin, self._remembers + 1) if self._remembers else begin
         self._next_order = 1
         self.orders = Reading(storage.name, 0)
         self.mode: ModeChange | None = None
@@ -71,6 +75,8 @@ class Tail:
             for record in self._storage.records(self._next, _TOLD):
                 found += self._take(record, now_ns)
                 self._next = record.number + 1
+                if record.number > self.told.number:
+                    self.told = Head(record.number, record.hash)
                 if time.monotonic() > end:
                     break
             else:
@@ -109,9 +115,15 @@ class Tail:
                 self._stands.pop((code, notice.subject), None)
             if kind.stands:
                 self._stands[notice.key] = notice
-            elif now_ns - record.now_ns <= self._past_ns:
+            elif self._is_news(record, now_ns):
                 found.append(notice)
         return found
+
+    def _is_news(self, record: Record, now_ns: int) -> bool:
+        """Whether what happened is still to be told."""
+        if self._remembers:
+            return record.number > self._remembers
+        return now_ns - record.now_ns <= self._past_ns
 
     def _take_mode(self, record: Record) -> None:
         word = read(record)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hedger.alerts.memory import MemoryFile, Remembered, SinkMemory, new_salt
 from hedger.alerts.notices import Message, Notice, Notices, Why
 from hedger.alerts.outside import Outside, Sight, marks_old, notice, standing
 from hedger.alerts.profit_watch import ProfitWatch
@@ -32,7 +33,8 @@ PUMP_S = 0.05
 
 @dataclass(slots=True, eq=False)
 class Parts:
-    """What a watch is made of. profit: None where the P&L is not taken apart."""
+    """What a watch is made of. profit: None where the P&L is not taken apart. memory: where what was told is
+    kept over a restart, None: it is not; remembered: what was found there, which the tail began with."""
 
     journal: Path
     name: JournalName
@@ -41,6 +43,8 @@ class Parts:
     sinks: Sequence[Sink]
     config: AlertsConfig
     log: Log
+    memory: MemoryFile | None = None
+    remembered: Remembered | None = None
 
 
 class Watch:
@@ -51,7 +55,13 @@ class Watch:
         self.told = 0
         self.notices = Notices(round(parts.config.again_min * 60 * NS_PER_SECOND))
         self._outside = Outside(parts.journal)
-        self._well_ns = 0
+        self._well_ns: int | None = None
+        self._ahead_ns = time.time_ns() - time.monotonic_ns()
+        self._kept, self._answers = "", 0
+        self._salt = new_salt() if parts.remembered is None else parts.remembered.salt
+        self._marks = [sink.address.mark(self._salt) for sink in parts.sinks]
+        if parts.remembered is not None:
+            self._go_on(parts.remembered)
 
     @property
     def caught_up(self) -> bool:
@@ -69,19 +79,24 @@ class Watch:
         if parts.profit is not None:
             parts.profit.step()
         sight = self._outside.look(now_ns, monotonic_ns)
-        messages = self.notices.look(monotonic_ns, self._standing(sight))
+        messages = self.notices.look(monotonic_ns, self._standing(sight), complete=self.caught_up)
         messages += self._well(sight)
         for sink in parts.sinks:
             sink.offer(messages)
         for message in messages:
             self._say(message)
         self.told += len(messages)
+        self._keep()
         return messages
 
     def pump(self, monotonic_ns: int) -> None:
-        """Look after the sinks."""
+        """Look after the sinks, and keep what arrived as such."""
         for sink in self.parts.sinks:
             sink.pump(monotonic_ns)
+        answers = sum(sink.sent + sink.failed for sink in self.parts.sinks)
+        if answers != self._answers:
+            self._answers = answers
+            self._keep()
 
     def run(self, ended: Callable[[], bool]) -> None:
         """Until the end; what was not sent by then is tried once more, for at most send_s_max."""
@@ -102,6 +117,7 @@ class Watch:
         while time.monotonic() < limit and any(sink.waiting and not sink.down for sink in self.parts.sinks):
             self.pump(time.monotonic_ns())
             time.sleep(PUMP_S)
+        self._keep()
 
     def document(self) -> Json:
         """What stands, and how the sinks are doing."""
@@ -134,6 +150,43 @@ class Watch:
             ],
         }
 
+    def _go_on(self, remembered: Remembered) -> None:
+        """From where an earlier process was; the sinks' own part is theirs."""
+        now_ns = time.monotonic_ns()
+        self.notices.remember(remembered.known, self._ahead_ns, now_ns)
+        if remembered.well_ns:
+            self._well_ns = min(remembered.well_ns - self._ahead_ns, now_ns)
+        known = {sink.mark: sink for sink in remembered.sinks}
+        for mark, sink in zip(self._marks, self.parts.sinks, strict=True):
+            if mark in known:
+                sink.resume(known[mark].waiting, known[mark].lost)
+
+    def _keep(self) -> None:
+        """Keep what was told. Where that fails, nothing but a restart is the worse for it."""
+        parts = self.parts
+        if parts.memory is None or not parts.tail.told.number:
+            return
+        sinks = [sink.left() for sink in parts.sinks]
+        remembered = Remembered(
+            name=parts.name,
+            head=str(parts.tail.told),
+            salt=self._salt,
+            well_ns=0 if self._well_ns is None else self._well_ns + self._ahead_ns,
+            known=self.notices.remembered(self._ahead_ns),
+            sinks=tuple(
+                SinkMemory(mark, waiting, lost)
+                for mark, (waiting, lost) in zip(self._marks, sinks, strict=True)
+            ),
+        )
+        try:
+            parts.memory.write(remembered)
+            self._kept = ""
+        except OSError as error:
+            if self._kept != str(error):
+                self._kept = str(error)
+                text = "what was told cannot be kept: a restart tells it again"
+                parts.log.say(text, level=logging.WARNING, reason=self._kept)
+
     def _standing(self, sight: Sight) -> list[Notice]:
         parts = self.parts
         found = [*parts.tail.stands(), *standing(sight, parts.tail.mode, parts.config)]
@@ -160,7 +213,8 @@ class Watch:
     def _well(self, sight: Sight) -> list[Message]:
         """A word every `well_h` hours, so that silence means something; not while anything grave stands."""
         every_ns = round(self.parts.config.well_h * 3600 * NS_PER_SECOND)
-        if not every_ns or (self._well_ns and sight.monotonic_ns - self._well_ns < every_ns):
+        said_ns = self._well_ns
+        if not every_ns or (said_ns is not None and sight.monotonic_ns - said_ns < every_ns):
             return []
         if not (sight.running and self.parts.tail.caught_up) or any(
             x.severity is not Severity.NOTE for x in self.notices.standing

@@ -47,7 +47,7 @@ def after(facts: Facts, decision: Json) -> Facts:
     codes = {action["code"] for action in decision["actions"] if action["action"] == "alert"}
     check = decision.get("verification")
     if check:
-        words = f"{'inside' if check['inside'] else 'OUTSIDE'}, {check['ended']}"
+        words = _checked_words(check["inside"], check["ended"])
         if not found.checked:
             found = replace(found, checked=words)
         elif found.resolved and not found.checked_again:
@@ -55,6 +55,23 @@ def after(facts: Facts, decision: Json) -> Facts:
     if "LINK_DOWN" in codes:
         found = replace(found, dropped=True)
     return replace(found, killed=decision["mode"] == "killed")
+
+
+def _checked_words(inside: bool, ended: str) -> str:
+    """Where the rows are after a ticket, and how it ended.
+
+    >>> _checked_words(True, "every leg is filled")
+    'every row is inside, every leg is filled'
+    >>> _checked_words(True, "refused: HEDGE_NO_PROGRESS")
+    'every row is inside, a limit refused the rest of the ticket (HEDGE_NO_PROGRESS)'
+    >>> _checked_words(True, "every row is back inside its band")
+    'every row is back inside its band'
+    """
+    if inside and ended.startswith("every row"):
+        return ended
+    head, _, code = ended.partition("refused: ")
+    words = ended if head or not code else f"a limit refused the rest of the ticket ({code})"
+    return f"{'every row is inside' if inside else 'a row is OUTSIDE'}, {words}"
 
 
 def seen(facts: Facts, orders: Sequence[OrderRecord], fills: Mapping[str, int]) -> Facts:
@@ -101,9 +118,14 @@ def _legs(f: Facts) -> str:
 
 def _checked(f: Facts) -> str:
     return f.checked and (
-        f"VERIFIED: {f.checked}. The book was valued anew after the fills and held against the ticket. "
+        f"{_verdict(f.checked)} The book was valued anew after the fills and held against the ticket. "
         "Soon: a fall, and a venue that drops."
     )
+
+
+def _verdict(checked: str) -> str:
+    """What a check came to; OUTSIDE is a sound answer, too: the market went on while the legs were filled."""
+    return f"CHECKED: {checked}; planned anew." if "OUTSIDE" in checked else f"VERIFIED: {checked}."
 
 
 def _dropped(f: Facts) -> str:
@@ -121,7 +143,7 @@ def _resolved(f: Facts) -> str:
 
 
 def _closed(f: Facts) -> str:
-    return f.checked_again and f"VERIFIED again: {f.checked_again}. Nothing was doubled, nothing forgotten."
+    return f.checked_again and f"{_verdict(f.checked_again)} Nothing was doubled, nothing forgotten."
 
 
 def _kill(f: Facts) -> str:
@@ -146,7 +168,8 @@ def _next(f: Facts) -> str:
         if f.report
         else ("`hedger report` makes a page of an engine's journal. ")
     )
-    return f"{report}Your own desk, on paper first: `hedger init`."
+    killed = "KILLED, over every restart, until `hedger unkill --reason ..`. " if f.killed else ""
+    return f"{killed}{report}Your own desk, on paper first: `hedger init`."
 
 
 #: Title and text of every step; "" while it has not come to that.
@@ -162,7 +185,7 @@ STEPS: tuple[tuple[str, Callable[[Facts], str]], ...] = (
     ("what next", _next),
 )
 #: A step stays for so long before the next is told, seconds.
-DWELL_S = (3.0, 3.0, 2.5, 5.0, 6.0, 5.0, 4.0, 12.0, 0.0)
+DWELL_S = (2.5, 2.5, 2.0, 5.0, 6.0, 5.0, 4.0, 12.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ from risk.repricing import reprice
 from risk.scenarios import Shock
 
 Json = dict[str, Any]
+#: A row that misses its end by less, as a share of what it was, ends there: the solver bears as much.
+ROUNDING = 1e-7
 ASSUMED = (
     "each coin falls by its own figure, its forwards with it; vols stay with their strikes, and a tenor T "
     "moves by the change of DVOL times sqrt(30 d / T), every coin alike; nothing is traded meanwhile",
@@ -174,14 +176,15 @@ def hedge_document(plan: HedgePlan) -> Json:
 def _outside(plan: HedgePlan) -> list[Json]:
     """Rows that do not end where they must, with what they lack."""
     found = []
-    for row, after, low, high in zip(
+    for row, before, after, low, high in zip(
         plan.snapshot.exposure.rows,
+        plan.snapshot.exposure.value.tolist(),
         plan.after.tolist(),
         plan.required_lower.tolist(),
         plan.required_upper.tolist(),
         strict=True,
     ):
         short = max(low - after, after - high)
-        if not short <= 1e-9 * max(abs(after), 1.0):
+        if not short <= ROUNDING * max(abs(before), abs(after), 1.0):
             found.append({"row": row, "after": number(after), "required": [number(low), number(high)]})
     return found

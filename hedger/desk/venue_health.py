@@ -38,8 +38,8 @@ Json = dict[str, Any]
 #: Delays are taken over so many of the last.
 KEPT = 1000
 DEAD_MAN = "dead_man_fired"
-CREDITS_UNKNOWN = "the credits left are in the engine's memory, not in its journal"
-DEAD_MAN_UNKNOWN = "whether it is armed, and the seconds left, are known to the engine alone"
+CREDITS_UNKNOWN = "only the engine knows, not its journal"
+DEAD_MAN_UNKNOWN = "armed or not: only the engine knows, not its journal"
 _MINUTE_NS, _HOUR_NS = 60 * NS_PER_SECOND, 3600 * NS_PER_SECOND
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from hedger.report.limits_use import unit_of
+from hedger.report.capacity import unit_of
 from hedger.report.tables import underlyings
 from hedger.report.words import percent, plural, span, times, usd
 from hedger.studies.picture import COLOURS

@@ -6,14 +6,14 @@ Whoever has the tables can reckon each of them again. What is not known is null,
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
 from hedger.documents import number
-from hedger.report.limits_use import KnownLimits, limits_use, unit_of
+from hedger.report.capacity import unit_of
+from hedger.report.limits_use import KnownLimits, limits_use
 from hedger.report.reading import Story
 from hedger.report.tables import BECAUSE, PARTS
 from pricing.daycount import NS_PER_SECOND, iso
@@ -26,18 +26,14 @@ LONGEST_GAPS = 10
 REVALUED_MAX = 1e-6
 #: A smaller share of the time is the first moments of a run.
 UNKNOWN_SHARE = 1e-3
-#: Seeds of the simulated market that are looked for.
-SEEDS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
 class Around:
-    """What is known beside the records. file: the journal's name. settings_sha256: of those at hand.
-    running: an engine writes it now. frontier: a study's document. study: its file's name."""
+    """What is known beside the records. file: the journal's name. running: an engine writes it now. frontier:
+    a study's document. study: its file's name."""
 
     file: str
-    settings_sha256: str
-    numeraire: str
     limits: KnownLimits
     running: bool = False
     frontier: Json | None = None
@@ -46,9 +42,7 @@ class Around:
 
 def report_document(story: Story, made: Tables, around: Around) -> Json:
     """The document, but for the files it lies beside."""
-    starts = story.starts[-1] if story.starts else {}
-    seed, seed_why = seed_of(story.name.trading, str(starts.get("tape_sha256", "")))
-    wanted = {start["settings_sha256"] for start in story.starts}
+    seed = story.starts[-1]["seed"] if story.starts else None
     return {
         "journal": {
             "file": around.file,
@@ -64,11 +58,12 @@ def report_document(story: Story, made: Tables, around: Around) -> Json:
             "running": around.running,
         },
         "seed": seed,
-        "seed_unknown": seed_why or None,
+        "seed_unknown": _no_seed(story) if seed is None else None,
         "settings": {
-            "sha256": around.settings_sha256,
-            "same_as_run": wanted == {around.settings_sha256} if wanted else None,
-            "numeraire": around.numeraire,
+            "sha256": story.in_force[-1].sha256 if story.in_force else None,
+            "same_as_run": all(turn.known for turn in story.in_force) if story.in_force else None,
+            "numeraire": _numeraire(story),
+            "in_force": made["settings"].to_dicts(),
         },
         "starts": made["starts"].to_dicts(),
         "events": story.events,
@@ -79,7 +74,7 @@ def report_document(story: Story, made: Tables, around: Around) -> Json:
         "fills": _fills(made["fills"]),
         "turnover_days": _turnover_days(made["fills"]),
         "pnl": _pnl(story, made["valuations"]),
-        "limits": limits_use(made, around.limits),
+        "limits": limits_use(made),
         "limits_unknown": around.limits.unknown or None,
         "refused": dict(sorted(story.refused.items())),
         "alerts": _alerts(made["alerts"]),
@@ -90,38 +85,34 @@ def report_document(story: Story, made: Tables, around: Around) -> Json:
         else {"worst_share": story.revalued[0], "row": story.revalued[1]},
         "frontier": None if around.frontier is None else {"file": around.study, **around.frontier},
         "warnings": warnings(story, made, around),
-        "assumptions": assumptions(story, around),
+        "assumptions": assumptions(story),
     }
 
 
-def seed_of(trading: str, tape_sha256: str) -> tuple[int | None, str]:
-    """The seed of the simulated market that a journal names by its hash; else None, and why."""
-    if trading == "replay":
-        return None, "a replay does not write down the seed of its latencies and faults"
-    for seed in range(SEEDS):
-        if hashlib.sha256(f"simulated {seed}".encode()).hexdigest() == tape_sha256:
-            return seed, ""
-    return None, "the market is no simulated one, or one with a seed that was not looked for"
+def _no_seed(story: Story) -> str:
+    """Why a run has no seed on record."""
+    if story.name.on_venues:
+        return "nothing is drawn in a run on venues"
+    return "the release that wrote this journal did not write one down"
+
+
+def _numeraire(story: Story) -> str:
+    return "unknown" if story.settings is None else str(story.settings.numeraire)
 
 
 def warnings(story: Story, made: Tables, around: Around) -> list[str]:
     """What a reader must know before trusting a chart."""
     found = []
-    others = {start["settings_sha256"] for start in story.starts} - {around.settings_sha256}
-    if others:
+    if not all(turn.known for turn in story.in_force):
         found.append(
-            "The settings at hand are not those of the run, or its release had other keys: bands, P&L by "
-            "cause and limits may be others than then. Name the settings of the run with --config."
-        )
-    if any(alert["code"] == "RELOADED" for alert in story.alerts):
-        found.append(
-            "Settings were reloaded during the run: bands are drawn as the settings at hand have them."
+            "The settings of the run are not all known: its journal does not hold them, or its release had "
+            "other keys, and those at hand stand in for them. Bands and P&L by cause may be others than "
+            "then. Name the settings of the run with --config."
         )
     if story.revalued is not None and story.revalued[0] > REVALUED_MAX:
         share, row = story.revalued
         found.append(
-            f"Valued again with the settings at hand, {row} differs by up to {100 * share:.3g} % from what "
-            "the engine wrote down."
+            f"Valued again, {row} differs by up to {100 * share:.3g} % from what the engine wrote down."
         )
     unknown_s, known_s = (float(made["hours"][name].sum()) for name in ("unknown_s", "known_s"))
     share = unknown_s / (unknown_s + known_s) if unknown_s > 0 else 0.0
@@ -135,23 +126,24 @@ def warnings(story: Story, made: Tables, around: Around) -> list[str]:
     return found
 
 
-def assumptions(story: Story, around: Around) -> list[str]:
+def assumptions(story: Story) -> list[str]:
     """How the figures came about."""
     found = [
         "Exposures, costs of hedges, refusals and alerts are as the engine wrote them down when it decided. "
         "A decision's exposures are taken to hold until the next one.",
         f"The book is valued anew at marks at least {story.apart_s:.3g} s apart: P&L, its causes, prices and "
-        "bands are of those moments. Bands that follow realised volatility are drawn without their history.",
+        "bands are of those moments, with the settings in force then. Bands that follow realised volatility "
+        "are drawn without their history.",
         "P&L by cause is a second-order expansion from valuation to valuation; what it does not explain is "
         "the residual. Funding counts when it is booked.",
         "A hedge's cost is its fees and its slippage against the reference price of the plan; the ticket is "
         "what the plan expected of it.",
         "Turnover is the price paid for options and spot, the notional of perpetuals and futures, at the "
         "index of the moment.",
-        "Use of limits: Greeks are the book's, without orders in the market; budgets of the day are as the "
-        "engine counted them. What the journal does not tell of (orders alive, positions, margin) is told by "
-        "its refusals alone.",
-        f"Numeraire of the rows: {around.numeraire}.",
+        "Use of limits: positions, margin and Greeks are the book's, without orders in the market; positions "
+        "and margin at each valuation, margin by the venue's model. Budgets of the day are as the engine "
+        "counted them; what orders in the market led to is told by the refusals.",
+        f"Numeraire of the rows: {_numeraire(story)}.",
     ]
     if story.name.trading == "replay":
         found.append(

@@ -51,7 +51,7 @@ class GapReader:
     """Told of what happens, in order; `close` gives every gap."""
 
     def __init__(self, age_s_max: float) -> None:
-        self._age_s_max = age_s_max
+        self.age_s_max = age_s_max
         self._open: dict[tuple[GapKind, str], Gap] = {}
         self._found: list[Gap] = []
         self._batches: list[array[int]] = [array("q")]
@@ -113,7 +113,7 @@ class GapReader:
             return []
         pauses = np.concatenate([np.diff(run) for run in runs])
         usual = float(np.median(pauses)) if pauses.size else 0.0
-        longest = max(self._age_s_max * NS_PER_SECOND, PAUSES * usual)
+        longest = max(self.age_s_max * NS_PER_SECOND, PAUSES * usual)
         found = []
         for run in runs:
             for i in np.flatnonzero(np.diff(run) > longest).tolist():

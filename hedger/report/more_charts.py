@@ -1,4 +1,4 @@
-"""The report's charts of the desk: turnover, use of limits, worst hours, data gaps, a study's frontier."""
+"""The report's charts of the desk: turnover, worst hours, data gaps, a study's frontier."""
 
 from __future__ import annotations
 
@@ -24,8 +24,6 @@ GAP_COLOURS = {
     GapKind.LINK: PINK,
     GapKind.BOOK: SKY,
 }
-#: The axis of the limits' use ends here at the latest, per cent; longer bars run out of it.
-SHARE_MAX = 300.0
 #: Lanes of a chart of gaps; all of them stand in the table.
 LANES_MAX = 14
 #: Gaps drawn, the longest first.
@@ -85,60 +83,6 @@ def _around(figure: Any, begins: list[int], step_ns: int) -> None:
     first, last = min(begins), max(begins)
     if last - first < 6 * step_ns:
         figure.update_xaxes(range=times([first - 2 * step_ns, last + 3 * step_ns]).tolist())
-
-
-def limit_charts(document: Json, made: Tables) -> Iterator[Drawn]:
-    """The worst use of each limit, as a share of it."""
-    from plotly.graph_objects import Figure
-
-    lines = [line for line in document["limits"] if line["share"] is not None]
-    if not lines:
-        why = document["limits_unknown"] or "The journal tells of no use of a limit."
-        yield Absent("limits", "Use of the hard limits", f"{why[0].upper()}{why[1:]}")
-        return
-    lines = sorted(lines, key=lambda line: line["share"])
-    share = [100 * line["share"] for line in lines]
-    figure = Figure()
-    figure.add_bar(
-        y=[_limit_name(line["limit"]) for line in lines],
-        x=share,
-        orientation="h",
-        name="worst use",
-        marker_color=[ORANGE if x >= 80 else BLUE for x in share],
-        showlegend=False,
-        text=[f"{line['worst']:,.0f} of {line['allowed']:,.0f} {line['unit']}" for line in lines],
-        textposition=["outside" if x < 0.7 * SHARE_MAX else "inside" for x in share],
-        insidetextanchor="start",
-        cliponaxis=max(share) >= SHARE_MAX,
-        customdata=[moment(line["at_ns"]) for line in lines],
-        hovertemplate="%{y}: %{x:.3g} %<br>%{text}<br>at %{customdata}<extra></extra>",
-    )
-    figure.add_vline(x=100, line={"color": ORANGE, "width": 2, "dash": "dash"})
-    figure.update_layout(height=90 + 30 * len(lines))
-    # a loss of many times its budget must not hide the others
-    figure.update_xaxes(
-        title="worst use, % of the limit", range=[0, min(max(150, 1.45 * max(share)), SHARE_MAX)]
-    )
-    worst = lines[-1]
-    refused = sum(document["refused"].values())
-    title = (
-        f"The limit used most was {_limit_name(worst['limit'])}, {percent(worst['share'])} of it; "
-        f"{plural(refused, 'order')} were refused"
-        if refused != 1
-        else f"The limit used most was {_limit_name(worst['limit'])}, {percent(worst['share'])} of it; "
-        "1 order was refused"
-    )
-    codes = ", ".join(f"{code} {count}" for code, count in document["refused"].items())
-    caption = (
-        "Each limit at its worst moment; at 100 % it refuses orders that go further. The day's loss counts "
-        "what has no mark at its worst."
-    )
-    yield Chart("limits", title, caption + (f" Refused: {codes}." if codes else ""), figure)
-
-
-def _limit_name(limit: str) -> str:
-    greek, _, coin = limit.partition(":")
-    return f"{coin} {greek.replace('_', ' ')}" if coin else limit
 
 
 def hour_charts(document: Json, made: Tables) -> Iterator[Drawn]:

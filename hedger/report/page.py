@@ -165,15 +165,11 @@ def _chart(one: Chart, *, library: bool) -> str:
         template="plotly_white",
         width=WIDTH_PX,
         font={"family": "system-ui, sans-serif", "size": 12, "color": "#1c2430"},
-        margin={"l": 80, "r": 24, "t": 44, "b": 44},
+        margin={"l": 80, "r": figure.layout.margin.r or 24, "t": 44, "b": 44},
     )
-    left = figure.layout.legend.x == 0
-    figure.update_layout(
-        legend={
-            **{"orientation": "h", "yanchor": "bottom", "y": 1.0},
-            **({} if left else {"x": 1, "xanchor": "right"}),
-        }
-    )
+    if figure.layout.legend.orientation is None:  # a chart with its own place for it keeps it
+        right = {} if figure.layout.legend.x == 0 else {"x": 1, "xanchor": "right"}
+        figure.update_layout(legend={"orientation": "h", "yanchor": "bottom", "y": 1.0, **right})
     figure.update_yaxes(automargin=True)
     html: str = to_html(
         figure, full_html=False, include_plotlyjs=library, div_id=f"chart-{one.name}", config=_CONFIG
@@ -246,12 +242,23 @@ def _alerts(document: Json) -> list[str]:
 def _about(document: Json, files: Mapping[str, Mapping[str, Any]]) -> str:
     """Assumptions, hashes, starts, and the files that hold the figures."""
     journal, settings = document["journal"], document["settings"]
-    same = {True: "those of the run", False: "NOT those of the run", None: "of the run it is not known"}
-    seed = document["seed_unknown"] if document["seed"] is None else str(document["seed"])
+    same = {True: "as the run had them", False: "NOT all as the run had them", None: "no start is on record"}
+    seed = str(document["seed"]) if document["seed_unknown"] is None else document["seed_unknown"]
     facts = [
         ("journal", f"{plural(journal['records'], 'record')}, chain of hashes sound up to {journal['head']}"),
-        ("seed", f"not known: {seed}" if document["seed"] is None else seed),
-        ("settings at hand", f"{settings['sha256']}, {same[settings['same_as_run']]}"),
+        ("seed", f"none: {seed}" if document["seed"] is None else seed),
+        (
+            "settings in force at the end",
+            f"{settings['sha256'] or 'unknown'}, {same[settings['same_as_run']]}",
+        ),
+    ]
+    turns = [
+        (
+            *(moment(turn["now_ns"]), turn["how"], turn["sha256"][:HASH_SHOWN]),
+            *("yes" if turn["known"] else "NO", turn["user"] or "-", turn["reason"] or "-"),
+            turn["changes"] or "-",
+        )
+        for turn in settings["in_force"]
     ]
     starts = [
         (
@@ -267,12 +274,17 @@ def _about(document: Json, files: Mapping[str, Mapping[str, Any]]) -> str:
         [
             f"<h2 id='{_anchor('How it was made')}'>How it was made</h2><section><h3>Assumptions</h3><ul>",
             *(f"<li>{escape(text)}</li>" for text in document["assumptions"]),
-            "</ul></section><section><h3>Hashes and seed</h3>",
+            "</ul></section><section><h3>Configuration: hashes, seed, settings in force</h3>",
             _table(("what", "value"), facts, (1,)),
             _table(
                 ("started, UTC", "version", "by", "reason", "settings", "limits", "tape", "book"),
                 starts,
                 (1, 2, 3, 4, 5, 6, 7),
+            ),
+            _table(
+                ("in force from, UTC", "by", "settings", "of the run", "who", "reason", "what changed"),
+                turns,
+                (1, 2, 3, 4, 5, 6),
             ),
             "</section><section><h3>The figures, as files beside this page</h3>",
             _table(

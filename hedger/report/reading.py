@@ -2,8 +2,8 @@
 
 Exposures, costs, refusals and alerts are what the engine wrote down when it decided; nothing of them is
 reckoned again. The market, the worth of the book, and so bands, P&L and its causes, are valued anew at marks
-some time apart, with the settings at hand. The chain of hashes is checked on the way: a record that was
-changed ends the walk.
+some time apart, with the settings that were in force then. The chain of hashes is checked on the way: a
+record that was changed ends the walk.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 
 from hedger.core.events import Command
+from hedger.core.leg_margin import Models
 from hedger.core.usage import Usage
 from hedger.desk.follow import Fetch, Follower, Taken
 from hedger.desk.profit import ProfitReader
+from hedger.desk.settings_in_force import InForce
 from hedger.documents import number
 from hedger.journal.codec import CodecError, parse
 from hedger.journal.entries import (
@@ -37,8 +39,10 @@ from hedger.journal.entries import (
 from hedger.journal.storage import JournalDamaged, Storage, StorageFailed
 from hedger.problem.snapshot import Snapshot
 from hedger.report import rows
+from hedger.report.capacity import held
 from hedger.report.gaps import Gap, GapReader
 from hedger.report.spans import Spans
+from hedger.runs.paper_setup import margin_models
 from hedger.settings import Settings
 from pricing.daycount import NS_PER_SECOND
 from pricing.errors import InputError
@@ -59,7 +63,9 @@ class Story:
     """What was read. Lists hold a row each, amounts in USD; None stands for what is not known.
 
     revalued: the greatest difference between an exposure as the engine wrote it and as valued here, as a
-    share of the larger of them and the row's trigger, and its row.
+    share of the larger of them and the row's trigger, and its row. in_force: settings, since when which.
+    held: what positions and margin used of their limits (`hedger.report.capacity.held`). sent: when messages
+    left, by venue.
     """
 
     name: JournalName
@@ -84,10 +90,14 @@ class Story:
     limits_text: str = ""
     profit: Json = field(default_factory=dict)
     revalued: tuple[float, str] | None = None
+    in_force: tuple[InForce, ...] = ()
+    settings: Settings | None = None
+    held: list[Row] = field(default_factory=list)
+    sent: dict[str, list[int]] = field(default_factory=dict)
 
 
 def read_story(storage: Storage, settings: Settings, fetch: Fetch, where: str) -> Story:
-    """Walk over a journal.
+    """Walk over a journal. settings: those at hand, where it does not hold those of the run.
 
     Raises:
         JournalDamaged: the chain is broken, or the file cannot be read to its end.
@@ -154,10 +164,13 @@ class _Walk:
     """Records taken so far. A decision waits until its event's mark is valued, and is told after it."""
 
     def __init__(self, story: Story, settings: Settings, fetch: Fetch) -> None:
-        self.story, self._settings = story, settings
-        self._follower = Follower(settings.age_s_max, fetch, depth=False)
+        self.story = story
+        self._follower = Follower(settings.age_s_max, fetch, depth=False, at_hand=settings)
+        self._settings, self._turns = self._follower.in_force, 0
         self._profit = ProfitReader(settings, story.apart_s, follower=self._follower)
         self._gaps = GapReader(settings.age_s_max)
+        self._models: Models = {}
+        self._messages: set[str] = set()
         self._waiting: tuple[int, Json] | None = None
         self._valued: Snapshot | None = None
         self._spot: dict[str, float] = {}
@@ -176,6 +189,8 @@ class _Walk:
         if record.kind == Kind.CONFIGURATION and story.starts:
             self._gaps.started(self._now_ns, record.now_ns)
             story.spans.stopped(self._now_ns)
+        if len(self._settings.turns) > self._turns:
+            self._turned()
         self._profit.heard(taken)
         story.events += record.kind in EVENT_KINDS
         if taken.marks is not None and self._follower.marked_ns == record.now_ns:
@@ -197,7 +212,14 @@ class _Walk:
         story.to_ns = max(story.to_ns, self._now_ns)
         story.spans.stopped(self._now_ns)
         story.gaps = self._gaps.close(self._now_ns)
+        story.in_force, story.settings = tuple(self._settings.turns), self._settings.settings
         return story
+
+    def _turned(self) -> None:
+        """Other settings are in force from here on."""
+        settings, self._turns = self._settings.settings, len(self._settings.turns)
+        self._profit.settings = settings
+        self._follower.age_s_max = self._gaps.age_s_max = settings.age_s_max
 
     def _settle(self, record: Record) -> None:
         """All records of the event before are read: its mark is valued, then its decision told."""
@@ -222,6 +244,10 @@ class _Walk:
                 {"now_ns": now_ns, "underlying": name, "index_usd": number(snapshot.spot[name])}
             )
         self._compare(snapshot)
+        for name in {x.venue for x in snapshot.market.universe.listings} - self._models.keys():
+            paper = self._settings.settings.paper
+            self._models = {**self._models, **margin_models(paper, (name,), story.from_ns)}
+        story.held += held(now_ns, snapshot, self._models)
         total = self._profit.profit.total
         attribution = None if total is None else total.attribution
         story.valuations.append(rows.valued(now_ns, snapshot, attribution))
@@ -298,6 +324,9 @@ class _Walk:
                 story.orders += 1
                 self._executions[order.client_id] = execution
                 self._legs[execution] += 1
+                if order.sent_as not in self._messages:  # the legs of a combo are one message
+                    self._messages.add(order.sent_as)
+                    story.sent.setdefault(order.listing.venue, []).append(record.now_ns)
             case TradeReport():
                 self._filled(record, taken.word)
             case Usage():
@@ -313,7 +342,9 @@ class _Walk:
     def _look(self) -> None:
         """The indexes of this moment, where the market tells them."""
         market = self._follower.market
-        for reading in () if market is None else read_index(market, self._settings.oracle_settings()):
+        for reading in (
+            () if market is None else read_index(market, self._settings.settings.oracle_settings())
+        ):
             if math.isfinite(reading.value):
                 self._spot[reading.underlying] = reading.value
 

@@ -117,7 +117,9 @@ def incomplete(snapshot: Snapshot) -> frozenset[str]:
 
 def started(record: Record, word: Configuration) -> Row:
     """A start of an engine."""
-    names = ("version", "settings_sha256", "limits_sha256", "tape_sha256", "book_sha256", "user", "reason")
+    names = (
+        "version", "settings_sha256", "limits_sha256", "tape_sha256", "book_sha256", "seed", "user", "reason",
+    )  # fmt: skip
     return {"now_ns": record.now_ns, **{name: getattr(word, name) for name in names}}
 
 

@@ -8,16 +8,19 @@ of the desk.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import polars as pl
 
+from hedger.report.capacity import limit_use
 from hedger.report.gaps import GapKind
 from hedger.report.reading import Story
 from hedger.report.spans import EDGES, HOUR_NS
 from pricing.daycount import NS_PER_SECOND
 from risk.attribution import Parts
+from risk.limit_terms import Limits
 
 Schema = Mapping[str, type[pl.DataType]]
 PARTS = tuple(Parts.__slots__)
@@ -66,6 +69,7 @@ SCHEMAS: dict[str, Schema] = {
     "starts": {
         "now_ns": _INT,
         **_columns(_TEXT, "version", "settings_sha256", "limits_sha256", "tape_sha256", "book_sha256"),
+        "seed": _INT,
         **_columns(_TEXT, "user", "reason"),
     },
     "steering": {"now_ns": _INT, **_columns(_TEXT, "kind", "what", "user", "reason")},
@@ -76,6 +80,12 @@ _EXPOSURES: Schema = {
     **_columns(pl.Float64, "value", "lowest", "highest", "known_s", "outside_s", "unknown_s"),
     "decisions": _INT,
     **_columns(pl.Float64, *EDGES),
+}
+_SETTINGS: Schema = {
+    "now_ns": _INT,
+    **_columns(_TEXT, "how", "sha256", "wrote"),
+    "known": pl.Boolean,
+    **_columns(_TEXT, "user", "reason", "changes"),
 }
 _GAPS: Schema = {
     **_columns(_TEXT, "kind", "what"),
@@ -91,12 +101,17 @@ _HOURS: Schema = {
 }
 
 
-def tables(story: Story) -> dict[str, pl.DataFrame]:
-    """All tables of a story by name."""
+def tables(story: Story, limits: Limits | None = None) -> dict[str, pl.DataFrame]:
+    """All tables of a story by name. limits: those that were in force."""
+    exposures = _exposures(story)
     made = {name: pl.DataFrame(getattr(story, name), schema=dict(schema)) for name, schema in SCHEMAS.items()}
     return {
-        "exposures": _exposures(story),
+        "exposures": exposures,
         **made,
+        "settings": pl.DataFrame([asdict(turn) for turn in story.in_force], schema=dict(_SETTINGS)),
+        "limit_use": limit_use(
+            story.held, story.sent, exposures, made["usage"], limits, story.spans.width_ns
+        ),
         "gaps": _gaps(story),
         "hours": _hours(story, made),
     }

@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from hedger.report import charts, more_charts, profit_charts
+from hedger.report import charts, limit_charts, more_charts, profit_charts
 from hedger.report.charts import Drawn
 from hedger.report.document import Around, report_document
 from hedger.report.page import page
@@ -29,7 +29,8 @@ CHARTS = (
     charts.cost_charts,
     profit_charts.profit_charts,
     more_charts.turnover_charts,
-    more_charts.limit_charts,
+    limit_charts.limit_charts,
+    limit_charts.limit_time_charts,
     more_charts.hour_charts,
     more_charts.gap_charts,
     more_charts.frontier_charts,
@@ -55,7 +56,7 @@ def write_report(story: Story, around: Around, out: Path) -> Json:
         InputError: the place is taken or cannot be written.
     """
     check_out(out)
-    made = tables(story)
+    made = tables(story, around.limits.limits)
     document = report_document(story, made, around)
     drawn: list[Drawn] = [one for chart in CHARTS for one in chart(document, made)]
     try:

@@ -36,6 +36,7 @@ def report(arguments: argparse.Namespace) -> Exit:
     from hedger.report.reading import read_story
     from hedger.report.write import check_out, write_report
     from hedger.runs.paper_setup import one_numeraire
+    from hedger.runs.replay import replay_settings
     from hedger.verbs.desk_verbs import fetch_of
     from hedger.verbs.reading import settings_of
     from pricing.compiled import warm_up
@@ -44,11 +45,13 @@ def report(arguments: argparse.Namespace) -> Exit:
     out = Path(f"{journal.name}.report") if arguments.out is None else arguments.out
     check_out(out)
     frontier = None if arguments.frontier is None else read_frontier(arguments.frontier)
-    settings = one_numeraire(settings_of(arguments))
     fetch = fetch_of(arguments.tape)
     storage = open_to_read(journal)
+    settings = one_numeraire(settings_of(arguments))
     try:
         warm_up()
+        if storage.name.trading == "replay":  # which runs with them, but for the clock of its lot search
+            settings = replay_settings(settings)
         with storage.steady():
             story = read_story(storage, settings, fetch, journal.name)
     finally:
@@ -66,16 +69,10 @@ def _around(arguments: argparse.Namespace, settings: Settings, story: Story, fro
     from hedger.limits_file import load_limits
     from hedger.report.document import Around
     from hedger.report.limits_use import limits_of
-    from hedger.runs.opening import settings_sha256
-    from hedger.runs.replay import replay_settings
 
-    # a replay runs with the settings at hand, but for the clock of its lot search
-    own = replay_settings(settings) if story.name.trading == "replay" else settings
     at_hand = load_limits(Path(settings.limits_file) if settings.limits_file else None)
     return Around(
         file=arguments.journal.name,
-        settings_sha256=settings_sha256(own),
-        numeraire=str(settings.numeraire),
         limits=limits_of(story, at_hand),
         running=holder(arguments.journal) is not None,
         frontier=frontier,

@@ -193,6 +193,10 @@ def test_the_latch_the_mode_and_the_disk(tmp_path: Path) -> None:
     alive(tmp_path)
     halted = ModeChange("halted", True, "ann", "why")
     assert codes(tmp_path, halted) == ["MODE_HALTED", "MODE_PAUSED"]
+    ending = ModeChange("armed", True, "run", "ending: the time is up")  # its own last pause
+    assert codes(tmp_path, ending) == []
+    for other in (replace(ending, user="ann"), replace(ending, reason="looks odd")):
+        assert codes(tmp_path, other) == ["MODE_PAUSED"]
     assert codes(tmp_path, ModeChange("reducing", False, "ann", "")) == ["MODE_REDUCING"]
     assert codes(tmp_path, halted, pid=None) == ["ENGINE_DEAD"]  # its last mode is no one's
     FileLatch(tmp_path / "a.journal").set(Latched(1, "watchdog", "LOOP_STALLED"))

@@ -181,6 +181,7 @@ def test_a_thin_market_costs_more_and_says_whether_the_hedge_exists(
 ) -> None:
     thin = asked(capsys, tape, book, "--liquidity", "5")["liquidity"]
     assert thin["now"]["possible"] and thin["stressed"]["cost_usd"] > thin["now"]["cost_usd"]
+    assert thin["now"]["outside"] == []  # what is possible leaves nothing out
     dry = asked(capsys, tape, book, "--liquidity", "100000")["liquidity"]["stressed"]
     assert not dry["possible"] and dry["status"] in ("relaxed", "blocked") and dry["outside"]
     same = asked(capsys, tape, book, "--liquidity", "1")["liquidity"]

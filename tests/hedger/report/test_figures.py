@@ -113,6 +113,37 @@ def test_the_use_of_limits_is_the_worst_of_the_tables(made: Made) -> None:
     assert lines["loss of the day"]["allowed"] == 1_000_000
 
 
+def test_the_use_of_positions_and_of_the_order_rate_by_hand(made: Made) -> None:
+    """At the first moment the book is that of its file: options and coins count at the index, the inverse
+    perpetual at its dollars; the built-in limits are those of the tables in `risk.limit_terms`."""
+    use = made.table("limit_use")
+    prices = made.table("prices")
+    first_ns = min(x["now_ns"] for x in prices)
+    index = {x["underlying"]: x["index_usd"] for x in prices if x["now_ns"] == first_ns}
+    first = {x["limit"]: x for x in use if x["control"] == "position" and x["now_ns"] == first_ns}
+    btc, eth = 40 * index["BTC"] + 250_000, 500 * index["ETH"]
+    assert first["all of BTC"]["use"] == pytest.approx(btc, rel=1e-3)  # forward and index differ
+    assert first["all of ETH"]["use"] == pytest.approx(eth)
+    for limit in ("all on simulated", "everything"):
+        assert first[limit]["use"] == pytest.approx(btc + eth, rel=1e-3)
+    assert first["largest instrument"]["use"] == pytest.approx(40 * index["BTC"])
+    assert first["largest instrument"]["note"] == "simulated BTC-27MAR26-68000-C"
+    assert first["largest instrument"]["share"] == pytest.approx(40 * index["BTC"] / 100_000_000)
+    rate = [x for x in use if x["limit"] == "simulated, orders in 60 s"]
+    assert sum(x["use"] for x in rate) >= made.document["orders"] > 0 and rate[0]["allowed"] == 300
+    assert {x["control"] for x in use} == {"position", "margin", "order rate", "Greek", "budget of the day"}
+    assert all(x["use"] is None and "no margin model" in x["note"] for x in use if x["control"] == "margin")
+
+
+def test_the_configuration_of_the_run_is_told(made: Made) -> None:
+    settings, (start,) = made.document["settings"], made.document["starts"]
+    assert made.document["seed"] == start["seed"] == 0  # of the replay's latencies
+    assert settings["sha256"] == start["settings_sha256"] and len(start["settings_sha256"]) == 64
+    assert [turn["how"] for turn in settings["in_force"]] == ["start"]
+    page = (made.out / "report.html").read_text()
+    assert "settings in force" in page and start["settings_sha256"][:16] in page
+
+
 # ------------------------------------------------------------------------------ the run and the record itself
 
 
@@ -192,18 +223,14 @@ def test_the_same_journal_gives_the_same_files(made: Made, tmp_path: Path) -> No
     assert again["tables"] == made.document["tables"] and again["page"] == made.document["page"]
 
 
-def test_other_settings_are_said_to_be_others(made: Made, tmp_path: Path) -> None:
+def test_whatever_settings_are_at_hand_the_report_has_those_of_the_run(made: Made, tmp_path: Path) -> None:
     config = tmp_path / "config.toml"
     config.write_text(
         '[bands."*"]\ndelta_usd = {target = 0, trigger = [-7000, 7000], landing = [-5000, 5000]}\n'
     )
     found = report(made.journal, tmp_path / "other", "--tape", made.tape, "--config", config)
-    assert found["settings"]["same_as_run"] is False
-    assert any("not those of the run" in text for text in found["warnings"])
-    # what the engine wrote stays what it was
-    assert found["hedges"] == made.document["hedges"] and found["fills"] == made.document["fills"]
-    outside = {row["row"]: row["outside_s"] for row in found["rows"]}
-    assert outside == {row["row"]: row["outside_s"] for row in made.document["rows"]}
+    assert found["settings"]["same_as_run"] is True
+    assert found["tables"] == made.document["tables"] and found["page"] == made.document["page"]
 
 
 def test_people_are_told_where_it_is_and_what_was_left_out(

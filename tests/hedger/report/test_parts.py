@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from pathlib import Path
@@ -11,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hedger.report.document import seed_of
 from hedger.report.gaps import Gap, GapKind, GapReader
 from hedger.report.spans import HOUR_NS, Spans
 from hedger.report.tables import union_ns
@@ -130,13 +128,6 @@ def test_gaps_end_when_the_engine_does() -> None:
         (GapKind.WORTH, "okx BTC (stale)"): (S, 2 * S, False),
         (GapKind.ENGINE, "engine"): (2 * S, 9 * S, False),
     }
-
-
-def test_the_seed_of_a_simulated_market_is_found_by_its_hash() -> None:
-    assert seed_of("paper", hashlib.sha256(b"simulated 4711").hexdigest()) == (4711, "")
-    seed, why = seed_of("live", hashlib.sha256(b"deribit").hexdigest())
-    assert seed is None and why
-    assert seed_of("replay", "")[0] is None
 
 
 # --------------------------------------------------------------------------------------------------- a study
