@@ -62,6 +62,8 @@ bench: $(ready) $(if $(PEERS),.venv/.peers)
 
 $(ready): .venv/.locked pyproject.toml
 	@$(pip) install --quiet --no-deps --no-build-isolation -e .
+	@echo "== kernels: compiled for this machine (takes a minute, once)"
+	@$(bin)/python -c 'import hedger.runs.demo, pricing.compiled; pricing.compiled.warm_up()'
 	@touch $@
 
 .venv/.peers: requirements-bench.lock $(ready)

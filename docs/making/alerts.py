@@ -16,8 +16,14 @@ _GROUPS = {
 #: The page that goes through it step by step, where there is one.
 STEPS: Mapping[str, tuple[str, ...]] = {
     "kill": ("KILLED", "KILL_CONFIRMED", "UNKILL_REFUSED"),
-    "engine": ("ENGINE_DEAD", "ENGINE_SILENT", "ENGINE_ENDED", "MODE_HALTED", "MODE_PAUSED", "MODE_REDUCING"),
-    "unknown-order": ("ORDER_UNKNOWN", "ORDER_LOST", "ORDER_BACK", "ORDER_NOT_ON_RECORD"),
+    "engine": (
+        "ENGINE_DEAD", "ENGINE_SILENT", "ENGINE_ENDED", "ENGINE_ABSENT", "MODE_HALTED", "MODE_PAUSED",
+        "MODE_REDUCING", "ARM_REFUSED", "BUILD_REFUSED",
+    ),
+    "unknown-order": (
+        "ORDER_UNKNOWN", "FILLS_OWED", "ORDER_LOST", "ORDER_BACK", "ORDER_NOT_ON_RECORD", "LATE_FILL",
+        "FILL_OF_FORGOTTEN_ORDER",
+    ),
     "reconciliation": (
         "DRIFT", "DRIFT_OVER", "EXTERNAL", "EXTERNAL_ORDER", "NOT_ACCEPTED", "TRADE_WITHOUT_ID",
         "TRADE_TOO_OLD", "OVERFILL", "FILL_BEYOND_ORDER",
@@ -25,9 +31,9 @@ STEPS: Mapping[str, tuple[str, ...]] = {
     "frozen-venue": (
         "LINK_DOWN", "LINK_DEGRADED", "LINK_UP", "VENUE_EVENT", "ACCOUNT_UNANSWERED", "KEY_REFUSED",
     ),
-    "stale-data": ("MARKS_OLD", "MARKS_INVALID", "BOOK_NOT_VALUED"),
+    "stale-data": ("MARKS_OLD", "MARKS_INVALID", "BOOK_NOT_VALUED", "DELIVERY_ABSURD"),
     "unexplained-pnl": ("PNL_UNEXPLAINED", "PNL_EXPLAINED", "PNL_NOT_TAKEN_APART", "PNL_NOT_WATCHED"),
-    "disk": ("DISK_LOW", "JOURNAL_UNREADABLE"),
+    "disk": ("DISK_LOW", "JOURNAL_UNREADABLE", "JOURNAL_REPLACED"),
     "not-hedged": (
         "NOT_HEDGED", "PLAN_FAILED", "LEGS_LEFT", "ORDER_DENIED", "ORDER_HELD", "PAUSED", "HEDGE_INCOMPLETE",
         "FLATTEN_INCOMPLETE",

@@ -2,89 +2,56 @@
 
 from __future__ import annotations
 
-import io
-import json
 import re
-import tempfile
-from collections.abc import Iterator
-from contextlib import chdir, redirect_stderr, redirect_stdout
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from docs.making.markdown import code, page, table
-from hedger.cli import main
+from docs.making.command_line import verbs
+from docs.making.markdown import cell, code, page, table
+from docs.making.printed import NONE, printed
 
-BOOK = """venue,symbol,quantity,average_price
-simulated,BTC,12,
-simulated,USDC,500000,
-simulated,BTC-6MAR26-72000-C,-60,0.009
-simulated,BTC-20MAR26-68000-P,-25,0.02
-simulated,BTC-PERPETUAL,250000,70000
-"""
-_MARKET = ("--book", "book.csv", "--market", "tape")
-_RECORD = ("--journal", "trial.journal")
-#: What is run for it, in this order, in one folder: a tape of the simulated market, a book, a replay.
-RUNS: tuple[tuple[str, ...], ...] = (
-    ("tape", "info", "tape"),
-    ("tape", "verify", "tape"),
-    ("risk", *_MARKET),
-    ("plan", *_MARKET),
-    ("whatif", *_MARKET, "--spot=-20,0,20", "--vol=0,10", "--days", "0", "--stress", "all"),
-    ("replay", "tape", "--book", "book.csv", *_RECORD),
-    ("status", *_RECORD),
-    ("orders", *_RECORD, "--all"),
-    ("pnl", *_RECORD, "--tape", "tape"),
-    ("venues", *_RECORD, "--tape", "tape"),
-    ("journal", "verify", *_RECORD),
-    ("demo", "--minutes", "1"),
-    ("study", "frontier", "--paths", "200", "--days", "5"),
-    ("limits", "show"),
-    ("limits", "validate", "limits.toml"),
-    ("limits", "compare", "limits.toml", "limits.toml"),
-    ("config", "validate"),
-    ("doctor",),
-)
+#: What each key means.
+WORDS = Path(__file__).with_name("json_words.toml")
 #: Names that a market or a desk gives, not the program: a key like one of these stands for all of its kind.
-_GIVEN = re.compile(r"[A-Z*]|.*[:*/]|\d|.*\.toml|simulated$|tape\.json$|.*\.parquet$")
+_GIVEN = re.compile(r"[A-Z*]|.*[:*/]|\d|.*\.toml|simulated$|deribit$|tape\.json$|.*\.parquet$")
 #: Objects whose keys are such names although they look like ours.
-_TABLES = ("refused", "alerts", "rows", "listings", "violations", "occasions", "counts")
+_TABLES = frozenset(
+    [
+        "refused", "alerts", "rows", "listings", "violations", "occasions", "counts", "statuses",
+        "flags", "drift", "excess", "failed", "rejected", "faults", "greeks", "reasons", "tables",
+        "tickets", "kill_s", "parameters", "stages_ms", "timings_ms", "model_parameters",
+        "forward_candidates", "kinds", "happened", "drawn",
+    ]
+)  # fmt: skip
+#: Parts that have a page of their own, by verb: told as one key.
+APART: Mapping[str, tuple[str, str]] = {
+    "config schema": ("", "a JSON Schema of the configuration: [Configuration](configuration.md)"),
+    "journal show": ("records[].body", ""),
+}
+#: What these are is told by the verb that they begin with.
+_VERB_SAYS = {"arm": ("pause", "resume", "flatten"), "doctor": ("init",)}
 
 
-def documents() -> dict[str, Any]:
-    """What every run printed, by its verb."""
-    with tempfile.TemporaryDirectory() as folder, chdir(folder):
-        Path("book.csv").write_text(BOOK)
-        _quietly("tape", "simulate", "--out", "tape", "--minutes", "3")
-        Path("limits.toml").write_text(_quietly("limits", "show"))
-        return {_verb(run): json.loads(_quietly(*run, "--json")) for run in RUNS}
-
-
-def _verb(run: tuple[str, ...]) -> str:
-    return " ".join(run[:2]) if run[0] in ("tape", "journal", "study", "limits", "config") else run[0]
-
-
-def _quietly(*words: str) -> str:
-    out = io.StringIO()
-    with redirect_stdout(out), redirect_stderr(io.StringIO()):
-        main(list(words))
-    return out.getvalue()
-
-
-def paths(document: Any, at: str = "") -> Iterator[tuple[str, str]]:
-    """Every key of a document with the type of what is there.
+def paths(document: Any, at: str = "", whole: str | None = None) -> Iterator[tuple[str, str]]:
+    """Every key of a document with the type of what is there. whole: a part that is told as one key.
 
     >>> list(paths({"a": [{"b": 1}], "c": {"delta:BTC": None}}))
     [('a[].b', 'number'), ('c.NAME', 'null')]
     """
     match document:
+        case dict() | list() if at == whole:
+            yield at or "(whole)", _type(document)
         case dict() if document:
             for key, value in document.items():
                 last = at.rsplit(".", 1)[-1]
                 named = "NAME" if _GIVEN.match(key) or last in _TABLES else key
-                yield from paths(value, f"{at}.{named}" if at else named)
+                yield from paths(value, f"{at}.{named}" if at else named, whole)
         case list() if document:
             for value in document:
-                yield from paths(value, f"{at}[]")
+                yield from paths(value, f"{at}[]", whole)
         case _:
             yield at or "(whole)", _type(document)
 
@@ -102,36 +69,114 @@ def _type(value: Any) -> str:
     return "list" if isinstance(value, list) else "object"
 
 
-def table_of(document: Any) -> dict[str, str]:
+def table_of(documents: Sequence[Any], verb: str = "") -> dict[str, str]:
     """Keys with all types that were seen; a list or object that was empty somewhere tells nothing more."""
     types: dict[str, set[str]] = {}
-    for path, kind in paths(document):
-        types.setdefault(path, set()).add(kind)
-    longer = {p for path in types for p in _above(path)}
+    whole = APART[verb][0] if verb in APART else None
+    for document in documents:
+        for path, kind in paths(document, whole=whole):
+            types.setdefault(path, set()).add(kind)
+    longer = {p for path in types for p in above(path)}
     return {path: " or ".join(sorted(kinds)) for path, kinds in types.items() if path not in longer}
 
 
-def _above(path: str) -> Iterator[str]:
-    """What a path goes on from."""
+def above(path: str) -> Iterator[str]:
+    """What a path goes on from.
+
+    >>> list(above("a[].b"))
+    ['a', 'a[]']
+    """
     for end, letter in enumerate(path):
         if letter == "." or path[end : end + 2] == "[]":
             yield path[:end]
+
+
+@cache
+def _words() -> tuple[tuple[str, re.Pattern[str], str], ...]:
+    """Entries with the pattern of what they speak of, the one that says most first."""
+    entries: dict[str, str] = tomllib.loads(WORDS.read_text("utf-8"))
+    found = [(entry, _pattern(entry), text) for entry, text in entries.items()]
+    return tuple(sorted(found, key=lambda x: (-x[0].count("."), ":" not in x[0], x[0].count("*"))))
+
+
+def _pattern(entry: str) -> re.Pattern[str]:
+    verb, _, path = entry.rpartition(":")
+    parts = path.replace("[]", "").lstrip(".").split(".")
+    middle = [r"[^.]+" if part == "*" else re.escape(part) for part in parts]
+    if parts[-1] == "*":
+        middle[-1] = ".+"
+    return re.compile((re.escape(verb) if verb else "[^:]+") + r":(?:.*\.)?" + r"\.".join(middle))
+
+
+def meaning(verb: str, path: str) -> tuple[str, str]:
+    """The entry that tells what a key means, and its words; both "" where nothing does.
+
+    >>> meaning("status", "age_s")
+    ('status:age_s', 'since then, s')
+    """
+    if verb in APART and path == "(whole)":
+        return "", APART[verb][1]
+    verbs = [verb, *(first for first, others in _VERB_SAYS.items() if verb in others)]
+    plain = path.replace("[]", "").lstrip(".")
+    for entry, pattern, text in _words():
+        if any(pattern.fullmatch(f"{name}:{plain}") for name in verbs):
+            return entry, text
+    return "", ""
+
+
+def entries() -> frozenset[str]:
+    """Every entry of the words."""
+    return frozenset(entry for entry, _, _ in _words())
+
+
+def agree(told: Mapping[str, set[str]], found: Mapping[str, set[str]]) -> bool:
+    """Whether a page tells the keys that were printed. What was empty in one may have more in the other; a
+    key of one alone is a difference."""
+    return set(told) == set(found) and all(
+        _within(told[verb], found[verb]) and _within(found[verb], told[verb]) for verb in told
+    )
+
+
+def _within(keys: set[str], others: set[str]) -> bool:
+    """Whether each key is one of the others, goes on from one, or is gone on from."""
+    shorter = {part for key in others for part in above(key)}
+    return all(key in others or key in shorter or others.intersection(above(key)) for key in keys)
+
+
+def told(text: str) -> dict[str, set[str]]:
+    """The keys of a page, by verb."""
+    return {
+        part.partition("`")[0].removesuffix(" --json"): set(
+            re.findall(r"^\| `([^`]+)` \|", part, re.MULTILINE)
+        )
+        for part in text.split("\n## `hedger ")[1:]
+    }
+
+
+def same(old: str, new: str) -> bool:
+    """Whether two versions of the page tell the same keys in the same words; types are what was seen."""
+    return agree(told(old), told(new)) and _meanings(old) >= _meanings(new)
+
+
+def _meanings(text: str) -> set[tuple[str, str]]:
+    return set(re.findall(r"^\| (`[^`]+`) \| [^|]* \| (.*) \|$", text, re.MULTILINE))
 
 
 def make() -> str:
     """The page."""
     parts = [
         "With `--json` a verb prints one document on stdout. Computed values are numbers, quantities and "
-        "prices that go "
-        "to a venue are decimal texts; `null` is open or unknown, never zero and never infinity. NAME "
-        "stands for names "
-        "that a market or a desk gives. Keys may be added, and are only renamed or removed with a line in "
-        "the change "
-        "log.\n\nThe keys below were printed by the program on a small simulated market; a key that only "
-        "exists in other "
-        "circumstances is missing here.",
+        "prices that go to a venue are decimal texts; `null` is open or unknown, never zero and never "
+        "infinity. NAME stands for names that a market or a desk gives, `[]` for each of a list. Keys may "
+        "be added, and are only renamed or removed with a line in the change log.\n\nThe keys below were "
+        "printed by the program on small examples; the types are those that were seen there. A list or "
+        "object that was empty there says no more. A unit stands at the end of a name (`_usd`, `_s`, `_ns`, "
+        "`_bps`) or in the words.",
+        "No document: " + "; ".join(f"`hedger {verb}`: {why}" for verb, why in NONE.items()) + ".",
     ]
-    for verb, document in documents().items():
-        rows = [(code(path), kind) for path, kind in table_of(document).items()]
-        parts.append(f"## `hedger {verb} --json`\n\n" + table(("key", "type"), rows))
+    documents = printed()
+    for verb in [name for name, _, _ in verbs() if name in documents]:
+        found = table_of(documents[verb], verb)
+        rows = [(code(path), kind, cell(meaning(verb, path)[1])) for path, kind in found.items()]
+        parts.append(f"## `hedger {verb} --json`\n\n" + table(("key", "type", "what it is"), rows))
     return page("JSON documents", *parts)

@@ -21,7 +21,7 @@ from hedger.settings import Settings
 from pricing.errors import Exit, HedgerError
 
 #: Orders and answers take so long that a leg can be seen to leave and to come back.
-_WAY_MS = 250.0
+_WAY_MS = 150.0
 #: It ends by itself after so many minutes.
 MINUTES_MAX = 30.0
 #: Until its journal is there, and until it has ended in order.

@@ -54,9 +54,9 @@ EMPTY_STAGE = Stage()
 #: The demo's: the first hedge has its time; then BTC falls, and of the hedge that this asks for the first
 #: order's answer is lost and the session is ended over it.
 DEMO_STAGE = Stage(
-    moves=(Move(22.0, "BTC", -0.025),),
+    moves=(Move(18.0, "BTC", -0.025),),
     faults=(
-        StagedFault(21.9, FaultKind.REQUEST_LOST),
-        StagedFault(25.0, FaultKind.SESSION_KILLED, 5.0),
+        StagedFault(17.9, FaultKind.REQUEST_LOST),
+        StagedFault(21.0, FaultKind.SESSION_KILLED, 5.0),
     ),
 )

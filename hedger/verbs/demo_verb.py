@@ -6,6 +6,8 @@ import argparse
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,8 +25,10 @@ if TYPE_CHECKING:
     from venues.paper_report import PaperReport
 
 #: The demo's engine is armed so long after its screen was opened, seconds: what is disarmed can be seen.
-ARM_S = 2.0
+ARM_S = 1.5
 REPORT_S_MAX = 180.0
+#: Kernels that are on disk are loaded in less; compiling them takes a minute or two, once.
+COMPILING_S = 3.0
 
 
 def declare(commands: Commands) -> None:
@@ -91,7 +95,8 @@ def _on_a_screen(arguments: argparse.Namespace) -> Exit:
     place = Path(tempfile.mkdtemp(prefix="hedger-demo-"))
     journal, report = place / "journal", place / "report"
     print(f"The demo: an engine on paper, on a simulated market. Its files: {place}", flush=True)
-    warm_up()  # before the engine starts, which then finds everything compiled
+    with _told_if_slow():
+        warm_up()  # before the engine starts, which then finds everything compiled
     with DemoEngine(journal, arguments.seed, arguments.config) as engine:
         engine.wait_for(journal.with_name(journal.name + ".heartbeat"))
         feed = Feed(journal, settings, Outside(beat=lambda: last_beat(journal)))
@@ -108,6 +113,21 @@ def _on_a_screen(arguments: argparse.Namespace) -> Exit:
         raise failed
     _close(journal, report, arguments.config)
     return Exit.DONE
+
+
+@contextmanager
+def _told_if_slow() -> Iterator[None]:
+    """What takes long is said: the first start on a machine compiles, and an empty screen looks broken."""
+    import threading
+
+    text = "Compiling its numerics for this machine: once, a minute or two; later starts take seconds .."
+    timer = threading.Timer(COMPILING_S, print, [text], {"file": sys.stderr, "flush": True})
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _leave_in_order() -> None:
@@ -158,7 +178,10 @@ def _as_text(arguments: argparse.Namespace) -> Exit:
     from hedger.documents import plain
     from hedger.runs import demo
     from hedger.ticket import risk_view, ticket_view
+    from pricing.compiled import warm_up
 
+    with _told_if_slow():
+        warm_up()
     settings = settings_of(arguments)
     quiet = arguments.json
 

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from docs.make_reference import FOLDER, PAGES
-from docs.making import alerts, codes, command_line, configuration, documents
+from docs.making import alerts, codes, command_line, configuration, documents, printed
 from docs.making.scanning import ROOT
 from hedger.alerts.table import BY_CODE
 from hedger.config import load, origins
+from hedger.core.actions import Severity
 from hedger.engine.metrics import samples_of
 from hedger.engine.metrics_table import METRICS
 from risk.limit_codes import Code
@@ -36,6 +37,7 @@ FOREIGN = frozenset(
         "PARTIALLY_FILLED",
         "PENDING_CANCEL",
         "PENDING_NEW",
+        "COMMAND_RESP",
         "NO_COLOR",
         "SC_PAGE_SIZE",
     ]
@@ -50,17 +52,58 @@ def test_page_is_current(name: str) -> None:
     assert (FOLDER / name).read_text("utf-8") == made, "run `python -m docs.make_reference`"
 
 
-def test_documents_are_current() -> None:
+@pytest.fixture(scope="module")
+def found() -> dict[str, set[str]]:
+    """The keys that every verb prints, by the verb."""
+    return {verb: set(documents.table_of(given, verb)) for verb, given in printed.printed().items()}
+
+
+def test_documents_are_current(found: dict[str, set[str]]) -> None:
     """Every key that a verb prints stands on the page, under that verb, and no other does."""
-    page = (FOLDER / SLOW).read_text("utf-8")
-    told = {
-        part.partition("`")[0].removesuffix(" --json"): set(
-            re.findall(r"^\| `([^`]+)` \|", part, re.MULTILINE)
-        )
-        for part in page.split("\n## `hedger ")[1:]
+    told = documents.told((FOLDER / SLOW).read_text("utf-8"))
+    assert set(told) == set(found)
+    for verb, keys in found.items():
+        assert documents.agree({verb: told[verb]}, {verb: keys}), (verb, keys ^ told[verb])
+
+
+def test_every_verb_with_json_has_its_document(found: dict[str, set[str]]) -> None:
+    with_json = {
+        name
+        for name, _, parser in command_line.verbs()
+        if any("--json" in action.option_strings for action in parser._actions)
     }
-    found = {verb: set(documents.table_of(document)) for verb, document in documents.documents().items()}
-    assert found == told, "run `python -m docs.make_reference`"
+    assert with_json - set(printed.NONE) == set(found)
+    assert all(len(why) > 10 for why in printed.NONE.values())
+
+
+def test_every_key_says_what_it_is() -> None:
+    told = documents.told((FOLDER / SLOW).read_text("utf-8"))
+    bare = {
+        f"{verb}:{key}" for verb, keys in told.items() for key in keys if not documents.meaning(verb, key)[1]
+    }
+    assert not bare, "say what they are in docs/making/json_words.toml"
+
+
+def test_every_word_is_of_a_key() -> None:
+    """NAME may be of an object that was empty when the page was made."""
+    told = documents.told((FOLDER / SLOW).read_text("utf-8"))
+    every = {(verb, key) for verb, keys in told.items() for key in keys}
+    every |= {(verb, part) for verb, key in every for part in documents.above(key)}
+    every |= {(verb, f"{key}.NAME") for verb, key in every}
+    assert documents.entries() <= {documents.meaning(verb, key)[0] for verb, key in every}
+
+
+def test_a_key_too_few_or_too_many_is_found_and_an_empty_list_is_not() -> None:
+    told = {"status": {"mode", "orders[].id", "pid"}}
+    assert documents.agree(told, {"status": {"mode", "orders", "pid"}})
+    assert documents.agree({"status": {"mode", "orders", "pid"}}, told)
+    for keys in (
+        {"mode", "orders[].id"},
+        {"mode", "orders[].id", "pid", "new"},
+        {"mode", "orders[].side", "pid"},
+    ):
+        assert not documents.agree(told, {"status": keys})
+    assert not documents.agree(told, {"status": told["status"], "orders": {"orders"}})
 
 
 def test_check_says_which_page_is_old(tmp_path: Path) -> None:
@@ -112,7 +155,17 @@ def test_steps_are_of_alerts_and_their_pages_name_them() -> None:
     for name, held in alerts.STEPS.items():
         text = (FOLDER / f"runbook/{name}.md").read_text("utf-8")
         assert set(held) <= set(BY_CODE), name
-        assert any(code in text for code in held), name
+        assert all(f"`{code}`" in text for code in held), (name, [x for x in held if f"`{x}`" not in text])
+
+
+def test_every_critical_alert_has_its_steps() -> None:
+    """And a page is of no alert twice; every page of the runbook is of some alert."""
+    grave = {kind.code for kind in BY_CODE.values() if kind.severity is Severity.CRITICAL}
+    assert {code for code in grave if not alerts.steps_of(code)} == set()
+    every = [code for held in alerts.STEPS.values() for code in held]
+    assert len(every) == len(set(every))
+    pages = {page.stem for page in (FOLDER / "runbook").glob("*.md")} - {"index"}
+    assert pages == set(alerts.STEPS)
 
 
 def test_every_verb_has_its_exit_codes() -> None:
