@@ -34,7 +34,7 @@ class Act(StrEnum):
     EMPTY = "empty"  # the reply with every list in it emptied
     UNKNOWN_ORDER = "unknown_order"  # "not found", whatever is the case
     UNAUTHORIZED = "unauthorized"  # nothing was done
-    REDIRECT = "redirect"  # 302 to another host
+    REDIRECT = "redirect"  # 302 to `Faults.elsewhere`; of "connect", too
     TWICE = "twice"  # performed twice, as a proxy that resends does; the second reply is told
     # ---- frames
     DROP = "drop"  # never sent
@@ -64,13 +64,15 @@ class Rule:
 class Faults:
     """The rules in force, and what they did.
 
-    black_hole: sockets stay open, nothing is read or written. latency_s: each way, for all alike.
+    black_hole: sockets stay open, nothing is read or written. latency_s: each way, for all alike. elsewhere:
+    where redirects point.
     """
 
     rules: list[Rule] = field(default_factory=list)
     done: list[tuple[str, str]] = field(default_factory=list)
     black_hole: bool = False
     latency_s: float = 0.0
+    elsewhere: str = "http://127.0.0.1:9/elsewhere"
 
     def add(self, act: Act | str, match: str = "*", **terms: Any) -> Rule:
         """Put a rule in force. terms: skip, times, seconds, status; `where` follows from the act."""

@@ -248,9 +248,10 @@ def _config(x: Exchange, key: ApiKey, _: Params) -> Rows:
 
 
 def _fee(x: Exchange, key: ApiKey, p: Params) -> Rows:
-    """Rates are negative where they are paid; makerU and takerU are those of linear contracts."""
+    """Rates are negative where they are paid; makerU and takerU are those of linear contracts. What is not
+    listed here costs what the others do."""
     kind = _kind(p)
-    i = next(i for i in x.instruments.values() if i.kind is kind)
+    i = min(x.instruments.values(), key=lambda i: i.kind is not kind)
     maker, taker = str(-i.maker_fee), str(-i.taker_fee)
     linear = kind in (Kind.PERPETUAL, Kind.FUTURE)
     return [

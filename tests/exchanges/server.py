@@ -24,6 +24,7 @@ from aiohttp import WSMsgType, web
 from tests.exchanges.admin import administer
 from tests.exchanges.core import Exchange
 from tests.exchanges.faults import Act, Faults, Rule, emptied
+from tests.exchanges.listening import Listening
 
 _PAGE = "<html><head><title>{0}</title></head><body><h1>{0} Bad Gateway</h1><hr>cloud</body></html>"
 
@@ -193,6 +194,7 @@ class Host:
         self.broken: list[Exception] = []  # our own mistakes: raised when the block ends
         self.port = 0
         self.secure = False
+        self.listening: Listening | None = None
         self._kept: dict[str, Answer] = {}
 
     @property
@@ -223,6 +225,15 @@ class Host:
         """Push a frame to every session."""
         for session in list(self.sessions.values()):
             session.push(channel, frame)
+
+    @asynccontextmanager
+    async def away(self) -> AsyncIterator[None]:
+        """Until the block ends its address is anybody's; every connection to it is gone."""
+        assert self.listening is not None
+        self.cut_sessions()
+        await asyncio.sleep(0)
+        async with self.listening.away():
+            yield
 
     # ---- the handlers
 
@@ -260,7 +271,7 @@ class Host:
         if rule and act in (Act.HTML, Act.ERROR_BEFORE, Act.ERROR_AFTER):
             return web.Response(status=rule.status, text=_PAGE.format(rule.status), content_type="text/html")
         if act is Act.REDIRECT:
-            return web.Response(status=302, headers={"Location": "http://127.0.0.1:9/elsewhere"})
+            return self._elsewhere()
         if answer is None:
             return web.Response(status=404)
         text = self.dialect.write(call, answer)
@@ -273,12 +284,14 @@ class Host:
     async def _socket(self, request: web.BaseRequest) -> web.StreamResponse:
         ws = web.WebSocketResponse(max_msg_size=0, compress=False, autoping=False)
         await self._dark()
-        if self.faults.take("call", "connect"):
+        if rule := self.faults.take("call", "connect"):
+            if rule.act is Act.REDIRECT:
+                return self._elsewhere()
             _abort(request)
         try:
             await ws.prepare(request)
         except ConnectionError:  # cut by a fault, or by whoever asked: there is nobody to answer
-            return ws
+            return web.Response()
         self.connected += 1
         session = Session(self.connected, request.path_qs, self.faults, ws)
         self.sessions[session.number] = session
@@ -306,6 +319,9 @@ class Host:
             with suppress(asyncio.CancelledError):
                 await writer
         return ws
+
+    def _elsewhere(self) -> web.Response:
+        return web.Response(status=302, headers={"Location": self.faults.elsewhere})
 
     async def _work(self, session: Session, arrived: asyncio.Queue[tuple[str, float] | None]) -> None:
         """Perform a session's frames in order, each when its way here is over."""
@@ -422,20 +438,18 @@ async def serve(dialect: Dialect, port: int = 0, tls: ssl.SSLContext | None = No
     """Serve a dialect on 127.0.0.1 until the block ends; port 0: any that is free; tls: https and wss."""
     host = Host(dialect)
     host.secure = tls is not None
-    runner = web.ServerRunner(web.Server(host.handle), handle_signals=False, shutdown_timeout=0.2)
-    await runner.setup()
+    host.listening = listening = Listening(host.handle, tls)
     beat = asyncio.create_task(host.beat())
     try:
-        site = web.TCPSite(runner, "127.0.0.1", port, ssl_context=tls)
-        await site.start()
-        host.port = runner.addresses[0][1]
+        await listening.start(port)
+        host.port = listening.port
         yield host
     finally:
         beat.cancel()
         host.faults.clear()
         host.cut_sessions()
         await asyncio.sleep(0)
-        await runner.cleanup()
+        await listening.close()
         dialect.exchange.truth.close()
     if host.broken:
         raise host.broken[0]

@@ -13,6 +13,8 @@ CAST = CASTS["binanceusdm"]
 
 
 def test_the_record_is_what_both_exchanges_say(tmp_path: Path) -> None:
-    story = asyncio.run(told(draw(1, CAST[0], ("F2", "F5", "F12")), CAST, tmp_path))
+    """Replies come late, others trade on the account, and somebody takes the address of the venue."""
+    story = asyncio.run(told(draw(2, CAST[0], ("F2", "F12", "F26")), CAST, tmp_path))
     assert story.violations == ()
     assert story.orders > 0
+    assert story.struck["act redirect"] > 0 and story.struck["act stranger met"] > 0

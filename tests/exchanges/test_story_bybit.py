@@ -11,7 +11,8 @@ from tests.exchanges.story.schedule import draw
 
 
 def test_the_record_is_what_the_exchange_says(tmp_path: Path) -> None:
-    """Orders and executions are lost on the way, and others trade on the account."""
-    story = asyncio.run(told(draw(2, BYBIT, ("F3", "F7", "F12")), (BYBIT,), tmp_path))
+    """Orders and executions are lost on the way, and somebody takes the address of the venue."""
+    story = asyncio.run(told(draw(2, BYBIT, ("F3", "F7", "F26")), (BYBIT,), tmp_path))
     assert story.violations == ()
     assert story.orders > 0
+    assert story.struck["act redirect"] > 0 and story.struck["act stranger met"] > 0

@@ -24,6 +24,14 @@ def test_the_record_is_what_the_exchange_says(kinds: tuple[str, ...], tmp_path: 
     assert story.orders > 0
 
 
+def test_nobody_but_the_exchange_is_told_anything(tmp_path: Path) -> None:
+    """Its connections are sent elsewhere, and later somebody else is at its address."""
+    story = asyncio.run(told(draw(1, DERIBIT, ("F26",)), (DERIBIT,), tmp_path))
+    assert story.violations == ()
+    assert story.orders > 0
+    assert story.struck["act redirect"] > 0 and story.struck["act stranger met"] > 0
+
+
 def test_the_judge_reads_the_exchanges_own_log(tmp_path: Path) -> None:
     """Executions under other names in the exchange's log: every one was never booked, and one was that never
     was."""

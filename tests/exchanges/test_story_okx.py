@@ -11,7 +11,8 @@ from tests.exchanges.story.schedule import draw
 
 
 def test_the_record_is_what_the_exchange_says(tmp_path: Path) -> None:
-    """Replies are lost, a frame breaks off and others trade on the account."""
-    story = asyncio.run(told(draw(2, OKX, ("F1", "F12", "F15")), (OKX,), tmp_path))
+    """Replies are lost, a frame breaks off and somebody takes the address of the venue."""
+    story = asyncio.run(told(draw(2, OKX, ("F1", "F15", "F26")), (OKX,), tmp_path))
     assert story.violations == ()
     assert story.orders > 0
+    assert story.struck["act redirect"] > 0 and story.struck["act stranger met"] > 0

@@ -13,18 +13,21 @@ from tests.exchanges.server import serve
 from tests.exchanges.story.delta import Watch, delta_usd
 from tests.exchanges.story.lines import Stamped
 from tests.exchanges.story.places import CASTS
-from tests.exchanges.story.play import Stage, told
+from tests.exchanges.story.play import told
 from tests.exchanges.story.schedule import draw
+from tests.exchanges.story.stage import Stage
 from tests.exchanges.words import Side
 
 CAST = CASTS["hyperliquid+deribit"]
 
 
-@pytest.mark.parametrize("seed", [2, 3])
-def test_the_other_venue_hedges_while_one_fails(seed: int, tmp_path: Path) -> None:
-    story = asyncio.run(told(draw(seed, CAST[0], ("F34",), pair=True), CAST, tmp_path))
+@pytest.mark.parametrize(("pair", "seed", "fails"), [("hyperliquid+deribit", 2, 0), ("okx+deribit", 3, 1)])
+def test_the_other_venue_hedges_while_one_fails(pair: str, seed: int, fails: int, tmp_path: Path) -> None:
+    """First the one of which the perpetual is alone, then the one that holds the book as well."""
+    cast = CASTS[pair]
+    story = asyncio.run(told(draw(seed, cast[0], ("F34",), second=cast[1], fails=fails), cast, tmp_path))
     assert story.violations == ()
-    assert story.orders > 0
+    assert story.orders > 0 and story.struck["F34"] > 0
 
 
 def test_delta_is_that_of_all_exchanges_and_an_execution_that_goes_too_far_is_found() -> None:
@@ -40,7 +43,7 @@ def test_delta_is_that_of_all_exchanges_and_an_execution_that_goes_too_far_is_fo
                 stages.append(Stage(place, host, world, truth))
         first, second = stages
         assert delta_usd(stages) == pytest.approx(40 * 60_000)
-        watch = Watch(stages)
+        watch = Watch(stages, stages[0])
 
         def bought(stage: Stage, quantity: str, price: str, side: Side = Side.BUY) -> None:
             exchange, place = stage.host.exchange, stage.place

@@ -11,6 +11,10 @@ minutes.py   what the engine's process tells: the wire as seen inside, and what 
 process.py   that process
 lines.py     the exchange's own log in the words of the history checker
 play.py      one story from the first order to the last word
+keeper.py    whoever starts the engine, arms it, asks it and ends it
+deeds.py     what goes wrong, done: to an exchange, to the wire, to the engine
+stage.py     an exchange while it is being served
+builds.py    a sender of another build of the program, and what must come of his letters
 delta.py     the book's delta over all exchanges, and executions that took it too far
 judge.py     what the checker, and some checks of this room alone, say of it
 """

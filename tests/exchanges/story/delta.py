@@ -11,13 +11,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from tests.exchanges.story.config import DELTA_USD
+from tests.exchanges.story.stage import Stage
 from tests.exchanges.words import FillNews, Instrument, Kind, News
-
-if TYPE_CHECKING:
-    from tests.exchanges.story.play import Stage
 
 #: Marks are rounded.
 SLACK_USD = 5_000.0
@@ -63,13 +60,13 @@ def at_price(stages: Sequence[Stage], coin: str, price: float) -> Iterator[None]
 
 
 class Watch:
-    """What our executions did to delta. elsewhere: how many were on another exchange than the first.
+    """What our executions did to delta. elsewhere: how many were on another exchange than the failing one.
 
     An execution goes too far where it does so at every price that the market has had lately.
     """
 
-    def __init__(self, stages: Sequence[Stage]) -> None:
-        self._stages = tuple(stages)
+    def __init__(self, stages: Sequence[Stage], failing: Stage) -> None:
+        self._stages, self._failing = tuple(stages), failing
         self.most_usd = DELTA_USD + SLACK_USD
         self.elsewhere = 0
         self.found: list[str] = []
@@ -96,7 +93,7 @@ class Watch:
 
     def _filled(self, stage: Stage, news: FillNews) -> None:
         fill = news.fill
-        if stage is not self._stages[0]:
+        if stage is not self._failing:
             self.elsewhere += 1
         signed = float(fill.quantity) * fill.side.sign
         coin = stage.place.coin

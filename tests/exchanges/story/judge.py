@@ -1,32 +1,33 @@
 """What the history checker says of a story, and what only this room can see.
 
 The checker (`hedger.simulator.history`) gets the exchange's own log, the wire as the witness in the engine's
-process saw it, the journal as exported, and the claims. Beside it three things are looked at here:
+process saw it, the journal as exported, and the claims. Beside it four things are looked at here:
 
 - I2 from outside: when an order came to the exchange its intent lay in the journal's file already;
 - I7 for adapters: no order is told to have ended as something that it did not end as at the exchange;
+- what came of the letters of another build, by the journal (F24, `builds`);
 - whatever the processes left behind: no traceback, no secret (I13).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from hedger.engine.router import DECIDED_S_MAX
 from hedger.journal.journal import open_to_read
 from hedger.simulator.history import check, history_of
 from hedger.simulator.history_lines import Terms, Violation
 from hedger.simulator.minutes import record_line
-from tests.exchanges.story import config
+from tests.exchanges.story import builds, config
+from tests.exchanges.story.keeper import Keeper
 from tests.exchanges.story.lines import facts, held_at
+from tests.exchanges.story.stage import Stage, Told
 from venues.orders import client_order_id
-
-if TYPE_CHECKING:
-    from tests.exchanges.story.play import Story
 
 #: What balances may differ by: the last digits of fees and of marks. Where a person took the exchange's word
 #: for a balance, marks of that moment are in it.
@@ -36,29 +37,32 @@ ACCEPTED = 1000
 AGE_SLACK_S = DECIDED_S_MAX + 0.5
 
 
-def judge(story: Story) -> tuple[Violation, ...]:
-    """Every violation in a story."""
-    if not story.journal.exists():
-        err = story.folder / "err"
+def judge(told: Told, stages: Sequence[Stage], keeper: Keeper, folder: Path) -> tuple[Violation, ...]:
+    """Every violation in a story; counts its orders and executions."""
+    own = [Violation("story", text) for text in keeper.own]
+    if not keeper.journal.exists():
+        err = folder / "err"
         said = err.read_text(errors="replace") if err.exists() else ""
-        return (Violation("story", "there is no journal", (said[-3000:],)), *_own(story))
+        return (Violation("story", "there is no journal", (said[-3000:],)), *own)
     truth = {
         s.place.venue: [
             *held_at(s.host.exchange, s.first, s.place),
             *facts(s.place, s.host.exchange, s.first),
         ]
-        for s in story.stages
+        for s in stages
     }
-    file = story.folder / "wire.jsonl"
+    file = folder / "wire.jsonl"
     wire = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-    with closing(open_to_read(story.journal)) as storage:
+    with closing(open_to_read(keeper.journal)) as storage:
         journal = [record_line(record) for record in storage.records()]
+        strange = list(builds.what_came_of_them(storage))
         engine, genesis = storage.name.engine, storage.name.genesis.hex()
-    place = story.main.place
-    accepted = any(deed.verb == "transfer" for deed in story.schedule.deeds)
+    accepted = any(deed.verb == "transfer" for deed in told.schedule.deeds)
     terms = Terms(
         position_max={
-            (place.venue, _perpetual(story)): Decimal(config.POSITION_USD_MAX) / place.perpetual_usd
+            (s.place.venue, _perpetual(s)): Decimal(config.POSITION_USD_MAX) / s.place.perpetual_usd
+            for s in stages
+            if s.place.perpetual
         },
         quote_age_s_max=config.BOOK_AGE_S_MAX + AGE_SLACK_S,
         ours=client_order_id(engine, 0, 0, 0).removesuffix("0-0-0"),
@@ -68,27 +72,22 @@ def judge(story: Story) -> tuple[Violation, ...]:
         {venue: (json.dumps(line) for line in lines) for venue, lines in truth.items()},
         (json.dumps(line) for line in wire),
         journal,
-        (json.dumps(claim) for claim in story.claims),
+        (json.dumps(claim) for claim in keeper.claims),
         genesis,
         terms,
     )
-    story.told.orders = sum(f["what"] == "accepted" for lines in truth.values() for f in lines)
-    story.told.fills = sum(f["what"] == "filled" for lines in truth.values() for f in lines)
-    found = list(check(history))
+    told.orders = sum(f["what"] == "accepted" for lines in truth.values() for f in lines)
+    told.fills = sum(f["what"] == "filled" for lines in truth.values() for f in lines)
+    found = [*check(history), *strange]
     for venue, lines in truth.items():
         found += _on_record(lines, terms.ours)
         found += honest(venue, lines, wire, terms.ours)
-    found += _left_behind(story)
-    return (*found, *_own(story))
+    found += _left_behind(stages, folder)
+    return (*found, *own)
 
 
-def _own(story: Story) -> Iterator[Violation]:
-    return (Violation("story", text) for text in story.own)
-
-
-def _perpetual(story: Story) -> str:
-    place = story.main.place
-    named = place.symbol(story.main.host.exchange.instruments[place.perpetual])
+def _perpetual(stage: Stage) -> str:
+    named = stage.place.symbol(stage.host.exchange.instruments[stage.place.perpetual])
     assert named is not None
     return named
 
@@ -136,14 +135,16 @@ def honest(
                 yield Violation("I7", text, (json.dumps(line),))
 
 
-def _left_behind(story: Story) -> Iterator[Violation]:
-    err = story.folder / "err"
+def _left_behind(stages: Sequence[Stage], folder: Path) -> Iterator[Violation]:
+    err = folder / "err"
     text = err.read_text(errors="replace") if err.exists() else ""
     if "Traceback" in text:
-        yield Violation("story", "a traceback", (text[text.index("Traceback") :][-1500:],))
+        at = text.index("Traceback")
+        parts = (text[max(at - 200, 0) : at + 1200], text[at + 1200 : at + 2700])
+        yield Violation("story", "a traceback", parts)
     told = ("key", "wallet")  # names of accounts are no secrets
-    places = [stage.place for stage in story.stages]
+    places = [stage.place for stage in stages]
     words = [x.words[name].removeprefix("0x") for x in places for name in x.secrets if name not in told]
-    for file in story.folder.rglob("*"):
+    for file in folder.rglob("*"):
         if file.is_file() and any(word.encode() in file.read_bytes() for word in words):
             yield Violation("I13", f"the secret stands in {file.name}")

@@ -3,7 +3,8 @@
 Each exchange has a module of its own, place_*.py; places.py lists them. Everything else in this room is the
 same for every exchange. `Names` are globs for the fault port: of the
 calls that place and cancel orders, of those that look one up, of those that read the account, of the steps by
-which a connection is set up, and of the messages that are pushed.
+which a connection is set up, and of the messages that are pushed. tokens: of those steps the calls by HTTP;
+http: orders and questions go by HTTP, too.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ class Names:
     orders: str
     books: str
     tickers: str
+    tokens: tuple[str, ...] = ()
+    http: bool = True
 
 
 _WORDS: Mapping[str, str] = {"key": KEY, "secret": SECRET, "passphrase": PHRASE}

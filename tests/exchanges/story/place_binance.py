@@ -51,5 +51,6 @@ BINANCE = Place(
         orders="user.ORDER_TRADE_UPDATE",
         books="*@depth*",
         tickers="*@markPrice*",
+        tokens=("POST fapi/listenKey",),
     ),
 )

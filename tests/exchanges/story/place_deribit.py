@@ -77,6 +77,7 @@ DERIBIT = Place(
         orders="user.orders.*",
         books="book.*",
         tickers="ticker.*",
+        http=False,
     ),
     labels_repeat=True,
     fee_places=12,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 
 from tests.exchanges import okx_words
@@ -11,17 +13,28 @@ from tests.exchanges.okx import Okx
 from tests.exchanges.server import Dialect
 from tests.exchanges.story.place import ACCOUNT, KEY, PHRASE, SECRET, Names, Place
 from tests.exchanges.truth import Truth
-from tests.exchanges.words import ApiKey, DuplicateRule
+from tests.exchanges.words import ApiKey, DuplicateRule, Instrument, Kind
 from tests.exchanges.world import World
 
 
 def _make(clock: Clock, truth: Truth, seed: int) -> tuple[Dialect, World]:
+    return _made(clock, truth, seed, Decimal(150), lambda _: True)
+
+
+def _swaps_alone(clock: Clock, truth: Truth, seed: int) -> tuple[Dialect, World]:
+    return _made(clock, truth, seed, Decimal(0), lambda x: x.kind is Kind.PERPETUAL and not x.inverse)
+
+
+def _made(
+    clock: Clock, truth: Truth, seed: int, coins: Decimal, listed: Callable[[Instrument], bool]
+) -> tuple[Dialect, World]:
     spots = {"BTC": 60_000.0}
     rows = okx_words.listing(clock.now_ns(), spots, days=(2, 9))
+    rows = [x for x in rows if listed(x)]
     exchange = Exchange(rows, clock=clock, truth=truth, duplicates=DuplicateRule.EVER)
     world = World(exchange, spots, vols={"BTC": 0.55}, seed=seed)
     exchange.grant(ApiKey(KEY, SECRET, ACCOUNT, PHRASE))
-    exchange.transfer(ACCOUNT, "BTC", Decimal(150))
+    exchange.transfer(ACCOUNT, "BTC", coins)
     exchange.transfer(ACCOUNT, "USDT", Decimal(3_000_000))
     return Okx(exchange), world
 
@@ -50,3 +63,6 @@ OKX = Place(
         tickers="mark-price*",
     ),
 )
+
+#: Linear perpetuals, and no coins: beside another venue that holds the book.
+SWAPS = replace(OKX, make=_swaps_alone, cash="USDT")

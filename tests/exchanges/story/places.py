@@ -1,7 +1,8 @@
 """Every exchange of which a story can be told, by its name; and with which others.
 
-The first of a cast suffers the faults. Where it has no options, a book of them is held on the second; where
-there are two to hedge on, the story is of one that fails in the middle of it (`pairs`).
+The first of a cast suffers the faults, and most hedges are done there. Where it has no options, a book of
+them is held on the second; where there are two to hedge on, the story is of one of them that fails in the
+middle of it (`second`).
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from collections.abc import Mapping
 from tests.exchanges.story.place import Place
 from tests.exchanges.story.place_binance import BINANCE
 from tests.exchanges.story.place_bybit import BYBIT
+from tests.exchanges.story.place_bybit import SWAPS as BYBIT_SWAPS
 from tests.exchanges.story.place_deribit import BOOK, DERIBIT, OPTIONS
 from tests.exchanges.story.place_hyperliquid import HYPERLIQUID
 from tests.exchanges.story.place_okx import OKX
+from tests.exchanges.story.place_okx import SWAPS as OKX_SWAPS
 
 Cast = tuple[Place, ...]
 
@@ -26,9 +29,11 @@ CASTS: Mapping[str, Cast] = {
     "hyperliquid": (HYPERLIQUID, OPTIONS),
     "hyperliquid+deribit": (HYPERLIQUID, BOOK),
     "binanceusdm+deribit": (BINANCE, BOOK),
+    "okx+deribit": (OKX_SWAPS, BOOK),
+    "bybit+deribit": (BYBIT_SWAPS, BOOK),
 }
 
 
-def pairs(cast: Cast) -> bool:
-    """Whether delta can be hedged on both of two."""
-    return sum(bool(place.perpetual) for place in cast) > 1
+def second(cast: Cast) -> Place | None:
+    """The other one on which delta can be hedged; None: there is none."""
+    return cast[1] if sum(bool(place.perpetual) for place in cast) > 1 else None

@@ -13,6 +13,7 @@ from typing import Any
 
 from tests.exchanges.faults import Act
 from tests.exchanges.story.place import Place
+from tests.exchanges.stranger import DISGUISES
 
 #: Seconds with faults, from the moment at which the engine is armed.
 FAULTS_S = (1.2, 2.2)
@@ -26,7 +27,7 @@ STEPS = 60
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """Something done to the exchange, the wire or the engine. verb: of `play.Story`; terms: its arguments."""
+    """Something done to an exchange, the wire or the engine. verb: of `deeds.Deeds`; terms: its arguments."""
 
     at_s: float
     fault: str
@@ -41,7 +42,8 @@ class Deed:
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """A seed's story. crash_at: steps at which the first lives end, 0 at none; options: they are traded
-    too; pair: delta is hedged on two venues, of which the first fails."""
+    too; pair: delta is hedged on two venues; fails: which of the cast suffers all of it; tls: every
+    connection is encrypted."""
 
     seed: int
     kinds: tuple[str, ...]
@@ -50,15 +52,31 @@ class Schedule:
     crash_at: tuple[int, ...] = ()
     options: bool = False
     pair: bool = False
+    fails: int = 0
+    tls: bool = False
 
 
 Maker = Callable[[random.Random, Place], list[Deed]]
 
 
-def draw(seed: int, place: Place, only: tuple[str, ...] = (), *, pair: bool = False) -> Schedule:
-    """The story of a seed. only: of these kinds, every one of them; pair: this place fails (F34), and there
-    is another to hedge on."""
+def draw(
+    seed: int,
+    place: Place,
+    only: tuple[str, ...] = (),
+    *,
+    second: Place | None = None,
+    fails: int | None = None,
+) -> Schedule:
+    """The story of a seed. only: of these kinds, every one of them; second: there is another to hedge on, and
+    one of the two fails (F34). fails: which one, 0 or 1; None: by lot."""
     dice = random.Random(f"{seed} {place.venue}")
+    pair = second is not None
+    if second is None:
+        fails = 0
+    elif fails is None:
+        fails = random.Random(f"{seed} fails").randrange(2)
+    if second is not None and fails:
+        place = second
     kinds = kinds_of(place)
     if only:
         chosen = [kind for kind in kinds if kind in only]
@@ -79,7 +97,15 @@ def draw(seed: int, place: Place, only: tuple[str, ...] = (), *, pair: bool = Fa
     crash_at = tuple(dice.randint(1, STEPS) for _ in range(dice.randint(1, 3))) if "F19" in chosen else ()
     deeds.sort(key=lambda deed: deed.at_s)
     return Schedule(
-        seed, tuple(chosen), tuple(deeds), until_s, crash_at, options=seed % 4 == 0 and not pair, pair=pair
+        seed,
+        tuple(chosen),
+        tuple(deeds),
+        until_s,
+        crash_at,
+        options=seed % 4 == 0 and not pair,
+        pair=pair,
+        fails=fails,
+        tls="F26" in chosen,
     )
 
 
@@ -257,6 +283,22 @@ def _revoked(dice: random.Random, place: Place) -> list[Deed]:
     return deeds
 
 
+def _strangers(dice: random.Random, place: Place) -> list[Deed]:
+    """Whoever asks is sent elsewhere; later somebody is at the address who cannot prove to be the venue."""
+    names = place.names
+    sent = ["connect", *names.tokens]
+    if names.http:
+        sent += [names.submit, *dice.sample((names.cancel, names.lookup, *names.account), 2)]
+    deeds = [_rule(_soon(dice), "F26", Act.REDIRECT, what, skip=dice.randint(0, 1)) for what in sent]
+    deeds.append(_deed(dice.uniform(0.1, 0.4), "F26", "cut"))
+    more = {"how": dice.choice(DISGUISES), "seconds": dice.uniform(0.6, 1.1)}
+    return [*deeds, _deed(dice.uniform(0.45, 0.7), "F26", "stranger", **more)]
+
+
+def _two_builds(dice: random.Random, place: Place) -> list[Deed]:
+    return [_deed(_when(dice), "F24", "other_build") for _ in range(dice.randint(1, 2))]
+
+
 def _dead_man(dice: random.Random, place: Place) -> list[Deed]:
     return [_deed(_when(dice), "F27", "dead_man") for _ in range(3)]
 
@@ -318,7 +360,9 @@ MAKERS: Mapping[str, Maker] = {
     "F16": _late_feed,
     "F18": _skew,
     "F22": _second,
+    "F24": _two_builds,
     "F25": _revoked,
+    "F26": _strangers,
     "F27": _dead_man,
     "F28": _kill,
     "F31": _lies,
