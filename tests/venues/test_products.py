@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from tests.venues.cex_desk import run
-from tests.venues.products import PRODUCTS, Product, staged
+from tests.venues.products import FUTURE, OPTION, PRODUCTS, Product, staged
 from tests.venues.trials import (
     LAST,
     TRIALS,
     a_settlement_ends_the_position_and_tells_its_price,
     another_process_finds_what_the_first_left,
+    perform,
     perform_all,
 )
 
@@ -24,5 +25,16 @@ def test_every_trial_passes(product: Product) -> None:
                 shared.append(a_settlement_ends_the_position_and_tells_its_price)
                 stage.again = None
             await perform_all([*shared, another_process_finds_what_the_first_left], stage)
+
+    run(work(), 30.0)
+
+
+@pytest.mark.parametrize("product", [p for p in PRODUCTS if p.kind in (OPTION, FUTURE)], ids=str)
+def test_what_expires_is_found_again_after_a_restart(product: Product) -> None:
+    """On a stage of its own: above, the settlement is the last that such a listing sees."""
+
+    async def work() -> None:
+        async with staged(product) as stage:
+            await perform(another_process_finds_what_the_first_left, stage)
 
     run(work(), 30.0)

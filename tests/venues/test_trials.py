@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
-from pricing.contracts import Side
+from pricing.contracts import Listing, Side
 from pricing.market import Marks
 from tests.venues.paper_desk import (
     BUY,
+    CALL,
+    EIGHT,
     HOUR,
     IOC,
+    LINEAR,
     MS,
     PERP,
+    PUT,
+    QUOTES,
     SECOND,
     SELL,
     START,
@@ -29,7 +35,7 @@ from tests.venues.paper_desk import (
 from tests.venues.trials import TRIALS, Stage, perform
 from venues.base import News, Venue
 from venues.errors import Ambiguous, Unreachable
-from venues.orders import OrderState, OrderUpdate
+from venues.orders import Order, OrderState, OrderUpdate
 from venues.paper import LoopClock, PaperVenue, TapeClock
 from venues.paper_faults import Fault, FaultKind
 from venues.paper_feed import MarketTrade
@@ -48,6 +54,86 @@ def test_the_paper_venue_passes(trial: Callable[[Stage], Awaitable[None]]) -> No
         venue = PaperVenue(opened(latency=latency(1, 1, 1)), LoopClock(START))
         venue.start()
         await perform(trial, Stage(venue, PERP, D(100), price))
+
+    asyncio.run(run())
+
+
+class Leaping:
+    """The event loop's time, and leaps of it."""
+
+    def __init__(self, start_ns: int) -> None:
+        self._clock, self._ahead_ns = LoopClock(start_ns), 0
+
+    def now_ns(self) -> int:
+        return self._clock.now_ns() + self._ahead_ns
+
+    async def sleep_until(self, at_ns: int) -> None:
+        await self._clock.sleep_until(at_ns - self._ahead_ns)
+
+    def leap_to(self, at_ns: int) -> None:
+        self._ahead_ns += at_ns - self.now_ns()
+
+
+def other_side(side: Side) -> Side:
+    return SELL if side is BUY else BUY
+
+
+def whole_stage(listing: Listing) -> Stage:
+    """A listing of the paper venue with everything that a trial may ask for."""
+    clock, exchange = Leaping(START), opened(latency=latency(1, 1, 1))
+    venue, quote = PaperVenue(exchange, clock), QUOTES[listing.symbol]
+    venue.start()
+
+    def touch(side: Side) -> tuple[Decimal, Decimal]:
+        levels = quote.asks if side is BUY else quote.bids
+        near = (quote.ask, quote.ask_size) if side is BUY else (quote.bid, quote.bid_size)
+        price, size = levels[0] if levels else near
+        return D(str(price)), D(str(size))
+
+    def price(side: Side, marketable: bool) -> Decimal:
+        up = (side is BUY) == marketable
+        near = touch(side if marketable else other_side(side))[0]
+        return listing.quantize_price(near * (D("1.05") if up else D("0.95")), side)
+
+    def others(order: Order, quantity: Decimal) -> None:
+        # Through its price: behind the last level shown nobody knows what stands before it.
+        through = order.price - order.side.sign * listing.tick_steps.at(order.price)
+        venue.feed(MarketTrade(listing.symbol, other_side(order.side), through, quantity, clock.now_ns()))
+
+    @asynccontextmanager
+    async def again() -> AsyncIterator[Venue]:
+        other = PaperVenue(exchange, clock)
+        other.start()
+        try:
+            yield other
+        finally:
+            await other.close()
+
+    def settle() -> Decimal:
+        clock.leap_to(EIGHT + SECOND)
+        venue.turn()
+        return D(60_000)  # the index, which has not moved
+
+    return Stage(
+        venue,
+        listing,
+        max(2 * listing.lot, 2 * listing.minimum),
+        price,
+        touch=touch,
+        others=others,
+        again=again,
+        settle=settle if listing.expiry_ns else None,
+        truth=lambda: exchange.core.account.positions().get(listing.symbol, D(0)),
+    )
+
+
+@pytest.mark.parametrize("listing", [PERP, LINEAR, CALL, PUT], ids=lambda listing: listing.symbol)
+@pytest.mark.parametrize("trial", TRIALS, ids=lambda trial: trial.__name__)
+def test_the_paper_venue_passes_with_each_product_and_others_in_its_market(
+    trial: Callable[[Stage], Awaitable[None]], listing: Listing
+) -> None:
+    async def run() -> None:
+        await perform(trial, whole_stage(listing))
 
     asyncio.run(run())
 
