@@ -56,7 +56,7 @@ def order_margin(
     _reserve(low, high, prices, situation.row, order.signed, order.price)
     after = margins(valuation, low, high, venue, model, terms).get(currency)
     paid = premiums(valuation, held, high, prices, currency)
-    return margin_view(_balance(own, held, snapshot, currency, model), paid, before, after)
+    return margin_view(margin_balance(own, held, snapshot, currency, model), paid, before, after)
 
 
 def _unknown(reason: str) -> MarginView:
@@ -73,7 +73,9 @@ def _reserve(
         prices[row] = max(prices[row], float(price))
 
 
-def _balance(own: Book, held: FloatArray, snapshot: Snapshot, currency: str, model: MarginModel) -> float:
+def margin_balance(
+    own: Book, held: FloatArray, snapshot: Snapshot, currency: str, model: MarginModel
+) -> float:
     """An account's margin balance of a currency: cash, gains; under portfolio margin options' value, too.
 
     Args:
