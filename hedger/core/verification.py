@@ -265,16 +265,23 @@ def _turnover_usd(leg: WorkLeg, snapshot: Snapshot) -> float:
 
 
 def landed(called: Sequence[str], snapshot: Snapshot, value: FloatArray, tolerance: float) -> bool:
-    """Whether every row called ended inside its landing, widened by a share of the way to the trigger."""
+    """Whether every row called ended inside its landing, widened by a share of the way to the trigger.
+
+    A row that no longer has a landing (its index is not known) is not known to lie inside one.
+    """
     bands, rows = snapshot.bands, snapshot.exposure.rows
     for name in called:
         if name not in rows:
             return False
         i = rows.index(name)
         low, high = bands.landing_lower[i], bands.landing_upper[i]
-        below, above = low - bands.trigger_lower[i], bands.trigger_upper[i] - high
-        low -= tolerance * below if np.isfinite(below) else 0.0
-        high += tolerance * above if np.isfinite(above) else 0.0
+        first, last = bands.trigger_lower[i], bands.trigger_upper[i]
+        if not np.isfinite([low, high]).any():
+            return False
+        if np.isfinite([first, low]).all():  # an open side has no room to widen into
+            low -= tolerance * (low - first)
+        if np.isfinite([high, last]).all():
+            high += tolerance * (last - high)
         if not low <= value[i] <= high:
             return False
     return True

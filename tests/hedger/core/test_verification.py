@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from hedger.core.decision import Decision
-from hedger.core.verification import CostCheck, RowCheck, Verification, verify
+from hedger.core.verification import CostCheck, RowCheck, Verification, landed, verify
+from hedger.problem.snapshot import take_snapshot
 from pricing.contracts import Side
 from tests.hedger.core.test_execution import fill, mark, perp, rig_of
-from tests.hedger.rig import Rig
+from tests.hedger.rig import Rig, desk
 from venues.orders import Order, TradeReport
 
 PARTS = tuple(name for name in RowCheck.__slots__ if name not in ("row", "promised", "actual"))
@@ -166,3 +167,12 @@ def test_the_turnover_of_a_contract_that_is_not_on_the_market_is_unknown_and_not
     legs = tuple(replace(leg, listing=replace(leg.listing, symbol="GONE")) for leg in execution.legs)
     gone = verify(replace(execution, legs=legs), snapshot, value)
     assert math.isnan(gone.turnover_usd) and math.isnan(gone.slippage_usd)
+
+
+def test_a_row_without_a_landing_is_not_known_to_have_landed() -> None:
+    rig = rig_of({"BTC-PERPETUAL": "1000"})
+    snapshot = take_snapshot(rig.state.book, rig.state.market, desk(), marked=True)
+    value = np.zeros(len(snapshot.exposure.rows))
+    opened = snapshot.bands.with_row(snapshot.exposure.rows.index("delta:BTC"), *2 * ((-math.inf, math.inf),))
+    assert landed(("delta:BTC",), snapshot, value, 0.0)
+    assert not landed(("delta:BTC",), replace(snapshot, bands=opened), value, 0.0)
