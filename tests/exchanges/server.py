@@ -264,6 +264,7 @@ class Host:
             _abort(request)
         elif act in (Act.MUTE_BEFORE, Act.MUTE_AFTER):
             await asyncio.sleep(rule.seconds if rule and rule.seconds else 3600)
+            _abort(request)  # not a word, then either
         elif act is Act.WAIT_AFTER and rule:
             await asyncio.sleep(rule.seconds)
         if self.faults.latency_s:
@@ -277,8 +278,9 @@ class Host:
         text = self.dialect.write(call, answer)
         if act is Act.CUT_JSON:
             text = text[: len(text) // 2]
+        status = rule.status if rule and act in (Act.FAIL_BEFORE, Act.FAIL_AFTER) else answer.status
         return web.Response(
-            status=answer.status, text=text, content_type="application/json", headers=dict(answer.headers)
+            status=status, text=text, content_type="application/json", headers=dict(answer.headers)
         )
 
     async def _socket(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -292,11 +294,12 @@ class Host:
             await ws.prepare(request)
         except ConnectionError:  # cut by a fault, or by whoever asked: there is nobody to answer
             return web.Response()
+        transport = request.transport
+        if not isinstance(transport, asyncio.Transport):
+            return ws  # cut behind the handshake
         self.connected += 1
         session = Session(self.connected, request.path_qs, self.faults, ws)
         self.sessions[session.number] = session
-        transport = request.transport
-        assert isinstance(transport, asyncio.Transport)
         writer = asyncio.create_task(session.write(transport))
         self.dialect.opened(session)
         arrived: asyncio.Queue[tuple[str, float] | None] = asyncio.Queue()
@@ -381,7 +384,7 @@ class Host:
             raise
         if answer is not None and answer.error is None:
             self._kept[kept] = answer
-        if act is Act.ERROR_AFTER:
+        if act in (Act.ERROR_AFTER, Act.FAIL_AFTER):
             return self.dialect.trouble(call, Trouble.INTERNAL)
         if act is Act.EMPTY and answer is not None:
             return replace(answer, payload=emptied(answer.payload))
@@ -411,6 +414,7 @@ _WORDS: dict[Act | None, str] = {
     Act.RATE: Trouble.RATE,
     Act.RATE_KILL: Trouble.RATE,
     Act.ERROR_BEFORE: Trouble.INTERNAL,
+    Act.FAIL_BEFORE: Trouble.INTERNAL,
     Act.UNAUTHORIZED: Trouble.UNAUTHORIZED,
     Act.UNKNOWN_ORDER: Trouble.UNKNOWN_ORDER,
 }

@@ -358,3 +358,27 @@ def test_a_mistake_of_the_emulator_is_no_fault_of_the_network() -> None:
 
     with pytest.raises(ZeroDivisionError):
         asyncio.run(play())
+
+
+def test_a_socket_whose_asker_has_gone_before_it_stands_ends_quietly(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    asked = (
+        b"GET /ws/api/v2 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+
+    async def scene(host: Host) -> None:
+        host.faults.black_hole = True
+        _, writer = await asyncio.open_connection("127.0.0.1", host.port)
+        writer.write(asked)
+        await asyncio.sleep(0.05)
+        writer.transport.abort()
+        await asyncio.sleep(0.05)
+        host.faults.black_hole = False
+        async with connect(host) as rpc:  # others are answered as ever
+            assert await rpc.result("private/get_open_orders") == []
+        assert host.connected == 1
+
+    run(scene)
+    assert [x.getMessage() for x in caplog.records if x.levelname == "ERROR"] == []

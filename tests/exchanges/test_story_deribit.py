@@ -11,10 +11,15 @@ import pytest
 from tests.exchanges.story.judge import honest
 from tests.exchanges.story.place_deribit import DERIBIT
 from tests.exchanges.story.play import told
-from tests.exchanges.story.schedule import draw
+from tests.exchanges.story.schedule import draw, kinds_of
 
-#: A lost reply with a crash, disconnects and disorder, a kill while others trade on the account.
-STORIES = (("F1", "F19"), ("F5", "F7"), ("F12", "F28"))
+#: Lost replies with a crash; disconnects and disorder; a kill while others trade on the account. Between them
+#: and F24 and F26, which have tests of their own, they have every kind.
+STORIES = (
+    ("F1", "F3", "F4", "F8", "F19", "F22"),
+    ("F2", "F5", "F6", "F7", "F9", "F15", "F16", "F18", "F31"),
+    ("F11", "F12", "F25", "F27", "F28"),
+)
 
 
 @pytest.mark.parametrize("kinds", STORIES, ids=" ".join)
@@ -22,6 +27,10 @@ def test_the_record_is_what_the_exchange_says(kinds: tuple[str, ...], tmp_path: 
     story = asyncio.run(told(draw(1, DERIBIT, kinds), (DERIBIT,), tmp_path))
     assert story.violations == ()
     assert story.orders > 0
+
+
+def test_the_stories_have_every_kind() -> None:
+    assert {kind for kinds in STORIES for kind in kinds} | {"F24", "F26"} == set(kinds_of(DERIBIT))
 
 
 def test_nobody_but_the_exchange_is_told_anything(tmp_path: Path) -> None:

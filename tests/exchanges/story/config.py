@@ -35,8 +35,8 @@ underlyings = ["{coin}"]
 {bands}
 
 [universe]
-deny_buy = {{ kinds = ["spot"{deny}] }}
-deny_sell = {{ kinds = ["spot"{deny}] }}
+deny_buy = {{ kinds = [{denied}] }}
+deny_sell = {{ kinds = [{denied}] }}
 
 [solver]
 time_limit_s = 0.2
@@ -109,9 +109,10 @@ messages_max = 3000
 def write(folder: Path, places: Sequence[tuple[Place, Host]], *, options: bool) -> None:
     """config.toml and limits.toml, in a folder that nobody else can read."""
     folder.chmod(0o700)
+    allowed = {"spot": any(place.spot for place, _ in places), "option": options}
     text = _SETTINGS.format(
         bands=_GREEKS if options else _DELTA,
-        deny="" if options else ', "option"',
+        denied=", ".join(f'"{kind}"' for kind, is_allowed in allowed.items() if not is_allowed),
         age=BOOK_AGE_S_MAX,
         coin=places[0][0].coin,
     )

@@ -131,7 +131,7 @@ class Deeds:
 
     def _outside(self, lots: int, why: str) -> None:
         exchange, place = self._stage.host.exchange, self._stage.place
-        instrument = exchange.instruments[place.perpetual]
+        instrument = place.subject(exchange)
         mark = exchange.mark_price(instrument.symbol)
         quantity = abs(lots) * place.perpetual_lots * max(instrument.lot, instrument.minimum)
         tick = instrument.tick_at(mark)
@@ -139,12 +139,13 @@ class Deeds:
         exchange.outside(place.account, instrument.symbol, side, quantity, mark // tick * tick, why)
 
     def _book(self, shape: str) -> None:
-        exchange, symbol = self._stage.host.exchange, self._stage.place.perpetual
-        bids, asks = self._stage.world.levels(exchange.instruments[symbol])
+        exchange = self._stage.host.exchange
+        instrument = self._stage.place.subject(exchange)
+        bids, asks = self._stage.world.levels(instrument)
         if shape == "thin":
-            least = exchange.instruments[symbol].minimum
+            least = instrument.minimum
             bids, asks = [(p, least) for p, _ in bids[:1]], [(p, least) for p, _ in asks[:1]]
         else:
             bids = [] if shape in ("empty", "no_bids") else bids
             asks = [] if shape in ("empty", "no_asks") else asks
-        exchange.quote(symbol, bids, asks)
+        exchange.quote(instrument.symbol, bids, asks)

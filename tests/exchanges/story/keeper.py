@@ -39,8 +39,8 @@ SECOND_S_MAX = 20.0
 LETTERS_S_MAX = 10.0
 #: A kill has to have its whole effect so long after the last fault, s.
 KILLED_S_MAX = 30.0
-#: A start that met a fault takes so long to end, s: the fault may have been mended meanwhile.
-GONE_S_MAX = 2.0
+#: A start that met a fault ends so long after it began, s: the fault may have been mended meanwhile.
+START_S_MAX = 15.0
 #: A process that went is started again after so long.
 RESTART_S = 0.05
 #: Ways in which an engine's process may end while the exchange is not well.
@@ -66,6 +66,8 @@ class Keeper:
         self._mended_s = math.inf
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
+        self._begun_s = 0.0  # the process of now
+        self._told_to_end: BaseProcess | None = None
         self._lives = 0
         self._commands = self._strange = 0
         self._waited_s: dict[str, float] = {}
@@ -93,8 +95,10 @@ class Keeper:
 
     def end_process(self) -> None:
         """Tell it to end."""
-        if self._process is not None and self._process.pid is not None and self._process.is_alive():
-            os.kill(self._process.pid, signal.SIGTERM)
+        process = self._process
+        if process is not None and process.pid is not None and process.is_alive():
+            self._told_to_end = process
+            os.kill(process.pid, signal.SIGTERM)
 
     async def end_in_order(self) -> None:
         """It ends as told, and leaves no order open."""
@@ -150,20 +154,28 @@ class Keeper:
         at = crash_at[self._lives] if self._faulty and self._lives < len(crash_at) else 0
         self._lives += 1
         self.told.starts += 1
+        self._begun_s = time.monotonic()
         self._process, self._pipe = begin(Life(self.folder, self._environment(), at))
 
     def _gone(self, process: BaseProcess) -> None:
         self._hear()
         code, self._process, self._pipe = process.exitcode, None, None
         process.join(0.5)
+        if code == -signal.SIGTERM and process is self._told_to_end:
+            return  # told before it could listen: nothing was done yet
         if code == -signal.SIGKILL:
             self.told.crashes += 1
             self.told.struck["F19"] += bool(self.told.schedule.crash_at)
             self.note("crash", time_ns=time.time_ns())
         elif code not in _EXCUSED and code != int(Exit.TERMINATED):
             self.own.append(f"its process ended with {code}")
-        elif code in _EXCUSED and time.monotonic() - self._mended_s > GONE_S_MAX:
+        elif code in _EXCUSED and not self._met_a_fault():
             self.own.append(f"its process ended with {code} when all was well again")
+
+    def _met_a_fault(self) -> bool:
+        """Whether it began before all was well again, and ended no later than that can explain."""
+        late_s = time.monotonic() - max(self._begun_s, self._mended_s)
+        return self._begun_s <= self._mended_s and late_s <= START_S_MAX
 
     def _environment(self) -> tuple[tuple[str, str], ...]:
         keys = [pair for stage in self.stages for pair in stage.place.environment().items()]
@@ -223,7 +235,7 @@ class Keeper:
         return beat.mode
 
     async def ask(self, what: str, marks: Mapping[tuple[str, str], float]) -> list[dict[str, Any]] | None:
-        """What it claims now; None: nobody answers."""
+        """What it claims now; None: nobody answers, or whoever was asked has gone."""
         pipe, loop = self._pipe, asyncio.get_running_loop()
         if pipe is None:
             return None
@@ -231,7 +243,7 @@ class Keeper:
         with suppress(OSError):
             pipe.send((what, marks))
         limit_s = loop.time() + TOLD_S_MAX
-        while loop.time() < limit_s:
+        while loop.time() < limit_s and self._pipe is pipe:
             self._hear()
             if self._answers:
                 return self._answers.pop()

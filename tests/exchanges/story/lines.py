@@ -125,7 +125,8 @@ def held_at(exchange: Exchange, first: int, place: Place) -> list[dict[str, Any]
     """What was held before a row of the log: facts to begin with."""
     held: dict[str, Decimal] = {}
     for row in exchange.truth.rows[:first]:
-        if row["event"] == "fill" and row.get("account") == place.account:
+        mine = row["event"] == "fill" and row.get("account") == place.account
+        if mine and exchange.instruments[row["symbol"]].kind is not Kind.SPOT:  # coins are money
             signed = Decimal(row["quantity"]) * (1 if row["side"] == "buy" else -1)
             held[row["symbol"]] = held.get(row["symbol"], Decimal(0)) + signed
     found = []

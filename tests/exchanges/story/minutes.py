@@ -105,6 +105,8 @@ class Minutes:
         self._settings: EngineSettings | None = None
         self._begun = 0
         self.report: dict[str, AccountReport] = {}
+        self.asked: dict[str, tuple[AccountReport, int]] = {}  # what was answered last, and when it was asked
+        self._read_ns: dict[str, int] = {}
 
     # ----------------------------------------------------------------------------- as `run_on_venues` asks
 
@@ -139,6 +141,13 @@ class Minutes:
         """Of the journal's records, so many are."""
         return 0 if self._journal is None else self._journal.durable.number
 
+    def took(self, report: AccountReport) -> None:
+        """The engine has worked an account in."""
+        self.report[report.venue] = report
+        answered, asked_ns = self.asked.get(report.venue, (None, 0))
+        if report is answered:
+            self._read_ns[report.venue] = asked_ns
+
     def turned(self, state: State) -> None:
         """After every turn: whoever asks is told what the engine now holds to be true."""
         if not self._pipe.poll():
@@ -147,6 +156,7 @@ class Minutes:
         claim = self._claim(what, state)
         if what == "steady":
             claim["troubles"] = _troubles(state)
+            claim["read_ns"] = {name: self._read_ns.get(name, 0) for name in state.venues}
         if what != "final":
             self._pipe.send([claim])
             return
@@ -229,7 +239,7 @@ class Written:
         if loud:
             self._minutes.step()
         if isinstance(event.what, AccountReport):
-            self._minutes.report[event.what.venue] = event.what
+            self._minutes.took(event.what)
         self._minutes.turned(after)
 
     def broken(self, event: Event) -> None:
@@ -261,6 +271,11 @@ class Watched:
         return self._inner.quotes
 
     @property
+    def known(self) -> Mapping[str, Listing]:
+        """As the adapter's."""
+        return self._inner.known
+
+    @property
     def refused(self) -> dict[str, str]:
         """As the adapter's: what is listed and cannot be read."""
         return getattr(self._inner, "refused", {})
@@ -268,6 +283,10 @@ class Watched:
     async def start(self) -> None:
         """As the adapter's."""
         await self._inner.start()
+
+    async def start_to_ask(self) -> None:
+        """As the adapter's."""
+        await self._inner.start_to_ask()
 
     async def close(self) -> None:
         """As the adapter's."""
@@ -294,6 +313,10 @@ class Watched:
     async def account_faults(self) -> tuple[str, ...]:
         """As the adapter's."""
         return await self._inner.account_faults()
+
+    async def resting(self) -> int:
+        """As the adapter's."""
+        return await self._inner.resting()
 
     async def listings(self) -> Sequence[Listing]:
         """As the adapter's."""
@@ -344,6 +367,10 @@ class Watched:
         self._told(update)
         return update
 
+    async def amend(self, client_id: str, price: Decimal, quantity: Decimal) -> OrderUpdate:
+        """The engine amends nothing."""
+        raise AssertionError(f"{client_id} is amended to {quantity} at {price}")
+
     async def cancel_all(self) -> None:
         """Noted."""
         self._minutes.write("cancel_all", self.name)
@@ -364,12 +391,14 @@ class Watched:
     async def account(self, since_ns: int) -> AccountReport:
         """Noted both ways."""
         self._minutes.write("ask_account", self.name)
+        asked_ns = time.monotonic_ns()
         try:
             report = await self._inner.account(since_ns)
         except VenueError:
             self._minutes.write("reply", self.name, of="account", outcome="failed")
             raise
         self._minutes.write("reply", self.name, of="account", outcome="report")
+        self._minutes.asked[self.name] = report, asked_ns
         return report
 
     def _told(self, update: OrderUpdate) -> None:

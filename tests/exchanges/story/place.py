@@ -61,7 +61,8 @@ class Place:
     fee_places: to which its messages round a fee; None: they do not.
     perpetual_usd: of one order unit of `perpetual`, at least. client_id: the exchange's form of our order
     id, as ours. account: the core's. secrets: what keys it takes; words: what they are. cash: what is moved
-    in by hand. perpetual_lots: so many are what people trade at least.
+    in by hand. perpetual_lots: so many are what people trade at least. options: these are what it is there
+    for, so a story is of options. spot: its `perpetual` is a pair of coins, which is traded for once.
     """
 
     venue: str
@@ -81,6 +82,8 @@ class Place:
     fee_places: int | None = None
     perpetual_usd: int = 1
     perpetual_lots: int = 1
+    options: bool = False
+    spot: bool = False
     client_id: Callable[[str], str] = _as_it_is
 
     def open_book(self, exchange: Exchange, dice: random.Random) -> None:
@@ -93,6 +96,12 @@ class Place:
             perpetual = exchange.instruments[self.perpetual]
             lots = Decimal(dice.randint(-3000, 3000)) * 10 * self.perpetual_lots
             self._hold(exchange, perpetual, lots * perpetual.lot)
+
+    def subject(self, exchange: Exchange) -> Instrument:
+        """What others trade, and whose market is disturbed: the perpetual; where there is none, an option."""
+        if self.perpetual:
+            return exchange.instruments[self.perpetual]
+        return next(x for x in exchange.instruments.values() if x.kind is Kind.OPTION)
 
     def environment(self) -> dict[str, str]:
         """Its keys, by the names under which an engine finds them."""

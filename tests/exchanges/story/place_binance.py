@@ -1,12 +1,18 @@
-"""A loopback Binance in a story: USD-M futures. Options there are refused by the doctor (no dead man's
-switch, nothing against trades with oneself), so its perpetual hedges a book of options held elsewhere."""
+"""A loopback Binance in a story, by two of its venues: `binanceusdm`, of which the perpetual hedges a book of
+options held elsewhere, and `binance`, of which either options are traded while `binanceusdm` hedges their
+delta, or coins, against options held elsewhere.
+
+Each has an exchange of its own here, since one of a cast fails alone.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
 from decimal import Decimal
 
 from tests.exchanges.binance import Binance
-from tests.exchanges.binance_words import listing, product, wallet
+from tests.exchanges.binance_words import listing, name_of, product, wallet
 from tests.exchanges.clock import Clock
 from tests.exchanges.core import Exchange
 from tests.exchanges.server import Dialect
@@ -15,28 +21,44 @@ from tests.exchanges.truth import Truth
 from tests.exchanges.words import ApiKey, DuplicateRule
 from tests.exchanges.world import World
 
-_WALLET = wallet(ACCOUNT, "linear")
+_FUTURES, _OPTIONS, _COINS = (wallet(ACCOUNT, of) for of in ("linear", "option", "spot"))
 
 
-def _make(clock: Clock, truth: Truth, seed: int) -> tuple[Dialect, World]:
+def _futures(clock: Clock, truth: Truth, seed: int) -> tuple[Dialect, World]:
+    return _made(clock, truth, seed, {"linear"}, _FUTURES)
+
+
+def _options(clock: Clock, truth: Truth, seed: int) -> tuple[Dialect, World]:
+    return _made(clock, truth, seed, {"option", "spot"}, _OPTIONS)
+
+
+def _coins(clock: Clock, truth: Truth, seed: int) -> tuple[Dialect, World]:
+    dialect, world = _made(clock, truth, seed, {"spot"}, _COINS)
+    dialect.exchange.transfer(_COINS, "BTC", Decimal(40))
+    return dialect, world
+
+
+def _made(
+    clock: Clock, truth: Truth, seed: int, products: Collection[str], funded: str
+) -> tuple[Dialect, World]:
     spots = {"BTC": 60_000.0}
-    rows = [x for x in listing(clock.now_ns(), spots) if product(x) == "linear"]
+    rows = [x for x in listing(clock.now_ns(), spots, days=(2, 9), strikes=4) if product(x) in products]
     exchange = Exchange(rows, clock=clock, truth=truth, duplicates=DuplicateRule.OPEN)
-    world = World(exchange, spots, seed=seed)
+    world = World(exchange, spots, vols={"BTC": 0.55}, seed=seed)
     exchange.grant(ApiKey(KEY, SECRET, ACCOUNT))
-    exchange.transfer(_WALLET, "USDT", Decimal(3_000_000))
+    exchange.transfer(funded, "USDT", Decimal(3_000_000))
     return Binance(exchange), world
 
 
 BINANCE = Place(
     venue="binanceusdm",
-    make=_make,
+    make=_futures,
     config=lambda host: f'url = "{host.url}"\norder_rate = 50.0\norder_burst = 100\nrequest_pause_ms = 0.2\n',
     symbol=lambda instrument: instrument.symbol,
     trade_id=lambda row, instrument: f"{row['symbol']}:{row['trade_id']}",
     perpetual="BTCUSDT",
     perpetual_usd=55_000,
-    account=_WALLET,
+    account=_FUTURES,
     cash="USDT",
     currencies=("USDT",),
     labels_repeat=True,
@@ -52,5 +74,52 @@ BINANCE = Place(
         books="*@depth*",
         tickers="*@markPrice*",
         tokens=("POST fapi/listenKey",),
+    ),
+)
+
+#: Spot is listed, and has a wallet and a stream of its own that are read along; nothing trades there.
+BINANCE_OPTIONS = replace(
+    BINANCE,
+    venue="binance",
+    make=_options,
+    symbol=name_of,
+    perpetual="",
+    account=_OPTIONS,
+    options=True,
+    names=Names(
+        submit="POST eapi/order",
+        cancel="DELETE eapi/*",
+        lookup="GET eapi/order",
+        account=("GET eapi/position", "GET eapi/openOrders", "GET eapi/marginAccount", "GET eapi/userTrades"),
+        steps=("connect", "POST eapi/listenKey", "SUBSCRIBE", "userDataStream*"),
+        fills="user.ORDER_TRADE_UPDATE",
+        orders="user.ORDER_TRADE_UPDATE",
+        books="*@depth20*",
+        tickers="*@optionMarkPrice*",
+        tokens=("POST eapi/listenKey",),
+    ),
+)
+
+BINANCE_SPOT = replace(
+    BINANCE,
+    venue="binance",
+    make=_coins,
+    symbol=name_of,
+    trade_id=lambda row, instrument: f"{name_of(instrument)}:{row['trade_id']}",
+    perpetual="spot:BTCUSDT",
+    perpetual_lots=100,
+    account=_COINS,
+    currencies=("BTC", "USDT"),
+    spot=True,
+    names=Names(
+        submit="POST api/order",
+        cancel="DELETE api/*",
+        lookup="GET api/order",
+        account=("GET api/account", "GET api/openOrders", "GET api/myTrades"),
+        steps=("connect", "userDataStream*", "SUBSCRIBE"),
+        fills="user.executionReport",
+        orders="user.executionReport",
+        books="*@depth*",
+        tickers="*@depth*",
     ),
 )

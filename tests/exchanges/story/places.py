@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tests.exchanges.story.place import Place
-from tests.exchanges.story.place_binance import BINANCE
+from tests.exchanges.story.place_binance import BINANCE, BINANCE_OPTIONS, BINANCE_SPOT
 from tests.exchanges.story.place_bybit import BYBIT
 from tests.exchanges.story.place_bybit import SWAPS as BYBIT_SWAPS
 from tests.exchanges.story.place_deribit import BOOK, DERIBIT, OPTIONS
@@ -20,11 +20,12 @@ from tests.exchanges.story.place_okx import SWAPS as OKX_SWAPS
 
 Cast = tuple[Place, ...]
 
-PLACES: Mapping[str, Place] = {place.venue: place for place in (DERIBIT, OKX, BYBIT, BINANCE, HYPERLIQUID)}
 CASTS: Mapping[str, Cast] = {
     "deribit": (DERIBIT,),
     "okx": (OKX,),
     "bybit": (BYBIT,),
+    "binance": (BINANCE_OPTIONS, BINANCE),
+    "binance-spot": (BINANCE_SPOT, OPTIONS),
     "binanceusdm": (BINANCE, OPTIONS),
     "hyperliquid": (HYPERLIQUID, OPTIONS),
     "hyperliquid+deribit": (HYPERLIQUID, BOOK),
