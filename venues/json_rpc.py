@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,9 @@ from venues.wire.fields import shown
 
 #: A frame may be as long as a snapshot of the deepest book.
 FRAME_BYTES_MAX = 16 * 1024 * 1024
+#: The other side is waited for so long, seconds, when a connection ends: one that answers nothing never says
+#: goodbye either, and by then we have nothing more to hear from it.
+CLOSE_S_MAX = 1.0
 
 
 Quick = Callable[[str], bool]
@@ -155,10 +159,16 @@ class RpcLink:
     async def close(self, reason: str = "closed by us") -> None:
         """End the connection; whoever waits is told that nobody can say."""
         self.reason = self.reason or reason
-        await self._socket.close()
+        await self._hang_up()
         self._reader.cancel()
         await asyncio.gather(self._reader, return_exceptions=True)
         self._end()
+
+    async def _hang_up(self) -> None:
+        """End the connection in order, or after `CLOSE_S_MAX` without."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_S_MAX):
+                await self._socket.close()
 
     async def _read(self) -> None:
         try:
@@ -174,7 +184,7 @@ class RpcLink:
             self.reason = self.reason or type(error).__name__
         except Exception as error:  # of a task nobody sees it otherwise: the session ends with it
             self.reason, self.failure = "a bug of ours", error
-            await self._socket.close()
+            await self._hang_up()
         finally:
             self._end()
 

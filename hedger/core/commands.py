@@ -14,6 +14,7 @@ from dataclasses import replace
 from hedger.core.actions import Severity
 from hedger.core.events import Command, Verb
 from hedger.core.marking import value_book
+from hedger.core.other_engines import alive, told_others
 from hedger.core.reconcile import DRIFT_HALTS, accept, kill_confirmed
 from hedger.core.reload import reload
 from hedger.core.residual import accept_residual
@@ -94,6 +95,7 @@ def why_not_arm(state: State) -> tuple[str, ...]:
                 "its account is not read yet" if venue.link is venue.link.UP else venue.link
             )
             found.append(f"{name}: {why}")
+    found += told_others(state)
     unknown = [c for c, r in state.orders.items() if r.state is OrderState.UNKNOWN]
     if unknown:
         found.append(f"unknown orders: {', '.join(sorted(unknown))}")
@@ -107,13 +109,15 @@ def told_difference(name: str, venue: VenueState) -> str:
 
 
 def told_differences(state: State) -> str:
-    """What all of them differ in; "" where they do not."""
-    return "; ".join(told_difference(name, venue) for name, venue in state.venues.items() if venue.drift)
+    """What a person can accept: in what all of them differ, which other engines were seen; "" where there is
+    nothing."""
+    differing = [told_difference(name, venue) for name, venue in state.venues.items() if venue.drift]
+    return "; ".join((*differing, *told_others(state)))
 
 
 def only_differs(state: State) -> bool:
     """Whether nothing stands against sending orders but what a person can accept: accounts that were read
-    and differ from the book at least twice in a row.
+    and differ from the book at least twice in a row, or show another engine.
 
     An order that nobody knows of counts as none where its venue has said that it has no such order: it has
     not filled before the account was read.
@@ -123,7 +127,7 @@ def only_differs(state: State) -> bool:
         state.mode is not Mode.KILLED
         and state.snapshot is not None
         and all(told)
-        and any(venue.drift for venue in state.venues.values())
+        and bool(alive(state) or any(venue.drift for venue in state.venues.values()))
         and all(
             venue.drift >= DRIFT_HALTS and venue.link is Link.UP and not venue.frozen
             if venue.drift

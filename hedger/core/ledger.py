@@ -27,6 +27,8 @@ from hedger.core.order_life import (
     order_of,
     told_of,
 )
+from hedger.core.other_engines import on_execution_seen
+from hedger.core.stamps import note_booked
 from hedger.core.state import Counters, VenueState, frozen
 from hedger.core.turn import Turn
 from pricing.contracts import STABLE_CURRENCIES, Kind
@@ -67,13 +69,8 @@ def on_trade(turn: Turn, report: TradeReport) -> bool:
         )
         turn.ask_account_soon(venue)
         return False
-    key = (venue, fill.listing.symbol)
-    turn.state = replace(
-        state,
-        book=state.book.apply(fill),
-        trades=trades.add(report.key, turn.event.now_ns),
-        touched=frozen({**state.touched, key: max(state.touched.get(key, 0), fill.time_ns)}),
-    )
+    turn.state = replace(state, book=state.book.apply(fill), trades=trades.add(report.key, turn.event.now_ns))
+    note_booked(turn, fill)
     turn.booked.append(fill)
     _move_rows(turn, fill)
     _count(turn, fill)
@@ -142,6 +139,8 @@ def _external(turn: Turn, report: TradeReport) -> None:
     else:
         code, text = "EXTERNAL", f"order {report.client_id or 'without a name'}, which is not of this engine"
     turn.alert(Severity.WARNING, code, f"{_words(report.fill)}, of {text}: booked")
+    fill = report.fill
+    on_execution_seen(turn, fill.listing.venue, fill.account, report.client_id, fill.time_ns)
     _by_others(turn, report.fill)
 
 

@@ -14,13 +14,12 @@ from hedger.core.events import Answer, Failed
 from hedger.core.ledger import order_changed, venue_of
 from hedger.core.order_life import NOT_FOUND, OrderRecord, concerned, immediate, never_had, silent
 from hedger.core.reconcile import ZERO_READS, failed, on_line
+from hedger.core.stamps import ACCOUNT_PATIENCE
 from hedger.core.state import Mode, frozen
 from hedger.core.turn import Turn
 from hedger.sections.execution import WatchConfig, ns
 from venues.orders import Link, OrderState, VenueStatus
 
-#: A question for an account without an answer is asked again after so many times `answer_s_max`.
-ACCOUNT_PATIENCE = 5
 #: After so many account questions without an answer in a row a person is told.
 FAILURES_TOLD = 5
 
@@ -163,6 +162,10 @@ def on_failed(turn: Turn, failure: Failed) -> None:
             new = silent(record, turn.now, failure.code or "no_answer")
             turn.state = turn.state.with_order(new)
             order_changed(turn, record, new)
+    elif failure.what == "refresh":
+        why = failure.text or failure.code
+        text = f"{failure.venue} did not take a refresh of its dead man's switch: {why}"
+        turn.alert(Severity.WARNING, "DEAD_MAN_OFF", f"{text}; orders there may rest on if the engine dies")
 
 
 def on_status(turn: Turn, status: VenueStatus) -> None:

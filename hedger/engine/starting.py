@@ -108,10 +108,11 @@ def first_state(
     Args:
         opening: the book of a journal without one. since_ns: the venue's time from which to ask for trades.
     """
+    now_ns = max(now_ns, found.last_now_ns)
     trades = TradesSeen()
     for report in found.fills:
-        trades = trades.add(report.key, report.fill.time_ns)
-    now_ns = max(now_ns, found.last_now_ns)
+        # A stamp in the future, which is wrong, would have all the others forgotten.
+        trades = trades.add(report.key, min(report.fill.time_ns, now_ns))
     today = any(report.fill.time_ns // NS_PER_DAY == now_ns // NS_PER_DAY for report in found.fills)
     book, settled = _folded(found, opening)
     return State.fresh(

@@ -10,7 +10,8 @@ not answer keeps no other from being cancelled.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from hedger.runs.venue_market import in_time, venue_config
 from hedger.runs.venue_setup import Canceller, canceller
@@ -25,11 +26,16 @@ _PAUSE_S = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Killed:
-    """How a kill at the venues ended. live: orders still open where the venue said so. faults: one of each
-    venue that nobody knows this of."""
+    """How a kill at the venues ended. live: orders still open where the venue said so. faults: by venue, of
+    those that nobody knows this of."""
 
     live: int
-    faults: tuple[HedgerError, ...] = ()
+    faults: Mapping[str, HedgerError] = field(default_factory=dict)
+
+    @property
+    def unanswered(self) -> tuple[str, ...]:
+        """The venues that were asked and did not say."""
+        return tuple(name for name, fault in self.faults.items() if isinstance(fault, VenueError))
 
 
 def cancel_at_venues(settings: Settings, wait_s: float) -> Killed:
@@ -41,12 +47,12 @@ def cancel_at_venues(settings: Settings, wait_s: float) -> Killed:
 
 
 async def _cancel(settings: Settings, wait_s: float) -> Killed:
-    venues = [_at(settings, name, wait_s) for name in sorted(settings.venues)]
-    found = await asyncio.gather(*venues, return_exceptions=True)
+    names = sorted(settings.venues)
+    found = await asyncio.gather(*(_at(settings, name, wait_s) for name in names), return_exceptions=True)
     for one in found:
         if isinstance(one, BaseException) and not isinstance(one, HedgerError):
             raise one
-    faults = tuple(one for one in found if isinstance(one, HedgerError))
+    faults = {str(name): one for name, one in zip(names, found, strict=True) if isinstance(one, HedgerError)}
     return Killed(sum(one for one in found if isinstance(one, int)), faults)
 
 

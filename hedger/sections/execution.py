@@ -36,13 +36,15 @@ class WatchConfig(Section):
 
 
 class ReconcileConfig(Section):
-    """How often a venue is asked for the account, and what difference is borne."""
+    """How often a venue is asked for the account, and what difference is borne. stamp_s_max: from a venue's
+    stamp to our clock at most, else its report is not taken."""
 
     every_s: Number = Field(default=60.0, gt=0, le=3600)
     soon_s: Number = Field(default=1.0, gt=0, le=600)
     overlap_s: Number = Field(default=600.0, ge=0, le=86_400)
     cash_difference_usd_max: Number = Field(default=1000.0, gt=0, allow_inf_nan=False)
     cash_difference_share_max: Number = Field(default=0.02, ge=0, le=1)
+    stamp_s_max: Number = Field(default=600.0, gt=0, le=86_400)
     expiry_grace_s: Number = Field(default=900.0, ge=0, le=86_400)
     trade_window_days: Whole = Field(default=3, ge=2, le=60)
     kill_again_s: Number = Field(default=1.0, gt=0, le=60)

@@ -14,6 +14,7 @@ import sys
 import time
 import uuid
 from collections import Counter
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -291,8 +292,32 @@ def reload(arguments: argparse.Namespace) -> Exit:
     return command(arguments)
 
 
+@dataclass(frozen=True, slots=True)
+class _Killing:
+    """How a kill went. live: orders that may still fill, None where nobody has said. notes: what went wrong.
+    unanswered: venues that did not answer, where anything may be open."""
+
+    live: int | None
+    confirmed: bool
+    notes: tuple[str, ...] = ()
+    unanswered: tuple[str, ...] = ()
+
+    @property
+    def note(self) -> str:
+        """What went wrong, each once."""
+        return "; ".join(dict.fromkeys(self.notes))
+
+    @property
+    def exit(self) -> Exit:
+        """4 where a venue did not answer, 1 where it is not confirmed all the same."""
+        if self.confirmed:
+            return Exit.DONE
+        return Exit.UNAVAILABLE if self.unanswered else Exit.NEGATIVE
+
+
 def kill(arguments: argparse.Namespace) -> Exit:
-    """Set the latch, first of all; then tell the engine, and wait until no order of it is live."""
+    """Set the latch, first of all; then tell the engine, and wait until every venue has shown twice that
+    nothing is open."""
     from hedger.journal.kill_latch import FileLatch, Latched
     from hedger.journal.lock import holder
 
@@ -303,41 +328,74 @@ def kill(arguments: argparse.Namespace) -> Exit:
     # From here on nothing new leaves, whatever else goes wrong: all of it is told, none of it stops us.
     running = holder(journal) is not None
     arguments.reason = reason
-    live, done, note = _killed_by_engine(arguments) if running else _killed_alone(arguments)
+    found = _killed_by_engine(arguments) if running else _killed_alone(arguments)
     document = {"killed": True, "set_ns": latched.set_ns, "user": latched.user, "reason": latched.reason}
-    document |= {"running": running, "live_orders": live, "confirmed": done, "note": note}
+    document |= {"running": running, "live_orders": found.live, "confirmed": found.confirmed}
+    document |= {"unanswered": list(found.unanswered), "note": found.note}
     if arguments.json:
         show_json(document)
     else:
         print(f"KILLED: the latch is set beside {journal.name}; nothing new leaves until `hedger unkill`")
         if running:
-            said = "the engine has not answered yet" if live is None else f"{live} orders are live"
-            print(f"{said}{'' if done else ': not confirmed'}")
-        if note:
-            print(note)
-    return Exit.DONE if done else Exit.NEGATIVE
+            said = (
+                "the engine has not answered yet" if found.live is None else f"{found.live} orders are live"
+            )
+            print(f"{said}{'' if found.confirmed else ': not confirmed'}")
+        if found.note:
+            print(found.note)
+        if found.unanswered:
+            print(f"look at {', '.join(found.unanswered)} on the venue's own screen, and cancel there")
+    return found.exit
 
 
-def _killed_by_engine(arguments: argparse.Namespace) -> tuple[int | None, bool, str]:
-    """Orders still live, whether that is confirmed to be none, and what went wrong."""
+def _killed_by_engine(arguments: argparse.Namespace) -> _Killing:
+    """What a running engine has made of it when it is confirmed, or the time is up. One that ends meanwhile
+    cancels nothing more: then the orders are cancelled here."""
     from hedger.core.events import Verb
+    from hedger.journal.codec import CodecError
+    from hedger.journal.journal import open_to_read
+    from hedger.journal.kill_answers import KillAnswers
+    from hedger.journal.lock import holder
+    from hedger.journal.storage import StorageFailed
 
+    journal, end = arguments.journal, time.monotonic() + arguments.wait_s
     try:
-        _send(arguments, Verb.KILL)
-        live = _quiet(arguments.journal, arguments.wait_s)
-    except HedgerError as error:
-        return None, False, str(error)
-    return live, live == 0, ""
+        storage = open_to_read(journal)
+        try:
+            first = storage.head().number + 1
+            answers = KillAnswers(storage, _send(arguments, Verb.KILL), first)
+            while not answers.confirmed and time.monotonic() < end:
+                if holder(journal) is None:
+                    return _killed_alone(arguments)
+                answers.look()
+                time.sleep(0.0 if answers.confirmed else _LOOK_S)
+        finally:
+            storage.close()
+        live = _quiet(journal, end)
+        may_be_open = [_may_be_open(journal, name) for name in answers.silent]
+    except (HedgerError, StorageFailed, CodecError) as error:
+        return _Killing(None, False, (str(error),))
+    notes = (*answers.against(), *may_be_open)
+    return _Killing(live, answers.confirmed and live == 0, notes, answers.silent)
 
 
-def _killed_alone(arguments: argparse.Namespace) -> tuple[int | None, bool, str]:
+def _may_be_open(journal: Path, venue: str) -> str:
+    """What may rest at a venue that has not answered, as far as the journal knows."""
+    orders = _summary(journal, running=True).orders.values()
+    left = sorted(record.order.client_id for record in orders if record.live and record.venue == venue)
+    if left:
+        return f"at {venue} these may be open: {', '.join(left)}, and whatever else rests there"
+    return f"at {venue} no order of this engine is known to be open; what others have there may be"
+
+
+def _killed_alone(arguments: argparse.Namespace) -> _Killing:
     """The same where no engine runs: the latch goes on record, and live orders are cancelled at the venues.
 
     A record that cannot be written keeps no order from being cancelled. A journal that does not say whether
     it is of paper confirms nothing: orders of it may rest on real venues.
     """
     journal: Path = arguments.journal
-    notes = []
+    notes: list[str] = []
     try:
         _note_latch(journal, set_=True, reason=arguments.reason)
     except HedgerError as error:
@@ -346,7 +404,7 @@ def _killed_alone(arguments: argparse.Namespace) -> tuple[int | None, bool, str]
         trading = _trades_on(journal)
         if not trading:
             notes.append("no engine runs: on the paper venue its orders died with it")
-            return None, True, "; ".join(notes)
+            return _Killing(None, True, tuple(notes))
         from hedger.config import load
         from hedger.runs.permission import why_others
         from hedger.runs.venue_kill import cancel_at_venues
@@ -354,16 +412,16 @@ def _killed_alone(arguments: argparse.Namespace) -> tuple[int | None, bool, str]
         settings = load(arguments.config).settings
         if why := why_others(trading, settings):
             notes.append(f"no engine runs, and nothing was cancelled at any venue: {why}")
-            return None, False, "; ".join(notes)
+            return _Killing(None, False, tuple(notes))
         found = cancel_at_venues(settings, arguments.wait_s)
     except HedgerError as error:
         notes.append(str(error))
-        return None, False, "; ".join(dict.fromkeys(notes))
+        return _Killing(None, False, tuple(notes))
     there = "at the others" if found.faults else "there"
-    notes += [str(fault) for fault in found.faults]
+    notes += [f"{name}: {fault}" for name, fault in found.faults.items()]
     notes.append(f"no engine runs: cancelled at the venues themselves, {found.live} orders open {there}")
     live = None if found.faults else found.live
-    return live, live == 0, "; ".join(dict.fromkeys(notes))
+    return _Killing(live, live == 0, tuple(notes), found.unanswered)
 
 
 def _trades_on(journal: Path) -> str:
@@ -466,12 +524,11 @@ def _taken(storage: Storage, id: str, first: int, wait_s: float) -> tuple[int | 
         time.sleep(_LOOK_S)
 
 
-def _quiet(journal: Path, wait_s: float) -> int | None:
+def _quiet(journal: Path, end: float) -> int | None:
     """How many orders of a killed engine are live, as soon as none is, or when the time is up.
 
     None: the engine has not said that it is killed.
     """
-    end = time.monotonic() + wait_s
     while True:
         recovered = _summary(journal, running=True)
         live = sum(order.live for order in recovered.orders.values())

@@ -189,14 +189,22 @@ def unknown_dropped_on_restart() -> Parts:
 def failure_read_as_flat() -> Parts:
     """A question without an answer is an account without anything in it."""
 
-    def hearing(what: Happening) -> Iterable[Happening]:
-        if isinstance(what, Failed) and what.what == "account":
-            return (AccountReport(what.venue, "", 1 << 62, (), {}, {}),)
-        if isinstance(what, Failed) and what.what == "order":
-            return (Answer(what.venue, what.client_id, None),)
-        return (what,)
+    def listening() -> Callable[[Happening], Iterable[Happening]]:
+        latest_ns = 0
 
-    return Parts(hearing=lambda: hearing)
+        def hearing(what: Happening) -> Iterable[Happening]:
+            nonlocal latest_ns
+            if isinstance(what, Marks):
+                latest_ns = max(latest_ns, what.now_ns)
+            if isinstance(what, Failed) and what.what == "account":
+                return (AccountReport(what.venue, "", latest_ns, (), {}, {}),)
+            if isinstance(what, Failed) and what.what == "order":
+                return (Answer(what.venue, what.client_id, None),)
+            return (what,)
+
+        return hearing
+
+    return Parts(hearing=listening)
 
 
 def worst_case_without_unknown() -> Parts:

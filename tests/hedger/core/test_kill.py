@@ -5,6 +5,7 @@ from __future__ import annotations
 from hedger.core.actions import AskAccount, AskOrder, CancelAll, Submit
 from hedger.core.events import Answer, Verb
 from hedger.core.reconcile import kill_confirmed
+from hedger.core.state import Mode
 from tests.hedger.rig import VENUE, Rig, desk, option_symbol
 from venues.orders import Link, Order, OrderState, OrderUpdate, VenueStatus
 
@@ -57,3 +58,26 @@ def test_everything_is_cancelled_again_at_once_when_the_venue_comes_back() -> No
     decision = engine.send(VenueStatus(VENUE, Link.UP), 0.1)  # sooner than cancels are repeated
     assert any(isinstance(a, CancelAll) for a in decision.actions)
     assert any(isinstance(a, AskOrder) for a in decision.actions)
+
+
+def test_an_order_that_the_venue_denies_hides_no_difference_and_a_person_can_end_both() -> None:
+    """The venue holds a third of it, by nobody's word: it explains nothing once the venue has said
+    often enough that it never had it, and the kill can be confirmed."""
+    engine, order = unknown()
+    symbol = order.listing.symbol
+    part = order.side.sign * (order.quantity // 30 * 10)
+    engine.truth.positions[symbol] = engine.truth.positions.get(symbol, 0) + part
+    answered(engine, 5, say=True)
+    assert engine.state.orders[order.client_id].state is OrderState.UNKNOWN
+    assert not engine.state.venues[VENUE].drift  # it may be on its way, and have filled
+    answered(engine, 20, say=True)
+    assert engine.state.venues[VENUE].drift and "DRIFT" in engine.alerts()
+    engine.command(Verb.KILL)
+    assert answered(engine, 10, say=True)[-1]
+    assert engine.command(Verb.UNKILL).mode is Mode.OBSERVE
+    engine.command(Verb.ARM, "accept")
+    assert not engine.state.venues[VENUE].drift
+    answered(engine, 60, say=True)
+    assert engine.state.orders[order.client_id].state is not OrderState.UNKNOWN
+    assert engine.command(Verb.ARM).mode is Mode.ARMED
+    assert engine.state.book.positions[VENUE, symbol, ""].quantity == part
