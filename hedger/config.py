@@ -17,12 +17,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from hedger.settings import EVERY, Settings
-from pricing.errors import InputError
+from pricing.errors import InputError, seen
 
 ENV_PREFIX = "HEDGER__"
 CONFIG_BYTES_MAX = 1 << 20
-#: Sections whose values are never shown in an error.
-_SECRET_SECTIONS = ("venues", "alerts")
+#: Sections whose values are never shown in an error; those of unknown keys are not either: a secret that
+#: stands in the wrong section is a secret still.
+_SECRET_SECTIONS = (("venues",), ("alerts",))
 _HIDDEN = "not shown"
 
 
@@ -139,7 +140,7 @@ def _put(tree: dict[str, Any], path: list[str], value: Any, source: str) -> None
                 "CONFIG_INVALID",
                 "a key below something that is no section",
                 where=f"{source}, key {'.'.join(path)}",
-                observed=_HIDDEN if path[0] in _SECRET_SECTIONS else f"{part} = {tree!r}",
+                observed=f"{part}, whose value is {_HIDDEN}",
                 allowed="the keys of `hedger config schema`",
                 not_done="nothing was started",
                 fix="unset the variable, or correct the section",
@@ -167,7 +168,7 @@ def _config_error(error: ValidationError, origin: Mapping[str, str], default_sou
         "unknown key" if unknown else f"invalid value{more}",
         where=f"{source}, key {key}",
         # what stands in the place of a key may be the key itself
-        observed=_HIDDEN if fault["loc"][:1] and fault["loc"][0] in _SECRET_SECTIONS else fault["input"],
+        observed=_HIDDEN if unknown or fault["loc"][:1] in _SECRET_SECTIONS else seen(fault["input"]),
         allowed="the keys of `hedger config schema`"
         if unknown
         else fault["msg"].removeprefix("Value error, "),

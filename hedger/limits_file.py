@@ -17,7 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pricing.errors import InputError
+from pricing.errors import InputError, seen
 from risk.limit_changes import (
     REASON_CHARACTERS_MIN,
     Comparison,
@@ -206,7 +206,7 @@ def _refuse_retired(tree: Mapping[str, Any], source: str, retired: Mapping[str, 
                 "LIMITS_RETIRED_KEY",
                 "a retired key, which never gets another meaning",
                 where=f"{source}, key {dotted}",
-                observed=value,
+                observed=repr(seen(value)),
                 not_done=NOTHING,
                 fix=instead,
             )
@@ -217,7 +217,7 @@ def _invalid(key: str, source: str, value: Any, allowed: str) -> InputError:
         "LIMITS_INVALID",
         "invalid value",
         where=f"{source}, key {key}",
-        observed=repr(value),
+        observed=repr(seen(value)),
         allowed=allowed,
         not_done=NOTHING,
         fix=FIX,

@@ -69,3 +69,16 @@ class InputError(HedgerError):
     """A command, configuration or input file is invalid; nothing was started (exit 2)."""
 
     exit_code = Exit.INVALID
+
+
+def seen(value: object) -> object:
+    """A value of a settings file as an error may show it: a table, or a list of more than plain values, may
+    hold anything, such as a secret in the wrong section.
+
+    >>> seen("paper"), seen([1, 2]), seen({"secret": "x"}), seen([{"secret": "x"}])
+    ('paper', [1, 2], 'a table', 'a list')
+    """
+    if isinstance(value, dict):
+        return "a table"
+    nested = isinstance(value, list) and any(isinstance(item, dict | list) for item in value)
+    return "a list" if nested else value

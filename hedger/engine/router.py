@@ -20,11 +20,11 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from hedger.core.actions import Action, Alert, AskAccount, AskOrder, Cancel, CancelAll, Submit, SubmitCombo
-from hedger.core.events import Answer, Failed, Happening
+from hedger.core.events import Answer, Failed, Happening, Refreshed
 from hedger.engine.clock import Clock
 from pricing.daycount import NS_PER_SECOND
 from venues.base import Capabilities, Venue
-from venues.errors import VenueError
+from venues.errors import Locked, VenueError
 from venues.orders import AccountReport, ComboOrder, Order, OrderReport, OrderState, OrderUpdate
 from venues.paper_exchange import PaperExchange, Result
 
@@ -215,7 +215,7 @@ class Router:
         """The loop is well: restart the dead man's timers that are due. Called by the loop itself alone."""
         now_ns = self._clock.monotonic_ns()
         for lane in self._lanes.values():
-            after_s = lane.line.capabilities.dead_man_s
+            after_s = lane.line.capabilities.timer_s
             if after_s is not None and now_ns >= lane.refresh_ns:
                 lane.refresh_ns = now_ns + round(REFRESH_SHARE * after_s * NS_PER_SECOND)
                 lane.line.refresh()
@@ -314,13 +314,16 @@ class PaperLine:
 class VenueLine:
     """A venue on an event loop: every request is a task of its own, started in order.
 
-    failure: what a task died of that is no fault of the venue: the engine must stop on it.
+    failure: what a task died of that is no fault of the venue: the engine must stop on it. Of refreshes
+    that the venue does not take the first of a row is told, and a key that is refused; then that they are
+    taken again.
     """
 
     def __init__(self, venue: Venue, tell: Tell, latched: Latched) -> None:
         self.venue = venue
         self._tell, self._latched = tell, latched
         self._tasks: set[asyncio.Task[None]] = set()
+        self._unrefreshed: VenueError | None = None
         self.failure: BaseException | None = None
 
     @property
@@ -355,7 +358,7 @@ class VenueLine:
 
     def refresh(self) -> None:
         """Restart the dead man's timer."""
-        self._start(self._request("refresh", "", self.venue.refresh()))
+        self._start(self._refresh())
 
     async def settled(self) -> None:
         """Return when no request is under way."""
@@ -386,6 +389,18 @@ class VenueLine:
         if told is not None:
             self._tell(told)
 
+    async def _refresh(self) -> None:
+        try:
+            await self.venue.refresh()
+        except VenueError as error:
+            known, self._unrefreshed = self._unrefreshed, error
+            if known is None or (isinstance(error, Locked) and not isinstance(known, Locked)):
+                self._tell(Failed(self.name, "refresh", "", error.code, error.text()))
+            return
+        if self._unrefreshed is not None:
+            self._unrefreshed = None
+            self._tell(Refreshed(self.name))
+
     def _start(self, call: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(call)
         self._tasks.add(task)
@@ -404,11 +419,9 @@ def _unsaid(client_id: str, code: str, text: str) -> OrderUpdate:
 def outcome(venue: str, what: str, client_id: str, result: Result) -> Happening | None:
     """What is told of a request that ended; None where there is nothing to tell.
 
-    what: "submit", "cancel", "cancel_all", "order", "account", "refresh".
+    what: "submit", "cancel", "cancel_all", "order", "account".
     """
     if isinstance(result, VenueError):
-        if what == "refresh":
-            return None  # the timer fires at the venue, which says so
         return Failed(venue, what, client_id, result.code, result.text())
     if isinstance(result, OrderUpdate | AccountReport):
         return result

@@ -1,4 +1,8 @@
-"""`hedger book fetch`: what a venue says that we hold, as a book file. It asks, and sends nothing else."""
+"""`hedger book fetch`: what a venue says that we hold, as a book file. It asks, and sends nothing else.
+
+No stream of the account is joined: none is needed, and where the venue's dead man's switch hangs on them, one
+that comes and goes might fire it.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from hedger.documents import plain
-from hedger.runs.venue_market import connected, listed
+from hedger.runs.venue_market import in_time, venue_config
+from hedger.runs.venue_setup import adapter
 from hedger.sections.venues import VenueName
 from hedger.settings import Settings
 from pricing.contracts import Listing
@@ -29,18 +34,23 @@ async def ask(settings: Settings, name: VenueName) -> tuple[AccountReport, tuple
     Raises:
         InputError: the keys cannot be read, or there are none. VenueError: the venue does not answer.
     """
-    async with connected(settings, [name], keys=True) as (venue,):
-        if not await venue.scopes():
-            raise InputError(
-                "VENUE_KEYS",
-                "an account cannot be read without a key",
-                where=f"venues.{name}",
-                observed="no key",
-                allowed="references to a key that may read the account",
-                not_done="nothing was asked",
-                fix="name them as env:NAME, file:PATH or keyring:SERVICE/USER",
-            )
-        return await venue.account(await venue.time_ns()), await listed([venue])
+    config = venue_config(settings, name, keys=True)
+    if not config.keyed:
+        raise InputError(
+            "VENUE_KEYS",
+            "an account cannot be read without a key",
+            where=f"venues.{name}",
+            observed="no key",
+            allowed="references to a key that may read the account",
+            not_done="nothing was asked",
+            fix="name them as env:NAME, file:PATH or keyring:SERVICE/USER",
+        )
+    venue = adapter(name, config)
+    try:
+        await in_time(venue.start_to_ask(), settings.run.start_s_max, name)
+        return await venue.account(await venue.time_ns()), tuple(venue.known.values())
+    finally:
+        await venue.close()
 
 
 def fetch(settings: Settings, name: VenueName, out: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """The doctor at a venue: reachable, its clock, what the key may do, how the account is set up.
 
-A venue is only asked. A key that can move money out is refused here, however well the rest stands.
+A venue is asked, and its dead man's timer set once, where no order rests: that it takes it is the only proof
+that it would. A key that can move money out is refused here, however well the rest stands.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from venues.key_scopes import KeyScopes, read_scopes
 #: A quote's age, and a signature's, are told by both clocks.
 OFFSET_S_MAX = 1.0
 ANSWERS = 3
+_UNKNOWN = "REFUSED: what the key can do is not known"
 
 
 async def examine_venues(settings: Settings) -> tuple[Check, ...]:
@@ -127,6 +129,8 @@ async def _key(settings: Settings, name: VenueName, venue: Adapter) -> list[Chec
     what, live = f"{name}, key", settings.run.mode == "live"
     words = await venue.scopes()
     if not words:
+        if settings.venues[name].keyed:  # the venue gives no word of a key that there is
+            return [_refused(name, "KEY_UNKNOWN", _UNKNOWN, "no word of it")]
         if live:
             return [_refused(name, "KEY_MISSING", "there is no key", "none")]
         return [Check(what, Finding.NOTE, "no key: its market alone, nothing can be sent")]
@@ -137,9 +141,24 @@ async def _key(settings: Settings, name: VenueName, venue: Adapter) -> list[Chec
         if live:
             told = ", ".join(scopes.words)
             return [_refused(name, "KEY_CANNOT_TRADE", "the key can read and not trade", told)]
-        return [Check(what, Finding.NOTE, "it can read and not trade")]
-    good = Check(what, Finding.GOOD, "it can read and trade, and neither withdraw nor transfer")
-    return [good, _dead_man(name, venue), await _own_trades(name, venue), await _account(name, venue)]
+        return [Check(what, Finding.NOTE, "it can read and not trade" + _of_keys(scopes))]
+    good = Check(
+        what,
+        Finding.NOTE if scopes.manages_keys else Finding.GOOD,
+        "it can read and trade, and neither withdraw nor transfer" + _of_keys(scopes),
+    )
+    return [good, await _dead_man(name, venue), await _own_trades(name, venue), await _account(name, venue)]
+
+
+def _of_keys(scopes: KeyScopes) -> str:
+    """What is to be done about a key that can give rights, where the engine cannot do without the word."""
+    if not scopes.manages_keys:
+        return ""
+    return (
+        f"; by {', '.join(scopes.manages_keys)}, which cancel on disconnect asks for, it may also make keys "
+        "and change their rights: have the venue ask for a second factor there, and bind the key to this "
+        "machine's address"
+    )
 
 
 def _against(name: VenueName, scopes: KeyScopes) -> Check | None:
@@ -149,7 +168,7 @@ def _against(name: VenueName, scopes: KeyScopes) -> Check | None:
         return _refused(name, "KEY_WITHDRAWS", "REFUSED: the key can withdraw or transfer", told)
     if not scopes.safe:
         told = ", ".join(scopes.unknown) or "no word of it"
-        return _refused(name, "KEY_UNKNOWN", "REFUSED: what the key can do is not known", told)
+        return _refused(name, "KEY_UNKNOWN", _UNKNOWN, told)
     return None
 
 
@@ -191,18 +210,36 @@ async def _account(name: str, venue: Adapter) -> Check:
     )  # fmt: skip
 
 
-def _dead_man(name: str, venue: Adapter) -> Check:
-    what, seconds = f"{name}, dead man's switch", venue.capabilities.dead_man_s
-    if seconds is None and not venue.capabilities.has_dead_man:
+async def _dead_man(name: str, venue: Adapter) -> Check:
+    """Good where the venue has said that it will cancel. Its timer is set for that, and runs out if no engine
+    goes on setting it: so it is not tried over orders that rest, which it would cancel."""
+    what, can, refused = f"{name}, dead man's switch", venue.capabilities, ""
+    if can.dead_man_s is None and not can.has_dead_man:
         return Check(
             what,
             Finding.NOTE,
             "the venue has none: orders rest on after we have fallen silent, until `hedger kill`",
         )
+    if can.dead_man_s is None and (resting := await venue.resting()):
+        return Check(
+            what,
+            Finding.NOTE,
+            f"not tried: {resting} orders rest there, and it would cancel them; an engine sets it by itself, "
+            "and tells DEAD_MAN_OFF where the venue does not take it",
+        )
+    if can.dead_man_s is None:
+        try:
+            await venue.refresh()
+        except Locked:
+            raise
+        except VenueError as error:
+            refused = error.text()
+    seconds = venue.capabilities.dead_man_s
     if seconds is None:
         return bad(
             what, "DEAD_MAN", "orders would rest on after we have fallen silent", where=f"venues.{name}",
-            observed="the venue does not promise to cancel them", allowed="cancel on disconnect, or a timer",
+            observed=refused or "the venue does not promise to cancel them",
+            allowed="cancel on disconnect, or a timer",
             fix="give the key the right to set it, or set it for the account",
         )  # fmt: skip
     return Check(

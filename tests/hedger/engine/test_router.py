@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,13 @@ from hedger.core.actions import (
     Submit,
     SubmitCombo,
 )
-from hedger.core.events import Answer, Failed, Happening
+from hedger.core.events import Answer, Failed, Happening, Refreshed
 from hedger.engine.clock import VirtualClock
 from hedger.engine.router import DECIDED_S_MAX, Router, VenueLine, outcome
 from pricing.contracts import Side
 from tests import builders
 from venues.base import Capabilities
-from venues.errors import Ambiguous, Unreachable
+from venues.errors import Ambiguous, Locked, Refused, Unreachable, VenueError
 from venues.orders import AccountReport, ComboOrder, Order, OrderState, OrderUpdate, TimeInForce
 from venues.simulated import SimulatedMarket
 from venues.simulated_law import SimulationSettings
@@ -65,7 +65,8 @@ class Line:
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(True, self.dead_man_s, False, True, True, self.rate, self.burst)
+        can = Capabilities(True, None, False, True, True, self.rate, self.burst)
+        return replace(can, timer_s=self.dead_man_s)  # not claimed, and refreshed all the same
 
     def submit(self, order: Order | ComboOrder) -> None:
         self.done.append(order.client_id)
@@ -226,7 +227,6 @@ def test_a_question_without_an_answer_is_told_as_failed(what: str) -> None:
 def test_what_requests_end_with_is_told_in_the_engines_words() -> None:
     assert outcome(VENUE, "order", "c", None) == Answer(VENUE, "c", None)
     assert outcome(VENUE, "cancel_all", "", None) is None
-    assert outcome(VENUE, "refresh", "", Unreachable("X", "x")) is None
     report = AccountReport(VENUE, "", 1, (), {}, {})
     assert outcome(VENUE, "account", "", report) is report
 
@@ -281,6 +281,45 @@ def test_a_latch_set_between_decision_and_socket_holds_the_order_back() -> None:
     told, _ = play(venue, [False, True])
     assert venue.sent == []
     assert denied(told) == [("htest-1-0-0", "kill_latch")]
+
+
+class Timed(SlowVenue):
+    """Whose timer takes refreshes or not, as listed: None where it does."""
+
+    def __init__(self, *answers: VenueError | None) -> None:
+        super().__init__()
+        self.answers = list(answers)
+
+    async def refresh(self) -> None:
+        answer = self.answers.pop(0)
+        if answer is not None:
+            raise answer
+
+
+def test_refreshes_that_are_not_taken_are_told_once_in_a_row_and_so_is_their_end() -> None:
+    late, no, locked = (
+        Unreachable("LATE", "late"),
+        Refused("NO", "too little volume"),
+        Locked("KEY_REFUSED", "no"),
+    )
+    venue = Timed(None, late, no, None, None, no, locked, locked, None)
+    told: list[Happening] = []
+
+    async def main() -> None:
+        line = VenueLine(venue, told.append, lambda: False)  # type: ignore[arg-type]
+        while venue.answers:
+            line.refresh()
+            await line.settled()
+        assert line.failure is None
+
+    asyncio.run(main())
+    assert told == [
+        Failed(VENUE, "refresh", "", "LATE", late.text()),
+        Refreshed(VENUE),
+        Failed(VENUE, "refresh", "", "NO", no.text()),
+        Failed(VENUE, "refresh", "", "KEY_REFUSED", locked.text()),  # a lost key is told whatever was before
+        Refreshed(VENUE),
+    ]
 
 
 def test_nobody_else_submits() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from hedger.config import load, origins
+from hedger.limits_file import load_limits
 from pricing.errors import InputError
 
 CANARY = "canary-7f3a9c"
@@ -43,6 +44,52 @@ def test_what_may_be_a_secret_is_refused_and_not_shown(tmp_path: Path, text: str
     with pytest.raises(InputError) as caught:
         load(written(tmp_path, text), env={})
     assert CANARY not in str(caught.value) and CANARY not in repr(caught.value.__dict__)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'secret = "{CANARY}"\n',
+        f'[run]\nsecret = "{CANARY}"\n',
+        f'[run.key]\nsecret = "{CANARY}"\n',
+        f'[run]\nmode = {{secret = "{CANARY}"}}\n',
+        f'[deribit]\nsecret = "{CANARY}"\n',
+        f'[limits]\napikey = "{CANARY}"\n',
+        f'[solver]\napi = ["{CANARY}"]\n',
+        f'[solver]\ngap = {{secret = "{CANARY}"}}\n',
+        f'[[bands]]\nsecret = "{CANARY}"\n',
+        f'[bands.BTC]\nsecret = "{CANARY}"\n',
+        f'[venues.deribit]\nurl = "ws://user:{CANARY}@127.0.0.1:1/ws"\n',
+        f'[venues.deribit]\nurl = "ws://{CANARY}@127.0.0.1:1/ws"\n',
+        f'[venues.deribit]\nhosts = ["user:{CANARY}@127.0.0.1"]\n',
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_refused_and_not_shown(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load(written(tmp_path, text), env={})
+    assert CANARY not in str(caught.value) and CANARY not in repr(caught.value.__dict__)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'secret = "{CANARY}"\n',
+        f'[order]\nsecret = "{CANARY}"\n',
+        f'order = [{{s = "{CANARY}"}}]\n',
+        f'[permission]\nkinds = {{s = "{CANARY}"}}\n',
+        f'[rate]\nderibit = [["{CANARY}"]]\n',
+    ],
+)
+def test_a_secret_in_the_limits_file_is_refused_and_not_shown(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load_limits(written(tmp_path, text))
+    assert CANARY not in str(caught.value) and CANARY not in repr(caught.value.__dict__)
+
+
+def test_a_secret_below_which_the_environment_names_a_key_is_not_shown(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        load(written(tmp_path, f'secret = "{CANARY}"\n'), env={"HEDGER__SECRET__KEY": "1"})
+    assert CANARY not in str(caught.value)
 
 
 def test_the_environment_shows_none_either() -> None:

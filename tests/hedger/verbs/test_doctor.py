@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import time
 from collections.abc import Callable
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,9 @@ import pytest
 from hedger.config import load
 from hedger.runs.venue_checks import examine_venue
 from hedger.runs.venue_setup import adapter
+from tests.exchanges.faults import Act
 from tests.exchanges.server import Host
+from tests.exchanges.words import Side as There
 from tests.hedger.verbs.loopback import (
     bytes_with_secrets,
     document,
@@ -133,9 +137,15 @@ FAULTS: dict[str, Faults] = {
         *_RIGHTS,
         _mode("unified", unifiedMarginStatus=1),
         _mode("set one-way mode", hedge=True),
+        _mode("set cross or portfolio margin", marginMode="ISOLATED_MARGIN"),
         (_set_up(smpGroup=0), _set_up(smpGroup=7), {"self-trade prevention": "SELF_TRADES"}, "switch it on"),
     ],
-    "binanceusdm": [*_RIGHTS, _mode("one-way", dualSidePosition=True)],
+    "binanceusdm": [
+        *_RIGHTS,
+        _mode("one-way", dualSidePosition=True),
+        _mode("BTCUSDT", isolated={"linear": ["BTCUSDT"]}),
+        _mode("set single-asset", multiAssetsMargin=True),
+    ],
     "hyperliquid": _CLOCK,
 }
 
@@ -232,6 +242,20 @@ def test_deribit_tells_the_rights_of_a_key_as_it_signs_in(
     assert bad(found) == {"key": code}
 
 
+@pytest.mark.parametrize("word", ["account:read", "account:read_write"])
+def test_a_key_that_may_make_keys_is_told_and_what_is_to_be_done(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, word: str
+) -> None:
+    """Cancel on disconnect needs the word, so it stands against nothing; without it there is no switch."""
+    place, makes = PLACES["deribit"], word == "account:read_write"
+    with place.opened(replace(place.key, scopes=(word, "trade:read_write"))) as exchange:
+        found = asked(capsys, tmp_path, place, exchange.do(place.address))
+    assert (found["key"]["finding"], "second factor" in found["key"]["text"]) == (
+        ("note", True) if makes else ("good", False)
+    )
+    assert bad(found) == ({} if makes else {"dead man's switch": "DEAD_MAN"})
+
+
 def test_the_own_key_of_a_wallet_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """It signs withdrawals as well; an agent's does not."""
     place, key = PLACES["hyperliquid"], "0x" + "22" * 32
@@ -286,3 +310,68 @@ def test_a_test_network_is_called_one_in_a_process_of_its_own(tmp_path: Path) ->
         place.settings(tmp_path, exchange.do(place.address), more=more)
         ran = hedger(tmp_path, "doctor")
     assert ran.returncode == 0 and "TESTNET, no real money" in ran.stdout
+
+
+# ------------------------------------------------------------------------------------- the dead man's switch
+
+#: What sets the timer there.
+TIMERS = {
+    "okx": "trade/cancel-all-after",
+    "bybit": "order/disconnected-cancel-all",
+    "binanceusdm": "POST fapi/countdownCancelAll",
+    "hyperliquid": "scheduleCancel",
+}
+
+
+@pytest.mark.parametrize("name", sorted(TIMERS))
+def test_a_dead_mans_switch_is_good_once_the_venue_has_set_it_and_bad_in_its_words_where_it_does_not(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str
+) -> None:
+    place = PLACES[name]
+    with place.opened() as exchange:
+        url = exchange.do(place.address)
+        found = asked(capsys, tmp_path, place, url)["dead man's switch"]
+        assert (found["finding"], found["dead_man_s"]) == ("good", 45.0)
+        assert exchange.do(lambda host: host.count(TIMERS[name])) >= 1
+        exchange.do(lambda host: host.faults.add(Act.RATE, TIMERS[name], times=1000))
+        found = asked(capsys, tmp_path, place, url)
+        assert bad(found) == {"dead man's switch": "DEAD_MAN"}
+        assert "observed: TOO_FAST" in found["dead man's switch"]["text"]
+
+
+def test_orders_that_rest_are_not_put_under_a_timer_that_nobody_would_restart(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    place = PLACES["okx"]
+
+    def rest(host: Host) -> None:
+        (key,) = host.exchange.keys.values()
+        host.exchange.submit(
+            key.account, "BTC-USDT-SWAP", There.BUY, Decimal(1), Decimal(30_000), client_id="x"
+        )
+
+    with place.opened() as exchange:
+        exchange.do(rest)
+        found = asked(capsys, tmp_path, place, exchange.do(place.address))
+        assert exchange.do(lambda host: host.count(TIMERS["okx"])) == 0
+    assert bad(found) == {} and found["dead man's switch"]["finding"] == "note"
+    assert "1 orders rest" in found["dead man's switch"]["text"]
+
+
+class Wordless:
+    """A venue that gives no word of what the key may do."""
+
+    async def time_ns(self) -> int:
+        return time.time_ns()
+
+    async def scopes(self) -> tuple[str, ...]:
+        return ()
+
+
+@pytest.mark.parametrize("mode", ["paper", "live"])
+@EVERY
+def test_a_key_of_which_the_venue_says_nothing_is_not_no_key(tmp_path: Path, place: Place, mode: str) -> None:
+    (tmp_path / "limits.toml").write_text("")
+    file = place.settings(tmp_path, "", run=f'mode = "{mode}"', top=f'limits_file = "{tmp_path}/limits.toml"')
+    told = asyncio.run(examine_venue(load(file).settings, place.venue, Wordless()))  # type: ignore[arg-type]
+    assert bad(named(place, [check.document() for check in told])) == {"key": "KEY_UNKNOWN"}
