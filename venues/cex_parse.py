@@ -137,7 +137,7 @@ def judge_order(venue: str, error: BaseException) -> tuple[Verdict, str]:
     if code or sentence:
         return judge_submit(venue, code, sentence), words
     way = answered(error)
-    if way is Answered.NOT_SENT:
+    if way is Answered.NOT_SENT and "{" not in str(error):  # else an answer that could not be read
         return Verdict(OrderState.REJECTED, "not_sent"), f"{venue}: the library sent nothing"
     return Verdict(OrderState.UNKNOWN, f"{UNLISTED}:{way.value}"), f"{venue}: {type(error).__name__}"
 

@@ -10,7 +10,6 @@ among them is no proof alone: executions that carry its label are looked for as 
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -21,7 +20,15 @@ from venues.deliveries import delivered_between, told_from
 from venues.deribit_session import DeribitSession
 from venues.errors import Ambiguous, Locked, Malformed, Unreachable, Untrusted, VenueError
 from venues.json_rpc import NoAnswer, NotSent, RpcError
-from venues.order_checks import refusal, refused_here, wire_number
+from venues.order_checks import (
+    ALREADY_DONE,
+    amend_refused,
+    another_order,
+    check_amendment,
+    refusal,
+    refused_here,
+    wire_number,
+)
 from venues.orders import (
     AccountReport,
     Order,
@@ -56,6 +63,8 @@ _PAGES_MAX = 200
 _DELIVERIES = 1000
 #: An order that nobody finds is looked for among the executions of so long before.
 _LOOK_BACK_NS = 6 * 3600 * NS_PER_SECOND
+#: Executions are asked for until so long after the venue's clock was read: those of meanwhile come, too.
+_MARGIN_MS = 60_000
 _TIMES = {TimeInForce.GTC: "good_til_cancelled", TimeInForce.IOC: "immediate_or_cancel"}
 
 ListingOf = Callable[[str], Awaitable[Listing | None]]
@@ -71,10 +80,9 @@ class DeribitAccount:
         listings: Mapping[str, Listing],
         listing_of: ListingOf,
         account: str = "",
-        now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._session, self._listings, self._listing_of = session, listings, listing_of
-        self._account, self._now_ns = account, now_ns
+        self._account = account
         self._sent = SentIds()
 
     def note(self, update: OrderUpdate) -> None:
@@ -107,12 +115,13 @@ class DeribitAccount:
             params |= {"post_only": True, "reject_post_only": True}
         if order.reduce_only:
             params["reduce_only"] = True
-        self._sent.add(order.client_id, order.listing)
+        self._sent.add(order.client_id, order.listing, order.side)
         try:
             answer = await self._session.call(f"private/{order.side.value}", params)
             item = Wire(answer, "answer")
-            update = wire.order_update(item.raw("order"))
+            update, told = wire.order_update(item.raw("order")), wire.order_report(item.raw("order"))
             trades = item.raw("trades")
+            _check_taken(order, told)
         except NotSent as error:
             self._sent.never_left(order.client_id)
             return refusal(order, NOT_CONNECTED, error.what), []
@@ -124,9 +133,6 @@ class DeribitAccount:
         except VenueError as error:  # no answer, or one that makes no sense: it may be there
             code = TIMED_OUT if isinstance(error, NoAnswer) else error.code
             return OrderUpdate(order.client_id, OrderState.UNKNOWN, code=code, text=error.text()[:300]), []
-        if update.client_id != order.client_id:
-            text = f"the venue answered for {update.client_id[:40]!r}"
-            return OrderUpdate(order.client_id, OrderState.UNKNOWN, code="MALFORMED", text=text), []
         self.note(update)
         return update, trades if isinstance(trades, list) else []
 
@@ -139,7 +145,7 @@ class DeribitAccount:
                 if not reports:
                     return OrderUpdate(client_id, OrderState.UNKNOWN, code=NOT_FOUND)
                 updates = [
-                    _as_update(r) if r.state.terminal else await self._cancel_one(client_id, r.venue_order_id)
+                    r.as_update() if r.state.terminal else await self._cancel_one(client_id, r.venue_order_id)
                     for r in reports
                 ]
                 return updates[0] if len(updates) == 1 else _several(client_id, len(updates))
@@ -153,12 +159,104 @@ class DeribitAccount:
 
     async def _cancel_one(self, client_id: str, venue_id: str) -> OrderUpdate:
         try:
-            return wire.order_update(await self._session.call("private/cancel", {"order_id": venue_id}))
+            answer = await self._session.call("private/cancel", {"order_id": venue_id})
         except RpcError as error:
             if not says_not_found("deribit", error.number):
                 return OrderUpdate(client_id, OrderState.UNKNOWN, venue_id, code=_code(error))
-        answer = await self._session.call("private/get_order_state", {"order_id": venue_id})
+            answer = await self._session.call("private/get_order_state", {"order_id": venue_id})
+        report = wire.order_report(answer)
+        if report.venue_order_id != venue_id:
+            raise another_order(wire.VENUE, client_id, f"{venue_id} {report.venue_order_id}")
+        self._check_same(client_id, report)
         return wire.order_update(answer)
+
+    async def amend(
+        self, client_id: str, price: Decimal, quantity: Decimal
+    ) -> tuple[OrderUpdate, list[object]]:
+        """Give a resting order another price and size. What it is then, and the executions in the reply.
+
+        What an edit does not say about post-only and reduce-only the venue need not keep: both are said as
+        they stand at the order. `amount` holds what has filled.
+
+        Raises:
+            Refused: it was not changed. VenueError: nothing was sent.
+        """
+        found = await self.order(client_id)
+        if found is None:
+            return OrderUpdate(client_id, OrderState.UNKNOWN, code=NOT_FOUND), []
+        item, before = await self._asked(self._state(client_id, found.venue_order_id))
+        if before.state.terminal:
+            return before.as_update(ALREADY_DONE), []
+        check_amendment(before, self._listings.get(before.symbol), price, quantity)
+        if (before.price, before.quantity) == (price, quantity):
+            return before.as_update(), []
+        amount, wired = wire_number(quantity), wire_number(price)
+        if amount is None or wired is None:
+            raise amend_refused(client_id, Reason.ARGUMENTS, "more than 15 digits")
+        post_only = item.flag("post_only")
+        params: dict[str, Any] = {
+            "order_id": before.venue_order_id,
+            "amount": amount,
+            "price": wired,
+            "post_only": post_only,
+            "reduce_only": item.flag("reduce_only"),
+        }
+        if post_only:
+            params["reject_post_only"] = True
+        try:
+            answer = Wire(await self._session.call("private/edit", params), "answer")
+            update, told = wire.order_update(answer.raw("order")), wire.order_report(answer.raw("order"))
+            self._check_same(client_id, told)
+            if (told.venue_order_id, told.price, told.quantity) != (before.venue_order_id, price, quantity):
+                observed = f"{told.venue_order_id}: {told.quantity} at {told.price}"
+                raise another_order(wire.VENUE, client_id, observed)
+            trades = answer.raw("trades")
+        except (NotSent, Locked):
+            raise
+        except RpcError as error:
+            return await self._not_amended(before, error), []
+        except VenueError as error:  # no answer, or one that makes no sense: it may be done
+            code = TIMED_OUT if isinstance(error, NoAnswer) else error.code
+            return OrderUpdate(client_id, OrderState.UNKNOWN, code=code, text=error.text()[:300]), []
+        return update, trades if isinstance(trades, list) else []
+
+    async def _not_amended(self, before: OrderReport, error: RpcError) -> OrderUpdate:
+        """What an order is whose amendment was answered with an error.
+
+        Raises:
+            Refused: as it was.
+        """
+        client_id, verdict = before.client_id, judge_submit("deribit", error.number, error.message)
+        gone = says_not_found("deribit", error.number)
+        text = f"deribit {error.number} {error.message} {error.detail}".rstrip()[:300]
+        unknown = OrderUpdate(client_id, OrderState.UNKNOWN, code=verdict.code, text=text)
+        if verdict.state is not OrderState.REJECTED and not gone:
+            return unknown
+        try:
+            _, report = await self._asked(self._state(client_id, before.venue_order_id))
+        except VenueError:
+            return unknown
+        if report.state.terminal:
+            return report.as_update(ALREADY_DONE)
+        same = (report.price, report.quantity) == (before.price, before.quantity)
+        if gone or not same:
+            return unknown
+        raise amend_refused(client_id, verdict.code, text)
+
+    async def _state(self, client_id: str, venue_id: str) -> tuple[Wire, OrderReport]:
+        """An order as the venue has it now, its own words and ours."""
+        answer = await self._session.call("private/get_order_state", {"order_id": venue_id})
+        report = wire.order_report(answer)
+        if report.venue_order_id != venue_id:
+            raise another_order(wire.VENUE, client_id, f"{venue_id} {report.venue_order_id}")
+        self._check_same(client_id, report)
+        return Wire(answer, "order"), report
+
+    def _check_same(self, client_id: str, report: OrderReport) -> None:
+        """That an answer is about the order that was asked after: what is said of another proves nothing."""
+        same = self._sent.is_of(client_id, report.symbol, report.side)
+        if report.client_id != client_id or not same:
+            raise another_order(wire.VENUE, client_id, f"{report.client_id} {report.symbol} {report.side}")
 
     async def cancel_all(self) -> None:
         """Cancel every order of the account, combos and triggers included.
@@ -196,8 +294,9 @@ class DeribitAccount:
             raise Ambiguous(
                 "LABEL_TWICE", "more than one order carries this id", observed=f"{client_id}: {len(reports)}"
             )
-        since_ns = max(self._now_ns() - _LOOK_BACK_NS, 0)
-        found = await self._asked(self._trades(since_ns, self._currencies(client_id)))
+        at_ns = await self._asked(self._venue_ns())
+        since_ns = max(at_ns - _LOOK_BACK_NS, 0)
+        found = await self._asked(self._trades(since_ns, at_ns, self._currencies(client_id)))
         if any(trade.client_id == client_id for trade in found):
             raise Ambiguous(
                 "ORDER_WITHOUT_STATE", "executions know this order, orders do not", observed=client_id
@@ -223,13 +322,12 @@ class DeribitAccount:
 
     async def _report(self, since_ns: int) -> AccountReport:
         # The stamp comes first: what happens while we ask is later than the report, never earlier.
-        at_ms = await self._session.call("public/get_time", {})
-        at_ns = Wire({"time": at_ms}, "get_time").stamp_ns("time")
+        at_ns = await self._venue_ns()
         orders, held, summaries, trades, deliveries = await asyncio.gather(
             self._session.call("private/get_open_orders", {}),
             self._session.call("private/get_positions", {"currency": "any"}),
             self._session.call("private/get_account_summaries", {}),
-            self._trades(since_ns, self._all_currencies()),
+            self._trades(since_ns, at_ns, self._all_currencies()),
             self._deliveries(since_ns, at_ns),
         )
         return AccountReport(
@@ -243,6 +341,11 @@ class DeribitAccount:
             since_ns=since_ns,
             deliveries=deliveries,
         )
+
+    async def _venue_ns(self) -> int:
+        """The venue's clock, UTC ns: ours may be behind it, by more than anybody would allow for."""
+        at_ms = await self._session.call("public/get_time", {})
+        return Wire({"time": at_ms}, "get_time").stamp_ns("time")
 
     async def _deliveries(self, since_ns: int, at_ns: int) -> dict[str, Decimal]:
         """At what the contracts held here that expired since then were settled."""
@@ -264,18 +367,20 @@ class DeribitAccount:
             params = {"currency": currency, "label": client_id}
             for order in _list(await self._session.call("private/get_order_state_by_label", params)):
                 report = wire.order_report(order)
+                self._check_same(client_id, report)
                 found[report.venue_order_id] = report
         if len(found) == 1:
             (venue_id,) = found
             self._sent.name(client_id, venue_id)
         return list(found.values())
 
-    async def _trades(self, since_ns: int, currencies: list[str]) -> list[TradeReport]:
-        spans = [False] if since_ns >= self._now_ns() - _RECENT_NS else [True, False]
+    async def _trades(self, since_ns: int, at_ns: int, currencies: list[str]) -> list[TradeReport]:
+        """at_ns: the venue's clock, a moment ago."""
+        spans = [False] if since_ns >= at_ns - _RECENT_NS else [True, False]
         found: dict[str, TradeReport] = {}
         for currency in currencies:
             for historical in spans:
-                for item in await self._pages(currency, since_ns, historical):
+                for item in await self._pages(currency, since_ns, at_ns, historical):
                     trade = await self.trade(item)
                     if trade is not None and trade.fill.time_ns >= since_ns:
                         found[trade.fill.trade_id] = trade
@@ -287,14 +392,14 @@ class DeribitAccount:
         listing = self._listings.get(symbol) or await self._listing_of(symbol)
         return None if listing is None else wire.trade_report(item, {symbol: listing}, self._account)
 
-    async def _pages(self, currency: str, since_ns: int, historical: bool) -> list[Wire]:
+    async def _pages(self, currency: str, since_ns: int, at_ns: int, historical: bool) -> list[Wire]:
         """Every execution since, page by page; a page that does not get on is refused, not passed over."""
         start_ms, found = since_ns // NS_PER_MS, dict[str, Wire]()
         for _ in range(_PAGES_MAX):
             params = {
                 "currency": currency,
                 "start_timestamp": start_ms,
-                "end_timestamp": self._now_ns() // NS_PER_MS + 60_000,
+                "end_timestamp": at_ns // NS_PER_MS + _MARGIN_MS,
                 "count": _PAGE,
                 "sorting": "asc",
                 "historical": historical,
@@ -343,12 +448,16 @@ def _judged(order: Order, error: RpcError) -> OrderUpdate:
     return OrderUpdate(order.client_id, verdict.state, filled=filled, code=verdict.code, text=text[:300])
 
 
+def _check_taken(order: Order, told: OrderReport) -> None:
+    """That what the venue says it took is what was sent."""
+    sent = (order.client_id, order.listing.symbol, order.side, order.quantity, order.price)
+    if sent != (told.client_id, told.symbol, told.side, told.quantity, told.price):
+        observed = f"{told.client_id} {told.symbol} {told.side} {told.quantity} at {told.price}"
+        raise another_order(wire.VENUE, order.client_id, observed)
+
+
 def _code(error: RpcError) -> str:
     return f"deribit:{error.number}"
-
-
-def _as_update(report: OrderReport) -> OrderUpdate:
-    return OrderUpdate(report.client_id, report.state, report.venue_order_id, report.filled)
 
 
 def _several(client_id: str, count: int) -> OrderUpdate:

@@ -190,11 +190,19 @@ def _positions(x: Exchange, of: str, name: str, p: Params) -> list[Row]:
     held = x.account(name).positions.values()
     wanted = p.get("symbol") or p.get("pair")
     rows = [h for h in held if h.quantity and (not wanted or h.instrument.symbol.startswith(wanted))]
-    return [words.position_row(x, h) for h in rows]
+    own = x.modes.get("isolated", {})  # symbols margined by themselves: told where nothing is held, too
+    told = {h.instrument.symbol: words.position_row(x, h) for h in rows}
+    flat = {"positionAmt": "0", "positionSide": "BOTH", "unRealizedProfit": "0"}
+    told |= {s: {"symbol": s, **flat, **told.get(s, {}), "marginType": "isolated"} for s in own.get(of, ())}
+    return list(told.values())
 
 
 def _dual(x: Exchange, of: str, name: str, p: Params) -> Row:
     return {"dualSidePosition": x.modes.get("dualSidePosition", False)}
+
+
+def _multi(x: Exchange, of: str, name: str, p: Params) -> Row:
+    return {"multiAssetsMargin": x.modes.get("multiAssetsMargin", False)}
 
 
 def _balances(x: Exchange, of: str, name: str, p: Params) -> list[Row]:
@@ -389,10 +397,19 @@ def _cancel(x: Exchange, of: str, name: str, p: Params) -> Row:
 
 
 def _amend(x: Exchange, of: str, name: str, p: Params) -> Row:
+    """Both are wanted. An order is ended by what leaves it nothing, and by what would make a GTX one take."""
     order = own(x, of, name, p)
+    quantity, price = decimal(p.get("quantity")), decimal(p.get("price"))
+    if quantity is None or price is None or str(p.get("side", "")).lower() != order.side.value:
+        raise Said(-1102, "Mandatory parameter was not sent, was empty/null, or malformed.", 400)
+    if order.life is Life.OPEN and 0 < quantity <= order.filled:
+        x.cancel(name, order.order_id, "amended away")
+        return words.order_row(order)
     try:
-        x.amend(name, order.order_id, decimal(p.get("quantity")), decimal(p.get("price")))
+        x.amend(name, order.order_id, quantity, price)
     except Refusal as refusal:
+        if refusal.reason is Reason.WOULD_TAKE:
+            x.cancel(name, order.order_id, "post_only")
         raise refused(refusal.reason, of) from None
     return words.order_row(order)
 
@@ -449,6 +466,7 @@ PRIVATE: dict[str, tuple[tuple[str, ...], bool, Handler]] = {
     "GET marginAccount": (("option",), False, _account),
     "GET balance": (_FUT, False, _balances),
     "GET positionSide/dual": (_FUT, False, _dual),
+    "GET multiAssetsMargin": (("linear",), False, _multi),
     "GET positionRisk": (_FUT, False, _positions),
     "GET position": (("option",), False, _positions),
     "GET leverageBracket": (_FUT, False, _brackets),

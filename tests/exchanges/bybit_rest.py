@@ -238,7 +238,7 @@ def _wallet(x: Exchange, key: ApiKey, p: Params) -> Row:
 def _account_info(x: Exchange, key: ApiKey, _: Params) -> Row:
     return {
         "unifiedMarginStatus": x.modes.get("unifiedMarginStatus", 6), "isMasterTrader": False,
-        "marginMode": "REGULAR_MARGIN",
+        "marginMode": x.modes.get("marginMode", "REGULAR_MARGIN"),
         "spotHedgingStatus": "OFF", "updatedTime": str(x.clock.now_ms()), "dcpStatus": "OFF", "timeWindow": 0,
         "smpGroup": x.modes.get("smpGroup", 0),
     }  # fmt: skip

@@ -360,23 +360,24 @@ def position_news(exchange: Exchange, p: Position) -> Row:
 
 
 def wallet_row(exchange: Exchange, account: str, only: Sequence[str] = ()) -> Row:
-    """`account/wallet-balance` of a unified account. walletBalance: cash; equity: with what is open."""
+    """`account/wallet-balance` of a unified account. walletBalance: cash, with what of it is borrowed;
+    equity: without, and with what is open."""
     coins, total = [], ZERO
-    held = exchange.account(account).balances
-    for currency in (c for c in held if not only or c in only):
-        s = exchange.summary(account, currency)
+    whose = exchange.account(account)
+    for currency in (c for c in whose.balances if not only or c in only):
+        s, loan = exchange.summary(account, currency), whose.loans.get(currency, ZERO)
         usd = exchange.indices.get(currency, ONE)
         total += s.equity * usd
         coins.append(
             {
-                "coin": currency, "equity": number(s.equity), "walletBalance": number(s.balance),
+                "coin": currency, "equity": number(s.equity), "walletBalance": number(s.balance + loan),
                 "usdValue": number(round(s.equity * usd, 8)), "unrealisedPnl": number(s.futures_upl),
                 "cumRealisedPnl": number(s.futures_rpl), "totalOrderIM": number(s.order_margin),
                 "totalPositionIM": number(s.initial_margin), "totalPositionMM": number(s.maintenance_margin),
                 "locked": "0", "spotHedgingQty": "0", "collateralSwitch": True, "marginCollateral": True,
-                "availableToWithdraw": "", "availableToBorrow": "", "borrowAmount": "0",
+                "availableToWithdraw": "", "availableToBorrow": "", "borrowAmount": number(loan),
                 "accruedInterest": "0",
-                "bonus": "0", "spotBorrow": "0",
+                "bonus": "0", "spotBorrow": number(loan),
             }
         )  # fmt: skip
     worth = number(round(total, 8))

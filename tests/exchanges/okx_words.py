@@ -345,7 +345,7 @@ def position_row(exchange: Exchange, p: Position) -> dict[str, Any]:
     last = exchange.trades[i.symbol][-1:]
     stamp = str(exchange.clock.now_ms())
     return _POSITION_BLANK | {
-        "instType": TYPES[i.kind], "instId": i.symbol, "mgnMode": "cross",
+        "instType": TYPES[i.kind], "instId": i.symbol, "mgnMode": exchange.modes.get("mgnMode", "cross"),
         "posId": str(ID_OFFSET + hash_of(i)),
         "posSide": "net", "pos": number(p.quantity), "availPos": number(abs(p.quantity)) if i.right else "",
         "avgPx": number(p.average), "markPx": number(mark), "idxPx": number(index), "usdPx": number(index),

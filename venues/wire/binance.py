@@ -18,7 +18,6 @@ from venues.binance_names import INVERSE_VENUE, LINEAR_VENUE, SPOT_VENUE
 from venues.errors import Untrusted
 from venues.option_names import binance_option
 from venues.orders import OrderReport, OrderState, OrderUpdate, TradeReport
-from venues.wire import quick_books
 from venues.wire.fields import Wire, items, levels
 from venues.wire.frames import Frame
 from venues.wire.quotes import BookChange, PublicTrade, Quote
@@ -62,8 +61,7 @@ def instrument(venue: str, item: Wire, at_ns: int, fees_of: FeesOf) -> Listing |
     Raises:
         Malformed, UnitsUnknown, InputError: it is not what its name says; its unit or fees are unknown.
     """
-    status = item.text_or("status", item.text_or("contractStatus", "TRADING"))
-    if status != "TRADING":
+    if _status(venue, item) != "TRADING":
         return None
     contract = _contract(venue, item)
     filters = {x.text("filterType"): x for x in item.items("filters")}
@@ -80,6 +78,13 @@ def instrument(venue: str, item: Wire, at_ns: int, fees_of: FeesOf) -> Listing |
         fees=fees_known(venue, contract, at_ns, fees_of),
         size=unit_rule(venue, contract).size(contract, item),
     )
+
+
+def _status(venue: str, item: Wire) -> str:
+    """Whether it trades. The options' list is documented without: it names only what trades."""
+    if item.has("strikePrice"):
+        return item.text_or("status", "TRADING")
+    return item.text("contractStatus" if venue == INVERSE_VENUE else "status")
 
 
 def _contract(venue: str, item: Wire) -> Contract:
@@ -158,11 +163,13 @@ def _read_one(
         case "ORDER_TRADE_UPDATE" if isinstance(item.raw("o"), dict):
             order = item.nested("o")
             frame.orders.append(order_update(order, item.stamp_ns("T")))
-            if order.raw("x") in _TRADES:
+            if order.text("x") in _TRADES:
                 frame.trades.append(trade_of_order(order, listings, account))
+        case "ORDER_TRADE_UPDATE":
+            item.refuse("o", "an order's news without the order", item.raw("o"), "an order, or orders")
         case "executionReport":
             frame.orders.append(order_update(item, item.stamp_ns("E")))
-            if item.raw("x") in _TRADES:
+            if item.text("x") in _TRADES:
                 frame.trades.append(trade_of_order(item, listings, account))
 
 
@@ -251,8 +258,7 @@ def book(item: Wire) -> BookChange:
     Raises:
         Malformed: a field is not as it must be.
     """
-    quick = quick_books.binance(item.payload)
-    return quick or BookChange(
+    return BookChange(
         symbol=item.text("s"),
         venue_ns=item.stamp_ns("T" if item.has("T") else "E"),
         snapshot=False,
@@ -316,6 +322,8 @@ def order_update(item: Wire, at_ns: int) -> OrderUpdate:
         filled=item.not_negative("z"),
         code=code,
         venue_ns=at_ns,
+        quantity=item.amount_or_none("q"),
+        price=item.amount_or_none("p"),
     )
 
 
@@ -327,12 +335,14 @@ def option_order_update(item: Wire, at_ns: int) -> OrderUpdate:
     """
     state, code = _state(item.text("S"), "")
     return OrderUpdate(
-        client_id=item.text_or("c", ""),
+        client_id=item.told("c"),
         state=state,
         venue_order_id=item.name("oid"),
         filled=item.not_negative("e"),
         code=code,
         venue_ns=at_ns,
+        quantity=abs(item.decimal("q")) or None if item.has("q") else None,
+        price=item.amount_or_none("p"),
     )
 
 
@@ -357,7 +367,7 @@ def option_trades(item: Wire, listings: Mapping[str, Listing], account: str = ""
             trade_id=f"{listing.symbol}:{fill.name('t')}",
             time_ns=fill.stamp_ns("T"),
         )
-        found.append(TradeReport(item.text_or("c", ""), booked, maker=fill.text_or("m", "") == "MAKER"))
+        found.append(TradeReport(item.told("c"), booked, maker=_made(fill, "m")))
     return found
 
 
@@ -381,8 +391,15 @@ def option_execution(
         trade_id=f"{listing.symbol}:{item.name('tradeId')}",
         time_ns=item.stamp_ns("time"),
     )
-    maker = item.text_or("liquidity", "") == "MAKER"
+    maker = _made(item, "liquidity")
     return TradeReport(client_ids.get(item.name("orderId"), ""), fill, maker=maker)
+
+
+def _made(item: Wire, key: str) -> bool:
+    role = item.text(key)
+    if role not in ("MAKER", "TAKER"):
+        item.refuse(key, "neither maker nor taker", role, "MAKER or TAKER")
+    return role == "MAKER"
 
 
 def option_positions(result: object) -> dict[str, Decimal]:
@@ -411,8 +428,8 @@ def option_balances(result: object) -> dict[str, Decimal]:
 
 
 def _client_id(item: Wire) -> str:
-    original = item.text_or("C", "")
-    return original if original not in ("", "null") else item.text_or("c", "")
+    original = item.told("C") if item.raw("e") == "executionReport" else ""
+    return original if original not in ("", "null") else item.told("c")
 
 
 def order_report(item: Wire) -> OrderReport:
@@ -424,7 +441,7 @@ def order_report(item: Wire) -> OrderReport:
     price = item.decimal("price")
     original = item.text_or("origClientOrderId", "")
     return OrderReport(
-        client_id=original or item.text_or("clientOrderId", ""),
+        client_id=original or item.told("clientOrderId"),
         venue_order_id=item.name("orderId"),
         symbol=item.text("symbol"),
         side=item.side("side"),

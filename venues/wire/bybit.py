@@ -19,8 +19,7 @@ from risk.book import Fill
 from venues.errors import Untrusted
 from venues.option_names import bybit_option
 from venues.orders import OrderReport, OrderState, OrderUpdate, TradeReport
-from venues.wire import quick_books
-from venues.wire.fields import Wire, items, levels
+from venues.wire.fields import NAN, Wire, items, levels
 from venues.wire.frames import Frame
 from venues.wire.quotes import BookChange, PublicTrade, Quote
 from venues.wire.rejects import Reason
@@ -53,6 +52,8 @@ _KEYS = {
     "mark_iv": ("markPriceIv", "markIv"),
     "index_price": ("indexPrice",),
 }
+#: What a ticker of a perpetual or future tells: at first all of it, then what has changed since.
+_TICKER = frozenset(_KEYS) | {"funding_rate"}
 _FUNDING_HOURS = 8
 
 
@@ -138,8 +139,15 @@ def _contract(category: str, item: Wire) -> Contract:
 # ----------------------------------------------------------------------------------------------------- frames
 
 
-def read(message: object, category: str, listings: Mapping[str, Listing], account: str = "") -> Frame:
+def read(
+    message: object,
+    category: str,
+    listings: Mapping[str, Listing],
+    account: str = "",
+    hours: dict[str, float] | None = None,
+) -> Frame:
     """One message of a stream. category: of the public stream that it came by; private ones name their own.
+    hours: as of `ticker`.
 
     Raises:
         Malformed: it is no message.
@@ -150,7 +158,7 @@ def read(message: object, category: str, listings: Mapping[str, Listing], accoun
     topic = item.text_or("topic", "")
     try:
         if topic.startswith("tickers."):
-            frame.quotes.append(ticker(item, category))
+            frame.quotes.append(ticker(item, category, {} if hours is None else hours))
         elif topic.startswith("orderbook."):
             frame.books.append(book(item, category))
         elif topic.startswith("publicTrade."):
@@ -200,8 +208,11 @@ def public_trade(item: Wire, category: str) -> PublicTrade:
     )
 
 
-def ticker(message: Wire, category: str) -> Quote:
+def ticker(message: Wire, category: str, hours: dict[str, float]) -> Quote:
     """A `tickers.*` message: of an option everything, of others what it names.
+
+    hours: between two payments of funding, by symbol, as earlier messages named them; this one's are noted
+    there. A rate for nobody knows how long is unknown.
 
     Raises:
         Malformed: a field is not as it must be.
@@ -217,10 +228,11 @@ def ticker(message: Wire, category: str) -> Quote:
         forward = data.positive("underlyingPrice")
         whole = Quote(symbol, at_ns, forward=forward, forward_kind=ForwardKind.SYNTHETIC)
         return whole._replace(**told)
+    if data.has("fundingIntervalHour"):
+        hours[symbol] = float(data.above_zero("fundingIntervalHour"))
     if data.has("fundingRate"):
-        hours = float(data.above_zero("fundingIntervalHour")) if data.has("fundingIntervalHour") else 8.0
-        told["funding_rate"] = data.number("fundingRate") * _FUNDING_HOURS / hours
-    return Quote(symbol, at_ns, told=frozenset(told))._replace(**told)
+        told["funding_rate"] = data.number("fundingRate") * _FUNDING_HOURS / hours.get(symbol, NAN)
+    return Quote(symbol, at_ns, told=frozenset(told), part=_TICKER)._replace(**told)
 
 
 def book(message: Wire, category: str) -> BookChange:
@@ -229,10 +241,6 @@ def book(message: Wire, category: str) -> BookChange:
     Raises:
         Malformed: a field is not as it must be.
     """
-    quick = quick_books.bybit(message.payload)
-    if quick is not None:
-        name, change = quick
-        return change._replace(symbol=symbol_of(category, name))
     data, kind = message.nested("data"), message.text("type")
     if kind not in ("snapshot", "delta"):
         message.refuse("type", "neither snapshot nor delta", kind, "snapshot or delta")
@@ -260,12 +268,14 @@ def order_update(item: Wire) -> OrderUpdate:
     """
     state, code = _state(item)
     return OrderUpdate(
-        client_id=item.text_or("orderLinkId", ""),
+        client_id=item.told("orderLinkId"),
         state=state,
         venue_order_id=item.name("orderId"),
         filled=item.not_negative("cumExecQty"),
         code=code,
         venue_ns=item.stamp_ns("updatedTime"),
+        quantity=item.amount_or_none("qty"),
+        price=item.amount_or_none("price"),
     )
 
 
@@ -277,7 +287,7 @@ def order_report(item: Wire, category: str) -> OrderReport:
     """
     price = item.decimal("price") if item.has("price") else Decimal(0)
     return OrderReport(
-        client_id=item.text_or("orderLinkId", ""),
+        client_id=item.told("orderLinkId"),
         venue_order_id=item.name("orderId"),
         symbol=symbol_of(category, item.text("symbol")),
         side=item.side("side"),
@@ -306,7 +316,7 @@ def _state(item: Wire) -> tuple[OrderState, str]:
 
 def is_payment(item: Wire) -> bool:
     """Whether what stands among the executions is a payment: funding, delivery, settlement."""
-    return item.raw("execType") in _PAYMENTS
+    return item.text("execType") in _PAYMENTS
 
 
 def execution(item: Wire, listings: Mapping[str, Listing], account: str = "") -> TradeReport | None:
@@ -315,12 +325,12 @@ def execution(item: Wire, listings: Mapping[str, Listing], account: str = "") ->
     Raises:
         Malformed: a field is not as it must be, or an instrument that is not in `listings`.
     """
-    kind = item.text_or("execType", "Trade")
+    kind = item.text("execType")
     if kind in _PAYMENTS:
         return None
     if kind not in _TRADES:
         item.refuse("execType", "an execution of a kind that is not known", kind, ", ".join(sorted(_TRADES)))
-    symbol = symbol_of(item.text_or("category", "linear"), item.text("symbol"))
+    symbol = symbol_of(item.text("category"), item.text("symbol"))
     listing = listings.get(symbol)
     if listing is None:
         item.refuse("symbol", "an execution of an instrument that is not listed", symbol, "a listing")
@@ -336,7 +346,7 @@ def execution(item: Wire, listings: Mapping[str, Listing], account: str = "") ->
         trade_id=item.name("execId"),
         time_ns=item.stamp_ns("execTime"),
     )
-    return TradeReport(item.text_or("orderLinkId", ""), fill, maker=item.flag("isMaker"))
+    return TradeReport(item.told("orderLinkId"), fill, maker=item.flag("isMaker"))
 
 
 def _fee_currency(listing: Listing, side: Side, fee: Decimal) -> str:
@@ -367,7 +377,8 @@ def positions(result: object) -> dict[str, Decimal]:
 
 
 def balances(wallet: object, held: object, listings: Mapping[str, Listing]) -> dict[str, Decimal]:
-    """Margin balance by coin: the wallet and the open gain of perpetuals and futures; not options' value.
+    """Margin balance by coin: the wallet less what of it is borrowed, and the open gain of perpetuals and
+    futures; not options' value. The venue: equity = walletBalance - spotBorrow + open gain + options' value.
 
     wallet, held: the `list` of `account/wallet-balance` and of `position/list` of linear and inverse. What is
     not listed any more counts where its row says by `settleCoin` what it settles in.
@@ -378,7 +389,7 @@ def balances(wallet: object, held: object, listings: Mapping[str, Listing]) -> d
     found: dict[str, Decimal] = {}
     for account in items(wallet, "wallet"):
         for coin in account.items("coin"):
-            found[coin.text("coin")] = coin.decimal("walletBalance")
+            found[coin.text("coin")] = coin.decimal("walletBalance") - _borrowed(coin)
     for item in items(held, "positions"):
         if item.not_negative("size") == 0:
             continue
@@ -389,6 +400,15 @@ def balances(wallet: object, held: object, listings: Mapping[str, Listing]) -> d
             currency = item.text("settleCoin") if listing is None else listing.contract.settlement
             found[currency] = found.get(currency, Decimal(0)) + item.decimal("unrealisedPnl")
     return found
+
+
+def _borrowed(coin: Wire) -> Decimal:
+    """Coins in the wallet that are a loan. Where they are not told apart nothing may be owed."""
+    if coin.has("spotBorrow"):
+        return coin.not_negative("spotBorrow")
+    if coin.not_negative("borrowAmount") != 0:
+        coin.refuse("spotBorrow", "how much of a loan is in the wallet is missing", None, "an amount")
+    return Decimal(0)
 
 
 def error_of(payload: object) -> tuple[str, str] | None:

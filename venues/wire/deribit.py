@@ -172,7 +172,7 @@ def ticker(data: object) -> Quote:
         _positive(data, "index_price"),
         NAN if is_option else _wire(data).number("funding_8h"),
         _forward_kind(data) if is_option else ForwardKind.NONE,
-        get("state") in (None, "open"),
+        get("state") == "open",
     )
 
 
@@ -228,7 +228,9 @@ def book(data: object) -> BookChange:
     if kind not in ("snapshot", "change"):
         item.refuse("type", "neither snapshot nor change", kind, "a book without grouping")
     previous = item.whole("prev_change_id") if item.has("prev_change_id") else None
-    if kind == "change" and previous is None:
+    if kind == "snapshot":
+        previous = None  # it follows nothing, whatever it says
+    elif previous is None:
         item.refuse("prev_change_id", "a change that follows nothing", None, "the id before it")
     return BookChange(
         symbol=item.text("instrument_name"),
@@ -238,24 +240,6 @@ def book(data: object) -> BookChange:
         previous_id=previous,
         bids=_book_levels(item, "bids"),
         asks=_book_levels(item, "asks"),
-    )
-
-
-def order_book(result: object) -> BookChange:
-    """The result of `public/get_order_book`, as a snapshot of so many levels.
-
-    Raises:
-        Malformed: a field is not as it must be.
-    """
-    item = Wire(result, "get_order_book")
-    return BookChange(
-        symbol=item.text("instrument_name"),
-        venue_ns=item.stamp_ns("timestamp"),
-        snapshot=True,
-        change_id=item.whole("change_id"),
-        previous_id=None,
-        bids=levels(item.raw("bids"), "bids"),
-        asks=levels(item.raw("asks"), "asks"),
     )
 
 
@@ -313,6 +297,8 @@ def order_update(data: object) -> OrderUpdate:
         filled=item.not_negative("filled_amount") if item.has("filled_amount") else None,
         code=code,
         venue_ns=item.stamp_ns("last_update_timestamp"),
+        quantity=item.amount_or_none("amount"),
+        price=None if isinstance(item.raw("price"), str) else item.amount_or_none("price"),
     )
 
 
@@ -366,7 +352,7 @@ def trade_report(item: Wire, listings: Mapping[str, Listing], account: str = "")
         item.refuse(
             "instrument_name", "an execution of an instrument that is not listed", symbol, "a listing"
         )
-    liquidity = item.text_or("liquidity", "T")
+    liquidity = item.text("liquidity")
     if liquidity not in ("M", "T"):
         item.refuse("liquidity", "neither maker nor taker", liquidity, "M or T")
     fill = Fill(

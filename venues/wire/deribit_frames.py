@@ -24,6 +24,7 @@ from venues.wire.fields import (
     STAMP_MS_MAX,
     STAMP_MS_MIN,
     TEXT_MAX,
+    UNREADABLE,
     Price,
     Size,
 )
@@ -87,7 +88,7 @@ class Ticker(Struct, frozen=True, gc=False):
             self.index_price or NAN,
             NAN if is_option or rate is None else rate,
             forward_kind(self.underlying_index) if is_option else ForwardKind.NONE,
-            self.state in (None, "open"),
+            self.state == "open",
         )
 
 
@@ -156,7 +157,7 @@ def ticker(text: str) -> Ticker | None:
     """A frame that begins with `TICKER_HEAD`; None: it is for the other reader."""
     try:
         return _decode_ticker(text).params.data
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
 
 
@@ -164,7 +165,7 @@ def book(text: str) -> Book | None:
     """A frame that begins with `BOOK_HEAD`: a snapshot or a change; None: it is for the other reader."""
     try:
         data = _decode_book(text).params.data
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return None
-    follows_nothing = data.kind == "change" and data.previous_id is None
-    return None if follows_nothing else data
+    follows_nothing = data.previous_id is None
+    return data if follows_nothing is (data.kind == "snapshot") else None

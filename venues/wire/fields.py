@@ -34,6 +34,9 @@ ITEMS_MAX = 100_000
 #: Of a level, for the reader that takes whole sides: texts or numbers, as the venue writes them.
 Price = Annotated[float, msgspec.Meta(ge=FINEST, lt=FIGURE_MAX)]
 Size = Annotated[float, msgspec.Meta(ge=0.0, lt=FIGURE_MAX)]
+#: What a reader of texts raises over one that it cannot read: nesting without end is no JSON of a venue, nor
+#: is text that cannot be written.
+UNREADABLE = (msgspec.DecodeError, RecursionError, UnicodeError)
 #: How venues write that nothing is left of a level.
 _ZEROS = frozenset([0, "0", *("0." + "0" * places for places in range(1, 19))])
 
@@ -84,6 +87,10 @@ class Wire:
         """A text, or what stands in for null, empty or absent."""
         return self.text(key) if self.has(key) else otherwise
 
+    def told(self, key: str) -> str:
+        """A text that may be empty, where a venue says so that there is none; but it must be there."""
+        return "" if self._item.get(key) == "" else self.text(key)
+
     def name(self, key: str) -> str:
         """An id: a text, or a whole number where the venue counts; required."""
         value = self._item.get(key)
@@ -132,10 +139,6 @@ class Wire:
             self.refuse(key, "not a number", value, f"a finite number of at most {_DIGITS_MAX} digits")
         return exact
 
-    def decimal_or_none(self, key: str) -> Decimal | None:
-        """An exact number, None where null, empty or absent."""
-        return self.decimal(key) if self.has(key) else None
-
     def above_zero(self, key: str) -> Decimal:
         """An exact number above 0; required."""
         value = self.decimal(key)
@@ -171,6 +174,12 @@ class Wire:
         if type(value) is not int or abs(value) >= 10**24:
             self.refuse(key, "not a whole number", value, "a whole number")
         return value
+
+    def amount_or_none(self, key: str) -> Decimal | None:
+        """An exact number above 0; None where none is told: a market order has no price, a combo's may be
+        below 0."""
+        value = self.decimal(key) if self.has(key) else None
+        return value if value is not None and value > 0 else None
 
     def flag(self, key: str) -> bool:
         """True or false, as such or as text; required."""

@@ -140,7 +140,7 @@ def read(message: object, listings: Mapping[str, Listing], account: str = "") ->
             frame.public.extend(public_trade(x) for x in items(data, channel))
         elif channel == "orderUpdates":
             frame.orders.extend(order_update(x) for x in items(data, channel))
-        elif channel in ("userFills", "user") and isinstance(data, dict) and "fills" in data:
+        elif channel == "userFills" or (channel == "user" and isinstance(data, dict) and "fills" in data):
             fills = Wire(data, channel)
             frame.trades.extend(execution(x, listings, account) for x in fills.items("fills"))
     except Untrusted as error:
@@ -217,6 +217,8 @@ def order_update(item: Wire) -> OrderUpdate:
         filled=_filled(order),
         code=code,
         venue_ns=item.stamp_ns("statusTimestamp"),
+        quantity=order.amount_or_none("origSz"),
+        price=order.amount_or_none("limitPx"),
     )
 
 
@@ -275,7 +277,7 @@ def execution(item: Wire, listings: Mapping[str, Listing], account: str = "") ->
         quantity=item.above_zero("sz"),
         price=item.above_zero("px"),
         fee=item.decimal("fee"),
-        fee_currency=item.text_or("feeToken", "USDC"),
+        fee_currency=item.text("feeToken"),
         account=account,
         trade_id=item.name("tid"),
         time_ns=item.stamp_ns("time"),
@@ -306,8 +308,7 @@ def balances(state: object) -> dict[str, Decimal]:
         Malformed: a field is not as it must be.
     """
     item = Wire(state, "clearinghouseState")
-    key = "marginSummary" if item.has("marginSummary") else "crossMarginSummary"
-    return {"USDC": item.nested(key).decimal("accountValue")}
+    return {"USDC": item.nested("marginSummary").decimal("accountValue")}
 
 
 def error_of(payload: object) -> tuple[str, str] | None:

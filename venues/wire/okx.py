@@ -17,7 +17,6 @@ from risk.book import Fill
 from venues.errors import Untrusted
 from venues.option_names import okx_option
 from venues.orders import OrderReport, OrderState, OrderUpdate, TradeReport
-from venues.wire import quick_books
 from venues.wire.client_ids import from_wire
 from venues.wire.fields import NAN, Wire, items, levels
 from venues.wire.frames import Frame
@@ -37,6 +36,7 @@ _STATES = {
 _POST_ONLY_SOURCE = "31"
 _QUOTES = ("tickers", "mark-price", "opt-summary", "funding-rate")
 _BOOKS = ("books", "books5", "books-l2-tbt", "books50-l2-tbt")
+_WHOLE = ("books5",)  # tells the best levels whole each time
 _CHANNELS = frozenset({*_QUOTES, *_BOOKS, "bbo-tbt", "index-tickers", "orders", "trades"})
 _TOUCH = frozenset({"bid", "bid_size", "ask", "ask_size"})
 _FUNDING_HOURS = 8
@@ -148,7 +148,7 @@ def read(message: object, listings: Mapping[str, Listing], account: str = "") ->
         return frame
     for data in items(item.raw("data"), channel):
         try:
-            _read_one(frame, channel, arg, item.text_or("action", "snapshot"), data, listings, account)
+            _read_one(frame, channel, arg, item, data, listings, account)
         except Untrusted as error:
             frame.unread.append(error.text())
     return frame
@@ -158,7 +158,7 @@ def _read_one(
     frame: Frame,
     channel: str,
     arg: Wire,
-    action: str,
+    message: Wire,
     data: Wire,
     listings: Mapping[str, Listing],
     account: str,
@@ -172,12 +172,20 @@ def _read_one(
         if currency in ("USD", "USDT") and (price := data.positive("idxPx")) == price:
             frame.index.append((coin, data.stamp_ns("ts"), price))
     elif channel in _BOOKS:
-        frame.books.append(book(arg.text("instId"), action == "snapshot" or channel == "books5", data))
+        snapshot = channel in _WHOLE or _is_snapshot(message)
+        frame.books.append(book(arg.text("instId"), snapshot, data))
     elif channel == "trades":
         frame.public.append(public_trade(data))
     else:
         frame.orders.append(order_update(data))
         frame.trades.extend(fill_of_order(data, listings, account))
+
+
+def _is_snapshot(message: Wire) -> bool:
+    action = message.text("action")
+    if action not in ("snapshot", "update"):
+        message.refuse("action", "neither snapshot nor update", action, "snapshot or update")
+    return action == "snapshot"
 
 
 def quote(channel: str, data: Wire) -> Quote:
@@ -200,7 +208,7 @@ def quote(channel: str, data: Wire) -> Quote:
         )
     if channel == "funding-rate":
         begins, ends = data.stamp_ns("fundingTime"), data.stamp_ns_or("nextFundingTime", 0)
-        hours = (ends - begins) / _NS_PER_HOUR if ends > begins else _FUNDING_HOURS
+        hours = (ends - begins) / _NS_PER_HOUR if ends > begins else NAN  # for how long is not told
         rate = data.number("fundingRate") * _FUNDING_HOURS / hours
         return Quote(symbol, at_ns, funding_rate=rate, told=frozenset({"funding_rate"}))
     return Quote(
@@ -228,8 +236,7 @@ def book(symbol: str, snapshot: bool, data: Wire) -> BookChange:
     Raises:
         Malformed: a field is not as it must be; a change without `seqId` or `prevSeqId`.
     """
-    quick = quick_books.okx(symbol, snapshot, data.payload)
-    return quick or BookChange(
+    return BookChange(
         symbol=symbol,
         venue_ns=data.stamp_ns("ts"),
         snapshot=snapshot,
@@ -267,12 +274,14 @@ def order_update(item: Wire) -> OrderUpdate:
     """
     state, code = _state(item)
     return OrderUpdate(
-        client_id=from_wire(VENUE, item.text_or("clOrdId", "")),
+        client_id=from_wire(VENUE, item.told("clOrdId")),
         state=state,
         venue_order_id=item.name("ordId"),
         filled=_filled(item),
         code=code,
         venue_ns=item.stamp_ns("uTime"),
+        quantity=item.amount_or_none("sz"),
+        price=item.amount_or_none("px"),
     )
 
 
@@ -282,22 +291,22 @@ def order_report(item: Wire) -> OrderReport:
     Raises:
         Malformed: a field is not as it must be.
     """
-    filled = _filled(item)
     return OrderReport(
-        client_id=from_wire(VENUE, item.text_or("clOrdId", "")),
+        client_id=from_wire(VENUE, item.told("clOrdId")),
         venue_order_id=item.name("ordId"),
         symbol=item.text("instId"),
         side=item.side("side"),
         quantity=item.above_zero("sz"),
-        filled=Decimal(0) if filled is None else filled,
+        filled=_filled(item),
         price=item.decimal("px") if item.has("px") else Decimal("NaN"),
         state=_state(item)[0],
     )
 
 
 def _filled(item: Wire) -> Decimal:
-    """Filled so far: an order that has begun to fill says so; an empty text stands for none."""
-    return item.not_negative("accFillSz") if item.has("accFillSz") else Decimal(0)
+    """Filled so far; an empty text stands for nothing of an order that has not begun to fill."""
+    nothing_yet = item.raw("accFillSz") == "" and item.raw("state") == "live"
+    return Decimal(0) if nothing_yet else item.not_negative("accFillSz")
 
 
 def _state(item: Wire) -> tuple[OrderState, str]:
@@ -350,9 +359,9 @@ def _trade(
     listing = listings.get(symbol)
     if listing is None:
         item.refuse("instId", "an execution of an instrument that is not listed", symbol, "a listing")
-    role = item.text_or("execType", "T")
-    if role not in ("M", "T"):
-        item.refuse("execType", "neither maker nor taker", role, "M or T")
+    role = item.told("execType")
+    if role not in ("M", "T", ""):  # empty: the venue's own, such as a liquidation, which takes
+        item.refuse("execType", "neither maker nor taker", role, "M, T or nothing")
     fill = Fill(
         listing=listing,
         side=item.side("side"),
@@ -364,7 +373,7 @@ def _trade(
         trade_id=f"{symbol}:{item.name('tradeId')}",  # counted by instrument
         time_ns=item.stamp_ns(time_key),
     )
-    return TradeReport(from_wire(VENUE, item.text_or("clOrdId", "")), fill, maker=role == "M")
+    return TradeReport(from_wire(VENUE, item.told("clOrdId")), fill, maker=role == "M")
 
 
 def positions(result: object) -> dict[str, Decimal]:

@@ -34,7 +34,8 @@ class Quote(NamedTuple):
 
     venue_ns 0: the message has no stamp; it is as old as what was known before. tradable: whether the venue
     says that the book is open. told: the fields that the message tells of at all, None for all; of the
-    others nothing is said, and they are as they were.
+    others nothing is said, and they are as they were. part: the fields that stand as of this message, where
+    its stream tells of a field only when it changes; None: those told.
     """
 
     symbol: str
@@ -51,6 +52,7 @@ class Quote(NamedTuple):
     forward_kind: ForwardKind = ForwardKind.NONE
     tradable: bool = True
     told: frozenset[str] | None = None
+    part: frozenset[str] | None = None
 
     def quote(self) -> Quote:
         """Itself."""
@@ -58,7 +60,10 @@ class Quote(NamedTuple):
 
 
 class Change(Protocol):
-    """A message about a book: a `BookChange`, or something that tells the same. All as there."""
+    """A message about a book: a `BookChange`, or something that tells the same. All as there.
+
+    A snapshot follows nothing: its `previous_id` is None.
+    """
 
     @property
     def symbol(self) -> str: ...

@@ -44,7 +44,6 @@ class Reason(StrEnum):
 #: "There is such an order already": it says that the first one exists, not that this one was refused.
 DUPLICATE = "duplicate_client_id"
 NOT_FOUND = "not_found"
-ALREADY_DONE = "already_done"
 UNLISTED = "unlisted"
 
 
@@ -90,7 +89,7 @@ _OKX = _by_code(
 )
 
 _BYBIT = _by_code(
-    (Reason.ARGUMENTS, "10001 10014"),
+    (Reason.ARGUMENTS, "10001"),
     (Reason.CLOCK, "10002"),
     (Reason.KEY, "10003 10004 10007 10009 10010 33004"),
     (Reason.PERMISSION, "10005 10008 10024 10027 10028 10029 110066 110067 170201 170224"),
@@ -166,7 +165,7 @@ _BY_SENTENCE = {"binance": frozenset({"-2010", "-1013", ""}), "hyperliquid": fro
 
 _DUPLICATES: Mapping[str, frozenset[str]] = {
     "okx": frozenset({"51011", "51016"}),
-    "bybit": frozenset({"110030", "110072", "170141"}),
+    "bybit": frozenset({"10014", "110030", "110072", "170141"}),
     "binance": frozenset({"-4116"}),
     "binanceusdm": frozenset({"-4116"}),
     "binancecoinm": frozenset({"-4116"}),

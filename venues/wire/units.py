@@ -57,7 +57,7 @@ class UnitRule:
             UnitsUnknown: the instrument counts in something else than the rule says.
         """
         for key, expected in self.size_must_be.items():
-            if item.has(key) and item.decimal(key) != expected:
+            if item.decimal(key) != expected:
                 raise _unknown(item.where, f"{key} = {item.raw(key)}", f"{key} = {expected}")
         if self.size_in_is is not None:
             expected_in = _counted_in(self.size_in_is, contract)

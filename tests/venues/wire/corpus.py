@@ -5,14 +5,14 @@ from __future__ import annotations
 import gzip
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from pricing.contracts import Contract, Fees
+from pricing.contracts import Contract, Fees, Listing
 from pricing.daycount import NS_PER_SECOND
 from venues.wire import binance, bybit, deliveries, deribit, hyperliquid, okx
 from venues.wire.fields import Wire
@@ -93,91 +93,103 @@ def _each(read: Callable[[Wire], object]) -> Reader:
     return lambda value: read(Wire(value, "test"))
 
 
-READERS: dict[str, dict[str, Reader]] = {
-    "deribit": {
-        "instruments": lambda x: deribit.instruments(x, AT_NS),
-        "ticker": deribit.ticker,
-        "summary": deribit.summary,
-        "book": deribit.book,
-        "order_book": deribit.order_book,
-        "public_trades": deribit.public_trades,
-        "order_update": deribit.order_update,
-        "order_report": deribit.order_report,
-        "trade": _each(lambda x: deribit.trade_report(x, {})),
-        "positions": deribit.positions,
-        "balances": deribit.balances,
-    },
-    "okx": {
-        "instruments": lambda x: okx.instruments(x, AT_NS, no_fees),
-        "read": lambda x: okx.read(x, {}),
-        **{
-            f"quote {c}": _each(lambda x, c=c: okx.quote(c, x))  # type: ignore[misc]
-            for c in ("tickers", "mark-price", "opt-summary", "funding-rate")
+def readers(
+    listings: Mapping[str, Listing], fees_of: Callable[[Contract], Fees | None] = no_fees
+) -> dict[str, dict[str, Reader]]:
+    """Every reader by venue and name. listings: what executions and positions may be of."""
+    return {
+        "deribit": {
+            "instruments": lambda x: deribit.instruments(x, AT_NS),
+            "ticker": deribit.ticker,
+            "summary": deribit.summary,
+            "book": deribit.book,
+            "public_trades": deribit.public_trades,
+            "order_update": deribit.order_update,
+            "order_report": deribit.order_report,
+            "trade": _each(lambda x: deribit.trade_report(x, listings)),
+            "positions": deribit.positions,
+            "balances": deribit.balances,
         },
-        "best": _each(lambda x: okx.best("BTC-USDT", x)),
-        "book": _each(lambda x: okx.book("BTC-USDT", False, x)),
-        "public_trade": _each(okx.public_trade),
-        "bills": deliveries.okx_bills,
-        "order_update": _each(okx.order_update),
-        "order_report": _each(okx.order_report),
-        "execution": _each(lambda x: okx.execution(x, {})),
-        "positions": okx.positions,
-        "balances": lambda x: okx.balances(x, x),
-        "error_of": okx.error_of,
-    },
-    "bybit": {
-        **{
-            f"instruments {c}": lambda x, c=c: bybit.instruments(c, x, AT_NS, no_fees)  # type: ignore[misc]
-            for c in ("spot", "linear", "inverse", "option")
+        "okx": {
+            "instruments": lambda x: okx.instruments(x, AT_NS, fees_of),
+            "read": lambda x: okx.read(x, listings),
+            **{
+                f"quote {c}": _each(lambda x, c=c: okx.quote(c, x))  # type: ignore[misc]
+                for c in ("tickers", "mark-price", "opt-summary", "funding-rate")
+            },
+            "best": _each(lambda x: okx.best("BTC-USDT", x)),
+            "book": _each(lambda x: okx.book("BTC-USDT", False, x)),
+            "public_trade": _each(okx.public_trade),
+            "bills": deliveries.okx_bills,
+            "order_update": _each(okx.order_update),
+            "order_report": _each(okx.order_report),
+            "execution": _each(lambda x: okx.execution(x, listings)),
+            "positions": okx.positions,
+            "balances": lambda x: okx.balances(x, x),
+            "balances account": lambda x: okx.balances(x, []),
+            "balances held": lambda x: okx.balances([], x),
+            "error_of": okx.error_of,
         },
-        "read": lambda x: bybit.read(x, "linear", {}),
-        "read spot": lambda x: bybit.read(x, "spot", {}),
-        "read inverse": lambda x: bybit.read(x, "inverse", {}),
-        "public_trade": _each(lambda x: bybit.public_trade(x, "linear")),
-        "read option": lambda x: bybit.read(x, "option", {}),
-        "order_update": _each(bybit.order_update),
-        "order_report": _each(lambda x: bybit.order_report(x, "linear")),
-        "execution": _each(lambda x: bybit.execution(x, {})),
-        "positions": bybit.positions,
-        "balances": lambda x: bybit.balances(x, x, {}),
-        "error_of": bybit.error_of,
-    },
-    "binance": {
-        **{
-            f"instruments {v}": lambda x, v=v: binance.instruments(v, x, AT_NS, no_fees)  # type: ignore[misc]
-            for v in binance.VENUES
+        "bybit": {
+            **{
+                f"instruments {c}": lambda x, c=c: bybit.instruments(c, x, AT_NS, fees_of)  # type: ignore[misc]
+                for c in ("spot", "linear", "inverse", "option")
+            },
+            "read": lambda x: bybit.read(x, "linear", listings),
+            "read spot": lambda x: bybit.read(x, "spot", listings),
+            "read inverse": lambda x: bybit.read(x, "inverse", listings),
+            "public_trade": _each(lambda x: bybit.public_trade(x, "linear")),
+            "read option": lambda x: bybit.read(x, "option", listings),
+            "order_update": _each(bybit.order_update),
+            "order_report": _each(lambda x: bybit.order_report(x, "linear")),
+            "execution": _each(lambda x: bybit.execution(x, listings)),
+            "positions": bybit.positions,
+            "balances": lambda x: bybit.balances(x, x, listings),
+            "balances wallet": lambda x: bybit.balances(x, [], listings),
+            "balances held": lambda x: bybit.balances([], x, listings),
+            "error_of": bybit.error_of,
         },
-        "read": lambda x: binance.read(x, "binanceusdm", {}),
-        "read options": lambda x: binance.read(x, "binance", {}),
-        "public_trade": _each(binance.public_trade),
-        "option_ticker": _each(binance.option_ticker),
-        "option_mark_row": _each(lambda x: binance.option_mark_row(x, AT_NS)),
-        "option_order_update": _each(lambda x: binance.option_order_update(x, AT_NS)),
-        "option_trades": _each(lambda x: binance.option_trades(x, {})),
-        "option_execution": _each(lambda x: binance.option_execution(x, {}, {})),
-        "option_positions": binance.option_positions,
-        "option_balances": binance.option_balances,
-        "exercises": lambda x: deliveries.binance_options(x, {}),
-        "deliveries": lambda x: deliveries.binance_futures(x, "BTCUSDT", 0),
-        "order_report": _each(binance.order_report),
-        "execution": _each(lambda x: binance.execution(x, {}, {})),
-        "depth": lambda x: binance.depth("BTCUSDT", x, AT_NS),
-        "positions": binance.positions,
-        "futures_balances": binance.futures_balances,
-        "spot_balances": binance.spot_balances,
-        "error_of": binance.error_of,
-    },
-    "hyperliquid": {
-        "instruments": lambda x: hyperliquid.instruments(x, AT_NS, no_fees),
-        "read": lambda x: hyperliquid.read(x, {}),
-        "book": hyperliquid.book,
-        "context": _each(hyperliquid.context),
-        "public_trade": _each(hyperliquid.public_trade),
-        "order_update": _each(hyperliquid.order_update),
-        "order_report": _each(lambda x: hyperliquid.order_report(x, "open")),
-        "execution": _each(lambda x: hyperliquid.execution(x, {})),
-        "positions": hyperliquid.positions,
-        "balances": hyperliquid.balances,
-        "error_of": hyperliquid.error_of,
-    },
-}
+        "binance": {
+            **{
+                f"instruments {v}": lambda x, v=v: binance.instruments(v, x, AT_NS, fees_of)  # type: ignore[misc]
+                for v in binance.VENUES
+            },
+            "read": lambda x: binance.read(x, "binanceusdm", listings),
+            "read options": lambda x: binance.read(x, "binance", listings),
+            "public_trade": _each(binance.public_trade),
+            "order_update": _each(lambda x: binance.order_update(x, AT_NS)),
+            "trade_of_order": _each(lambda x: binance.trade_of_order(x, listings)),
+            "option_ticker": _each(binance.option_ticker),
+            "option_mark_row": _each(lambda x: binance.option_mark_row(x, AT_NS)),
+            "option_order_update": _each(lambda x: binance.option_order_update(x, AT_NS)),
+            "option_trades": _each(lambda x: binance.option_trades(x, listings)),
+            "option_execution": _each(lambda x: binance.option_execution(x, {}, listings)),
+            "option_positions": binance.option_positions,
+            "option_balances": binance.option_balances,
+            "exercises": lambda x: deliveries.binance_options(x, listings),
+            "deliveries": lambda x: deliveries.binance_futures(x, "BTCUSDT", 0),
+            "order_report": _each(binance.order_report),
+            "execution": _each(lambda x: binance.execution(x, {}, listings)),
+            "depth": lambda x: binance.depth("BTCUSDT", x, AT_NS),
+            "positions": binance.positions,
+            "futures_balances": binance.futures_balances,
+            "spot_balances": binance.spot_balances,
+            "error_of": binance.error_of,
+        },
+        "hyperliquid": {
+            "instruments": lambda x: hyperliquid.instruments(x, AT_NS, fees_of),
+            "read": lambda x: hyperliquid.read(x, listings),
+            "book": hyperliquid.book,
+            "context": _each(hyperliquid.context),
+            "public_trade": _each(hyperliquid.public_trade),
+            "order_update": _each(hyperliquid.order_update),
+            "order_report": _each(lambda x: hyperliquid.order_report(x, "open")),
+            "execution": _each(lambda x: hyperliquid.execution(x, listings)),
+            "positions": hyperliquid.positions,
+            "balances": hyperliquid.balances,
+            "error_of": hyperliquid.error_of,
+        },
+    }
+
+
+READERS = readers({})

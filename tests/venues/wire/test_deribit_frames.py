@@ -18,7 +18,6 @@ from tests.venues.wire.corpus import cryptofeed_frames, folder
 from venues.book_chain import ChainedBook
 from venues.errors import Untrusted
 from venues.wire import deribit, deribit_frames
-from venues.wire.fields import NAN
 from venues.wire.quotes import Quote
 
 STAMP_MS = 1_765_541_474_086
@@ -171,6 +170,19 @@ def test_what_is_no_json_is_left_to_the_other() -> None:
         assert deribit_frames.ticker(text[:cut]) is None
 
 
+@pytest.mark.parametrize("deep", ["[" * 100_000 + "]" * 100_000, '{"a":' * 100_000 + "1" + "}" * 100_000])
+def test_nesting_without_end_is_left_to_the_other(deep: str) -> None:
+    for read, data in ((deribit_frames.ticker, TICKER), (deribit_frames.book, BOOK)):
+        text = frame("ticker.X.100ms", data | {"more": "HERE"}).replace('"HERE"', deep)
+        assert read(text) is None
+
+
+def test_a_snapshot_follows_nothing_whatever_it_says() -> None:
+    data = BOOK | {"type": "snapshot"}
+    assert deribit_frames.book(frame("book.X.100ms", data)) is None  # left to the other
+    assert deribit.book(data).previous_id is None
+
+
 def test_recorded_frames_are_all_taken_and_read_alike() -> None:
     folder()  # skips by name
     taken = {"ticker": 0, "book": 0}
@@ -211,4 +223,4 @@ def test_a_frame_is_known_by_how_the_venue_writes_it() -> None:
 def test_an_empty_quote_is_no_zero() -> None:
     data = {"timestamp": STAMP_MS, "instrument_name": "X"}
     quick = deribit_frames.ticker(frame("ticker.X.100ms", data))
-    assert quick is not None and same(quick.quote(), Quote("X", STAMP_MS * 1_000_000, NAN))
+    assert quick is not None and same(quick.quote(), Quote("X", STAMP_MS * 1_000_000, tradable=False))
