@@ -50,6 +50,11 @@ class Kept:
     texts: list[tuple[str, str]] = field(default_factory=list)
     begun: tuple[list[tuple[float, float]], list[tuple[float, float]], int] | None = None
 
+    @property
+    def urls(self) -> set[str]:
+        """Addresses that they came from."""
+        return {url for url, _ in self.texts}
+
     def rewind(self) -> None:
         """Of the library's books."""
         self.client.orderbooks.clear()

@@ -159,7 +159,7 @@ def alone(exchange: Child, desk: Settings, orders: int) -> Times:
     begun_ns = time.time_ns()
     left = cancel_at_venues(desk, WAIT_S_MAX)
     if left.faults:
-        raise SystemExit(f"the kill failed: {left.faults[0]}")
+        raise SystemExit(f"the kill failed: {next(iter(left.faults.values()))}")
     return _times(exchange, begun_ns, time.time_ns(), left.live)
 
 

@@ -26,30 +26,37 @@ class Broken(StrEnum):
 
 @dataclass(slots=True)
 class ChainedBook:
-    """One listing's book. broken: why it is not known; None: it is. whole: a snapshot holds every level."""
+    """One listing's book. broken: why it is not known; None: it is. whole: a snapshot holds every level.
+    heard_ns: when its last message came, by the clock of whoever hears it."""
 
     whole: bool = True
     broken: Broken | None = Broken.NO_SNAPSHOT
     change_id: int = 0
     venue_ns: int = 0
+    heard_ns: int = 0
     _book: OrderBook = field(default_factory=OrderBook)
+
+    @property
+    def at_ns(self) -> int:
+        """As of when it stands: no message is newer than its receipt, whatever its stamp says."""
+        return min(self.venue_ns, self.heard_ns)
 
     def apply(self, change: Change) -> Broken | None:
         """Take a message; what is wrong with the book after it, None where nothing is."""
-        change_id, book = change.change_id, self._book
-        if change.snapshot:
+        if self.broken is None and change.previous_id == self.change_id:  # nearly always
+            book = self._book
+            change.lay_over(book)
+        elif change.snapshot:
             book = self._book = OrderBook()
             book.bids.load(change.bids, whole=self.whole)
             book.asks.load(change.asks, whole=self.whole)
             self.broken = None
         elif self.broken is not None:
             return self.broken
-        elif change.previous_id != self.change_id:
+        else:
             self.lose(Broken.GAP)
             return self.broken
-        else:
-            change.lay_over(book)
-        self.change_id, self.venue_ns = change_id, change.venue_ns
+        self.change_id, self.venue_ns = change.change_id, change.venue_ns
         if book.crossed:
             self.lose(Broken.CROSSED)
         return self.broken

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 
 from pricing.contracts import Kind, Listing
-from venues.cex_dialect import Channel, Heard
+from venues.cex_dialect import Channel, Heard, bundle_name, distinct
 from venues.wire import binance
 from venues.wire.fields import Wire
 from venues.wire.frames import Frame
@@ -21,6 +21,8 @@ from venues.wire.frames import Frame
 #: Messages by which the venue ends an account's stream.
 _ENDS = frozenset({"listenKeyExpired", "eventStreamTerminated", "serverShutdown"})
 _STREAMS_MAX = 180
+#: Streams in one message.
+_TOGETHER = 100
 
 
 class Part(StrEnum):
@@ -59,12 +61,12 @@ def part_of(listing: Listing) -> Part:
 
 @dataclass(slots=True)
 class BinanceStreams:
-    """The channels of one venue. Requests are numbered: an answer names the number alone."""
+    """The channels of one venue. An answer names the number of a request alone. Each stream keeps to its
+    connection for good."""
 
     venue: str
     parts: tuple[Part, ...]
     _numbers: dict[str, int] = field(default_factory=dict)
-    _keys: dict[int, str] = field(default_factory=dict)
 
     def private(self) -> list[Channel]:
         """One stream per interface; where it is to be found is known once it has been signed in."""
@@ -72,20 +74,19 @@ class BinanceStreams:
 
     def public(self, client: Any, listings: Collection[Listing]) -> list[Channel]:
         """A book of each, marks of futures, and of options by coin."""
-        wanted: dict[str, Channel] = {}
+        found: list[Channel] = []
         for listing in listings:
             part, name = part_of(listing), listing.symbol.lower()
             if part is Part.OPTION:
-                found = [
-                    self._channel(client, part, "option", f"{name}@depth20@100ms", listing.symbol),
-                    self._channel(client, part, "optionMarket", f"{_pair(listing)}@optionMarkPrice"),
-                ]
+                found.append(self._channel(client, part, "option", f"{name}@depth20@100ms", listing.symbol))
+                marks = self._channel(client, part, "optionMarket", f"{_pair(listing)}@optionMarkPrice")
             else:
-                found = [self._channel(client, part, "public", f"{name}@depth@100ms", listing.symbol)]
-                if part is not Part.SPOT:
-                    found.append(self._channel(client, part, "market", f"{name}@markPrice@1s"))
-            wanted.update((channel.key, channel) for channel in found)
-        return list(wanted.values())
+                found.append(self._channel(client, part, "public", f"{name}@depth@100ms", listing.symbol))
+                if part is Part.SPOT:
+                    continue
+                marks = self._channel(client, part, "market", f"{name}@markPrice@1s")
+            found.append(marks.telling("mark", listing.symbol))
+        return distinct(found)
 
     def trades(self, client: Any, listings: Collection[Listing]) -> list[Channel]:
         """`aggTrade` of each; of options `optionTrade`."""
@@ -134,7 +135,7 @@ class BinanceStreams:
         if kind in _ENDS:
             return Heard(frame, ended=True)
         number = item.raw("id")
-        key = self._keys.get(number) if isinstance(number, int) else number
+        key = bundle_name(number) if type(number) is int else number
         if kind is not None or not isinstance(key, str):
             return Heard(frame)
         return Heard(frame, refused=(key,)) if frame.refused else Heard(frame, (key,))
@@ -142,11 +143,10 @@ class BinanceStreams:
     def _channel(self, client: Any, part: Part, which: str, stream: str, book: str = "") -> Channel:
         key = f"{part}|{stream}"
         number = self._numbers.setdefault(key, len(self._numbers) + 1)
-        self._keys[number] = key
         kind = which if part is Part.OPTION else str(part)
         url = f"{client.get_ws_url(kind, which)}/{number // _STREAMS_MAX}"
-        joins = {"method": "SUBSCRIBE", "params": [stream], "id": number}
-        return Channel(url, key, joins, False, joins | {"method": "UNSUBSCRIBE", "id": -number}, book)
+        joins = {"method": "SUBSCRIBE", "params": [stream]}
+        return Channel(url, key, joins, False, joins | {"method": "UNSUBSCRIBE"}, book, _TOGETHER)
 
 
 def _pair(listing: Listing) -> str:

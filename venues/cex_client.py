@@ -6,12 +6,14 @@ rounding, order structures and caches. Switched off or bent, each with a test th
 - retries of its own (`maxRetriesOnFailure`): a retry signs an order anew and sends it again;
 - its session: ours reaches the venue's hosts alone, follows no redirect, sends nothing twice (`venues.net`);
 - its reading of messages: a frame is taken at the source, before ccxt sees it, and what ccxt raises over one
-  stays inside (`Tap`): else one bad frame stops the receive loop, and every stream is silent for a minute;
+  stays inside (`Tap`): else one bad frame stops the receive loop, and every stream is silent for a minute.
+  Books are taken before ccxt has even decoded them: decoding alone costs more than all that we do with one;
+- its look at answers: over a code that is none it raises what is no error of its own (`handle_errors`);
 - its rate limiter: it forgets the time in which nothing was asked (`venues.cex_pace`);
 - its logging: at DEBUG it writes headers and addresses with keys and signatures (`venues.net`).
 
-Budgets are apart: one client is for orders, one for cancels, one for questions and one for streams, each with
-a rate limiter of its own, so that a cancel never stands behind a hundred questions or a burst of orders.
+Budgets are apart: one client is for orders, one for cancels, one for the dead man's timer, one for questions
+and one for streams, each with a rate limiter of its own: a cancel never stands behind any of the others.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ import aiohttp
 import ccxt.pro
 
 from venues.cex_pace import Pace
-from venues.errors import Untrusted
+from venues.errors import Untrusted, VenueError
+from venues.json_rpc import Quick, takes_nothing
 from venues.net import Hosts, contain_logging
 from venues.pins import PINNED
 from venues.secrets import Secret
@@ -59,10 +62,18 @@ class CexTerms:
 
 class Tap:
     """Takes every frame before ccxt does. hear: gets (address, message); control: which of them ccxt sees as
-    well: answers to its own requests, and no data. faults: frames that ccxt raised over."""
+    well: answers to its own requests, and no data. quick: gives, by address, what sees the text of a frame
+    first; what that takes nobody else sees. faults: frames that ccxt raised over."""
 
-    def __init__(self, exchange: Any, hear: Hear, control: Callable[[Any], bool] = lambda _: True) -> None:
-        self._hear, self._control, self._of_ccxt = hear, control, exchange.handle_message
+    def __init__(
+        self,
+        exchange: Any,
+        hear: Hear,
+        control: Callable[[Any], bool] = lambda _: True,
+        quick: Callable[[str], Quick] = lambda _: takes_nothing,
+    ) -> None:
+        self._hear, self._control, self._quick = hear, control, quick
+        self._of_ccxt = exchange.handle_message
         self._exchange, self._connection = exchange, exchange.client
         self.faults = 0
         exchange.handle_message = self.handle_message
@@ -72,21 +83,35 @@ class Tap:
         """As ccxt calls it: the connection to an address, made where there is none.
 
         A frame that is no JSON ends the connection, whose channels begin anew: nobody knows what was lost
-        with it. Without this it would end the receive loop alone, and the connection stays, silent.
+        with it. Without this it would end the receive loop alone, and the connection stays, silent. Where the
+        library fails over a frame, whoever waits is told of a network's fault: its own mistakes are no news
+        of ours.
         """
         known = url in (self._exchange.clients or {})
         client = self._connection(url)
         if not known:
-            read = client.handle_text_or_binary_message
+            read, taken = client.handle_text_or_binary_message, self._quick(url)
+            reject = client.reject
 
             def guarded(data: Any) -> None:
+                if type(data) is str and taken(data):
+                    return
                 try:
                     read(data)
                 except (json.JSONDecodeError, UnicodeDecodeError):
                     self.faults += 1
                     client.on_error(ccxt.NetworkError("a frame that cannot be decoded"))
 
+            def rejected(result: Any, message_hash: str | None = None) -> Any:
+                if not isinstance(result, ccxt.BaseError | VenueError | OSError | aiohttp.ClientError):
+                    self.faults += 1
+                    result = ccxt.NetworkError(
+                        f"the library has failed over a frame: {type(result).__name__}"
+                    )
+                return reject(result, message_hash)
+
             client.handle_text_or_binary_message = guarded
+            client.reject = rejected
         return client
 
     def handle_message(self, client: Any, message: Any) -> None:
@@ -97,7 +122,7 @@ class Tap:
         try:
             self._of_ccxt(client, message)
         except Exception as error:  # whatever it is: raised from here it would end the receive loop
-            self.faults += 1
+            self.faults += isinstance(error, ccxt.BaseError)  # of others `reject` keeps count
             client.reject(error)
 
 
@@ -137,6 +162,7 @@ def make_client(
         exchange.urls = {**exchange.urls, "api": dict(terms.urls)}
     exchange.streaming["keepAlive"] = terms.keep_alive_ms
     exchange.throttler = Pace(exchange.tokenBucket, exchange.asyncio_loop)
+    exchange.handle_errors = _in_words_of_ccxt(terms.venue, exchange.handle_errors)
     exchange.timeout_on_exit = 0  # its wait for a session of its own, which there is none
     for url in _leaves(exchange.urls["api"]):
         terms.hosts.check(url.replace("{hostname}", exchange.hostname or ""))
@@ -144,6 +170,21 @@ def make_client(
         setattr(exchange, _names_of(terms.venue)[name], secret.reveal())
     check_client(exchange)
     return exchange
+
+
+def _in_words_of_ccxt(venue: str, handle_errors: Callable[..., Any]) -> Callable[..., Any]:
+    """ccxt's look at an answer. Over codes of a strange kind it fails like any program (a bare `ValueError`,
+    a `TypeError`), which nobody who asks reckons with: it becomes an answer that makes no sense."""
+
+    def handled(*answer: Any) -> Any:
+        try:
+            return handle_errors(*answer)
+        except ccxt.BaseError:
+            raise
+        except Exception as error:
+            raise ccxt.BadResponse(f"{venue}: {type(error).__name__} over an answer") from None
+
+    return handled
 
 
 def check_client(exchange: Any) -> None:

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any, Protocol
 
 from pricing.contracts import Listing
 from venues.errors import Refused, Untrusted, VenueError
 from venues.orders import AccountReport, Order, OrderReport
+from venues.part_ages import FieldAges
 from venues.wire.fields import Wire
 from venues.wire.frames import Frame
+from venues.wire.quick_books import ReadsText
 from venues.wire.quotes import BookChange
 from venues.wire.units import Instruments
 
@@ -24,7 +27,11 @@ from venues.wire.units import Instruments
 @dataclass(frozen=True, slots=True)
 class Channel:
     """One subscription. key: what the library knows it by, and what its acknowledgement is told from. message
-    joins, farewell leaves; None: there is nothing to say. book: the symbol whose order book it carries."""
+    joins, farewell leaves; None: there is nothing to say. book: the symbol whose order book it carries.
+    together: how many channels one message may join, or leave, along with it. tells, of: a field that each of
+    its messages tells, as of `LiveQuotes.heard_ns`, and of which symbols (underlyings, of an index); "": it
+    may be silent while nothing changes. silent_s_max: seconds after which it is broken when nothing comes;
+    None: those after which the field is not known."""
 
     url: str
     key: str
@@ -32,12 +39,21 @@ class Channel:
     private: bool = False
     farewell: Mapping[str, Any] | None = None
     book: str = ""
+    together: int = 1
+    tells: str = ""
+    of: tuple[str, ...] = ()
+    silent_s_max: float | None = None
+
+    def telling(self, tells: str, *of: str, silent_s_max: float | None = None) -> Channel:
+        """The same, with what its messages tell."""
+        return replace(self, tells=tells, of=of, silent_s_max=silent_s_max)
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A message, read. acknowledged: keys of channels that it says have begun. refused: of those that the
-    venue will not begin. ended: nothing more will come by this connection."""
+    """A message, read. acknowledged: keys of channels that it says have begun, or names of the messages that
+    joined them. refused: of those that the venue will not begin. ended: nothing more will come by this
+    connection."""
 
     frame: Frame
     acknowledged: tuple[str, ...] = ()
@@ -59,19 +75,22 @@ class Dialect(Protocol):
 
     dead_man_s: the venue's own timer, None where it has none. by_connection: the timer starts when the
     account's stream is lost, not when nobody refreshes it. copies_books: its streams carry changes of books
-    alone, to be laid over a copy that is asked for. joins_max: channels that one message may join or leave,
-    as `args` of its `op`; 1: each has a message of its own.
+    alone, to be laid over a copy that is asked for. say_pause_s: between two messages that join or leave
+    several channels, on one connection. amends: a resting order takes another price and size, under the same
+    id. ages: after which its fields are not known any more.
     """
 
     venue: str
+    ages: FieldAges
     options: Mapping[str, Any]
     order_rate: float
     order_burst: int
     dead_man_s: float | None
     by_connection: bool
     copies_books: bool
-    joins_max: int
+    say_pause_s: float
     keep_alive_s: float | None
+    amends: bool
 
     def private(self, client: Any) -> Sequence[Channel]:
         """The channels of what happens on the account."""
@@ -105,8 +124,18 @@ class Dialect(Protocol):
         """A whole book by request. Raises VenueError where the stream carries it."""
         ...
 
+    def bundle(self, messages: Sequence[Mapping[str, Any]], number: int) -> Mapping[str, Any]:
+        """Several messages that join, or several that leave, as one. number: of the bundle, whose name is
+        `bundle_name` of it: by that name its answer is told, where the venue says what it answers."""
+        ...
+
     def control(self, message: Any) -> bool:
         """Whether a message answers a request of the library's own: signing in, subscribing, a ping."""
+        ...
+
+    def quick(self, url: str) -> ReadsText:
+        """What reads books of the stream at an address straight from the text of a frame, where they are as
+        usual; all else is decoded, and goes to `read`."""
         ...
 
     def read(self, url: str, message: Any, listings: Mapping[str, Listing], account: str) -> Heard:
@@ -146,6 +175,12 @@ class Dialect(Protocol):
         """Ask for a cancel."""
         ...
 
+    async def amend(
+        self, client: Any, listing: Listing, report: OrderReport, price: Decimal, quantity: Decimal
+    ) -> None:
+        """Ask for another price and size (in all) of an order as it was just seen. Only where `amends`."""
+        ...
+
     async def cancel_all(self, client: Any) -> int:
         """Cancel whatever is open, whether or not anything has been listed; how many orders were open when it
         looked, at least: 0 only where none was."""
@@ -183,6 +218,32 @@ def told_apart(
         else:
             strange.append(f"{symbol} {item.name(id_of)}")
     return known, tuple(strange)
+
+
+def distinct(channels: Iterable[Channel]) -> list[Channel]:
+    """Each once; one that was asked for several symbols tells of all of them."""
+    found: dict[str, list[Channel]] = {}
+    for channel in channels:
+        found.setdefault(channel.key, []).append(channel)
+    return [replace(same[0], of=tuple(name for x in same for name in x.of)) for same in found.values()]
+
+
+def bundle_name(number: int) -> str:
+    """What a bundle of messages is called in its answer.
+
+    >>> bundle_name(7)
+    '#7'
+    """
+    return f"#{number}"
+
+
+def bundled(messages: Sequence[Mapping[str, Any]], under: str) -> dict[str, Any]:
+    """Messages that differ in the list under one key, as one.
+
+    >>> bundled([{"op": "subscribe", "args": ["a"]}, {"op": "subscribe", "args": ["b", "c"]}], "args")
+    {'op': 'subscribe', 'args': ['a', 'b', 'c']}
+    """
+    return {**messages[0], under: [x for message in messages for x in message[under]]}
 
 
 def no_copies(venue: str) -> VenueError:

@@ -3,9 +3,19 @@
 Each channel is held by a task of its own: it joins, waits until the connection breaks, and joins again.
 Frames are taken before the library sees them. Nothing here waits for whoever reads the news.
 
+A channel by which nothing comes any more, though it was joined and its venue pushes at intervals, is joined
+again, and told: it would look alive for ever (`venues.silence`).
+
 A book that has lost a message is not known until it begins anew: where the stream carries snapshots, the
 connection is left and all of its channels begin again; where it carries changes alone, another copy is asked
 for. Which books those are is told with the venue's status.
+
+A join that gets no answer is not waited for, as the library would for good: it is asked for again, and the
+link is not told as up while it is owed. The account's connection is left as a whole for that, and when
+signing in fails: the library signs in once a connection, and remembers it even where the venue has refused.
+
+A key that is refused is tried once more, with the clocks compared after each refusal: a signature whose time
+is wrong looks like one of a wrong key on some venues, and a key that is given up is given up for good.
 
 A dead man's timer that hangs on the connection (Bybit's) does not see an engine that hangs beside an open
 socket. So the account's stream is left when nobody has refreshed it for half of the time at most, and the
@@ -16,7 +26,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,15 +35,21 @@ import aiohttp
 import ccxt
 
 from pricing.contracts import Listing
+from pricing.daycount import NS_PER_SECOND
 from venues.book_chain import Broken
 from venues.book_copies import BookCopies
 from venues.cex_client import Tap
 from venues.cex_dialect import Channel, Dialect
+from venues.cex_outbox import Outbox, Word
 from venues.cex_parse import failed_question
 from venues.cex_summaries import CexSummaries
-from venues.errors import Locked, NotTheVenue, Unreachable, Untrusted, VenueError
+from venues.errors import SKEWED, Locked, NotTheVenue, Refused, Unreachable, Untrusted, VenueError
+from venues.json_rpc import Quick
+from venues.live_quotes import LiveQuotes
 from venues.news import NewsDesk
 from venues.orders import Link, VenueStatus
+from venues.part_ages import FieldAges
+from venues.silence import Silence, silent_words
 from venues.wire.frames import Frame
 from venues.wire.quotes import BookChange
 
@@ -42,29 +58,46 @@ _BROKEN = (aiohttp.ClientError, ConnectionError)
 
 #: No venue's window is shorter.
 _WINDOW_S_LEAST = 3.0
-#: Channels that are joined within so many seconds go in one message, where the venue takes that.
-_TOGETHER_S = 0.01
+#: A signature's time may be so far from the venue's clock on all of them: where the clocks are further apart,
+#: a refusal says nothing about the key.
+_SKEW_S_MAX = 5.0
+#: Clocks are set right at any moment: signing in is tried so often at least.
+_SKEWED_PAUSE_S_MOST = 2.0
+#: Answers that are owed are looked for so many times within the time that one may take.
+_LOOKS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class StreamTerms:
     """account: whose executions these are. Pauses between two tries, seconds: the first, and the longest.
     quiet_s_max: the dead man's time of a timer that hangs on the connection; None: there is none. summary_s:
-    options that nobody subscribes to are asked for so often."""
+    options that nobody subscribes to are asked for so often. answer_s_max: a join, and signing in, may take
+    so long once the connection stands. ages: after which a field is not known any more, and its channel
+    silent."""
 
     account: str
     pause_s_first: float
     pause_s_most: float
     quiet_s_max: float | None = None
     summary_s: float = 5.0
+    answer_s_max: float = 5.0
+    ages: FieldAges = field(default_factory=FieldAges)
 
 
 @dataclass(slots=True)
 class _Live:
-    """A channel that is kept. joined: as it was last joined. begun: acknowledged on that connection."""
+    """A channel that is kept. joined: as it was last joined. begun: acknowledged on that connection. word: by
+    which it was joined with others. alone: the venue has refused it among others, or one of them. asked_s:
+    when its own join left, loop's time. owed: it was lost or refused, or has not begun in time. doubted: its
+    key was refused with the clocks agreeing."""
 
     channel: Channel
     joined: Channel
+    word: Word | None = None
+    alone: bool = False
+    asked_s: float | None = None
+    owed: bool = False
+    doubted: bool = False
     task: asyncio.Task[None] | None = None
     begun: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -88,6 +121,7 @@ class CexStreams:
         self._live: dict[str, _Live] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._copies = BookCopies()
+        self._silence = Silence()
         self._copying: set[str] = set()
         self._link: Link | None = None
         self._gaps: tuple[str, ...] = ()
@@ -95,11 +129,12 @@ class CexStreams:
         self._well.set()
         self._refreshed_s: float | None = None
         self._closed = False
+        self._looking = False
         self._summaries: CexSummaries | None = None
-        self._outbox: dict[str, list[tuple[Mapping[str, Any], asyncio.Future[Any] | None]]] = {}
+        self._outbox = Outbox(dialect, lambda url: client.clients.get(url), self._run)
         self._hopeless: asyncio.Future[VenueError] | None = None
         self.malformed = 0
-        Tap(client, self._hear, dialect.control)
+        Tap(client, self._hear, dialect.control, self._quick)
 
     async def join_account(self, start_s_max: float) -> None:
         """Join the account's channels, and wait until all have begun.
@@ -140,8 +175,11 @@ class CexStreams:
         """Follow the market of these, and of no others. others: options to be asked for every now and then.
         trades: what others trade in it, too."""
         if self._summaries is None:
-            self._summaries = CexSummaries(self._summarised, self._summary, self._terms.summary_s)
+            self._summaries = CexSummaries(
+                self._summarised, self._summary, self._terms.summary_s, self._now_ns
+            )
             self._run(self._summaries.poll())
+            self._run(self._mind_silence())
         self._summaries.follow(others)
         wanted = list(self._dialect.public(self._client, listings))
         if trades:
@@ -150,6 +188,8 @@ class CexStreams:
         gone = [key for key, live in self._live.items() if not live.channel.private and key not in channels]
         for key in gone:
             self._leave(self._live.pop(key))
+        for key in channels.keys() & self._live.keys():  # of a family other members may be watched now
+            self._live[key].channel = channels[key]
         self._join([c for c in channels.values() if c.key not in self._live])
         self._tell_gaps()
 
@@ -185,6 +225,9 @@ class CexStreams:
             live = self._live[channel.key] = _Live(channel, channel)
             live.task = asyncio.get_running_loop().create_task(self._keep(live))
             live.task.add_done_callback(self._ended)
+        if channels and not self._looking:
+            self._looking = True
+            self._run(self._look_for_answers())
 
     def _leave(self, live: _Live) -> None:
         """Say good-bye, so that nothing comes any more that nobody wants."""
@@ -192,19 +235,17 @@ class CexStreams:
             live.task.cancel()
         if live.channel.book:
             self._copies.lose(live.channel.book)
+        self._silence.forget(live.channel.key)
         connection = self._connection(live)
         if connection is None:
             return
         self._unlearn(live)
-        if live.channel.farewell is not None and live.begun.is_set():
-            if self._dialect.joins_max > 1:
-                self._together(live.joined.url, live.channel.farewell, None)
-            else:
-                self._run(self._send(connection, dict(live.channel.farewell)))
+        self._say_farewell(live)
 
-    async def _send(self, connection: Any, message: Mapping[str, Any]) -> None:
-        with suppress(ccxt.BaseError, OSError):  # it is gone, and its subscriptions with it
-            await connection.send(message)
+    def _say_farewell(self, live: _Live) -> None:
+        farewell, word = live.channel.farewell, live.word
+        if farewell is not None and word is not None and word.sent_s is not None:
+            self._outbox.put(live.joined.url, Word(live.channel.key, False, farewell, live.channel.together))
 
     def _connection(self, live: _Live) -> Any:
         return self._client.clients.get(live.joined.url)
@@ -220,14 +261,20 @@ class CexStreams:
         """Hold one channel: join, wait until the connection breaks, join again."""
         channel, tried = live.channel, 0
         while True:
-            reason = ""
+            reason, most_s = "", self._terms.pause_s_most
             try:
                 if channel.private:
                     await self._well.wait()
-                    live.joined = await self._dialect.sign_in(self._client, channel)
+                    await self._signed_in(live)
                 await self._joined(live)
             except (ccxt.BaseError, VenueError, *_BROKEN) as error:
                 known = self._failed(channel, error)
+                if channel.private:
+                    if (connection := self._connection(live)) is not None:
+                        _drop(connection, "a part of the account's stream has failed")
+                    if isinstance(known, Locked | Refused):
+                        known = await self._judged(live, known)
+                        most_s = min(most_s, _SKEWED_PAUSE_S_MOST) if known.code == SKEWED else most_s
                 reason = known.text()
                 hopeless = self._hopeless  # at a start nobody waits for it to pass
                 if hopeless is not None and not hopeless.done() and isinstance(known, Locked | NotTheVenue):
@@ -237,59 +284,127 @@ class CexStreams:
                     return
             tried = 0 if live.begun.is_set() else tried + 1
             live.begun.clear()
+            live.word, live.asked_s, live.owed = None, None, True
             self._unlearn(live)
             if channel.book:
                 self._lose_book(channel.book)
             self.tell_link(reason)
-            most = min(self._terms.pause_s_first * 2.0 ** min(tried, 10), self._terms.pause_s_most)
+            most = min(self._terms.pause_s_first * 2.0 ** min(tried, 10), most_s)
             await asyncio.sleep(most * random.uniform(0.5, 1.0))
 
     async def _joined(self, live: _Live) -> None:
         """Join, and wait until the connection breaks. Without a message, the connection is all there is."""
         joined = live.joined
-        together = bool(joined.message) and self._dialect.joins_max > 1
-        message = {} if together else dict(joined.message)
+        live.begun.clear()  # the answer to an earlier join may have come late
+        in_company = bool(joined.message) and not joined.private
+        message = {} if in_company else dict(joined.message)
         broken = self._client.watch(joined.url, joined.key, message, joined.key)
-        if not message:
-            connected = self._client.clients[joined.url].connected
-            await asyncio.wait({broken, connected}, return_when=asyncio.FIRST_COMPLETED)
-            if not broken.done():
-                if together:
-                    self._together(joined.url, joined.message, broken)
-                else:
-                    self._began(joined.key)
+        connected = self._client.clients[joined.url].connected
+        await asyncio.wait({broken, connected}, return_when=asyncio.FIRST_COMPLETED)
+        if not broken.done():
+            if in_company:
+                most = 1 if live.alone else joined.together
+                live.word = Word(joined.key, True, joined.message, most, broken)
+                self._outbox.put(joined.url, live.word)
+            elif message:
+                live.asked_s = asyncio.get_running_loop().time()
+            else:
+                self._began([joined.key])
         await broken
 
-    def _together(self, url: str, message: Mapping[str, Any], broken: asyncio.Future[Any] | None) -> None:
-        """Say it with whatever else is to be said to this connection in a moment."""
-        waiting = self._outbox.setdefault(url, [])
-        waiting.append((message, broken))
-        if len(waiting) == 1:
-            self._run(self._say(url))
+    async def _signed_in(self, live: _Live) -> None:
+        """Sign in, within the time that an answer may take once the connection stands.
 
-    async def _say(self, url: str) -> None:
-        await asyncio.sleep(_TOGETHER_S)
-        waiting = self._outbox.pop(url, [])
-        said: dict[str, list[Any]] = {}
-        for message, broken in waiting:
-            if broken is None or not broken.done():  # what broke meanwhile is joined anew, by its own task
-                said.setdefault(message["op"], []).extend(message["args"])
-        connection = self._client.clients.get(url)
-        for verb, args in said.items() if connection is not None else ():
-            for start in range(0, len(args), self._dialect.joins_max):
-                await connection.throttle(1)
-                part = args[start : start + self._dialect.joins_max]
-                await self._send(connection, {"op": verb, "args": part})
+        The library's answer is one for all who wait: it must be ended by the connection, not by a waiter.
+        """
+        signing = asyncio.ensure_future(self._dialect.sign_in(self._client, live.channel))
+        try:
+            await asyncio.sleep(0.0)  # it has asked for its connection then
+            connection = self._client.clients.get(live.channel.url)
+            if connection is not None:
+                both: set[asyncio.Future[Any]] = {signing, connection.connected}
+                await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({signing}, timeout=self._terms.answer_s_max)
+            if not signing.done() and connection is not None:
+                _drop(connection, "no answer to signing in")
+                await asyncio.wait({signing}, timeout=self._terms.answer_s_max)
+            if not signing.done():
+                raise ccxt.RequestTimeout("no answer to signing in")
+            live.joined = signing.result()
+        finally:
+            signing.cancel()
 
-    def _began(self, key: str) -> None:
-        live = self._live.get(key)
-        if live is None:
+    async def _judged(self, live: _Live, refused: VenueError) -> VenueError:
+        """What a refusal of the account's stream says, with the clocks compared after it."""
+        venue = self._dialect.venue
+        try:
+            ahead_ns = await self._dialect.time_ns(self._polls) - self._now_ns()
+        except (ccxt.BaseError, VenueError) as error:
+            live.doubted = False
+            return self._failed(live.channel, error)
+        if abs(ahead_ns) > _SKEW_S_MAX * NS_PER_SECOND:
+            live.doubted = False
+            return Unreachable(
+                SKEWED,
+                "the venue refuses a signature, and its clock and ours are apart",
+                where=venue,
+                observed=f"{ahead_ns / NS_PER_SECOND:+.1f} s",
+                allowed=f"within {_SKEW_S_MAX:g} s",
+                not_done="the account's stream was not joined; it is tried again",
+                fix="see which of the clocks is wrong",
+            )
+        if not isinstance(refused, Locked) or live.doubted:
+            return refused
+        live.doubted = True
+        return Unreachable("KEY_DOUBTED", refused.what, where=venue, observed=refused.observed)
+
+    async def _look_for_answers(self) -> None:
+        """Ask again for what has not begun in time."""
+        most_s = self._terms.answer_s_max
+        while True:
+            await asyncio.sleep(most_s / _LOOKS)
+            before_s = asyncio.get_running_loop().time() - most_s
+            late = [live for live in self._live.values() if _owed_since(live) < before_s]
+            if not late:
+                continue
+            serving = {live.joined.url for live in self._live.values() if live.begun.is_set()}
+            for live in late:
+                self._ask_anew(live, live.joined.url in serving)
+            self.tell_link("the venue has not answered a join")
+
+    def _ask_anew(self, live: _Live, serving: bool) -> None:
+        """serving: other channels have begun on the same connection, and are not to be lost. What may have
+        been joined is left first: a venue may refuse what it sends already, and begins no book twice."""
+        live.owed = True
+        connection, key = self._connection(live), live.joined.key
+        if connection is None:
             return
-        live.begun.set()
-        self.tell_link("")
-        if live.channel.book and self._dialect.copies_books:
-            self._copies.want(live.channel.book)
-            self._ask_copy(live.channel.book)
+        if live.channel.private or not serving:
+            _drop(connection, "no answer to a join")
+        elif key in connection.futures:
+            self._say_farewell(live)
+            connection.reject(ccxt.RequestTimeout("no answer to a join"), key)
+
+    def _began(self, keys: Iterable[str]) -> None:
+        found = [live for key in keys if (live := self._live.get(key)) is not None]
+        for live in found:
+            live.begun.set()
+            live.owed = live.doubted = False
+            self._silence.begun(live.channel.key, self._now_ns())
+            if live.channel.book and self._dialect.copies_books:
+                self._copies.want(live.channel.book)
+                self._ask_copy(live.channel.book)
+        if found:
+            self.tell_link("")
+
+    def _refused(self, connection: Any, names: Iterable[str]) -> None:
+        """The venue does not begin these; of several that were joined at once each is tried alone."""
+        for name in names:
+            keys = self._outbox.keys(name)
+            for key in keys:
+                if (live := self._live.get(key)) is not None:
+                    live.alone = True
+                connection.reject(ccxt.ExchangeError("the venue does not begin this channel"), key)
 
     def _failed(self, channel: Channel, error: Exception) -> VenueError:
         if isinstance(error, VenueError):
@@ -298,6 +413,46 @@ class CexStreams:
             text = str(error) or type(error).__name__
             return Unreachable("CONNECTION_LOST", "the connection broke", where=channel.key, observed=text)
         return failed_question(self._dialect.venue, channel.key, error)
+
+    # ------------------------------------------------------------------------------------------------ silence
+
+    async def _mind_silence(self) -> None:
+        """Let what is too old be handed out as unknown, and join again what has fallen silent."""
+        while True:
+            await asyncio.sleep(self._terms.ages.look_s)
+            quotes, now_ns = self._desk.quotes, self._now_ns()
+            if quotes is None:
+                continue
+            if quotes.grow_old(now_ns):
+                self._desk.heard_quotes()
+            silent = [live for live in self._live.values() if self._is_silent(live, quotes, now_ns)]
+            if silent:
+                self.tell_event("channels_silent", silent_words([live.channel.key for live in silent]))
+            for live in silent:
+                self._rejoin(live)
+
+    def _is_silent(self, live: _Live, quotes: LiveQuotes, now_ns: int) -> bool:
+        channel = live.channel
+        if not channel.tells or not live.begun.is_set():
+            return False
+        if channel.tells != "index" and all(self._has_ended(symbol, now_ns) for symbol in channel.of):
+            return False
+        heard_ns = max((quotes.heard_ns(name, channel.tells) for name in channel.of), default=0)
+        most_s = channel.silent_s_max or self._terms.ages.silent_s(channel.tells)
+        return self._silence.overdue(channel.key, heard_ns, now_ns, most_s)
+
+    def _has_ended(self, symbol: str, now_ns: int) -> bool:
+        listing = self._listings.get(symbol)
+        return listing is not None and 0 < listing.expiry_ns <= now_ns
+
+    def _rejoin(self, live: _Live) -> None:
+        """Leave a channel, and let its own task join it again."""
+        connection = self._connection(live)
+        if connection is None:
+            return
+        self._say_farewell(live)
+        text = "nothing comes by this channel"
+        connection.reject(Unreachable("CHANNEL_SILENT", text, where=live.channel.key), live.joined.key)
 
     async def _keep_alive(self, period_s: float) -> None:
         while True:
@@ -336,6 +491,20 @@ class CexStreams:
 
     # ------------------------------------------------------------------------------------------------- frames
 
+    def _quick(self, url: str) -> Quick:
+        """What takes the books that come from an address, where they are as usual."""
+        read = self._dialect.quick(url)
+
+        def taken(text: str) -> bool:
+            change = read(text)
+            if change is None:
+                return False
+            self._changed(change)
+            self._desk.heard_quotes()
+            return True
+
+        return taken
+
     def _hear(self, url: str, message: Any) -> None:
         """A frame, at the source. Nothing here may wait, and nothing it holds may end the connection."""
         try:
@@ -343,12 +512,11 @@ class CexStreams:
         except Untrusted:
             self.malformed += 1
             return
-        for key in heard.acknowledged:
-            self._began(key)
+        if heard.acknowledged:
+            self._began(key for name in heard.acknowledged for key in self._outbox.keys(name))
         connection = self._client.clients.get(url)
         if connection is not None:
-            for key in heard.refused:
-                connection.reject(ccxt.ExchangeError("the venue does not begin this channel"), key)
+            self._refused(connection, heard.refused)
             if heard.ended:
                 _drop(connection, "the venue has ended the stream")
         frame = heard.frame
@@ -374,20 +542,23 @@ class CexStreams:
 
     def _changed(self, change: BookChange) -> None:
         quotes, symbol = self._desk.quotes, change.symbol
-        if quotes is None or quotes.row_of(symbol) is None:
+        if quotes is None:
             return
-        parts = [change]
+        parts: Sequence[BookChange] = (change,)
         if self._dialect.copies_books:
+            if quotes.row_of(symbol) is None:
+                return
             parts = self._copies.copy(change) if change.snapshot else self._copies.hear(change)
             if self._copies.waits(symbol):
                 self._ask_copy(symbol)
-        known = symbol not in quotes.gaps
+        known = symbol not in quotes.gapped
         for part in parts:
             broken = quotes.change(part) in (Broken.GAP, Broken.CROSSED)
             if broken and (known or part.snapshot):  # what still comes of the old one restarts nothing
                 self._restart(symbol)
                 break
-        self._tell_gaps()
+        if self._gaps or quotes.gapped:
+            self._tell_gaps()
 
     def _ask_copy(self, symbol: str) -> None:
         """Once at a time."""
@@ -437,7 +608,7 @@ class CexStreams:
     def tell_link(self, reason: str) -> None:
         """Say how the venue can be reached, where that has changed."""
         trading = all(live.begun.is_set() for live in self._private())
-        market = all(live.begun.is_set() for live in self._live.values() if not live.channel.private)
+        market = not any(live.owed for live in self._live.values() if not live.channel.private)
         link = Link.UP if trading and market else Link.DEGRADED if trading else Link.DOWN
         if link is not self._link and not self._closed:
             events = ("reconnected",) if self._link is Link.DOWN and link is not Link.DOWN else ()
@@ -475,6 +646,12 @@ class CexStreams:
 def _drop(connection: Any, why: str) -> None:
     """Leave a connection as if it had broken. The library's own `close` cancels whoever waits for it."""
     connection.on_error(ccxt.NetworkError(why))
+
+
+def _owed_since(live: _Live) -> float:
+    """When the join left whose answer is owed, loop's time; infinity where none is."""
+    asked_s = live.asked_s if live.word is None else live.word.sent_s
+    return float("inf") if asked_s is None or live.begun.is_set() else asked_s
 
 
 async def _all_set(events: Sequence[asyncio.Event]) -> None:

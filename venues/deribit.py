@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 import aiohttp
@@ -25,7 +26,7 @@ from venues.book_chain import Broken
 from venues.deribit_account import DeribitAccount
 from venues.deribit_session import SCOPE_CHARACTERS_MAX, DeribitSession, Login, SessionTerms
 from venues.deribit_summaries import DeribitSummaries
-from venues.errors import Ambiguous, Unreachable, Untrusted, VenueError
+from venues.errors import Ambiguous, Refused, Unreachable, Untrusted, VenueError
 from venues.json_rpc import NotSent, Quick, RpcError, takes_nothing
 from venues.live_quotes import LiveQuotes
 from venues.net import Hosts, guarded_session
@@ -41,6 +42,8 @@ from venues.orders import (
     OrderUpdate,
     VenueStatus,
 )
+from venues.part_ages import FieldAges
+from venues.silence import Silence, silent_words
 from venues.wire import deribit as wire
 from venues.wire import deribit_frames as frames
 from venues.wire.fields import Wire, items
@@ -58,7 +61,8 @@ _PRIVATE = ("user.orders.any.any.raw", "user.trades.any.any.raw")
 class DeribitTerms:
     """How to talk to Deribit. order_rate, order_burst: of the account's tier, messages a second and at once.
     interval: of tickers and books. levels: of a book a side. start_s_max: until both sessions are up. trades:
-    tell what others trade in what is watched."""
+    tell what others trade in what is watched. ages: after which a field is not known any more; a ticker that
+    is silent for as long as a mark may be old is joined again."""
 
     url: str = LIVE_URL
     account: str = ""
@@ -69,6 +73,7 @@ class DeribitTerms:
     start_s_max: float = 20.0
     summary_s: float = 5.0
     trades: bool = False
+    ages: FieldAges = field(default_factory=FieldAges)
     session: SessionTerms = field(default_factory=SessionTerms)
 
 
@@ -95,6 +100,9 @@ class DeribitVenue:
         self._tasks: set[asyncio.Task[None]] = set()
         self._link: Link | None = None
         self._mending: set[str] = set()
+        self._settling = False
+        self._owing = False
+        self._silence = Silence()
         self._wanted: set[str] = set()
         self._summaries: DeribitSummaries | None = None
         self._gaps: tuple[str, ...] = ()
@@ -124,6 +132,8 @@ class DeribitVenue:
             post_only=True,
             order_rate=self._terms.order_rate,
             order_burst=self._terms.order_burst,
+            timer_s=None if self._login is None else self._terms.session.dead_man_s,
+            amends=True,
         )
 
     @property
@@ -171,7 +181,7 @@ class DeribitVenue:
         if self._login is not None:
             self._orders = self._session(self._hear_account, self._login)
             self._account = DeribitAccount(
-                self._orders, self._listings, self._listing_of, self._terms.account, self._now_ns
+                self._orders, self._listings, self._listing_of, self._terms.account
             )
             await self._orders.subscribe(_PRIVATE)
         await self._market.wait_up(self._terms.start_s_max)
@@ -179,6 +189,34 @@ class DeribitVenue:
         if self._orders is not None:
             self._orders.start()
             await self._orders.wait_up(self._terms.start_s_max)
+
+    async def start_to_ask(self) -> None:
+        """Learn what is listed, and sign in to ask for the account; nothing of it is heard or armed.
+
+        Raises:
+            VenueError: as `start`.
+        """
+        self._hosts.check(self._terms.url)
+        self._http = guarded_session(self._hosts)
+        self._market = self._session(lambda channel, data: None, None)
+        self._market.start()
+        self._sign_in_briefly()
+        await self._market.wait_up(self._terms.start_s_max)
+        await self.listings()
+        if self._orders is not None:
+            await self._orders.wait_up(self._terms.start_s_max)
+
+    @property
+    def known(self) -> Mapping[str, Listing]:
+        """What was listed when that was last asked for, by symbol."""
+        return self._listings
+
+    def _sign_in_briefly(self) -> None:
+        if self._login is None:
+            return
+        self._orders = self._session(lambda channel, data: None, self._login, brief=True)
+        self._account = DeribitAccount(self._orders, self._listings, self._listing_of, self._terms.account)
+        self._orders.start()
 
     async def start_to_cancel(self) -> None:
         """Sign in to cancel and to ask what is open, and nothing else: nothing is listed, heard or armed.
@@ -188,12 +226,7 @@ class DeribitVenue:
         """
         self._hosts.check(self._terms.url)
         self._http = guarded_session(self._hosts)
-        if self._login is not None:
-            self._orders = self._session(lambda channel, data: None, self._login, brief=True)
-            self._account = DeribitAccount(
-                self._orders, self._listings, self._listing_of, self._terms.account, self._now_ns
-            )
-            self._orders.start()
+        self._sign_in_briefly()
         self._signed()
         assert self._orders is not None
         await self._orders.wait_up(self._terms.start_s_max)
@@ -212,14 +245,22 @@ class DeribitVenue:
         These are subscribed to, with their books. The universe's other options are looked up every now and
         then by one question per currency: marks, vols and touch prices, without sizes.
         """
+        if self._market is None:
+            raise Unreachable("NOT_CONNECTED", "no market session", where=self.name)
         before, known = self._wanted, self._desk.quotes
-        self._desk.quotes = LiveQuotes(universe, self.name, self._terms.levels)
+        self._desk.quotes = LiveQuotes(
+            universe, self.name, self._terms.levels, self._terms.ages, self._now_ns
+        )
         wanted = {c for s in symbols if (self.name, s) in universe.positions for c in self._channels(s)}
         if known is not None:  # what was subscribed to and still is has gone on without a break
             kept = [s for s in symbols if before.issuperset(self._channels(s))]
             self._desk.quotes.take_over(known, kept)
             self._desk.heard_quotes()
-        self._run(self._rewatch(sorted(before - wanted), sorted(wanted - before)))
+        self._market.follow(sorted(wanted - before), sorted(before - wanted))
+        self._settle()
+        for channel in before - wanted:
+            self._silence.forget(channel)
+        self._begin_listening(wanted - before)
         self._wanted = wanted
         self._tell_gaps()
         chosen = set(symbols)
@@ -227,6 +268,7 @@ class DeribitVenue:
         if self._summaries is None:
             self._summaries = DeribitSummaries(self._question, self._hear_summary, self._terms.summary_s)
             self._run(self._summaries.poll())
+            self._run(self._mind_silence())
         self._summaries.follow(others)
 
     async def listings(self) -> Sequence[Listing]:
@@ -264,6 +306,16 @@ class DeribitVenue:
         """Ask for an order to be cancelled."""
         return await self._signed().cancel(client_id)
 
+    async def amend(self, client_id: str, price: Decimal, quantity: Decimal) -> OrderUpdate:
+        """Give a resting order another price and size.
+
+        Raises:
+            Refused: it was not changed. VenueError: nothing was sent.
+        """
+        update, trades = await self._signed().amend(client_id, price, quantity)
+        self._hear_trades(trades)
+        return update
+
     async def cancel_all(self) -> None:
         """Cancel every order of the account; by a connection of its own where the usual one does not serve.
 
@@ -276,9 +328,21 @@ class DeribitVenue:
             await self._cancel_all_anew()
 
     async def refresh(self) -> None:
-        """The engine is well."""
-        if self._orders is not None:
-            self._orders.refresh()
+        """The engine is well.
+
+        Raises:
+            Refused: the venue does not promise to cancel when the connection breaks.
+        """
+        if self._orders is None:
+            return
+        self._orders.refresh()
+        if self._orders.up and not self._orders.cancels_on_disconnect:
+            raise Refused(
+                "NO_CANCEL_ON_DISCONNECT",
+                "the venue does not promise to cancel orders when the connection breaks",
+                where=self.name,
+                fix="give the key the right to set it, or set it for the account",
+            )
 
     async def order(self, client_id: str) -> OrderReport | None:
         """One order as the venue knows it.
@@ -302,9 +366,8 @@ class DeribitVenue:
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        for session in (self._orders, self._market):
-            if session is not None:
-                await session.close()
+        sessions = [session for session in (self._orders, self._market) if session is not None]
+        await asyncio.gather(*(session.close() for session in sessions))
         if self._http is not None:
             await self._http.close()
         self._desk.close()
@@ -371,6 +434,9 @@ class DeribitVenue:
         if failure is not None:
             self._desk.close(failure)
             return
+        if self._market is not None and self._market.up and (self._market.settled or not self._settling):
+            self._owing = bool(self._market.owed)
+            self._settle()
         events: tuple[str, ...] = ()
         if not up and self._desk.quotes is not None and not (self._market and self._market.up):
             self._desk.quotes.lose_books()
@@ -379,8 +445,14 @@ class DeribitVenue:
             events = ("reconnected",)
         if any(s.locked is not None for s in sessions):
             events = ("key_refused",)
+        if up:
+            self._begin_listening(self._wanted)
+        self._tell_link(events, reason)
+
+    def _tell_link(self, events: tuple[str, ...], reason: str) -> None:
+        """What the venue as a whole is now, where that has changed or something has happened."""
         trading = self._orders is None or self._orders.up
-        market = self._market is not None and self._market.up
+        market = self._market is not None and self._market.up and not self._owing
         link = Link.UP if trading and market else Link.DEGRADED if trading else Link.DOWN
         if link is not self._link or events:
             self._link = link
@@ -513,17 +585,65 @@ class DeribitVenue:
         found = (f"ticker.{symbol}.{interval}", f"book.{symbol}.{interval}")
         return (*found, f"trades.{symbol}.{interval}") if self._terms.trades else found
 
-    async def _rewatch(self, gone: list[str], new: list[str]) -> None:
+    def _settle(self) -> None:
+        """Have the venue send what is watched; one task at a time sees to it."""
+        if not self._settling:
+            self._settling = True
+            self._run(self._settled())
+
+    async def _settled(self) -> None:
+        """Ask until the venue has taken all of it. While it owes a part, the venue is not up."""
         assert self._market is not None
+        pause_s, most_s = _MEND_PAUSE_S, self._terms.session.pause_s_most
         try:
-            if gone:
-                await self._market.unsubscribe(gone)
-            await self._market.subscribe(new)
-        except VenueError:
-            pass  # the session tries all of them again when it is next up
+            while self._market.up and not self._market.settled:
+                try:
+                    await self._market.settle()
+                except VenueError as error:
+                    self._owing = bool(self._market.owed)
+                    self._tell_link((), error.text())
+                    await asyncio.sleep(min(pause_s, most_s))
+                    pause_s *= 2.0
+        finally:
+            self._settling = False
+        if self._market.up:
+            self._owing = False
+            self._tell_link((), "")
+
+    def _begin_listening(self, channels: Iterable[str]) -> None:
+        """From now on, a ticker that does not come is silent; books may be, while nothing changes."""
+        for channel in channels:
+            if channel.startswith("ticker."):
+                self._silence.begun(channel, self._now_ns())
+
+    async def _mind_silence(self) -> None:
+        """Let what is too old be handed out as unknown, and join again what has fallen silent."""
+        while True:
+            await asyncio.sleep(self._terms.ages.look_s)
+            quotes, now_ns = self._desk.quotes, self._now_ns()
+            if quotes is None:
+                continue
+            if quotes.grow_old(now_ns):
+                self._desk.heard_quotes()
+            if self._market is None or not self._market.up:
+                continue
+            silent = [c for c in sorted(self._wanted) if self._is_silent(c, quotes, now_ns)]
+            if silent:
+                link = self._link or Link.DEGRADED
+                words = silent_words(silent)
+                self._desk.put(VenueStatus(self.name, link, ("channels_silent",), words, self._now_ns()))
+            for channel in silent:
+                self._mend(channel)
+
+    def _is_silent(self, channel: str, quotes: LiveQuotes, now_ns: int) -> bool:
+        symbol = channel.split(".")[1]
+        listing = self._listings.get(symbol)
+        if not channel.startswith("ticker.") or listing is None or 0 < listing.expiry_ns <= now_ns:
+            return False
+        return self._silence.overdue(channel, quotes.heard_ns(symbol), now_ns, self._terms.ages.mark_s)
 
     def _mend(self, channel: str) -> None:
-        """Get a new snapshot of a book, once at a time."""
+        """Join a channel again, for a new snapshot of its book or because nothing comes; once at a time."""
         if channel not in self._mending:
             self._mending.add(channel)
             self._run(self._resubscribe(channel))

@@ -8,6 +8,9 @@ What is particular to Deribit:
 - Cancel on disconnect is per connection, by TCP close or failed heartbeat. Once `refresh` has been called,
   test requests are answered only while the engine goes on calling it: an engine that hangs, with its event
   loop alive, then loses the connection, and the venue cancels its orders.
+- A signature whose time is wrong is refused in the words of a wrong key: a key is given up only where it is
+  refused twice, with the clocks agreeing after each time.
+- A subscription that is refused, or gets no answer, is owed (`owed`, `settle`): nothing comes by it.
 - Nothing is signed into a GET: orders go by this socket alone, once, and a question that got no answer is
   `NoAnswer`, never asked again here.
 - A clean `private/logout` leaves orders as they are; a broken connection does not.
@@ -23,28 +26,32 @@ import hmac
 import os
 import random
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
 
 from pricing.daycount import NS_PER_SECOND
-from venues.errors import Locked, NotTheVenue, Unreachable, VenueError
+from venues.errors import SKEWED, Locked, NotTheVenue, Unreachable, VenueError
 from venues.json_rpc import NotSent, Quick, RpcError, RpcLink, takes_nothing
 from venues.secrets import Secret
 from venues.wire.fields import NS_PER_MS
-from venues.wire.rejects import key_refused
+from venues.wire.rejects import key_refused, too_fast
 
 #: Of the venue's words for what a key may do; longer ones are cut, and are told as such.
 SCOPE_CHARACTERS_MAX = 2000
 #: Channels in one request: the venue takes more, but one bad name refuses them all.
 CHANNELS_AT_ONCE = 200
+#: "Invalid params", "bad request", "raw not available": of a request with several channels, one may be meant.
+WRONG_NAMES = frozenset({"-32602", "11050", "13778"})
 #: Sign in again at this share of the token's life.
 RENEW_SHARE = 0.7
 #: The venue takes no signature whose time is more than a minute from its own: where the clocks are that far
 #: apart, a refusal says nothing about the key.
 SKEW_S_MAX = 20.0
+#: Clocks are set right at any moment: signing in is tried so often at least, seconds.
+SKEWED_PAUSE_S_MOST = 2.0
 #: Nothing was heard for so many heartbeats: the connection is dead, whatever TCP says.
 SILENT_BEATS = 2.5
 #: A test request that is not answered ends the connection within so many heartbeats of the last answer.
@@ -101,6 +108,7 @@ class DeribitSession:
         self._terms = terms or SessionTerms()
         self._now_ns = now_ns
         self._channels: dict[str, None] = {}
+        self._joined: set[str] = set()  # what is sent on the present connection, as far as is known
         self._link: RpcLink | None = None
         self._up = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
@@ -161,25 +169,50 @@ class DeribitSession:
         """Hear these channels too, now and after every reconnect.
 
         Raises:
-            VenueError: the venue refuses them, or does not answer; the next connection tries them again.
+            VenueError: as `settle`.
         """
-        new = [c for c in channels if c not in self._channels]
-        self._channels.update(dict.fromkeys(new))
-        if self._link is not None and self._up.is_set():
-            await self._subscribe(self._link, new)
+        self.follow(channels)
+        await self.settle()
 
-    async def unsubscribe(self, channels: Iterable[str]) -> None:
-        """Hear these no more."""
-        gone = [c for c in channels if c in self._channels]
+    def follow(self, new: Iterable[str], gone: Iterable[str] = ()) -> None:
+        """What is to be heard from now on, and what no more; `settle` tells the venue."""
         for channel in gone:
-            del self._channels[channel]
-        if gone and self._link is not None and self._up.is_set():
-            await self._ask(self._link, f"{self._domain}/unsubscribe", {"channels": gone})
+            self._channels.pop(channel, None)
+        self._channels.update(dict.fromkeys(new))
+
+    @property
+    def owed(self) -> list[str]:
+        """Channels that are wanted, and that the venue has not taken on this connection."""
+        return [c for c in self._channels if c not in self._joined]
+
+    @property
+    def settled(self) -> bool:
+        """Whether the venue sends what is wanted, and nothing else."""
+        return self._joined == self._channels.keys()
+
+    async def settle(self) -> None:
+        """Have the venue send what is wanted, and nothing else; without a session the next one begins so.
+
+        Raises:
+            VenueError: the venue refuses a part of it, or does not answer; what it has taken is not owed.
+        """
+        link = self._link
+        if link is None or not self._up.is_set():
+            return
+        failure: VenueError | None = None
+        if strays := [c for c in self._joined if c not in self._channels]:
+            try:
+                await self._leave(link, strays)
+            except VenueError as error:  # what nobody wants costs bandwidth; what is wanted comes first
+                failure = error
+        await self._subscribe(link, self.owed)
+        if failure is not None:
+            raise failure
 
     async def resubscribe(self, channels: list[str]) -> None:
         """Leave and join these, for a fresh snapshot of each."""
         if self._link is not None and self._up.is_set():
-            await self._ask(self._link, f"{self._domain}/unsubscribe", {"channels": channels})
+            await self._leave(self._link, channels)
             await self._subscribe(self._link, channels)
 
     def refresh(self) -> None:
@@ -217,7 +250,10 @@ class DeribitSession:
                     self.failure = error  # a wrong address or certificate is no outage: nobody waits for it
                 self._tell(False, error.text())
                 if self.failure is None:
-                    await asyncio.sleep(self._pause_s())
+                    pause_s = self._pause_s()
+                    await asyncio.sleep(
+                        min(pause_s, SKEWED_PAUSE_S_MOST) if error.code == SKEWED else pause_s
+                    )
                 continue
             self._tried = 0
             await self._watch(link)
@@ -232,6 +268,7 @@ class DeribitSession:
     async def _connect(self) -> RpcLink:
         link = await RpcLink.open(self._http, self._url, self._heard, self._terms.connect_s_max, self._quick)
         self._link = link
+        self._joined.clear()
         try:
             if self._login is not None:
                 await self._sign_in(link)
@@ -239,7 +276,7 @@ class DeribitSession:
                 await self._ask(link, "public/set_heartbeat", {"interval": round(self._terms.heartbeat_s)})
             if self._login is not None and not self._brief:
                 await self._arm(link)
-            await self._subscribe(link, list(self._channels))
+            await self._begin(link)
         except BaseException:  # cancelled, too: half a session would answer to nobody
             await link.close("not set up")
             self._link = None
@@ -286,6 +323,33 @@ class DeribitSession:
     # -------------------------------------------------------------------------------------------- setting up
 
     async def _sign_in(self, link: RpcLink) -> None:
+        """Raises VenueError; Locked where the key is refused, and time is not the reason."""
+        try:
+            await self._present(link)
+        except RpcError as error:
+            if not key_refused("deribit", error.number):
+                raise
+            await self._same_time(link)
+            await self._sign_in_again(link)
+
+    async def _sign_in_again(self, link: RpcLink) -> None:
+        """The clock may have been set right since the refusal: who is refused now, is."""
+        try:
+            await self._present(link)
+        except RpcError as error:
+            if not key_refused("deribit", error.number):
+                raise
+            await self._same_time(link)
+            raise Locked(
+                "KEY_REFUSED",
+                "the venue does not let this key in",
+                where="public/auth",
+                observed=f"{error.number} {error.message}",
+                not_done="no order can be sent or cancelled with it",
+                fix="check the key at the venue; nothing tries it again by itself",
+            ) from None
+
+    async def _present(self, link: RpcLink) -> None:
         assert self._login is not None
         stamp = str(self._now_ns() // NS_PER_MS)
         nonce = os.urandom(8).hex()
@@ -322,19 +386,54 @@ class DeribitSession:
             except RpcError:
                 self.cancels_on_disconnect = False
 
-    async def _subscribe(self, link: RpcLink, channels: list[str]) -> None:
-        for start in range(0, len(channels), CHANNELS_AT_ONCE):
-            part = channels[start : start + CHANNELS_AT_ONCE]
-            taken = await self._ask(link, f"{self._domain}/subscribe", {"channels": part})
-            missing = set(part).difference(taken if isinstance(taken, list) else ())
-            self.missing = (self.missing | missing) - set(part).difference(missing)
-            if private := [c for c in missing if c.startswith("user.")]:
-                raise Unreachable(
-                    "NOT_SUBSCRIBED",
-                    "the venue does not send what happens on the account",
-                    observed=", ".join(private)[:200],
-                    not_done="the session is not used",
-                )
+    async def _begin(self, link: RpcLink) -> None:
+        """Join everything. A market may owe some for a while; an account is not up without its news."""
+        try:
+            await self._subscribe(link, list(self._channels))
+        except RpcError:
+            if self._login is not None:
+                raise
+
+    async def _subscribe(
+        self, link: RpcLink, channels: Sequence[str], at_once: int = CHANNELS_AT_ONCE
+    ) -> None:
+        """Raises VenueError: of those that it refuses, when all the others have been asked for."""
+        failure: RpcError | None = None
+        for start in range(0, len(channels), at_once):
+            part = channels[start : start + at_once]
+            try:
+                await self._join(link, part)
+            except RpcError as error:
+                if too_fast("deribit", error.number):
+                    raise
+                failure = error
+                if error.number in WRONG_NAMES and len(part) > 1:
+                    try:
+                        await self._subscribe(link, part, (len(part) + 1) // 2)
+                        failure = None
+                    except RpcError as narrower:
+                        failure = narrower
+        if failure is not None:
+            raise failure
+
+    async def _join(self, link: RpcLink, part: Sequence[str]) -> None:
+        taken = await self._ask(link, f"{self._domain}/subscribe", {"channels": list(part)})
+        missing = set(part).difference(taken if isinstance(taken, list) else ())
+        self.missing = (self.missing | missing) - set(part).difference(missing)
+        if private := [c for c in missing if c.startswith("user.")]:
+            raise Unreachable(
+                "NOT_SUBSCRIBED",
+                "the venue does not send what happens on the account",
+                observed=", ".join(private)[:200],
+                not_done="the session is not used",
+            )
+        if link is self._link:
+            self._joined.update(part)  # of what is missing it has said that nothing will come
+
+    async def _leave(self, link: RpcLink, channels: Sequence[str]) -> None:
+        await self._ask(link, f"{self._domain}/unsubscribe", {"channels": list(channels)})
+        if link is self._link:
+            self._joined.difference_update(channels)
 
     @property
     def _domain(self) -> str:
@@ -343,20 +442,7 @@ class DeribitSession:
     async def _ask(
         self, link: RpcLink, method: str, params: Mapping[str, Any], timeout_s: float | None = None
     ) -> Any:
-        try:
-            return await link.call(method, params, timeout_s or self._terms.answer_s_max)
-        except RpcError as error:
-            if method == "public/auth" and key_refused("deribit", error.number):
-                await self._same_time(link)
-                raise Locked(
-                    "KEY_REFUSED",
-                    "the venue does not let this key in",
-                    where=method,
-                    observed=f"{error.number} {error.message}",
-                    not_done="no order can be sent or cancelled with it",
-                    fix="check the key at the venue; nothing tries it again by itself",
-                ) from None
-            raise
+        return await link.call(method, params, timeout_s or self._terms.answer_s_max)
 
     async def _same_time(self, link: RpcLink) -> None:
         """Return where the venue's clock and ours agree well enough for a signature.
@@ -368,7 +454,7 @@ class DeribitSession:
         skew_s = (told_ms * NS_PER_MS - self._now_ns()) / NS_PER_SECOND if isinstance(told_ms, int) else 0.0
         if abs(skew_s) > SKEW_S_MAX:
             raise Unreachable(
-                "CLOCK_SKEWED",
+                SKEWED,
                 "the venue refuses a signature, and its clock and ours are apart",
                 observed=f"{skew_s:+.1f} s",
                 allowed=f"within {SKEW_S_MAX:g} s",

@@ -8,6 +8,8 @@ interface alone, where tests and the loopback exchanges live.
 aiohttp sends a request of an idempotent method again when the connection is reset under it: an order that
 goes as GET is then placed twice, and a cancel that worked reports an unknown order. That is switched off.
 
+An answer is read up to a length that none of a venue has: `ANSWER_BYTES_MAX`.
+
 What stands for a venue must prove it: a certificate for its host, in date, by an authority of this machine.
 One that does not is no outage, and at a start nobody waits for it to pass (`tls_refused`).
 """
@@ -16,7 +18,7 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from types import SimpleNamespace
 from urllib.parse import urlsplit
@@ -24,14 +26,14 @@ from urllib.parse import urlsplit
 import aiohttp
 from yarl import URL
 
-from venues.errors import NotTheVenue
+from venues.errors import NotTheVenue, Untrusted
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 _SAFE = frozenset({"https", "wss"})
 _PLAIN = frozenset({"http", "ws"})
 #: Loggers of libraries that write requests as they were sent, or may; each gets a level of its own.
 _TALKATIVE = ("ccxt", "ccxt.base.exchange", "aiohttp.client", "aiohttp.internal", "aiohttp.websocket")
-#: No answer of a venue is longer: a whole instrument list of all currencies is 2 MB.
+#: No answer of a venue is longer, unpacked: a whole instrument list of all currencies is 2 MB.
 ANSWER_BYTES_MAX = 64 * 1024 * 1024
 
 
@@ -79,6 +81,34 @@ class Hosts:
             )
 
 
+class Bounded(aiohttp.ClientResponse):
+    """An answer that is read so far and no further: whoever stands for a venue could fill the memory else."""
+
+    async def read(self) -> bytes:
+        """All of it.
+
+        Raises:
+            Untrusted: ANSWER_TOO_LONG; nothing of it is used.
+        """
+        if self._body is None:
+            parts: list[bytes] = []
+            size = 0
+            async for part in self.content.iter_any():
+                size += len(part)
+                if size > ANSWER_BYTES_MAX:
+                    self.close()
+                    raise Untrusted(
+                        "ANSWER_TOO_LONG",
+                        "an answer that no venue gives",
+                        where=str(self.url.host)[:100],
+                        observed=f"more than {ANSWER_BYTES_MAX} bytes",
+                        not_done="the answer was not used",
+                    )
+                parts.append(part)
+            self._body = b"".join(parts)
+        return await super().read()
+
+
 def contain_logging() -> None:
     """Keep keys, signatures and headers out of logs, whatever level the rest of the process logs at."""
     for name in _TALKATIVE:
@@ -115,6 +145,7 @@ def guarded_session(
         trust_env=False,
         cookie_jar=aiohttp.DummyCookieJar(),
         trace_configs=[trace],
+        response_class=Bounded,
     )
     never_again(session)
     return session
@@ -173,8 +204,3 @@ def never_again(session: aiohttp.ClientSession) -> None:
     if not hasattr(session, "_retry_connection"):
         raise RuntimeError("aiohttp has changed: its resending of idempotent requests cannot be switched off")
     session._retry_connection = False
-
-
-def allowed_hosts(urls: Collection[str], extra: Collection[str]) -> Hosts:
-    """The hosts of a venue's own addresses, and those that the configuration adds."""
-    return Hosts(Hosts.of(urls).names | frozenset(extra))

@@ -7,6 +7,7 @@ plan priced on it dearer, than the market was.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable
 
@@ -17,22 +18,25 @@ Ladder = tuple[list[float], list[float]]
 class BookSide:
     """One side of a book. sign: +1 asks (low prices first), -1 bids (high prices first)."""
 
-    __slots__ = ("_keys", "_known", "_sign", "_sizes")
+    __slots__ = ("_falling", "_known", "_prices", "_sizes")
 
     def __init__(self, sign: int) -> None:
-        self._sign = float(sign)
-        self._keys: list[float] = []  # sign x price, rising: best first on both sides
+        self._falling = sign < 0
+        self._prices: list[
+            float
+        ] = []  # rising on both sides: the best bid is the last, the best ask the first
         self._sizes: dict[float, float] = {}
-        self._known = float("-inf")
+        self._known = math.inf if self._falling else -math.inf  # worst price up to which the side is known
 
     def load(self, levels: Iterable[tuple[float, float]], *, whole: bool = False) -> None:
         """Forget everything and take these levels; unless they are the whole side, it is known up to the
         worst of them alone."""
-        sign = self._sign
-        self._sizes = {sign * price: size for price, size in levels if size > 0}
-        self._keys = sorted(self._sizes)
-        last = self._keys[-1] if self._keys else float("-inf")
-        self._known = float("inf") if whole else last
+        self._sizes = {price: size for price, size in levels if size > 0}
+        self._prices = prices = sorted(self._sizes)
+        best, worst = (math.inf, -math.inf) if self._falling else (-math.inf, math.inf)
+        if not whole:
+            worst = best if not prices else prices[0] if self._falling else prices[-1]
+        self._known = worst
 
     def put(self, price: float, size: float) -> None:
         """A level now holds `size`; 0 takes it away."""
@@ -40,27 +44,25 @@ class BookSide:
 
     def lay(self, levels: Iterable[tuple[float, float]]) -> None:
         """Each of these levels, in this order, now holds its size; 0 takes it away."""
-        keys, sizes, sign = self._keys, self._sizes, self._sign
+        prices, sizes = self._prices, self._sizes
         for price, size in levels:
-            key = sign * price
             if size > 0:
-                if key not in sizes:
-                    insort(keys, key)
-                sizes[key] = size
-            elif sizes.pop(key, None) is not None:
-                del keys[bisect_left(keys, key)]
+                if price not in sizes:
+                    insort(prices, price)
+                sizes[price] = size
+            elif price in sizes:
+                del sizes[price], prices[bisect_left(prices, price)]
 
     def step(self, steps: Iterable[tuple[str, float, float]]) -> None:
         """The same of levels that say what becomes of them: "delete" takes one away, whatever its size."""
-        keys, sizes, sign = self._keys, self._sizes, self._sign
+        prices, sizes = self._prices, self._sizes
         for action, price, size in steps:
-            key = sign * price
             if size > 0 and action != "delete":
-                if key not in sizes:
-                    insort(keys, key)
-                sizes[key] = size
-            elif sizes.pop(key, None) is not None:
-                del keys[bisect_left(keys, key)]
+                if price not in sizes:
+                    insort(prices, price)
+                sizes[price] = size
+            elif price in sizes:
+                del sizes[price], prices[bisect_left(prices, price)]
 
     def top(self, count: int) -> Ladder:
         """At most `count` levels, best first, as far as the book is known.
@@ -79,14 +81,23 @@ class BookSide:
 
         What this side still shows at or before that price is gone.
         """
-        start = bisect_right(self._keys, self._sign * price)
+        if self._falling:
+            start = len(self._prices) - bisect_left(self._prices, price)
+        else:
+            start = bisect_right(self._prices, price)
         prices, sizes = self._from(start, count - 1)
         return [price, *prices], [size, *sizes]
 
     def _from(self, start: int, count: int) -> Ladder:
-        end = min(start + max(count, 0), bisect_right(self._keys, self._known))
-        keys = self._keys[start:end]
-        return [self._sign * key for key in keys], [self._sizes[key] for key in keys]
+        """At most `count` levels, the best `start` left out."""
+        prices = self._prices
+        if self._falling:
+            end = len(prices) - start
+            shown = prices[max(end - max(count, 0), bisect_left(prices, self._known), 0) : max(end, 0)]
+            shown.reverse()
+        else:
+            shown = prices[start : min(start + max(count, 0), bisect_right(prices, self._known))]
+        return shown, [self._sizes[price] for price in shown]
 
 
 class OrderBook:
@@ -101,7 +112,7 @@ class OrderBook:
     @property
     def crossed(self) -> bool:
         """Whether the best bid reaches the best ask, as far as both are known."""
-        bids, asks = self.bids._keys, self.asks._keys
-        if not bids or not asks or -bids[0] < asks[0]:
+        bids, asks = self.bids._prices, self.asks._prices
+        if not bids or not asks or bids[-1] < asks[0]:
             return False
-        return bids[0] <= self.bids._known and asks[0] <= self.asks._known
+        return bids[-1] >= self.bids._known and asks[0] <= self.asks._known

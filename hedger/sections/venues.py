@@ -24,6 +24,15 @@ def _reference(text: str) -> str:
     return text
 
 
+def _address(text: str) -> str:
+    """An address without a user or a password in it: it is shown, and a secret is never written here."""
+    if "@" in text:
+        raise ValueError("an address without user and password; keys go under key, secret and passphrase")
+    return text
+
+
+#: Seconds. Options that nobody subscribes to are asked for every 5 s: less would never know them.
+FieldAge = Annotated[Number, Field(ge=6, le=3600)]
 SecretReference = Annotated[str, AfterValidator(_reference)]
 
 
@@ -31,11 +40,12 @@ class VenueConfig(Section):
     """One account on one venue. sandbox: its test network. url: another address of its API than its own, such
     as a loopback exchange; hosts: what else its session may reach. request_pause_ms: between two requests of
     weight 1, where the venue counts by weight (Deribit has credits). A rate or time that is left out is the
-    venue's own default."""
+    venue's own default. NAME_age_s_max: what a quote tells of NAME is not known any more once it is older,
+    unless it is told anew; a channel that is silent for so long is joined again."""
 
     sandbox: bool = False
-    url: str = ""
-    hosts: tuple[str, ...] = ()
+    url: Annotated[str, AfterValidator(_address)] = ""
+    hosts: tuple[Annotated[str, AfterValidator(_address)], ...] = ()
     account: str = ""
     key: SecretReference = ""
     secret: SecretReference = ""
@@ -47,3 +57,13 @@ class VenueConfig(Section):
     answer_s_max: Number = Field(default=5.0, gt=0, le=60)
     dead_man_s: Number = Field(default=45.0, ge=5, le=600)
     levels: Whole = Field(default=20, ge=1, le=1000)
+    mark_age_s_max: FieldAge | None = None
+    vol_age_s_max: FieldAge | None = None
+    forward_age_s_max: FieldAge | None = None
+    index_age_s_max: FieldAge | None = None
+    funding_age_s_max: FieldAge | None = None
+
+    @property
+    def keyed(self) -> bool:
+        """Whether any part of a key is named."""
+        return bool(self.key or self.secret or self.passphrase or self.wallet)

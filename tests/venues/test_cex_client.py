@@ -14,6 +14,7 @@ import pytest
 from aiohttp import web
 
 from tests.venues.test_net import server
+from venues.cex_binance import addresses
 from venues.cex_client import (
     CCXT_VERSION,
     VENUES,
@@ -79,6 +80,27 @@ def test_an_order_without_an_answer_is_sent_once(answer: Answer, safe: bool) -> 
                 await placed(exchange)
             await exchange.close()
         assert len(orders) == (1 if safe else 3)
+
+    run(work())
+
+
+@pytest.mark.parametrize("safe", [True, False])
+def test_a_code_that_is_none_is_an_answer_that_makes_no_sense(safe: bool) -> None:
+    """The library takes it for a number and fails as any program does: the day this fails, look again."""
+
+    async def work() -> None:
+        async def handler(_: web.Request) -> web.StreamResponse:
+            return web.json_response({"code": "abc", "msg": "x"}, status=400)
+
+        async with server(handler) as url, guarded_session(Hosts.of([url])) as session:
+            terms = CexTerms("binanceusdm", Hosts.of([url]), addresses(url))
+            exchange = make_client(terms, SECRETS, session, {})
+            if not safe:
+                exchange.handle_errors = type(exchange).handle_errors.__get__(exchange)
+            with pytest.raises(ccxt.BadResponse if safe else ValueError) as raised:
+                await exchange.request("order", ["fapiPrivate"], "POST", {"symbol": "BTCUSDT"})
+            assert isinstance(raised.value, ccxt.BaseError) is safe and CANARY not in str(raised.value)
+            await exchange.close()
 
     run(work())
 
@@ -200,6 +222,52 @@ def test_one_bad_frame_does_not_silence_the_streams(safe: bool) -> None:
             await asyncio.gather(watching, return_exceptions=True)
             await exchange.close()
         assert heard == (["books", "tickers"] if safe else ["books"])
+
+    run(work())
+
+
+def test_what_is_taken_by_its_text_the_library_never_sees_and_all_else_it_does() -> None:
+    """What answers its own requests reaches it, books do not. The day the library reads frames another way,
+    nothing is taken any more, and this fails."""
+
+    async def work() -> None:
+        book = '{"arg":{"channel":"books","instId":"BTC-USDT-SWAP"},"action":"snapshot","data":[]}'
+        others = ['{"event":"login","code":"0"}', "pong", '{"arg":{"channel":"tickers"},"data":[]}']
+        taken: list[tuple[str, str]] = []
+        heard: list[Any] = []
+        of_library: list[Any] = []
+
+        async def handler(request: web.Request) -> web.StreamResponse:
+            socket = web.WebSocketResponse()
+            await socket.prepare(request)
+            await socket.receive()
+            for text in (book, *others):
+                await socket.send_str(text)
+            await socket.send_bytes(book.encode())  # no text: it goes the library's way
+            await asyncio.sleep(0.5)
+            return socket
+
+        def quick(url: str) -> Callable[[str], bool]:
+            def take(text: str) -> bool:
+                if text.startswith(book[:25]):
+                    taken.append((url, text))
+                return text.startswith(book[:25])
+
+            return take
+
+        async with server(handler) as url, guarded_session(Hosts.of([url])) as session:
+            exchange = make_client(okx_at(url), {}, session, {})
+            exchange.handle_message = lambda client, message: of_library.append(message)
+            Tap(exchange, lambda _, message: heard.append(message), lambda m: "data" not in m, quick)
+            address = f"{url.replace('http', 'ws')}/public"
+            watching = asyncio.ensure_future(exchange.watch(address, "x", {"op": "subscribe"}, "x"))
+            await asyncio.sleep(0.3)
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+            await exchange.close()
+        assert taken == [(address, book)]
+        assert len(heard) == 4 and heard[1] == "pong" and heard[-1]["arg"]["channel"] == "books"
+        assert of_library == [heard[0], "pong"]
 
     run(work())
 

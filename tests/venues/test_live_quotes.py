@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,8 +14,10 @@ from pricing.universe import Universe
 from tests import builders
 from venues.book_chain import Broken, ChainedBook
 from venues.live_quotes import LiveQuotes
+from venues.part_ages import FieldAges
 from venues.wire.quotes import BookChange, Levels, Quote
 
+SECOND = 10**9
 NAMES = ("BTC-PERPETUAL", "ETH-PERPETUAL")
 UNIVERSE = Universe.of(
     [
@@ -222,3 +225,184 @@ def test_batches_fit_their_universe_whatever_is_listed_and_followed_meanwhile(
             for row, listing in enumerate(market.universe.listings):
                 if row in marks.rows and listing.symbol in told:
                     assert market.mark[row] == told[listing.symbol]
+
+
+# ----------------------------------------------------------------------------------------------- age of parts
+
+AGES = FieldAges(mark_s=10.0, vol_s=20.0, forward_s=20.0, index_s=30.0, funding_s=60.0)
+MARK, VOL = frozenset({"mark"}), frozenset({"mark_iv"})
+
+
+class Ours:
+    """Our clock, in seconds."""
+
+    def __init__(self) -> None:
+        self.s = 1000.0
+
+    def __call__(self) -> int:
+        return round(self.s * SECOND)
+
+
+def listening() -> tuple[LiveQuotes, Ours]:
+    ours = Ours()
+    return LiveQuotes(UNIVERSE, "deribit", ages=AGES, now_ns=ours), ours
+
+
+def at(seconds: float) -> int:
+    return round(seconds * SECOND)
+
+
+def book_at(seconds: float, number: int) -> BookChange:
+    return change(number, None, [(100.0, 1.0)], [(101.0, 1.0)], at=at(seconds))
+
+
+def taken(quotes: LiveQuotes, ours: Ours) -> tuple[float, float, float, float, float]:
+    """Mark, vol, index, bid, and age of the row in seconds."""
+    marks = quotes.take(0, ours())
+    assert marks is not None
+    age_s = (ours() - int(marks.venue_ns[0])) / SECOND
+    mark, vol, index, bid = (float(getattr(marks, n)[0]) for n in ("mark", "mark_iv", "index", "bid"))
+    return mark, vol, index, bid, age_s
+
+
+def test_a_part_grows_old_by_the_venues_stamp_though_book_and_other_parts_go_on() -> None:
+    quotes, ours = listening()
+    quotes.hear(Quote(NAMES[0], at(999.0), mark=100.5, told=MARK))
+    for second in range(12):
+        ours.s = 1000.0 + second
+        quotes.hear(Quote(NAMES[0], at(ours.s), mark_iv=0.5, told=VOL))
+        quotes.change(book_at(ours.s, second + 1))
+        mark, vol, _, bid, age_s = taken(quotes, ours)
+        assert (vol, bid, age_s) == (0.5, 100.0, 0.0)
+        assert (mark == 100.5) is (second <= 9)  # 10 s after its stamp, not after its receipt
+    assert quotes.old == {NAMES[0]: MARK}
+    quotes.hear(Quote(NAMES[0], at(ours.s), mark=99.0, told=MARK))
+    assert taken(quotes, ours)[0] == 99.0 and quotes.old == {}
+
+
+def test_a_part_and_a_row_grow_old_by_their_receipt_where_the_venues_clock_is_ahead() -> None:
+    quotes, ours = listening()
+    quotes.hear(
+        Quote(NAMES[0], at(1050.0), bid=100.0, bid_size=1.0, mark=100.5)
+    )  # as wrong as a clock can be
+    assert taken(quotes, ours)[4] == 0.0
+    ours.s = 1011.0
+    assert quotes.grow_old(ours())
+    mark, _, _, _, age_s = taken(quotes, ours)
+    assert math.isnan(mark) and age_s == 11.0
+
+
+def test_time_alone_hands_out_what_has_grown_old_and_once() -> None:
+    quotes, ours = listening()
+    quotes.hear(Quote(NAMES[0], at(1000.0), mark=100.5, told=MARK))
+    quotes.hear(Quote(NAMES[1], at(1000.0), mark=7.0, mark_iv=0.5))
+    quotes.hear_index("BTC", at(1000.0), 100.0)
+    taken(quotes, ours)
+    told = []
+    for second in range(0, 70):
+        ours.s = 1000.0 + second
+        if quotes.grow_old(ours()):
+            marks = quotes.take(0, ours())
+            assert marks is not None
+            told.append((second, marks.rows.tolist()))
+    # the marks, then the vol, then the index by itself, funding that a whole quote told to be none; both rows
+    # of the index's underlying are told of it
+    assert [second for second, _ in told] == [11, 21, 31, 61]
+    assert quotes.old_indexes == {"BTC"}
+
+
+def test_an_index_by_itself_is_not_known_when_it_is_old_nor_taken_from_the_future() -> None:
+    quotes, ours = listening()
+    quotes.hear_index("BTC", at(1000.0), 100.0)
+    quotes.change(book_at(1000.0, 1))
+    assert taken(quotes, ours)[2] == 100.0
+    quotes.hear_index("BTC", at(1000.0 + 86_400.0), 90.0)
+    ours.s = 1030.0
+    quotes.change(book_at(1030.0, 2))
+    assert taken(quotes, ours)[2] == 100.0
+    ours.s = 1031.0
+    quotes.change(book_at(1031.0, 3))
+    assert math.isnan(taken(quotes, ours)[2])
+    quotes.hear_index("BTC", at(1031.0), 101.0)
+    quotes.change(book_at(1031.0, 4))
+    assert taken(quotes, ours)[2] == 101.0 and quotes.counts.ahead == 1
+
+
+@pytest.mark.parametrize("told", [None, MARK])
+def test_a_stamp_from_the_future_is_neither_taken_nor_remembered(told: frozenset[str] | None) -> None:
+    quotes, ours = listening()
+    assert quotes.hear(Quote(NAMES[0], at(1000.0), mark=1.0, told=told))
+    assert not quotes.hear(Quote(NAMES[0], at(1000.0 + 86_400.0), mark=2.0, told=told))
+    assert quotes.counts.ahead == 1
+    ours.s = 1001.0
+    assert quotes.hear(Quote(NAMES[0], at(1001.0), mark=3.0, told=told)) and quotes.counts.late == 0
+    assert taken(quotes, ours)[0] == 3.0
+
+
+def test_a_book_from_the_future_is_as_old_as_its_receipt() -> None:
+    quotes, ours = listening()
+    quotes.change(book_at(1000.0 + 86_400.0, 1))
+    ours.s = 1020.0
+    quotes.hear(Quote(NAMES[0], at(1020.0), mark=1.0, told=MARK))
+    assert taken(quotes, ours)[4] == 20.0
+
+
+def test_a_row_is_as_old_as_its_touch_and_no_newer_for_a_mark() -> None:
+    quotes, ours = listening()
+    touch = frozenset({"bid", "bid_size", "ask", "ask_size"})
+    quotes.hear(Quote(NAMES[0], at(1000.0), 100.0, 1.0, 101.0, 1.0, told=touch))
+    ours.s = 1040.0
+    quotes.hear(Quote(NAMES[0], at(1040.0), mark=100.5, told=MARK))
+    assert taken(quotes, ours)[4] == 40.0
+
+
+def test_what_a_stream_tells_on_change_alone_is_as_new_as_its_last_message() -> None:
+    quotes, ours = listening()
+    part = frozenset({"mark", "mark_iv", "index_price"})
+    quotes.hear(Quote(NAMES[0], at(1000.0), mark=1.0, mark_iv=0.5, told=MARK | VOL, part=part))
+    ours.s = 1100.0
+    quotes.hear(Quote(NAMES[0], at(1100.0), mark=2.0, told=MARK, part=part))
+    assert taken(quotes, ours)[:2] == (2.0, 0.5)
+
+
+def test_an_old_book_that_a_new_touch_contradicts_shows_no_depth() -> None:
+    quotes, ours = listening()
+    quotes.change(book_at(1000.0, 1))
+    ours.s = 1010.0
+    for ask, levels in ((101.0, 1), (102.0, 1)):
+        quotes.hear(Quote(NAMES[0], at(1010.0), 100.0, 3.0, ask, 3.0))
+        marks = quotes.take(0, ours())
+        assert marks is not None and (marks.bid[0], marks.ask[0], marks.bid_size[0]) == (100.0, ask, 3.0)
+        assert len(marks.depth[1][0].price) == levels
+
+
+_ALL = ("bid", "ask", "mark", "mark_iv", "forward", "index_price", "funding_rate")
+_PARTS = st.sampled_from([MARK, VOL, frozenset({"mark", "index_price"}), None])
+_STEPS = st.lists(
+    st.tuples(st.sampled_from(["quote", "book", "wait"]), _PARTS, st.integers(-90, 90), st.integers(0, 40)),
+    max_size=30,
+)
+
+
+@given(_STEPS)
+def test_no_field_and_no_row_is_ever_handed_out_older_than_it_may_be(
+    steps: list[tuple[str, frozenset[str] | None, int, int]],
+) -> None:
+    """Each value is the second of our clock at which it was heard: what is handed out tells its own age."""
+    quotes, ours = listening()
+    for number, (what, told, offset_s, wait_s) in enumerate([*steps, ("wait", None, 0, 0)], 1):
+        if what == "quote":
+            fields: dict[str, Any] = dict.fromkeys(_ALL if told is None else told, ours.s)
+            quotes.hear(Quote(NAMES[0], at(ours.s + offset_s), told=told)._replace(**fields))
+        elif what == "book":
+            quotes.change(BookChange(NAMES[0], at(ours.s + offset_s), True, number, None, [(1.0, 1.0)], []))
+        ours.s += wait_s
+        quotes.grow_old(ours())
+        marks = quotes.take(number, ours())
+        if marks is None:
+            continue
+        assert int(marks.venue_ns[0]) <= ours()
+        limits = {"mark": 10.0, "mark_iv": 20.0, "forward": 20.0, "index": 30.0, "funding_rate": 60.0}
+        for name, most in limits.items():
+            heard_s = float(getattr(marks, name)[0])
+            assert math.isnan(heard_s) or ours.s - heard_s <= most

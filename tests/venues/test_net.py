@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from venues.errors import Untrusted
-from venues.net import Hosts, guarded_session, never_again
+from venues.net import ANSWER_BYTES_MAX, Hosts, guarded_session, never_again
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -33,6 +33,34 @@ async def server(handler: Handler) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["length told", "in chunks"])
+@pytest.mark.parametrize("packed", [True, False])
+def test_an_answer_is_read_up_to_what_a_venue_may_send_and_no_further(told: bool, packed: bool) -> None:
+    """As it is after unpacking: a small one can hold a large one."""
+
+    async def work() -> None:
+        async def handler(request: web.Request) -> web.StreamResponse:
+            length = ANSWER_BYTES_MAX + (1 if request.path == "/long" else 0)
+            if told and not packed:
+                return web.Response(body=b"0" * length)
+            answer = web.StreamResponse()
+            if packed:
+                answer.enable_compression()
+            await answer.prepare(request)
+            for start in range(0, length, 2**20):
+                await answer.write(b"0" * min(2**20, length - start))
+            return answer
+
+        async with server(handler) as url, guarded_session(Hosts.of([url])) as session:
+            async with session.get(f"{url}/whole") as answer:
+                assert len(await answer.read()) == len(await answer.read()) == ANSWER_BYTES_MAX
+            with pytest.raises(Untrusted, match="ANSWER_TOO_LONG"):
+                async with session.get(f"{url}/long") as answer:
+                    await answer.text()
+
+    run(work())
 
 
 @pytest.mark.parametrize(
