@@ -34,11 +34,12 @@ class Touch:
 class Feed:
     """What one listing's streams have told so far.
 
-    book: None while its levels are not known. touch: as a stream of its own tells it; touch_ahead: of the
-    book. numbers: other columns of a quote by name. venue_ns: the newest stamp of the venue on anything of
-    it, 0 before the first. local_ns: of the last frame that told of the quote. frames: since the last batch.
-    quoted: something of it was known at some time; from then on "unknown" is news. spot: the market whose
-    middle stands in for an index that none of its own streams tells; None: nothing stands in.
+    book: None while its levels are not known. forward_name: of the forward among the numbers. touch: as a
+    stream of its own tells it; touch_ahead: of the book. numbers: other columns of a quote by name. venue_ns:
+    the newest stamp of the venue on anything of it, 0 before the first. local_ns: of the last frame that told
+    of the quote. frames: since the last batch. quoted: something of it was known at some time; from then on
+    "unknown" is news. spot: the market whose middle stands in for an index that none of its own streams
+    tells; None: nothing stands in.
     """
 
     venue: str
@@ -47,6 +48,7 @@ class Feed:
     touch: Touch | None = None
     touch_ahead: bool = False
     numbers: dict[str, float] = field(default_factory=dict)
+    forward_name: str | None = None
     venue_ns: int = 0
     local_ns: int = 0
     frames: int = 0
@@ -129,7 +131,7 @@ class Sampler:
             "venue": feed.venue,
             "symbol": feed.symbol,
         }
-        quote: dict[str, Any] = stamps | feed.numbers
+        quote: dict[str, Any] = stamps | feed.numbers | {"forward_name": feed.forward_name}
         if feed.spot is not None and "index" not in quote:
             quote["index"] = feed.spot.middle(feed.local_ns)
             self.stood_in += quote["index"] is not None

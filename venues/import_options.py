@@ -30,6 +30,7 @@ class ImportOptions:
     perp_size_usd, future_size_usd: size of each side, USD.
     perp_file: parquet file whose `price_used` replaces the perpetual's mid where it has the snapshot.
     every_ms, levels: recordings of streams: local time of a batch, and levels of each side of a book.
+    underlyings: of Tardis' files these alone; none: all of them.
     index_from_spot: the middle of the recorded spot market stands in for an index that was not recorded.
     """
 
@@ -42,6 +43,7 @@ class ImportOptions:
     perp_file: Path | None = None
     every_ms: int = 100
     levels: int = 20
+    underlyings: tuple[str, ...] = ()
     index_from_spot: bool = True
 
     def __post_init__(self) -> None:

@@ -34,21 +34,24 @@ from venues.tape_schema import listings_frame
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """From when to when, local UTC ns, what was not heard; symbols: of which listings, none: of all."""
+    """From when to when, local UTC ns, what was not heard; symbols: of which listings, none: of all. venue:
+    of which, "" of all."""
 
     from_ns: int
     to_ns: int
     reason: str
     symbols: tuple[str, ...] = ()
+    venue: str = ""
 
 
 class GrowingTape:
-    """The tape at a path, which does not exist before its first part. meta: as of `venues.tape.write`."""
+    """The tape at a path, which does not exist before its first part. meta: as of `venues.tape.write`, read
+    when that part is written."""
 
     def __init__(self, path: Path, listings: Sequence[Listing], meta: Mapping[str, Any]) -> None:
         self.path = path
         self.parts = 0
-        self._listings, self._meta = listings, dict(meta)
+        self._listings, self._meta = listings, meta
 
     def add(
         self,

@@ -43,7 +43,8 @@ class RunRefused(HedgerError):
 class RunOptions:
     """What the command line says. minutes None: until it is stopped. book None: a seeded market maker's.
     stage: what is made to happen on the simulated market, for people to see. accept: of accounts that differ
-    from the book at the start the venues' word is taken, for `reason`."""
+    from the book at the start the venues' word is taken, for `reason`. tape: where what the paper venues are
+    fed is kept, a batch of each in every every_ms, part_s from part to part."""
 
     journal: Path
     minutes: float | None = None
@@ -56,6 +57,9 @@ class RunOptions:
     arm_live: bool = False
     stage: Stage = EMPTY_STAGE
     accept: bool = False
+    tape: Path | None = None
+    every_ms: float = 100.0
+    part_s: float = 60.0
 
 
 @dataclass(frozen=True, slots=True)

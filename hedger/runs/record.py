@@ -1,39 +1,36 @@
-"""`hedger record`: a venue's market to a tape, part by part, and nothing else. No keys are read.
+"""`hedger record`: the market of one or several venues to a tape, part by part, and nothing else. No keys are
+read.
 
 Quotes are conflated to the newest of each listing in every `every_ms`; trades of others are all kept. After
 each part the tape is sound and on the disk: whatever ends the recorder, it is the tape up to there. What was
-not heard is put on record as an outage: the link, books that lost messages, and times in which nothing came
-at all. Of a long chain the options nearest the money are subscribed to with their books, as in a run; the
-others are recorded as the venue sums them up.
+not heard is put on record (`hedger.runs.recorder`). Of a long chain the options nearest the money are
+subscribed to with their books, as in a run; the others are recorded as the venue sums them up. Each venue's
+batches are its own; its clock's offset is told by the tape, venue by venue.
 """
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hedger.engine.logs import Log
 from hedger.runs.following import Following
+from hedger.runs.recorder import Recorder
 from hedger.runs.venue_market import chosen, connected, listed
 from hedger.runs.venue_setup import Adapter
 from hedger.sections.venues import VenueName
 from hedger.settings import Settings
-from pricing.daycount import NS_PER_SECOND
 from pricing.errors import Exit, InputError
 from pricing.market import Marks
 from pricing.universe import Universe
-from venues.base import News
-from venues.errors import Unreachable
-from venues.market_trades import MarketTrade
-from venues.orders import Link, VenueStatus
+from venues.errors import Unreachable, VenueError
 from venues.tape_files import refuse_existing
-from venues.tape_growing import GrowingTape, Outage
-from venues.tape_rows import rows_of, trade_rows
+from venues.tape_growing import GrowingTape
 
 #: The first part is short: where options are near is known only once the index has been heard.
 _FIRST_PART_S = 2.0
@@ -42,102 +39,14 @@ _FIRST_PART_S = 2.0
 @dataclass(frozen=True, slots=True)
 class RecordOptions:
     """What the command line says. minutes None: until it is stopped. underlyings: none are all. every_ms:
-    from batch to batch; part_s: from part to part; silent_s: without any news, that is an outage."""
+    from batch to batch of a venue; part_s: from part to part."""
 
-    venue: VenueName
+    venues: tuple[VenueName, ...]
     out: Path
     minutes: float | None = None
     underlyings: tuple[str, ...] = ()
     every_ms: float = 100.0
     part_s: float = 60.0
-    silent_s: float = 10.0
-
-
-@dataclass(slots=True)
-class _Rows:
-    """The batches and trades of a part that is not written yet."""
-
-    marks: list[tuple[int, Marks]] = field(default_factory=list)
-    trades: list[MarketTrade] = field(default_factory=list)
-    outages: list[Outage] = field(default_factory=list)
-
-
-class Recorder:
-    """Marks, trades of others and link news to a growing tape. now_ns: local time."""
-
-    def __init__(self, tape: GrowingTape, universe: Universe, options: RecordOptions, begun_ns: int) -> None:
-        self.tape, self._universe, self._options = tape, universe, options
-        self._rows = _Rows()
-        self._down: tuple[int, str] | None = None
-        self._heard_ns = self._last_ns = begun_ns
-        self._gaps = 0
-        self.batches = self.trades = self.outages = 0
-        self.spots: dict[str, float] = {}
-
-    def take(self, news: News, now_ns: int) -> None:
-        """Something was heard."""
-        if isinstance(news, VenueStatus):
-            self._link(news, now_ns)
-        elif isinstance(news, MarketTrade):
-            self._rows.trades.append(news)
-        if not isinstance(news, Marks):
-            return
-        self._silence(now_ns)
-        self._heard_ns = self._last_ns = max(
-            news.now_ns, self._last_ns
-        )  # local time never goes back on a tape
-        known = news.index > 0
-        codes = self._universe.underlying[news.rows[known]].tolist()
-        names = self._universe.underlyings
-        self.spots.update(zip((names[c] for c in codes), news.index[known].tolist(), strict=True))
-        if (news.venue_ns > 0).any():
-            self._rows.marks.append((self._last_ns, news))
-
-    def gaps(self, count: int, now_ns: int) -> None:
-        """So many times a book has lost a message, since the start."""
-        if count > self._gaps:
-            text = (
-                f"{count - self._gaps} books lost messages; their depth is left out until the next snapshot"
-            )
-            self._note(Outage(self._heard_ns, now_ns, text))
-            self._gaps = count
-
-    def write(self, now_ns: int) -> bool:
-        """Write what there is as a part; whether there was anything. Raises InputError: it cannot be."""
-        self._silence(now_ns)
-        if self._down is not None:
-            self._note(Outage(self._down[0], now_ns, self._down[1]))
-            self._down = now_ns, self._down[1]
-        rows, self._rows = self._rows, _Rows()
-        if not rows.marks:
-            self._rows.trades = rows.trades
-            if self.tape.parts:
-                self.tape.note(rows.outages)
-            else:
-                self._rows.outages = rows.outages
-            return False
-        quotes, depth = rows_of(self._universe, rows.marks, self.batches)
-        self.tape.add(quotes, depth, rows.outages, trade_rows(rows.trades))
-        self.batches += len(rows.marks)
-        self.trades += len(rows.trades)
-        return True
-
-    def _silence(self, now_ns: int) -> None:
-        if now_ns - self._heard_ns >= self._options.silent_s * NS_PER_SECOND:
-            self._note(Outage(self._heard_ns, now_ns, "nothing was heard"))
-            self._heard_ns = now_ns
-
-    def _link(self, status: VenueStatus, now_ns: int) -> None:
-        if status.link is Link.UP:
-            if self._down is not None:
-                self._note(Outage(self._down[0], now_ns, self._down[1]))
-            self._down = None
-        elif self._down is None:
-            self._down = now_ns, f"the link is {status.link}: {status.text}".rstrip(": ")
-
-    def _note(self, outage: Outage) -> None:
-        self._rows.outages.append(outage)
-        self.outages += 1
 
 
 def record(
@@ -165,31 +74,28 @@ async def _record(
 
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop, int(number))
-    async with connected(settings, [options.venue], keys=False) as (venue,):
-        universe = await _universe(venue, options, settings)
-        recorder = Recorder(
-            GrowingTape(options.out, universe.listings, _meta(options)), universe, options, now_ns()
-        )
-        following = Following([venue], universe, settings.run.options_followed)
+    async with connected(settings, options.venues, keys=False) as venues:
+        universe = await _universe(venues, options, settings)
+        tape = GrowingTape(options.out, universe.listings, tape_meta(options))
+        recorder = Recorder(tape, universe, options.venues, now_ns())
+        following = Following(venues, universe, settings.run.options_followed)
         following.choose((), {}, now_ns())
-        log.say("recording", venue=venue.name, count=len(universe))
-        reader = asyncio.create_task(_read(venue, recorder, options, now_ns))
+        log.say("recording", venue=", ".join(options.venues), count=len(universe))
+        readers = {asyncio.create_task(_read(venue, recorder, options, now_ns)) for venue in venues}
         stopping = asyncio.create_task(stopped.wait())
         try:
-            await _parts(recorder, venue, following, options, now_ns, {reader, stopping}, log)
+            await _parts(recorder, venues, following, options, now_ns, {*readers, stopping}, log)
         finally:
-            for task in (reader, stopping):
+            for task in (*readers, stopping):
                 task.cancel()
-            await asyncio.gather(reader, stopping, return_exceptions=True)
-            recorder.gaps(venue.quotes.counts.gaps if venue.quotes else 0, now_ns())
+            await asyncio.gather(*readers, stopping, return_exceptions=True)
+            told_gaps(recorder, venues, now_ns())
             recorder.write(now_ns())
-        if reader.done() and not reader.cancelled() and reader.exception() is None:
-            raise Unreachable("STREAM_ENDED", "the venue's stream has ended", where=venue.name)
     if not recorder.tape.parts:
         raise Unreachable(
             "NOTHING_HEARD",
             "not one quote was heard",
-            where=options.venue,
+            where=", ".join(options.venues),
             not_done="no tape was written",
             fix="record longer, or see whether the venue is open",
         )
@@ -198,21 +104,33 @@ async def _record(
         code = Exit.INTERRUPTED if ended[0] == signal.SIGINT else Exit.TERMINATED
     document = {
         "tape": str(options.out),
-        "venue": options.venue,
+        "venues": list(options.venues),
         "listings": len(universe),
         "parts": recorder.tape.parts,
         "batches": recorder.batches,
         "trades": recorder.trades,
         "outages": recorder.outages,
-        "malformed": getattr(venue, "malformed", None),
-        "trades_left_out": getattr(venue, "trades_left_out", None),
+        "malformed": _counted(venues, "malformed"),
+        "trades_left_out": _counted(venues, "trades_left_out"),
     }
     return document, code
 
 
+def told_gaps(recorder: Recorder, venues: Iterable[Adapter], now_ns: int) -> None:
+    """Put on record how often books have lost messages by now."""
+    for venue in venues:
+        recorder.gaps(venue.name, venue.quotes.counts.gaps if venue.quotes else 0, now_ns)
+
+
+def _counted(venues: Iterable[Adapter], name: str) -> int | None:
+    """A count of all adapters together; None where one of them does not keep it."""
+    counts = [getattr(venue, name, None) for venue in venues]
+    return None if None in counts else sum(count for count in counts if count is not None)
+
+
 async def _parts(
     recorder: Recorder,
-    venue: Adapter,
+    venues: Sequence[Adapter],
     following: Following,
     options: RecordOptions,
     now_ns: Callable[[], int],
@@ -230,8 +148,9 @@ async def _parts(
             task.result()
         if done:
             return
-        recorder.gaps(venue.quotes.counts.gaps if venue.quotes else 0, now_ns())
-        following.choose((), recorder.spots, now_ns())
+        told_gaps(recorder, venues, now_ns())
+        with suppress(VenueError):  # one that is not connected now: tried again at the next part
+            following.choose((), recorder.spots, now_ns())
         if recorder.write(now_ns()):
             log.say("part written", count=recorder.tape.parts)
 
@@ -239,18 +158,21 @@ async def _parts(
 async def _read(
     venue: Adapter, recorder: Recorder, options: RecordOptions, now_ns: Callable[[], int]
 ) -> None:
-    loop = asyncio.get_running_loop()
-    stream: AsyncIterator[News] = venue.stream()
-    async for news in stream:
-        recorder.take(news, now_ns())
-        if isinstance(news, Marks):  # meanwhile the adapter keeps the newest of each listing
-            every_s = options.every_ms / 1e3
-            with suppress(asyncio.TimeoutError):
-                await asyncio.sleep(every_s - loop.time() % every_s)
+    async for news in venue.stream():
+        recorder.take(venue.name, news, now_ns())
+        if isinstance(news, Marks):
+            await next_batch(options.every_ms)
+    raise Unreachable("STREAM_ENDED", "the venue's stream has ended", where=venue.name)
 
 
-async def _universe(venue: Adapter, options: RecordOptions, settings: Settings) -> Universe:
-    listings = await listed([venue])
+async def next_batch(every_ms: float) -> None:
+    """Wait for the end of an interval; meanwhile an adapter keeps the newest quote of each listing."""
+    every_s = every_ms / 1e3
+    await asyncio.sleep(every_s - asyncio.get_running_loop().time() % every_s)
+
+
+async def _universe(venues: Sequence[Adapter], options: RecordOptions, settings: Settings) -> Universe:
+    listings = await listed(venues)
     known = sorted({x.contract.underlying for x in listings})
     strange = [name for name in options.underlyings if name not in known]
     picked = chosen(listings, options.underlyings or known)
@@ -267,9 +189,10 @@ async def _universe(venue: Adapter, options: RecordOptions, settings: Settings) 
     return settings.with_fees(Universe.of(picked))
 
 
-def _meta(options: RecordOptions) -> dict[str, Any]:
+def tape_meta(options: RecordOptions) -> dict[str, Any]:
+    """What `tape.json` says of a live recording."""
     return {
-        "source": [{"name": f"{options.venue} (live)", "sha256": ""}],
+        "source": [{"name": f"{venue} (live)", "sha256": ""} for venue in options.venues],
         "options": {
             "every_ms": options.every_ms,
             "part_s": options.part_s,

@@ -46,6 +46,7 @@ from hedger.runs.results import Results
 from hedger.settings import Settings
 from pricing.compiled import warm_up
 from pricing.contracts import Side
+from pricing.daycount import NS_PER_SECOND
 from pricing.errors import InputError
 from pricing.market import Market, Marks
 from pricing.universe import Universe
@@ -57,6 +58,8 @@ from venues.paper_report import PaperReport, closing_report
 from venues.tape import Tape
 
 ENGINE_TAG = "tape"
+#: A run that was armed later than so long after its first batch was not armed at its start.
+_ARMED_S_MAX = 10.0
 #: Puts what else is known of the market between the batches of a tape.
 Filling = Callable[[Universe, Iterator[Marks]], Iterator[Marks]]
 
@@ -99,6 +102,7 @@ def replay(
     book, head = _begin(
         on_one_account(read_book(book_file, universe, first.now_ns)), universe, first, batches, desk
     )
+    armed_ns = _armed_ns(tape, head)
     sending = replay_engine(desk, limits, universe, first.now_ns)
     models = margin_models(desk.paper, venues_of(universe), first.now_ns)
     results, clock = Results(desk.pnl.tolerance()), VirtualClock(first.now_ns)
@@ -133,6 +137,8 @@ def replay(
             world.feed(marks, next(trades) if on_tape else ())
             fed, done = fed + 1, done + on_tape
             if fed == len(head):
+                if armed_ns is not None:
+                    world.run_to(max(armed_ns, world.clock.now_ns()))
                 world.arm(marks)
             if on_mark is not None and on_tape:
                 on_mark(done, len(recorded))
@@ -183,6 +189,15 @@ def _begin(
         head.append(marks)
         market = market.apply(marks)
     return opened(book, market, desk), head
+
+
+def _armed_ns(tape: Tape, head: Sequence[Marks]) -> int | None:
+    """When the run was armed that was put on this tape, if it began with what the replay begins with; None:
+    it is armed as soon as it can be."""
+    armed_ns = tape.description["options"].get("armed_ns")
+    if len(head) > 1 or type(armed_ns) is not int:
+        return None
+    return armed_ns if 0 <= armed_ns - head[0].now_ns <= _ARMED_S_MAX * NS_PER_SECOND else None
 
 
 def _trades(tape: Tape, universe: Universe) -> Iterator[list[MarketTrade]]:

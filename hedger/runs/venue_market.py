@@ -9,6 +9,9 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Collection, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
 
 from hedger.runs.following import Following, Key, spots_of
 from hedger.runs.venue_setup import Adapter, adapter
@@ -16,7 +19,7 @@ from hedger.sections.venues import VenueConfig, VenueName
 from hedger.settings import Settings
 from pricing.contracts import STABLE_CURRENCIES, Kind, Listing
 from pricing.errors import InputError
-from pricing.market import Market, Marks
+from pricing.market import QUOTE_FIELDS, Market, Marks
 from pricing.universe import Universe
 from pricing.valuation import MarkStatus, value
 from risk.book import Book, Position, settles_daily
@@ -210,6 +213,21 @@ async def first_look(
         for reader in readers:
             with suppress(asyncio.CancelledError):
                 await reader
+
+
+def as_batch(market: Market, now_ns: int) -> Marks:
+    """All that is known of a market as one batch of this time; each quote keeps its venue's stamp."""
+    rows = np.flatnonzero(market.quoted)
+    columns: dict[str, Any] = {name: getattr(market, name)[rows] for name in QUOTE_FIELDS}
+    return Marks(
+        seq=0,
+        now_ns=now_ns,
+        rows=rows,
+        venue_ns=market.venue_ns[rows],
+        forward_kind=market.forward_kind[rows],
+        depth={row: market.depth[row] for row in rows.tolist() if row in market.depth},
+        **columns,
+    )
 
 
 async def _hear(found: KnownMarket, venue: Adapter) -> None:

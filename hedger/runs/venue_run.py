@@ -5,6 +5,8 @@ start is refused unless a person asks for it by name, hard limits stand in a fil
 nothing bad; then the engine observes until every account agrees with the book, and ends (exit 5) where one
 does not, unless a person takes the venues' word for the difference (`--accept`).
 
+On paper what the paper venues are fed can be kept on a tape (`hedger.runs.taping`).
+
 A journal keeps the listings it was begun with. Live, its order ids carry a tag drawn when it was begun: no
 order of another journal can be taken for one of its own.
 """
@@ -15,7 +17,7 @@ import asyncio
 import os
 import secrets
 import string
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -23,6 +25,7 @@ from typing import Protocol
 
 from hedger.core.commands import why_not_arm
 from hedger.core.gate import EngineSettings
+from hedger.core.other_engines import told_others
 from hedger.core.state import Mode
 from hedger.engine.clock import WallClock
 from hedger.engine.limit_gate import LimitGate
@@ -60,11 +63,13 @@ from hedger.runs.paper_setup import (
 )
 from hedger.runs.paper_world import exchanges_of
 from hedger.runs.permission import bad_ones, permitted, refused, trading_of
+from hedger.runs.record import RecordOptions
 from hedger.runs.results import Results
+from hedger.runs.taping import Taping, check_taping, market_feed
 from hedger.runs.venue_checks import examine_venue
 from hedger.runs.venue_market import KnownMarket, connected, keys_of
 from hedger.runs.venue_setup import Adapter
-from hedger.runs.venue_start import begin, market_name
+from hedger.runs.venue_start import SETTLE_S, begin, market_name, other_engine
 from hedger.sections.venues import VenueName
 from hedger.settings import Settings
 from pricing.compiled import warm_up
@@ -76,6 +81,7 @@ from venues.paper import PaperVenue
 from venues.paper_exchange import PaperExchange
 from venues.paper_feed import MarketTrade
 from venues.paper_report import closing_report
+from venues.tape_files import refuse_existing
 
 FEED_TAG = "feed"
 _TAG_LETTERS = string.ascii_lowercase + string.digits
@@ -121,13 +127,17 @@ def run_on_venues(
     """Run until the minutes are over or a signal comes.
 
     Raises:
-        RunRefused: live, and something that it needs is missing, or the doctor is against it.
+        RunRefused: live, and something that it needs is missing, the doctor is against it, or another engine
+            trades on an account.
         NotReconciled: live, and an account did not agree with the book in time; nothing was sent.
         VenueError: a venue cannot be reached. JournalLocked: another engine writes the journal.
         InputError: a file or setting that cannot be used.
         JournalUnwritable: it could not be written any more; everything was cancelled.
     """
     live = settings.run.mode == "live"
+    if options.tape is not None:
+        check_taping(live, settings.run.feed)
+        refuse_existing(options.tape)
     names = tuple(sorted(settings.venues)) if live else tuple(dict.fromkeys(settings.run.feed))
     log = Log()
     if live:
@@ -198,7 +208,7 @@ async def _begun(
     clock.not_before(found.last_now_ns)
     check_limits(found, limits, options.reason, log)
     start = await begin(options, desk, venues, found, begun_ns, live, clock)
-    now_ns, latched = clock.now_ns(), latch.found() is not None
+    now_ns, latched = start.first.now_ns, latch.found() is not None
     write_start(
         journal,
         found,
@@ -237,10 +247,19 @@ async def _begun(
     )
     parts = onlooker.parts(parts, journal)
     results = Results(desk.pnl.tolerance())
-    service, against = await _served(options, parts, venues, start.known, live, found, results)
+    taping = None
+    if options.tape is not None:
+        feed = tuple(dict.fromkeys(desk.run.feed))
+        taped = RecordOptions(feed, options.tape, every_ms=options.every_ms, part_s=options.part_s)
+        taping = Taping(taped, start.universe, venues, start.first, clock.now_ns)
+    service, against = await _served(
+        options, parts, venues, start.known, live, found, results, start.first, taping
+    )
     if service.ending.fault is not None:
         raise service.ending.fault
     log.say("ended", reason=service.ending.why, seq=service.state.seq)
+    if against and (others := told_others(service.state)):
+        raise other_engine(others)
     if against:
         raise NotReconciled(
             "NOT_RECONCILED",
@@ -252,7 +271,7 @@ async def _begun(
             fix="explain the difference, then take the venues' word for it with --accept --reason TEXT (an "
             "account that was not read is none); or begin a new journal without --book, with what they say",
         )
-    return _ran(options, service, results, exchanges, desk, latch.found() is not None)
+    return _ran(options, service, results, exchanges, desk, latch.found() is not None, taping)
 
 
 def _sending(
@@ -277,20 +296,34 @@ async def _served(
     live: bool,
     found: Recovered,
     results: Results,
+    opening: Marks,
+    taping: Taping | None,
 ) -> tuple[Service, tuple[str, ...]]:
-    """The service, from its first turn to its end; and, live, why it was never armed in time."""
+    """The service, from its first turn to its end; and, live, why it was never armed in time.
+
+    opening: what paper venues are fed first. taping: keeps what they are fed.
+
+    Raises:
+        InputError: the tape could not be written; the service has ended in order.
+    """
     deadline: asyncio.Task[tuple[str, ...]] | None = None
     following: asyncio.Task[None] | None = None
+    arming: asyncio.Task[int | None] | None = None
     with attended(parts, options, found):
         try:
             service = Service(parts, results)
             stop_on_signals(service)
             loop = asyncio.get_running_loop()
-            for venue, to in zip(venues, parts.venues, strict=True):
+            market = {venue.name: venue for venue in venues}
+            arming = asyncio.create_task(_armed_ns(service, options.arm))
+            for to in parts.venues:
                 if isinstance(to, PaperVenue):
-                    to.start(_feed(venue, known.early[venue.name]))
+                    hear, every_ms = (None, 0.0) if taping is None else (taping.hear, taping.every_ms)
+                    to.start(market_feed(market[to.name], opening, asyncio.shield(arming), hear, every_ms))
                 else:  # behind what the service itself says of the link as its first word
-                    loop.call_soon(_hand_on, service, known.early[venue.name])
+                    loop.call_soon(_hand_on, service, known.early[to.name])
+            if taping is not None:
+                taping.start(asyncio.shield(arming), service.stop)
             if live:
                 deadline = asyncio.create_task(_armed_by(service, parts.config.start_s_max))
             following = asyncio.create_task(known.following.follow(partial(_in_view, service, parts.clock)))
@@ -299,9 +332,11 @@ async def _served(
             against = deadline.result() if deadline is not None and deadline.done() else ()
             return service, against
         finally:
-            for task in (deadline, following):
+            for task in (deadline, following, arming):
                 if task is not None:
                     task.cancel()
+            if taping is not None:
+                await taping.close()
 
 
 def _unfollowed(service: Service, task: asyncio.Task[None]) -> None:
@@ -340,17 +375,14 @@ async def _armed_by(service: Service, seconds: float) -> tuple[str, ...]:
     return against
 
 
-async def _feed(venue: Adapter, early: Sequence[News]) -> AsyncIterator[Marks | MarketTrade]:
-    """A venue's public market as a paper venue takes it: quotes, trades of others, nothing of any account.
-
-    Of what was heard before the start the quotes alone: nobody of ours rested when those traded.
-    """
-    for news in early:
-        if isinstance(news, Marks):
-            yield news
-    async for news in venue.stream():
-        if isinstance(news, Marks | MarketTrade):
-            yield news
+async def _armed_ns(service: Service, asked: bool) -> int | None:
+    """When the engine was armed, waited for a moment where a person has asked for it at the start; None: it
+    is not."""
+    loop = asyncio.get_running_loop()
+    end_s = loop.time() + SETTLE_S
+    while asked and not service.armed and loop.time() < end_s:
+        await asyncio.sleep(0.01)
+    return service.parts.clock.now_ns() if service.armed else None
 
 
 def _ran(
@@ -360,10 +392,12 @@ def _ran(
     exchanges: Sequence[PaperExchange],
     desk: Settings,
     latched: bool,
+    taping: Taping | None,
 ) -> Ran:
     names, trading = sorted(service.state.venues), trading_of(desk)
     reports = [closing_report(exchange) for exchange in exchanges]
     document = closing_document(options, service, results, desk, trading=trading, latched=latched)
     document |= {"venues": names, "paper": [report.document() for report in reports]}
+    document["tape"] = None if taping is None else taping.document()
     text = "\n".join(report.text() for report in reports) or f"{trading} on {', '.join(names)}"
     return Ran(service.ending, document, text, exit_code(service, to_arm=options.arm or not exchanges))

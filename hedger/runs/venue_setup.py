@@ -7,11 +7,13 @@ they are what fills a maker on paper.
 
 from __future__ import annotations
 
-from collections.abc import Collection, MutableMapping
+from collections.abc import Collection, Mapping, MutableMapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 from urllib.parse import urlsplit
 
 from hedger.sections.venues import VenueConfig, VenueName
+from pricing.contracts import Listing
 from pricing.errors import InputError
 from pricing.universe import Universe
 from venues.base import Venue
@@ -20,6 +22,7 @@ from venues.deribit_session import Login, SessionTerms
 from venues.host_table import NETWORKS
 from venues.live_quotes import LiveQuotes
 from venues.net import LOOPBACK, Hosts
+from venues.part_ages import FieldAges
 from venues.secrets import Secret, read_secrets
 
 if TYPE_CHECKING:
@@ -46,6 +49,16 @@ class Adapter(Venue, Protocol):
         """Connect, sign in, learn what is listed; raises VenueError."""
         ...
 
+    async def start_to_ask(self) -> None:
+        """Learn what is listed, to ask for the account then; no stream of it is joined, nothing is set there.
+        Raises VenueError."""
+        ...
+
+    @property
+    def known(self) -> Mapping[str, Listing]:
+        """What was listed when that was last asked for, by symbol."""
+        ...
+
     def watch(self, universe: Universe, symbols: Collection[str]) -> None:
         """Give marks of these, in rows of this universe."""
         ...
@@ -70,6 +83,10 @@ class Adapter(Venue, Protocol):
 
     async def account_faults(self) -> tuple[str, ...]:
         """Settings of the account there under which our orders mean something else; raises VenueError."""
+        ...
+
+    async def resting(self) -> int:
+        """How many orders are open on the account, whoever sent them; raises VenueError."""
         ...
 
 
@@ -200,6 +217,7 @@ def _deribit(config: VenueConfig, hosts: Hosts, secrets: dict[str, Secret]) -> D
         account=config.account,
         levels=config.levels,
         trades=not secrets,
+        ages=_ages(config, FieldAges()),
         session=SessionTerms(answer_s_max=config.answer_s_max, dead_man_s=config.dead_man_s),
         **rates,
     )
@@ -213,6 +231,7 @@ def _cex(name: VenueName, config: VenueConfig, hosts: Hosts, secrets: dict[str, 
     from venues.cex_client import CexTerms
 
     choice = CEX[name]
+    dialect = choice.dialect()
     own = choice.addresses(config.url) if config.url else {}
     terms = CexTerms(
         name,
@@ -229,5 +248,18 @@ def _cex(name: VenueName, config: VenueConfig, hosts: Hosts, secrets: dict[str, 
         dead_man_s=config.dead_man_s,
         levels=config.levels,
         trades=not secrets,
+        ages=_ages(config, dialect.ages),
     )
-    return CexVenue(choice.dialect(), terms, secrets, settings)
+    return CexVenue(dialect, terms, secrets, settings)
+
+
+def _ages(config: VenueConfig, own: FieldAges) -> FieldAges:
+    """The venue's own, but for those that are given."""
+    given = {
+        "mark_s": config.mark_age_s_max,
+        "vol_s": config.vol_age_s_max,
+        "forward_s": config.forward_age_s_max,
+        "index_s": config.index_age_s_max,
+        "funding_s": config.funding_age_s_max,
+    }
+    return replace(own, **{name: seconds for name, seconds in given.items() if seconds is not None})

@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from hedger.core.other_engines import ALIVE_S, found_at_start
 from hedger.engine.clock import WallClock
 from hedger.engine.starting import booked_since
 from hedger.inputs import read_book
 from hedger.journal.recovery import Recovered
-from hedger.runs.launch import RunOptions
+from hedger.runs.launch import RunOptions, RunRefused
 from hedger.runs.opening import on_one_account, opened
 from hedger.runs.venue_market import (
     KnownMarket,
+    as_batch,
     book_of,
     chosen,
     first_look,
@@ -29,6 +31,7 @@ from hedger.settings import Settings
 from pricing.contracts import Listing
 from pricing.daycount import NS_PER_SECOND
 from pricing.errors import InputError
+from pricing.market import Market, Marks
 from pricing.universe import Universe
 from pricing.valuation import value
 from risk.book import Book
@@ -42,11 +45,13 @@ SETTLE_S = 2.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Start:
-    """What a run begins with. since_ns: the venues' time from which executions are asked for."""
+    """What a run begins with. first: all that is known of the market, as a batch of the time of the start.
+    since_ns: the venues' time from which executions are asked for."""
 
     universe: Universe
     opening: Book
     known: KnownMarket
+    first: Marks
     since_ns: int
 
 
@@ -62,12 +67,15 @@ async def begin(
     """The universe, the book of a new journal, and the market as first seen.
 
     Raises:
-        InputError: the book cannot be used. VenueError: a venue does not say, or not in time.
+        InputError: the book cannot be used. VenueError: a venue does not say, or not in time. RunRefused:
+            live, and another engine trades on an account.
     """
     listings = desk.with_fees(Universe.of(await listed(venues))).listings
     reports: list[AccountReport] = []
     if live:
-        reports = [await venue.account(await venue.time_ns()) for venue in venues]
+        look_back_ns = round(ALIVE_S * NS_PER_SECOND)
+        reports = [await venue.account(await venue.time_ns() - look_back_ns) for venue in venues]
+        alone(reports, found.name.engine, options)
     book: Book | None = None
     if found.opening is not None:
         universe = _then(found, listings)
@@ -82,14 +90,42 @@ async def begin(
     known = await first_look(
         venues, universe, book, desk.run.options_followed, desk.run.start_s_max, SETTLE_S, clock.now_ns()
     )
+    now_ns = clock.now_ns()
+    first = as_batch(known.market, now_ns)
     if found.opening is not None:
-        since_ns = max(begun_ns or 0, found.last_now_ns - LOOK_BACK_NS) if live else clock.now_ns()
-        return Start(universe, found.opening, known, since_ns)
+        since_ns = max(begun_ns or 0, found.last_now_ns - LOOK_BACK_NS) if live else now_ns
+        return Start(universe, found.opening, known, first, since_ns)
+    market = Market.empty(universe).apply(first)
     if book is None:
-        valuation = value(known.market, desk.age_s_max)
-        book = market_maker_book(known.market, valuation, options.seed, desk.age_s_max, DEMO_BOOK)
-    since_ns = min((report.venue_ns for report in reports), default=clock.now_ns())
-    return Start(universe, opened(book, known.market, desk), known, since_ns)
+        valuation = value(market, desk.age_s_max)
+        book = market_maker_book(market, valuation, options.seed, desk.age_s_max, DEMO_BOOK)
+    since_ns = min((report.venue_ns for report in reports), default=now_ns)
+    return Start(universe, opened(book, market, desk), known, first, since_ns)
+
+
+def alone(reports: Sequence[AccountReport], own: str, options: RunOptions) -> None:
+    """Return where no other engine trades on our accounts, as far as they show, or a person says so.
+
+    Raises:
+        RunRefused: one has an order open, or an execution of late.
+    """
+    seen = found_at_start(reports, own)
+    if seen and not options.accept:
+        raise other_engine(seen)
+
+
+def other_engine(seen: Sequence[str]) -> RunRefused:
+    """The refusal beside another engine (exit 3)."""
+    return RunRefused(
+        "OTHER_ENGINE",
+        "another engine trades on our account, or did a moment ago",
+        where="the venues' accounts, by the tags in order ids",
+        observed="; ".join(seen),
+        allowed=f"one engine an account: no order of another, and no execution in the last {ALIVE_S:g} s",
+        not_done="nothing was started, nothing was sent",
+        fix="end the other engine, see that its orders are gone, and start again after that time; where its "
+        "journal was thrown away, cancel its orders at the venue, and start with --accept --reason TEXT",
+    )
 
 
 def _then(found: Recovered, listings: Sequence[Listing]) -> Universe:

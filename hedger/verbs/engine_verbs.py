@@ -36,6 +36,12 @@ def declare(commands: Commands) -> None:
     text = "live: where accounts differ from the book at the start take the venues' word; needs --reason"
     words.add_argument("--accept", action="store_true", help=text)
     words.add_argument("--no-watchdog", action="store_true", help="without the process that looks after it")
+    text = "paper on venues' market: keep what it is fed as a tape, which `replay` plays again"
+    words.add_argument("--record", type=Path, metavar="TAPE", help=text)
+    text = "with --record: from batch to batch of a venue, at which the engine then looks (default 100)"
+    words.add_argument("--every-ms", type=positive, default=100.0, metavar="MS", help=text)
+    text = "with --record: the tape grows, and is sound, after each so many seconds (default 60)"
+    words.add_argument("--part-s", type=positive, default=60.0, metavar="S", help=text)
     _declare_replay(commands)
     text = "look after a running engine; `run` starts it by itself"
     words = add_journal(commands.add("watchdog", watchdog, text))
@@ -87,6 +93,9 @@ def run(arguments: argparse.Namespace) -> Exit:
         config=arguments.config,
         arm_live=arguments.arm_live,
         accept=arguments.accept,
+        tape=arguments.record,
+        every_ms=arguments.every_ms,
+        part_s=arguments.part_s,
     )
     with set_aside():
         if settings.run.mode == "live" or settings.run.feed:
@@ -96,6 +105,10 @@ def run(arguments: argparse.Namespace) -> Exit:
         else:
             from hedger.runs.run import run as run_on_paper
 
+            if options.tape is not None:
+                from hedger.runs.taping import check_taping
+
+                check_taping(False, settings.run.feed)
             ran = run_on_paper(options, settings, limits)
     if arguments.json:
         show_json(ran.document)

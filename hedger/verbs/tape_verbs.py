@@ -63,6 +63,8 @@ def _declare_import(tapes: Commands) -> None:
     words.add_argument(
         "--levels", type=int, default=20, metavar="N", help="levels of each side of a recorded order book"
     )
+    text = "tardis: only this one of what the files hold; may be repeated"
+    words.add_argument("--underlying", action="append", default=[], metavar="COIN", help=text)
     words.add_argument(
         "--index-from-spot",
         action=argparse.BooleanOptionalAction,
@@ -87,6 +89,7 @@ def tape_import(arguments: argparse.Namespace) -> Exit:
         perp_file=arguments.perp,
         every_ms=arguments.every_ms,
         levels=arguments.levels,
+        underlyings=tuple(arguments.underlying),
         index_from_spot=arguments.index_from_spot,
     )
     import_tape(arguments.source, arguments.format, arguments.out, options)

@@ -29,8 +29,9 @@ def declare(commands: Commands) -> None:
     _add_venue(words)
     words.add_argument("--out", required=True, type=Path, metavar="BOOK", help="file to create (CSV)")
 
-    words = commands.add("record", record, "a venue's market to a tape; no keys")
-    _add_venue(words)
+    words = commands.add("record", record, "venues' markets to a tape; no keys")
+    text = "such as deribit; may be repeated: one tape of them all"
+    words.add_argument("--venue", action="append", required=True, metavar="V", help=text)
     words.add_argument("--out", required=True, type=Path, metavar="TAPE", help="folder to create")
     words.add_argument("--minutes", type=positive, metavar="N", help="end after so many (default: run on)")
     words.add_argument(
@@ -86,14 +87,14 @@ def book_fetch(arguments: argparse.Namespace) -> Exit:
 
 
 def record(arguments: argparse.Namespace) -> Exit:
-    """A venue's market to a tape."""
+    """Venues' markets to a tape."""
     from hedger.config import load
     from hedger.runs.record import RecordOptions
     from hedger.runs.record import record as start
 
     os.umask(0o077)
     options = RecordOptions(
-        venue=_venue(arguments.venue),
+        venues=tuple(dict.fromkeys(map(_venue, arguments.venue))),
         out=arguments.out,
         minutes=arguments.minutes,
         underlyings=tuple(arguments.underlying),

@@ -19,9 +19,8 @@ import numpy as np
 import pytest
 
 from hedger.limits_file import load_limits
-from hedger.runs.record import Recorder, RecordOptions
+from hedger.runs.recorder import Recorder
 from hedger.runs.replay import replay
-from hedger.sections.venues import VenueName
 from hedger.settings import Settings
 from pricing.contracts import Kind, Listing, Option
 from pricing.market import Marks
@@ -78,6 +77,7 @@ class Heard:
             SimpleNamespace(
                 universe=self.universe,
                 present=("quotes", "depth", "trades"),
+                description={"options": {}},
                 batches=SimpleNamespace(
                     seq=np.array([x.seq for x in self.batches_]),
                     now_ns=np.array([x.now_ns for x in self.batches_]),
@@ -102,8 +102,7 @@ class Heard:
 
 
 def recorder_of(universe: Universe, venue: str, out: Path) -> Recorder:
-    options = RecordOptions(cast(VenueName, venue), out, every_ms=BATCH_S * 1e3, part_s=PART_S)
-    return Recorder(GrowingTape(out, universe.listings, _meta()), universe, options, time.time_ns())
+    return Recorder(GrowingTape(out, universe.listings, _meta()), universe, [venue], time.time_ns())
 
 
 def _meta() -> dict[str, Any]:
@@ -121,7 +120,7 @@ async def recorded(market: Market, universe: Universe, recorder: Recorder, heard
 
     async def read(adapter: Adapter) -> None:
         async for news in adapter.stream():
-            recorder.take(news, time.time_ns())
+            recorder.take(adapter.name, news, time.time_ns())
             heard.take(news, time.time_ns())
             if isinstance(news, Marks):
                 await asyncio.sleep(BATCH_S)
