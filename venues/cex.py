@@ -1,7 +1,7 @@
 """An exchange behind the `Venue` port, reached through ccxt's clients: one class, a dialect per venue.
 
-Four clients of the library, each with its own rate limit: for orders, for cancels and the dead man's timer,
-for questions, for streams: a cancel stands neither behind a burst of orders nor behind questions. Streams are
+Five clients of the library, each with its own rate limit: for orders, for cancels, for the dead man's timer,
+for questions, for streams: a cancel stands behind no burst of orders, no question and no refresh. Streams are
 hints: frames are taken at the source and read by our own parsers, an update that was lost is found by asking.
 Requests are sent once; what became of one that failed is judged by the venue's own code (`venues.cex_parse`),
 and what that does not prove is UNKNOWN.
@@ -15,7 +15,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
 import aiohttp
@@ -28,11 +29,21 @@ from venues.cex_client import CexTerms, check_client, make_client
 from venues.cex_dialect import Account, Dialect
 from venues.cex_parse import failed_effect, failed_question, judge_order, not_found
 from venues.cex_streams import CexStreams, StreamTerms
-from venues.errors import Ambiguous, Unreachable, Untrusted, VenueError
+from venues.errors import Ambiguous, Refused, Unreachable, Untrusted, VenueError
 from venues.live_quotes import LiveQuotes
 from venues.net import guarded_session
 from venues.news import NewsDesk
-from venues.order_checks import no_combos, refusal, refused_here
+from venues.order_checks import (
+    ALREADY_DONE,
+    NOT_SHOWN,
+    amend_refused,
+    another_order,
+    check_amendment,
+    no_amends,
+    no_combos,
+    refusal,
+    refused_here,
+)
 from venues.orders import (
     AccountReport,
     ComboOrder,
@@ -42,6 +53,7 @@ from venues.orders import (
     OrderUpdate,
     TimeInForce,
 )
+from venues.part_ages import FieldAges
 from venues.secrets import Secret
 from venues.sent_ids import SentIds
 from venues.wire.client_ids import to_wire
@@ -69,6 +81,7 @@ class CexSettings:
     pause_s_most: float = 30.0
     maintenance_s: float = 600.0
     trades: bool = False
+    ages: FieldAges | None = None
 
 
 class CexVenue:
@@ -84,17 +97,20 @@ class CexVenue:
     ) -> None:
         self._dialect, self._terms, self._now_ns = dialect, terms, now_ns
         self._secrets, self._settings = dict(secrets or {}), settings or CexSettings()
+        self._ages = self._settings.ages or dialect.ages
         self._listings: dict[str, Listing] = {}
         self._desk = NewsDesk(now_ns)
         self._sessions: list[aiohttp.ClientSession] = []
         self._orders: Any = None
         self._cancels: Any = None
+        self._timer: Any = None
         self._polls: Any = None
         self._streams: CexStreams | None = None
         self._sent = SentIds()
         self._waiting: dict[str, asyncio.Future[OrderUpdate]] = {}
         self._strange: dict[str, None] = {}
         self._closed = False
+        self._timer_set = False
         self.refused: dict[str, str] = {}
 
     @property
@@ -114,18 +130,21 @@ class CexVenue:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What it can do."""
+        """What it can do; dead_man_s is None until the venue takes a refresh, and after one that failed."""
         own, dialect = self._settings, self._dialect
-        armed = self._secrets and dialect.dead_man_s is not None
+        has_timer = self._secrets and dialect.dead_man_s is not None
+        timer_s = (own.dead_man_s or dialect.dead_man_s) if has_timer else None
         return Capabilities(
             mass_cancel=True,
-            dead_man_s=(own.dead_man_s or dialect.dead_man_s) if armed else None,
+            dead_man_s=timer_s if self._timer_set else None,
             combos=False,
             reduce_only=True,
             post_only=True,
             order_rate=own.order_rate or dialect.order_rate,
             order_burst=own.order_burst or dialect.order_burst,
             has_dead_man=dialect.dead_man_s is not None,
+            timer_s=timer_s,
+            amends=self._dialect.amends,
         )
 
     @property
@@ -180,7 +199,7 @@ class CexVenue:
         Raises:
             VenueError: not within `start_s_max`, or the key is refused.
         """
-        self._orders, self._cancels, self._polls, streams = (self._client() for _ in range(4))
+        self._orders, self._cancels, self._timer, self._polls, streams = (self._client() for _ in range(5))
         self._streams = CexStreams(
             streams,
             self._polls,
@@ -192,7 +211,9 @@ class CexVenue:
                 self._settings.account,
                 self._settings.pause_s_first,
                 self._settings.pause_s_most,
-                self.capabilities.dead_man_s if self._dialect.by_connection else None,
+                self.capabilities.timer_s if self._dialect.by_connection else None,
+                ages=self._ages,
+                answer_s_max=self._terms.answer_s_max,
             ),
             self._now_ns,
         )
@@ -202,6 +223,16 @@ class CexVenue:
         else:
             self._streams.tell_link("")
         self._streams.begin_asking(self._settings.maintenance_s)
+
+    async def start_to_ask(self) -> None:
+        """Make the client that questions go by, and learn what is listed, without the account's fees; no
+        stream is joined and no timer set.
+
+        Raises:
+            VenueError: it does not say.
+        """
+        self._polls = self._client()
+        await self._learn(signed=False)
 
     async def start_to_cancel(self) -> None:
         """Make the clients that a kill needs, and nothing else: nothing is listed, no stream is joined.
@@ -240,7 +271,7 @@ class CexVenue:
         wanted = [x for x in universe.listings if x.venue == self.name and x.symbol in chosen]
         before, self._desk.quotes = (
             self._desk.quotes,
-            LiveQuotes(universe, self.name, self._settings.levels),
+            LiveQuotes(universe, self.name, self._settings.levels, self._ages, self._now_ns),
         )
         if before is not None:
             self._desk.quotes.take_over(before, [x.symbol for x in wanted])
@@ -254,9 +285,17 @@ class CexVenue:
         Raises:
             VenueError: no answer, or not one instrument in it can be read.
         """
-        found = await self._asked(
-            "instruments", self._dialect.instruments(self._polls, bool(self._secrets), self._now_ns())
-        )
+        return await self._learn(signed=bool(self._secrets))
+
+    @property
+    def known(self) -> Mapping[str, Listing]:
+        """What has been listed since the start, by symbol, as it was last told."""
+        return self._listings
+
+    async def _learn(self, signed: bool) -> Sequence[Listing]:
+        """signed: ask for the account's own fees, which costs as much again."""
+        question = self._dialect.instruments(self._polls, signed, self._now_ns())
+        found = await self._asked("instruments", question)
         if not found.listings:
             raise Untrusted("NO_LISTINGS", "the venue lists nothing that can be read", where=self.name)
         self._listings.update((x.symbol, x) for x in found.listings)
@@ -285,7 +324,7 @@ class CexVenue:
         if refused is not None:
             return refused
         check_client(self._orders)
-        self._sent.add(order.client_id, order.listing)
+        self._sent.add(order.client_id, order.listing, order.side)
         news: asyncio.Future[OrderUpdate] = asyncio.get_running_loop().create_future()
         self._waiting[order.client_id] = news
         try:
@@ -320,7 +359,7 @@ class CexVenue:
             report = await self.order(order.client_id)
         except VenueError:
             return acknowledged
-        return acknowledged if report is None else _as_update(order.client_id, report)
+        return acknowledged if report is None else report.as_update()
 
     async def cancel(self, client_id: str) -> OrderUpdate:
         """Ask for an order to be cancelled, and say what became of it."""
@@ -331,7 +370,7 @@ class CexVenue:
                 if report is None:
                     return OrderUpdate(client_id, OrderState.UNKNOWN, code=NOT_FOUND)
                 if report.state.terminal:
-                    return _as_update(client_id, report)
+                    return report.as_update()
                 listing = self._listings[report.symbol]
             check_client(self._cancels)
             await self._dialect.cancel(self._cancels, listing, to_wire(self.name, client_id))
@@ -354,7 +393,71 @@ class CexVenue:
             if report is None:
                 return OrderUpdate(client_id, OrderState.UNKNOWN, code=NOT_FOUND)
             if report.state.terminal or asyncio.get_running_loop().time() > deadline:
-                return _as_update(client_id, report)
+                return report.as_update()
+            await asyncio.sleep(0.05)
+
+    async def amend(self, client_id: str, price: Decimal, quantity: Decimal) -> OrderUpdate:
+        """Give a resting order another price and size, and say what the order is then.
+
+        An amendment is acknowledged before it is made, and one that was refused may have ended the order: the
+        order itself is asked for, before and after.
+
+        Raises:
+            Refused: it was not changed. VenueError: nothing was sent.
+        """
+        self._check_open()
+        if not self._dialect.amends:
+            raise no_amends(client_id, self.name)
+        before = await self.order(client_id)
+        if before is None:
+            return OrderUpdate(client_id, OrderState.UNKNOWN, code=NOT_FOUND)
+        if before.state.terminal:
+            return before.as_update(ALREADY_DONE)
+        listing = self._listings.get(before.symbol)
+        check_amendment(before, listing, price, quantity)
+        assert listing is not None
+        if (before.price, before.quantity) == (price, quantity):
+            return before.as_update()
+        check_client(self._orders)
+        refused: Refused | None = None
+        try:
+            await self._dialect.amend(self._orders, listing, before, price, quantity)
+        except VenueError as error:  # an answer without sense, or a redirect: it may be done
+            return OrderUpdate(client_id, OrderState.UNKNOWN, code=error.code, text=error.text()[:300])
+        except ccxt.BaseError as error:
+            verdict, words = judge_order(self.name, error)
+            gone = not_found(self.name, error)
+            if verdict.state is not OrderState.REJECTED and not gone:
+                return OrderUpdate(client_id, OrderState.UNKNOWN, code=verdict.code, text=words[:300])
+            refused = amend_refused(client_id, NOT_FOUND if gone else verdict.code, words)
+        return await self._after_amend(before, price, quantity, refused)
+
+    async def _after_amend(
+        self, before: OrderReport, price: Decimal, quantity: Decimal, refused: Refused | None
+    ) -> OrderUpdate:
+        """What an order is after its amendment was acknowledged, or refused. Where it does not show, for a
+        moment, it may still come."""
+        deadline = asyncio.get_running_loop().time() + self._settings.news_s_max
+        while True:
+            try:
+                report = await self.order(before.client_id)
+            except VenueError as error:
+                text = error.text()[:300]
+                return OrderUpdate(before.client_id, OrderState.UNKNOWN, code=error.code, text=text)
+            if report is None:
+                return OrderUpdate(before.client_id, OrderState.UNKNOWN, code=NOT_FOUND)
+            made = (report.price, report.quantity) == (price, quantity)
+            if (
+                report.state is OrderState.REJECTED
+            ):  # as some call the end of a post-only order that would take
+                report = replace(report, state=OrderState.CANCELLED)
+            if made or report.state.terminal:
+                return report.as_update("" if made else ALREADY_DONE)
+            same = (report.price, report.quantity) == (before.price, before.quantity)
+            if same and refused is not None and refused.code != NOT_FOUND:
+                raise refused
+            if asyncio.get_running_loop().time() > deadline:
+                return OrderUpdate(before.client_id, OrderState.UNKNOWN, code=NOT_SHOWN)
             await asyncio.sleep(0.05)
 
     async def cancel_all(self) -> None:
@@ -377,11 +480,21 @@ class CexVenue:
         raise Ambiguous("STILL_OPEN", "orders are still open after every round", where=self.name)
 
     async def refresh(self) -> None:
-        """The engine is well: restart the venue's timer."""
-        seconds = self.capabilities.dead_man_s
-        if seconds is not None and not self._closed and self._streams is not None:
-            self._streams.refresh()
-            await self._asked("refresh", self._dialect.refresh(self._cancels, seconds))
+        """The engine is well: restart the venue's timer.
+
+        Raises:
+            VenueError: the venue did not take it.
+        """
+        seconds = self.capabilities.timer_s
+        if seconds is None or self._closed or self._streams is None:
+            return
+        self._streams.refresh()
+        try:
+            await self._asked("refresh", self._dialect.refresh(self._timer, seconds))
+        except VenueError:
+            self._timer_set = False
+            raise
+        self._timer_set = True
 
     # ---------------------------------------------------------------------------------------------- questions
 
@@ -389,7 +502,7 @@ class CexVenue:
         """One order as the venue knows it.
 
         Raises:
-            VenueError: it does not say.
+            VenueError: it does not say, or speaks of another order.
         """
         self._check_open()
         try:
@@ -400,7 +513,15 @@ class CexVenue:
         report: OrderReport | None = await self._asked(
             "order", self._dialect.order(self._polls, listing, wire_id)
         )
+        if report is not None:
+            self._check_same(client_id, report)
         return report
+
+    def _check_same(self, client_id: str, report: OrderReport) -> None:
+        """That an answer is about the order that was asked after: what is said of another proves nothing."""
+        same = self._sent.is_of(client_id, report.symbol, report.side)
+        if report.client_id != client_id or not same:
+            raise another_order(self.name, client_id, f"{report.client_id} {report.symbol} {report.side}")
 
     async def account(self, since_ns: int) -> AccountReport:
         """Orders, positions, balances, and the executions since.
@@ -432,7 +553,8 @@ class CexVenue:
         self._closed = True
         if self._streams is not None:
             await self._streams.close()
-        clients = [c for c in (self._orders, self._cancels, self._polls) if c is not None]
+        made = (self._orders, self._cancels, self._timer, self._polls)
+        clients = [c for c in made if c is not None]
         await asyncio.gather(*(client.close() for client in clients))
         for session in self._sessions:
             await session.close()
@@ -461,7 +583,3 @@ class CexVenue:
                 self._desk.put(update)
         for trade in frame.trades:
             self._desk.put(trade)
-
-
-def _as_update(client_id: str, report: OrderReport) -> OrderUpdate:
-    return OrderUpdate(client_id, report.state, report.venue_order_id, report.filled)

@@ -19,18 +19,22 @@ from typing import Any
 
 import ccxt
 
-from pricing.contracts import Contract, Fees, Listing
+from pricing.contracts import Contract, Fees, Kind, Listing
 from venues.binance_names import INVERSE_VENUE, LINEAR_VENUE, SPOT_VENUE
 from venues.cex_binance_deliveries import deliveries
 from venues.cex_binance_streams import PRIVATE, PUBLIC, BinanceStreams, Part, part_of
-from venues.cex_dialect import Account, Channel, Heard, all_tried, told_apart
+from venues.cex_dialect import Account, Channel, Heard, all_tried, bundled, told_apart
 from venues.cex_parse import not_found
 from venues.errors import Untrusted
+from venues.key_scopes import KNOWN
+from venues.order_checks import another_order
 from venues.orders import AccountReport, Order, OrderReport, TimeInForce, TradeReport
+from venues.part_ages import FieldAges
 from venues.venue_table import VenueTable
-from venues.wire import binance
+from venues.wire import binance, quick_books
 from venues.wire.fields import NS_PER_MS, Wire, items
 from venues.wire.frames import Frame, each
+from venues.wire.quick_books import ReadsText
 from venues.wire.quotes import BookChange
 from venues.wire.units import Instruments, merged
 
@@ -41,6 +45,8 @@ _PARTS = {
 }
 _PAGE, _PAGES_MAX = 1000, 50
 _COPY_LEVELS = 1000
+#: What stands among a key's rights and is a time.
+_STAMPS = frozenset({"createTime", "tradingAuthorityExpirationTime"})
 #: Orders whose client ids are remembered by the venue's id.
 _IDS_MAX = 20_000
 
@@ -68,12 +74,15 @@ class Binance:
     order_burst = 30
     by_connection = False
     copies_books = True
-    joins_max = 1
+    say_pause_s = 0.5  # five messages a second on spot, ten elsewhere, pings among them
     keep_alive_s: float | None = 1_500.0
+    #: Marks come every second; those of options that nobody subscribes to are asked for every 5 s.
+    ages = FieldAges(mark_s=20.0, vol_s=20.0, forward_s=20.0, index_s=20.0, funding_s=20.0)
 
     def __init__(self, venue: str = LINEAR_VENUE) -> None:
         self.venue, self.parts = venue, _PARTS[venue]
         self.dead_man_s: float | None = None if venue == SPOT_VENUE else 45.0
+        self.amends = venue != SPOT_VENUE  # options take none, spot a smaller size alone
         self._streams = BinanceStreams(venue, self.parts)
         self._watched: dict[str, Listing] = {}
         self._listed: dict[str, Listing] = {}
@@ -124,9 +133,17 @@ class Binance:
         result = await self._public(client, part_of(listing), "depth", asked, 20)
         return binance.depth(listing.symbol, result, at_ns)
 
+    def bundle(self, messages: Sequence[Mapping[str, Any]], number: int) -> Mapping[str, Any]:
+        """`params`, under an `id`."""
+        return bundled(messages, "params") | {"id": number}
+
     def control(self, message: Any) -> bool:
         """The library need not see any of it."""
         return False
+
+    def quick(self, url: str) -> ReadsText:
+        """Of `depthUpdate` of futures."""
+        return quick_books.binance
 
     def read(self, url: str, message: Any, listings: Mapping[str, Listing], account: str) -> Heard:
         """One message. Raises Malformed where it is none."""
@@ -138,23 +155,50 @@ class Binance:
         return now.stamp_ns("serverTime")
 
     async def scopes(self, client: Any) -> tuple[str, ...]:
-        """`account/apiRestrictions`: what is switched on."""
-        told = await client.request("account/apiRestrictions", ["sapi"], "GET", {}, config={"cost": 1})
-        return tuple(key for key, value in Wire(told, "apiRestrictions").payload.items() if value is True)
+        """`account/apiRestrictions`: what is switched on. Of the words that move money each must be there:
+        that one is missing is no word that it is off."""
+        found = await client.request("account/apiRestrictions", ["sapi"], "GET", {}, config={"cost": 1})
+        told = Wire(found, "apiRestrictions")
+        rights = dict.fromkeys((*sorted(KNOWN[self.venue].moves_money), *told.payload))
+        for key in rights:
+            if key not in _STAMPS and not isinstance(told.raw(key), bool):
+                told.refuse(key, "not true or false", told.raw(key), "true or false")
+        return tuple(key for key in rights if told.raw(key) is True)
 
     async def prevents_self_trades(self, client: Any) -> bool | None:
         """Every order of spot and futures asks for it; options have no such word."""
         return None if Part.OPTION in self.parts else True
 
     async def account_faults(self, client: Any) -> tuple[str, ...]:
-        """`positionSide/dual` of the futures: two positions a contract, or one."""
-        faults = []
+        """Of the futures `positionSide/dual`: two positions a contract, or one; `positionRisk`: what is
+        margined by itself; `multiAssetsMargin`: whether losses in one asset are met from another."""
+        faults: list[str] = []
         for part in self.parts:
-            if part in (Part.LINEAR, Part.INVERSE):
-                told = Wire(await self._ask(client, part, "GET", "positionSide/dual", {}, 30), "positionSide")
-                if told.raw("dualSidePosition") is not False:
-                    faults.append("hedge mode, where a sale opens a second position: set one-way mode")
+            if part not in (Part.LINEAR, Part.INVERSE):
+                continue
+            told = Wire(await self._ask(client, part, "GET", "positionSide/dual", {}, 30), "positionSide")
+            if told.raw("dualSidePosition") is not False:
+                faults.append("hedge mode, where a sale opens a second position: set one-way mode")
+            if isolated := await self._isolated(client, part):
+                names = ", ".join(isolated[:5])
+                faults.append(f"isolated margin of {names}, which no balance shows: set cross margin there")
+            if part is Part.LINEAR:
+                asked = await self._ask(client, part, "GET", "multiAssetsMargin", {}, 30)
+                if Wire(asked, "multiAssetsMargin").raw("multiAssetsMargin") is not False:
+                    faults.append("multi-assets mode, where balances are not what they say: set single-asset")
         return tuple(faults)
+
+    async def _isolated(self, client: Any, part: Part) -> list[str]:
+        """Symbols with a margin of their own: where something is held, or of the coins that we trade."""
+        coins = {currency for _, currency in VenueTable.load(self.venue).terms_by_product}
+        found = []
+        for row in items(await self._ask(client, part, "GET", "positionRisk", {}, 5), "positionRisk"):
+            symbol, margin = row.text("symbol"), row.text("marginType").lower()
+            listing = self._listed.get(symbol)
+            ours = listing is not None and listing.contract.underlying in coins
+            if margin not in ("cross", "crossed") and (ours or row.decimal("positionAmt")):
+                found.append(symbol)
+        return found
 
     # -------------------------------------------------------------------------------------------- instruments
 
@@ -225,6 +269,9 @@ class Binance:
         if order.reduce_only:
             request["reduceOnly"] = "true"
         told = Wire(await self._ask(client, part, "POST", "order", request, 1), "order")
+        if (told.raw("clientOrderId"), told.raw("symbol")) != (wire_id, listing.symbol):
+            observed = f"{told.raw('clientOrderId')} {told.raw('symbol')}"
+            raise another_order(self.venue, order.client_id, observed)
         self._remember(told.name("orderId"), wire_id)
         return told.name("orderId")
 
@@ -233,6 +280,20 @@ class Binance:
         part = part_of(listing)
         asked = {"symbol": listing.symbol, _NAMED_BY[part]: wire_id}
         await self._ask(client, part, "DELETE", "order", asked, 1)
+
+    async def amend(
+        self, client: Any, listing: Listing, report: OrderReport, price: Decimal, quantity: Decimal
+    ) -> None:
+        """`order` with PUT: price and quantity both, the latter with what has filled. The venue ends an order
+        that is amended to no more than has filled, and a post-only one that would take."""
+        request = {
+            "symbol": listing.symbol,
+            "side": report.side.value.upper(),
+            "orderId": report.venue_order_id,
+            "quantity": format(quantity, "f"),
+            "price": format(price, "f"),
+        }
+        await self._ask(client, part_of(listing), "PUT", "order", request, 1)
 
     async def cancel_all(self, client: Any) -> int:
         """Look what is open, and cancel it by symbol, which is how the venue does it."""
@@ -255,12 +316,16 @@ class Binance:
         return sum(map(len, await asyncio.gather(*(self._open(client, part, 1) for part in self.parts))))
 
     async def refresh(self, client: Any, seconds: float) -> None:
-        """`countdownCancelAll` of every symbol where an order rests."""
+        """`countdownCancelAll` of every symbol where an order rests. Where none does, of one symbol: there is
+        nothing there to cancel, and the venue has said whether it takes timers from us."""
         self._timer_ms = round(seconds * 1000)
         (part,) = self.parts
-        resting = {item.text("symbol") for item in await self._open(client, part)}
+        resting = sorted({item.text("symbol") for item in await self._open(client, part)})
+        lasting = min(
+            self._listed.values(), key=lambda x: x.contract.kind is not Kind.PERPETUAL, default=None
+        )
         self._armed = set()
-        for symbol in sorted(resting):
+        for symbol in resting or ([] if lasting is None else [lasting.symbol]):
             await self._arm(client, part, symbol)
 
     async def _arm(self, client: Any, part: Part, symbol: str) -> None:
@@ -398,6 +463,8 @@ class Binance:
                 if not not_found(self.venue, error):
                     raise
                 continue
+            if told.name("orderId") != order_id:
+                raise another_order(self.venue, order_id, told.name("orderId"))
             self._remember(order_id, binance.order_report(told).client_id)
         return self._client_ids
 

@@ -18,14 +18,27 @@ from typing import Any
 import ccxt
 
 from pricing.contracts import Contract, Fees, Kind, Listing
-from venues.cex_dialect import Account, Channel, Heard, all_tried, every_page, no_copies, told_apart
+from venues.cex_dialect import (
+    Account,
+    Channel,
+    Heard,
+    all_tried,
+    bundle_name,
+    bundled,
+    every_page,
+    no_copies,
+    told_apart,
+)
 from venues.cex_parse import not_found
 from venues.deliveries import delivered_between, told_from
 from venues.errors import VenueError
+from venues.order_checks import another_order
 from venues.orders import AccountReport, Order, OrderReport, TimeInForce
-from venues.wire import bybit
+from venues.part_ages import FieldAges
+from venues.wire import bybit, quick_books
 from venues.wire.fields import NS_PER_MS, Wire, items
 from venues.wire.frames import Frame, each
+from venues.wire.quick_books import ReadsText
 from venues.wire.quotes import BookChange
 from venues.wire.units import Instruments, merged
 
@@ -38,9 +51,17 @@ _SCOPES: tuple[Mapping[str, str], ...] = (
     {"category": "option"},
     {"category": "spot"},
 )
+#: How options' streams answer: topic by topic, and not by the name of the request.
+_ANSWER = "COMMAND_RESP"
+#: The area of rights that move money; and the margin modes in which balances hold all that is gained.
+_WALLET, _CROSS_MODES = "Wallet", ("REGULAR_MARGIN", "PORTFOLIO_MARGIN")
 _PRODUCTS = {"DERIVATIVES": "dcp.future", "OPTIONS": "dcp.option", "SPOT": "dcp.spot"}
 #: Levels of the books that come at 20 ms; options have 25 at most.
 _DEPTHS = {"spot": 50, "linear": 50, "inverse": 50, "option": 25}
+#: Topics in one message: spot takes ten. And characters of topics, with quotes and commas, on one connection:
+#: the venue's word is 21,000, and 2,000 topics of options, which are never as short as that.
+_TOGETHER = {"spot": 10, "linear": 200, "inverse": 200, "option": 200}
+_CHARACTERS_MAX = 20_000
 _ORDERS_PAGE, _POSITIONS_PAGE, _FILLS_PAGE, _LISTED_PAGE = "50", "200", "100", "1000"
 #: A question about executions spans seven days at most; older ones than this are not asked for.
 _SPAN_NS = 7 * 86_400 * 10**9
@@ -61,17 +82,22 @@ class Bybit:
     """Bybit. option_coins: whose options are listed; the venue must be asked for each."""
 
     venue = bybit.VENUE
+    ages = FieldAges()
     options: Mapping[str, Any] = {"fetchCurrencies": False, "enableUnifiedAccount": True}
     order_rate = 10.0
     order_burst = 10
     dead_man_s: float | None = 45.0
     by_connection = True
     copies_books = False
-    joins_max = 1
+    say_pause_s = 0.1
     keep_alive_s: float | None = None
+    amends = True
 
     def __init__(self, option_coins: Sequence[str] = ("BTC", "ETH", "SOL")) -> None:
         self._option_coins = tuple(option_coins)
+        self._connections: dict[str, int] = {}
+        self._written: dict[tuple[str, int], int] = {}
+        self._hours: dict[str, float] = {}
 
     # ------------------------------------------------------------------------------------------------ streams
 
@@ -85,12 +111,25 @@ class Bybit:
         found = []
         for listing in listings:
             category, name = _category(listing), _name(listing)
-            url = client.implode_hostname(client.urls["api"]["ws"]["public"][category])
             topic = f"orderbook.{_DEPTHS[category]}.{name}"
-            found.append(_channel(url, topic, f"{category}|{topic}", False, listing.symbol))
+            found.append(self._public(client, category, topic, listing.symbol))
             if category != "spot":
-                found.append(_channel(url, f"tickers.{name}", f"{category}|tickers.{name}", False))
+                ticker = self._public(client, category, f"tickers.{name}")
+                found.append(ticker.telling("mark", listing.symbol))
         return found
+
+    def _public(self, client: Any, category: str, topic: str, book: str = "") -> Channel:
+        """A connection takes so many characters of topics; a topic keeps to its own for good. Connections are
+        told apart behind the `#`, which no address takes along."""
+        key = f"{category}|{topic}"
+        at = self._connections.get(key)
+        if at is None:
+            at = max((n for c, n in self._written if c == category), default=0)
+            at += self._written.get((category, at), 0) + len(topic) > _CHARACTERS_MAX
+            self._connections[key] = at
+            self._written[category, at] = self._written.get((category, at), 0) + len(topic) + 3
+        url = client.implode_hostname(client.urls["api"]["ws"]["public"][category])
+        return _channel(f"{url}#{at}" if at else url, topic, key, False, book, _TOGETHER[category])
 
     async def summaries(self, client: Any, listings: Sequence[Listing], at_ns: int) -> Frame:
         """`tickers` of options by coin: everything but the book."""
@@ -102,7 +141,7 @@ class Bybit:
                 frame,
                 told.raw("list"),
                 "tickers",
-                lambda x: bybit.ticker(Wire({"data": x.payload, "ts": stamp}, "tickers"), "option"),
+                lambda x: bybit.ticker(Wire({"data": x.payload, "ts": stamp}, "tickers"), "option", {}),
             )
         return frame
 
@@ -112,9 +151,8 @@ class Bybit:
         for listing in listings:
             category = _category(listing)
             name = listing.contract.underlying if category == "option" else _name(listing)
-            url = client.implode_hostname(client.urls["api"]["ws"]["public"][category])
-            topic = f"publicTrade.{name}"
-            found[f"{category}|{topic}"] = _channel(url, topic, f"{category}|{topic}", False)
+            channel = self._public(client, category, f"publicTrade.{name}")
+            found[channel.key] = channel
         return list(found.values())
 
     async def sign_in(self, client: Any, channel: Channel) -> Channel:
@@ -135,29 +173,58 @@ class Bybit:
         """Never needed. Raises VenueError."""
         raise no_copies(self.venue)
 
+    def bundle(self, messages: Sequence[Mapping[str, Any]], number: int) -> Mapping[str, Any]:
+        """`args`, under a `req_id`."""
+        return bundled(messages, "args") | {"req_id": bundle_name(number)}
+
     def control(self, message: Any) -> bool:
-        """Answers and pongs; data has a topic."""
-        return not isinstance(message, dict) or "topic" not in message
+        """Answers to signing in, and pongs; data has a topic. What we join is ours to judge: over one topic
+        that the venue refuses the library gives up every other one of the connection."""
+        if not isinstance(message, dict):
+            return True
+        ours = message.get("op") in ("subscribe", "unsubscribe") or message.get("type") == _ANSWER
+        return "topic" not in message and not ours
+
+    def quick(self, url: str) -> ReadsText:
+        """Of `orderbook`; the category is in the address."""
+        category = _category_of(url)
+        if category == "spot":
+            return _quick_spot
+        return quick_books.bybit if category else quick_books.nothing
 
     def read(self, url: str, message: Any, listings: Mapping[str, Listing], account: str) -> Heard:
         """One message; the category of public ones is in the address. Raises Malformed where it is none."""
-        category = url.rpartition("/")[2]
-        frame = bybit.read(message, category if category in _CATEGORIES else "", listings, account)
-        began = message.get("op") == "subscribe" and message.get("success") is True
+        category = _category_of(url)
+        frame = bybit.read(message, category, listings, account, self._hours)
+        if message.get("type") == _ANSWER:
+            data = Wire(message, "answer").nested("data")
+            began, failed = (
+                tuple(f"{category}|{x}" for x in _texts(data.raw(k))) for k in ("successTopics", "failTopics")
+            )
+            return Heard(frame, began, failed)
         key = message.get("req_id")
-        return Heard(frame, (key,) if began and isinstance(key, str) else ())
+        if message.get("op") != "subscribe" or not isinstance(key, str):
+            return Heard(frame)
+        return Heard(frame, (key,)) if message.get("success") is True else Heard(frame, refused=(key,))
 
     async def time_ns(self, client: Any) -> int:
         """`market/time`."""
         return Wire(await client.public_get_v5_market_time(), "time").stamp_ns("time")
 
     async def scopes(self, client: Any) -> tuple[str, ...]:
-        """`user/query-api`: "area:right" of each, or that it reads alone."""
+        """`user/query-api`: "area:right" of each, or that it reads alone. The wallet's must be there: that
+        they are missing is no word that there are none."""
         told = await _result(client.private_get_v5_user_query_api())
-        if told.whole("readOnly") == 1:
+        if (alone := told.whole("readOnly")) not in (0, 1):
+            told.refuse("readOnly", "neither 0 nor 1", alone, "0 or 1")
+        rights = told.nested("permissions")
+        for area in dict.fromkeys((_WALLET, *rights.payload)):
+            found = rights.raw(area)
+            if not isinstance(found, list) or not all(isinstance(right, str) for right in found):
+                rights.refuse(area, "not a list of rights", found, "a list of texts")
+        if alone:
             return ("read_only",)
-        rights = told.nested("permissions").payload
-        return tuple(f"{area}:{right}" for area, found in rights.items() for right in found or ())
+        return tuple(f"{area}:{right}" for area, found in rights.payload.items() for right in found)
 
     async def prevents_self_trades(self, client: Any) -> bool:
         """Every order asks for it; the venue heeds that within a group of accounts alone."""
@@ -165,13 +232,19 @@ class Bybit:
         return told.has("smpGroup") and told.decimal("smpGroup") != 0
 
     async def account_faults(self, client: Any) -> tuple[str, ...]:
-        """`account/info`, unifiedMarginStatus: 3 to 6 unified; `position/list`, positionIdx: 0 one-way."""
+        """`account/info`, unifiedMarginStatus: 3 to 6 unified, marginMode: not isolated; `position/list`,
+        positionIdx: 0 one-way."""
         told, faults = await _result(client.private_get_v5_account_info()), []
         if told.whole("unifiedMarginStatus") not in (3, 4, 5, 6):
             faults.append("a classic account, where each product has its own: upgrade it to a unified one")
+        if (mode := told.text("marginMode")) not in _CROSS_MODES:
+            faults.append(f"margin mode {mode}, which no balance shows: set cross or portfolio margin")
         asked = {"category": "linear", "symbol": "BTCUSDT"}  # told where nothing is held, too
         held = await _result(client.private_get_v5_position_list(asked))
-        if any(row.whole("positionIdx") != 0 for row in held.items("list")):
+        rows = list(held.items("list"))
+        if not rows:
+            held.refuse("list", "no word of a position", "nothing", "one row, or two in hedge mode")
+        if any(row.whole("positionIdx") != 0 for row in rows):
             faults.append("hedge mode, where a sale opens a second position: set one-way mode")
         return tuple(faults)
 
@@ -216,12 +289,28 @@ class Bybit:
         }
         if order.reduce_only:
             request["reduceOnly"] = True
-        return (await _result(client.private_post_v5_order_create(request))).name("orderId")
+        told = await _result(client.private_post_v5_order_create(request))
+        if told.raw("orderLinkId") != wire_id:
+            raise another_order(self.venue, order.client_id, str(told.raw("orderLinkId")))
+        return told.name("orderId")
 
     async def cancel(self, client: Any, listing: Listing, wire_id: str) -> None:
         """`order/cancel`: taken, not yet done."""
         request = {"category": _category(listing), "symbol": _name(listing), "orderLinkId": wire_id}
         await client.private_post_v5_order_cancel(request)
+
+    async def amend(
+        self, client: Any, listing: Listing, report: OrderReport, price: Decimal, quantity: Decimal
+    ) -> None:
+        """`order/amend`: taken, not yet done. `qty` is the order's after it, what has filled included."""
+        request = {
+            "category": _category(listing),
+            "symbol": _name(listing),
+            "orderId": report.venue_order_id,
+            "qty": format(quantity, "f"),
+            "price": format(price, "f"),
+        }
+        await client.private_post_v5_order_amend(request)
 
     async def cancel_all(self, client: Any) -> int:
         """Look what is open, and use the venue's mass cancel wherever something is, or nobody says."""
@@ -273,8 +362,9 @@ class Bybit:
                         raise
                     continue
                 for item in answer.items("list"):
-                    if item.raw("orderLinkId") == wire_id:
-                        return bybit.order_report(item, scope["category"])
+                    if item.raw("orderLinkId") != wire_id:
+                        raise another_order(self.venue, wire_id, str(item.raw("orderLinkId")))
+                    return bybit.order_report(item, scope["category"])
         return None
 
     async def account(
@@ -379,6 +469,12 @@ def _category(listing: Listing) -> str:
     return "inverse" if listing.contract.inverse else "linear"
 
 
+def _quick_spot(text: str) -> BookChange | None:
+    """Pairs have names of ours."""
+    change = quick_books.bybit(text)
+    return None if change is None else change._replace(symbol=bybit.symbol_of("spot", change.symbol))
+
+
 def _name(listing: Listing) -> str:
     """A symbol as the venue has it."""
     return listing.symbol.replace("/", "")
@@ -388,10 +484,20 @@ def _symbol(item: Wire) -> str:
     return bybit.symbol_of(item.text("category"), item.text("symbol"))
 
 
-def _channel(url: str, topic: str, key: str, private: bool, book: str = "") -> Channel:
+def _category_of(url: str) -> str:
+    """Of a public stream's address; none for another's."""
+    category = url.partition("#")[0].rpartition("/")[2]
+    return category if category in _CATEGORIES else ""
+
+
+def _texts(value: object) -> list[str]:
+    return [x for x in value if isinstance(x, str)] if isinstance(value, list) else []
+
+
+def _channel(url: str, topic: str, key: str, private: bool, book: str = "", together: int = 1) -> Channel:
     joins = {"op": "subscribe", "req_id": key, "args": [topic]}
     leaves = {"op": "unsubscribe", "req_id": f"-{key}", "args": [topic]}
-    return Channel(url, key, joins, private, leaves, book)
+    return Channel(url, key, joins, private, leaves, book, together)
 
 
 async def _hurried(client: Any, verb: str, path: str, asked: Mapping[str, str]) -> Any:

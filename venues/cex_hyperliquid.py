@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import ccxt
@@ -21,16 +22,22 @@ from pricing.contracts import Contract, Fees, Listing, Side
 from venues.cex_dialect import Account, Channel, Heard, all_tried, no_copies, told_apart
 from venues.cex_parse import not_found, said
 from venues.errors import Untrusted
+from venues.order_checks import no_amends
 from venues.orders import AccountReport, Order, OrderReport, TimeInForce
+from venues.part_ages import FieldAges
 from venues.wire import hyperliquid as wire
+from venues.wire import quick_books
 from venues.wire.fields import NS_PER_MS, Wire, items, only
 from venues.wire.frames import Frame
+from venues.wire.quick_books import ReadsText
 from venues.wire.quotes import BookChange
 from venues.wire.units import Instruments
 
 _MET_NOBODY = "Order could not immediately match"
 _PAGE, _PAGES_MAX = 2000, 50
 _BATCH = 50
+#: Books come with every block, changed or not.
+_BOOK_SILENT_S_MAX = 60.0
 _ACCOUNT_CHANNELS = ("orderUpdates", "userFills")
 
 
@@ -43,14 +50,16 @@ class Hyperliquid:
     """Hyperliquid."""
 
     venue = wire.VENUE
+    ages = FieldAges()
     options: Mapping[str, Any] = {"fetchCurrencies": False}
     order_rate = 10.0
     order_burst = 20
     dead_man_s: float | None = 45.0
     by_connection = False
     copies_books = False
-    joins_max = 1
+    say_pause_s = 0.0
     keep_alive_s: float | None = None
+    amends = False
 
     def __init__(self) -> None:
         self._assets: dict[str, int] = {}
@@ -64,8 +73,12 @@ class Hyperliquid:
 
     def public(self, client: Any, listings: Collection[Listing]) -> Sequence[Channel]:
         """A book, and mark, oracle and funding, of each."""
-        kinds = ("l2Book", "activeAssetCtx")
-        return [_channel(client, False, type=kind, coin=x.symbol) for x in listings for kind in kinds]
+        kinds = (("l2Book", "book", _BOOK_SILENT_S_MAX), ("activeAssetCtx", "mark", None))
+        return [
+            _channel(client, False, type=kind, coin=x.symbol).telling(tells, x.symbol, silent_s_max=most)
+            for x in listings
+            for kind, tells, most in kinds
+        ]
 
     async def summaries(self, client: Any, listings: Sequence[Listing], at_ns: int) -> Frame:
         """There are no options."""
@@ -89,9 +102,17 @@ class Hyperliquid:
         """Never needed. Raises VenueError."""
         raise no_copies(self.venue)
 
+    def bundle(self, messages: Sequence[Mapping[str, Any]], number: int) -> Mapping[str, Any]:
+        """One message, one channel."""
+        return messages[0]
+
     def control(self, message: Any) -> bool:
         """Pongs alone."""
         return isinstance(message, dict) and message.get("channel") == "pong"
+
+    def quick(self, url: str) -> ReadsText:
+        """Of none."""
+        return quick_books.nothing
 
     def read(self, url: str, message: Any, listings: Mapping[str, Listing], account: str) -> Heard:
         """One message. Raises Malformed where it is none.
@@ -174,6 +195,13 @@ class Hyperliquid:
         """`cancelByCloid`."""
         asked = {"asset": self._asset(listing), "cloid": wire_id}
         await self._act(client, {"type": "cancelByCloid", "cancels": [asked]})
+
+    async def amend(
+        self, client: Any, listing: Listing, report: OrderReport, price: Decimal, quantity: Decimal
+    ) -> None:
+        """Never asked for: `modify` cancels and places a second order, of the size that is named whatever has
+        filled of the first meanwhile. Raises Refused."""
+        raise no_amends(report.client_id, self.venue)
 
     async def cancel_all(self, client: Any) -> int:
         """List what is open, and cancel it in batches; there is no mass cancel. A cancel names the number of

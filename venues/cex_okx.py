@@ -15,21 +15,28 @@ from typing import Any
 import ccxt
 
 from pricing.contracts import Contract, Fees, Kind, Listing
-from venues.cex_dialect import Account, Channel, Heard, all_tried, no_copies, told_apart
+from venues.cex_dialect import Account, Channel, Heard, all_tried, bundled, distinct, no_copies, told_apart
 from venues.cex_parse import not_found
 from venues.deliveries import delivered_between, told_from
 from venues.errors import Untrusted
+from venues.order_checks import another_order
 from venues.orders import AccountReport, Order, OrderReport, TimeInForce
-from venues.wire import okx
+from venues.part_ages import FieldAges
+from venues.wire import okx, quick_books
 from venues.wire.deliveries import okx_bills
 from venues.wire.fields import NS_PER_MS, Wire, items, only
 from venues.wire.frames import Frame, each
+from venues.wire.quick_books import ReadsText
 from venues.wire.quotes import BookChange
 from venues.wire.units import Instruments
 
 _TYPES = ("SPOT", "SWAP", "FUTURES", "OPTION")
 _PAGE, _PAGES_MAX = 100, 100
+#: Channels in one message: the venue takes 480 messages an hour, and 64 KB in one.
+_TOGETHER = 50
 _BATCH = 20
+#: A book without changes is told again after a minute.
+_BOOK_SILENT_S_MAX = 90.0
 #: The venue takes 300 cancels in two seconds; the library's own pace is for 300 batches.
 _PAGES_AT_ONCE, _CANCELS_S = 3, 2.0
 _RECENT_NS = 3 * 86_400 * 10**9  # `fills` and `bills` reach back so far at least, their histories 3 months
@@ -45,14 +52,16 @@ class Okx:
     """OKX. margin: how positions are margined, "cross" or "isolated"."""
 
     venue = okx.VENUE
+    ages = FieldAges(mark_s=25.0, index_s=75.0, funding_s=240.0)
     options: Mapping[str, Any] = {"fetchCurrencies": False}
     order_rate = 30.0
     order_burst = 60
     dead_man_s: float | None = 45.0
     by_connection = False
     copies_books = False
-    joins_max = 50  # the library joins one by one, 110 ms each; the venue takes 480 requests an hour
+    say_pause_s = 0.0  # the library's own pace is 110 ms
     keep_alive_s: float | None = None
+    amends = True
 
     def __init__(self, margin: str = "cross") -> None:
         self._margin = margin
@@ -65,21 +74,26 @@ class Okx:
 
     def public(self, client: Any, listings: Collection[Listing]) -> Sequence[Channel]:
         """Books and marks of each; vols by family, indices by underlying, funding of perpetuals."""
-        wanted: dict[str, Channel] = {}
+        found: list[Channel] = []
         for listing in listings:
             contract, symbol = listing.contract, listing.symbol
-            found = [_channel(client, False, channel="books", instId=symbol)]
-            if contract.kind is not Kind.SPOT:
-                found.append(_channel(client, False, channel="mark-price", instId=symbol))
-                quote = "USD" if contract.inverse else contract.settlement
-                pair = f"{contract.underlying}-{quote}"
-                found.append(_channel(client, False, channel="index-tickers", instId=pair))
-                if contract.kind is Kind.OPTION:
-                    found.append(_channel(client, False, channel="opt-summary", instFamily=pair))
-                if contract.kind is Kind.PERPETUAL:
-                    found.append(_channel(client, False, channel="funding-rate", instId=symbol))
-            wanted.update((channel.key, channel) for channel in found)
-        return list(wanted.values())
+            book = _channel(client, False, channel="books", instId=symbol)
+            found.append(book.telling("book", symbol, silent_s_max=_BOOK_SILENT_S_MAX))
+            if contract.kind is Kind.SPOT:
+                continue
+            mark = _channel(client, False, channel="mark-price", instId=symbol)
+            found.append(mark.telling("mark", symbol))
+            quote = "USD" if contract.inverse else contract.settlement
+            pair = f"{contract.underlying}-{quote}"
+            index = _channel(client, False, channel="index-tickers", instId=pair)
+            found.append(index.telling("index", contract.underlying))
+            if contract.kind is Kind.OPTION:
+                vols = _channel(client, False, channel="opt-summary", instFamily=pair)
+                found.append(vols.telling("mark_iv", symbol))
+            if contract.kind is Kind.PERPETUAL:
+                rates = _channel(client, False, channel="funding-rate", instId=symbol)
+                found.append(rates.telling("funding_rate", symbol))
+        return distinct(found)
 
     async def summaries(self, client: Any, listings: Sequence[Listing], at_ns: int) -> Frame:
         """Touch, mark, vol and forward by family."""
@@ -117,9 +131,17 @@ class Okx:
         """Never needed. Raises VenueError."""
         raise no_copies(self.venue)
 
+    def bundle(self, messages: Sequence[Mapping[str, Any]], number: int) -> Mapping[str, Any]:
+        """`args`; each is answered by itself."""
+        return bundled(messages, "args")
+
     def control(self, message: Any) -> bool:
         """Events and pongs; data has none."""
         return not isinstance(message, dict) or "event" in message
+
+    def quick(self, url: str) -> ReadsText:
+        """Of the channel `books`."""
+        return quick_books.okx
 
     def read(self, url: str, message: Any, listings: Mapping[str, Listing], account: str) -> Heard:
         """One message. Raises Malformed where it is none."""
@@ -148,13 +170,19 @@ class Okx:
         return row.text_or("acctStpMode", "") in ("cancel_maker", "cancel_taker", "cancel_both")
 
     async def account_faults(self, client: Any) -> tuple[str, ...]:
-        """`account/config`, acctLv: 1 is spot alone; posMode: net, or two positions a contract."""
+        """`account/config`, acctLv: 1 is spot alone; posMode: net, or two positions a contract; of what is
+        held, `account/positions`, mgnMode: a position with a margin of its own is in no balance."""
         row = only(await _data(client.private_get_account_config()), "account config")
         level, mode, faults = row.text("acctLv"), row.text("posMode"), []
         if level not in ("2", "3", "4"):
             faults.append(f"account level {level}, which holds no derivatives: set futures mode or higher")
         if mode != "net_mode":
             faults.append(f"position mode {mode}, where a sale opens a second position: set net mode")
+        held = items(await _data(client.private_get_account_positions()), "positions")
+        own = [row.text("instId") for row in held if row.decimal("pos") and row.text("mgnMode") != "cross"]
+        if own:
+            names = ", ".join(own[:5])
+            faults.append(f"isolated margin of {names}, which no balance shows: close it, or set it to cross")
         return tuple(faults)
 
     # -------------------------------------------------------------------------------------------- instruments
@@ -208,11 +236,26 @@ class Okx:
         if order.reduce_only:
             request["reduceOnly"] = "true"
         row = only(await _data(client.private_post_trade_order(request)), "order")
+        if row.raw("clOrdId") != wire_id:
+            raise another_order(self.venue, order.client_id, str(row.raw("clOrdId")))
         return row.name("ordId")
 
     async def cancel(self, client: Any, listing: Listing, wire_id: str) -> None:
         """`trade/cancel-order`: taken, not yet done."""
         await client.private_post_trade_cancel_order({"instId": listing.symbol, "clOrdId": wire_id})
+
+    async def amend(
+        self, client: Any, listing: Listing, report: OrderReport, price: Decimal, quantity: Decimal
+    ) -> None:
+        """`trade/amend-order`: taken, not yet done. Without `cxlOnFail` the order stands where it is refused;
+        `newSz` holds what has filled."""
+        request = {
+            "instId": listing.symbol,
+            "ordId": report.venue_order_id,
+            "newSz": format(quantity, "f"),
+            "newPx": format(price, "f"),
+        }
+        await client.private_post_trade_amend_order(request)
 
     async def cancel_all(self, client: Any) -> int:
         """List what is open, and cancel it twenty at a time: a page's orders while the next page is asked."""
@@ -259,18 +302,11 @@ class Okx:
             except ccxt.BaseError as error:
                 if not not_found(self.venue, error):
                     raise
-        found = [item for item in await self._pending(client) if item.raw("clOrdId") == wire_id]
-        if not found:
-            kinds = _TYPES if listing is None else (_type_of(listing),)
-            done = [
-                item
-                for kind in kinds
-                for item in items(
-                    await _data(client.private_get_trade_orders_history({"instType": kind})), "history"
-                )
-            ]
-            found = [item for item in done if item.raw("clOrdId") == wire_id]
-        return okx.order_report(found[0]) if found else None
+        found = _named(await self._pending(client), wire_id)
+        for kind in _TYPES if listing is None else (_type_of(listing),):
+            if found is None:
+                found = _named(await self._ended(client, kind), wire_id)
+        return None if found is None else okx.order_report(found)
 
     async def account(
         self, client: Any, listings: Mapping[str, Listing], account: str, since_ns: int
@@ -320,6 +356,15 @@ class Okx:
 
         return await _pages(page, "ordId")
 
+    async def _ended(self, client: Any, kind: str) -> list[Wire]:
+        """Of the last seven days: a page is no proof that the venue never had an order."""
+
+        async def page(after: Mapping[str, str]) -> list[Any]:
+            asked = {"instType": kind, "limit": str(_PAGE), **after}
+            return await _data(client.private_get_trade_orders_history(asked))
+
+        return await _pages(page, "ordId")
+
     async def _fills(self, client: Any, since_ns: int, at_ns: int) -> list[Wire]:
         begin = {"begin": str(since_ns // NS_PER_MS), "limit": str(_PAGE)}
         recent = since_ns >= at_ns - _RECENT_NS
@@ -337,6 +382,11 @@ class Okx:
         return found
 
 
+def _named(found: Sequence[Wire], wire_id: str) -> Wire | None:
+    """The order with an id of ours."""
+    return next((item for item in found if item.raw("clOrdId") == wire_id), None)
+
+
 def _type_of(listing: Listing) -> str:
     kind = listing.contract.kind.name
     return {"PERPETUAL": "SWAP", "FUTURE": "FUTURES"}.get(kind, kind)
@@ -350,7 +400,7 @@ def _channel(client: Any, private: bool, **arg: str) -> Channel:
     url = client.get_url(arg["channel"], "private" if private else "public")
     book = arg["instId"] if arg["channel"] == "books" else ""
     farewell = {"op": "unsubscribe", "args": [arg]}
-    return Channel(url, _key(arg), {"op": "subscribe", "args": [arg]}, private, farewell, book)
+    return Channel(url, _key(arg), {"op": "subscribe", "args": [arg]}, private, farewell, book, _TOGETHER)
 
 
 def _key(arg: Mapping[str, Any]) -> str:

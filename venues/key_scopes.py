@@ -22,6 +22,8 @@ class Words:
     trade: frozenset[str]
     moves_money: frozenset[str]
     harmless: frozenset[str]
+    #: words that let a key make other keys, and change what they may do
+    manages_keys: frozenset[str] = frozenset()
     #: words that begin so name the session or the account, not a right
     passed_over: tuple[str, ...] = ()
 
@@ -34,10 +36,13 @@ KNOWN = {
         harmless=frozenset(
             {
                 *(f"{area}:{right}" for area in _AREAS for right in ("none", "read")),
-                "account:read_write", "block_trade:read_write", "block_rfq:read_write",
+                "block_trade:read_write", "block_rfq:read_write",
                 "connection", "mainaccount", "verified_address", "security_keys_authorized",
             }
         ),
+        # private/create_api_key, private/change_scope_in_api_key, and private/enable_cancel_on_disconnect as
+        # well, which the engine needs: such a key cannot be refused
+        manages_keys=frozenset({"account:read_write"}),
         passed_over=("session:", "name:", "ip:", "expires:"),
     ),
     "okx": Words(
@@ -72,12 +77,13 @@ KNOWN = {
 @dataclass(frozen=True, slots=True)
 class KeyScopes:
     """A key's rights. moves_money: the words by which it can withdraw or transfer; unknown: words that
-    nobody has looked up."""
+    nobody has looked up; manages_keys: those by which it can make other keys, or give itself rights."""
 
     words: tuple[str, ...]
     trades: bool
     moves_money: tuple[str, ...]
     unknown: tuple[str, ...]
+    manages_keys: tuple[str, ...] = ()
 
     @property
     def safe(self) -> bool:
@@ -92,16 +98,19 @@ def read_scopes(venue: str, words: Iterable[str]) -> KeyScopes:
     ('wallet:read_write',)
     >>> read_scopes("okx", ["read_only", "trade"]).safe, read_scopes("okx", ["read_only", "rule"]).safe
     (True, False)
+    >>> read_scopes("deribit", ["account:read_write"]).manages_keys
+    ('account:read_write',)
     """
     given = tuple(sorted({word for word in words if word}))
     known = KNOWN.get(venue)
     if known is None:
         return KeyScopes(given, False, (), given)
     own = [word for word in given if not word.startswith(known.passed_over or ("\0",))]
-    listed = known.trade | known.moves_money | known.harmless
+    listed = known.trade | known.moves_money | known.harmless | known.manages_keys
     return KeyScopes(
         given,
         trades=any(word in known.trade for word in own),
         moves_money=tuple(word for word in own if word in known.moves_money),
         unknown=tuple(word for word in own if word not in listed),
+        manages_keys=tuple(word for word in own if word in known.manages_keys),
     )

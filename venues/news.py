@@ -39,7 +39,7 @@ class NewsDesk:
         self._now_ns = now_ns
         self._facts: deque[News] = deque()
         self._trades: dict[tuple[str, str], None] = {}
-        self._told: dict[str, tuple[OrderState, object]] = {}
+        self._told: dict[str, tuple[OrderState, object, object, object]] = {}
         self._wake = asyncio.Event()
         self._closed = False
         self._failure: BaseException | None = None
@@ -122,7 +122,7 @@ class NewsDesk:
     def _changes(self, update: OrderUpdate) -> bool:
         """Whether an update says what was not said before; what is terminal is not followed by "open"."""
         before = self._told.get(update.client_id)
-        now = (update.state, update.filled)
+        now = (update.state, update.filled, update.quantity, update.price)
         if before == now:
             return False
         if before is not None and before[0].terminal and update.state is OrderState.OPEN:

@@ -229,7 +229,8 @@ class OrderUpdate:
     combo's units.
 
     The engine books fills from `TradeReport` alone: `filled` is what they are checked against.
-    code: the venue's or our reason code, "" where there is none. text: for people.
+    code: the venue's or our reason code, "" where there is none. text: for people. quantity, price: of the
+    order as the venue has it now, what has filled included; None where not told.
     """
 
     client_id: str
@@ -239,6 +240,8 @@ class OrderUpdate:
     code: str = ""
     text: str = ""
     venue_ns: int = 0
+    quantity: Decimal | None = None
+    price: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +273,19 @@ class OrderReport:
     filled: Decimal
     price: Decimal
     state: OrderState
+
+    def as_update(self, code: str = "") -> OrderUpdate:
+        """The same as news of it."""
+        price = None if self.price.is_nan() else self.price
+        return OrderUpdate(
+            self.client_id,
+            self.state,
+            self.venue_order_id,
+            self.filled,
+            code,
+            quantity=self.quantity,
+            price=price,
+        )
 
 
 @dataclass(frozen=True, slots=True)

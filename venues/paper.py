@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 from collections.abc import AsyncIterator, Sequence
+from decimal import Decimal
 from typing import Protocol
 
 from pricing.contracts import Listing
@@ -161,6 +162,14 @@ class PaperVenue:
     async def cancel(self, client_id: str) -> OrderUpdate:
         """Ask for an order to be cancelled."""
         return await self._update(self.exchange.cancel(client_id, self._clock.now_ns()))
+
+    async def amend(self, client_id: str, price: Decimal, quantity: Decimal) -> OrderUpdate:
+        """Give a resting order another price and size.
+
+        Raises:
+            Refused: it was not changed. Unreachable: nothing was sent.
+        """
+        return await self._update(self.exchange.amend(client_id, price, quantity, self._clock.now_ns()))
 
     async def cancel_all(self) -> None:
         """Cancel every order of the account.

@@ -166,6 +166,12 @@ class PaperBook:
         shown = self._shown(side, price)
         self._resting.append(Resting(key, side, price, quantity, shown, shown or Decimal(0)))
 
+    def resize(self, key: int, left: Decimal) -> None:
+        """An order has less left than before, and keeps its place."""
+        for order in self._resting:
+            if order.key == key:
+                order.left = left
+
     def drop(self, key: int) -> None:
         """An order is gone."""
         self._resting = [order for order in self._resting if order.key != key]

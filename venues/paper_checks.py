@@ -52,6 +52,23 @@ class OrderChecks:
             trades.append((listing, order.signed))
         return self._margin_fault(orders[0], trades)
 
+    def amend_fault(self, kept: PaperOrder, wanted: Order, now_ns: int, *, closed: bool) -> Code | None:
+        """Why an amendment of an open order is refused; None: it is taken. wanted: what it would be."""
+        if not self._bucket.take(now_ns):
+            return Code.RATE_LIMITED
+        if closed:
+            return Code.MAINTENANCE
+        listing = self.books.listings.get(wanted.listing.symbol)
+        if listing is None:
+            return Code.NOT_LISTED
+        if wanted.quantity <= kept.filled:
+            return Code.FILLED_ALREADY
+        code = form_fault(wanted, listing) or self._market_fault(wanted, listing, now_ns, kept)
+        if code is not None:
+            return code
+        left = (wanted.quantity - kept.filled) * wanted.side.sign
+        return self._margin_fault(wanted, [(listing, left)], kept)
+
     def _listing_fault(self, order: Order, listing: Listing | None, now_ns: int) -> Code | None:
         if listing is None or order.listing.venue != self.books.venue:
             return Code.NOT_LISTED
@@ -63,7 +80,10 @@ class OrderChecks:
             return Code.DUPLICATE
         return None
 
-    def _market_fault(self, order: Order, listing: Listing, now_ns: int) -> Code | None:
+    def _market_fault(
+        self, order: Order, listing: Listing, now_ns: int, kept: PaperOrder | None = None
+    ) -> Code | None:
+        """kept: the order that this one takes the place of."""
         row = self.books.row(listing)
         code = band_fault(order, listing, self.books.price_of(row), self.terms.rules.price_band)
         if code is not None:
@@ -79,18 +99,25 @@ class OrderChecks:
             same = [
                 o.left
                 for o in self.open_orders.values()
-                if o.order.reduce_only and o.listing.key == listing.key and o.order.side is order.side
+                if o.order.reduce_only
+                and o.listing.key == listing.key
+                and o.order.side is order.side
+                and o is not kept
             ]
             position = self.account.position(listing.symbol)
-            if order.quantity > reducible(order.side, listing, position, sum(same, Decimal(0))):
+            left = order.quantity - (Decimal(0) if kept is None else kept.filled)
+            if left > reducible(order.side, listing, position, sum(same, Decimal(0))):
                 return Code.REDUCE_ONLY
         return None
 
-    def _margin_fault(self, order: Order, more: Sequence[tuple[Listing, Decimal]]) -> Code | None:
-        """Whether the account could not bear all that is open and these trades as well."""
+    def _margin_fault(
+        self, order: Order, more: Sequence[tuple[Listing, Decimal]], kept: PaperOrder | None = None
+    ) -> Code | None:
+        """Whether the account could not bear all that is open, but for `kept`, and these trades as well."""
         if self.terms.margin is None or order.reduce_only:
             return None
-        trades = [(o.listing, o.left * o.order.side.sign) for o in self.open_orders.values()]
+        others = (o for o in self.open_orders.values() if o is not kept)
+        trades = [(o.listing, o.left * o.order.side.sign) for o in others]
         trades += more
         headroom = self.terms.margin(self.account.book, trades, self.books.market)
         if headroom is None or headroom != headroom:

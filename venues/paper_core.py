@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
 
@@ -181,14 +181,20 @@ class PaperCore:
         kept = self._kept(order)
         self._orders.setdefault(order.client_id, []).append(kept)
         self.outbox.append(kept.update(self.now_ns))
+        self._meet(kept)
+        return kept.update(self.now_ns)
+
+    def _meet(self, kept: PaperOrder) -> None:
+        """An order meets the book at its price: it takes what it may, and rests or ends with what is left."""
+        order, before = kept.order, kept.filled
         row = self.books.row(kept.listing)
         book = self.books.at(row, self.now_ns)
         if self.books.fresh(row, self.now_ns):
-            for match in book.take(self.now_ns, order.side, order.quantity, order.price):
+            for match in book.take(self.now_ns, order.side, kept.left, order.price):
                 if kept.state is OrderState.OPEN:
                     self.counts.taken += 1
                     self._fill(kept, match.price, match.quantity, maker=False)
-        if kept.filled:
+        if kept.filled > before:
             self.outbox.append(kept.update(self.now_ns))
         if kept.state is OrderState.OPEN:
             if order.time_in_force is TimeInForce.IOC:
@@ -196,6 +202,40 @@ class PaperCore:
             else:
                 book.rest(kept.number, order.side, order.price, kept.left)
         self.books.leave(row)
+
+    def amend(self, client_id: str, price: Decimal, quantity: Decimal) -> OrderUpdate | Code:
+        """Another price and size for what is open under an id, or why not; a smaller size at the same price
+        keeps its place in the queue, anything else goes to the back of it.
+
+        What is not open is told as it stands, and stays so. quantity: what has filled included.
+        """
+        self.log.add(
+            self.now_ns, Happened.AMEND_RECEIVED, client_id=client_id, quantity=quantity, price=price
+        )
+        known = self._orders.get(client_id)
+        if not known or known[-1].hidden:
+            return OrderUpdate(client_id, OrderState.UNKNOWN, code=Code.NOT_FOUND, venue_ns=self.now_ns)
+        kept = self.live(client_id)
+        if kept is None:
+            return known[-1].update(self.now_ns, Code.ALREADY_DONE)
+        if not (price.is_finite() and price > 0):
+            return Code.TICK
+        if not (quantity.is_finite() and quantity > 0):
+            return Code.LOT
+        before, wanted = kept.order, replace(kept.order, price=price, quantity=quantity)
+        closed = self.now_ns < self.maintenance_until_ns
+        code = self.checks.amend_fault(kept, wanted, self.now_ns, closed=closed)
+        if code is not None:
+            return code
+        kept.order = wanted
+        self._fact(Happened.AMENDED, wanted, kept)
+        self.outbox.append(kept.update(self.now_ns))
+        book = self.books.at(self.books.row(kept.listing), self.now_ns)
+        if price == before.price and quantity <= before.quantity:
+            book.resize(kept.number, kept.left)
+        else:
+            book.drop(kept.number)
+            self._meet(kept)
         return kept.update(self.now_ns)
 
     def _arrive_combo(self, combo: ComboOrder) -> OrderUpdate:

@@ -29,7 +29,7 @@ from pricing.universe import Universe
 from risk.book import Book
 from venues.base import Capabilities
 from venues.errors import Ambiguous, Unreachable, VenueError
-from venues.order_checks import no_combos
+from venues.order_checks import amend_refused, no_combos
 from venues.orders import (
     AccountReport,
     ComboOrder,
@@ -138,11 +138,13 @@ class PaperExchange:
         return Capabilities(
             mass_cancel=True,
             dead_man_s=rules.dead_man_s,
+            timer_s=rules.dead_man_s,
             combos=rules.combos,
             reduce_only=True,
             post_only=True,
             order_rate=rules.order_rate,
             order_burst=rules.order_burst,
+            amends=True,
         )
 
     def feed(self, marks: Marks) -> None:
@@ -210,6 +212,23 @@ class PaperExchange:
         lost = OrderUpdate(client_id, OrderState.UNKNOWN, code=Code.TIMED_OUT)
         refused = OrderUpdate(client_id, OrderState.UNKNOWN, code=Code.NOT_CONNECTED)
         return self._send(sent_ns, lambda request: self._cancel(request, client_id), lost, refused)
+
+    def amend(self, client_id: str, price: Decimal, quantity: Decimal, sent_ns: int) -> int:
+        """Ask for another price and size; the reply is an `OrderUpdate`, or an error where it was refused."""
+        lost = OrderUpdate(client_id, OrderState.UNKNOWN, code=Code.TIMED_OUT)
+        gone = self._hit(FaultKind.REQUEST_LOST, client_id)
+
+        def arrive(request: int) -> None:
+            result = self.core.amend(client_id, price, quantity)
+            if self._hit(FaultKind.ACK_LOST, client_id):
+                return
+            if isinstance(result, Code):
+                self._reply(request, amend_refused(client_id, result, f"{quantity} at {price}"))
+            else:
+                self._reply(request, result)
+
+        none = self._unreachable("there is no session")
+        return self._send(sent_ns, arrive, lost, none, lost_on_the_way=gone is not None)
 
     def cancel_all(self, sent_ns: int) -> int:
         """Ask for the mass cancel; the reply is None, or an error."""

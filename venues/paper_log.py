@@ -23,6 +23,8 @@ class Happened(StrEnum):
     CANCELLED = "cancelled"
     EXPIRED = "expired"
     CANCEL_RECEIVED = "cancel_received"
+    AMEND_RECEIVED = "amend_received"
+    AMENDED = "amended"  # by us or by a person: quantity, price and left are the order's from then on
     EXTERNAL = "external"  # a trade that no order of ours made: manual, liquidation, correction
     FUNDING = "funding"
     SETTLED = "settled"  # a position ended at its expiry, or gains were paid out

@@ -32,6 +32,7 @@ class Code(StrEnum):
     POST_ONLY = "post_only_would_take"
     SELF_TRADE = "would_trade_with_own_order"
     REDUCE_ONLY = "reduce_only_would_not_reduce"
+    FILLED_ALREADY = "quantity_filled_already"
     MARGIN = "insufficient_margin"
     # why an order ended, or why nothing can be said of it
     IMMEDIATE = "immediate_or_cancel"
@@ -78,6 +79,8 @@ class PaperOrder:
             self.filled,
             self.code if code is None else code,
             venue_ns=now_ns,
+            quantity=self.order.quantity,
+            price=self.order.price,
         )
 
     def report(self) -> OrderReport:

@@ -185,6 +185,15 @@ ORDERS = (
         "Find out whose it is. One account, one engine.",
     ),
     AlertKind(
+        "ORDER_AMENDED",
+        WARNING,
+        "Somebody else has given an order of ours another size or price at the venue. The larger size counts "
+        "at once; it is cancelled, and what is left to do is planned anew.",
+        "See that the cancel holds, and find out who did it. An engine's orders are left to the engine: to "
+        "stop one, `hedger pause` or `hedger kill`.",
+        subject="order",
+    ),
+    AlertKind(
         "ORDER_REJECTED",
         NOTE,
         "A venue refused an order.",
@@ -243,6 +252,12 @@ ORDERS = (
         "Look whether the book already holds it; if DRIFT follows it does not.",
     ),
     AlertKind(
+        "TRADE_MISDATED",
+        WARNING,
+        "A venue stamps an execution far ahead of our clock (`stamp_s_max`). It is booked, as of now.",
+        "Compare this machine's clock with a time server; raise it with the venue if ours is right.",
+    ),
+    AlertKind(
         "FILL_OF_FORGOTTEN_ORDER",
         WARNING,
         "A fill of an order of ours that is not on record any more. It is booked.",
@@ -290,6 +305,23 @@ VENUES = (
         "Read which. The account is read again before anything is sent there.",
     ),
     AlertKind(
+        "DEAD_MAN_OFF",
+        WARNING,
+        "A venue did not take a refresh of its dead man's switch: orders there may outlive the engine.",
+        "Read the venue's words. The engine goes on trying. If it lasts, mend the key's rights or the way "
+        "there, or `hedger pause`, which takes back what rests.",
+        subject="venue",
+        stands=True,
+    ),
+    AlertKind(
+        "DEAD_MAN_ON",
+        NOTE,
+        "A venue takes refreshes of its dead man's switch again.",
+        "Nothing.",
+        subject="venue",
+        ends=("DEAD_MAN_OFF",),
+    ),
+    AlertKind(
         "ACCOUNT_UNANSWERED",
         CRITICAL,
         "An account did not answer several questions in a row: positions there are not confirmed.",
@@ -319,6 +351,24 @@ VENUES = (
         "Nothing, or `hedger arm` if it had halted.",
         subject="venue",
         ends=("DRIFT",),
+    ),
+    AlertKind(
+        "ACCOUNT_MISDATED",
+        CRITICAL,
+        "A venue stamps its account far from our clock (`stamp_s_max`). The report is not taken, and nothing "
+        "is sent there until one is.",
+        "Compare this machine's clock with a time server, and the venue's status page. Once the clocks agree "
+        "the account is read by itself.",
+        subject="venue",
+    ),
+    AlertKind(
+        "OTHER_ENGINE",
+        CRITICAL,
+        "Another engine trades on our account: an order or a fill has an id of our kind with another tag. An "
+        "engine that was sending has halted.",
+        "One account, one engine. End the other one (`hedger kill` on its journal), see that its orders are "
+        "gone, then `hedger arm`; at once, or where its journal was thrown away, "
+        "`hedger arm --accept --reason TEXT`.",
     ),
     AlertKind(
         "NOT_ACCEPTED",

@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import assert_never
 
+from hedger.core.actions import Severity
 from hedger.core.commands import obey
 from hedger.core.decision import Decision
-from hedger.core.events import Answer, Command, Event, Failed, Tick
+from hedger.core.events import Answer, Command, Event, Failed, Refreshed, Tick
 from hedger.core.gate import EngineSettings
 from hedger.core.hedging import hedge
 from hedger.core.key_loss import watch_keys
@@ -69,6 +70,10 @@ def _happened(turn: Turn) -> bool:
             on_answer(turn, answer)
         case Failed() as failure:
             on_failed(turn, failure)
+        case Refreshed(venue=venue):
+            turn.alert(
+                Severity.NOTE, "DEAD_MAN_ON", f"{venue} takes refreshes of its dead man's switch again"
+            )
         case VenueStatus() as status:
             on_status(turn, status)
         case Command() as command:

@@ -62,14 +62,32 @@ class Failed:
     """A question to a venue that got no answer: whatever was asked stays as unknown as it was."""
 
     venue: str
-    what: str  # "account", "order", "cancel_all"
+    what: str  # "account", "order", "cancel_all"; "refresh": the first of a row that the venue did not take
     client_id: str = ""
     code: str = ""
     text: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Refreshed:
+    """A venue takes refreshes of its dead man's switch again, after one or more that it did not."""
+
+    venue: str
+
+
 #: What happened; `Event` adds when.
-Happening = Marks | TradeReport | OrderUpdate | VenueStatus | AccountReport | Answer | Failed | Tick | Command
+Happening = (
+    Marks
+    | TradeReport
+    | OrderUpdate
+    | VenueStatus
+    | AccountReport
+    | Answer
+    | Failed
+    | Refreshed
+    | Tick
+    | Command
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from hedger.core.slicing import WorkLeg
 from hedger.moment import Moment
 from hedger.planning import HedgePlan
 from hedger.problem.objective import Objective
+from hedger.sections.execution import ExecutionConfig
 from hedger.settings import Settings
 from pricing.universe import FloatArray
 from risk.book import Fill
@@ -158,6 +159,16 @@ def planned_anew(
         barren=execution.barren + 1 if fruitless else 0,
         others={},
     )
+
+
+def planned_again(execution: Execution, why: str, config: ExecutionConfig) -> Execution:
+    """To be planned anew, or ended where that was done often enough: a flatten then says how far it came."""
+    if execution.ending or execution.replanning:
+        return execution
+    if execution.barren >= config.replans_max or execution.replans >= config.replans_all_max:
+        text = f"{why}; planned anew {execution.replans} times already"
+        return execution.ended(text, failed=not execution.to_zero)
+    return replace(execution, replanning=why)
 
 
 def _with_display_taken(leg: WorkLeg, earlier: Sequence[WorkLeg]) -> WorkLeg:

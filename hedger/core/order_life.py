@@ -12,7 +12,8 @@ News comes late, twice and in any order, so three rules hold whatever comes:
 - UNKNOWN is left by evidence only: an answer that names a state, or an execution. A failed question is none,
   and neither is a single "never had it".
 - `reserved` is what may still come of it at worst, and is never less than what the venue has said was filled
-  and has not been booked.
+  and has not been booked. Where a venue shows an order larger than it was sent (a person has amended it in
+  the venue's own screen), the larger size counts from then on, whatever it shows later.
 
 An order that goes as a leg of a combo has a life like any other: what the venue says of the combo is said of
 each leg (`concerned`, `told_of`), and an execution of one leg is evidence of the others.
@@ -44,7 +45,9 @@ class OrderRecord:
     its executions, order units; paid: the sum of their price x quantity. least: what the venue has said was
     filled, at least; final: of an order that ended: that is all of it. silent_ns: since when nobody could say
     what became of it. asked_ns, asks: questions about it; not_found: how many in a row were answered "never
-    had it". cancel_ns: when its cancel was last asked for. done_ns: when it ended.
+    had it". cancel_ns: when its cancel was last asked for. done_ns: when it ended. most: the largest size
+    that the venue has shown it with, 0 where none was larger than sent; shown: its size and price as the
+    venue last showed them, None while they are as sent.
     """
 
     order: Order
@@ -65,6 +68,13 @@ class OrderRecord:
     cancel_ns: int | None = None
     done_ns: int | None = None
     alerted: bool = False
+    most: Decimal = ZERO
+    shown: tuple[Decimal, Decimal] | None = None
+
+    @property
+    def size(self) -> Decimal:
+        """All that it may fill, at worst: as sent, or as the venue has shown it if that was more."""
+        return max(self.order.quantity, self.most)
 
     @property
     def venue(self) -> str:
@@ -79,12 +89,12 @@ class OrderRecord:
     @property
     def reserved(self) -> Decimal:
         """What may still be filled at worst, order units, unsigned."""
-        left = max(self.order.quantity - self.booked, ZERO)
+        left = max(self.size - self.booked, ZERO)
         if not self.state.terminal:
             return left
         if self.state in (OrderState.REJECTED, OrderState.DENIED):
             return ZERO
-        return max(min(self.least, self.order.quantity) - self.booked, ZERO) if self.final else left
+        return max(min(self.least, self.size) - self.booked, ZERO) if self.final else left
 
     @property
     def settled(self) -> bool:
@@ -95,11 +105,19 @@ class OrderRecord:
 def heard(record: OrderRecord, update: OrderUpdate, now_ns: int) -> OrderRecord:
     """The record after an update, an answer or an account's line about the order; `now_ns` monotonic."""
     least = record.least if update.filled is None else max(record.least, update.filled)
-    known = replace(record, least=least, venue_order_id=update.venue_order_id or record.venue_order_id)
+    known = replace(
+        record,
+        least=least,
+        venue_order_id=update.venue_order_id or record.venue_order_id,
+        most=max(record.most, _larger(record, update)),
+        shown=_shown(record, update),
+    )
     state = _next(known, update)
+    if _grown(record, known, update):
+        state, known = OrderState.OPEN, replace(known, final=False)
     if state is OrderState.FILLED and update.filled is None and record.live:
-        known = replace(known, least=max(least, known.order.quantity))
-    if not state.terminal and known.least >= known.order.quantity:
+        known = replace(known, least=max(least, known.size))
+    if not state.terminal and known.least >= known.size:
         state = OrderState.FILLED
     # Only a word about its end says what it filled in all, and not one that knows less than was booked.
     told = update.state.terminal and update.filled is not None and update.filled >= record.booked
@@ -114,7 +132,7 @@ def booked(record: OrderRecord, quantity: Decimal, now_ns: int) -> OrderRecord:
     total = record.booked + quantity
     known = replace(record, booked=total)
     state = record.state
-    if total >= record.order.quantity:
+    if total >= record.size:
         state, known = OrderState.FILLED, replace(known, least=max(record.least, total), final=True)
     elif state in (OrderState.INTENT, OrderState.SENT, OrderState.UNKNOWN) or record.code == LOST:
         state, known = OrderState.OPEN, replace(known, final=False)
@@ -150,7 +168,7 @@ def told_of(record: OrderRecord, update: OrderUpdate) -> OrderUpdate:
     if not order.combo:
         return update
     filled = None if update.filled is None else update.filled * order.ratio
-    return replace(update, client_id=order.client_id, filled=filled)
+    return replace(update, client_id=order.client_id, filled=filled, quantity=None, price=None)
 
 
 def beyond_its_price(legs: Sequence[OrderRecord]) -> bool:
@@ -184,7 +202,7 @@ def _next(record: OrderRecord, update: OrderUpdate) -> OrderState:
     """Which state an update leads to."""
     old, new = record.state, update.state
     if old.terminal:
-        full = record.least >= record.order.quantity
+        full = record.least >= record.size
         if old is OrderState.REJECTED and record.code == LOST and new in _AT_THE_VENUE:
             return new
         ended = old not in (OrderState.REJECTED, OrderState.DENIED)
@@ -200,9 +218,42 @@ def _next(record: OrderRecord, update: OrderUpdate) -> OrderState:
             return OrderState.UNKNOWN
         was_there = old is OrderState.OPEN or record.booked > 0 or record.least > 0
         return OrderState.CANCELLED if was_there else new
-    if new is OrderState.FILLED and update.filled is not None and record.least < record.order.quantity:
+    if new is OrderState.FILLED and update.filled is not None and record.least < record.size:
         return OrderState.CANCELLED  # "filled" with less than the whole: ended, at what it says
     return new
+
+
+def _larger(record: OrderRecord, update: OrderUpdate) -> Decimal:
+    """The size that the venue shows, where it is larger than what was sent; else 0."""
+    told = update.quantity
+    return told if told is not None and told > record.order.quantity else ZERO
+
+
+def _shown(record: OrderRecord, update: OrderUpdate) -> tuple[Decimal, Decimal] | None:
+    """Size and price as the venue shows them, None where they are as sent; what it does not say is as it was.
+
+    Of an order that may only reduce a position venues make less by themselves.
+    """
+    if update.quantity is None and update.price is None:
+        return record.shown
+    order = record.order
+    size = order.quantity if update.quantity is None else update.quantity
+    price = order.price if update.price is None else update.price
+    same = size == order.quantity or (order.reduce_only and size < order.quantity)
+    return None if same and price == order.price else (size, price)
+
+
+def _grown(record: OrderRecord, known: OrderRecord, update: OrderUpdate) -> bool:
+    """Whether an order that filled whole, as far as we knew its size, is larger by now and still open."""
+    if record.state is not OrderState.FILLED or update.state is not OrderState.OPEN:
+        return False
+    return known.size > record.size and known.size > known.booked
+
+
+def amended_elsewhere(old: OrderRecord, new: OrderRecord) -> bool:
+    """Whether news have shown that somebody else has given an order another size or price. An order that
+    cannot rest cannot be amended either."""
+    return new.shown is not None and new.shown != old.shown and not immediate(new)
 
 
 _AT_THE_VENUE = frozenset({OrderState.OPEN, OrderState.FILLED, OrderState.CANCELLED, OrderState.EXPIRED})

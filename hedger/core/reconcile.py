@@ -1,12 +1,13 @@
 """A venue's account against ours: orders both ways, trades, positions, balances.
 
 Run twice on the same report it says nothing the second time. A question that failed is not an account without
-positions: it changes nothing but the time of the next question. An account is compared over the union of both
+positions: it changes nothing but the time of the next question. So is a report whose stamp is far from our
+clock, and nothing is sent there until one comes that is not. An account is compared over the union of both
 sides, and a difference is explained only by
 
 - an execution in the report itself, which is booked (once, by its id),
 - orders that may have filled: anywhere between nothing and all of what they reserve,
-- a fill that the venue stamps after the report,
+- executions of the last seconds that the venue stamps after the report, as much as they traded,
 - an expiry that the venue and we need not settle in the same second.
 
 What is left is drift. Once: the engine only reduces, and the account is asked for again soon. Twice in a row:
@@ -25,9 +26,22 @@ import numpy as np
 
 from hedger.core.actions import Adjustment, AdjustmentKind, Severity
 from hedger.core.deliveries import on_deliveries
+from hedger.core.execution import planned_again
 from hedger.core.ledger import on_trade, order_changed, venue_of
-from hedger.core.order_life import ZERO, OrderRecord, closed, concerned, given_up, heard, order_of, told_of
-from hedger.core.state import Mode, State
+from hedger.core.order_life import (
+    ZERO,
+    OrderRecord,
+    amended_elsewhere,
+    closed,
+    concerned,
+    given_up,
+    heard,
+    order_of,
+    told_of,
+)
+from hedger.core.other_engines import on_order_seen, still_open, told_others
+from hedger.core.stamps import misdated, perhaps_missing
+from hedger.core.state import Mode, State, frozen
 from hedger.core.turn import Turn
 from hedger.sections.execution import ns
 from pricing.contracts import STABLE_CURRENCIES, Kind, Side
@@ -45,10 +59,15 @@ def on_account(turn: Turn, report: AccountReport) -> None:
     """Take a report in."""
     name = report.venue
     known = venue_of(turn, name)
+    if wrong := misdated(turn, report):
+        _left_aside(turn, name, wrong)
+        return
     # One that was asked for is news whatever its stamp: a venue's clock may step back.
-    if known.asked_ns is None and report.venue_ns < known.venue_ns:
+    unasked = known.asked_ns is None
+    if unasked and report.venue_ns < known.venue_ns:
         turn.note(f"an account report of {name} older than the last was left aside")
         return
+    repeated = unasked and report.venue_ns == known.venue_ns
     for trade in sorted(report.trades, key=lambda t: (t.fill.time_ns, t.fill.trade_id)):
         if trade.fill.time_ns >= known.since_ns or order_of(turn.state.orders, trade) is not None:
             on_trade(turn, trade)
@@ -61,7 +80,16 @@ def on_account(turn: Turn, report: AccountReport) -> None:
     cash = () if differences else cash_differences(turn, report)
     _judge(turn, report, differences, cash)
     if turn.state.mode is Mode.KILLED:
-        _count_zero(turn, report)
+        _count_zero(turn, report, repeated)
+
+
+def _left_aside(turn: Turn, name: str, why: str) -> None:
+    """A report that is not taken: nothing is known of the account until one comes that is."""
+    if not turn.state.venues[name].misdated:
+        text = f"{why}: the report is not taken, and nothing is sent there until one is"
+        turn.alert(Severity.CRITICAL, "ACCOUNT_MISDATED", text)
+    failed(turn, name)
+    turn.state = turn.state.with_venue(name, misdated=True, reconciled_ns=None)
 
 
 # ---------------------------------------------------------------------------------------------------- orders
@@ -85,6 +113,7 @@ def _orders(turn: Turn, report: AccountReport) -> None:
         # Absence from a list is no proof: the order is asked for.
         if open_here and record.order.sent_as not in listed and record.since_ns < _asked(turn, report):
             turn.ask_order(record)
+    still_open(turn, report)
     _forget_strangers(turn, report)
 
 
@@ -110,7 +139,7 @@ def _asked(turn: Turn, report: AccountReport) -> int:
 
 def on_line(turn: Turn, line: OrderReport) -> None:
     """One order as a venue shows it."""
-    on_update(turn, OrderUpdate(line.client_id, line.state, line.venue_order_id, line.filled))
+    on_update(turn, line.as_update())
 
 
 def on_update(turn: Turn, update: OrderUpdate) -> None:
@@ -131,6 +160,27 @@ def on_update(turn: Turn, update: OrderUpdate) -> None:
             text = f"{update.client_id} rejected: {update.code or update.text or 'no reason given'}"
             turn.alert(Severity.NOTE, "ORDER_REJECTED", text)
         order_changed(turn, record, new)
+        if amended_elsewhere(record, new):
+            _amended(turn, new)
+
+
+def _amended(turn: Turn, record: OrderRecord) -> None:
+    """An order of ours is not what was sent: nothing that was weighed before it left holds of it. It is
+    cancelled, and what it worked for is planned anew."""
+    assert record.shown is not None
+    order, (size, price) = record.order, record.shown
+    now = f"{order.client_id} on {record.venue} is {order.side} {size} {order.listing.symbol} at {price}"
+    text = f"{now}, was sent as {order.quantity} at {order.price}: somebody else has amended it"
+    if not record.live:
+        turn.alert(Severity.WARNING, "ORDER_AMENDED", f"{text}; it is {record.state}")
+        return
+    turn.alert(Severity.WARNING, "ORDER_AMENDED", f"{text}; it is cancelled")
+    turn.cancel(record)
+    execution = turn.state.execution
+    if execution is not None and execution.id == record.execution and not execution.unwinding:
+        why = f"{order.client_id} was amended by somebody else"
+        again = planned_again(execution, why, turn.settings.desk.execution)
+        turn.state = replace(turn.state, execution=again)
 
 
 def _stranger(turn: Turn, report: AccountReport, line: OrderReport) -> None:
@@ -149,6 +199,7 @@ def _stranger(turn: Turn, report: AccountReport, line: OrderReport) -> None:
         turn.state = replace(turn.state, strangers=turn.state.strangers | {stranger})
         text = f"{name}: {line.side} {line.quantity} {line.symbol} at {line.price} on {report.venue}"
         turn.alert(Severity.WARNING, "EXTERNAL_ORDER", f"{text} is not of this engine")
+        on_order_seen(turn, report, line.client_id)
 
 
 # ------------------------------------------------------------------------------------------------- positions
@@ -158,17 +209,39 @@ def position_differences(turn: Turn, report: AccountReport) -> tuple[tuple[str, 
     """(symbol, the venue's position less ours) where nothing explains it, over the union of both sides."""
     state = turn.state
     mine = positions_of(state, report.venue, report.account)
+    missing = perhaps_missing(turn, report)
     found = []
     for symbol in sorted({*mine, *report.positions}):
         difference = report.positions.get(symbol, ZERO) - mine.get(symbol, ZERO)
         if difference == 0:
             continue
-        buy, sell = state.reserved(report.venue, symbol)
-        in_flight = -sell <= difference <= buy
-        after = state.touched.get((report.venue, symbol), 0) >= report.venue_ns
-        if not (in_flight or after or _settling(turn, report.venue, symbol)):
+        buy, sell = _may_have_filled(turn, report.venue, symbol)
+        bought, sold = missing.get(symbol, (ZERO, ZERO))
+        in_flight = -(sell + bought) <= difference <= buy + sold
+        if not (in_flight or _settling(turn, report.venue, symbol)):
             found.append((symbol, difference))
     return tuple(found)
+
+
+def _may_have_filled(turn: Turn, venue: str, symbol: str) -> tuple[Decimal, Decimal]:
+    """What orders on a listing may have bought and sold without our knowledge, order units, both unsigned.
+
+    An order that the venue has denied explains nothing: else a difference that is no larger than it would
+    keep it unknown for ever, since it is given up only where the account agrees without it.
+    """
+    buy, sell = turn.state.reserved(venue, symbol)
+    for record in turn.state.live_orders(venue):
+        if record.order.listing.symbol == symbol and _denied(turn, record):
+            buy -= record.reserved if record.order.side is Side.BUY else ZERO
+            sell -= record.reserved if record.order.side is Side.SELL else ZERO
+    return buy, sell
+
+
+def _denied(turn: Turn, record: OrderRecord) -> bool:
+    """Whether the venue has said of an order often and long enough that it never had it."""
+    watch = turn.settings.desk.execution.watch
+    waited = turn.now - record.since_ns >= ns(watch.not_found_s_min)
+    return record.state is OrderState.UNKNOWN and record.not_found >= watch.not_found_min and waited
 
 
 def positions_of(state: State, venue: str, account: str) -> dict[str, Decimal]:
@@ -201,7 +274,7 @@ def cash_differences(turn: Turn, report: AccountReport) -> tuple[tuple[str, Deci
     state, config = turn.state, turn.settings.desk.execution.reconcile
     if state.snapshot is None or any(not r.settled for r in state.orders.values() if r.venue == report.venue):
         return ()
-    if any(at >= report.venue_ns for (venue, _), at in state.touched.items() if venue == report.venue):
+    if perhaps_missing(turn, report):
         return ()
     book = state.book.part(report.venue, report.account)
     if any(p.listing.expiry_ns and _settling(turn, *p.listing.key) for p in book.positions.values()):
@@ -248,7 +321,7 @@ def _judge(turn: Turn, report: AccountReport, differences: _Differences, cash: _
     name, state = report.venue, turn.state
     config = turn.settings.desk.execution.reconcile
     before = state.venues[name]
-    answered = {"asked_ns": None, "failures": 0, "venue_ns": report.venue_ns}
+    answered = {"asked_ns": None, "failures": 0, "misdated": False, "venue_ns": report.venue_ns}
     if differences or cash:
         again = {s for s, _ in (*differences, *cash)} & {
             s for s, _ in (*before.differences, *before.cash_differences)
@@ -277,7 +350,8 @@ def _judge(turn: Turn, report: AccountReport, differences: _Differences, cash: _
         differences=(),
         cash_differences=(),
         reconciled_ns=turn.now if before.link is Link.UP else None,
-        next_ns=turn.now + ns(config.every_s),
+        # What executions of the last seconds explain is looked at again without them.
+        next_ns=turn.now + ns(config.soon_s if perhaps_missing(turn, report) else config.every_s),
     )
     if before.drift:
         turn.alert(Severity.NOTE, "DRIFT_OVER", f"{name} agrees with the book again")
@@ -290,7 +364,6 @@ def _close_orders(turn: Turn, report: AccountReport) -> None:
     An order that was asked for often and long enough, always unknown to the venue, is given up for lost, the
     legs of a combo together; one that ended without a word about its fills filled what is booked.
     """
-    watch = turn.settings.desk.execution.watch
     listed = {line.client_id for line in report.orders}
     for record in list(turn.state.orders.values()):
         if record.venue != report.venue or record.order.sent_as in listed:
@@ -299,12 +372,10 @@ def _close_orders(turn: Turn, report: AccountReport) -> None:
         if not all(_agrees(turn.state, report, leg.order.listing.symbol) for leg in legs):
             continue
         new = record
-        if record.state is OrderState.UNKNOWN:
-            waited = turn.now - record.since_ns >= ns(watch.not_found_s_min)
-            if record.not_found >= watch.not_found_min and waited:
-                new = given_up(record, turn.now)
-                text = f"{record.order.client_id}: {report.venue} never had it, by {record.not_found} answers"
-                turn.alert(Severity.WARNING, "ORDER_LOST", f"{text} and an account that agrees without it")
+        if _denied(turn, record):
+            new = given_up(record, turn.now)
+            text = f"{record.order.client_id}: {report.venue} never had it, by {record.not_found} answers"
+            turn.alert(Severity.WARNING, "ORDER_LOST", f"{text} and an account that agrees without it")
         elif record.state.terminal and not record.final and _done(turn, record):
             new = closed(record) if record.least <= record.booked else record
         if new is not record:
@@ -324,15 +395,20 @@ def _agrees(state: State, report: AccountReport, symbol: str) -> bool:
     return report.positions.get(symbol, ZERO) == mine.get(symbol, ZERO)
 
 
-def _count_zero(turn: Turn, report: AccountReport) -> None:
-    """After a kill: count the reports in a row that show no open order.
+def _count_zero(turn: Turn, report: AccountReport, repeated: bool) -> None:
+    """After a kill: count the reports in a row that show no open order. repeated: the last one told once
+    more, which was read once.
 
     One that was sent and that nobody can say anything about may still be on its way: until the venue has said
     what became of it no report of none counts.
     """
     name = report.venue
     still = [line for line in report.orders if not line.state.terminal]
-    on_the_way = any(record.state in _ON_THE_WAY for record in turn.state.live_orders(name))
+    on_the_way = any(
+        record.state in _ON_THE_WAY and not _denied(turn, record) for record in turn.state.live_orders(name)
+    )
+    if repeated and not still and not on_the_way:
+        return
     reads = 0 if still or on_the_way else turn.state.venues[name].zero_reads + 1
     if reads <= ZERO_READS:
         turn.state = turn.state.with_venue(name, zero_reads=reads)
@@ -357,7 +433,11 @@ def kill_confirmed(state: State) -> bool:
 
 
 def accept(turn: Turn) -> None:
-    """Take the venues' word for what they differ in: a person has said so. Written down as adjustments."""
+    """Take the venues' word for what they differ in: a person has said so. Written down as adjustments.
+    Other engines that were seen there are over, by the same word."""
+    for told in told_others(turn.state):
+        turn.note(f"accepted: {told}")
+    turn.state = replace(turn.state, others=frozen({}))
     for name, venue in turn.state.venues.items():
         account = turn.settings.accounts.get(name, "")
         left = tuple(

@@ -68,10 +68,11 @@ class VenueState:
 
     asked_ns: when the account was last asked for, and not answered since; failures: questions in a row that
     failed. reconciled_ns: the last report that agreed with the book; None: none since the link last came up,
-    and nothing is sent there. drift: reports in a row that differ without a reason, and their differences.
-    since_ns: trades are asked for from here on. next_ns: the next question is due. zero_reads: reports in a
-    row without open orders, since the kill. frozen: why nothing may be sent there, "" where it may. gaps,
-    maintenance: as the venue last told them (`VenueStatus`).
+    or since one was not taken for its stamp (misdated), and nothing is sent there. drift: reports in a row
+    that differ without a reason, and their differences. since_ns: trades are asked for from here on. next_ns:
+    the next question is due. zero_reads: reports in a row without open orders, since the kill. frozen: why
+    nothing may be sent there, "" where it may. gaps, maintenance: as the venue last told them
+    (`VenueStatus`).
     """
 
     link: Link = Link.UP
@@ -84,6 +85,7 @@ class VenueState:
     drift: int = 0
     differences: tuple[tuple[str, Decimal], ...] = ()
     cash_differences: tuple[tuple[str, Decimal], ...] = ()
+    misdated: bool = False
     zero_reads: int = 0
     cancel_all_ns: int | None = None
     frozen: str = ""
@@ -136,6 +138,19 @@ class Counters:
 
 
 @dataclass(frozen=True, slots=True)
+class Booked:
+    """An execution booked of late, at_ns of our monotonic clock; stamp_ns: as the venue stamps it. signed:
+    order units."""
+
+    venue: str
+    account: str
+    symbol: str
+    stamp_ns: int
+    at_ns: int
+    signed: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """A position that expired, as it was, and the price at which it was booked, USD per coin."""
 
@@ -176,11 +191,12 @@ class State:
     what a person asked for ("hedge" or "flatten") and is not done, on one underlying (scope) or on all.
     averages: (sum, count) of the index in settlement windows. indexes: (ns, USD) seen, where bands or
     triggers look back. commands: ids of those done. strangers: open orders of others, told of, by
-    (venue, account, name). touched: the venue's time of the last fill, by (venue, symbol). accrued: funding
-    not booked yet, > 0 owed, by (venue, account, currency). marked_ns: monotonic, of the last mark. width:
-    (m,) of the desk's own bands while a flatten has narrower ones in force; None: those in force. settled:
-    expiries of late, and what they were booked at. desk: settings that a `reload` has put in the place of
-    those of the start. residual: P&L that nothing explains.
+    (venue, account, name). others: other engines seen at work, monotonic, by (venue, account, tag). touched:
+    the venue's time of the last fill, by (venue, symbol); booked: executions of the last seconds. accrued:
+    funding not booked yet, > 0 owed, by (venue, account, currency). marked_ns: monotonic, of the last mark.
+    width: (m,) of the desk's own bands while a flatten has narrower ones in force; None: those in force.
+    settled: expiries of late, and what they were booked at. desk: settings that a `reload` has put in the
+    place of those of the start. residual: P&L that nothing explains.
     """
 
     market: Market
@@ -210,7 +226,9 @@ class State:
     indexes: Mapping[str, tuple[tuple[int, float], ...]] = field(default_factory=nothing)
     commands: frozenset[str] = frozenset()
     strangers: frozenset[tuple[str, str, str]] = frozenset()
+    others: Mapping[tuple[str, str, str], int] = field(default_factory=nothing)
     touched: Mapping[tuple[str, str], int] = field(default_factory=nothing)
+    booked: tuple[Booked, ...] = ()
     accrued: Mapping[tuple[str, str, str], Decimal] = field(default_factory=nothing)
     marked_ns: int | None = None
     hedges: tuple[Hedge, ...] = ()

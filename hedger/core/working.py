@@ -30,7 +30,7 @@ from functools import partial
 import numpy as np
 
 from hedger.core.combos import after_sending, combined, half_of, may_combine
-from hedger.core.execution import EVERY_LEG_FILLED, Execution, on_leg
+from hedger.core.execution import EVERY_LEG_FILLED, Execution, on_leg, planned_again
 from hedger.core.order_life import ZERO, OrderRecord
 from hedger.core.sight import Sight
 from hedger.core.slicing import (
@@ -114,7 +114,7 @@ def _judged(execution: Execution, sight: Sight, config: ExecutionConfig) -> Exec
         moved = _off_zero(execution, sight)
         if not moved:
             return execution.ended(EVERY_LEG_FILLED, failed=False)
-        return _anew(execution, moved, config)
+        return planned_again(execution, moved, config)
     why = _given_up(execution, sight, config)
     if why:
         return execution.ended(why)
@@ -123,15 +123,7 @@ def _judged(execution: Execution, sight: Sight, config: ExecutionConfig) -> Exec
     if execution.replanning:
         return execution
     why = _outdated(execution, sight, config)
-    return _anew(execution, why, config) if why else execution
-
-
-def _anew(execution: Execution, why: str, config: ExecutionConfig) -> Execution:
-    """To be planned anew, or ended where that was done often enough: a flatten then says how far it came."""
-    if execution.barren >= config.replans_max or execution.replans >= config.replans_all_max:
-        text = f"{why}; planned anew {execution.replans} times already"
-        return execution.ended(text, failed=not execution.to_zero)
-    return replace(execution, replanning=why)
+    return planned_again(execution, why, config) if why else execution
 
 
 def _off_zero(execution: Execution, sight: Sight) -> str:

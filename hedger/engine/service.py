@@ -70,7 +70,8 @@ class Accepting:
 @dataclass(slots=True, eq=False)
 class Parts:
     """What a service is made of. box, metrics: None where there is none. arm: as soon as it can be. accept:
-    where accounts differ before that; None: nobody does. reload: reads the settings again."""
+    where accounts differ before that, or show another engine; None: nobody does. reload: reads the settings
+    again."""
 
     venues: Sequence[Venue]
     state: State
@@ -136,8 +137,7 @@ class Service:
             for stream in self._streams:
                 stream.cancel()
             await asyncio.gather(*self._streams, return_exceptions=True)
-            for venue in parts.venues:
-                await venue.close()
+            await asyncio.gather(*(venue.close() for venue in parts.venues))
             self._beat(closed=self.ending.fault is None)
         return self.ending
 

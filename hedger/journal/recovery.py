@@ -51,7 +51,7 @@ from hedger.journal.entries import (
 from hedger.journal.storage import JournalDamaged, Storage, StorageFailed
 from pricing.contracts import Listing
 from risk.book import Book, Fill
-from venues.orders import AccountReport, OrderReport, OrderState, OrderUpdate, TradeReport
+from venues.orders import AccountReport, OrderState, OrderUpdate, TradeReport
 
 #: The reason code of an order whose fate was not known when the engine stopped.
 RESTARTED = "restarted"
@@ -214,13 +214,13 @@ class Reading:
                 self._update(what)
             case Answer(report=report, client_id=client_id):
                 if report is not None:
-                    self._update(_update_of(report))
+                    self._update(report.as_update())
                 else:
                     for known in concerned(self.orders, client_id):
                         self.orders[known.order.client_id] = never_had(known)
             case AccountReport(orders=orders):
                 for report in orders:
-                    self._update(_update_of(report))
+                    self._update(report.as_update())
             case Command(id=id):
                 self.commands.add(id)
 
@@ -264,10 +264,6 @@ class Reading:
             digest=decision.digest if isinstance(decision, DecisionRecord) else "",
             undecided=tuple(self.undecided),
         )
-
-
-def _update_of(report: OrderReport) -> OrderUpdate:
-    return OrderUpdate(report.client_id, report.state, report.venue_order_id, report.filled)
 
 
 def _damaged(where: str, observed: str) -> JournalDamaged:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
@@ -190,10 +190,18 @@ def opening() -> tuple[Entry, ...]:
     )
 
 
-def turn(seq: int, what: Any, *more: Entry, quiet: bool = True, mode: str = "armed") -> tuple[Entry, ...]:
+def turn(
+    seq: int,
+    what: Any,
+    *more: Entry,
+    quiet: bool = True,
+    mode: str = "armed",
+    actions: Sequence[Mapping[str, str]] = (),
+) -> tuple[Entry, ...]:
     """An event, its decision, and what the decision led to."""
     taken = event(seq, what)
-    decided = decision_entry(seq, taken.now_ns, f"{seq:064x}", {"seq": seq, "mode": mode}, quiet=quiet)
+    document = {"seq": seq, "mode": mode, "actions": [dict(action) for action in actions]}
+    decided = decision_entry(seq, taken.now_ns, f"{seq:064x}", document, quiet=quiet)
     return (event_entry(taken), decided, *more)
 
 

@@ -108,7 +108,7 @@ PRODUCTS = (
 
 _Make = Callable[[], tuple[Served, World]]
 #: The loopback exchange of a venue, its dialect here, and where the library finds it; Deribit has no library.
-_VENUES: dict[str, tuple[_Make, Callable[[], Any] | None, Callable[[str], dict[str, Any]]]] = {
+EXCHANGES: dict[str, tuple[_Make, Callable[[], Any] | None, Callable[[str], dict[str, Any]]]] = {
     "deribit": (lambda: deribit(credits=Credits(matching_burst=1000)), None, lambda _: {}),
     "okx": (lambda: okx(limits={}), cex_okx.Okx, cex_okx.addresses),
     "bybit": (lambda: bybit(limits={}), cex_bybit.Bybit, cex_bybit.addresses),
@@ -126,7 +126,7 @@ _VENUES: dict[str, tuple[_Make, Callable[[], Any] | None, Callable[[str], dict[s
 
 def adapter_at(name: str, host: Host, *, signed: bool = True, trades: bool = False) -> Adapter:
     """An adapter of a venue on its exchange, not started."""
-    _, dialect, addresses = _VENUES[name]
+    _, dialect, addresses = EXCHANGES[name]
     if dialect is None:
         return deribit_desk.venue_at(host, signed=signed, trades=trades)
     settings = replace(cex_desk.QUICK, trades=trades)
@@ -146,7 +146,7 @@ class Market:
 @asynccontextmanager
 async def market_of(product: Product, *, signed: bool = True, trades: bool = False) -> AsyncIterator[Market]:
     """A fresh exchange, an adapter that is up on it, and one listing of the product."""
-    dialect, world = _VENUES[product.venue][0]()
+    dialect, world = EXCHANGES[product.venue][0]()
     async with serve(dialect) as host:
 
         @asynccontextmanager
@@ -180,6 +180,7 @@ async def staged(product: Product) -> AsyncIterator[Stage]:
             again=market.again,
             settle=scene.settle if listing.expiry_ns else None,
             truth=scene.held,
+            person=scene.person if market.venue.capabilities.amends else None,
         )
 
 
@@ -232,6 +233,12 @@ class Scene:
         exchange.trade(self.key, taker, quantity, order.price)
         self.world.refresh()
 
+    def person(self, order: Order, price: Decimal, quantity: Decimal) -> None:
+        """Somebody amends the one order that rests here, by hand."""
+        exchange = self.host.exchange
+        (found,) = exchange.open_orders(self._account(), lambda x: x.symbol == self.key)
+        exchange.amend(found.account, found.order_id, quantity, price)
+
     def settle(self) -> Decimal:
         """It expires."""
         self.host.exchange.settle(self.key, SETTLED_AT)
@@ -239,16 +246,19 @@ class Scene:
 
     def held(self) -> Decimal:
         """What the account has of it by the exchange's own record; of spot what it traded, before fees."""
-        exchange = self.host.exchange
-        account = next(iter(exchange.keys.values())).account
-        if self.listing.venue.startswith("binance"):
-            account = wallet(account, _WALLETS[self.listing.contract.kind, self.listing.contract.inverse])
+        exchange, account = self.host.exchange, self._account()
         fills = [f for f in exchange.fills(account) if f.instrument.symbol == self.key]
         traded = sum((f.side.sign * f.quantity for f in fills), Decimal(0))
         if self.listing.contract.kind is not Kind.SPOT:
             position = exchange.account(account).positions.get(self.key)
             assert (Decimal(0) if position is None else position.quantity) == traded
         return traded
+
+    def _account(self) -> str:
+        account = next(iter(self.host.exchange.keys.values())).account
+        if self.listing.venue.startswith("binance"):
+            return wallet(account, _WALLETS[self.listing.contract.kind, self.listing.contract.inverse])
+        return str(account)
 
 
 _WALLETS = {

@@ -100,6 +100,10 @@ def whole_stage(listing: Listing) -> Stage:
         through = order.price - order.side.sign * listing.tick_steps.at(order.price)
         venue.feed(MarketTrade(listing.symbol, other_side(order.side), through, quantity, clock.now_ns()))
 
+    def person(order: Order, price: Decimal, quantity: Decimal) -> None:
+        assert isinstance(exchange.core.amend(order.client_id, price, quantity), OrderUpdate)
+        venue.feed(MarketTrade(listing.symbol, BUY, D(1), D(0), clock.now_ns()))  # let time go on
+
     @asynccontextmanager
     async def again() -> AsyncIterator[Venue]:
         other = PaperVenue(exchange, clock)
@@ -124,6 +128,7 @@ def whole_stage(listing: Listing) -> Stage:
         again=again,
         settle=settle if listing.expiry_ns else None,
         truth=lambda: exchange.core.account.positions().get(listing.symbol, D(0)),
+        person=person,
     )
 
 

@@ -18,7 +18,7 @@ from decimal import Decimal
 from pricing.contracts import Kind, Listing, Side
 from tests import builders
 from venues.base import News, Venue
-from venues.errors import VenueError
+from venues.errors import Refused, VenueError
 from venues.orders import (
     ComboOrder,
     Order,
@@ -41,6 +41,8 @@ class Stage:
     touch(side): what an order of this side meets first: the price there, and how much of it. others(order,
     quantity): somebody trades so much with an order that rests. again: another process on the same account.
     settle: the listing expires now; at what, USD per coin. truth: how much we hold by the venue's own record.
+    person(order, price, quantity): somebody gives an order of ours another price and size in the venue's own
+    screen.
     """
 
     venue: Venue
@@ -54,6 +56,7 @@ class Stage:
     again: Callable[[], AbstractAsyncContextManager[Venue]] | None = None
     settle: Callable[[], Decimal] | None = None
     truth: Callable[[], Decimal] | None = None
+    person: Callable[[Order, Decimal, Decimal], None] | None = None
     _orders: int = 0
 
     def order(
@@ -324,6 +327,162 @@ async def another_process_finds_what_the_first_left(stage: Stage) -> None:
         assert (await venue.account(0)).orders == ()
 
 
+async def an_amendment_moves_price_and_size_under_the_same_id(stage: Stage) -> None:
+    order = stage.order(Side.BUY, marketable=False)
+    assert (await stage.venue.submit(order)).state is OrderState.OPEN
+    away, size = _further(stage, order), order.quantity
+    if not stage.venue.capabilities.amends:
+        await _refused(stage, order, away, size, "amends_not_offered")
+        await _rests(stage, order)
+        return
+    for price, quantity in ((away, size), (away, 2 * size), (away, size), (order.price, 2 * size)):
+        update = await stage.venue.amend(order.client_id, price, quantity)
+        assert (update.client_id, update.state, update.code) == (order.client_id, OrderState.OPEN, ""), update
+        assert (update.price, update.quantity) == (price, quantity)
+        order = replace(order, price=price, quantity=quantity)
+        await _rests(stage, order)
+    off_tick = order.price + stage.listing.tick_steps.at(order.price) / 4
+    await _refused(stage, order, off_tick, size, "price_not_on_tick")
+    await _refused(stage, order, order.price, size + stage.listing.lot / 4, "quantity_not_in_lots")
+    await _refused(stage, order, order.price, Decimal("NaN"), "quantity_not_in_lots")
+    await _refused(stage, order, order.price, Decimal(0), "")
+    await _rests(stage, order)
+    assert (await stage.venue.amend(order.client_id, order.price, order.quantity)).state is OrderState.OPEN
+    again = await stage.venue.submit(order)  # its id is still its own
+    assert again.state in (OrderState.UNKNOWN, OrderState.OPEN)
+    await _rests(stage, order)
+    assert (await stage.venue.cancel(order.client_id)).state is OrderState.CANCELLED
+    ended = await stage.venue.amend(order.client_id, away, size)
+    assert ended.state is OrderState.CANCELLED and ended.code
+    assert (await stage.venue.account(0)).orders == ()
+    assert not stage.fills(order.client_id)
+
+
+async def an_amendment_of_what_never_was_claims_nothing(stage: Stage) -> None:
+    if stage.venue.capabilities.amends:
+        order = stage.order(Side.BUY, marketable=False)
+        never = client_order_id("trial", 999_997, 0, 0)
+        update = await stage.venue.amend(never, order.price, order.quantity)
+        assert update.state is OrderState.UNKNOWN and update.quantity is None
+
+
+async def the_size_of_an_amendment_holds_what_has_filled(stage: Stage) -> None:
+    if stage.others is None or not stage.venue.capabilities.amends:
+        return
+    order = stage.order(Side.BUY, marketable=False)
+    assert (await stage.venue.submit(order)).state is OrderState.OPEN
+    part = (order.quantity / 2).quantize(stage.listing.lot)
+    stage.others(order, part)
+    await _heard(stage, order, part)
+    await _refused(stage, order, order.price, part, "quantity_filled_already")
+    whole = 2 * order.quantity
+    update = await stage.venue.amend(order.client_id, order.price, whole)
+    assert (update.state, update.quantity, update.filled) == (OrderState.OPEN, whole, part)
+    stage.others(order, whole)  # more than is left of it: what it fills in all is what was asked for
+    await stage.until(lambda: OrderState.FILLED in stage.states(order.client_id), "its end")
+    await _told_alike(stage, order, whole)
+
+
+async def a_post_only_order_amended_through_the_touch_never_takes(stage: Stage) -> None:
+    if not stage.venue.capabilities.amends:
+        return
+    order = stage.order(Side.BUY, marketable=False, post_only=True)
+    assert (await stage.venue.submit(order)).state is OrderState.OPEN
+    away = _further(stage, order)
+    assert (await stage.venue.amend(order.client_id, away, order.quantity)).price == away
+    try:
+        update = await stage.venue.amend(order.client_id, stage.price(Side.BUY, True), order.quantity)
+    except Refused as refused:
+        assert refused.code == "post_only_would_take"
+        await _rests(stage, replace(order, price=away))
+    else:  # some venues end it
+        assert update.state is OrderState.CANCELLED and not update.filled, update
+        assert (await stage.venue.account(0)).orders == ()
+    assert not stage.fills(order.client_id)
+
+
+async def an_amendment_through_the_touch_takes_and_is_told(stage: Stage) -> None:
+    if not stage.venue.capabilities.amends:
+        return
+    order = stage.order(Side.BUY, marketable=False)
+    assert (await stage.venue.submit(order)).state is OrderState.OPEN
+    update = await stage.venue.amend(order.client_id, stage.price(Side.BUY, True), order.quantity)
+    assert (update.state, update.filled, update.code) == (OrderState.FILLED, order.quantity, "")
+    await _told_alike(stage, order, order.quantity)
+
+
+async def an_amendment_that_meets_a_fill_tells_one_truth(stage: Stage) -> None:
+    if stage.others is None or not stage.venue.capabilities.amends:
+        return
+    held = Decimal(0) if stage.truth is None else stage.truth()
+    for wait_s in (0.0, 0.002, 0.005, 0.01):
+        order = stage.order(Side.BUY, marketable=False)
+        size, whole = order.quantity, 2 * order.quantity
+        assert (await stage.venue.submit(order)).state is OrderState.OPEN
+        amending = asyncio.create_task(stage.venue.amend(order.client_id, order.price, whole))
+        await asyncio.sleep(wait_s)
+        stage.others(order, size)
+        told = await amending
+        await _heard(stage, order, size)
+        known = await stage.venue.order(order.client_id)
+        assert known is not None and known.filled == size
+        if known.quantity == whole:  # the amendment was first, or made room for the rest of it
+            assert known.state is OrderState.OPEN
+            assert told.state is OrderState.OPEN and (told.quantity, told.code) == (whole, "")
+            assert (await stage.venue.cancel(order.client_id)).state is OrderState.CANCELLED
+        else:
+            assert known.state is OrderState.FILLED and told.state in (known.state, OrderState.UNKNOWN)
+            assert told.code
+        await _told_alike(stage, order, size)
+        held += size
+        assert stage.truth is None or stage.truth() == held
+
+
+async def an_order_that_somebody_else_amends_is_told_as_it_is(stage: Stage) -> None:
+    if stage.person is None:
+        return
+    order = stage.order(Side.BUY, marketable=False)
+    assert (await stage.venue.submit(order)).state is OrderState.OPEN
+    price, quantity = _further(stage, order), 2 * order.quantity
+    stage.person(order, price, quantity)
+    told = (order.client_id, OrderState.OPEN, price, quantity)
+    await stage.until(
+        lambda: (
+            told
+            in [(x.client_id, x.state, x.price, x.quantity) for x in stage.news if isinstance(x, OrderUpdate)]
+        ),
+        "what it is now",
+    )
+    await _rests(stage, replace(order, price=price, quantity=quantity))
+    assert (await stage.venue.cancel(order.client_id)).state is OrderState.CANCELLED
+
+
+def _further(stage: Stage, order: Order) -> Decimal:
+    """A tick away from the market."""
+    tick = stage.listing.tick_steps.at(order.price)
+    return stage.listing.quantize_price(order.price - order.side.sign * tick, order.side)
+
+
+async def _rests(stage: Stage, order: Order) -> None:
+    """The order, and it alone, rests as it is here."""
+    (listed,) = (await stage.venue.account(0)).orders
+    asked = await stage.venue.order(order.client_id)
+    assert asked is not None
+    for seen in (listed, asked):
+        assert (seen.client_id, seen.state) == (order.client_id, OrderState.OPEN)
+        assert (seen.price, seen.quantity) == (order.price, order.quantity)
+
+
+async def _refused(stage: Stage, order: Order, price: Decimal, quantity: Decimal, code: str) -> None:
+    """An amendment is refused, by this code where one is named."""
+    try:
+        update = await stage.venue.amend(order.client_id, price, quantity)
+    except Refused as refused:
+        assert refused.code and code in ("", refused.code), refused.text()
+        return
+    raise AssertionError(f"{quantity} at {price} was taken: {update}")
+
+
 async def _heard(stage: Stage, order: Order, filled: Decimal) -> None:
     await stage.until(
         lambda: sum(t.fill.quantity for t in stage.fills(order.client_id)) == filled, f"{filled} filled"
@@ -417,6 +576,13 @@ TRIALS: tuple[Trial, ...] = (
     a_resting_order_is_filled_by_others_in_parts,
     a_cancel_that_meets_its_order_on_the_way_tells_one_truth,
     a_cancel_that_meets_a_fill_tells_one_truth,
+    an_amendment_moves_price_and_size_under_the_same_id,
+    an_amendment_of_what_never_was_claims_nothing,
+    the_size_of_an_amendment_holds_what_has_filled,
+    a_post_only_order_amended_through_the_touch_never_takes,
+    an_amendment_through_the_touch_takes_and_is_told,
+    an_amendment_that_meets_a_fill_tells_one_truth,
+    an_order_that_somebody_else_amends_is_told_as_it_is,
     a_combo_is_refused_where_none_are_taken_and_leaves_nothing,
     a_client_id_sent_twice_never_says_that_the_first_failed,
     many_questions_at_once_each_get_their_own_answer,

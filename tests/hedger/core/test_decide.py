@@ -501,7 +501,10 @@ def test_kill_cancels_until_the_venue_shows_nothing_twice() -> None:
     rig.send(rig.report())
     assert rig.command(Verb.UNKILL).mode is Mode.KILLED  # seen once
     assert rig.command(Verb.ARM).mode is Mode.KILLED
-    confirmed = rig.send(rig.report(), 1.0)
+    told_again = rig.send(rig.report())
+    assert not told_again.alerts and rig.command(Verb.UNKILL).mode is Mode.KILLED  # and read once
+    rig.tick(1.0)
+    confirmed = rig.send(rig.report())
     assert "KILL_CONFIRMED" in [a.code for a in confirmed.alerts]
     quiet = [rig.tick(1.0) for _ in range(5)]
     assert not any(isinstance(a, CancelAll) for d in quiet for a in d.actions)

@@ -3,7 +3,8 @@
 Venue time: marks arrive, and their stamps are old (`Market.fresh`: now less the venue's stamp). Local time:
 the last stamps were in order, nothing arrives any more, and our own time goes on with ticks: the same
 difference grows. Cross-source: stamps and arrival are in order, and the index is not what the forwards on it
-and its last value say: it stands still, or another's stands in for it (`pricing.oracle`).
+and its last value say: it stands still, or another's stands in for it (`pricing.oracle`). An index that its
+venue's adapter hands out as unknown, since its own stream is silent, is not the last one that was known.
 """
 
 from __future__ import annotations
@@ -72,3 +73,12 @@ def test_stale_by_cross_source_index_stops_decisions(factor: float) -> None:
     now = rig.market.marks()
     decision = rig.mark(20.0, index=now.index * factor)
     assert bool(decision.orders) is (factor == 1.0)
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_an_index_that_is_not_known_any_more_stops_decisions(known: bool) -> None:
+    """Every quote is fresh, and the index was known a second ago; its own stream is too old."""
+    rig = armed()
+    now = rig.market.marks()
+    decision = rig.mark(1.0, index=now.index if known else np.full(len(now.rows), np.nan))
+    assert bool(decision.orders) is known

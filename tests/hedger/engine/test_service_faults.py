@@ -74,6 +74,9 @@ class Breaking:
 
     order = cancel
 
+    async def amend(self, client_id: str, price: Any, quantity: Any) -> Any:
+        raise AssertionError("nothing is open")
+
     async def account(self, since_ns: int) -> Any:
         await asyncio.sleep(0)
 

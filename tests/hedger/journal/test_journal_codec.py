@@ -139,8 +139,8 @@ def test_one_text_for_one_value(document: Any) -> None:
         (
             OrderUpdate,
             OrderUpdate("h", OrderState.OPEN, filled=Decimal("0.10")),
-            b'{"client_id":"h","code":"","filled":"0.10","state":"open","text":"","venue_ns":0,'
-            b'"venue_order_id":""}',
+            b'{"client_id":"h","code":"","filled":"0.10","price":null,"quantity":null,"state":"open","text":"",'
+            b'"venue_ns":0,"venue_order_id":""}',
         ),
     ],
     ids=str,
@@ -149,6 +149,12 @@ def test_the_written_form(hint: Any, value: Any, text: bytes) -> None:
     assert dump(hint, value) == text
     if not isinstance(value, np.ndarray):
         assert load(hint, text) == value
+
+
+def test_an_order_update_from_before_it_told_price_and_size_is_read() -> None:
+    old = b'{"client_id":"h","code":"","filled":"0.10","state":"open","text":"","venue_ns":0,'
+    old += b'"venue_order_id":""}'
+    assert load(OrderUpdate, old) == OrderUpdate("h", OrderState.OPEN, filled=Decimal("0.10"))
 
 
 @pytest.mark.parametrize(

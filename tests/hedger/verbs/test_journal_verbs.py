@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -41,11 +41,12 @@ from hedger.journal.journal import Journal
 from hedger.journal.kill_latch import FileLatch, latch_path
 from hedger.journal.recovery import recover
 from hedger.journal.sqlite import read_sqlite
+from pricing.contracts import Side
 from pricing.errors import HedgerError
 from tests.builders import NOW_NS
 from tests.hedger.desk import hedger, strict_json
 from tests.hedger.journal_words import NAME, life, opening, order, turn
-from venues.orders import OrderState, OrderUpdate
+from venues.orders import AccountReport, OrderReport, OrderState, OrderUpdate
 
 STEERING = ("arm", "pause", "resume", "flatten", "kill", "unkill")
 VERBS = (("journal", "show"), ("journal", "verify"), ("journal", "export"), ("status",), ("orders",))
@@ -309,9 +310,26 @@ def test_orders(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
 # --------------------------------------------------------------------------------------------------- steering
 
 
+#: The venues of an engine, and what they say once everything is cancelled.
+TOLD = {"deribit": 0, "okx": 0}
+
+
+def account(venue: str, count: int) -> AccountReport:
+    """With so many orders open."""
+    line = OrderReport(
+        "web-1", "v1", "BTC-PERPETUAL", Side.BUY, Decimal(1), Decimal(0), Decimal(1), OrderState.OPEN
+    )
+    return AccountReport(venue, "", NOW_NS, (line,) * count, {}, {})
+
+
 @contextmanager
-def engine(path: Path, *, answers: bool = True, arms: bool = True) -> Iterator[list[Command]]:
-    """Something that writes the journal as an engine does: takes commands, changes mode, ends orders."""
+def engine(
+    path: Path, *, answers: bool = True, arms: bool = True, left: Mapping[str, int] = TOLD
+) -> Iterator[list[Command]]:
+    """Something that writes the journal as an engine does: takes commands, changes mode, ends orders.
+
+    left: after a kill, how many orders are open at the venues that answer.
+    """
     taken: list[Command] = []
     stop, ready = Flag(), Flag()
 
@@ -328,13 +346,21 @@ def engine(path: Path, *, answers: bool = True, arms: bool = True) -> Iterator[l
                     command.verb, "observe"
                 )
                 change = mode_entry(seq, NOW_NS, ModeChange(mode, False, command.user, command.reason))
-                entries = turn(seq, command, change, quiet=False, mode=mode)
-                journal.append(*entries)
-                if command.verb is Verb.KILL:
+                killing = command.verb is Verb.KILL
+                asked = [{"action": "cancel_all", "venue": name} for name in TOLD if killing]
+                journal.append(*turn(seq, command, change, quiet=False, mode=mode, actions=asked))
+                if killing:
                     for order in found.orders.values():
                         seq += 1
                         gone = OrderUpdate(order.order.client_id, OrderState.CANCELLED, filled=Decimal(0))
                         journal.append(*turn(seq, gone, quiet=False))
+                    for name, count in left.items():
+                        seq += 1
+                        journal.append(*turn(seq, account(name, count), quiet=False))
+                    if left == TOLD:
+                        seq += 1
+                        word = {"action": "alert", "code": "KILL_CONFIRMED", "severity": "note", "text": ""}
+                        journal.append(*turn(seq, Tick(), quiet=False, actions=[word]))
                 if command.verb is Verb.UNKILL:
                     latch.clear()
         journal.close()
@@ -416,6 +442,29 @@ def test_kill_with_an_engine_waits_for_its_orders(file: Path, capsys: pytest.Cap
         0,
         {"killed": False, "was_killed": True, "refused": None},
     )
+
+
+@pytest.mark.parametrize(
+    ("left", "code", "unanswered", "words"),
+    [
+        ({"deribit": 0}, 4, ["okx"], "okx has not answered"),
+        ({}, 4, ["deribit", "okx"], "deribit has not answered"),
+        ({"deribit": 0, "okx": 3}, 1, [], "okx shows 3 open orders"),
+    ],
+)
+def test_a_kill_is_confirmed_by_every_venue_and_by_nothing_else(
+    left: dict[str, int],
+    code: int,
+    unanswered: list[str],
+    words: str,
+    file: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with engine(file, left=left):
+        ran = hedger(capsys, "kill", "--wait-s", "1", "--json")
+        document = strict_json(ran.out)
+        assert (ran.code, document["confirmed"], document["live_orders"]) == (code, False, 0)
+        assert document["unanswered"] == unanswered and words in document["note"]
 
 
 def test_a_kill_that_is_not_confirmed_says_so_and_holds(

@@ -5,8 +5,10 @@ What is compared is the exchange's own log with the journal: neither has a fill 
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from contextlib import closing
+import json
+from collections.abc import Collection, Mapping
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from risk.book import Book
 from tests.exchanges.deribit import DEFAULT_SCOPES
 from tests.exchanges.server import Host
 from tests.exchanges.words import Side
+from tests.hedger.desk import HEADER
 from tests.hedger.verbs.loopback import (
     WITHDRAWS,
     Loopback,
@@ -35,6 +38,7 @@ from tests.hedger.verbs.loopback import (
     settings,
     started,
 )
+from tests.hedger.verbs.places import PLACES
 from tests.hedger.verbs.test_venue_verbs import NOBODY_THERE, wait_for, ws
 
 POSITIONS = "private/get_positions"
@@ -91,19 +95,87 @@ def orders_at(exchange: Loopback) -> int:
     return exchange.do(lambda host: len([r for r in host.exchange.truth.rows if r["event"] == "order"]))
 
 
-def test_paper_takes_a_public_feed_and_reads_no_key(tmp_path: Path) -> None:
-    with loopback() as exchange:
-        settings(tmp_path, ws(exchange), run='feed = ["deribit"]')
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """Public markets that paper is run on. venues: each with the exchange that it is a part of; held: options
+    on the first, in its unit; hedge: the venue that the delta goes to; denied: one that may take nothing."""
+
+    venues: Mapping[str, str]
+    held: int
+    hedge: str
+    denied: str = ""
+
+
+#: Options are held on the first venue, and the last takes the hedge.
+FEEDS = {
+    "deribit": Feed({"deribit": "deribit"}, -20, "deribit"),
+    "okx": Feed({"okx": "okx"}, -2000, "okx"),
+    "bybit": Feed({"bybit": "bybit"}, -20, "bybit"),
+    "binance": Feed({"binance": "binanceusdm", "binanceusdm": "binanceusdm"}, -20, "binanceusdm"),
+    "hyperliquid": Feed({"deribit": "deribit", "hyperliquid": "hyperliquid"}, -20, "hyperliquid", "deribit"),
+}
+_SIGNED = frozenset({"ok-access-key", "x-mbx-apikey", "x-bapi-api-key"})
+_LOGINS = frozenset({"public/auth", "login", "auth"})
+
+
+def call_near_the_money(host: Host) -> str:
+    """Of BTC, the one that expires last."""
+    listed = [x for x in host.exchange.instruments.values() if x.right == "C" and x.strike == 60_000]
+    return max(listed, key=lambda x: (x.expiry_ns or 0, x.symbol)).symbol
+
+
+def without_a_key(host: Host) -> bool:
+    """That nobody has signed anything, nor sent an order."""
+    signed = [c.operation for c in host.requests if _SIGNED & c.headers.keys() or "signature" in c.params]
+    private = [o for _, o in host.calls if o in _LOGINS or o.startswith("private/")]
+    return bool(host.calls) and not signed and not private and not host.exchange.truth.of("order")
+
+
+@pytest.mark.parametrize("name", FEEDS)
+def test_paper_takes_a_public_feed_reads_no_key_and_hedges_there(tmp_path: Path, name: str) -> None:
+    feed = FEEDS[name]
+    with ExitStack() as stack:
+        exchanges = {x: stack.enter_context(PLACES[x].opened()) for x in set(feed.venues.values())}
+        first = next(iter(feed.venues))
+        held = exchanges[feed.venues[first]].do(call_near_the_money)
+        (tmp_path / "book.csv").write_text(f"{HEADER}\n{first},{held},{feed.held},\n")
+        words = (
+            "--journal",
+            "j",
+            "--book",
+            "book.csv",
+            "--arm",
+            "--minutes",
+            "0.1",
+            "--no-watchdog",
+            "--json",
+        )
+        tmp_path.chmod(0o700)
+        (tmp_path / "config.toml").write_text(configured(feed, exchanges))
         env = {k: v for k, v in environment().items() if not k.startswith("DESK_")}
-        words = ("--journal", "j", "--arm", "--minutes", "0.1", "--no-watchdog", "--json")
-        ran = hedger(tmp_path, "run", *words, env=env)
-        calls = {operation for _, operation in exchange.do(lambda host: list(host.calls))}
-        assert orders_at(exchange) == 0
+        ran = hedger(tmp_path, "run", *words, "--json", env=env)
+        assert all(exchange.do(without_a_key) for exchange in exchanges.values())
+    assert ran.returncode == 0, ran.stderr
     found = document(ran)
-    assert ran.returncode == 0
-    assert (found["trading"], found["venues"], found["mode"]) == ("paper", ["deribit"], "armed")
-    assert found["fills"] > 0 and found["orders"] > 0 and found["marks"] > 5
-    assert calls and not any(name.startswith("private/") or name == "public/auth" for name in calls)
+    assert (found["trading"], found["mode"]) == ("paper", "armed")
+    assert set(found["venues"]) == set(feed.venues) and found["orders"] > 0 and found["marks"] > 5
+    filled = [report.fill for report in recorded(tmp_path / "j").fills]
+    assert filled and {fill.listing.venue for fill in filled} == {feed.hedge}
+    assert '"text": "every leg is filled"' in ran.stderr
+
+
+def configured(feed: Feed, exchanges: Mapping[str, Loopback]) -> str:
+    """Hedges by futures and perpetuals alone, of the venue that is to take them."""
+    text = f'[run]\nfeed = {json.dumps(list(feed.venues))}\nunderlyings = ["BTC"]\n'
+    kinds = '"option", "spot"' + (', "perpetual", "future"' if feed.denied else "")
+    more = f', venues = ["{feed.denied}"]' if feed.denied else ""
+    text += (
+        f"[universe]\ndeny_buy = {{ kinds = [{kinds}]{more} }}\ndeny_sell = {{ kinds = [{kinds}]{more} }}\n"
+    )
+    for name, place in feed.venues.items():
+        pace = "" if name == "deribit" else "request_pause_ms = 0.2\n"
+        text += f'[venues.{name}]\nurl = "{PLACES[place].address(exchanges[place].host)}"\n{pace}'
+    return text
 
 
 def test_live_orders_survive_a_kill_and_account_and_book_agree_again(
@@ -152,7 +224,9 @@ def test_a_kill_without_an_engine_cancels_at_the_venue_itself(
         assert (ran.returncode, document(ran)["live_orders"], document(ran)["confirmed"]) == (0, 0, True)
         assert open_at(exchange) == 0
     ran = said(capsys, tmp_path, "kill", "--journal", "j", "--json")  # nobody there any more
-    assert (ran.returncode, document(ran)["confirmed"], document(ran)["killed"]) == (1, False, True)
+    told = document(ran)
+    assert (ran.returncode, told["confirmed"], told["killed"]) == (4, False, True)
+    assert told["unanswered"] == ["deribit"]
 
 
 def test_a_venue_that_cannot_be_asked_keeps_no_other_from_being_cancelled(
@@ -172,8 +246,8 @@ def test_a_venue_that_cannot_be_asked_keeps_no_other_from_being_cancelled(
         ran = said(capsys, tmp_path, "kill", "--journal", "j", "--json")
         told = document(ran)
         assert open_at(exchange) == 0
-    assert (ran.returncode, told["confirmed"], told["live_orders"]) == (1, False, None)
-    assert "bybit" in told["note"]
+    assert (ran.returncode, told["confirmed"], told["live_orders"]) == (4, False, None)
+    assert told["unanswered"] == ["bybit"] and "bybit" in told["note"]
 
 
 def open_at(exchange: Loopback) -> int:
