@@ -43,7 +43,7 @@ EXITS: dict[str, str] = {
     "resume": "1 the engine has not taken it in time · 3 refused, or no engine runs",
     "flatten": "1 the engine has not taken it in time · 3 refused, or no engine runs",
     "reload": "1 the engine has not taken it in time · 3 refused, or no engine runs",
-    "kill": "1 the latch is set, and it is not confirmed that nothing is open",
+    "kill": "1 the latch is set, and it is not confirmed that nothing is open · 4 nor did every venue answer",
     "unkill": "1 the engine has not taken it in time · 3 refused, or no engine runs",
     "run": "3 not begun: the latch, the lock, live without its conditions · 4 a venue cannot be reached · "
     "5 the accounts and the book do not agree · 143 ended by a signal",

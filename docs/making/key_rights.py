@@ -21,7 +21,8 @@ def make() -> str:
         "so is one with a "
         "right on none of these lists (`KEY_UNKNOWN`): what nobody has looked up may move money. Bind "
         "every key to "
-        "the machine's address at the venue.\n\n"
+        "the machine's address at the venue. Where the engine needs a word that also makes keys (Deribit "
+        "asks for it to cancel on disconnect), have the venue ask for a second factor for that.\n\n"
         "A key that only reads is enough for `hedger book fetch`. `hedger record` and paper need none.",
     ]
     for venue, words in KNOWN.items():
@@ -30,6 +31,8 @@ def make() -> str:
             ("refused: it moves money", _words(words.moves_money)),
             ("harmless", _words(words.harmless)),
         ]
+        if words.manages_keys:
+            rows.append(("told: it makes keys and changes their rights", _words(words.manages_keys)))
         if words.passed_over:
             rows.append(("no right, passed over", _words(frozenset(f"{w}.." for w in words.passed_over))))
         parts.append(f"## {cell(_TITLES[venue])}\n\n{table(('what it means', 'words of the venue'), rows)}")
