@@ -2,10 +2,12 @@
 
 Three places, as a desk keeps its keys: the environment, a file with mode 0600, the keyring. At the end every
 file below the session's temporary folder is searched (journals, logs, tapes, command files, books, reports,
-whatever a process that was started there wrote), and so is what tests printed, logged and failed with. One
-finding fails the session. A secret is looked for as it stands and as base64, hexadecimal, URL-quoted,
-escaped for JSON and as UTF-16, each in halves: a page of a database, a clipped line or a column's width may
-have cut it. Columns of text in parquet files and what is packed by gzip or zip are read first.
+whatever a process that was started there wrote), and so is what tests printed, logged and failed with. The
+place for temporary files, which all processes of the session inherit, is a folder of its own meanwhile, and
+searched likewise. One finding fails the session. A secret is looked for as it stands and as base64,
+hexadecimal, URL-quoted, escaped for JSON and as UTF-16, each in halves: a page of a database, a clipped line
+or a column's width may have cut it. Columns of text in parquet files and what is packed by gzip or zip are
+read first.
 
 Only these words are searched for: a test that writes a secret on purpose uses another one.
 """
@@ -35,6 +37,8 @@ from tests.planted import KEY, PASSPHRASE, SECRET, SIGNING_KEY, PlantedKeyring
 ENVIRONMENT = "HEDGER_CANARY_SECRET"
 FILE = "HEDGER_CANARY_FILE"
 _BACKEND = "PYTHON_KEYRING_BACKEND"
+#: Where this process and its children put temporary files, and where pytest keeps its own.
+_TEMPORARY, _PYTEST_OWN = "TMPDIR", "PYTEST_DEBUG_TEMPROOT"
 
 #: So many characters of a secret are one that has leaked.
 _PART_MIN = 10
@@ -185,8 +189,12 @@ class Watch:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._vault = Path(tempfile.mkdtemp(prefix="vault-"))
-        self._before = {name: os.environ.get(name) for name in (ENVIRONMENT, FILE, _BACKEND)}
+        names = (ENVIRONMENT, FILE, _BACKEND, _TEMPORARY, _PYTEST_OWN)
+        self._before = {name: os.environ.get(name) for name in names}
+        outside = os.environ.get(_PYTEST_OWN) or tempfile.gettempdir()
+        self._vault = Path(tempfile.mkdtemp(prefix="vault-", dir=outside))  # searched by no session
+        self._temporary = Path(tempfile.mkdtemp(prefix="temporary-"))
+        self._tempdir, tempfile.tempdir = tempfile.tempdir, str(self._temporary)
         self.found: list[str] = []
         file = self._vault / "secret"
         file.write_text(SECRET)
@@ -195,6 +203,8 @@ class Watch:
             ENVIRONMENT: SECRET,
             FILE: str(file),
             _BACKEND: f"{PlantedKeyring.__module__}.{PlantedKeyring.__name__}",
+            _TEMPORARY: str(self._temporary),
+            _PYTEST_OWN: outside,
         }
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -223,6 +233,9 @@ class Watch:
     def pytest_unconfigure(self) -> None:
         """Leave the environment as it was."""
         shutil.rmtree(self._vault, ignore_errors=True)
+        tempfile.tempdir = self._tempdir
+        if not hasattr(self._config, "workerinput"):  # a worker's is searched by the session that sent it
+            shutil.rmtree(self._temporary, ignore_errors=True)
         for name, value in self._before.items():
             if value is None:
                 os.environ.pop(name, None)
@@ -233,7 +246,8 @@ class Watch:
         factory = getattr(self._config, "_tmp_path_factory", None)
         base = getattr(factory, "_basetemp", None)  # None: no test asked for a folder
         cache = self._config.rootpath / ".pytest_cache"
-        return [folder for folder in (base, cache) if folder is not None and folder.is_dir()]
+        places = (base, cache, self._temporary)
+        return [folder for folder in places if folder is not None and folder.is_dir()]
 
 
 def pytest_configure(config: pytest.Config) -> None:

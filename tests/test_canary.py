@@ -49,6 +49,7 @@ LEAKS = {
     "printed": "print(SECRET)",
     "logged": "logging.getLogger('ccxt').warning('headers %s', {'key': KEY})",
     "child": "os.system('echo $HEDGER_CANARY_SECRET')",
+    "elsewhere": "os.system(f'echo $HEDGER_CANARY_SECRET > $TMPDIR/{tmp_path.name}')",
     "traceback": "login = SECRET; raise ValueError(login)",
 }
 

@@ -1,4 +1,13 @@
-"""The fault port from outside the process: POST /admin/VERB with a JSON object, GET /admin/truth.
+"""The fault port from outside the process: POST /admin/VERB with a JSON object.
+
+GET /admin/truth: the exchange's own log · calls: each request so far, [transport, operation] · channels: of
+frames pushed so far that a rule could have bitten · keys: the names of the keys that are known.
+
+fault's `match` is a glob on an operation, as `calls` tells them, or for acts on frames on a channel, as
+`channels` does; "connect" is the opening of a socket. What an act does stands in `faults.Act`. Symbols are
+the venue's own; on Binance and Bybit spot is `spot:BTCUSDT`, accounts of Binance are `desk` (spot),
+`desk/linear`, `desk/inverse`, `desk/option`. `key` may be left out while there is one: it is "key", on
+Hyperliquid the address of the wallet.
 
 fault {act, match, skip, times, seconds, status} · clear · cut · end · dark {on} · latency {seconds}
 quote {symbol, bids, asks} · trade {symbol, side, quantity, price} · index {name, price}
@@ -18,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from tests.exchanges.words import Side
+from tests.exchanges.words import ApiKey, Side
 
 if TYPE_CHECKING:
     from tests.exchanges.server import Host
@@ -67,12 +76,19 @@ def _settling(host: Host, a: dict[str, Any]) -> None:
     host.exchange.settling = bool(a["on"])
 
 
+def _key(host: Host, a: dict[str, Any]) -> ApiKey:
+    if "key" in a:
+        return host.exchange.keys[a["key"]]
+    (only,) = host.exchange.keys.values()
+    return only
+
+
 def _revoke(host: Host, a: dict[str, Any]) -> None:
-    host.exchange.keys[a["key"]].revoked = True
+    _key(host, a).revoked = True
 
 
 def _scopes(host: Host, a: dict[str, Any]) -> None:
-    host.exchange.keys[a["key"]].scopes = tuple(a["scopes"])
+    _key(host, a).scopes = tuple(a["scopes"])
 
 
 def _end(host: Host, _: dict[str, Any]) -> None:
@@ -134,6 +150,10 @@ async def administer(host: Host, request: web.BaseRequest) -> web.Response:
         return web.json_response(host.exchange.truth.rows)
     if verb == "calls":
         return web.json_response(host.calls)
+    if verb == "channels":
+        return web.json_response(sorted(host.faults.channels))
+    if verb == "keys":
+        return web.json_response(list(host.exchange.keys))
     if verb not in _VERBS:
         return web.json_response({"error": f"no such verb: {verb}", "verbs": sorted(_VERBS)}, status=404)
     try:

@@ -47,6 +47,7 @@ _LISTEN = ("listenKey", "userDataStream")
 
 _TROUBLE = {
     Trouble.RATE: Said(-1003, "Too many requests; current limit is 2400 requests per minute.", 429),
+    Trouble.BANNED: Said(-1003, "Way too much request weight used; IP banned until 1577836800000.", 418),
     Trouble.INTERNAL: Said(-1000, "An unknown error occurred while processing the request.", 500),
     Trouble.UNAUTHORIZED: Said(-2015, "Invalid API-key, IP, or permissions for action.", 401),
     Trouble.UNKNOWN_ORDER: Said(-2013, "Order does not exist.", 400),

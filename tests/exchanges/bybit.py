@@ -46,6 +46,7 @@ _PRODUCTS = {"DERIVATIVES": ("linear", "inverse"), "OPTIONS": ("option",), "SPOT
 
 _TROUBLE = {
     Trouble.RATE: Said(10006, "Too many visits. Exceeded the API Rate Limit."),
+    Trouble.BANNED: Said(10018, "Exceeded the IP Rate Limit.", 403),  # 10006 is of the account, and a 200
     Trouble.INTERNAL: Said(10016, "Internal system error", 500),
     Trouble.UNAUTHORIZED: Said(10003, "API key is invalid.", 401),
     Trouble.UNKNOWN_ORDER: Said(110001, "order not exists or too late to cancel"),
@@ -195,14 +196,20 @@ class Bybit(Streams):
             return self._trade(session.state["key"], call.operation, call)
         if op not in ("subscribe", "unsubscribe"):
             raise Said(10001, f"error:invalid op {op}")
-        for topic in args:
-            if not self.known(session, str(topic)):
-                raise Said(10001, f"error:handler not found,topic:{topic}")
-        for topic in args:
+        wrong = [str(topic) for topic in args if not self.known(session, str(topic))]
+        by_topic = (
+            session.path == "/v5/public/option"
+        )  # its answers tell of each topic, others of the request
+        if wrong and not by_topic:
+            raise Said(10001, f"error:handler not found,topic:{wrong[0]}")
+        for topic in [topic for topic in args if str(topic) not in wrong]:
             if op == "subscribe":
                 self.begin(session, str(topic))
             else:
                 self.unsubscribe(session, channel_of(session, str(topic)))
+        if by_topic:
+            told = {"failTopics": wrong, "successTopics": [str(x) for x in args if str(x) not in wrong]}
+            return Answer({"success": not wrong, "data": told, "type": "COMMAND_RESP"})
         return Answer({"success": True, "ret_msg": "", "op": op})
 
     def _login(self, session: Session, args: list[Any]) -> Answer:
@@ -243,6 +250,8 @@ class Bybit(Streams):
             return written(
                 {**frame, "data": answer.payload, "retExtInfo": call.note.get("ext", {}), "header": {}}
             )
+        if answer.payload and answer.payload.get("type") == "COMMAND_RESP":
+            return written({**answer.payload, "conn_id": conn})
         req = {"req_id": str(call.call_id)} if call.call_id is not None else {}
         if said:
             op = call.params.get("op", "")

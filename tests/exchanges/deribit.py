@@ -311,6 +311,7 @@ _CONNECTED: dict[str, _Connected] = {
 
 _TROUBLE = {
     Trouble.RATE: errors.TOO_MANY,
+    Trouble.BANNED: errors.TOO_MANY,
     Trouble.INTERNAL: errors.INTERNAL,
     Trouble.UNAUTHORIZED: errors.UNAUTHORIZED,
     Trouble.UNKNOWN_ORDER: errors.NOT_FOUND,

@@ -22,7 +22,7 @@ from tests.exchanges.deribit_params import (
     whole,
 )
 from tests.exchanges.server import Call
-from tests.exchanges.words import Fill, Instrument, Kind, Order, PostOnly, Reason, Side, TimeInForce
+from tests.exchanges.words import Fill, Instrument, Kind, Order, PostOnly, Reason, Refusal, Side, TimeInForce
 
 if TYPE_CHECKING:
     from tests.exchanges.deribit import Deribit
@@ -103,7 +103,17 @@ def _edit(d: Deribit, call: Call, order: Order) -> dict[str, Any]:
     price = decimal(call, "price")
     _within_bands(d, order.instrument, order.side, price)
     amount = decimal(call, "amount")
-    changed, fills = d.exchange.amend(d.account(call), order.order_id, amount, price)
+    before = order.post_only, order.reduce_only
+    if "post_only" in call.params and order.life.value == "open":
+        reject = PostOnly.REJECT if flag(call, "reject_post_only") else PostOnly.REPRICE
+        order.post_only = reject if flag(call, "post_only") else PostOnly.OFF
+    if "reduce_only" in call.params and order.life.value == "open":
+        order.reduce_only = flag(call, "reduce_only")
+    try:
+        changed, fills = d.exchange.amend(d.account(call), order.order_id, amount, price)
+    except Refusal:
+        order.post_only, order.reduce_only = before
+        raise
     return _done(d, call, changed, fills)
 
 

@@ -20,14 +20,16 @@ class Act(StrEnum):
     # ---- calls
     CUT_BEFORE = "cut_before"  # the socket closes; nothing was done
     CUT_AFTER = "cut_after"  # done; the socket closes without a reply
-    MUTE_BEFORE = "mute_before"  # nothing done, no reply, the socket stays
-    MUTE_AFTER = "mute_after"  # done, no reply, the socket stays
+    MUTE_BEFORE = "mute_before"  # nothing done, no reply, the socket stays; by HTTP for `seconds`, if any
+    MUTE_AFTER = "mute_after"  # the same; it was done
     WAIT_BEFORE = "wait_before"  # done `seconds` later
     WAIT_AFTER = "wait_after"  # done at once, told `seconds` later
     RATE = "rate"  # refused: too many requests
-    RATE_KILL = "rate_kill"  # the same, and the session ends
-    ERROR_BEFORE = "error_before"  # HTTP `status` (WebSocket: an internal error); nothing was done
+    RATE_KILL = "rate_kill"  # the same, and the session ends; by HTTP: the address is banned for a while
+    ERROR_BEFORE = "error_before"  # a proxy's page, HTTP `status` (WebSocket: as `fail`); nothing was done
     ERROR_AFTER = "error_after"  # the same answer; it was done
+    FAIL_BEFORE = "fail_before"  # the venue's own words for an internal error, `status`; nothing was done
+    FAIL_AFTER = "fail_after"  # the same answer; it was done
     HTML = "html"  # done; the body is a web page with `status`
     CUT_JSON = "cut_json"  # done; the reply breaks off in the middle
     STALE = "stale"  # the reply of the time the rule was set, or of the first call after
@@ -65,7 +67,7 @@ class Faults:
     """The rules in force, and what they did.
 
     black_hole: sockets stay open, nothing is read or written. latency_s: each way, for all alike. elsewhere:
-    where redirects point.
+    where redirects point. channels: of the frames that were pushed.
     """
 
     rules: list[Rule] = field(default_factory=list)
@@ -73,6 +75,7 @@ class Faults:
     black_hole: bool = False
     latency_s: float = 0.0
     elsewhere: str = "http://127.0.0.1:9/elsewhere"
+    channels: set[str] = field(default_factory=set)
 
     def add(self, act: Act | str, match: str = "*", **terms: Any) -> Rule:
         """Put a rule in force. terms: skip, times, seconds, status; `where` follows from the act."""
@@ -90,6 +93,8 @@ class Faults:
 
     def take(self, where: str, name: str) -> Rule | None:
         """The rule that bites a message, if one does; counts it."""
+        if where == "frame":
+            self.channels.add(name)
         for rule in self.rules:
             if rule.where != where or rule.times <= 0 or not fnmatchcase(name, rule.match):
                 continue

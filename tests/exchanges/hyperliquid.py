@@ -47,6 +47,7 @@ LIMITS: dict[str, tuple[int, float]] = {"order": (1000, 60.0), "info": (1200, 60
 _UNREADABLE = Said("err", "Failed to deserialize the JSON body into the target type", 422)
 _TROUBLE = {
     Trouble.RATE: Said("rate", "Too many requests", 429),
+    Trouble.BANNED: Said("rate", "Too many requests", 429),
     Trouble.INTERNAL: Said("internal", "Internal server error", 500),
     Trouble.UNAUTHORIZED: Said("err", f"User or API Wallet {words.WALLET} does not exist."),
     Trouble.UNKNOWN_ORDER: Said("unknownOid", "unknownOid"),

@@ -30,6 +30,7 @@ UNKNOWN = Said("51603", "Order does not exist")
 
 BY_TROUBLE = {
     Trouble.RATE: Said("50011", "Too Many Requests", 429),
+    Trouble.BANNED: Said("50011", "Too Many Requests", 429),
     Trouble.INTERNAL: Said("50026", "System error. Try again later.", 500),
     Trouble.UNAUTHORIZED: Said("50111", "Invalid OK-ACCESS-KEY", 401),
     Trouble.UNKNOWN_ORDER: UNKNOWN,

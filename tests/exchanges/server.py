@@ -33,6 +33,7 @@ class Trouble:
     """Names of what goes wrong that a dialect must have words for."""
 
     RATE = "rate"
+    BANNED = "banned"  # for asking too much, for a while
     INTERNAL = "internal"
     UNAUTHORIZED = "unauthorized"
     UNKNOWN_ORDER = "unknown_order"
@@ -412,7 +413,7 @@ class Host:
 
 _WORDS: dict[Act | None, str] = {
     Act.RATE: Trouble.RATE,
-    Act.RATE_KILL: Trouble.RATE,
+    Act.RATE_KILL: Trouble.BANNED,
     Act.ERROR_BEFORE: Trouble.INTERNAL,
     Act.FAIL_BEFORE: Trouble.INTERNAL,
     Act.UNAUTHORIZED: Trouble.UNAUTHORIZED,

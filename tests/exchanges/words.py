@@ -355,11 +355,13 @@ class Position:
 
 @dataclass(slots=True)
 class Account:
-    """Whose orders they are. balances: cash by currency; premiums and realised gains are in it."""
+    """Whose orders they are. balances: cash by currency; premiums and realised gains are in it. loans: what
+    is borrowed on top of it, where the venue lends."""
 
     name: str
     number: int
     balances: dict[str, Decimal] = field(default_factory=dict)
+    loans: dict[str, Decimal] = field(default_factory=dict)
     positions: dict[str, Position] = field(default_factory=dict)
     leverage: dict[str, int] = field(default_factory=dict)
 

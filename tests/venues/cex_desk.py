@@ -12,18 +12,16 @@ from typing import Any
 
 from pricing.contracts import Listing, Side
 from tests.exchanges.server import Host, serve
+from tests.venues.planting import secrets_at
 from tests.venues.trials import Stage
 from venues.cex import CexSettings, CexVenue
 from venues.cex_client import CexTerms
 from venues.cex_dialect import Dialect
 from venues.net import Hosts
 from venues.orders import Order, TimeInForce, client_order_id
-from venues.secrets import Secret
 
 QUICK = CexSettings(news_s_max=0.5, pause_s_first=0.02, pause_s_most=0.1, start_s_max=5.0)
 _numbers = count(1)
-#: The loopback exchange looks at a signature's shape alone; any key will do.
-_SIGNING_KEY = "0x" + "1" * 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +98,7 @@ def adapter_on(
     pause_ms: float = 0.2,
 ) -> CexVenue:
     """An adapter on an exchange that is served already, not started."""
-    granted = next(iter(host.exchange.keys.values()))
-    named = {"key": granted.key, "secret": granted.secret}
-    if dialect.venue == "okx":
-        named["passphrase"] = granted.passphrase
-    if dialect.venue == "hyperliquid":
-        named = {"wallet": granted.key, "secret": _SIGNING_KEY}
-    secrets = {name: Secret(value) for name, value in named.items()}
+    secrets = secrets_at(host.exchange, dialect.venue)
     terms = CexTerms(
         dialect.venue, Hosts.of([host.url]), addresses(host.url), answer_s_max=answer_s_max, pause_ms=pause_ms
     )

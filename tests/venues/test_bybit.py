@@ -19,7 +19,7 @@ from tests.exchanges.faults import Act
 from tests.venues.cex_desk import QUICK, Desk, opened, run
 from tests.venues.deribit_desk import hearing, until
 from venues.cex_bybit import Bybit, addresses
-from venues.orders import Order, OrderState, TimeInForce, TradeReport, VenueStatus, client_order_id
+from venues.orders import Order, OrderState, TimeInForce, TradeReport, client_order_id
 
 PERP = "BTCUSDT"
 
@@ -71,6 +71,21 @@ def test_an_option_trades_in_coins_and_its_delivery_price_comes_with_the_account
     run(work())
 
 
+def test_what_is_borrowed_is_not_ours() -> None:
+    """The venue's own formula: equity = walletBalance - spotBorrow + open gain + options' value."""
+
+    async def work() -> None:
+        async with desk() as found:
+            exchange = found.host.exchange
+            account = exchange.account(next(iter(exchange.keys.values())).account)
+            before = (await found.venue.account(0)).balances
+            account.loans["BTC"] = Decimal(10)
+            told = (await found.venue.account(0)).balances
+            assert told == before and told["BTC"] == exchange.summary(account.name, "BTC").equity
+
+    run(work())
+
+
 def test_marks_come_with_depth_of_every_category() -> None:
     async def work() -> None:
         async with desk() as found, hearing(found.venue) as news:
@@ -92,26 +107,6 @@ def test_marks_come_with_depth_of_every_category() -> None:
             row = universe.positions["bybit", option.symbol]
             await until(known, "both sides of all, and the option's vol and forward", 5.0)
             assert set(market.depth) == set(range(len(chosen))) and (market.bid < market.ask).all()
-
-    run(work())
-
-
-def test_a_lost_change_of_a_book_is_told_as_a_gap_until_the_next_snapshot() -> None:
-    async def work() -> None:
-        async with desk() as found, hearing(found.venue) as news:
-            universe = Universe.of([found.listing])
-            found.venue.watch(universe, [found.key])
-            quotes = found.venue.quotes
-            await until(lambda: any(isinstance(x, Marks) for x in news), "marks", 5.0)
-            assert quotes is not None and quotes.gaps == ()
-            found.host.faults.add(Act.DROP, f"*orderbook*{found.key}")
-            for _ in range(3):
-                await found.venue.submit(found.order("0.002"))
-
-            def gaps() -> list[tuple[str, ...]]:
-                return [x.gaps for x in news if isinstance(x, VenueStatus) and x.gaps is not None]
-
-            await until(lambda: (found.key,) in gaps() and gaps()[-1] == (), "a gap that closes", 5.0)
 
     run(work())
 

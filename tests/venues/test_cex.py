@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -240,21 +241,21 @@ def test_marks_come_from_books_and_marks_and_a_cut_is_told() -> None:
             venue.watch(Universe.of([listing]), [listing.symbol])
             await until(lambda: len(stub.sockets) == 2, "the public stream")
             await asyncio.sleep(0.1)
-            arg = {"instId": listing.symbol}
+            arg, now_ms = {"instId": listing.symbol}, time.time_ns() // 10**6
             book = {
                 "asks": [["60001", "2", "0", "1"]],
                 "bids": [["60000", "3", "0", "1"]],
-                "ts": "1746947317402",
+                "ts": str(now_ms),
             }
             await stub.tell(
                 {"arg": {"channel": "books", **arg}, "action": "snapshot", "data": [book | {"seqId": 5}]}
             )
-            mark = {"instId": listing.symbol, "markPx": "60000.5", "ts": "1746947317400"}
+            mark = {"instId": listing.symbol, "markPx": "60000.5", "ts": str(now_ms - 2)}
             await stub.tell({"arg": {"channel": "mark-price", **arg}, "data": [mark]})
-            await until(lambda: any(isinstance(x, Marks) for x in news), "marks")
+            await until(lambda: any(isinstance(x, Marks) and x.mark[0] > 0 for x in news), "marks")
             marks = [x for x in news if isinstance(x, Marks)][-1]
             assert (marks.bid[0], marks.ask_size[0], marks.mark[0]) == (60000.0, 2.0, 60000.5)
-            assert marks.venue_ns[0] == 1746947317402 * 10**6
+            assert marks.venue_ns[0] == now_ms * 10**6
             for socket in list(stub.sockets):
                 assert socket._req is not None and socket._req.transport is not None
                 socket._req.transport.abort()

@@ -15,50 +15,42 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pricing.contracts import Listing, Option, Side
+from pricing.contracts import Option, Side
 from pricing.market import Market, Marks
 from pricing.universe import Universe
 from tests.exchanges import words
 from tests.exchanges.faults import Act
-from tests.exchanges.server import Host
+from tests.planted import KEY
 from tests.venues.deribit_desk import (
     PERPETUAL,
     QUICK,
+    asked,
+    fills,
     hearing,
     listing_of,
+    live_orders,
     login,
     opened,
+    order,
     price_of,
+    statuses,
+    touch,
     until,
     venue_at,
+    watch,
 )
 from tests.venues.trials import TRIALS, Stage, perform
-from venues.base import News
 from venues.deribit import DeribitTerms, DeribitVenue
 from venues.deribit_session import Login
 from venues.errors import Ambiguous, Locked, Unreachable, Untrusted
 from venues.net import Hosts
-from venues.orders import Link, Order, OrderState, TimeInForce, TradeReport, VenueStatus, client_order_id
+from venues.orders import Link, Order, OrderState, TimeInForce, VenueStatus, client_order_id
 from venues.secrets import Secret
-from venues.wire.rejects import DUPLICATE, Reason
-
-_numbers = iter(range(1, 10_000))
+from venues.wire.rejects import Reason
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(asyncio.wait_for(work, 20))
-
-
-def order(listing: Listing, side: Side = Side.BUY, *, marketable: bool = False, **terms: Any) -> Order:
-    """An order of 100 USD with an id of its own."""
-    tif = terms.pop("tif", TimeInForce.IOC if marketable else TimeInForce.GTC)
-    client_id = client_order_id("desk", next(_numbers), 0, 0)
-    return Order(client_id, listing, side, Decimal(100), price_of(listing, side, marketable), tif, **terms)
-
-
-def live_orders(host: Host) -> list[str]:
-    """Labels of the orders that rest at the exchange."""
-    return [o.client_id for o in host.exchange.open_orders("desk")]
 
 
 @pytest.mark.parametrize("trial", TRIALS, ids=lambda trial: trial.__name__)
@@ -97,25 +89,6 @@ def test_each_product_is_traded_in_its_own_unit(symbol: str, quantity: str, pric
             assert fill == Decimal(quantity)
             held = (await venue.account(0)).positions
             assert held.get(symbol, Decimal(quantity)) == Decimal(quantity)
-
-    run(work())
-
-
-@pytest.mark.parametrize("act", [Act.CUT_AFTER, Act.MUTE_AFTER, Act.CUT_JSON, Act.ERROR_AFTER])
-def test_an_order_whose_answer_is_lost_is_unknown_found_by_its_label_and_never_sent_again(act: Act) -> None:
-    async def work() -> None:
-        async with opened(session=replace(QUICK, answer_s_max=0.3)) as (venue, host, _):
-            listing = await listing_of(venue)
-            host.faults.add(act, "private/buy")
-            item = order(listing, marketable=True)
-            assert (await venue.submit(item)).state is OrderState.UNKNOWN
-            await until(lambda: len(host.sessions) == 2, "both sessions again")
-            known = await asked(lambda: venue.order(item.client_id))
-            assert known is not None and known.state is OrderState.FILLED and known.filled == 100
-            again = await venue.submit(item)
-            assert (again.state, again.code) == (OrderState.UNKNOWN, DUPLICATE)
-            assert host.count("private/buy") == 1
-            assert host.exchange.positions("desk")[0].quantity == 100
 
     run(work())
 
@@ -169,8 +142,8 @@ def test_executions_are_told_once_however_often_and_in_what_order_they_come() ->
             host.faults.add(Act.REORDER, "user.orders*", times=1000)
             items = [order(listing, marketable=True) for _ in range(30)]
             await asyncio.gather(*(venue.submit(item) for item in items))
-            await until(lambda: len(_fills(news)) >= 30, "all executions")
-            told = sorted(t.fill.trade_id for t in _fills(news))
+            await until(lambda: len(fills(news)) >= 30, "all executions")
+            told = sorted(t.fill.trade_id for t in fills(news))
             assert told == sorted(str(f.trade_id) for f in host.exchange.fills("desk"))
 
     run(work())
@@ -186,49 +159,6 @@ def test_executions_that_the_stream_loses_are_in_the_report() -> None:
             host.exchange.trade(PERPETUAL, words.Side.SELL, Decimal(10**9), resting.price)
             report = await venue.account(0)
             assert sum(t.fill.quantity for t in report.trades if t.client_id == resting.client_id) == 100
-
-    run(work())
-
-
-def test_after_a_cut_the_book_begins_anew_and_the_engine_is_told() -> None:
-    async def work() -> None:
-        async with opened() as (venue, host, world), hearing(venue) as news:
-            await _watch(venue)
-            await until(lambda: _touch(news) is not None, "a first quote with depth")
-            host.cut_sessions()
-            world.spots["BTC"] *= 0.98
-            world.refresh()
-            await until(lambda: len(host.sessions) == 2 and _statuses(news)[-1].link is Link.UP, "up again")
-            assert any(s.link is not Link.UP for s in _statuses(news))
-            await until(lambda: (t := _touch(news)) is not None and t[0] < 59_500, "the new book")
-            bid, ask = _touch(news) or (0.0, 0.0)
-            assert bid < ask
-
-    run(work())
-
-
-@pytest.mark.parametrize("act", [Act.DROP, Act.BREAK])
-def test_a_book_with_a_gap_shows_no_depth_until_it_is_whole_again(act: Act) -> None:
-    async def work() -> None:
-        async with opened() as (venue, host, world), hearing(venue) as news:
-            await _watch(venue)
-            await until(lambda: _touch(news) is not None, "a first quote with depth")
-            before = host.count("public/unsubscribe")
-            host.faults.add(act, "book.BTC-PERPETUAL*")
-            for step in (1.001, 1.002, 1.003):
-                world.spots["BTC"] = 60_000 * step
-                world.refresh()
-                await asyncio.sleep(0.12)
-            await until(lambda: host.count("public/unsubscribe") > before, "a new subscription")
-
-            def gaps() -> list[tuple[str, ...]]:
-                return [x.gaps for x in news if isinstance(x, VenueStatus) and x.gaps is not None]
-
-            await until(lambda: gaps() == [(PERPETUAL,), ()], "a gap that closes")
-            wanted = float(host.exchange.marks[PERPETUAL].price)
-            await until(
-                lambda: (t := _touch(news)) is not None and t[0] < wanted < t[1], "a book about the mark"
-            )
 
     run(work())
 
@@ -343,9 +273,9 @@ def test_the_mass_cancel_works_when_the_venue_ends_the_session_for_its_rate() ->
 def test_a_revoked_key_is_told_and_not_tried_again() -> None:
     async def work() -> None:
         async with opened() as (venue, host, _), hearing(venue) as news:
-            host.exchange.keys["key"].revoked = True
+            host.exchange.keys[KEY].revoked = True
             host.cut_sessions()
-            await until(lambda: any("key_refused" in s.events for s in _statuses(news)), "the news")
+            await until(lambda: any("key_refused" in s.events for s in statuses(news)), "the news")
             tried = host.count("public/auth")
             await asyncio.sleep(0.4)
             assert host.count("public/auth") == tried
@@ -401,8 +331,8 @@ def test_without_a_key_there_are_prices_and_no_orders() -> None:
             venue = venue_at(host, signed=False)
             await venue.start()
             async with hearing(venue) as news:
-                await _watch(venue)
-                await until(lambda: _touch(news) is not None, "a quote")
+                await watch(venue)
+                await until(lambda: touch(news) is not None, "a quote")
                 refused = await venue.submit(order(await listing_of(venue)))
                 assert refused.state is OrderState.REJECTED
             await venue.close()
@@ -414,8 +344,8 @@ def test_a_trade_of_somebody_else_on_the_account_has_no_client_id_of_ours() -> N
     async def work() -> None:
         async with opened() as (venue, host, _), hearing(venue) as news:
             host.exchange.outside("desk", PERPETUAL, words.Side.BUY, Decimal(50), Decimal(60_000), "manual")
-            await until(lambda: len(_fills(news)) == 1, "the execution")
-            assert _fills(news)[0].client_id == ""
+            await until(lambda: len(fills(news)) == 1, "the execution")
+            assert fills(news)[0].client_id == ""
             assert (await venue.account(0)).positions == {PERPETUAL: Decimal(50)}
 
     run(work())
@@ -427,7 +357,7 @@ def test_nothing_goes_by_http_and_the_secret_by_nothing(caplog: pytest.LogCaptur
             with pytest.raises(Locked):
                 refused = DeribitVenue(
                     DeribitTerms(url=host.ws_url, session=QUICK),
-                    Login(Secret("key"), Secret("canary-7f3a9c")),
+                    Login(Secret(KEY), Secret("canary-7f3a9c")),
                 )
                 await refused.start()
             await refused.close()
@@ -452,38 +382,17 @@ def test_an_answer_with_an_html_body_or_a_stale_page_is_not_an_account() -> None
     run(work())
 
 
-# ---------------------------------------------------------------------------------------------------- helpers
+def test_an_execution_is_told_however_far_ahead_the_venues_clock_is() -> None:
+    async def scene() -> None:
+        async with opened() as (venue, host, _):
+            listing = await listing_of(venue)
+            host.exchange.clock.skew_ns = 300 * 10**9
+            sent = order(listing, marketable=True)
+            assert (await venue.submit(sent)).state is OrderState.FILLED
+            told = (await venue.account(host.exchange.now_ns - 3600 * 10**9)).trades
+            assert [t.client_id for t in told] == [sent.client_id]
 
-
-async def asked(question: Callable[[], Awaitable[Any]]) -> Any:
-    """Ask until somebody answers: the session may just be coming up again."""
-    for _ in range(100):
-        try:
-            return await question()
-        except Unreachable:
-            await asyncio.sleep(0.02)
-    raise AssertionError("nobody ever answered")
-
-
-async def _watch(venue: DeribitVenue) -> None:
-    venue.watch(Universe.of([await listing_of(venue)]), [PERPETUAL])
-
-
-def _fills(news: list[News]) -> list[TradeReport]:
-    return [x for x in news if isinstance(x, TradeReport)]
-
-
-def _statuses(news: list[News]) -> list[VenueStatus]:
-    return [x for x in news if isinstance(x, VenueStatus)]
-
-
-def _touch(news: list[News]) -> tuple[float, float] | None:
-    """Best bid and ask of the newest batch, where its depth is known."""
-    batches = [x for x in news if isinstance(x, Marks)]
-    if not batches or not batches[-1].depth:
-        return None
-    ((bids, asks),) = batches[-1].depth.values()
-    return float(bids.price[0]), float(asks.price[0])
+    run(scene())
 
 
 def test_a_venue_whose_clock_runs_away_is_tried_again_and_its_key_not_given_up() -> None:

@@ -17,16 +17,20 @@ from pricing.universe import Universe
 from tests.exchanges.faults import Act
 from tests.exchanges.okx import okx
 from tests.exchanges.server import Host, serve
+from tests.exchanges.words import Side as There
+from tests.exchanges.words import TimeInForce as Force
 from tests.venues.deribit_desk import hearing, until
+from tests.venues.planting import secrets_at
 from venues.cex import CexSettings, CexVenue
 from venues.cex_client import CexTerms
-from venues.cex_okx import Okx
+from venues.cex_okx import Okx, addresses
 from venues.errors import Malformed
 from venues.net import Hosts
 from venues.orders import Order, OrderState, TimeInForce, client_order_id
-from venues.secrets import Secret
 
 SWAP = "BTC-USDT-SWAP"
+#: Orders in a page of the venue.
+PAGE = 100
 QUICK = CexSettings(news_s_max=0.5, pause_s_first=0.02, pause_s_most=0.1, start_s_max=5.0)
 _numbers = iter(range(1, 1000))
 
@@ -40,8 +44,7 @@ async def opened(
     answer_s_max: float = 2.0, pause_ms: float = 1.0, speaks: Okx | None = None
 ) -> AsyncIterator[tuple[CexVenue, Host, Listing]]:
     dialect, _ = okx()
-    key = next(iter(dialect.exchange.keys.values()))
-    secrets = {"key": Secret(key.key), "secret": Secret(key.secret), "passphrase": Secret(key.passphrase)}
+    secrets = secrets_at(dialect.exchange, "okx")
     async with serve(dialect) as host:
         urls = {"rest": host.url, "ws": f"{host.ws_url}/ws/v5"}
         hosts = Hosts.of([host.url])
@@ -132,28 +135,6 @@ def test_announced_windows_are_asked_for_beside_the_questions() -> None:
     run(work())
 
 
-def test_an_option_is_counted_in_contracts_of_a_hundredth_of_a_coin() -> None:
-    async def work() -> None:
-        async with opened() as (venue, host, _):
-            options = [x for x in await venue.listings() if isinstance(x.contract, Option)]
-            option = next(x for x in options if x.contract.underlying == "BTC")
-            assert (option.size, option.unit) == (Decimal("0.01"), "contracts")
-            best = host.exchange.books[option.symbol].asks.best()
-            assert best is not None
-            item = Order(
-                client_order_id("desk", next(_numbers), 0, 0),
-                option,
-                Side.BUY,
-                Decimal(3),
-                option.quantize_price(best, Side.SELL),
-                TimeInForce.IOC,
-            )
-            assert (await venue.submit(item)).state is OrderState.FILLED
-            assert (await venue.account(0)).positions == {option.symbol: Decimal(3)}
-
-    run(work())
-
-
 def test_marks_of_a_swap_and_an_option_come_with_depth_vol_and_index() -> None:
     async def work() -> None:
         async with opened() as (venue, host, swap), hearing(venue) as news:
@@ -196,23 +177,6 @@ def test_a_frame_that_breaks_off_is_followed_by_a_new_connection_and_not_by_sile
     run(work())
 
 
-def test_a_cancel_does_not_stand_behind_questions() -> None:
-    async def work() -> None:
-        async with opened(pause_ms=10) as (venue, host, listing):
-            item = order(listing, host)
-            assert (await venue.submit(item)).state is OrderState.OPEN
-            questions = [asyncio.create_task(venue.order(item.client_id)) for _ in range(60)]
-            await asyncio.sleep(0)
-            await venue.cancel_all()
-            assert sum(not q.done() for q in questions) > 30
-            assert host.exchange.open_orders("desk") == []
-            for question in questions:
-                question.cancel()
-            await asyncio.gather(*questions, return_exceptions=True)
-
-    run(work())
-
-
 def test_channels_are_joined_and_left_many_in_one_message() -> None:
     """One by one they would take a tenth of a second each, and more requests than the venue takes an hour."""
 
@@ -236,5 +200,27 @@ def test_channels_are_joined_and_left_many_in_one_message() -> None:
             assert sum(args("subscribe")) >= 2 * len(symbols)
             every = args("subscribe") + args("unsubscribe")
             assert max(every) <= 50 and len(every) <= sum(every) / 50 + 4
+
+    run(work())
+
+
+def test_an_order_is_found_behind_a_page_of_newer_ones_by_who_never_sent_it() -> None:
+    async def work() -> None:
+        async with opened() as (venue, host, listing):
+            filled = order(listing, host, marketable=True)
+            assert (await venue.submit(filled)).state is OrderState.FILLED
+            exchange = host.exchange
+            account = next(iter(exchange.keys.values())).account
+            far = price_of(listing, host, Side.BUY, marketable=False)
+            for _ in range(PAGE + 5):  # immediate, and nobody to meet: they end at once
+                exchange.submit(account, SWAP, There.BUY, Decimal(1), far, time_in_force=Force.IOC)
+            terms = CexTerms("okx", Hosts.of([host.url]), addresses(host.url), pause_ms=1.0)
+            again = CexVenue(Okx(), terms, secrets_at(exchange, "okx"), QUICK)
+            try:
+                await again.start()
+                found = await again.order(filled.client_id)
+                assert found is not None and (found.state, found.filled) == (OrderState.FILLED, Decimal(1))
+            finally:
+                await again.close()
 
     run(work())
