@@ -43,7 +43,7 @@ from venues.cex_dialect import Channel, Dialect
 from venues.cex_outbox import Outbox, Word
 from venues.cex_parse import failed_question
 from venues.cex_summaries import CexSummaries
-from venues.errors import SKEWED, Locked, NotTheVenue, Refused, Unreachable, Untrusted, VenueError
+from venues.errors import Locked, NotTheVenue, Refused, Unreachable, Untrusted, VenueError
 from venues.json_rpc import Quick
 from venues.live_quotes import LiveQuotes
 from venues.news import NewsDesk
@@ -274,7 +274,7 @@ class CexStreams:
                         _drop(connection, "a part of the account's stream has failed")
                     if isinstance(known, Locked | Refused):
                         known = await self._judged(live, known)
-                        most_s = min(most_s, _SKEWED_PAUSE_S_MOST) if known.code == SKEWED else most_s
+                        most_s = min(most_s, _SKEWED_PAUSE_S_MOST) if known.code == "CLOCK_SKEWED" else most_s
                 reason = known.text()
                 hopeless = self._hopeless  # at a start nobody waits for it to pass
                 if hopeless is not None and not hopeless.done() and isinstance(known, Locked | NotTheVenue):
@@ -345,7 +345,7 @@ class CexStreams:
         if abs(ahead_ns) > _SKEW_S_MAX * NS_PER_SECOND:
             live.doubted = False
             return Unreachable(
-                SKEWED,
+                "CLOCK_SKEWED",
                 "the venue refuses a signature, and its clock and ours are apart",
                 where=venue,
                 observed=f"{ahead_ns / NS_PER_SECOND:+.1f} s",

@@ -33,7 +33,7 @@ from typing import Any
 import aiohttp
 
 from pricing.daycount import NS_PER_SECOND
-from venues.errors import SKEWED, Locked, NotTheVenue, Unreachable, VenueError
+from venues.errors import Locked, NotTheVenue, Unreachable, VenueError
 from venues.json_rpc import NotSent, Quick, RpcError, RpcLink, takes_nothing
 from venues.secrets import Secret
 from venues.wire.fields import NS_PER_MS
@@ -252,7 +252,7 @@ class DeribitSession:
                 if self.failure is None:
                     pause_s = self._pause_s()
                     await asyncio.sleep(
-                        min(pause_s, SKEWED_PAUSE_S_MOST) if error.code == SKEWED else pause_s
+                        min(pause_s, SKEWED_PAUSE_S_MOST) if error.code == "CLOCK_SKEWED" else pause_s
                     )
                 continue
             self._tried = 0
@@ -454,7 +454,7 @@ class DeribitSession:
         skew_s = (told_ms * NS_PER_MS - self._now_ns()) / NS_PER_SECOND if isinstance(told_ms, int) else 0.0
         if abs(skew_s) > SKEW_S_MAX:
             raise Unreachable(
-                SKEWED,
+                "CLOCK_SKEWED",
                 "the venue refuses a signature, and its clock and ours are apart",
                 observed=f"{skew_s:+.1f} s",
                 allowed=f"within {SKEW_S_MAX:g} s",

@@ -15,9 +15,6 @@ from __future__ import annotations
 
 from pricing.errors import Exit, HedgerError
 
-#: A signature is refused while the venue's clock and ours are apart: it says nothing about the key.
-SKEWED = "CLOCK_SKEWED"
-
 
 class VenueError(HedgerError):
     """Something beyond the wall (exit 4)."""

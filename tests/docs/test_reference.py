@@ -38,6 +38,8 @@ FOREIGN = frozenset(
         "PENDING_CANCEL",
         "PENDING_NEW",
         "COMMAND_RESP",
+        "REGULAR_MARGIN",
+        "PORTFOLIO_MARGIN",
         "NO_COLOR",
         "SC_PAGE_SIZE",
     ]

@@ -15,7 +15,7 @@ from tests.exchanges.story.keeper import START_S_MAX, Keeper, until
 from tests.exchanges.story.schedule import Schedule
 from tests.exchanges.story.stage import Told
 
-_FORKED = get_context("fork")
+_SPAWNED = get_context("spawn")
 
 
 def keeper(folder: Path) -> Keeper:
@@ -25,7 +25,7 @@ def keeper(folder: Path) -> Keeper:
 def test_nobody_waits_for_the_answer_of_a_process_that_has_gone(tmp_path: Path) -> None:
     async def play() -> None:
         one = keeper(tmp_path)
-        one._pipe, _theirs = _FORKED.Pipe()
+        one._pipe, _theirs = _SPAWNED.Pipe()
         asked = asyncio.create_task(one.ask("steady", {}))
         await asyncio.sleep(0.05)
         one._pipe = None
@@ -40,7 +40,7 @@ def test_an_end_before_the_process_listens_is_its_own_only_where_nobody_asked_fo
 ) -> None:
     async def play() -> None:
         one = keeper(tmp_path)
-        process = one._process = _FORKED.Process(target=time.sleep, args=(60,), daemon=True)
+        process = one._process = _SPAWNED.Process(target=time.sleep, args=(60,), daemon=True)
         process.start()
         if told:
             one.end_process()

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+from hedger.build import this_build
 from hedger.journal.commands_file import commands_path
 from pricing.errors import Exit
 from tests.story.test_processes import PATIENCE_S, count, engine, lines, one, wait_for, words
@@ -103,18 +104,20 @@ def test_f29_floods_of_commands_junk_and_scrapes_cost_the_engine_nothing(tmp_pat
             with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1.0) as line:
                 line.sendall(b"GET /metrics HTTP/1.1\r\n" + b"x" * 200)  # half a request, and away
 
+    build = this_build()
+
     def flood() -> None:
-        columns = "(id, verb, user, reason, argument, sent_ns)"
+        columns = "(id, verb, user, reason, argument, sent_ns, build)"
         with closing(sqlite3.connect(commands_path(journal), timeout=1.0)) as box:
             for i in itertools.count():
                 if over.is_set():
                     return
                 rows: list[tuple[object, ...]] = [
-                    (f"p{i}.{k}", "preview", "wild", "", "", 0) for k in range(5)
+                    (f"p{i}.{k}", "preview", "wild", "", "", 0, build) for k in range(5)
                 ]
-                rows += [(f"x{i}.{k}", "explode", b"\xff", "\x1b[2J", "", 0) for k in range(5)]
+                rows += [(f"x{i}.{k}", "explode", b"\xff", "\x1b[2J", "", 0, build) for k in range(5)]
                 with suppress(sqlite3.Error), box:
-                    box.executemany(f"INSERT INTO commands {columns} VALUES (?, ?, ?, ?, ?, ?)", rows)
+                    box.executemany(f"INSERT INTO commands {columns} VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
                 time.sleep(0.02)
 
     with engine(journal, *more) as running:

@@ -105,9 +105,10 @@ def test_the_environment_shows_none_either() -> None:
 def test_the_example_in_the_repository_is_a_section_with_the_defaults(tmp_path: Path) -> None:
     lines = REPOSITORY.read_text("utf-8").splitlines()
     start = lines.index("# [venues.deribit]")
-    example = [line.removeprefix("# ") for line in lines[start : start + 15]]
+    example = [line.removeprefix("# ") for line in lines[start : start + 21]]
     given = load(written(tmp_path, "\n".join(example)), env={}).settings.venues["deribit"]
     default = load(written(tmp_path, "[venues.deribit]\n"), env={}).settings.venues["deribit"]
     changed = {k for k, v in given.model_dump().items() if v != default.model_dump()[k]}
-    assert changed == {"key", "secret", "order_rate", "order_burst", "request_pause_ms"}
+    ages = {f"{part}_age_s_max" for part in ("mark", "vol", "forward", "index", "funding")}
+    assert changed == ages | {"key", "secret", "order_rate", "order_burst", "request_pause_ms"}
     assert given.model_fields_set == set(default.model_dump())
