@@ -122,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             while not (folder / "journal.heartbeat").exists():
                 if engine.poll() is not None or time.monotonic() > end:
                     raise SystemExit("the engine did not start")
-                time.sleep(0.2)
+                time.sleep(0.2)  # the engine is another process: its sign of life is all that tells
             screen = Screen((*hedger, "dashboard", *journal), folder, (columns, rows))
             with running(screen.process):
                 time.sleep(WARM_S)
@@ -141,7 +141,7 @@ def _look(key: str, screen: Screen, engine: int, seconds: float) -> None:
     time.sleep(SETTLE_S)
     pids = (screen.process.pid, engine)
     before, written, begun = [cpu_s(pid) for pid in pids], screen.written, time.monotonic()
-    time.sleep(seconds)
+    time.sleep(seconds)  # what is measured: the CPU that two processes take meanwhile
     lasted = time.monotonic() - begun
     theirs, engines = (100.0 * (cpu_s(pid) - x) / lasted for pid, x in zip(pids, before, strict=True))
     kb_per_s = (screen.written - written) / lasted / 1e3

@@ -146,7 +146,8 @@ def _panel(figure: Any, place: int, mine: pl.DataFrame, legend: str, control: st
             col=1,
             **drawn,
         )
-    top = max(float(mine["share"].max() or 0.0) * 100, 1e-9)  # type: ignore[arg-type]
+    # unknown shares leave gaps in the lines; they are no part of the axis
+    top = 100.0 * max((x for x in mine["share"].to_list() if x is not None and x > 0.0), default=1e-11)
     if top > 60:
         figure.add_hline(y=100, line={"color": ORANGE, "width": 1.5, "dash": "dash"}, row=place, col=1)
     word = control.removesuffix(" of the day")

@@ -368,7 +368,8 @@ def _killed_by_engine(arguments: argparse.Namespace) -> _Killing:
                 if holder(journal) is None:
                     return _killed_alone(arguments)
                 answers.look()
-                time.sleep(0.0 if answers.confirmed else _LOOK_S)
+                if not answers.confirmed:
+                    time.sleep(_LOOK_S)  # the engine is another process: its journal is all that tells
         finally:
             storage.close()
         live = _quiet(journal, end)
