@@ -30,10 +30,11 @@ imports: $(ready)
 	@echo "== import law: lint-imports"
 	@$(bin)/lint-imports --no-logo
 
-# One worker a processor; a file's tests stay together, because they share what is dear to make.
+# A file's tests stay together, because they share what is dear to make; files keep the order of tests/conftest.py.
+# Compiled bytecode is kept whatever the environment says: some hundred processes are started.
 pytest: $(ready)
 	@echo "== tests and doctests: pytest"
-	@$(bin)/pytest -n auto --dist loadfile $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(bin)/pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
 format: $(ready)
 	@$(bin)/ruff check --fix .
@@ -63,7 +64,7 @@ bench: $(ready) $(if $(PEERS),.venv/.peers)
 $(ready): .venv/.locked pyproject.toml
 	@$(pip) install --quiet --no-deps --no-build-isolation -e .
 	@echo "== kernels: compiled for this machine (takes a minute, once)"
-	@$(bin)/python -c 'import hedger.runs.demo, pricing.compiled; pricing.compiled.warm_up()'
+	@$(bin)/python -c 'import hedger.runs.demo, venues.wire.book_kernel, pricing.compiled; pricing.compiled.warm_up()'
 	@touch $@
 
 .venv/.peers: requirements-bench.lock $(ready)

@@ -28,7 +28,7 @@ from pricing.universe import Universe
 from tests.venues.deribit_desk import login
 from venues.book_chain import ChainedBook
 from venues.cex_choice import CEX
-from venues.cex_streams import CexStreams, StreamTerms
+from venues.cex_streams import Askers, CexStreams, StreamTerms
 from venues.deribit import DeribitTerms, DeribitVenue
 from venues.live_quotes import LiveQuotes
 from venues.news import NewsDesk
@@ -155,7 +155,7 @@ class Book:
             self._client = getattr(ccxt.pro, name)()
             self._streams = CexStreams(
                 self._client,
-                None,
+                Askers(None, None, None),
                 CEX[name].dialect(),
                 self._desk,
                 {x.symbol: x for x in kept.listings},

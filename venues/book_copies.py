@@ -20,11 +20,12 @@ _WAITING_MAX = 5_000
 
 @dataclass(slots=True)
 class BookCopies:
-    """Which books wait for a copy, and which have one that no change has followed yet."""
+    """Which books wait for a copy, and which have one that no change has followed yet. whole: books that have
+    a copy, so that changes are laid over them."""
 
     _waiting: dict[str, deque[BookChange]] = field(default_factory=dict)
     _copies: dict[str, int] = field(default_factory=dict)
-    _whole: set[str] = field(default_factory=set)
+    whole: set[str] = field(default_factory=set)
 
     def waits(self, symbol: str) -> bool:
         """Whether a copy is needed."""
@@ -38,7 +39,7 @@ class BookCopies:
     def hear(self, change: BookChange) -> list[BookChange]:
         """A change of the stream; what of it is to be laid over the book now."""
         symbol = change.symbol
-        if symbol not in self._whole:
+        if symbol not in self.whole:
             self._waiting.setdefault(symbol, deque(maxlen=_WAITING_MAX)).append(change)
             return []
         copied = self._copies.get(symbol)
@@ -53,13 +54,13 @@ class BookCopies:
     def copy(self, snapshot: BookChange) -> list[BookChange]:
         """A copy has come: it, and the changes that waited and belong behind it."""
         symbol = snapshot.symbol
-        self._whole.add(symbol)
+        self.whole.add(symbol)
         self._copies[symbol] = snapshot.change_id
         waiting = self._waiting.pop(symbol, ())
         return [snapshot, *(kept for change in waiting for kept in self.hear(change))]
 
     def lose(self, symbol: str) -> None:
         """A gap, or the connection is gone: what comes next waits for another copy."""
-        self._whole.discard(symbol)
+        self.whole.discard(symbol)
         self._copies.pop(symbol, None)
         self._waiting.pop(symbol, None)

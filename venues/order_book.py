@@ -53,17 +53,6 @@ class BookSide:
             elif price in sizes:
                 del sizes[price], prices[bisect_left(prices, price)]
 
-    def step(self, steps: Iterable[tuple[str, float, float]]) -> None:
-        """The same of levels that say what becomes of them: "delete" takes one away, whatever its size."""
-        prices, sizes = self._prices, self._sizes
-        for action, price, size in steps:
-            if size > 0 and action != "delete":
-                if price not in sizes:
-                    insort(prices, price)
-                sizes[price] = size
-            elif price in sizes:
-                del sizes[price], prices[bisect_left(prices, price)]
-
     def top(self, count: int) -> Ladder:
         """At most `count` levels, best first, as far as the book is known.
 
@@ -108,11 +97,3 @@ class OrderBook:
     def __init__(self) -> None:
         self.bids = BookSide(-1)
         self.asks = BookSide(+1)
-
-    @property
-    def crossed(self) -> bool:
-        """Whether the best bid reaches the best ask, as far as both are known."""
-        bids, asks = self.bids._prices, self.asks._prices
-        if not bids or not asks or bids[-1] < asks[0]:
-            return False
-        return bids[-1] >= self.bids._known and asks[0] <= self.asks._known

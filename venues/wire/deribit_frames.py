@@ -15,7 +15,6 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from pricing.market import ForwardKind
 from venues.deribit_names import forward_kind
-from venues.order_book import OrderBook
 from venues.wire.fields import (
     FIGURE_MAX,
     ITEMS_MAX,
@@ -122,11 +121,6 @@ class Book(Struct, frozen=True, gc=False):
     def asks(self) -> Levels:
         """As prices and sizes; what is deleted has size 0."""
         return _levels(self.ask_steps)
-
-    def lay_over(self, book: OrderBook) -> None:
-        """Do to a book what the message says."""
-        book.bids.step(self.bid_steps)
-        book.asks.step(self.ask_steps)
 
 
 def _levels(steps: list[tuple[_Action, float, float]]) -> Levels:
