@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import csv
+import gzip
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from pricing.errors import InputError
 from tests.venues.sources import leftovers
@@ -16,6 +20,8 @@ from venues.tape_import import import_tape
 
 HEAD = "exchange,symbol,timestamp,local_timestamp"
 US = 1_700_000_000_000_000
+#: When the terms of every exchange are known.
+LATER = 1_750_000_000_000_000
 CHANGES = [
     f"{HEAD},is_snapshot,side,price,amount",
     f"deribit,BTC-PERPETUAL,{US},{US + 100},false,bid,5,1",  # before any snapshot: of a book nobody knows
@@ -35,6 +41,7 @@ TRADES = [
 
 def file(folder: Path, lines: list[str], name: str) -> Path:
     path = folder / name
+    path.parent.mkdir(exist_ok=True)
     path.write_text("\n".join(lines), "utf-8")
     return path
 
@@ -60,6 +67,106 @@ def test_changes_and_trades_become_one_tape(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert [part.trade_id for part in tape.trades()] == [("7",), ("8",)]
     assert [part.side.tolist() for part in tape.trades()] == [[1], [-1]]
+
+
+COPY_HEAD = f"{HEAD},is_snapshot,side,price,amount"
+
+
+def copied(symbol: str, *rows: tuple[int, int, str, str, float, float], first: int = US) -> list[str]:
+    """Lines of `incremental_book_L2`: (exchange's stamp, receipt, is_snapshot, side, price, amount)."""
+    return [
+        COPY_HEAD,
+        *(f"{symbol},{first + at},{first + local},{copy},{s},{p},{n}" for at, local, copy, s, p, n in rows),
+    ]
+
+
+def ladders(tape: Tape) -> list[list[tuple[str, float, float]]]:
+    """(side, price, size) of each batch's book."""
+    depth = tape.frame("depth")
+    batches = tape.frame("quotes")["seq"].to_list()
+    return [depth.filter(depth["seq"] == seq).select("side", "price", "size").rows() for seq in batches]
+
+
+def test_a_copy_that_comes_with_a_change_before_it_clears_the_book(tmp_path: Path) -> None:
+    """docs.tardis.dev: where a line is of a snapshot and the one before is not, the book is discarded."""
+    changes = copied(
+        "deribit,BTC-PERPETUAL",
+        (0, 1_000, "true", "bid", 35_000, 10), (0, 1_000, "true", "ask", 35_001, 10),
+        (5_000, 6_000, "false", "bid", 34_990, 5),
+        (5_000, 6_000, "true", "bid", 34_000, 7), (5_000, 6_000, "true", "ask", 34_001, 7),
+        (9_000, 9_500, "false", "ask", 34_002, 3),
+    )  # fmt: skip
+    tape = imported(tmp_path, file(tmp_path, changes, "book.csv"))
+    assert ladders(tape) == [
+        [("bid", 35_000, 10), ("ask", 35_001, 10)],
+        [("bid", 34_000, 7), ("ask", 34_001, 7)],
+        [("bid", 34_000, 7), ("ask", 34_001, 7), ("ask", 34_002, 3)],
+    ]
+    assert tape.frame("quotes")["flag"].to_list() == [None, None, None]
+
+
+def test_each_message_of_a_venue_that_sends_copies_alone_is_a_book(tmp_path: Path) -> None:
+    """Hyperliquid's every message is a copy; two may be received in one microsecond, or change nothing but
+    one side."""
+    changes = copied(
+        "hyperliquid,BTC",
+        (0, 1_000, "true", "bid", 99, 1), (0, 1_000, "true", "bid", 98, 2), (0, 1_000, "true", "ask", 101, 3),
+        (500, 5_000, "true", "bid", 98.5, 4), (500, 5_000, "true", "ask", 100, 5),
+        (700, 5_000, "true", "bid", 97, 6), (700, 5_000, "true", "ask", 98, 7),
+        (900, 9_000, "true", "ask", 98, 8), first=LATER,
+    )  # fmt: skip
+    tape = imported(tmp_path, file(tmp_path, changes, "book.csv"))
+    assert ladders(tape) == [
+        [("bid", 99, 1), ("bid", 98, 2), ("ask", 101, 3)],
+        [("bid", 97, 6), ("ask", 98, 7)],
+        [("ask", 98, 8)],
+    ]
+    assert tape.frame("quotes")["venue_ns"].to_list() == [(LATER + at) * 1_000 for at in (0, 700, 900)]
+
+
+LEVELS = st.tuples(st.sampled_from(["bid", "ask"]), st.integers(1, 6), st.integers(0, 4))
+MESSAGES = st.lists(
+    st.tuples(st.booleans(), st.booleans(), st.lists(LEVELS, min_size=1, max_size=4)), min_size=1, max_size=8
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(MESSAGES)
+def test_any_lines_are_the_book_that_the_documentation_s_rule_makes_of_them(
+    messages: list[tuple[bool, bool, list[tuple[str, int, int]]]],
+) -> None:
+    """The rule by itself, line by line, over a dict: bids below 50, asks above, so that none cross.
+
+    messages: whether it is a copy; whether it is received with the one before; levels.
+    """
+    rows: list[tuple[int, int, str, str, float, float]] = []
+    book: dict[tuple[str, float], float] | None = None
+    expected: dict[int, dict[tuple[str, float], float]] = {}
+    local, before = 1_000, False
+    for at, (copy, together, levels) in enumerate(messages):
+        local += 0 if together else 2_000
+        if copy:
+            book = {}
+        for side, step, amount in levels:
+            price = 50.0 - step if side == "bid" else 50.0 + step
+            rows.append((at, local, str(copy).lower(), side, price, float(amount)))
+            if book is not None:
+                book[side, price] = float(amount)
+        if book is not None:
+            expected[local] = dict(book)
+        before |= copy
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        source = file(folder, copied("deribit,BTC-PERPETUAL", *rows), "book.csv")
+        if not before:
+            with pytest.raises(InputError, match="FILE_EMPTY"):
+                imported(folder, source)
+            return
+        tape = imported(folder, source)
+        found = dict(zip(tape.frame("quotes")["local_ns"].to_list(), ladders(tape), strict=True))
+    assert [(at // 1_000 - US, {(s, p): n for s, p, n in levels}) for at, levels in found.items()] == [
+        (at, {level: n for level, n in levels.items() if n}) for at, levels in expected.items()
+    ]
 
 
 def test_quotes_and_a_later_book_snapshot(tmp_path: Path) -> None:
@@ -108,6 +215,239 @@ def test_the_sample_of_changes(shared_data: Path, tmp_path: Path) -> None:
     last = tape.frame("depth").filter(seq=int(tape.batches.seq[-1]), side="ask")
     expected = sorted((price, size) for price, size in asks.items() if size)[:20]
     assert last.select("price", "size").rows() == expected
+
+
+def ticks(first: int, count: int, begin: int = US) -> list[str]:
+    """Lines of quotes, a second apart."""
+    return [
+        f"{HEAD},ask_amount,ask_price,bid_price,bid_amount",
+        *(
+            f"deribit,BTC-PERPETUAL,{begin + i * 10**6},{begin + i * 10**6 + 100},10,{101 + i},{100 + i},20"
+            for i in range(first, first + count)
+        ),
+    ]
+
+
+def refusal(folder: Path, *sources: Path) -> InputError:
+    before = leftovers(folder)
+    with pytest.raises(InputError) as refused:
+        import_tape(list(sources), "tardis", folder / "tape", ImportOptions())
+    assert leftovers(folder) == before
+    return refused.value
+
+
+def test_days_behind_one_another_are_one_tape(tmp_path: Path) -> None:
+    first, second = file(tmp_path, ticks(0, 3), "1.csv"), file(tmp_path, ticks(3, 2), "2.csv")
+    tape = imported(tmp_path, second, first)
+    assert tape.frame("quotes")["bid"].to_list() == [100.0, 101.0, 102.0, 103.0, 104.0]
+    assert [x["name"] for x in tape.description["source"]] == ["2.csv", "1.csv"]
+
+
+def test_one_file_twice_is_refused(tmp_path: Path) -> None:
+    one = file(tmp_path, ticks(0, 3), "1.csv")
+    for other in (one, file(tmp_path, ticks(0, 3), "copy.csv")):
+        refused = refusal(tmp_path, one, other)
+        assert refused.code == "SOURCE_TWICE" and refused.where == other.name
+
+
+def packed(folder: Path) -> Path:
+    path = folder / "packed.csv.gz"
+    path.write_bytes(gzip.compress("\n".join(ticks(0, 3)).encode()))
+    return path
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        packed,  # the same lines in other bytes
+        lambda folder: file(folder, ticks(2, 1), "last.csv"),
+        lambda folder: file(folder, [*ticks(0, 1), *ticks(9, 1)[1:]], "around.csv"),
+        lambda folder: file(folder, [ticks(0, 0)[0], ticks(1, 1)[1].replace(",10,", ",11,")], "between.csv"),
+        lambda folder: file(folder, ticks(1, 1), "deribit_book_ticker_OPTIONS.csv"),
+    ],
+)
+def test_two_files_of_the_same_times_are_refused(tmp_path: Path, second: Callable[[Path], Path]) -> None:
+    one, other = file(tmp_path, ticks(0, 3), "1.csv"), second(tmp_path)
+    for sources in ((one, other), (other, one)):
+        refused = refusal(tmp_path, *sources)
+        assert refused.code == "SOURCE_TWICE"
+        assert "quotes of deribit BTC-PERPETUAL" in str(refused.observed)
+
+
+def test_a_book_by_its_changes_and_by_its_copies_is_one_too_many(tmp_path: Path) -> None:
+    copies = [
+        f"{HEAD},asks[0].price,asks[0].amount,bids[0].price,bids[0].amount",
+        f"deribit,BTC-PERPETUAL,{US},{US + 300},102,1,99,2",
+        f"deribit,BTC-PERPETUAL,{US},{US + 9_000},102,1,99,2",
+    ]
+    refused = refusal(tmp_path, file(tmp_path, CHANGES, "l2.csv"), file(tmp_path, copies, "copies.csv"))
+    assert refused.code == "SOURCE_TWICE" and "books of deribit BTC-PERPETUAL" in str(refused.observed)
+    # what tells different things of one listing stands side by side
+    imported(tmp_path, *(file(tmp_path, lines, f"{i}.csv") for i, lines in enumerate((TRADES, CHANGES))))
+
+
+DAY_US = 86_400 * 10**6
+
+
+def test_a_stamp_from_the_future_is_not_taken_and_is_told(tmp_path: Path) -> None:
+    lines = ticks(0, 4)
+    lines[2] = lines[2].replace(str(US + 10**6), str(US + 10**6 + DAY_US), 1)
+    lines[3] = lines[3].replace(str(US + 2 * 10**6), str(US + 2 * 10**6 + 30), 1)  # as a clock may be wrong
+    trades = [*TRADES[:2], TRADES[2].replace(str(US), str(US + DAY_US), 1)]
+    tape = imported(tmp_path, file(tmp_path, lines, "q.csv"), file(tmp_path, trades, "t.csv"))
+    assert tape.frame("quotes")["venue_ns"].to_list() == [
+        US * 1_000, (US + 10**6 + 100) * 1_000, (US + 2 * 10**6 + 30) * 1_000, (US + 3 * 10**6) * 1_000,
+    ]  # fmt: skip
+    assert tape.frame("trades")["venue_ns"].to_list() == [US * 1_000, (US + 5_300) * 1_000]
+    assert tape.description["clock_offset_ns"] == {"deribit": 0}
+    told = [note for note in tape.description["notes"] if "ahead of their receipt" in note]
+    assert [note[: note.index(" are")] for note in told] == ["q.csv: 1 of 4 lines", "t.csv: 1 of 2 lines"]
+    assert all("86,400 s" in note for note in told)
+
+
+def test_a_file_of_nothing_but_stamps_from_the_future_is_refused(tmp_path: Path) -> None:
+    lines = [line.replace(f",{US}", f",{US + DAY_US}", 1) for line in ticks(0, 1)]
+    refused = refusal(tmp_path, file(tmp_path, ticks(5, 2), "good.csv"), file(tmp_path, lines, "bad.csv"))
+    assert (refused.code, refused.where) == ("SOURCE_VALUE", "bad.csv, column timestamp")
+    assert str(refused.observed).startswith("1 of 1 lines")
+
+
+@pytest.mark.parametrize(
+    ("columns", "named"),
+    [
+        ("id,side,price,amount,price", "price"),
+        ("ask_amount,ask_price,bid_price", "bid_amount"),
+        ("ask_amount,ask_price,bid_price,bid_amount,mid", "mid"),
+        ("ask_amount,ask_price,bid_amount,bid_price", "bid_amount"),
+        ("is_snapshot,side,price", "amount"),
+        ("funding_timestamp,funding_rate,open_interest,last_price,index_price,mark_price", "predicted_fund"),
+        ("asks[0].price,asks[0].amount,asks[0].price,asks[0].amount,bids[0].price", "asks[0].price"),
+        ("asks[0].price,asks[0].amount,bids[0].price", "bids[0].amount"),
+        ("asks[0].price,asks[0].amount", "bids[0].price"),
+        ("bids[0].price,bids[0].amount,asks[1].price,asks[1].amount", "asks[0].price"),
+        ("asks[0].price,asks[0].amount,bids[0].price,bids[0].amount,asks[0].count", "asks[0].count"),
+        (
+            ",".join(
+                f"{side}[{i}].{c}" for i in (0, 2) for side in ("asks", "bids") for c in ("price", "amount")
+            ),
+            "asks[1].price",
+        ),
+    ],
+)
+def test_a_column_that_is_not_right_is_named(tmp_path: Path, columns: str, named: str) -> None:
+    cells = ",".join("1" for _ in columns.split(","))
+    lines = [f"{HEAD},{columns}", f"deribit,BTC-PERPETUAL,{US},{US + 1},{cells}"]
+    refused = refusal(tmp_path, file(tmp_path, lines, "some.csv"))
+    assert refused.code == "SOURCE_COLUMNS"
+    assert refused.where.startswith(f"some.csv, line 1, column {named}"), refused.text()
+
+
+def test_a_mark_of_the_byte_order_is_no_column(tmp_path: Path) -> None:
+    source = tmp_path / "bom.csv"
+    source.write_text("\n".join(ticks(0, 2)), "utf-8-sig")
+    assert imported(tmp_path, source).frame("quotes")["bid"].to_list() == [100.0, 101.0]
+
+
+@pytest.mark.parametrize(
+    ("cells", "column"),
+    [
+        ("101,1,100,2,,,99,3", None),  # nobody else asks
+        (",,100,2,,,99,3", None),  # nobody asks at all
+        ("101,1,100,2,102,4,,", None),
+        (",,100,2,102,4,99,3", "asks[0].price"),  # a hole
+        ("101,1,100,2,101,4,99,3", "asks[1].price"),  # a price twice
+        ("101,1,100,2,102,4,100.5,3", "bids[1].price"),  # a better price behind a worse
+        ("101,1,100,2,102,nan,99,3", "asks[1].amount"),
+        ("101,1,100,2,-102,4,99,3", "asks[1].price"),
+    ],
+)
+def test_the_levels_of_a_copy_stand_in_order_and_without_a_hole(
+    tmp_path: Path, cells: str, column: str | None
+) -> None:
+    names = [f"{side}[{i}].{c}" for i in (0, 1) for side in ("asks", "bids") for c in ("price", "amount")]
+    lines = [f"{HEAD},{','.join(names)}", f"deribit,BTC-PERPETUAL,{US},{US + 1},{cells}"]
+    source = file(tmp_path, lines, "copies.csv")
+    if column is not None:
+        refused = refusal(tmp_path, source)
+        assert (refused.code, refused.where) == ("SOURCE_VALUE", f"copies.csv, line 2, column {column}")
+        return
+    filled = [cell for cell in cells.split(",") if cell]
+    told = {(float(p), float(n)) for p, n in zip(filled[::2], filled[1::2], strict=True)}
+    assert set(imported(tmp_path, source).frame("depth").select("price", "size").rows()) == told
+
+
+def test_a_bad_line_of_a_message_is_named_by_its_own_number(tmp_path: Path) -> None:
+    lines = [*CHANGES[:4], CHANGES[4].replace(",30", ",-30"), *CHANGES[5:]]
+    refused = refusal(tmp_path, file(tmp_path, lines, "book.csv"))
+    assert refused.where == "book.csv, line 5, column amount"
+
+
+#: The row that docs.tardis.dev shows of Deribit's `options_chain`.
+SHOWN = (
+    "deribit,BTC-9JUN20-9875-P,1591574399413000,1591574400196008,put,9875,1591689600000000,0.1,0.0295,0.0205,"
+    "15.0,55.91,0.0235,15.0,68.94,0.02210436,62.89,SYN.BTC-9JUN20,9756.36,-0.61752,0.00103,2.24964,"
+    "-53.05655,-0.22796"
+)
+
+
+def test_every_figure_of_the_documentation_s_option(tmp_path: Path) -> None:
+    """Its vol is in percent, its amounts are coins, its Greeks the venue's own; last price and the vols of
+    bid and ask have no place on a tape."""
+    tape = imported(tmp_path, file(tmp_path, [CHAIN_HEAD, SHOWN], "chain.csv"))
+    (row,) = tape.frame("quotes").to_dicts()
+    assert row == {
+        "seq": 0, "venue_ns": 1591574399413000000, "local_ns": 1591574400196008000, "venue": "deribit",
+        "symbol": "BTC-9JUN20-9875-P", "bid": 0.0205, "bid_size": 15.0, "ask": 0.0235, "ask_size": 15.0,
+        "mark": 0.02210436, "mark_iv": pytest.approx(0.6289, rel=1e-15), "forward": 9756.36,
+        "forward_name": "SYN.BTC-9JUN20", "index": None, "funding_rate": None, "open_interest": 0.1,
+        "venue_delta": -0.61752, "venue_gamma": 0.00103, "venue_vega": 2.24964, "venue_theta": -53.05655,
+        "venue_rho": -0.22796, "flag": None,
+    }  # fmt: skip
+    (listing,) = tape.universe.listings
+    assert str(listing.size) == "1" and listing.contract.inverse
+    cells = {"bid_price": 9, "bid_amount": 10, "ask_price": 12, "mark_price": 15, "mark_iv": 16, "delta": 19}
+    told = ("bid", "bid", "ask", "mark", "mark_iv", "venue_delta")
+    for (name, place), column in zip(cells.items(), told, strict=True):  # empty is unknown, one by one
+        empty = SHOWN.split(",")
+        assert CHAIN_HEAD.split(",")[place] == name
+        empty[place] = ""
+        folder = tmp_path / name
+        folder.mkdir()
+        (found,) = (
+            imported(folder, file(folder, [CHAIN_HEAD, ",".join(empty)], "c.csv")).frame("quotes").to_dicts()
+        )
+        gone = {column, f"{column}_size"} if column in ("bid", "ask") else {column}
+        assert {n for n in row if found[n] != row[n] and n != "flag"} == gone
+        assert all(found[n] is None for n in gone)
+
+
+def test_trades_one_by_one(tmp_path: Path) -> None:
+    """Amounts as the exchange counts them: USD of an inverse perpetual on Deribit, contracts on OKX, coins of
+    a linear one on Binance. A trade whose aggressor nobody knows is left out, and that is told."""
+    trades = [
+        TRADES[0],
+        f"deribit,BTC-PERPETUAL,{LATER},{LATER + 150},4833,sell,35000.5,12340",
+        f"okex-swap,BTC-USDT-SWAP,{LATER + 1},{LATER + 151},502,buy,35001,7",
+        f"binance-futures,BTCUSDT,{LATER + 2},{LATER + 152},419,buy,35002.1,0.013",
+        f"deribit,BTC-PERPETUAL,{LATER + 3},{LATER + 153},4834,unknown,35000.5,10",
+    ]
+    quotes = file(tmp_path, ticks(0, 1, LATER), "q.csv")
+    tape = imported(tmp_path, file(tmp_path, trades, "t.csv"), quotes)
+    columns = ("venue_ns", "local_ns", "venue", "symbol", "trade_id", "side", "price", "size")
+    assert tape.frame("trades").select(columns).rows() == [
+        (LATER * 1_000, (LATER + 150) * 1_000, "deribit", "BTC-PERPETUAL", "4833", "sell", 35000.5, 12340),
+        ((LATER + 1) * 1_000, (LATER + 151) * 1_000, "okx", "BTC-USDT-SWAP", "502", "buy", 35001, 7),
+        ((LATER + 2) * 1_000, (LATER + 152) * 1_000, "binanceusdm", "BTCUSDT", "419", "buy", 35002.1, 0.013),
+    ]  # fmt: skip
+    units = {x.venue: (str(x.size), x.contract.inverse) for x in tape.universe.listings}
+    assert units == {"deribit": ("1", True), "okx": ("0.01", False), "binanceusdm": ("1", False)}
+    assert [n for n in tape.description["notes"] if n.startswith("1 trades whose aggressor")]
+
+
+def test_changes_before_the_first_copy_are_told(tmp_path: Path) -> None:
+    tape = imported(tmp_path, file(tmp_path, CHANGES, "book.csv"))
+    assert [n for n in tape.description["notes"] if n.startswith("1 changes of books before")]
+    assert [n for n in tape.description["notes"] if n.startswith("no index of BTC")]
 
 
 CHAIN_HEAD = (
@@ -297,6 +637,8 @@ def changed(number: int, old: str, new: str) -> Callable[[Path], Path]:
         (one_trade(f"okex-futures,BTC-USD-241399,{US},{US + 1},1,buy,100,1"), "SOURCE_VALUE"),
         (one_trade(f"hyperliquid,@107,{US},{US + 1},1,buy,100,1"), "SOURCE_VALUE"),
         (one_trade(TRADES[1], "deribit_liquidations_2023-11-14_OPTIONS.csv"), "SOURCE_COLUMNS"),
+        (one_trade(TRADES[1], "liquidations/2023-11-14.csv"), "SOURCE_COLUMNS"),
+        (one_trade(f"deribit,BTC-PERPETUAL,{US},{US + 1},1,unknown,nan,1"), "SOURCE_VALUE"),
         (lambda folder: file(folder, [*TRADES[:2], TRADES[1]], "trades.csv"), "SOURCE_VALUE"),
     ],
 )
