@@ -51,9 +51,9 @@ def order_margin(
     low, high, prices = held.copy(), held.copy(), np.zeros(held.size)
     for record in out:
         row = universe.positions[record.order.listing.key]
-        _reserve(low, high, prices, row, record.reserved * record.order.side.sign, record.order.price)
+        reserve(low, high, prices, row, record.reserved * record.order.side.sign, record.order.price)
     before = margins(valuation, held, held, venue, model, terms).get(currency)
-    _reserve(low, high, prices, situation.row, order.signed, order.price)
+    reserve(low, high, prices, situation.row, order.signed, order.price)
     after = margins(valuation, low, high, venue, model, terms).get(currency)
     paid = premiums(valuation, held, high, prices, currency)
     return margin_view(margin_balance(own, held, snapshot, currency, model), paid, before, after)
@@ -64,9 +64,10 @@ def _unknown(reason: str) -> MarginView:
     return MarginView(nan, nan, nan, nan, nan, nan, proven=False, reason=reason)
 
 
-def _reserve(
+def reserve(
     low: FloatArray, high: FloatArray, prices: FloatArray, row: int, signed: Decimal, price: Decimal
 ) -> None:
+    """Widen the ends of a position by an order, in place; prices: the dearest at which each may be bought."""
     low[row] += min(float(signed), 0.0)
     high[row] += max(float(signed), 0.0)
     if signed > 0:
