@@ -1,10 +1,13 @@
 """An exchange behind the `Venue` port, reached through ccxt's clients: one class, a dialect per venue.
 
-Five clients of the library, each with its own rate limit: for orders, for cancels, for the dead man's timer,
-for questions, for streams: a cancel stands behind no burst of orders, no question and no refresh. Streams are
-hints: frames are taken at the source and read by our own parsers, an update that was lost is found by asking.
-Requests are sent once; what became of one that failed is judged by the venue's own code (`venues.cex_parse`),
-and what that does not prove is UNKNOWN.
+Seven clients of the library, each with its own rate limit: for orders, for cancels, for the dead man's timer,
+for questions about the account, for the market's, for the clock, for streams. A cancel stands behind no burst
+of orders, no question and no refresh; the account, and an order that is looked for, behind no copy of a book;
+and how far the clocks are apart is measured without a wait of our own in it.
+
+Streams are hints: frames are taken at the source and read by our own parsers, an update that was lost is
+found by asking. Requests are sent once; what became of one that failed is judged by the venue's own code
+(`venues.cex_parse`), and what that does not prove is UNKNOWN.
 
 These venues acknowledge an order before they have looked at it. `submit` therefore waits a moment for the
 order's own first news, and asks once where none comes.
@@ -28,7 +31,8 @@ from venues.base import Capabilities, News
 from venues.cex_client import CexTerms, check_client, make_client
 from venues.cex_dialect import Account, Dialect
 from venues.cex_parse import failed_effect, failed_question, judge_order, not_found
-from venues.cex_streams import CexStreams, StreamTerms
+from venues.cex_streams import Askers, CexStreams, StreamTerms
+from venues.clock_offset import offset_ns
 from venues.errors import Ambiguous, Refused, Unreachable, Untrusted, VenueError
 from venues.live_quotes import LiveQuotes
 from venues.net import guarded_session
@@ -54,6 +58,7 @@ from venues.orders import (
     TimeInForce,
 )
 from venues.part_ages import FieldAges
+from venues.relisting import Relisting
 from venues.secrets import Secret
 from venues.sent_ids import SentIds
 from venues.wire.client_ids import to_wire
@@ -67,8 +72,9 @@ _CANCEL_ROUNDS = 5
 @dataclass(frozen=True, slots=True)
 class CexSettings:
     """Times of an adapter, seconds. news_s_max: how long an order's own news is waited for. maintenance_s:
-    announced windows are asked for so often. trades: tell what others trade in what is watched. None: the
-    dialect's own."""
+    announced windows are asked for so often; listings_s: what is listed. whole_s: how long a book
+    that comes whole is waited for before it is asked for. trades: tell what others
+    trade in what is watched. None: the dialect's own."""
 
     account: str = ""
     order_rate: float | None = None
@@ -80,6 +86,8 @@ class CexSettings:
     pause_s_first: float = 0.5
     pause_s_most: float = 30.0
     maintenance_s: float = 600.0
+    whole_s: float = 3.0
+    listings_s: float = 600.0
     trades: bool = False
     ages: FieldAges | None = None
 
@@ -99,12 +107,15 @@ class CexVenue:
         self._secrets, self._settings = dict(secrets or {}), settings or CexSettings()
         self._ages = self._settings.ages or dialect.ages
         self._listings: dict[str, Listing] = {}
+        self._relisting = Relisting()
         self._desk = NewsDesk(now_ns)
         self._sessions: list[aiohttp.ClientSession] = []
         self._orders: Any = None
         self._cancels: Any = None
         self._timer: Any = None
         self._polls: Any = None
+        self._market: Any = None
+        self._clock: Any = None
         self._streams: CexStreams | None = None
         self._sent = SentIds()
         self._waiting: dict[str, asyncio.Future[OrderUpdate]] = {}
@@ -158,8 +169,15 @@ class CexVenue:
         Raises:
             VenueError: it does not say.
         """
-        found: int = await self._asked("time", self._dialect.time_ns(self._polls))
+        found: int = await self._asked("time", self._dialect.time_ns(self._clock))
         return found
+
+    async def _clock_offset_ns(self) -> int | None:
+        """Our clock less the venue's, by a question that no queue of ours holds up; None: it does not say."""
+        try:
+            return await offset_ns(lambda: self._dialect.time_ns(self._clock), self._now_ns)
+        except (ccxt.BaseError, VenueError):
+            return None
 
     async def scopes(self) -> tuple[str, ...]:
         """The venue's words for what the key may do; none without a key.
@@ -193,16 +211,28 @@ class CexVenue:
         found: tuple[str, ...] = await self._asked("mode", self._dialect.account_faults(self._polls))
         return found
 
+    async def fee_coin(self) -> str:
+        """The coin that fees are paid in whatever a contract settles in; "" where there is none.
+
+        Raises:
+            VenueError: it does not say.
+        """
+        self._check_open()
+        found: str = await self._asked("fees", self._dialect.fee_coin(self._polls))
+        return found
+
     async def start(self) -> None:
         """Make the clients, learn what is listed, join the account's stream.
 
         Raises:
             VenueError: not within `start_s_max`, or the key is refused.
         """
-        self._orders, self._cancels, self._timer, self._polls, streams = (self._client() for _ in range(5))
+        self._orders, self._cancels, self._timer = (self._client() for _ in range(3))
+        streams = self._client()
+        self._make_askers()
         self._streams = CexStreams(
             streams,
-            self._polls,
+            Askers(self._polls, self._market, self._clock),
             self._dialect,
             self._desk,
             self._listings,
@@ -214,6 +244,7 @@ class CexVenue:
                 self.capabilities.timer_s if self._dialect.by_connection else None,
                 ages=self._ages,
                 answer_s_max=self._terms.answer_s_max,
+                whole_s=self._settings.whole_s,
             ),
             self._now_ns,
         )
@@ -222,16 +253,17 @@ class CexVenue:
             await self._streams.join_account(self._settings.start_s_max)
         else:
             self._streams.tell_link("")
-        self._streams.begin_asking(self._settings.maintenance_s)
+        own = self._settings
+        self._streams.begin_asking(own.maintenance_s, self._relist, own.listings_s)
 
     async def start_to_ask(self) -> None:
-        """Make the client that questions go by, and learn what is listed, without the account's fees; no
+        """Make the clients that questions go by, and learn what is listed, without the account's fees; no
         stream is joined and no timer set.
 
         Raises:
             VenueError: it does not say.
         """
-        self._polls = self._client()
+        self._make_askers()
         await self._learn(signed=False)
 
     async def start_to_cancel(self) -> None:
@@ -253,11 +285,15 @@ class CexVenue:
         found: int = await self._asked("resting", self._dialect.resting(self._polls))
         return found
 
-    def _client(self) -> Any:
+    def _make_askers(self) -> None:
+        burst = self._dialect.question_burst
+        self._polls, self._market, self._clock = (self._client(burst) for _ in range(3))
+
+    def _client(self, burst: float | None = None) -> Any:
         """One of the library's, on a session of its own."""
         session = guarded_session(self._terms.hosts, timeout_s=self._terms.answer_s_max)
         self._sessions.append(session)
-        return make_client(self._terms, self._secrets, session, self._dialect.options)
+        return make_client(self._terms, self._secrets, session, self._dialect.options, burst)
 
     def watch(self, universe: Universe, symbols: Collection[str]) -> None:
         """Give marks of these, in rows of this universe; replaces what was watched before.
@@ -294,14 +330,24 @@ class CexVenue:
 
     async def _learn(self, signed: bool) -> Sequence[Listing]:
         """signed: ask for the account's own fees, which costs as much again."""
-        question = self._dialect.instruments(self._polls, signed, self._now_ns())
+        question = self._dialect.instruments(self._market, signed, self._now_ns())
         found = await self._asked("instruments", question)
         if not found.listings:
             raise Untrusted("NO_LISTINGS", "the venue lists nothing that can be read", where=self.name)
-        self._listings.update((x.symbol, x) for x in found.listings)
+        known, listed = self._listings, {x.symbol: x for x in found.listings}
+        if not signed:  # the venue's own list tells no fees of the account's: those known stay
+            listed = {s: replace(x, fees=known[s].fees) if s in known else x for s, x in listed.items()}
+        known.update(listed)
         self.refused = dict(found.refused)
-        listings: tuple[Listing, ...] = found.listings
-        return listings
+        if self._streams is not None:
+            news = self._relisting.news(self.name, self._streams.link, listed, self._now_ns())
+            if news is not None:
+                self._desk.put(news)
+        return tuple(listed.values())
+
+    async def _relist(self) -> None:
+        """What is listed by now; what is otherwise than before is told of."""
+        await self._learn(signed=False)
 
     def stream(self) -> AsyncIterator[News]:
         """What happens, as it happens; ends with `close`, and raises what ended the venue otherwise."""
@@ -530,6 +576,7 @@ class CexVenue:
             VenueError: it does not say.
         """
         self._check_open()
+        apart_ns = await self._clock_offset_ns()
         found = await self._account(since_ns)
         if found.strange:  # perhaps of what was listed a moment ago
             await self.listings()
@@ -539,7 +586,7 @@ class CexVenue:
             self._strange.update(dict.fromkeys(new))
             text = f"{len(new)} executions of what is not listed are not booked: {', '.join(new[:5])}"
             self._streams.tell_event("executions_unlisted", text)
-        return found.report
+        return replace(found.report, clock_offset_ns=apart_ns)
 
     async def _account(self, since_ns: int) -> Account:
         found: Account = await self._asked(
@@ -553,7 +600,7 @@ class CexVenue:
         self._closed = True
         if self._streams is not None:
             await self._streams.close()
-        made = (self._orders, self._cancels, self._timer, self._polls)
+        made = (self._orders, self._cancels, self._timer, self._polls, self._market, self._clock)
         clients = [c for c in made if c is not None]
         await asyncio.gather(*(client.close() for client in clients))
         for session in self._sessions:

@@ -13,7 +13,8 @@ that rests, before the order leaves. Spot has none, options one by underlying; s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
@@ -28,10 +29,11 @@ from venues.cex_parse import not_found
 from venues.errors import Untrusted
 from venues.key_scopes import KNOWN
 from venues.order_checks import another_order
-from venues.orders import AccountReport, Order, OrderReport, TimeInForce, TradeReport
+from venues.orders import AccountMargin, AccountReport, Order, OrderReport, TimeInForce, TradeReport
 from venues.part_ages import FieldAges
 from venues.venue_table import VenueTable
-from venues.wire import binance, quick_books
+from venues.wire import binance, book_forms, margins, quick_books
+from venues.wire.book_forms import BookForm
 from venues.wire.fields import NS_PER_MS, Wire, items
 from venues.wire.frames import Frame, each
 from venues.wire.quick_books import ReadsText
@@ -44,7 +46,26 @@ _PARTS = {
     INVERSE_VENUE: (Part.INVERSE,),
 }
 _PAGE, _PAGES_MAX = 1000, 50
+#: A question about executions spans a day on spot at most and seven on futures, which is also what a start
+#: without an end means; options are told of without an end. Older ones than the reach are not asked for.
+#: Source: developers.binance.com, "Account Trade List" of each.
+_DAY_NS = 86_400 * 10**9
+_SPAN_NS = {Part.SPOT: _DAY_NS, Part.LINEAR: 7 * _DAY_NS, Part.INVERSE: 7 * _DAY_NS}
+_REACH_NS = 28 * _DAY_NS
 _COPY_LEVELS = 1000
+_OPTION_LEVELS = 20
+#: What a weight of the venue's costs in requests of ours, of which 1,200 leave in a minute by default, and a
+#: burst. It lets an address pass 6,000 a minute on spot, 2,400 on futures, 400 on options (`exchangeInfo`,
+#: rateLimits): half is for the account, half for the market; of options three quarters are for the market,
+#: whose questions repeat, while the account's are as many as there are reports and orders to look for.
+_MARKET_COST = {Part.SPOT: 0.45, Part.LINEAR: 1.1, Part.INVERSE: 1.1, Part.OPTION: 4.4}
+_ACCOUNT_COST = {Part.SPOT: 0.45, Part.LINEAR: 1.1, Part.INVERSE: 1.1, Part.OPTION: 1.0}
+#: Weights of what one request tells, where the interfaces differ.
+_DEPTH = {Part.SPOT: 50, Part.LINEAR: 20, Part.INVERSE: 20, Part.OPTION: 1}
+_LISTED = {Part.SPOT: 20, Part.LINEAR: 1, Part.INVERSE: 1, Part.OPTION: 1}
+_OPEN = {Part.SPOT: 80, Part.LINEAR: 40, Part.INVERSE: 40, Part.OPTION: 40}
+_TRADED = {Part.SPOT: 20, Part.LINEAR: 5, Part.INVERSE: 20, Part.OPTION: 5}
+_ORDER = {Part.SPOT: 4, Part.LINEAR: 1, Part.INVERSE: 1, Part.OPTION: 1}
 #: What stands among a key's rights and is a time.
 _STAMPS = frozenset({"createTime", "tradingAuthorityExpirationTime"})
 #: Orders whose client ids are remembered by the venue's id.
@@ -72,6 +93,7 @@ class Binance:
     options: Mapping[str, Any] = {"fetchCurrencies": False}
     order_rate = 10.0
     order_burst = 30
+    question_burst: float | None = 100.0  # of a minute's 1,200
     by_connection = False
     copies_books = True
     say_pause_s = 0.5  # five messages a second on spot, ten elsewhere, pings among them
@@ -129,8 +151,9 @@ class Binance:
 
     async def copy_book(self, client: Any, listing: Listing, at_ns: int) -> BookChange:
         """`depth`."""
-        asked = {"symbol": listing.symbol, "limit": _COPY_LEVELS}
-        result = await self._public(client, part_of(listing), "depth", asked, 20)
+        part = part_of(listing)
+        asked = {"symbol": listing.symbol, "limit": _OPTION_LEVELS if part is Part.OPTION else _COPY_LEVELS}
+        result = await self._public(client, part, "depth", asked, _DEPTH[part])
         return binance.depth(listing.symbol, result, at_ns)
 
     def bundle(self, messages: Sequence[Mapping[str, Any]], number: int) -> Mapping[str, Any]:
@@ -140,6 +163,10 @@ class Binance:
     def control(self, message: Any) -> bool:
         """The library need not see any of it."""
         return False
+
+    def followed(self, url: str) -> BookForm | None:
+        """Changes of futures."""
+        return book_forms.BINANCE
 
     def quick(self, url: str) -> ReadsText:
         """Of `depthUpdate` of futures."""
@@ -169,6 +196,18 @@ class Binance:
         """Every order of spot and futures asks for it; options have no such word."""
         return None if Part.OPTION in self.parts else True
 
+    async def fee_coin(self, client: Any) -> str:
+        """BNB where a part pays with it: spot by `bnbBurn` of the wallet, USD-M by `feeBurn`; the other parts
+        have no such word. Source: developers.binance.com, "Get BNB Burn Status"."""
+        told: list[object] = []
+        if Part.SPOT in self.parts:
+            asked = await client.request("bnbBurn", ["sapi"], "GET", {}, config={"cost": 1})
+            told.append(Wire(asked, "bnbBurn").raw("spotBNBBurn"))
+        if Part.LINEAR in self.parts:
+            asked = await self._ask(client, Part.LINEAR, "GET", "feeBurn", {}, 30)
+            told.append(Wire(asked, "feeBurn").raw("feeBurn"))
+        return "BNB" if any(x is not False for x in told) else ""
+
     async def account_faults(self, client: Any) -> tuple[str, ...]:
         """Of the futures `positionSide/dual`: two positions a contract, or one; `positionRisk`: what is
         margined by itself; `multiAssetsMargin`: whether losses in one asset are met from another."""
@@ -179,26 +218,27 @@ class Binance:
             told = Wire(await self._ask(client, part, "GET", "positionSide/dual", {}, 30), "positionSide")
             if told.raw("dualSidePosition") is not False:
                 faults.append("hedge mode, where a sale opens a second position: set one-way mode")
-            if isolated := await self._isolated(client, part):
-                names = ", ".join(isolated[:5])
-                faults.append(f"isolated margin of {names}, which no balance shows: set cross margin there")
+            faults += self._isolated(await self._ask(client, part, "GET", "positionRisk", {}, 5))
             if part is Part.LINEAR:
                 asked = await self._ask(client, part, "GET", "multiAssetsMargin", {}, 30)
                 if Wire(asked, "multiAssetsMargin").raw("multiAssetsMargin") is not False:
                     faults.append("multi-assets mode, where balances are not what they say: set single-asset")
         return tuple(faults)
 
-    async def _isolated(self, client: Any, part: Part) -> list[str]:
-        """Symbols with a margin of their own: where something is held, or of the coins that we trade."""
+    def _isolated(self, risk: object) -> tuple[str, ...]:
+        """The fault of symbols with a margin of their own, of `positionRisk`: where something is held, or of
+        the coins that we trade."""
         coins = {currency for _, currency in VenueTable.load(self.venue).terms_by_product}
         found = []
-        for row in items(await self._ask(client, part, "GET", "positionRisk", {}, 5), "positionRisk"):
+        for row in items(risk, "positionRisk"):
             symbol, margin = row.text("symbol"), row.text("marginType").lower()
             listing = self._listed.get(symbol)
             ours = listing is not None and listing.contract.underlying in coins
             if margin not in ("cross", "crossed") and (ours or row.decimal("positionAmt")):
                 found.append(symbol)
-        return found
+        names = ", ".join(found[:5])
+        words = f"isolated margin of {names}, which no balance shows: set cross margin there"
+        return (words,) if found else ()
 
     # -------------------------------------------------------------------------------------------- instruments
 
@@ -206,7 +246,7 @@ class Binance:
         """`exchangeInfo` of every interface."""
         found: list[Instruments] = []
         for part in self.parts:
-            info = Wire(await self._public(client, part, "exchangeInfo", {}, 20), "exchangeInfo")
+            info = Wire(await self._public(client, part, "exchangeInfo", {}, _LISTED[part]), "exchangeInfo")
             rows = info.raw("optionSymbols" if part is Part.OPTION else "symbols")
             told = await self._rates(client, part, rows) if signed else _nobody_said
             found.append(binance.instruments(self.venue, rows, at_ns, told))
@@ -300,7 +340,7 @@ class Binance:
         seen: list[int] = []
 
         async def swept(part: Part) -> None:
-            found = await self._open(client, part, 1)
+            found = await self._open(client, part, hurried=True)
             seen.append(len(found))
             symbols = dict.fromkeys(item.text("symbol") for item in found)
             await all_tried(
@@ -313,7 +353,8 @@ class Binance:
 
     async def resting(self, client: Any) -> int:
         """`openOrders` of every interface."""
-        return sum(map(len, await asyncio.gather(*(self._open(client, part, 1) for part in self.parts))))
+        open_orders = (self._open(client, part, hurried=True) for part in self.parts)
+        return sum(map(len, await asyncio.gather(*open_orders)))
 
     async def refresh(self, client: Any, seconds: float) -> None:
         """`countdownCancelAll` of every symbol where an order rests. Where none does, of one symbol: there is
@@ -347,7 +388,7 @@ class Binance:
             part = part_of(candidate)
             asked = {"symbol": candidate.symbol, _NAMED_BY[part]: wire_id}
             try:
-                answer = await self._ask(client, part, "GET", "order", asked, 1)
+                answer = await self._ask(client, part, "GET", "order", asked, _ORDER[part])
             except ccxt.BaseError as error:
                 if not not_found(self.venue, error):
                     raise
@@ -360,7 +401,7 @@ class Binance:
         listed."""
         if not self._watched:
             return list(self._listed.values())
-        held = {s for part in self.parts for s in await self._held(client, part)}
+        held = {s for part in self.parts for s in (await self._held(client, part))[0]}
         known = self._watched | self._used | {s: self._listed[s] for s in held if s in self._listed}
         return list(known.values())
 
@@ -369,24 +410,31 @@ class Binance:
     ) -> Account:
         """The stamp comes first: what happens while we ask is later than the report, never earlier."""
         at_ns = await self.time_ns(client)
+        since_ns = max(since_ns, at_ns - _REACH_NS) if since_ns else 0
         pending: list[OrderReport] = []
         positions: dict[str, Decimal] = {}
         balances: dict[str, Decimal] = {}
+        told: dict[str, AccountMargin] = {}
+        free: Mapping[str, float] | None = None
         trades: list[TradeReport] = []
         settled: dict[str, Decimal] = {}
         strange: tuple[str, ...] = ()
+        faults: tuple[str, ...] = ()
         for part in self.parts:
-            rows, held, cash = await asyncio.gather(
-                self._open(client, part), self._held(client, part), self._balances(client, part)
+            rows, (held, wrong), money = await asyncio.gather(
+                self._open(client, part), self._held(client, part), self._money(client, part)
             )
             pending += [binance.order_report(row) for row in rows]
             positions |= held
-            for currency, amount in cash.items():
+            faults += wrong
+            told |= money.margins
+            free = money.cash if free is None else free
+            for currency, amount in money.balances.items():
                 balances[currency] = balances.get(currency, Decimal(0)) + amount
             symbols = {row.text("symbol") for row in rows} | held.keys()
             symbols |= {s for s, x in (self._used | self._watched).items() if part_of(x) is part}
-            symbols |= {s for s, x in listings.items() if part is Part.SPOT and _held_pair(x, cash)}
-            found = await self._fills(client, part, sorted(symbols), since_ns)
+            symbols |= {s for s, x in listings.items() if part is Part.SPOT and _held_pair(x, money.balances)}
+            found = await self._fills(client, part, sorted(symbols), since_ns, at_ns)
             known, others = told_apart(found, lambda x: x.text("symbol"), _TRADE_ID[part], listings)
             strange += others
             read = binance.option_execution if part is Part.OPTION else binance.execution
@@ -403,52 +451,74 @@ class Binance:
             trades=tuple(sorted(trades, key=lambda t: (t.fill.time_ns, t.fill.trade_id))),
             since_ns=since_ns,
             deliveries=settled,
+            faults=faults,
+            margins=told,
+            cash=free,
         )
         return Account(report, strange)
 
-    async def _open(self, client: Any, part: Part, cost: int = 40) -> list[Wire]:
-        """cost: less than the venue counts where a kill must not wait for it; it has 2,400 a minute."""
-        return list(items(await self._ask(client, part, "GET", "openOrders", {}, cost), "openOrders"))
+    async def _open(self, client: Any, part: Part, hurried: bool = False) -> list[Wire]:
+        """hurried: at less than the venue counts, where a kill must not wait for it."""
+        weight = 1 if hurried else _OPEN[part]
+        return list(items(await self._ask(client, part, "GET", "openOrders", {}, weight), "openOrders"))
 
-    async def _held(self, client: Any, part: Part) -> dict[str, Decimal]:
+    async def _held(self, client: Any, part: Part) -> tuple[dict[str, Decimal], tuple[str, ...]]:
+        """Positions, and what is wrong with how they are margined."""
         if part is Part.SPOT:
-            return {}
+            return {}, ()
         if part is Part.OPTION:
-            return binance.option_positions(await self._ask(client, part, "GET", "position", {}, 5))
-        return binance.positions(await self._ask(client, part, "GET", "positionRisk", {}, 5))
+            return binance.option_positions(await self._ask(client, part, "GET", "position", {}, 5)), ()
+        risk = await self._ask(client, part, "GET", "positionRisk", {}, 5)
+        return binance.positions(risk), self._isolated(risk)
 
-    async def _balances(self, client: Any, part: Part) -> dict[str, Decimal]:
+    async def _money(self, client: Any, part: Part) -> _Money:
         if part is Part.SPOT:
-            told = Wire(await self._ask(client, part, "GET", "account", {}, 20), "account")
-            return binance.spot_balances(told.raw("balances"))
+            told = Wire(await self._ask(client, part, "GET", "account", {}, 20), "account").raw("balances")
+            return _Money(binance.spot_balances(told), cash=margins.binance_cash(told))
         if part is Part.OPTION:
-            told = Wire(await self._ask(client, part, "GET", "marginAccount", {}, 3), "marginAccount")
-            return binance.option_balances(told.raw("asset"))
-        return binance.futures_balances(await self._ask(client, part, "GET", "balance", {}, 5))
+            told = Wire(await self._ask(client, part, "GET", "marginAccount", {}, 3), "marginAccount").raw(
+                "asset"
+            )
+            return _Money(binance.option_balances(told), margins.binance_options(told))
+        balances = binance.futures_balances(await self._ask(client, part, "GET", "balance", {}, 5))
+        if part is Part.INVERSE:
+            account = await self._ask(client, part, "GET", "account", {}, 5)
+            return _Money(balances, margins.binance_coinm(account))
+        # Of the versions of this answer the second alone says whether all assets are one pool.
+        config = {"cost": 5 * _ACCOUNT_COST[part]}
+        account = await client.request("account", ["fapiPrivateV2"], "GET", {}, config=config)
+        return _Money(balances, margins.binance_usdm(account))
 
-    async def _fills(self, client: Any, part: Part, symbols: Sequence[str], since_ns: int) -> list[Wire]:
-        """Executions since, symbol by symbol (options: all at once), a page after the other."""
-        path = "myTrades" if part is Part.SPOT else "userTrades"
+    async def _fills(
+        self, client: Any, part: Part, symbols: Sequence[str], since_ns: int, at_ns: int
+    ) -> list[Wire]:
+        """Executions since, symbol by symbol (options: all at once); of 0, the newest page."""
         found: list[Wire] = []
         for scope in [{}] if part is Part.OPTION else [{"symbol": s} for s in symbols]:
-            # From a time where the venue keeps it; further pages by number, which it takes without a time.
-            asked: dict[str, Any] = {"limit": _PAGE, **scope}
-            if since_ns:
-                asked["startTime"] = str(since_ns // NS_PER_MS)
-            seen: dict[str, Wire] = {}
-            for _ in range(_PAGES_MAX):
-                answer = await self._ask(client, part, "GET", path, asked, 20)
-                rows = list(items(answer, path))
-                before = len(seen)
-                seen.update((f"{row.text('symbol')}:{row.name(_TRADE_ID[part])}", row) for row in rows)
-                if len(rows) < _PAGE:
-                    break
-                if len(seen) == before:
-                    raise Untrusted("PAGES", "the venue's pages do not come to an end", where=path)
-                newest = max(row.whole("id") for row in rows) + 1
-                asked = {"limit": _PAGE, **scope, "fromId": str(newest)}
-            found += seen.values()
+            for begin_ns, end_ns in _windows(part, since_ns, at_ns):
+                found += await self._fills_within(client, part, scope, begin_ns, end_ns)
         return [row for row in found if row.stamp_ns("time") >= since_ns]
+
+    async def _fills_within(
+        self, client: Any, part: Part, scope: Mapping[str, str], begin_ns: int, end_ns: int | None
+    ) -> Iterable[Wire]:
+        """Executions of one span, oldest first, a page after the other: each from the last one's time on, as
+        a number and a time are not taken together, and a number alone means the last days only."""
+        path = "myTrades" if part is Part.SPOT else "userTrades"
+        until = {} if end_ns is None else {"endTime": str(end_ns // NS_PER_MS)}
+        seen: dict[str, Wire] = {}
+        for _ in range(_PAGES_MAX):
+            since = {"startTime": str(begin_ns // NS_PER_MS)} if begin_ns else {}
+            asked = {"limit": _PAGE, **scope, **since, **until}
+            rows = list(items(await self._ask(client, part, "GET", path, asked, _TRADED[part]), path))
+            before = len(seen)
+            seen.update((f"{row.text('symbol')}:{row.name(_TRADE_ID[part])}", row) for row in rows)
+            if len(rows) < _PAGE or not begin_ns:
+                return seen.values()
+            if len(seen) == before:
+                break
+            begin_ns = max(row.stamp_ns("time") for row in rows)
+        raise Untrusted("PAGES", "the venue's pages do not come to an end", where=path)
 
     async def _ids_of(self, client: Any, part: Part, fills: Sequence[Wire]) -> Mapping[str, str]:
         """Our ids by the venue's, which is all that executions name; of no order, no id."""
@@ -458,7 +528,7 @@ class Binance:
                 continue
             asked = {"symbol": symbol, "orderId": order_id}
             try:
-                told = Wire(await self._ask(client, part, "GET", "order", asked, 1), "order")
+                told = Wire(await self._ask(client, part, "GET", "order", asked, _ORDER[part]), "order")
             except ccxt.BaseError as error:
                 if not not_found(self.venue, error):
                     raise
@@ -473,13 +543,26 @@ class Binance:
         if len(self._client_ids) > _IDS_MAX:
             del self._client_ids[next(iter(self._client_ids))]
 
-    async def _public(self, client: Any, part: Part, path: str, asked: Mapping[str, Any], cost: int) -> Any:
+    async def _public(self, client: Any, part: Part, path: str, asked: Mapping[str, Any], weight: int) -> Any:
+        """weight: as the venue counts it."""
+        cost = weight * _MARKET_COST[part]
         return await client.request(path, [PUBLIC[part]], "GET", dict(asked), config={"cost": cost})
 
     async def _ask(
-        self, client: Any, part: Part, verb: str, path: str, asked: Mapping[str, Any], cost: int
+        self, client: Any, part: Part, verb: str, path: str, asked: Mapping[str, Any], weight: int
     ) -> Any:
+        """weight: as the venue counts it."""
+        cost = weight * _ACCOUNT_COST[part]
         return await client.request(path, [PRIVATE[part]], verb, dict(asked), config={"cost": cost})
+
+
+@dataclass(frozen=True, slots=True)
+class _Money:
+    """What a part's wallet holds: balances as booked; margins and cash as in `AccountReport`."""
+
+    balances: Mapping[str, Decimal]
+    margins: Mapping[str, AccountMargin] = field(default_factory=dict)
+    cash: Mapping[str, float] | None = None
 
 
 _ID_KEYS = {Part.OPTION: "clientOrderId"} | dict.fromkeys(
@@ -501,3 +584,14 @@ def _held_pair(listing: Listing, cash: Mapping[str, Decimal]) -> bool:
 
 def _nobody_said(_: Contract) -> Fees | None:
     return None
+
+
+def _windows(part: Part, since_ns: int, at_ns: int) -> Iterator[tuple[int, int | None]]:
+    """From when to when to ask for executions, one question's span after the other; the last has no end: what
+    happens meanwhile is in it. None of them where that time is to come."""
+    begin_ns, span_ns = since_ns, _SPAN_NS.get(part)
+    while span_ns is not None and begin_ns and begin_ns + span_ns <= at_ns:
+        yield begin_ns, begin_ns + span_ns - NS_PER_MS
+        begin_ns += span_ns
+    if begin_ns <= at_ns:
+        yield begin_ns, None

@@ -8,7 +8,7 @@ alive; spot's is a signed subscription. A socket takes 200 streams: markets are 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -78,7 +78,8 @@ class BinanceStreams:
         for listing in listings:
             part, name = part_of(listing), listing.symbol.lower()
             if part is Part.OPTION:
-                found.append(self._channel(client, part, "option", f"{name}@depth20@100ms", listing.symbol))
+                depth = self._channel(client, part, "option", f"{name}@depth20@100ms", listing.symbol)
+                found.append(replace(depth, whole=True))
                 marks = self._channel(client, part, "optionMarket", f"{_pair(listing)}@optionMarkPrice")
             else:
                 found.append(self._channel(client, part, "public", f"{name}@depth@100ms", listing.symbol))

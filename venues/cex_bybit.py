@@ -19,6 +19,7 @@ import ccxt
 
 from pricing.contracts import Contract, Fees, Kind, Listing
 from venues.cex_dialect import (
+    UNNAMED,
     Account,
     Channel,
     Heard,
@@ -35,7 +36,8 @@ from venues.errors import VenueError
 from venues.order_checks import another_order
 from venues.orders import AccountReport, Order, OrderReport, TimeInForce
 from venues.part_ages import FieldAges
-from venues.wire import bybit, quick_books
+from venues.wire import book_forms, bybit, margins, quick_books
+from venues.wire.book_forms import BookForm
 from venues.wire.fields import NS_PER_MS, Wire, items
 from venues.wire.frames import Frame, each
 from venues.wire.quick_books import ReadsText
@@ -86,6 +88,7 @@ class Bybit:
     options: Mapping[str, Any] = {"fetchCurrencies": False, "enableUnifiedAccount": True}
     order_rate = 10.0
     order_burst = 10
+    question_burst: float | None = None
     dead_man_s: float | None = 45.0
     by_connection = True
     copies_books = False
@@ -178,12 +181,17 @@ class Bybit:
         return bundled(messages, "args") | {"req_id": bundle_name(number)}
 
     def control(self, message: Any) -> bool:
-        """Answers to signing in, and pongs; data has a topic. What we join is ours to judge: over one topic
-        that the venue refuses the library gives up every other one of the connection."""
+        """That we are signed in, and pongs; data has a topic. What we join, and every refusal, is ours to
+        judge: over one topic that the venue refuses the library gives up all of the connection."""
         if not isinstance(message, dict):
             return True
         ours = message.get("op") in ("subscribe", "unsubscribe") or message.get("type") == _ANSWER
-        return "topic" not in message and not ours
+        refused = message.get("success") is False or message.get("retCode") not in (None, 0)
+        return "topic" not in message and not ours and not refused
+
+    def followed(self, url: str) -> BookForm | None:
+        """Pairs have names of ours, which stand in no frame."""
+        return book_forms.BYBIT if _category_of(url) in ("linear", "inverse") else None
 
     def quick(self, url: str) -> ReadsText:
         """Of `orderbook`; the category is in the address."""
@@ -202,10 +210,12 @@ class Bybit:
                 tuple(f"{category}|{x}" for x in _texts(data.raw(k))) for k in ("successTopics", "failTopics")
             )
             return Heard(frame, began, failed)
-        key = message.get("req_id")
-        if message.get("op") != "subscribe" or not isinstance(key, str):
-            return Heard(frame)
-        return Heard(frame, (key,)) if message.get("success") is True else Heard(frame, refused=(key,))
+        key, op = message.get("req_id"), message.get("op")
+        ours = op == "subscribe" and isinstance(key, str)
+        if frame.refused is not None and op not in ("unsubscribe", "ping", "pong"):
+            name = str(key) if ours else UNNAMED  # a refusal to sign in need not say what it answers
+            return Heard(frame, refused=(name,), why=frame.refused)
+        return Heard(frame, (str(key),)) if ours and message.get("success") is True else Heard(frame)
 
     async def time_ns(self, client: Any) -> int:
         """`market/time`."""
@@ -227,9 +237,13 @@ class Bybit:
         return tuple(f"{area}:{right}" for area, found in rights.payload.items() for right in found)
 
     async def prevents_self_trades(self, client: Any) -> bool:
-        """Every order asks for it; the venue heeds that within a group of accounts alone."""
-        told = await _result(client.private_get_v5_account_info())
-        return told.has("smpGroup") and told.decimal("smpGroup") != 0
+        """Every order asks for it (`smpType`), and the venue heeds that for any user, between orders of one
+        UID; a group (`smpGroup`) spreads it over several. Source: bybit-exchange.github.io/docs/v5/smp."""
+        return True
+
+    async def fee_coin(self, client: Any) -> str:
+        """What an order settles in pays its fee."""
+        return ""
 
     async def account_faults(self, client: Any) -> tuple[str, ...]:
         """`account/info`, unifiedMarginStatus: 3 to 6 unified, marginMode: not isolated; `position/list`,
@@ -237,8 +251,7 @@ class Bybit:
         told, faults = await _result(client.private_get_v5_account_info()), []
         if told.whole("unifiedMarginStatus") not in (3, 4, 5, 6):
             faults.append("a classic account, where each product has its own: upgrade it to a unified one")
-        if (mode := told.text("marginMode")) not in _CROSS_MODES:
-            faults.append(f"margin mode {mode}, which no balance shows: set cross or portfolio margin")
+        faults += _isolated(told)
         asked = {"category": "linear", "symbol": "BTCUSDT"}  # told where nothing is held, too
         held = await _result(client.private_get_v5_position_list(asked))
         rows = list(held.items("list"))
@@ -374,10 +387,11 @@ class Bybit:
         at_ns = await self.time_ns(client)
         since_ns = max(since_ns, at_ns - _REACH_NS)
         held = [dict(scope) for scope in _SCOPES if scope["category"] != "spot"]
-        pending, positions, wallet, fills, settled = await asyncio.gather(
+        pending, positions, wallet, mode, fills, settled = await asyncio.gather(
             asyncio.gather(*(self._open(client, scope) for scope in _SCOPES)),
             asyncio.gather(*(self._positions(client, scope) for scope in held)),
             _result(client.private_get_v5_account_wallet_balance({"accountType": "UNIFIED"})),
+            _result(client.private_get_v5_account_info()),
             asyncio.gather(*(self._fills(client, name, since_ns, at_ns) for name in _CATEGORIES)),
             asyncio.gather(*(self._deliveries(client, x, since_ns, at_ns) for x in _CATEGORIES[1:])),
         )
@@ -401,9 +415,11 @@ class Bybit:
             ),
             positions=bybit.positions(rows),
             balances=bybit.balances(wallet.raw("list"), futures, listings),
+            margins=margins.bybit(wallet.raw("list"), mode.text("marginMode")),
             trades=tuple(sorted(trades, key=lambda t: (t.fill.time_ns, t.fill.trade_id))),
             since_ns=since_ns,
             deliveries={symbol: price for part in settled for symbol, price in part.items()},
+            faults=_isolated(mode),
         )
         return Account(report, strange)
 
@@ -488,6 +504,13 @@ def _category_of(url: str) -> str:
     """Of a public stream's address; none for another's."""
     category = url.partition("#")[0].rpartition("/")[2]
     return category if category in _CATEGORIES else ""
+
+
+def _isolated(info: Wire) -> tuple[str, ...]:
+    """The fault of an account whose positions are margined one by one, of `account/info`."""
+    mode = info.text("marginMode")
+    words = f"margin mode {mode}, which no balance shows: set cross or portfolio margin"
+    return () if mode in _CROSS_MODES else (words,)
 
 
 def _texts(value: object) -> list[str]:

@@ -127,9 +127,14 @@ class Tap:
 
 
 def make_client(
-    terms: CexTerms, secrets: Mapping[str, Secret], session: aiohttp.ClientSession, options: Mapping[str, Any]
+    terms: CexTerms,
+    secrets: Mapping[str, Secret],
+    session: aiohttp.ClientSession,
+    options: Mapping[str, Any],
+    burst: float | None = None,
 ) -> Any:
-    """A ccxt.pro client of a venue on a session of ours; to be made inside a running event loop.
+    """A ccxt.pro client of a venue on a session of ours; to be made inside a running event loop. burst: as of
+    `Pace`.
 
     Raises:
         Untrusted: another release of ccxt than the one whose faults are known here; or an address that the
@@ -161,7 +166,7 @@ def make_client(
     if terms.urls:  # in place of the library's: of those that are not named none must remain
         exchange.urls = {**exchange.urls, "api": dict(terms.urls)}
     exchange.streaming["keepAlive"] = terms.keep_alive_ms
-    exchange.throttler = Pace(exchange.tokenBucket, exchange.asyncio_loop)
+    exchange.throttler = Pace(exchange.tokenBucket, exchange.asyncio_loop, burst)
     exchange.handle_errors = _in_words_of_ccxt(terms.venue, exchange.handle_errors)
     exchange.timeout_on_exit = 0  # its wait for a session of its own, which there is none
     for url in _leaves(exchange.urls["api"]):

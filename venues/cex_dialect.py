@@ -17,6 +17,7 @@ from pricing.contracts import Listing
 from venues.errors import Refused, Untrusted, VenueError
 from venues.orders import AccountReport, Order, OrderReport
 from venues.part_ages import FieldAges
+from venues.wire.book_forms import BookForm
 from venues.wire.fields import Wire
 from venues.wire.frames import Frame
 from venues.wire.quick_books import ReadsText
@@ -28,7 +29,8 @@ from venues.wire.units import Instruments
 class Channel:
     """One subscription. key: what the library knows it by, and what its acknowledgement is told from. message
     joins, farewell leaves; None: there is nothing to say. book: the symbol whose order book it carries.
-    together: how many channels one message may join, or leave, along with it. tells, of: a field that each of
+    whole: each of its messages is the whole of that book. together: how many channels one message may join,
+    or leave, along with it. tells, of: a field that each of
     its messages tells, as of `LiveQuotes.heard_ns`, and of which symbols (underlyings, of an index); "": it
     may be silent while nothing changes. silent_s_max: seconds after which it is broken when nothing comes;
     None: those after which the field is not known."""
@@ -43,21 +45,28 @@ class Channel:
     tells: str = ""
     of: tuple[str, ...] = ()
     silent_s_max: float | None = None
+    whole: bool = False
 
     def telling(self, tells: str, *of: str, silent_s_max: float | None = None) -> Channel:
         """The same, with what its messages tell."""
         return replace(self, tells=tells, of=of, silent_s_max=silent_s_max)
 
 
+#: What a venue refuses without a name.
+UNNAMED = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Heard:
     """A message, read. acknowledged: keys of channels that it says have begun, or names of the messages that
-    joined them. refused: of those that the venue will not begin. ended: nothing more will come by this
+    joined them. refused: of those that the venue will not begin, `UNNAMED` where it does not say which, or
+    refuses to sign us in; why: its code and sentence for that. ended: nothing more will come by this
     connection."""
 
     frame: Frame
     acknowledged: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
+    why: tuple[str, str] = ("", "")
     ended: bool = False
 
 
@@ -77,7 +86,8 @@ class Dialect(Protocol):
     account's stream is lost, not when nobody refreshes it. copies_books: its streams carry changes of books
     alone, to be laid over a copy that is asked for. say_pause_s: between two messages that join or leave
     several channels, on one connection. amends: a resting order takes another price and size, under the same
-    id. ages: after which its fields are not known any more.
+    id. ages: after which its fields are not known any more. question_burst: costs of the questions that may
+    leave at once after a quiet time, where the venue counts them by the minute; None: one question.
     """
 
     venue: str
@@ -91,6 +101,7 @@ class Dialect(Protocol):
     say_pause_s: float
     keep_alive_s: float | None
     amends: bool
+    question_burst: float | None
 
     def private(self, client: Any) -> Sequence[Channel]:
         """The channels of what happens on the account."""
@@ -133,6 +144,11 @@ class Dialect(Protocol):
         """Whether a message answers a request of the library's own: signing in, subscribing, a ping."""
         ...
 
+    def followed(self, url: str) -> BookForm | None:
+        """How changes of books are written in the stream at an address, where they may be laid over them as
+        they come; None: all of them are read first."""
+        ...
+
     def quick(self, url: str) -> ReadsText:
         """What reads books of the stream at an address straight from the text of a frame, where they are as
         usual; all else is decoded, and goes to `read`."""
@@ -157,6 +173,10 @@ class Dialect(Protocol):
     async def prevents_self_trades(self, client: Any) -> bool | None:
         """Whether the venue says that no two orders of the account trade with each other; None where it, or a
         part of it, has no such prevention."""
+        ...
+
+    async def fee_coin(self, client: Any) -> str:
+        """The coin that fees are paid in whatever a contract settles in; "" where there is none."""
         ...
 
     async def account_faults(self, client: Any) -> tuple[str, ...]:
@@ -197,7 +217,7 @@ class Dialect(Protocol):
     async def account(
         self, client: Any, listings: Mapping[str, Listing], account: str, since_ns: int
     ) -> Account:
-        """Orders, positions, balances, executions since."""
+        """Orders, positions, balances, executions since; of a time that has not come none is asked for."""
         ...
 
     async def refresh(self, client: Any, seconds: float) -> None:

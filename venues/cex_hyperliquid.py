@@ -7,6 +7,11 @@ a time, moved on by each refresh; the venue grants it to accounts with some volu
 
 An immediate order that meets nobody is answered with an error, though it was taken and has ended: the order
 itself is asked for then.
+
+An action is done on the account that its signer acts for; the wallet in it is no word of it. Questions name
+the wallet. So a key of another account would trade there, unseen here: before an account is first told, and
+whenever somebody asks what the key may do, the venue itself is asked whose agent the signer is (`userRole`).
+A sub-account or a vault is traded with its address signed as well, which is not done here: it is refused.
 """
 
 from __future__ import annotations
@@ -21,12 +26,13 @@ import ccxt
 from pricing.contracts import Contract, Fees, Listing, Side
 from venues.cex_dialect import Account, Channel, Heard, all_tried, no_copies, told_apart
 from venues.cex_parse import not_found, said
-from venues.errors import Untrusted
+from venues.errors import Locked, Untrusted
 from venues.order_checks import no_amends
 from venues.orders import AccountReport, Order, OrderReport, TimeInForce
 from venues.part_ages import FieldAges
 from venues.wire import hyperliquid as wire
-from venues.wire import quick_books
+from venues.wire import margins, quick_books
+from venues.wire.book_forms import BookForm
 from venues.wire.fields import NS_PER_MS, Wire, items, only
 from venues.wire.frames import Frame
 from venues.wire.quick_books import ReadsText
@@ -54,6 +60,7 @@ class Hyperliquid:
     options: Mapping[str, Any] = {"fetchCurrencies": False}
     order_rate = 10.0
     order_burst = 20
+    question_burst: float | None = None
     dead_man_s: float | None = 45.0
     by_connection = False
     copies_books = False
@@ -64,6 +71,7 @@ class Hyperliquid:
     def __init__(self) -> None:
         self._assets: dict[str, int] = {}
         self._nonce = 0
+        self._signs_for = ""
 
     # ------------------------------------------------------------------------------------------------ streams
 
@@ -110,6 +118,10 @@ class Hyperliquid:
         """Pongs alone."""
         return isinstance(message, dict) and message.get("channel") == "pong"
 
+    def followed(self, url: str) -> BookForm | None:
+        """It tells whole books."""
+        return None
+
     def quick(self, url: str) -> ReadsText:
         """Of none."""
         return quick_books.nothing
@@ -137,14 +149,25 @@ class Hyperliquid:
         return Wire(state, "clearinghouseState").stamp_ns("time")
 
     async def scopes(self, client: Any) -> tuple[str, ...]:
-        """An agent signs for a wallet and cannot withdraw; the wallet's own key can do everything."""
+        """An agent signs for a wallet and cannot withdraw; the wallet's own key can do everything.
+
+        Raises:
+            Locked: the key is neither, or the wallet is one that nothing can be signed for here.
+        """
         signer = client.eth_get_address_from_private_key(client.privateKey)
-        owner = signer.lower().removeprefix("0x") == client.walletAddress.lower().removeprefix("0x")
+        owner = _same(signer, client.walletAddress)
+        if not owner:
+            await _check_agent(client, signer)
+        self._signs_for = client.walletAddress
         return ("owner" if owner else "agent",)
 
     async def prevents_self_trades(self, client: Any) -> bool:
         """The venue cancels the resting one of two orders of an address, always."""
         return True
+
+    async def fee_coin(self, client: Any) -> str:
+        """What an order settles in pays its fee."""
+        return ""
 
     async def account_faults(self, client: Any) -> tuple[str, ...]:
         """There is one kind of account, with one position a contract."""
@@ -259,19 +282,24 @@ class Hyperliquid:
     async def account(
         self, client: Any, listings: Mapping[str, Listing], account: str, since_ns: int
     ) -> Account:
-        """The state comes first: what happens while we ask is later than the report, never earlier."""
+        """The state comes first: what happens while we ask is later than the report, never earlier. Before
+        the first report: whether what we sign is done on this account; raises Locked."""
         user = client.walletAddress
+        if self._signs_for != user:
+            await self.scopes(client)
         state = await client.public_post_info({"type": "clearinghouseState", "user": user})
-        pending, found = await asyncio.gather(self._open(client), self._fills(client, since_ns))
+        at_ns = Wire(state, "clearinghouseState").stamp_ns("time")
+        pending, found = await asyncio.gather(self._open(client), self._fills(client, since_ns, at_ns))
         known, strange = told_apart(found, lambda x: x.text("coin"), "tid", listings)
         trades = [wire.execution(item, listings, account) for item in known]
         report = AccountReport(
             venue=self.venue,
             account=account,
-            venue_ns=Wire(state, "clearinghouseState").stamp_ns("time"),
+            venue_ns=at_ns,
             orders=tuple(wire.order_report(item, "open") for item in pending),
             positions=wire.positions(state),
             balances=wire.balances(state),
+            margins=margins.hyperliquid(state),
             trades=tuple(sorted(trades, key=lambda t: (t.fill.time_ns, t.fill.trade_id))),
             since_ns=since_ns,
         )
@@ -285,8 +313,10 @@ class Hyperliquid:
     def _learn(self, meta: object) -> None:
         self._assets = {row.text("name"): n for n, row in enumerate(Wire(meta, "meta").items("universe"))}
 
-    async def _fills(self, client: Any, since_ns: int) -> list[Wire]:
+    async def _fills(self, client: Any, since_ns: int, at_ns: int) -> list[Wire]:
         """Executions since, a page after the other; a page that does not get on is refused."""
+        if since_ns > at_ns:
+            return []
         start, found = since_ns // NS_PER_MS, dict[str, Wire]()
         for _ in range(_PAGES_MAX):
             asked = {"type": "userFillsByTime", "user": client.walletAddress, "startTime": start}
@@ -304,6 +334,53 @@ class Hyperliquid:
 async def _hurried(client: Any, asked: Mapping[str, Any], cost: int = 1) -> Any:
     """A question at another cost than the library reckons with."""
     return await client.request("info", ["public"], "POST", dict(asked), config={"cost": cost})
+
+
+async def _check_agent(client: Any, signer: str) -> None:
+    """That what the signer signs is done on the wallet's account, by the venue's own word. Raises Locked."""
+    wallet = client.walletAddress
+    owner, agent = await asyncio.gather(_role(client, wallet), _role(client, signer))
+    if owner.text("role") != "user":
+        raise _another_account(f"the wallet is {_told(owner)}")
+    if agent.text("role") != "agent" or not _same(agent.nested("data").text("user"), wallet):
+        raise _another_account(f"the signer {signer} is {_told(agent)}, and not an agent of {wallet}")
+
+
+async def _role(client: Any, user: str) -> Wire:
+    """What an address is to the venue: missing, user, agent, vault, subAccount. Asked once a session, so its
+    weight of 60 out of 1,200 a minute is not waited for."""
+    return Wire(await _hurried(client, {"type": "userRole", "user": user}), "userRole")
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two addresses are one; they are written in either case."""
+    return one.lower().removeprefix("0x") == other.lower().removeprefix("0x")
+
+
+def _told(role: Wire) -> str:
+    """A role in words, with the account behind it; addresses are no secret."""
+    match role.text("role"):
+        case "missing":
+            return "unknown to the venue"
+        case "agent":
+            return f"an agent of {role.nested('data').text('user')}"
+        case "subAccount":
+            return f"a sub-account of {role.nested('data').text('master')}"
+        case kind:
+            return f"a {kind}"
+
+
+def _another_account(observed: str) -> Locked:
+    return Locked(
+        "KEY_ACCOUNT",
+        "what the key signs is not done on the wallet's account",
+        where="venues.hyperliquid",
+        observed=observed,
+        allowed="an API wallet that the wallet itself has made; the wallet no sub-account, vault or agent",
+        not_done="no account was read, no order was sent",
+        fix="put the address of the master account into wallet, and the key of an API wallet made by it "
+        "into secret",
+    )
 
 
 def _channel(client: Any, private: bool, **wanted: str) -> Channel:

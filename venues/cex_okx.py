@@ -8,6 +8,7 @@ man's timer counts in seconds here (the library's own method takes milliseconds:
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -15,14 +16,25 @@ from typing import Any
 import ccxt
 
 from pricing.contracts import Contract, Fees, Kind, Listing
-from venues.cex_dialect import Account, Channel, Heard, all_tried, bundled, distinct, no_copies, told_apart
+from venues.cex_dialect import (
+    UNNAMED,
+    Account,
+    Channel,
+    Heard,
+    all_tried,
+    bundled,
+    distinct,
+    no_copies,
+    told_apart,
+)
 from venues.cex_parse import not_found
 from venues.deliveries import delivered_between, told_from
 from venues.errors import Untrusted
 from venues.order_checks import another_order
 from venues.orders import AccountReport, Order, OrderReport, TimeInForce
 from venues.part_ages import FieldAges
-from venues.wire import okx, quick_books
+from venues.wire import book_forms, margins, okx, quick_books
+from venues.wire.book_forms import BookForm
 from venues.wire.deliveries import okx_bills
 from venues.wire.fields import NS_PER_MS, Wire, items, only
 from venues.wire.frames import Frame, each
@@ -40,6 +52,8 @@ _BOOK_SILENT_S_MAX = 90.0
 #: The venue takes 300 cancels in two seconds; the library's own pace is for 300 batches.
 _PAGES_AT_ONCE, _CANCELS_S = 3, 2.0
 _RECENT_NS = 3 * 86_400 * 10**9  # `fills` and `bills` reach back so far at least, their histories 3 months
+#: How a sentence names a channel.
+_NAMED = re.compile(r"\b(channel|instType|instId|instFamily):([^,\s]+)")
 _FEE_KEYS = {"USDT": ("makerU", "takerU"), "USDC": ("makerUSDC", "takerUSDC")}
 
 
@@ -56,6 +70,7 @@ class Okx:
     options: Mapping[str, Any] = {"fetchCurrencies": False}
     order_rate = 30.0
     order_burst = 60
+    question_burst: float | None = None
     dead_man_s: float | None = 45.0
     by_connection = False
     copies_books = False
@@ -136,8 +151,13 @@ class Okx:
         return bundled(messages, "args")
 
     def control(self, message: Any) -> bool:
-        """Events and pongs; data has none."""
-        return not isinstance(message, dict) or "event" in message
+        """That we are signed in, and pongs. Refusals are ours to judge: over one channel that the venue
+        refuses the library gives up every other one of the connection."""
+        return not isinstance(message, dict) or message.get("event") == "login"
+
+    def followed(self, url: str) -> BookForm | None:
+        """The channel `books`."""
+        return book_forms.OKX
 
     def quick(self, url: str) -> ReadsText:
         """Of the channel `books`."""
@@ -148,6 +168,8 @@ class Okx:
         if isinstance(message, str):  # "pong"
             return Heard(okx.read({}, {}))
         frame = okx.read(message, listings, account)
+        if frame.refused is not None:
+            return Heard(frame, refused=(_refused_key(message),), why=frame.refused)
         arg = message.get("arg")
         began = message.get("event") == "subscribe" and isinstance(arg, dict)
         return Heard(frame, (_key(arg),) if began else ())
@@ -169,6 +191,10 @@ class Okx:
         row = only(await _data(client.private_get_account_config()), "account config")
         return row.text_or("acctStpMode", "") in ("cancel_maker", "cancel_taker", "cancel_both")
 
+    async def fee_coin(self, client: Any) -> str:
+        """What an order settles in pays its fee."""
+        return ""
+
     async def account_faults(self, client: Any) -> tuple[str, ...]:
         """`account/config`, acctLv: 1 is spot alone; posMode: net, or two positions a contract; of what is
         held, `account/positions`, mgnMode: a position with a margin of its own is in no balance."""
@@ -178,12 +204,7 @@ class Okx:
             faults.append(f"account level {level}, which holds no derivatives: set futures mode or higher")
         if mode != "net_mode":
             faults.append(f"position mode {mode}, where a sale opens a second position: set net mode")
-        held = items(await _data(client.private_get_account_positions()), "positions")
-        own = [row.text("instId") for row in held if row.decimal("pos") and row.text("mgnMode") != "cross"]
-        if own:
-            names = ", ".join(own[:5])
-            faults.append(f"isolated margin of {names}, which no balance shows: close it, or set it to cross")
-        return tuple(faults)
+        return (*faults, *_isolated(await _data(client.private_get_account_positions())))
 
     # -------------------------------------------------------------------------------------------- instruments
 
@@ -314,25 +335,29 @@ class Okx:
         """The stamp comes first: what happens while we ask is later than the report, never earlier."""
         now = only(await _data(client.public_get_public_time()), "time")
         at_ns = now.stamp_ns("ts")
-        pending, held, money, found, deliveries = await asyncio.gather(
+        pending, held, money, config, found, deliveries = await asyncio.gather(
             self._pending(client),
             _data(client.private_get_account_positions()),
             _data(client.private_get_account_balance()),
+            _data(client.private_get_account_config()),
             self._fills(client, since_ns, at_ns),
             self._deliveries(client, since_ns, at_ns),
         )
         known, strange = told_apart(found, lambda x: x.text("instId"), "tradeId", listings)
         trades = [okx.execution(item, listings, account) for item in known]
+        balances = okx.balances(money, held)
         report = AccountReport(
             venue=self.venue,
             account=account,
             venue_ns=at_ns,
             orders=tuple(okx.order_report(item) for item in pending),
             positions=okx.positions(held),
-            balances=okx.balances(money, held),
+            balances=balances,
+            margins=margins.okx(money, balances, only(config, "account config").text("acctLv")),
             trades=tuple(sorted(trades, key=lambda t: (t.fill.time_ns, t.fill.trade_id))),
             since_ns=since_ns,
             deliveries=deliveries,
+            faults=_isolated(held),
         )
         return Account(report, strange)
 
@@ -366,6 +391,8 @@ class Okx:
         return await _pages(page, "ordId")
 
     async def _fills(self, client: Any, since_ns: int, at_ns: int) -> list[Wire]:
+        if since_ns > at_ns:
+            return []
         begin = {"begin": str(since_ns // NS_PER_MS), "limit": str(_PAGE)}
         recent = since_ns >= at_ns - _RECENT_NS
         found: list[Wire] = []
@@ -380,6 +407,15 @@ class Okx:
 
             found += await _pages(page, "billId")
         return found
+
+
+def _isolated(held: object) -> tuple[str, ...]:
+    """The fault of the positions that are not margined with the rest, of `account/positions`."""
+    rows = items(held, "positions")
+    own = [row.text("instId") for row in rows if row.decimal("pos") and row.text("mgnMode") != "cross"]
+    names = ", ".join(own[:5])
+    words = f"isolated margin of {names}, which no balance shows: close it, or set it to cross"
+    return (words,) if own else ()
 
 
 def _named(found: Sequence[Wire], wire_id: str) -> Wire | None:
@@ -405,6 +441,16 @@ def _channel(client: Any, private: bool, **arg: str) -> Channel:
 
 def _key(arg: Mapping[str, Any]) -> str:
     return ":".join(str(arg[k]) for k in ("channel", "instType", "instId", "instFamily") if arg.get(k))
+
+
+def _refused_key(message: Mapping[str, Any]) -> str:
+    """Which channel an error speaks of, by its `arg` or its sentence, as in "Wrong URL or
+    channel:books,instId:BTC-USDT doesn't exist"; `UNNAMED` where it speaks of none."""
+    arg = message.get("arg")
+    if isinstance(arg, dict):
+        return _key(arg)
+    said = message.get("msg")
+    return _key(dict(_NAMED.findall(said))) if isinstance(said, str) else UNNAMED
 
 
 async def _data(request: Any) -> list[Any]:

@@ -6,7 +6,8 @@ ends a connection that says more than five things a second, OKX takes 480 messag
 What is to be said waits a moment for company and leaves in order: joins go with the joins around them,
 farewells with farewells. A channel that broke while it waited is not joined: its own task does that anew.
 Where a venue refuses a message of several channels, it need not say which of them it means: whoever asks by
-the message's name learns which were in it, and says each of them alone.
+the message's name learns which were in it, and says each of them alone. All in a message have one stamp: what
+left first is answered first.
 """
 
 from __future__ import annotations
@@ -92,8 +93,9 @@ class Outbox:
         }
         keys = tuple(word.key for word in words if word.joins)
         self._unanswered[bundle_name(number)] = connection, keys
+        sent_s = asyncio.get_running_loop().time()
         for word in words:
-            word.sent_s = asyncio.get_running_loop().time()
+            word.sent_s = sent_s
         with suppress(ccxt.BaseError, OSError):
             await connection.send(self._dialect.bundle([word.message for word in words], number))
 

@@ -14,10 +14,13 @@ from ccxt.async_support.base.throttler import Throttler
 
 
 class Pace(Throttler):  # type: ignore[misc]
-    """As the library's; the bucket fills while nobody asks, too, up to its size."""
+    """As the library's; the bucket fills while nobody asks, too, up to its size. burst: its size, what
+    may leave at once after a quiet time, in costs; None: the library's, which is one request."""
 
-    def __init__(self, config: dict[str, Any], loop: Any = None) -> None:
+    def __init__(self, config: dict[str, Any], loop: Any = None, burst: float | None = None) -> None:
         super().__init__(config, loop)
+        if burst is not None:
+            self.config |= {"capacity": burst, "tokens": burst}
         self._quiet_since_s = time.monotonic()
 
     def __call__(self, cost: float | None = None) -> Any:

@@ -155,18 +155,36 @@ def failed_question(venue: str, what: str, error: BaseException) -> VenueError:
         return refused
     observed = f"{code} {sentence}".strip() or type(error).__name__
     way = answered(error)
-    if key_refused(venue, code) or (way is Answered.KEY and not code):
+    if way is Answered.KEY and not code:
+        return _error(Locked, "KEY_REFUSED", "the venue does not let this key in", venue, what, observed)
+    if way is Answered.SLOWER and not (key_refused(venue, code) or clock_refused(venue, code)):
+        return _error(Unreachable, "TOO_FAST", "we ask too much", venue, what, observed)
+    if code or sentence:
+        return refused_question(venue, what, code, sentence)
+    if isinstance(error, ccxt.BadResponse):
+        return _error(Untrusted, "BAD_ANSWER", "an answer that makes no sense", venue, what, observed)
+    return Unreachable(
+        "NO_ANSWER",
+        "no answer",
+        where=f"{venue} {what}",
+        observed=observed,
+        allowed="an answer of the venue's within its answer_s_max",
+        not_done="nothing was booked",
+        fix=f"see whether the venue is up and its address right (`venues.{venue}.url`), then try again",
+    )
+
+
+def refused_question(venue: str, what: str, code: str, sentence: str) -> VenueError:
+    """The error for a question to which the venue says no, by its own code and sentence."""
+    observed = f"{code} {sentence}".strip()
+    if key_refused(venue, code):
         return _error(Locked, "KEY_REFUSED", "the venue does not let this key in", venue, what, observed)
     if clock_refused(venue, code):
         told = "our clock is too far from the venue's: no signature passes"
         return _error(Refused, "CLOCK_REFUSED", told, venue, what, observed)
-    if too_fast(venue, code) or way is Answered.SLOWER:
+    if too_fast(venue, code):
         return _error(Unreachable, "TOO_FAST", "we ask too much", venue, what, observed)
-    if code or sentence:
-        return _error(Refused, "QUESTION_REFUSED", "the venue does not say", venue, what, observed)
-    if isinstance(error, ccxt.BadResponse):
-        return _error(Untrusted, "BAD_ANSWER", "an answer that makes no sense", venue, what, observed)
-    return _error(Unreachable, "NO_ANSWER", "no answer", venue, what, observed)
+    return _error(Refused, "QUESTION_REFUSED", "the venue does not say", venue, what, observed)
 
 
 def failed_effect(venue: str, what: str, error: BaseException) -> VenueError:

@@ -15,7 +15,8 @@ link is not told as up while it is owed. The account's connection is left as a w
 signing in fails: the library signs in once a connection, and remembers it even where the venue has refused.
 
 A key that is refused is tried once more, with the clocks compared after each refusal: a signature whose time
-is wrong looks like one of a wrong key on some venues, and a key that is given up is given up for good.
+is wrong looks like one of a wrong key on some venues, and a key that is given up is given up for good, by all
+that join the same connection with it.
 
 A dead man's timer that hangs on the connection (Bybit's) does not see an engine that hangs beside an open
 socket. So the account's stream is left when nobody has refreshed it for half of the time at most, and the
@@ -26,7 +27,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -39,9 +40,9 @@ from pricing.daycount import NS_PER_SECOND
 from venues.book_chain import Broken
 from venues.book_copies import BookCopies
 from venues.cex_client import Tap
-from venues.cex_dialect import Channel, Dialect
+from venues.cex_dialect import UNNAMED, Channel, Dialect, Heard
 from venues.cex_outbox import Outbox, Word
-from venues.cex_parse import failed_question
+from venues.cex_parse import failed_question, refused_question
 from venues.cex_summaries import CexSummaries
 from venues.errors import Locked, NotTheVenue, Refused, Unreachable, Untrusted, VenueError
 from venues.json_rpc import Quick
@@ -52,7 +53,10 @@ from venues.part_ages import FieldAges
 from venues.silence import Silence, silent_words
 from venues.wire.frames import Frame
 from venues.wire.quotes import BookChange
+from venues.wire.rejects import sign_in_code
 
+#: By what the library knows that it is signing in.
+_SIGNING_IN = "authenticated"
 #: What the socket's own library says where the unified one, in its ping, does not translate it.
 _BROKEN = (aiohttp.ClientError, ConnectionError)
 
@@ -63,6 +67,7 @@ _WINDOW_S_LEAST = 3.0
 _SKEW_S_MAX = 5.0
 #: Clocks are set right at any moment: signing in is tried so often at least.
 _SKEWED_PAUSE_S_MOST = 2.0
+_SILENT = "CHANNEL_SILENT"
 #: Answers that are owed are looked for so many times within the time that one may take.
 _LOOKS = 4
 
@@ -73,7 +78,8 @@ class StreamTerms:
     quiet_s_max: the dead man's time of a timer that hangs on the connection; None: there is none. summary_s:
     options that nobody subscribes to are asked for so often. answer_s_max: a join, and signing in, may take
     so long once the connection stands. ages: after which a field is not known any more, and its channel
-    silent."""
+    silent. whole_s: a book that comes whole by its stream is asked for when it has not come after so long:
+    its market may be quiet."""
 
     account: str
     pause_s_first: float
@@ -81,7 +87,18 @@ class StreamTerms:
     quiet_s_max: float | None = None
     summary_s: float = 5.0
     answer_s_max: float = 5.0
+    whole_s: float = 3.0
     ages: FieldAges = field(default_factory=FieldAges)
+
+
+@dataclass(frozen=True, slots=True)
+class Askers:
+    """The clients that questions go by, each with a pace of its own. account: the account's; market: books,
+    options, listings; clock: the time."""
+
+    account: Any
+    market: Any
+    clock: Any
 
 
 @dataclass(slots=True)
@@ -108,7 +125,7 @@ class CexStreams:
     def __init__(
         self,
         client: Any,
-        polls: Any,
+        askers: Askers,
         dialect: Dialect,
         desk: NewsDesk,
         listings: Mapping[str, Listing],
@@ -116,13 +133,14 @@ class CexStreams:
         terms: StreamTerms,
         now_ns: Callable[[], int],
     ) -> None:
-        self._client, self._polls, self._dialect, self._desk = client, polls, dialect, desk
+        self._client, self._askers, self._dialect, self._desk = client, askers, dialect, desk
         self._listings, self._took, self._terms, self._now_ns = listings, took, terms, now_ns
         self._live: dict[str, _Live] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._copies = BookCopies()
         self._silence = Silence()
         self._copying: set[str] = set()
+        self._given_up: set[str] = set()
         self._link: Link | None = None
         self._gaps: tuple[str, ...] = ()
         self._well = asyncio.Event()
@@ -165,9 +183,23 @@ class CexStreams:
             begun.cancel()
             self._hopeless = None
 
-    def begin_asking(self, period_s: float) -> None:
-        """From now on, ask for what no stream tells."""
-        self._run(self._tell_maintenance(period_s))
+    def begin_asking(
+        self, maintenance_s: float, relist: Callable[[], Awaitable[None]], listings_s: float
+    ) -> None:
+        """From now on, ask for what no stream tells: windows of maintenance, and what is listed."""
+        self._run(self._tell_maintenance(maintenance_s))
+        self._run(self._again(relist, listings_s))
+
+    @property
+    def link(self) -> Link:
+        """How the venue can be reached."""
+        return self._link or Link.DEGRADED
+
+    async def _again(self, ask: Callable[[], Awaitable[None]], period_s: float) -> None:
+        while True:
+            await asyncio.sleep(period_s)
+            with suppress(ccxt.BaseError, VenueError):  # nothing is known anew then: it is asked for again
+                await ask()
 
     def watch(
         self, listings: Sequence[Listing], others: Sequence[Listing] = (), trades: bool = False
@@ -194,7 +226,7 @@ class CexStreams:
         self._tell_gaps()
 
     async def _summarised(self, options: Sequence[Listing]) -> Frame:
-        return await self._dialect.summaries(self._polls, options, self._now_ns())
+        return await self._dialect.summaries(self._askers.market, options, self._now_ns())
 
     def _summary(self, frame: Frame) -> None:
         self.malformed += len(frame.unread)
@@ -260,8 +292,8 @@ class CexStreams:
     async def _keep(self, live: _Live) -> None:
         """Hold one channel: join, wait until the connection breaks, join again."""
         channel, tried = live.channel, 0
-        while True:
-            reason, most_s = "", self._terms.pause_s_most
+        while channel.url not in self._given_up:
+            reason, most_s, quiet = "", self._terms.pause_s_most, False
             try:
                 if channel.private:
                     await self._well.wait()
@@ -269,6 +301,8 @@ class CexStreams:
                 await self._joined(live)
             except (ccxt.BaseError, VenueError, *_BROKEN) as error:
                 known = self._failed(channel, error)
+                # joined again for its silence alone: nothing is owed before the venue leaves that unanswered
+                quiet = known.code == _SILENT
                 if channel.private:
                     if (connection := self._connection(live)) is not None:
                         _drop(connection, "a part of the account's stream has failed")
@@ -280,11 +314,12 @@ class CexStreams:
                 if hopeless is not None and not hopeless.done() and isinstance(known, Locked | NotTheVenue):
                     hopeless.set_result(known)
                 if isinstance(known, Locked):
+                    self._given_up.add(channel.url)
                     self._desk.put(self._status(Link.DOWN, ("key_refused",), reason))
                     return
             tried = 0 if live.begun.is_set() else tried + 1
             live.begun.clear()
-            live.word, live.asked_s, live.owed = None, None, True
+            live.word, live.asked_s, live.owed = None, None, not quiet
             self._unlearn(live)
             if channel.book:
                 self._lose_book(channel.book)
@@ -338,7 +373,7 @@ class CexStreams:
         """What a refusal of the account's stream says, with the clocks compared after it."""
         venue = self._dialect.venue
         try:
-            ahead_ns = await self._dialect.time_ns(self._polls) - self._now_ns()
+            ahead_ns = await self._dialect.time_ns(self._askers.clock) - self._now_ns()
         except (ccxt.BaseError, VenueError) as error:
             live.doubted = False
             return self._failed(live.channel, error)
@@ -389,22 +424,53 @@ class CexStreams:
         found = [live for key in keys if (live := self._live.get(key)) is not None]
         for live in found:
             live.begun.set()
-            live.owed = live.doubted = False
+            live.owed = live.doubted = live.alone = False
             self._silence.begun(live.channel.key, self._now_ns())
             if live.channel.book and self._dialect.copies_books:
                 self._copies.want(live.channel.book)
-                self._ask_copy(live.channel.book)
+                self._ask_copy(live.channel.book, self._terms.whole_s if live.channel.whole else 0.0)
         if found:
             self.tell_link("")
 
-    def _refused(self, connection: Any, names: Iterable[str]) -> None:
-        """The venue does not begin these; of several that were joined at once each is tried alone."""
-        for name in names:
+    def _refused(self, connection: Any, heard: Heard) -> None:
+        """What the venue says no to: signing in, while that waits for its answer; else channels. Of several
+        that were joined at once each is tried alone."""
+        venue, (code, sentence) = self._dialect.venue, heard.why
+        signing = connection.futures.get(_SIGNING_IN)
+        if UNNAMED in heard.refused and signing is not None and not signing.done():
+            code = code or sign_in_code(venue, sentence)
+            connection.subscriptions.pop(_SIGNING_IN, None)
+            connection.reject(refused_question(venue, "signing in", code, sentence), _SIGNING_IN)
+            return
+        for name in heard.refused:
             keys = self._outbox.keys(name)
+            if not any(key in self._live for key in keys):  # no name, or none that is known
+                keys = self._first_owed(connection.url)
+                if len(keys) > 1:
+                    self._say_farewells(keys)
             for key in keys:
-                if (live := self._live.get(key)) is not None:
-                    live.alone = True
-                connection.reject(ccxt.ExchangeError("the venue does not begin this channel"), key)
+                self._refuse(connection, key, refused_question(venue, key, code, sentence))
+
+    def _first_owed(self, url: str) -> tuple[str, ...]:
+        """Of the joins that wait for their answer, those of the first message: answers come in order."""
+        since = {key: _owed_since(live) for key, live in self._live.items() if live.joined.url == url}
+        first_s = min(since.values(), default=float("inf"))
+        return tuple(key for key, at_s in since.items() if at_s == first_s < float("inf"))
+
+    def _say_farewells(self, keys: Iterable[str]) -> None:
+        """Leave what may have been joined: the venue may refuse some of a message and begin the others."""
+        for key in keys:
+            self._say_farewell(self._live[key])
+
+    def _refuse(self, connection: Any, key: str, error: VenueError) -> None:
+        """One channel, which has not begun; the library would remember a no to what nobody waits for."""
+        live = self._live.get(key)
+        if live is None or live.begun.is_set() or key not in connection.futures:
+            return
+        live.alone = True
+        if isinstance(error, Locked) and not live.channel.private:
+            error = Refused("NOT_BEGUN", error.what, where=key, observed=error.observed)
+        connection.reject(error, key)
 
     def _failed(self, channel: Channel, error: Exception) -> VenueError:
         if isinstance(error, VenueError):
@@ -452,13 +518,13 @@ class CexStreams:
             return
         self._say_farewell(live)
         text = "nothing comes by this channel"
-        connection.reject(Unreachable("CHANNEL_SILENT", text, where=live.channel.key), live.joined.key)
+        connection.reject(Unreachable(_SILENT, text, where=live.channel.key), live.joined.key)
 
     async def _keep_alive(self, period_s: float) -> None:
         while True:
             await asyncio.sleep(period_s)
             with suppress(ccxt.BaseError, VenueError):  # where it came to nothing, the venue ends the stream
-                await self._dialect.keep_alive(self._polls)
+                await self._dialect.keep_alive(self._askers.account)
 
     async def _tell_maintenance(self, period_s: float) -> None:
         """Ask for the announced windows, again and again, and tell of them where they have changed."""
@@ -493,9 +559,18 @@ class CexStreams:
 
     def _quick(self, url: str) -> Quick:
         """What takes the books that come from an address, where they are as usual."""
-        read = self._dialect.quick(url)
+        read, form = self._dialect.quick(url), self._dialect.followed(url)
+        only = self._copies.whole if self._dialect.copies_books else None
 
         def taken(text: str) -> bool:
+            quotes = self._desk.quotes
+            if form is not None and quotes is not None and text.startswith(form.head):
+                symbol = quotes.follow(form, text, only)
+                if symbol:
+                    if quotes.gapped or self._gaps:
+                        self._followed(symbol)
+                    self._desk.heard_quotes()
+                    return True
             change = read(text)
             if change is None:
                 return False
@@ -516,7 +591,8 @@ class CexStreams:
             self._began(key for name in heard.acknowledged for key in self._outbox.keys(name))
         connection = self._client.clients.get(url)
         if connection is not None:
-            self._refused(connection, heard.refused)
+            if heard.refused:
+                self._refused(connection, heard)
             if heard.ended:
                 _drop(connection, "the venue has ended the stream")
         frame = heard.frame
@@ -560,20 +636,28 @@ class CexStreams:
         if self._gaps or quotes.gapped:
             self._tell_gaps()
 
-    def _ask_copy(self, symbol: str) -> None:
+    def _followed(self, symbol: str) -> None:
+        """A change has come while books are not known, which may be its own."""
+        assert self._desk.quotes is not None
+        if symbol in self._desk.quotes.gapped:
+            self._restart(symbol)
+        self._tell_gaps()
+
+    def _ask_copy(self, symbol: str, after_s: float = 0.0) -> None:
         """Once at a time."""
         if symbol not in self._copying:
             self._copying.add(symbol)
-            self._run(self._copy(symbol))
+            self._run(self._copy(symbol, after_s))
 
-    async def _copy(self, symbol: str) -> None:
-        """Ask for a whole book until it is there."""
+    async def _copy(self, symbol: str, after_s: float) -> None:
+        """Ask for a whole book until it is there; not before it may have come by itself."""
         pause_s = self._terms.pause_s_first
         try:
+            await asyncio.sleep(after_s)
             while self._copies.waits(symbol) and symbol in self._listings:
                 try:
                     copied = await self._dialect.copy_book(
-                        self._polls, self._listings[symbol], self._now_ns()
+                        self._askers.market, self._listings[symbol], self._now_ns()
                     )
                 except (ccxt.BaseError, VenueError):
                     await asyncio.sleep(pause_s * random.uniform(0.5, 1.0))

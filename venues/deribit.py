@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -43,7 +44,9 @@ from venues.orders import (
     VenueStatus,
 )
 from venues.part_ages import FieldAges
+from venues.relisting import Relisting
 from venues.silence import Silence, silent_words
+from venues.wire import book_forms
 from venues.wire import deribit as wire
 from venues.wire import deribit_frames as frames
 from venues.wire.fields import Wire, items
@@ -62,7 +65,8 @@ class DeribitTerms:
     """How to talk to Deribit. order_rate, order_burst: of the account's tier, messages a second and at once.
     interval: of tickers and books. levels: of a book a side. start_s_max: until both sessions are up. trades:
     tell what others trade in what is watched. ages: after which a field is not known any more; a ticker that
-    is silent for as long as a mark may be old is joined again."""
+    is silent for as long as a mark may be old is joined again. listings_s: so often what is listed is asked
+    for again."""
 
     url: str = LIVE_URL
     account: str = ""
@@ -72,6 +76,7 @@ class DeribitTerms:
     levels: int = 20
     start_s_max: float = 20.0
     summary_s: float = 5.0
+    listings_s: float = 600.0
     trades: bool = False
     ages: FieldAges = field(default_factory=FieldAges)
     session: SessionTerms = field(default_factory=SessionTerms)
@@ -92,6 +97,7 @@ class DeribitVenue:
         self._hosts = hosts or Hosts.of([terms.url])
         self._listings: dict[str, Listing] = {}
         self._gone: dict[str, Listing | None] = {}
+        self._relisting = Relisting()
         self._desk = NewsDesk(now_ns)
         self._http: aiohttp.ClientSession | None = None
         self._market: DeribitSession | None = None
@@ -163,6 +169,10 @@ class DeribitVenue:
         """
         return await self._signed().self_trading_mode() in ("reject_taker", "cancel_maker")
 
+    async def fee_coin(self) -> str:
+        """What an order settles in pays its fee."""
+        return ""
+
     async def account_faults(self) -> tuple[str, ...]:
         """None: every account there has one signed position an instrument; margin models differ in margin."""
         self._signed()
@@ -189,6 +199,7 @@ class DeribitVenue:
         if self._orders is not None:
             self._orders.start()
             await self._orders.wait_up(self._terms.start_s_max)
+        self._run(self._relist())
 
     async def start_to_ask(self) -> None:
         """Learn what is listed, and sign in to ask for the account; nothing of it is heard or armed.
@@ -285,7 +296,17 @@ class DeribitVenue:
         self._listings.clear()
         self._listings.update((x.symbol, x) for x in found.listings)
         self.refused = dict(found.refused)
+        link = self._link or Link.DEGRADED
+        if (news := self._relisting.news(self.name, link, self._listings, self._now_ns())) is not None:
+            self._desk.put(news)
         return found.listings
+
+    async def _relist(self) -> None:
+        """Ask for what is listed, again and again."""
+        while True:
+            await asyncio.sleep(self._terms.listings_s)
+            with suppress(VenueError):  # nothing is known anew then: it is asked for again
+                await self.listings()
 
     def stream(self) -> AsyncIterator[News]:
         """What happens, as it happens; ends with `close`, and raises what ended the venue otherwise."""
@@ -490,6 +511,11 @@ class DeribitVenue:
                 return False
             quotes.hear(ticker)
         elif text.startswith(frames.BOOK_HEAD):
+            if symbol := quotes.follow(book_forms.DERIBIT, text):
+                if quotes.gapped or self._gaps:
+                    self._followed(symbol)
+                self._desk.heard_quotes()
+                return True
             change = frames.book(text)
             if change is None:
                 return False
@@ -498,6 +524,13 @@ class DeribitVenue:
             return False
         self._desk.heard_quotes()
         return True
+
+    def _followed(self, symbol: str) -> None:
+        """A change has come while books are not known, which may be its own."""
+        assert self._desk.quotes is not None
+        if symbol in self._desk.quotes.gapped:
+            self._mend(self._channels(symbol)[1])
+        self._tell_gaps()
 
     def _change(self, change: Change) -> None:
         """What a message does to a book; a new snapshot where one is missing."""

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from pricing.contracts import Listing
 from pricing.daycount import NS_PER_SECOND
+from venues.clock_offset import offset_ns
 from venues.deliveries import delivered_between, told_from
 from venues.deribit_session import DeribitSession
 from venues.errors import Ambiguous, Locked, Malformed, Unreachable, Untrusted, VenueError
@@ -322,7 +323,14 @@ class DeribitAccount:
 
     async def _report(self, since_ns: int) -> AccountReport:
         # The stamp comes first: what happens while we ask is later than the report, never earlier.
-        at_ns = await self._venue_ns()
+        at_ns = 0
+
+        async def told() -> int:
+            nonlocal at_ns
+            at_ns = await self._venue_ns()
+            return at_ns
+
+        apart_ns = await offset_ns(told, self._session.now_ns)
         orders, held, summaries, trades, deliveries = await asyncio.gather(
             self._session.call("private/get_open_orders", {}),
             self._session.call("private/get_positions", {"currency": "any"}),
@@ -330,16 +338,19 @@ class DeribitAccount:
             self._trades(since_ns, at_ns, self._all_currencies()),
             self._deliveries(since_ns, at_ns),
         )
+        currencies = Wire(summaries, "get_account_summaries").raw("summaries")
         return AccountReport(
             venue=wire.VENUE,
             account=self._account,
             venue_ns=at_ns,
             orders=tuple(wire.order_report(order) for order in _list(orders)),
             positions=wire.positions(held),
-            balances=wire.balances(Wire(summaries, "get_account_summaries").raw("summaries")),
+            balances=wire.balances(currencies),
+            margins=wire.margins(currencies),
             trades=tuple(sorted(trades, key=lambda t: (t.fill.time_ns, t.fill.trade_id))),
             since_ns=since_ns,
             deliveries=deliveries,
+            clock_offset_ns=apart_ns,
         )
 
     async def _venue_ns(self) -> int:
@@ -376,6 +387,8 @@ class DeribitAccount:
 
     async def _trades(self, since_ns: int, at_ns: int, currencies: list[str]) -> list[TradeReport]:
         """at_ns: the venue's clock, a moment ago."""
+        if since_ns > at_ns:
+            return []
         spans = [False] if since_ns >= at_ns - _RECENT_NS else [True, False]
         found: dict[str, TradeReport] = {}
         for currency in currencies:

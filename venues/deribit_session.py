@@ -106,7 +106,7 @@ class DeribitSession:
         self._hear, self._tell, self._quick = hear, tell, quick
         self._login, self._brief = login, brief
         self._terms = terms or SessionTerms()
-        self._now_ns = now_ns
+        self.now_ns = now_ns
         self._channels: dict[str, None] = {}
         self._joined: set[str] = set()  # what is sent on the present connection, as far as is known
         self._link: RpcLink | None = None
@@ -351,7 +351,7 @@ class DeribitSession:
 
     async def _present(self, link: RpcLink) -> None:
         assert self._login is not None
-        stamp = str(self._now_ns() // NS_PER_MS)
+        stamp = str(self.now_ns() // NS_PER_MS)
         nonce = os.urandom(8).hex()
         text = f"{stamp}\n{nonce}\n".encode()
         signature = hmac.new(self._login.secret.reveal().encode(), text, hashlib.sha256).hexdigest()
@@ -451,7 +451,7 @@ class DeribitSession:
             Unreachable: they do not; signing in is tried again, since clocks are set right again.
         """
         told_ms = await self._ask(link, "public/get_time", {})
-        skew_s = (told_ms * NS_PER_MS - self._now_ns()) / NS_PER_SECOND if isinstance(told_ms, int) else 0.0
+        skew_s = (told_ms * NS_PER_MS - self.now_ns()) / NS_PER_SECOND if isinstance(told_ms, int) else 0.0
         if abs(skew_s) > SKEW_S_MAX:
             raise Unreachable(
                 "CLOCK_SKEWED",

@@ -16,7 +16,7 @@ is stamped further ahead than a clock can be wrong is not taken: it would shut o
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Container
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,7 @@ from pricing.universe import Universe
 from venues.book_chain import Broken, ChainedBook
 from venues.order_book import Ladder
 from venues.part_ages import FieldAges, Part, PartAges, stamp_or_receipt, without
+from venues.wire.book_forms import BookForm
 from venues.wire.fields import NAN
 from venues.wire.quotes import Change, Heard, Quote
 
@@ -170,6 +171,29 @@ class LiveQuotes:
         if before is None and now is not None:
             self.counts.gaps += 1
         return now
+
+    def follow(self, form: BookForm, text: str, only: Container[str] | None = None) -> str:
+        """Lay a frame that begins as its form says over its book, straight from its text; the book's symbol,
+        "": it is for the readers.
+
+        Taken is a change as usual of a book that is known, which it follows on; what `change` would do with
+        it is done. only: books that may be followed; None: all.
+        """
+        if not text.isascii():
+            return ""
+        at = text.find(form.mark, len(form.head)) + len(form.mark)
+        symbol = text[at : text.find(form.end, at)]
+        book = self._books.get(symbol)
+        if book is None or (only is not None and symbol not in only):
+            return ""
+        if not book.follow(form.shape, text.encode(), at):
+            return ""
+        book.heard_ns = self.now_ns()
+        self._heard[symbol] = None
+        if book.broken is not None:
+            self.gapped.add(symbol)
+            self.counts.gaps += 1
+        return symbol
 
     def lose_books(self) -> None:
         """The connection that carried them is gone: none of them is known."""

@@ -288,13 +288,34 @@ class OrderReport:
         )
 
 
+#: What margin is told under that all currencies of an account draw on together; its figures are in USD.
+EVERY_CURRENCY = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountMargin:
+    """What a venue says of an account's margin in a currency, in that currency: the balance that counts, and
+    what positions and open orders need of it. Under `EVERY_CURRENCY`: in USD, of all of them. by_position:
+    each position is margined by itself, so that one that is closed needs no more; False: as a whole, or the
+    venue does not say."""
+
+    balance: float
+    initial: float
+    maintenance: float
+    by_position: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class AccountReport:
     """All that a venue says about one account at one time; a question that failed gives none of these.
 
     positions: signed order units by symbol, absent = the venue says flat. balances: by currency, margin
     balance as the venue counts it. trades: those since `since_ns`. deliveries: by symbol, at what the
-    contracts held here that expired since then were settled, USD per coin.
+    contracts held here that expired since then were settled, USD per coin. faults: how the account is set up
+    otherwise than we trade, such as positions with a margin of their own, and the way out of each.
+    clock_offset_ns: our clock less the venue's, by a question for the time alone; None: it was not measured.
+    margins: by currency, those that the venue names, or under `EVERY_CURRENCY`; one without is unknown. cash:
+    what is free of a spot wallet of its own, by currency; None: there is none, spot is paid from the rest.
     """
 
     venue: str
@@ -306,6 +327,10 @@ class AccountReport:
     trades: tuple[TradeReport, ...] = ()
     since_ns: int = 0
     deliveries: Mapping[str, Decimal] = field(default_factory=dict)
+    faults: tuple[str, ...] = ()
+    clock_offset_ns: int | None = None
+    margins: Mapping[str, AccountMargin] = field(default_factory=dict)
+    cash: Mapping[str, float] | None = None
 
 
 class Link(StrEnum):
@@ -321,7 +346,9 @@ class VenueStatus:
     """A venue's connection, and what it did on its own. events: reason codes such as "dead_man_fired".
 
     gaps: symbols whose books have lost messages and wait for a snapshot; maintenance: its announced windows,
-    (first, last) in UTC nanoseconds. Each replaces what was told of it before; None tells nothing new.
+    (first, last) in UTC nanoseconds; gone: symbols that it lists no more and that have not expired. Each
+    replaces what was told of it before; None tells nothing new. relisted: what it lists otherwise than it
+    did.
     """
 
     venue: str
@@ -331,3 +358,5 @@ class VenueStatus:
     venue_ns: int = 0
     gaps: tuple[str, ...] | None = None
     maintenance: tuple[tuple[int, int], ...] | None = None
+    relisted: tuple[Listing, ...] | None = None
+    gone: tuple[str, ...] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -28,11 +29,13 @@ from venues.tape_schema import (
 )
 
 DESCRIPTION = "tape.json"
+#: A description that is being written.
+NEW_DESCRIPTION = f".{DESCRIPTION}.new"
 _DESCRIPTION_BYTES_MAX = 16 * 2**20
 #: Small enough that a snapshot early in a month need not read the whole month.
 _ROWS_PER_GROUP = 32_768
 #: What a recording adds to a table after its first file.
-_PART = re.compile(r"(quotes|depth|trades)\.([1-9][0-9]{0,8})\.parquet")
+_PART = re.compile(r"(quotes|depth|trades|timetable)\.([1-9][0-9]{0,8})\.parquet")
 _FIX = "check rights and free space"
 _DESCRIPTION_TYPES: dict[str, type] = {
     "format_version": int,
@@ -60,14 +63,15 @@ def write(
     depth: pl.DataFrame | None = None,
     trades: pl.DataFrame | None = None,
     meta: Mapping[str, Any] | None = None,
+    timetable: pl.DataFrame | None = None,
 ) -> None:
     """Write a tape folder, whole or not at all.
 
     Args:
         path: the folder to make; it must not exist.
         listings: every listing a row may name.
-        quotes, depth, trades: rows with the tape's columns; columns of quotes that are absent are null
-            throughout. `flag` is computed here.
+        quotes, depth, trades, timetable: rows with the tape's columns; columns of quotes that are absent are
+            null throughout. `flag` is computed here.
         meta: "source" ([{"name", "sha256"}]), "options" and "notes" for tape.json.
 
     Raises:
@@ -76,7 +80,7 @@ def write(
     path = Path(path)
     refuse_existing(path)
     listing_rows = listings_frame(listings)
-    tables, problems = sound_rows(quotes, depth, listing_rows, trades)
+    tables, problems = sound_rows(quotes, depth, listing_rows, trades, timetable)
     tables = {"listings": listing_rows, **tables}
     if problems:
         refuse("TAPE_UNSOUND", "the rows do not make a sound tape", path, observed=problems[0])
@@ -107,8 +111,9 @@ def sound_rows(
     depth: pl.DataFrame | None,
     listing_rows: pl.DataFrame,
     trades: pl.DataFrame | None = None,
+    timetable: pl.DataFrame | None = None,
 ) -> tuple[dict[str, pl.DataFrame], list[str]]:
-    """Quotes, depth and trades as a tape holds them, quotes with their flag; and what is unsound about them.
+    """The tables as a tape holds them, quotes with their flag; and what is unsound about them.
 
     Raises:
         InputError: a column is strange, lacking or of another type.
@@ -124,14 +129,21 @@ def sound_rows(
     if trades is not None:
         tables["trades"] = _shaped("trades", trades)
         problems += trade_problems(tables["trades"], listing_rows)
+    if timetable is not None:
+        tables["timetable"] = _shaped("timetable", timetable)
     if not problems:
         tables["quotes"] = shaped.with_columns(flag_column(shaped, listing_rows))
     return tables, problems
 
 
 def write_table(file: Path, frame: pl.DataFrame) -> str:
-    """Write one file of a tape; its SHA-256. It is durable when this returns."""
-    frame.write_parquet(file, compression="zstd", row_group_size=_ROWS_PER_GROUP, statistics=True)
+    """Write one file of a tape; its SHA-256. It is durable when this returns.
+
+    By way of memory: of a disk that is full the writer of parquet says nothing but that its file is damaged.
+    """
+    packed = io.BytesIO()
+    frame.write_parquet(packed, compression="zstd", row_group_size=_ROWS_PER_GROUP, statistics=True)
+    file.write_bytes(packed.getbuffer())
     _sync(file)
     return sha256_of(file)
 
@@ -139,7 +151,7 @@ def write_table(file: Path, frame: pl.DataFrame) -> str:
 def write_description(folder: Path, description: Mapping[str, Any]) -> None:
     """Write a tape's `tape.json`, whole or not at all: whoever reads meanwhile has the one or the other."""
     text = json.dumps(description, indent=1, allow_nan=False) + "\n"
-    new = folder / f".{DESCRIPTION}.new"
+    new = folder / NEW_DESCRIPTION
     new.write_text(text, "utf-8")
     _sync(new)
     new.rename(folder / DESCRIPTION)
@@ -214,7 +226,7 @@ def read_description(path: Path) -> dict[str, Any]:
 
 def clock_offsets(tables: Mapping[str, pl.DataFrame]) -> dict[str, int]:
     """Smallest local - venue stamp per stream (= venue), ns."""
-    stamped = [frame for name, frame in tables.items() if name != "listings" and frame.height]
+    stamped = [frame for name, frame in tables.items() if "local_ns" in frame.columns and frame.height]
     smallest: dict[str, int] = {}
     for frame in stamped:
         found = frame.group_by("venue").agg((pl.col("local_ns") - pl.col("venue_ns")).min().alias("offset"))

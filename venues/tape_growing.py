@@ -5,22 +5,29 @@ A part is a file of quotes, one of depth, and one of trades where those are reco
 has the tape up to the last part that was finished. Files that no description names are what a killed
 recorder was just writing.
 
+A part that cannot be written is the end of the tape: what stands is said, and what came after is not written,
+as a later part would leave a gap that nobody sees.
+
 Outages, times in which something is not known although the tape has no row that says so, stand in
 `tape.json`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import polars as pl
 
 from pricing.contracts import Listing
-from venues.source_files import refuse
+from pricing.daycount import iso
+from pricing.errors import Exit, HedgerError, InputError
+from venues.source_files import PARQUET_ERRORS
 from venues.tape_files import (
+    NEW_DESCRIPTION,
     clock_offsets,
     counts_of,
     read_description,
@@ -44,6 +51,12 @@ class Outage:
     venue: str = ""
 
 
+class TapeCutShort(HedgerError):
+    """A tape that has grown cannot be written any further; what stands is sound (exit 1)."""
+
+    exit_code = Exit.NEGATIVE
+
+
 class GrowingTape:
     """The tape at a path, which does not exist before its first part. meta: as of `venues.tape.write`, read
     when that part is written."""
@@ -52,6 +65,8 @@ class GrowingTape:
         self.path = path
         self.parts = 0
         self._listings, self._meta = listings, meta
+        self._batches = self._last_ns = 0
+        self._failed: HedgerError | None = None
 
     def add(
         self,
@@ -59,27 +74,41 @@ class GrowingTape:
         depth: pl.DataFrame,
         outages: Sequence[Outage],
         trades: pl.DataFrame | None = None,
+        timetable: pl.DataFrame | None = None,
     ) -> None:
-        """One part more: batches that all come after the last, and what others traded. Durable when this
-        returns.
+        """One part more: batches that all come after the last, what others traded, and the timetable of a
+        run. Durable when this returns.
 
         Raises:
             InputError: the place is taken or cannot be written, or the rows are unsound.
+            TapeCutShort: a part after the first cannot be written, now or before.
         """
+        if self._failed is not None:
+            raise self._failed
         if self.parts == 0:
-            write(self.path, self._listings, quotes, depth, trades, meta=self._meta)
-            self.parts = 1
+            try:
+                write(self.path, self._listings, quotes, depth, trades, self._meta, timetable)
+            except InputError as error:
+                self._failed = error
+                raise
+            self._stands(quotes)
             self.note(outages)
             return
         listing_rows = listings_frame(self._listings)
-        tables, problems = sound_rows(quotes, depth, listing_rows, trades)
+        tables, problems = sound_rows(quotes, depth, listing_rows, trades, timetable)
         if problems:
-            refuse("TAPE_UNSOUND", "the rows do not make a sound tape", self.path, observed=problems[0])
+            self._failed = InputError(
+                "TAPE_UNSOUND",
+                "the rows do not make a sound tape",
+                where=self.path.name,
+                observed=problems[0],
+                not_done=self._standing(),
+            )
+            raise self._failed
         description = read_description(self.path)
-        number = self.parts + 1
         try:
             for name, frame in tables.items():
-                file = self.path / f"{name}.{number}.parquet"
+                file = self._part_of(name)
                 description["hash"][file.name] = write_table(file, frame)
             offsets, known = clock_offsets(tables), description["clock_offset_ns"]
             description["clock_offset_ns"] = {
@@ -89,18 +118,91 @@ class GrowingTape:
             description["counts"] = _sum(description["counts"], counts_of(tables))
             description["outages"] = [*description.get("outages", []), *map(_plain, outages)]
             write_description(self.path, description)
-        except (OSError, pl.exceptions.PolarsError) as error:
-            refuse(
-                "TAPE_WRITE", "the tape cannot be written", self.path, observed=error, fix="check the disk"
-            )
-        self.parts = number
+        except PARQUET_ERRORS as error:
+            self._clear(tables)
+            self._cut_short(error)
+        self._stands(quotes)
+
+    def rest(self, trades: pl.DataFrame, timetable: pl.DataFrame) -> None:
+        """What a run still did, and others traded, after the last batch; before the first part there is
+        nowhere to put it.
+
+        Raises:
+            TapeCutShort: it cannot be written.
+        """
+        if not self.parts or not (trades.height or timetable.height):
+            return
+        if self._failed is not None:
+            raise self._failed
+        tables = {"trades": trades, "timetable": timetable}
+        description = read_description(self.path)
+        try:
+            for name, frame in tables.items():
+                file = self._part_of(name)
+                description["hash"][file.name] = write_table(file, frame)
+                description["counts"][name] += frame.height
+            offsets, known = clock_offsets(tables), description["clock_offset_ns"]
+            for venue, offset in offsets.items():
+                known[venue] = min(offset, known.get(venue, offset))
+            write_description(self.path, description)
+        except PARQUET_ERRORS as error:
+            self._clear(tables)
+            self._cut_short(error)
+        self.parts += 1
 
     def note(self, outages: Sequence[Outage]) -> None:
-        """Put outages on record without rows; before the first part there is nowhere to put them."""
-        if outages and self.parts:
-            description = read_description(self.path)
-            description["outages"] = [*description.get("outages", []), *map(_plain, outages)]
+        """Put outages on record without rows; before the first part there is nowhere to put them.
+
+        Raises:
+            TapeCutShort: they cannot be written.
+        """
+        if not outages or not self.parts:
+            return
+        if self._failed is not None:
+            raise self._failed
+        description = read_description(self.path)
+        description["outages"] = [*description.get("outages", []), *map(_plain, outages)]
+        try:
             write_description(self.path, description)
+        except OSError as error:
+            self._clear(())
+            self._cut_short(error)
+
+    def _part_of(self, table: str) -> Path:
+        return self.path / f"{table}.{self.parts + 1}.parquet"
+
+    def _stands(self, quotes: pl.DataFrame) -> None:
+        """A part with these quotes is written."""
+        self.parts += 1
+        self._batches += quotes["seq"].n_unique()
+        self._last_ns = int(quotes["local_ns"].to_numpy().max())
+
+    def _standing(self) -> str:
+        parts = "1 part" if self.parts == 1 else f"{self.parts} parts"
+        return (
+            f"{parts} with {self._batches} batches up to {iso(self._last_ns)} are written and stand; "
+            "nothing that came after was written"
+        )
+
+    def _clear(self, tables: Iterable[str]) -> None:
+        """Take away what was begun of a part, which is of no use and takes room, unless the tape names it."""
+        with suppress(OSError, InputError):
+            (self.path / NEW_DESCRIPTION).unlink(missing_ok=True)
+            named = read_description(self.path)["hash"]
+            for file in map(self._part_of, tables):
+                if file.name not in named:
+                    file.unlink(missing_ok=True)
+
+    def _cut_short(self, error: BaseException) -> NoReturn:
+        self._failed = TapeCutShort(
+            "TAPE_CUT_SHORT",
+            "the tape cannot be written any further",
+            where=self.path.name,
+            observed=error,
+            not_done=self._standing(),
+            fix="make room, or mend the disk; the tape can be used as it is (hedger tape verify)",
+        )
+        raise self._failed from error
 
 
 def _plain(outage: Outage) -> dict[str, Any]:

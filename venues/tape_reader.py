@@ -273,7 +273,7 @@ class Tape:
             for venue, offset in self.description["clock_offset_ns"].items()
         }
         venue_ns: NDArray[np.int64] = frame["venue_ns"].to_numpy()
-        if not any(offsets.values()):
+        if "timetable" in self.present or not any(offsets.values()):  # a run took the stamps as they were
             return venue_ns
         by_venue = {venue: offsets.get(venue, 0) for venue in frame["venue"].unique().to_list()}
         shift = frame["venue"].replace_strict(by_venue, return_dtype=pl.Int64).to_numpy()
@@ -335,7 +335,8 @@ class Tape:
 
 def _present(description: dict[str, Any]) -> frozenset[str]:
     """Names of the tables a tape has: the first two always."""
-    optional = (name for name in ("depth", "trades") if f"{name}.parquet" in description["hash"])
+    known = ("depth", "trades", "timetable")
+    optional = (name for name in known if f"{name}.parquet" in description["hash"])
     return frozenset({"listings", "quotes", *optional})
 
 

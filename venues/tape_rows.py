@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ _FORWARD_NAMES = {
     ForwardKind.INDEX: "index_price",
     ForwardKind.LISTED_FUTURE: "{}",
 }
+_TOLD_KINDS = [int(kind) for kind in _FORWARD_NAMES]
 _POSITIVE = ("bid", "bid_size", "ask", "ask_size", "forward", "index")
 
 
@@ -54,6 +57,38 @@ def rows_of(
         depth += _depth_rows(universe, batch, stamp_of, seq, local_ns)
     whole = pl.concat(quotes).with_columns(pl.col(pl.Float64).fill_nan(None))
     return whole, pl.DataFrame(depth, schema=DEPTH_SCHEMA, orient="row")
+
+
+def as_taped(batch: Marks, seq: int, local_ns: int) -> Marks:
+    """A batch as whoever reads the tape finds it there: numbered and stamped so, less what `rows_of` leaves
+    out."""
+    kept = batch.venue_ns > 0
+    columns: dict[str, Any] = {name: getattr(batch, name)[kept] for name in QUOTE_FIELDS}
+    for name in _POSITIVE:
+        columns[name] = np.where(columns[name] > 0, columns[name], np.nan)
+    rows = batch.rows[kept]
+    told = set(rows.tolist())
+    return Marks(
+        seq=seq,
+        now_ns=local_ns,
+        rows=rows,
+        venue_ns=batch.venue_ns[kept],
+        forward_kind=np.where(
+            np.isin(batch.forward_kind[kept], _TOLD_KINDS), batch.forward_kind[kept], 0
+        ).astype(np.int8),
+        depth={
+            row: book
+            for row, book in batch.depth.items()
+            if row in told and any(side.price.size for side in book)
+        },
+        **columns,
+    )
+
+
+def trade_as_taped(trade: MarketTrade) -> MarketTrade:
+    """A trade as whoever reads the tape finds it there."""
+    price, size = (Decimal(repr(float(number))) for number in (trade.price, trade.size))
+    return replace(trade, price=price, size=size)
 
 
 def trade_rows(trades: Sequence[MarketTrade]) -> pl.DataFrame:

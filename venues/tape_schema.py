@@ -82,9 +82,26 @@ TRADE_SCHEMA = pl.Schema(
     {name: kind for name, kind in STAMPS.items() if name != "seq"}
     | {"trade_id": pl.String, "side": pl.String, "price": pl.Float64, "size": pl.Float64}
 )
+#: Of a run that was put on the tape: what it did when, in order; see `hedger.runs.timetable`.
+TIMETABLE_SCHEMA = pl.Schema(
+    {
+        "what": pl.String,
+        "venue": pl.String,
+        "now_ns": pl.Int64,
+        "monotonic_ns": pl.Int64,
+        "number": pl.Int64,
+        "text": pl.String,
+    }
+)
 #: The last stamp in nanoseconds that a row may carry (year 2116).
 STAMP_NS_MAX = 2**62
-SCHEMAS = {"listings": LISTING_SCHEMA, "quotes": QUOTE_SCHEMA, "depth": DEPTH_SCHEMA, "trades": TRADE_SCHEMA}
+SCHEMAS = {
+    "listings": LISTING_SCHEMA,
+    "quotes": QUOTE_SCHEMA,
+    "depth": DEPTH_SCHEMA,
+    "trades": TRADE_SCHEMA,
+    "timetable": TIMETABLE_SCHEMA,
+}
 
 
 def listings_frame(listings: Iterable[Listing]) -> pl.DataFrame:

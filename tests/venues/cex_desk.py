@@ -66,7 +66,7 @@ async def opened(
     settings: CexSettings = QUICK,
     signed: bool = True,
     answer_s_max: float = 2.0,
-    pause_ms: float = 0.2,
+    pause_ms: float | None = 0.2,
 ) -> AsyncIterator[Desk]:
     """key: what the exchange calls the listing, where that is not its symbol."""
     async with serve(exchange) as host:
@@ -95,7 +95,7 @@ def adapter_on(
     settings: CexSettings = QUICK,
     signed: bool = True,
     answer_s_max: float = 2.0,
-    pause_ms: float = 0.2,
+    pause_ms: float | None = 0.2,
 ) -> CexVenue:
     """An adapter on an exchange that is served already, not started."""
     secrets = secrets_at(host.exchange, dialect.venue)

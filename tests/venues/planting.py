@@ -22,7 +22,7 @@ def plant(exchange: Exchange) -> ApiKey:
 
 def secrets_at(exchange: Exchange, venue: str) -> dict[str, Secret]:
     """What an adapter of the venue signs with. Hyperliquid is given a wallet's name, which is no secret, and
-    a key that signs for it; the loopback exchange looks at a signature's shape alone, so any will do."""
+    the key of an agent that the loopback exchange knows as that wallet's."""
     if venue == "hyperliquid":
         wallet = next(iter(exchange.keys.values())).key
         return {"wallet": Secret(wallet), "secret": Secret(SIGNING_KEY)}

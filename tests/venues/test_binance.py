@@ -20,6 +20,8 @@ from tests.venues.deribit_desk import hearing, until
 from venues.cex_binance import Binance, addresses
 from venues.orders import Order, OrderState, TimeInForce, TradeReport, VenueStatus, client_order_id
 
+DAY_NS = 86_400 * 10**9
+
 
 @asynccontextmanager
 async def desk(venue: str, symbol: str, key: str = "", **terms: Any) -> AsyncIterator[Desk]:
@@ -142,5 +144,70 @@ def test_an_order_that_another_process_sent_is_found_without_its_symbol() -> Non
             await found.venue.listings()
             known = await found.venue.order(item.client_id)
             assert known is not None and known.state is OrderState.FILLED
+
+    run(work())
+
+
+@pytest.mark.parametrize(
+    ("venue", "symbol", "key", "quantity"),
+    [
+        ("binanceusdm", "ETHUSDT", "", "0.05"),
+        ("binancecoinm", "BTCUSD_PERP", "", "2"),
+        ("binance", "BTCUSDT", "spot:BTCUSDT", "0.001"),
+    ],
+)
+def test_an_execution_of_another_engine_is_told_with_its_tag(
+    venue: str, symbol: str, key: str, quantity: str
+) -> None:
+    """Executions name no client id: it is looked up by the order's number, whoever sent it."""
+
+    async def work() -> None:
+        async with desk(venue, symbol, key or symbol) as found:
+            theirs = client_order_id("abcd123", 7, 0, 0)
+            item = replace(found.order(quantity, marketable=True), client_id=theirs)
+            await found.venue._dialect.place(found.venue._orders, item, theirs)
+            found.venue._dialect = Binance(venue)  # one that has sent nothing
+            await found.venue.listings()
+            found.venue.watch(Universe.of([found.listing]), [found.listing.symbol])
+            trades = (await found.venue.account(0)).trades
+            assert trades and {trade.client_id for trade in trades} == {theirs}
+
+    run(work())
+
+
+@pytest.mark.parametrize(
+    ("venue", "symbol", "key", "quantity"),
+    [
+        ("binanceusdm", "ETHUSDT", "ETHUSDT", "0.05"),
+        ("binancecoinm", "BTCUSD_PERP", "BTCUSD_PERP", "2"),
+        ("binance", "BTCUSDT", "spot:BTCUSDT", "0.001"),
+    ],
+)
+def test_executions_of_days_ago_and_of_now_are_all_found(
+    venue: str, symbol: str, key: str, quantity: str
+) -> None:
+    """A question spans a day of spot and seven of futures, and a page holds a thousand: an engine that stood
+    still for longer asks as often as it takes."""
+
+    async def work() -> None:
+        async with desk(venue, symbol, key) as found:
+            for _ in range(2):
+                assert (await found.venue.submit(found.order(quantity, marketable=True))).state.terminal
+            told = found.host.exchange._fills
+            ours = [n for n, fill in enumerate(told) if fill.account.startswith("desk")]
+            now_ns = found.host.exchange.clock.now_ns()
+            since_ns = now_ns - 10 * DAY_NS
+            first = replace(told[ours[0]], ns=now_ns - 9 * DAY_NS)
+            busy = [  # in one window, and several at the same moment
+                replace(first, trade_id=10**6 + n, ns=now_ns - 5 * DAY_NS + n // 4 * 1_000_000)
+                for n in range(1, 1501)
+            ]
+            too_old = replace(first, trade_id=9_999_999, ns=since_ns - DAY_NS)
+            told[ours[0] : ours[0] + 1] = [too_old, first, *busy]
+            trades = (await found.venue.account(since_ns)).trades
+            wanted = {str(fill.trade_id) for fill in told if fill.account.startswith("desk")} - {"9999999"}
+            assert len(wanted) >= 1502
+            assert {trade.fill.trade_id.rpartition(":")[2] for trade in trades} == wanted
+            assert len(trades) == len(wanted)
 
     run(work())

@@ -51,6 +51,15 @@ def test_what_has_not_been_paid_for_is_waited_for_and_no_more_than_the_bucket_is
     run(work())
 
 
+def test_a_burst_leaves_at_once_and_no_more_than_that() -> None:
+    async def work() -> None:
+        pace = Pace(PACE, asyncio.get_running_loop(), burst=30.0)
+        left = [await let_out(pace, 10) for _ in range(5)]
+        assert left == [True, True, True, True, False]  # the fourth is owed, as every request may be
+
+    run(work())
+
+
 def test_every_client_of_ours_has_it() -> None:
     async def work() -> None:
         url = "http://127.0.0.1:9"

@@ -9,10 +9,14 @@ from typing import Any
 import pytest
 
 from tests.exchanges.faults import Act
+from tests.exchanges.hyperliquid import Hyperliquid as Loopback
 from tests.exchanges.hyperliquid import hyperliquid
+from tests.exchanges.hyperliquid_signing import AGENT_KEYS, address_of
+from tests.exchanges.hyperliquid_words import WALLET
 from tests.venues.cex_desk import Desk, opened, run
 from tests.venues.trials import LAST, TRIALS, Stage, perform, perform_all
 from venues.cex_hyperliquid import Hyperliquid, addresses
+from venues.errors import Locked
 from venues.orders import OrderState
 
 
@@ -57,5 +61,49 @@ def test_an_order_that_is_answered_with_nothing_is_unknown_and_found() -> None:
             assert (await found.venue.submit(order)).state is OrderState.UNKNOWN
             known = await found.venue.order(order.client_id)
             assert known is not None and known.state is OrderState.OPEN
+
+    run(work())
+
+
+_MASTER = "0x" + "ab" * 20
+
+
+@pytest.mark.parametrize(
+    ("whose", "role", "seen"),
+    [
+        ("signer", {"role": "agent", "data": {"user": _MASTER}}, f"an agent of {_MASTER}"),
+        ("signer", {"role": "user"}, "a user"),
+        ("signer", {"role": "missing"}, "unknown to the venue"),
+        ("wallet", {"role": "subAccount", "data": {"master": _MASTER}}, f"a sub-account of {_MASTER}"),
+        ("wallet", {"role": "vault"}, "a vault"),
+        ("wallet", {"role": "missing"}, "unknown to the venue"),
+        ("wallet", {"role": "agent", "data": {"user": _MASTER}}, f"an agent of {_MASTER}"),
+    ],
+)
+def test_a_key_that_trades_on_another_account_is_refused(whose: str, role: dict[str, Any], seen: str) -> None:
+    """By the doctor, and before an account is told to whoever asks; what was seen is named."""
+
+    async def work() -> None:
+        async with desk() as found:
+            dialect = found.host.dialect
+            assert isinstance(dialect, Loopback)
+            signers = (address_of(key) for key in AGENT_KEYS)
+            dialect.roles.update(dict.fromkeys(signers if whose == "signer" else [WALLET.lower()], role))
+            for question in (found.venue.scopes(), found.venue.account(0)):
+                with pytest.raises(Locked, match="KEY_ACCOUNT") as caught:
+                    await question
+                assert seen in str(caught.value)
+
+    run(work())
+
+
+def test_whose_agent_the_key_is_is_asked_once_before_the_first_account() -> None:
+    async def work() -> None:
+        async with desk() as found:
+            for _ in range(3):
+                await found.venue.account(0)
+            asked = [c.params["user"] for c in found.host.requests if c.operation == "userRole"]
+            assert len(asked) == 2 and asked[0].lower() == WALLET.lower()
+            assert await found.venue.scopes() == ("agent",)
 
     run(work())

@@ -129,5 +129,21 @@ def test_what_is_held_with_a_margin_of_its_own_is_a_fault_by_name(name: str) -> 
                 modes["isolated"] = {"linear": [symbol], "inverse": [symbol]}
             (fault,) = await market.venue.account_faults()
             assert symbol in fault and "isolated" in fault
+            assert (await market.venue.account(0)).faults == (fault,)  # and every report tells it
+            modes.clear()
+            assert (await market.venue.account(0)).faults == ()
+
+    asyncio.run(asyncio.wait_for(work(), 20.0))
+
+
+def test_a_bybit_account_that_turns_isolated_is_told_by_its_next_report() -> None:
+    async def work() -> None:
+        async with market_of(next(x for x in PRODUCTS if x.venue == "bybit")) as market:
+            modes = market.scene.host.exchange.modes
+            assert (await market.venue.account(0)).faults == ()
+            modes["marginMode"] = "ISOLATED_MARGIN"
+            (fault,) = (await market.venue.account(0)).faults
+            assert "ISOLATED_MARGIN" in fault
+            assert (fault,) == await market.venue.account_faults()
 
     asyncio.run(asyncio.wait_for(work(), 20.0))

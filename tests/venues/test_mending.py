@@ -5,6 +5,8 @@ good. Each loses the answer to one join or one signing in, or turns the venue's 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -177,6 +179,91 @@ def test_a_key_that_is_refused_while_the_clocks_are_apart_is_tried_again_until_t
             found.host.exchange.clock.skew_ns = 0
             await until(lambda: "reconnected" in events(news), "up again", 8.0)
             assert "key_refused" not in events(news)
+
+    run(work())
+
+
+@pytest.mark.parametrize("name", ["okx", "bybit", "bybit bare"])
+@pytest.mark.parametrize(
+    "spoils", [{"secret": "another"}, {"passphrase": "another"}, {"revoked": True}], ids=str
+)
+def test_a_refused_sign_in_locks_the_key_by_the_same_rule_in_every_word_for_it(
+    name: str, spoils: dict[str, Any]
+) -> None:
+    """Bad signatures, passphrases and names have codes of their own on OKX; Bybit's stream has sentences
+    alone, and need not say that it speaks of signing in."""
+    if "passphrase" in spoils and name != "okx":
+        pytest.skip("there is none")
+
+    async def work() -> None:
+        async with desk(name.split()[0], answer_s_max=ANSWER_S) as found, hearing(found.venue) as news:
+            await up(news)
+            exchange = found.host.exchange
+            exchange.modes["bare"] = name.endswith("bare")
+            asked = {"okx": "login", "bybit": "auth"}[name.split()[0]]
+            before = found.host.count(asked)
+            exchange.keys.update({label: replace(key, **spoils) for label, key in exchange.keys.items()})
+            found.host.cut_sessions()
+            await until(lambda: "key_refused" in events(news), "that it is refused", 8.0)
+            assert links(news)[-1] is Link.DOWN and found.host.count(asked) >= before + 2
+            await asyncio.sleep(0.5)  # one that was on its way arrives
+            left = found.host.count(asked)
+            await asyncio.sleep(0.5)
+            assert found.host.count(asked) == left  # given up
+
+    run(work())
+
+
+@pytest.mark.parametrize("skew_s", [-60, 60])
+def test_a_bare_refusal_while_the_clocks_are_apart_costs_no_key(skew_s: int) -> None:
+    async def work() -> None:
+        async with desk("bybit", answer_s_max=ANSWER_S) as found, hearing(found.venue) as news:
+            await up(news)
+            exchange = found.host.exchange
+            exchange.modes["bare"] = True
+            exchange.clock.skew_ns = skew_s * SECOND
+            rule = found.host.faults.add(Act.UNAUTHORIZED, "auth", times=3)
+            before = found.host.count("auth")
+            found.host.cut_sessions()
+            await until(lambda: found.host.count("auth") >= before + 3, "tried again", 8.0)
+            exchange.clock.skew_ns = 0
+            await until(lambda: rule.bitten == 3 and links(news)[-1] is Link.UP, "up again", 8.0)
+            assert "key_refused" not in events(news)
+            assert await trades(found, "bybit")
+
+    run(work())
+
+
+@pytest.mark.parametrize("refuses", ["named", "unnamed", "whole"])
+def test_a_channel_that_okx_refuses_takes_no_neighbour_with_it(refuses: str) -> None:
+    """Neither those that have begun, nor those that were joined in the same message, for long."""
+
+    async def work() -> None:
+        async with desk("okx", signed=False, answer_s_max=ANSWER_S) as found, hearing(found.venue) as news:
+            found.host.exchange.modes["refuses"] = refuses
+            other = next(
+                x
+                for x in await found.venue.listings()
+                if x.contract.underlying == "ETH" and type(x.contract) is type(found.listing.contract)
+            )
+            unknown = replace(found.listing, symbol="NOPE-USDT-SWAP")
+            found.venue.watch(Universe.of([found.listing]), [found.listing.symbol])
+            await until(lambda: any(isinstance(x, Marks) and x.depth for x in news), "depth", 5.0)
+            universe = Universe.of([found.listing, unknown, other])
+            connected = found.host.connected
+            found.venue.watch(universe, [x.symbol for x in universe.listings])
+            quotes = found.venue.quotes
+            assert quotes is not None
+
+            def known(symbol: str) -> bool:
+                heard = quotes.heard_ns(symbol, "mark") and quotes.heard_ns(symbol, "book")
+                return bool(heard) and symbol not in quotes.gaps
+
+            await until(lambda: known(other.symbol), "the neighbour", 5.0)
+            asked = found.host.count("subscribe")
+            await until(lambda: found.host.count("subscribe") > asked, "the unknown one is tried again", 5.0)
+            assert known(found.listing.symbol) and known(other.symbol) and not known(unknown.symbol)
+            assert found.host.connected == connected  # nobody's connection was left
 
     run(work())
 

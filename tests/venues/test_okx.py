@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from typing import Any
 
+import ccxt
 import numpy as np
 import pytest
 
@@ -24,9 +26,10 @@ from tests.venues.planting import secrets_at
 from venues.cex import CexSettings, CexVenue
 from venues.cex_client import CexTerms
 from venues.cex_okx import Okx, addresses
-from venues.errors import Malformed
+from venues.errors import Malformed, Refused
 from venues.net import Hosts
 from venues.orders import Order, OrderState, TimeInForce, client_order_id
+from venues.wire.rejects import Reason
 
 SWAP = "BTC-USDT-SWAP"
 #: Orders in a page of the venue.
@@ -222,5 +225,71 @@ def test_an_order_is_found_behind_a_page_of_newer_ones_by_who_never_sent_it() ->
                 assert found is not None and (found.state, found.filled) == (OrderState.FILLED, Decimal(1))
             finally:
                 await again.close()
+
+    run(work())
+
+
+class Amends(Okx):
+    """An amendment is refused by a code, in the library's words for it."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__()
+        self._code = code
+
+    async def amend(self, *asked: Any) -> None:
+        said = {"sCode": self._code, "sMsg": "no", "ordId": ""}
+        raise ccxt.ExchangeError(f"okx {json.dumps({'code': '1', 'msg': '', 'data': [said]})}")
+
+
+class Ends(Amends):
+    """The order ends a moment before its amendment arrives."""
+
+    host: Host
+
+    async def amend(self, *asked: Any) -> None:
+        exchange = self.host.exchange
+        exchange.cancel_all(next(iter(exchange.keys.values())).account)
+        await super().amend(*asked)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("51502", Reason.FUNDS),
+        ("51506", Reason.OTHER),
+        ("51508", Reason.CLOSED),
+        ("51511", Reason.POST_ONLY),
+        ("51513", Reason.OTHER),
+        ("51521", Reason.REDUCE_ONLY),
+    ],
+)
+def test_an_amendment_that_okx_refuses_is_told_as_refused_and_the_order_stands(
+    code: str, reason: Reason
+) -> None:
+    """By the meanings in OKX's list of error codes; without `cxlOnFail` nothing becomes of the order."""
+
+    async def work() -> None:
+        async with opened(speaks=Amends(code)) as (venue, host, listing):
+            item = order(listing, host)
+            assert (await venue.submit(item)).state is OrderState.OPEN
+            with pytest.raises(Refused) as refused:
+                await venue.amend(item.client_id, item.price, 2 * item.quantity)
+            assert refused.value.code == reason
+            known = await venue.order(item.client_id)
+            assert known is not None and (known.state, known.quantity) == (OrderState.OPEN, item.quantity)
+
+    run(work())
+
+
+@pytest.mark.parametrize("code", ["51503", "51509", "51510"])
+def test_an_amendment_of_what_is_over_at_okx_tells_how_it_ended(code: str) -> None:
+    async def work() -> None:
+        speaks = Ends(code)
+        async with opened(speaks=speaks) as (venue, host, listing):
+            speaks.host = host
+            item = order(listing, host)
+            assert (await venue.submit(item)).state is OrderState.OPEN
+            update = await venue.amend(item.client_id, item.price, 2 * item.quantity)
+            assert (update.state, update.quantity) == (OrderState.CANCELLED, item.quantity)
 
     run(work())

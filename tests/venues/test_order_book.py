@@ -18,8 +18,6 @@ SIZES = st.sampled_from([0.0, 0.0, 0.5, 1.0, 3.0])
 LEVELS = st.lists(st.tuples(PRICES, SIZES), max_size=12)
 #: A copy names a price once.
 COPY = st.dictionaries(PRICES, SIZES, max_size=12).map(lambda levels: list(levels.items()))
-ACTIONS = st.sampled_from(["new", "change", "delete"])
-STEPS = st.lists(st.tuples(ACTIONS, PRICES, SIZES), max_size=12)
 SIGNS = st.sampled_from([-1, +1])
 
 
@@ -35,22 +33,17 @@ def put(model: dict[float, float], price: float, size: float) -> None:
         model[price] = size
 
 
-@given(SIGNS, COPY, st.lists(st.one_of(LEVELS, STEPS), max_size=6))
+@given(SIGNS, COPY, st.lists(LEVELS, max_size=6))
 def test_a_side_is_what_a_dictionary_would_be(
-    sign: int, snapshot: list[tuple[float, float]], messages: list[list[tuple[object, ...]]]
+    sign: int, snapshot: list[tuple[float, float]], messages: list[list[tuple[float, float]]]
 ) -> None:
     side, model = BookSide(sign), {price: size for price, size in snapshot if size > 0}
     side.load(snapshot, whole=True)
     assert side.top(100) == shown(model, sign)
     for message in messages:
-        if message and len(message[0]) == 3:
-            side.step(message)  # type: ignore[arg-type]
-            for action, price, size in message:
-                put(model, float(str(price)), 0.0 if action == "delete" else float(str(size)))
-        else:
-            side.lay(message)  # type: ignore[arg-type]
-            for price, size in message:
-                put(model, float(str(price)), float(str(size)))
+        side.lay(message)
+        for price, size in message:
+            put(model, price, size)
         assert side.top(100) == shown(model, sign)
         assert side.top(3) == tuple(part[:3] for part in shown(model, sign))
 

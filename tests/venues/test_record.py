@@ -7,8 +7,10 @@ the tape. Both must decide the same to the digest: nothing that decisions hang o
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
@@ -23,16 +25,23 @@ from hedger.runs.recorder import Recorder
 from hedger.runs.replay import replay
 from hedger.settings import Settings
 from pricing.contracts import Kind, Listing, Option
+from pricing.daycount import iso
+from pricing.errors import Exit, InputError
 from pricing.market import Marks
 from pricing.universe import Universe
 from tests.hedger.desk import HEADER
+from tests.hedger.verbs import loopback as verbs
+from tests.story.test_small_disks import small_disk
 from tests.venues.cex_desk import run
 from tests.venues.products import PRODUCTS, Adapter, Market, market_of
 from venues import tape as tapes
 from venues.base import News
 from venues.market_trades import MarketTrade
+from venues.simulated import SimulatedMarket
 from venues.tape import Tape, Trades
-from venues.tape_growing import GrowingTape
+from venues.tape_files import DESCRIPTION, read_description
+from venues.tape_growing import GrowingTape, Outage, TapeCutShort
+from venues.tape_rows import rows_of
 
 #: A part lasts so many seconds, and until so many batches of it have come, and trades: on a machine that is
 #: busy channels are joined late, and an engine would see too little of the market to trade in it. A batch
@@ -194,3 +203,88 @@ SHORT_USD = Decimal(500_000)
 def _usd(listing: Listing) -> Decimal:
     """Of one order unit, about."""
     return listing.size if listing.contract.inverse else listing.size * 60_000
+
+
+def fill(disk: Path) -> Path:
+    """Not a byte is left, once nobody frees any."""
+    ballast = disk / "ballast"
+    with ballast.open("ab", buffering=0) as file:
+        for size in (65_536, 512):
+            with suppress(OSError):
+                while True:
+                    file.write(b"x" * size)
+    return ballast
+
+
+def unnamed(path: Path) -> set[str]:
+    """Files in a tape's folder that its description does not name."""
+    return {file.name for file in path.iterdir()} - {DESCRIPTION, *read_description(path)["hash"]}
+
+
+@pytest.mark.parametrize("silence", [False, True])
+def test_a_disk_that_is_full_ends_a_tape_and_what_stands_is_said(tmp_path: Path, silence: bool) -> None:
+    """A later part would leave a gap that nobody sees: it is refused, though there is room again."""
+    market, out = SimulatedMarket(7, 1_770_000_000_000_000_000), Outage(1, 2, "silence")
+    with small_disk(tmp_path) as disk:
+        path, shown = disk / "tape", []
+        tape = GrowingTape(path, market.universe.listings, _meta())
+
+        def add() -> None:
+            marks = [market.step(1.0) for _ in range(3)]
+            shown.append(marks)
+            first = 3 * (len(shown) - 1)
+            tape.add(*rows_of(market.universe, [(m.now_ns, m) for m in marks], first), [out])
+
+        add()
+        add()
+        ballast = fill(disk)
+        with pytest.raises(TapeCutShort) as refused:
+            if silence:
+                tape.note([out] * 50_000)
+            else:
+                add()
+        last = iso(shown[1][-1].now_ns)
+        assert refused.value.code == "TAPE_CUT_SHORT" and refused.value.exit_code == Exit.NEGATIVE
+        assert f"2 parts with 6 batches up to {last} are written and stand" in refused.value.text()
+        assert "nothing was written" not in refused.value.text() and "No space" in refused.value.text()
+        ballast.unlink()
+        with pytest.raises(TapeCutShort, match="2 parts with 6 batches"):
+            add()
+        assert tapes.verify(path) == [] and unnamed(path) == set()
+        assert [marks.now_ns for marks in Tape.open(path).marks()] == [m.now_ns for p in shown[:2] for m in p]
+
+
+def test_a_tape_whose_first_part_finds_no_room_is_not_begun_with_its_second(tmp_path: Path) -> None:
+    market = SimulatedMarket(7, 1_770_000_000_000_000_000)
+    with small_disk(tmp_path) as disk:
+        tape = GrowingTape(disk / "tape", market.universe.listings, _meta())
+        ballast = fill(disk)
+        for _ in range(2):
+            marks = market.step(1.0)
+            with pytest.raises(InputError, match=r"TAPE_WRITE: .*No space.*; nothing was written;"):
+                tape.add(*rows_of(market.universe, [(marks.now_ns, marks)], 0), [])
+            ballast.unlink(missing_ok=True)
+        assert list(disk.iterdir()) == []
+
+
+def test_a_recorder_on_a_disk_that_fills_ends_and_says_what_stands(tmp_path: Path) -> None:
+    with small_disk(tmp_path) as disk, verbs.loopback() as exchange:
+        verbs.settings(tmp_path, f"{exchange.host.ws_url}/ws/api/v2")
+        path = disk / "tape"
+        words = ("--venue", "deribit", "--part-s", "0.4", "--every-ms", "50", "--underlying", "BTC")
+        with verbs.started(tmp_path, "record", "--out", str(path), *words) as process:
+            end = time.monotonic() + verbs.PATIENCE_S
+            while not path.is_dir() or len(read_description(path)["hash"]) < 5:  # listings; two parts
+                assert time.monotonic() < end and process.poll() is None, (tmp_path / "err").read_text()
+                time.sleep(0.05)
+            fill(disk)
+            code = process.wait(verbs.PATIENCE_S)
+        said = (tmp_path / "err").read_text()
+        assert code == Exit.NEGATIVE and "Traceback" not in said, said
+        last = said.splitlines()[-1]
+        found = re.search(r"; ([0-9]+) parts with ([0-9]+) batches up to \S+ are written and stand", last)
+        assert last.startswith("TAPE_CUT_SHORT: ") and found is not None and "No space" in last, last
+        counts = read_description(path)
+        parts = sum(name.startswith("quotes") for name in counts["hash"])
+        assert (int(found[1]), int(found[2])) == (parts, counts["counts"]["batches"])
+        assert tapes.verify(path) == [] and unnamed(path) == set()

@@ -216,7 +216,7 @@ def test_venue_greeks_are_the_newest_raw_row_of_every_listing(path: Path) -> Non
 def test_info(path: Path) -> None:
     found = info(path)
     assert json.loads(json.dumps(found)) == found
-    assert found["rows"] == {"listings": 5, "quotes": 7, "depth": 6, "trades": 1}
+    assert found["rows"] == {"listings": 5, "quotes": 7, "depth": 6, "trades": 1, "timetable": 0}
     assert found["batches"] == 3 and found["format_version"] == 1
     assert found["listings"] == {"BTC": {"option": 2, "perpetual": 1, "spot": 1, "future": 1}}
     assert found["flags"] == {"crossed": 1, "mark_outside": 1, "no_bid": 1}

@@ -23,7 +23,7 @@ from venues.source_files import read_json
 from venues.tape import Tape, info, verify
 from venues.tape_import import Imported, ImportOptions, import_tape
 
-FUZZ = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+FUZZ = settings(max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 
 numbers = st.one_of(
     st.none(),
@@ -171,7 +171,7 @@ def test_any_bytes_are_json_or_refused(content: bytes) -> None:
 
 # Always the same examples: on rare damage inside a page (one in some thousands) polars aborts the process,
 # which no caller can turn into an error. A tape is guarded by its hashes; a source has none.
-@settings(max_examples=75, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 2**31), st.binary(min_size=1, max_size=4), st.booleans())
 def test_a_parquet_file_with_other_bytes_in_it_is_refused_or_sound(
     at: int, patch: bytes, footer: bool

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
+from pricing.contracts import Side
 from pricing.errors import InputError
-from pricing.market import Marks
+from pricing.market import QUOTE_FIELDS, Depth, ForwardKind, Marks
 from venues import tape
 from venues.key_scopes import read_scopes
+from venues.market_trades import MarketTrade
 from venues.simulated import SimulatedMarket
 from venues.tape_files import DESCRIPTION, read_description
 from venues.tape_growing import GrowingTape, Outage
 from venues.tape_reader import Tape
-from venues.tape_rows import rows_of
+from venues.tape_rows import as_taped, rows_of, trade_as_taped, trade_rows
+from venues.tape_schema import TIMETABLE_SCHEMA
 
 START_NS = 1_770_000_000_000_000_000
 META = {"notes": ["a test"]}
@@ -94,6 +98,55 @@ def test_a_row_that_no_venue_has_stamped_is_left_out_and_unknown_is_null() -> No
     symbols = [market.universe.listings[row].symbol for row in marks.rows.tolist()]
     assert symbols[0] not in quotes["symbol"].to_list() + depth["symbol"].to_list()
     assert quotes.row(by_predicate=pl.col("symbol") == symbols[1], named=True)["bid"] is None
+
+
+def test_what_a_run_was_fed_is_what_its_tape_gives_back(tmp_path: Path) -> None:
+    """Bit by bit: without a stamp, without a price, with a zero, with an empty book, with every kind of
+    forward; and stamps as they were, however far the venue's clock is ahead."""
+    market = SimulatedMarket(7, START_NS)
+    shown = market.step(1.0)
+    columns = {
+        name: getattr(shown, name).copy() for name in ("venue_ns", "bid", "ask", "forward_kind", "mark_iv")
+    }
+    columns["venue_ns"] += 3_000_000
+    columns["venue_ns"][0] = 0
+    columns["bid"][1], columns["ask"][2], columns["mark_iv"][3] = 0.0, np.nan, 0.0
+    columns["forward_kind"][: len(ForwardKind)] = [int(kind) for kind in ForwardKind]
+    nothing = Depth(np.empty(0), np.empty(0))
+    row, other = shown.rows[[4, 5]].tolist()
+    depth = {
+        **shown.depth,
+        row: (nothing, nothing),
+        other: (nothing, Depth(np.array([2.0]), np.array([1.0]))),
+    }
+    marks = replace(shown, depth=depth, **columns)
+    trade = MarketTrade(
+        market.universe.listings[row].symbol, Side.BUY, Decimal("60000.10"), Decimal("0.30"), START_NS,
+        market.universe.listings[row].venue, "t1", START_NS,
+    )  # fmt: skip
+    growing = GrowingTape(tmp_path / "t", market.universe.listings, META)
+    quotes, books = rows_of(market.universe, [(marks.now_ns + 5, marks)], 0)
+    nobody = pl.DataFrame(schema=TIMETABLE_SCHEMA)
+    growing.add(quotes, books, [], trade_rows([]), nobody)
+    done = pl.DataFrame([("end", "", 0, 0, 0, "")], schema=TIMETABLE_SCHEMA, orient="row")
+    growing.rest(trade_rows([trade]), done)
+
+    assert tape.verify(tmp_path / "t") == [] and growing.parts == 2
+    found = Tape.open(tmp_path / "t")
+    assert found.frame("timetable").rows() == done.rows()
+    told, (again,) = as_taped(marks, 0, marks.now_ns + 5), tuple(found.marks())
+    assert (told.seq, told.now_ns) == (again.seq, again.now_ns) == (0, marks.now_ns + 5)
+    for name in ("rows", "venue_ns", "forward_kind", *QUOTE_FIELDS):
+        np.testing.assert_array_equal(getattr(told, name), getattr(again, name), err_msg=name)
+        assert getattr(told, name).dtype == getattr(again, name).dtype, name
+    assert told.depth.keys() == again.depth.keys()
+    for at, sides in told.depth.items():
+        for one, two in zip(sides, again.depth[at], strict=True):
+            np.testing.assert_array_equal(one.price, two.price)
+            np.testing.assert_array_equal(one.size, two.size)
+    price, size = found.frame("trades").select("price", "size").row(0)
+    fed = trade_as_taped(trade)
+    assert (str(fed.price), str(fed.size)) == (repr(price), repr(size))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ from typing import NamedTuple, Protocol
 
 from pricing.contracts import Side
 from pricing.market import ForwardKind
-from venues.order_book import OrderBook
 from venues.wire.fields import NAN
 
 Levels = list[tuple[float, float]]
@@ -80,9 +79,6 @@ class Change(Protocol):
     @property
     def asks(self) -> Levels: ...
 
-    def lay_over(self, book: OrderBook) -> None:
-        """Do to a book what the message says."""
-
 
 class BookChange(NamedTuple):
     """A whole order book (snapshot), or the levels of it that changed: a size of 0 takes a level away.
@@ -97,11 +93,6 @@ class BookChange(NamedTuple):
     previous_id: int | None
     bids: Levels
     asks: Levels
-
-    def lay_over(self, book: OrderBook) -> None:
-        """Do to a book what the message says."""
-        book.bids.lay(self.bids)
-        book.asks.lay(self.asks)
 
 
 class PublicTrade(NamedTuple):

@@ -74,18 +74,21 @@ _DERIBIT = _by_code(
 )
 
 _OKX = _by_code(
-    (Reason.ARGUMENTS, "50000 50002 50006 50014 51000 51003 51010 51018"),
-    (Reason.CLOCK, "50102 50112"),
+    (Reason.ARGUMENTS, "50000 50002 50006 50014 51000 51003 51010 51018 51500 51512 51514 51536 51537"),
+    (Reason.CLOCK, "50102 50112 60004 60006"),
     (Reason.KEY, "50100 50101 50103 50104 50105 50106 50107 50110 50111 50113 50119"),
+    (Reason.KEY, "60001 60002 60003 60005 60007 60009 60024 60032"),  # of signing in on a socket
     (Reason.PERMISSION, "50007 50009 50027 50030 50120 51009 51024 51155"),
     (Reason.NOT_LISTED, "51001 51002 51014 51015 51021 51022 51027"),
-    (Reason.CLOSED, "51028 51029 51030"),
+    (Reason.CLOSED, "51028 51029 51030 51508"),
     (Reason.MAXIMUM, "51004 51005 51101 51102 51103 51104 51105 51106 51107 51108 51109 51174 51202 51203"),
     (Reason.BAND, "51006 51116 51122 51137 51138 51250"),
     (Reason.MINIMUM, "51007 51020 51120"),
     (Reason.FUNDS, "51008 51119 51127 51131 51502"),
     (Reason.LOT, "51121"),
-    (Reason.REDUCE_ONLY, "51023 51112 51125 51126 51139 51169 51205"),
+    (Reason.REDUCE_ONLY, "51023 51112 51125 51126 51139 51169 51205 51521 51522"),
+    (Reason.POST_ONLY, "51511"),  # of an amendment: without `cxlOnFail` the order stands as it was
+    (Reason.OTHER, "51506 51513 54071"),  # amendments: not of this type; three are in work; not of this order
 )
 
 _BYBIT = _by_code(
@@ -175,11 +178,20 @@ _DUPLICATE_SENTENCES = ("Duplicate order sent", "ClientOrderId is duplicated")
 #: The venue has no such order that could be cancelled or shown: never had it, or is done with it.
 _NOT_FOUND: Mapping[str, frozenset[str]] = {
     "deribit": frozenset({"10004", "10010", "11044"}),
-    "okx": frozenset({"51400", "51401", "51402", "51503", "51509", "51603"}),
+    "okx": frozenset({"51400", "51401", "51402", "51503", "51509", "51510", "51603"}),
     "bybit": frozenset({"110001", "110008", "110010", "170142", "170143", "170213", "20001"}),
     "binance": frozenset({"-2011", "-2013"}),
     "binanceusdm": frozenset({"-2011", "-2013"}),
     "binancecoinm": frozenset({"-2011", "-2013"}),
+}
+
+#: Words of a refused sign-in, in this order, and the code of the same meaning. "error:USVC1111" is in ccxt's
+#: own samples of messages, "error:request expired" in hummingbot's pull request 3930.
+_SIGN_IN: Mapping[str, tuple[tuple[tuple[str, ...], str], ...]] = {
+    "bybit": (
+        (("request expired", "timestamp", "recv_window"), "10002"),
+        (("usvc1111", "sign", "api key", "api_key", "apikey", "not authorized", "auth fail"), "10003"),
+    ),
 }
 
 #: Codes of load and rate limits: ask later, slower.
@@ -232,6 +244,18 @@ def key_refused(venue: str, code: str) -> bool:
 def known_sentence(venue: str, sentence: str) -> bool:
     """Whether a sentence without a code is one by which the venue refuses an order."""
     return "" in _BY_SENTENCE.get(venue, ()) and _by_sentence(sentence, _SENTENCES[venue]) is not None
+
+
+def sign_in_code(venue: str, sentence: str) -> str:
+    """The code that a refusal of signing in stands for where it comes as a sentence alone, as on Bybit's
+    stream; "" where nobody knows.
+
+    >>> [sign_in_code("bybit", x) for x in ("error:USVC1111", "error:request expired", "error:system busy")]
+    ['10003', '10002', '']
+    """
+    said = sentence.lower()
+    found = (code for words, code in _SIGN_IN.get(venue, ()) if any(word in said for word in words))
+    return next(found, "")
 
 
 def clock_refused(venue: str, code: str) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,8 @@ import pytest
 
 from pricing.contracts import Contract, Fees, Listing
 from pricing.daycount import NS_PER_SECOND
-from venues.wire import binance, bybit, deliveries, deribit, hyperliquid, okx
+from venues.orders import AccountMargin
+from venues.wire import binance, bybit, deliveries, deribit, hyperliquid, margins, okx
 from venues.wire.fields import Wire
 
 AT_NS = 1_735_000_000 * NS_PER_SECOND  # 2024-12-24
@@ -28,8 +31,6 @@ def no_fees(_: Contract) -> Fees | None:
 
 def some_fees(_: Contract) -> Fees | None:
     """Round numbers."""
-    from decimal import Decimal
-
     return Fees(Decimal("0.0002"), Decimal("0.0005"))
 
 
@@ -89,6 +90,24 @@ def parts(message: Any) -> Iterator[Any]:
             yield from parts(value)
 
 
+class _Plenty(dict[str, Decimal]):
+    """More of each currency than anybody tells: the other of two figures decides."""
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return Decimal(10**17)
+
+
+def _margin(read: Callable[[Any], Mapping[str, AccountMargin]]) -> Reader:
+    """The figures of the one margin that is read; what is left out is unknown: NaN."""
+
+    def figures(value: Any) -> list[float]:
+        for told in read(value).values():
+            return [told.balance, told.initial, told.maintenance]
+        return [math.nan] * 3
+
+    return figures
+
+
 def _each(read: Callable[[Wire], object]) -> Reader:
     return lambda value: read(Wire(value, "test"))
 
@@ -128,6 +147,8 @@ def readers(
             "balances": lambda x: okx.balances(x, x),
             "balances account": lambda x: okx.balances(x, []),
             "balances held": lambda x: okx.balances([], x),
+            "margins": _margin(lambda x: margins.okx(x, {}, "3")),
+            "margins apart": _margin(lambda x: margins.okx([{"details": [x]}], _Plenty(), "2")),
             "error_of": okx.error_of,
         },
         "bybit": {
@@ -147,6 +168,7 @@ def readers(
             "balances": lambda x: bybit.balances(x, x, listings),
             "balances wallet": lambda x: bybit.balances(x, [], listings),
             "balances held": lambda x: bybit.balances([], x, listings),
+            "margins": _margin(lambda x: margins.bybit(x, "REGULAR_MARGIN")),
             "error_of": bybit.error_of,
         },
         "binance": {
@@ -174,6 +196,8 @@ def readers(
             "positions": binance.positions,
             "futures_balances": binance.futures_balances,
             "spot_balances": binance.spot_balances,
+            "margins futures": _margin(lambda x: margins.binance_coinm({"assets": [x]})),
+            "margins options": _margin(lambda x: margins.binance_options([x])),
             "error_of": binance.error_of,
         },
         "hyperliquid": {
@@ -187,6 +211,7 @@ def readers(
             "execution": _each(lambda x: hyperliquid.execution(x, listings)),
             "positions": hyperliquid.positions,
             "balances": hyperliquid.balances,
+            "margins": _margin(margins.hyperliquid),
             "error_of": hyperliquid.error_of,
         },
     }

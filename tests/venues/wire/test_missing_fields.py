@@ -258,15 +258,18 @@ def _check(venue: str, listings: Mapping[str, Listing], messages: Iterable[tuple
 #: What an adapter that trades must have been told of.
 _ACCOUNT = {
     "deribit": {"order_update", "order_report", "trade", "positions", "balances", "instruments"},
-    "okx": {"order_update", "order_report", "execution", "positions", "balances account", "instruments"},
-    "bybit": {"order_update", "order_report", "execution", "positions", "balances wallet"},
-    "hyperliquid": {"order_update", "order_report", "execution", "positions", "balances", "instruments"},
+    "okx": {"order_update", "order_report", "execution", "positions", "balances account", "instruments",
+            "margins"},
+    "bybit": {"order_update", "order_report", "execution", "positions", "balances wallet", "margins"},
+    "hyperliquid": {"order_update", "order_report", "execution", "positions", "balances", "instruments",
+                    "margins"},
     "binance": {"order_report", "order_update", "execution", "option_execution", "option_trades",
-                "option_positions", "option_balances", "spot_balances", "instruments binance"},
+                "option_positions", "option_balances", "spot_balances", "margins options",
+                "instruments binance"},
     "binanceusdm": {"order_report", "order_update", "execution", "trade_of_order", "positions",
-                    "futures_balances", "instruments binanceusdm"},
+                    "futures_balances", "margins futures", "instruments binanceusdm"},
     "binancecoinm": {"order_report", "order_update", "execution", "trade_of_order", "positions",
-                     "futures_balances", "instruments binancecoinm"},
+                     "futures_balances", "margins futures", "instruments binancecoinm"},
 }  # fmt: skip
 
 
