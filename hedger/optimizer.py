@@ -19,6 +19,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from hedger.solver.blocks import elastic_by_blocks
 from hedger.solver.frame import INF, Frame, frame_of
 from hedger.solver.hedge_problem import (
     DEFAULTS,
@@ -56,7 +57,8 @@ def solve(
     plan meets all rows, the summed slack of the first priority's rows is minimised (in interval widths, see
     `frame_of`), kept, then the next priority's, and at last the cost. On more than EXACT_COLUMNS columns
     a priority is done when the rows that fractions of a lot meet are met and the others' slack is within the
-    gap of what fractions leave. `warm`: the plan of the last mark, whose basis the LP starts from where it
+    gap of what fractions leave, or of what the search proves that lots leave; rows that share no column are
+    searched apart. `warm`: the plan of the last mark, whose basis the LP starts from where it
     has the same shape; it changes how soon the answer is there, not the answer. Raises nothing on a problem
     that `HedgeProblem` lets through.
 
@@ -134,7 +136,7 @@ def _relaxed(
     spent = 0.0 if tried is None else tried.seconds
     limit = settings.time_limit_s
     left = max(limit - spent, 0.05 * limit)
-    found = Lots.on(problem, frame, kept, settings.gap, first).elastic(book, left)
+    found = elastic_by_blocks(Lots.on(problem, frame, kept, settings.gap, first), book, left)
     coarse = (tried is None or tried.proven) and found.proven
     trial = found.best
     assert trial is not None  # doing nothing is always a trial

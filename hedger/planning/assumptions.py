@@ -15,6 +15,9 @@ from pricing.oracle import Verdict
 from pricing.valuation import Numeraire
 from risk.costs import CostModel, combo_fee
 
+#: Sides of listings that a ticket names of those which one reason bars.
+BARRED_NAMED = 4
+
 
 def assumptions(
     snapshot: Snapshot, settings: Settings, costs: CostModel, trades: tuple[Trade, ...]
@@ -57,6 +60,7 @@ def assumptions(
         f"the settings name {symbol}: not on this market" for symbol in named_but_unlisted(snapshot, settings)
     ]
     said += limits_said(snapshot, settings, trades)
+    said += _barred_said(snapshot)
     saved = _combo_saving(trades)
     if saved > 0:
         said.append(
@@ -64,6 +68,22 @@ def assumptions(
             "fall away"
         )
     return tuple(said)
+
+
+def _barred_said(snapshot: Snapshot) -> list[str]:
+    """What may not be traded now, a sentence for each reason."""
+    listings, found = snapshot.market.universe.listings, dict[str, list[str]]()
+    for (row, sign), why in sorted(snapshot.barred.items()):
+        listing = listings[row]
+        if listing.contract.underlying in snapshot.underlyings:
+            side = Side.BUY if sign > 0 else Side.SELL
+            found.setdefault(why, []).append(f"{side} {listing.symbol} on {listing.venue}")
+    return [_named(why, names) for why, names in found.items()]
+
+
+def _named(why: str, names: list[str]) -> str:
+    more = f" and {len(names) - BARRED_NAMED} more" if len(names) > BARRED_NAMED else ""
+    return f"not planned with, {why}: {', '.join(names[:BARRED_NAMED])}{more}"
 
 
 def _combo_saving(trades: tuple[Trade, ...]) -> float:

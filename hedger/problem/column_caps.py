@@ -1,4 +1,5 @@
-"""How much of each listing a plan may buy and sell: side lists, largest order, largest position, reduce-only.
+"""How much of each listing a plan may buy and sell: side lists, what is barred now, largest order, largest
+position, reduce-only.
 
 A cap is the end of a column's ladder, so that it costs the solver nothing. Each knows what it comes from.
 """
@@ -38,9 +39,13 @@ def column_caps(snapshot: Snapshot, settings: Settings) -> ColumnCaps:
     """
     universe = snapshot.market.universe
     denied = _denied(universe, settings.universe)
-    if not settings.limits.instruments:
+    if not settings.limits.instruments and not snapshot.barred:
         return denied
     caps, held = _Caps(denied), snapshot.quantities
+    for (row, sign), why in snapshot.barred.items():
+        caps.bar(sign, row, why)
+    if not settings.limits.instruments:
+        return caps.done()
     coins, usd = units_of(snapshot)
     for number, limit in enumerate(settings.limits.instruments):
         mine = _matches(universe, limit)
@@ -100,6 +105,11 @@ class _Caps:
         self.most[sign][tighter] = most[tighter]
         for i in np.flatnonzero(tighter).tolist():
             self.why[sign][i] = why
+
+    def bar(self, sign: int, row: int, why: str) -> None:
+        """Let nothing of one listing trade on one side."""
+        if self.most[sign][row] > 0.0:
+            self.most[sign][row], self.why[sign][row] = 0.0, why
 
     def done(self) -> ColumnCaps:
         """As they stand now."""

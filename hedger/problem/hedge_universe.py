@@ -28,7 +28,7 @@ def hedge_universe(snapshot: Snapshot, settings: Settings) -> tuple[IntArray, di
     """Listings a plan may trade, and how many others were refused, by reason.
 
     Every listing on the book's underlyings with a fresh, sound two-sided quote; nothing on an underlying
-    whose index is bad, no options that are about to expire, nor what is denied on both sides.
+    whose index is bad, no options that are about to expire, nor what is denied or barred on both sides.
     """
     market, universe = snapshot.market, snapshot.market.universe
     names = np.array([u in snapshot.underlyings for u in universe.underlyings], dtype=np.bool_)
@@ -52,7 +52,11 @@ def hedge_universe(snapshot: Snapshot, settings: Settings) -> tuple[IntArray, di
         "mark_off_model": _off_model(snapshot),
         "expiring": expiring,
     }
-    for reason, bad in (*tests.items(), ("denied", ~(buy | sell))):
+    open_buy, open_sell = buy.copy(), sell.copy()
+    for (row, sign), _ in snapshot.barred.items():
+        (open_buy if sign > 0 else open_sell)[row] = False
+    shut = {"denied": ~(buy | sell), "barred": ~(open_buy | open_sell)}
+    for reason, bad in (*tests.items(), *shut.items()):
         refused[reason] = int((usable & bad).sum())
         usable &= ~bad
     return np.flatnonzero(usable), {reason: count for reason, count in refused.items() if count}

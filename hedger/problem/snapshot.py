@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
 import numpy as np
@@ -50,7 +50,8 @@ class Snapshot:
     underlying, USD, NaN where unknown. underlyings: those with rows. readings: how each index came about.
     band_rules: where each row's band comes from, None where it has none.
     errors: of every Greek row per order unit, from vols and from forwards, (2, rows, n), where the desk keeps
-    room for them; None where it does not.
+    room for them; None where it does not. barred: sides of listings that may not be traded now whatever the
+    desk's lists say, by (place, sign of the trade), and why.
     """
 
     book: Book
@@ -68,6 +69,7 @@ class Snapshot:
     readings: Mapping[str, IndexReading]
     band_rules: tuple[AppliedBand | None, ...]
     errors: FloatArray | None = None
+    barred: Mapping[tuple[int, int], str] = field(default_factory=dict)
 
     @property
     def bad_indexes(self) -> tuple[IndexReading, ...]:
@@ -201,13 +203,15 @@ def _balances(book: Book, market: Market, valuation: Valuation, marked: bool) ->
     return book.balances(prices, [key for key, x in prices.items() if not x > 0])
 
 
-def equity_usd(snapshot: Snapshot) -> float:
+def equity_usd(snapshot: Snapshot, left_out: Container[str] = ()) -> float:
     """What the book is worth, USD: balances at the index plus the value of options and spot positions.
 
-    NaN where a position or a balance cannot be valued.
+    left_out: currencies whose balance does not count. NaN where a position or a balance cannot be valued.
     """
     total = 0.0
     for currency, amount in snapshot.balances.items():
+        if currency in left_out:
+            continue
         total += amount * (
             1.0 if currency in STABLE_CURRENCIES else snapshot.spot.get(currency, float("nan"))
         )
@@ -215,12 +219,14 @@ def equity_usd(snapshot: Snapshot) -> float:
     return total + float(snapshot.quantities[held] @ snapshot.valuation.value_usd[held])
 
 
-def equity_range_usd(snapshot: Snapshot, assumed: MissingSettings) -> tuple[float, float]:
+def equity_range_usd(
+    snapshot: Snapshot, assumed: MissingSettings, left_out: Container[str] = ()
+) -> tuple[float, float]:
     """What the book is worth at least and at most, USD, with what has no usable mark in its range.
 
-    NaN where a coin has no index, or a position no bound.
+    left_out: currencies whose balance does not count. NaN where a coin has no index, or a position no bound.
     """
-    equity = equity_usd(snapshot)
+    equity = equity_usd(snapshot, left_out)
     if np.isfinite(equity) and not snapshot.missing:
         return equity, equity
     missing = np.zeros(snapshot.quantities.size, dtype=np.bool_)
@@ -235,7 +241,7 @@ def equity_range_usd(snapshot: Snapshot, assumed: MissingSettings) -> tuple[floa
         snapshot.market.now_ns,
         assumed,
     )
-    rest = equity_usd(known)
+    rest = equity_usd(known, left_out)
     return rest + low, rest + high
 
 

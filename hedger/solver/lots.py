@@ -171,8 +171,42 @@ class Lots:
             # half of the gap: the plan's is measured from the bound of all columns, not from the search's
             return lot_search_by_parts(self.frame, self.kept, lots, 0.5 * self.gap, seconds)
         known = None if start is None or lots is None else (lots, start.value(stage))
-        leave = self.gap if stage == self.frame.ranks else min(self.gap, 1e-6)
-        return lot_search(self.frame, self.kept, limits, stage, ceiling, known, leave, seconds)
+        return lot_search(self.frame, self.kept, limits, stage, ceiling, known, self.gap, seconds)
+
+    def _meeting(
+        self, limits: FloatArray, stage: int, found: Found, ceiling: FloatArray, left: float
+    ) -> Found:
+        """The same with rows met that fractions meet: all of them at once, else one after another.
+
+        A search that stops at the gap may leave out a row that could be met; the sum of the priority's slack
+        stays within the gap of its floor.
+        """
+        best, spent, proven, nodes = found.best, found.seconds, found.proven, found.nodes
+        mine = np.tile(self.bound.met & (self.frame.rank == stage), 2)
+        if self.gap == 0.0 or found.fallbacks or best is None or not best.over[mine].any():
+            return found
+        floor = min(found.floor, float(best.sums[stage]))
+        out = np.flatnonzero(mine & (best.over > 0.0))
+        tries = [mine, *(np.arange(len(mine)) == i for i in out)] if len(out) > 1 else [mine]
+        for at, rows in enumerate(tries):
+            within = limits.copy()
+            within[stage] = max(best.sums[stage], floor * (1.0 + self.gap))
+            hard = np.where(rows | (mine & (best.over == 0.0)), 0.0, ceiling)
+            share = max(left - spent, 0.0) / (len(tries) - at)
+            answer = lot_search(
+                self.frame, self.kept, within, stage, hard, None, self.gap, share, first_only=True
+            )
+            if answer is None:
+                continue
+            spent, nodes = spent + answer.seconds, nodes + answer.nodes
+            trial = None if answer.lots is None else self.judge(answer.lots)
+            if trial is None or not self.fits(trial, within, hard):
+                proven = proven and answer.done and answer.sure
+            elif self.excess(trial)[stage] <= self.excess(best)[stage]:
+                best = trial
+                if not best.over[mine].any():
+                    break
+        return replace(found, best=best, proven=proven, seconds=spent, nodes=nodes)
 
     def _by_highs(
         self,
@@ -241,7 +275,8 @@ class Lots:
 
         Starts from the LP's solution in whole lots, or from `book`, the trial of doing nothing, if that is
         better. On many columns a priority is done when its rows that fractions meet are met, and the slack of
-        the others is within the gap of what fractions leave.
+        the others is within the gap of what fractions leave, or of the floor of the search: the last lot of
+        slack is not worth what it takes to find, nor what it costs.
         """
         frame, last, goals = self.frame, self.frame.ranks, self.bound.goals
         # few columns are searched to the end: no start is needed
@@ -284,6 +319,8 @@ class Lots:
             if open_yet:
                 known = 0.0 if stage < last else -INF
                 found = self.search(limits, stage, best, known, share, share, ceiling)
+                if stage < last:
+                    found = self._meeting(limits, stage, found, ceiling, share)
             spent, proven = spent + found.seconds, proven and found.proven
             nodes, fallbacks = nodes + found.nodes, fallbacks + found.fallbacks
             best = found.best or best
@@ -291,7 +328,8 @@ class Lots:
                 tight = tight and self.done(best, float(goals[stage]), stage)
                 limits[stage] = best.sums[stage]
                 if self.gap > 0.0:
-                    limits[stage] = max(best.sums[stage], goal[stage])
+                    floor = min(found.floor, float(best.sums[stage]))
+                    limits[stage] = max(best.sums[stage], goal[stage], floor * (1.0 + self.gap))
                     mine = held & (np.tile(frame.rank, 2) == stage)
                     ceiling[mine] = best.over[mine]
         if self.gap == 0.0 and not proven:

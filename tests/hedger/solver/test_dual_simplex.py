@@ -65,9 +65,9 @@ def proven(program: LadderProgram, simplex: Simplex) -> float:
 
 @pytest.mark.parametrize("kind", ["random", "degenerate"])
 def test_every_answer_is_proven_and_equals_linprog(kind: str) -> None:
-    """1,000 programs of each kind; the random ones have rows whose units differ by up to 1e11."""
+    """500 programs of each kind; the random ones have rows whose units differ by up to 1e11."""
     feasible = infeasible = 0
-    for seed in range(1000):
+    for seed in range(500):
         rng = np.random.default_rng(seed)
         if kind == "random":
             p = random_problem(rng, int(rng.integers(1, 9)), int(rng.integers(1, 60)), lowest_cost=-0.05)
@@ -87,7 +87,7 @@ def test_every_answer_is_proven_and_equals_linprog(kind: str) -> None:
         else:
             assert ended == INFEASIBLE and expected == INF, seed
             infeasible += 1
-    assert feasible >= 300 and infeasible >= 100
+    assert feasible >= 150 and infeasible >= 50
 
 
 def test_warm_marks_give_the_cold_answer_with_fewer_pivots() -> None:
