@@ -13,11 +13,12 @@ follow a rule that expects vol to move with the forward, that much of the vol's 
 the rest.
 
 A trade gains from its price to the later mark: slippage is the part up to the mid at its arrival, `traded`
-the rest. Cash that moves in between is counted at the later index. A position that expires is expanded up to
-the settlement price by delta, gamma, theta and basis; `settlement` is what its payoff differs from that. An
-option whose settlement price is being averaged has no vanna, volga and charm here: the residual has them. The
-residual is whatever is left, so that the parts sum to the change of equity by construction: its size is the
-test (`risk.unexplained`).
+the rest. Slippage and fees count at the index of the trade where that is known; what the coin moved by from
+then on is `traded`. Other cash that moves in between is counted at the later index. A position that expires
+is expanded up to the settlement price by delta, gamma, theta and basis; `settlement` is what its payoff
+differs from that. An option whose settlement price is being averaged has no vanna, volga and charm here: the
+residual has them. The residual is whatever is left, so that the parts sum to the change of equity by
+construction: its size is the test (`risk.unexplained`).
 
 What gamma earned against what theta took is the harvest of realised against implied vol (`Parts.harvest`).
 
@@ -232,18 +233,24 @@ class _Tally:
         fill, listing = trade.fill, trade.fill.listing
         underlying, settlement = listing.contract.underlying, listing.contract.settlement
         each = self.worth(settlement)
+        then = _then(trade, settlement, each)
         end = self._closing(listing, valuation, settled, each)
         arrival = trade.arrival_mid if 0.0 < trade.arrival_mid < math.inf else math.nan
         if math.isnan(arrival):
             self.unknown.append(
                 f"{listing.venue} {listing.symbol}: the mid at the trade's arrival is not known"
             )
-        units, price = float(fill.signed) * float(listing.size) * each, float(fill.price)
-        self.add(underlying, "slippage", units * moved(listing, price, arrival), of_pnl=False)
-        self.add(underlying, "traded", units * moved(listing, arrival, end), of_pnl=False)
-        self.gain(underlying, units * moved(listing, price, end))
+        units, price = float(fill.signed) * float(listing.size), float(fill.price)
+        slipped = units * moved(listing, price, arrival)
+        self.add(underlying, "slippage", then * slipped, of_pnl=False)
+        later = each * units * moved(listing, arrival, end) + (each - then) * slipped
+        self.add(underlying, "traded", later, of_pnl=False)
+        self.gain(underlying, each * units * moved(listing, price, end))
         if fill.fee:
-            self.add(underlying, "fees", -float(fill.fee) * self.worth(fill.fee_currency))
+            coin = self.worth(fill.fee_currency)
+            paid = _then(trade, fill.fee_currency, coin)
+            self.add(underlying, "fees", -float(fill.fee) * paid)
+            self.add(underlying, "traded", -float(fill.fee) * (coin - paid))
 
     def _closing(
         self, listing: Listing, valuation: Valuation, settled: Mapping[tuple[str, str], float], each: float
@@ -260,3 +267,9 @@ class _Tally:
             self.unknown.append(why(listing, valuation, at, "later"))
             return math.nan
         return float((valuation.price if contract.kind is Kind.OPTION else valuation.forward)[at])
+
+
+def _then(trade: Trade, currency: str, later: float) -> float:
+    """USD of one unit of a currency when the trade was booked; later: at the later mark, which stands in."""
+    known = worth(currency, trade.spot)
+    return later if math.isnan(known) else known

@@ -20,10 +20,15 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """A fill, and the mid of its listing when it was decided on (venue's quotation), NaN where unknown."""
+    """A fill, and the mid of its listing when it was decided on (venue's quotation), NaN where unknown.
+
+    spot: USD per coin when it was booked; a coin that is not in it counts at the later mark. With it fees and
+    slippage are what they were, however far apart the marks lie.
+    """
 
     fill: Fill
     arrival_mid: float
+    spot: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

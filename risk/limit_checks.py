@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
 
-from pricing.contracts import Kind, Side
+from pricing.contracts import Kind, Listing, Side
 from pricing.daycount import NS_PER_SECOND
 from risk.corners import gross_usd, order_effect, row_range
 from risk.holdings import Holdings
@@ -20,7 +20,7 @@ from risk.limit_codes import Code, Finding
 from risk.limit_findings import ROUNDING, Check, at_least, at_most, missing
 from risk.limit_purpose import c8_purpose
 from risk.limit_request import Pending, Request, Stand, Style, Surroundings
-from risk.limit_terms import Limits, allows
+from risk.limit_terms import Limits, PermissionLimits, allows
 
 GREEKS = ("delta", "gamma", "gamma_expiring", "vega")
 BPS = 1e4
@@ -62,7 +62,11 @@ def _size(ends: tuple[float, float]) -> float:
 
 def c2_allowed(request: Request, around: Surroundings, limits: Limits) -> Iterator[Finding]:
     """C2: venues, coins, kinds, instruments."""
-    permission, listing = limits.permission, request.listing
+    yield from permission_findings(request.listing, limits.permission)
+
+
+def permission_findings(listing: Listing, permission: PermissionLimits) -> Iterator[Finding]:
+    """What stands against any order on a listing."""
     contract = listing.contract
     for code, names, name in (
         (Code.VENUE_NOT_ALLOWED, permission.venues, listing.venue),
@@ -221,9 +225,10 @@ def c9_margin(request: Request, around: Surroundings, limits: Limits) -> Iterato
         ),
     ):
         old, new = _share(before, view.balance_before), _share(after, view.balance_after)
+        pays = view.balance_after < view.balance_before
         if math.isnan(new) or math.isnan(old):
             yield missing(f"{name} margin or balance")
-        elif new > old or after > before:
+        elif new > old or after > before or (new == math.inf and pays and after == before):
             yield from at_most(code, f"{name} margin", new, share_max, "of the balance")
 
 
@@ -231,7 +236,7 @@ def _share(margin: float, balance: float) -> float:
     if math.isnan(margin) or math.isnan(balance):
         return math.nan
     if margin <= 0:
-        return 0.0
+        return 0.0 if balance >= 0 else math.inf  # more is paid than there is
     return margin / balance if balance > 0 else math.inf
 
 
@@ -316,12 +321,10 @@ def c15_budgets(request: Request, around: Surroundings, limits: Limits) -> Itera
     budget, day = limits.budget, around.day
     if budget.after == "reduce_only" and request.reduce_only:
         return
-    yield from at_most(
-        Code.BUDGET_LOSS, "loss of the day", -day.pnl_usd, budget.loss_usd_max, "USD", around.incomplete
-    )
-    yield from at_most(
-        Code.BUDGET_FEES, "fees of the day", day.fee_usd + _paid(request.fee_usd), budget.fee_usd_max, "USD"
-    )
+    unknown = ", ".join(filter(None, (day.unknown, around.incomplete)))
+    yield from at_most(Code.BUDGET_LOSS, "loss of the day", -day.pnl_usd, budget.loss_usd_max, "USD", unknown)
+    fees = day.fee_usd + _paid(request.fee_usd)
+    yield from at_most(Code.BUDGET_FEES, "fees of the day", fees, budget.fee_usd_max, "USD", day.unknown)
     slippage = day.slippage_usd + _paid(request.slippage_usd)
     yield from at_most(Code.BUDGET_SLIPPAGE, "slippage of the day", slippage, budget.slippage_usd_max, "USD")
 

@@ -5,7 +5,8 @@ loses money as fast as it may send orders. So each order's effect on the Greeks 
 alone, and what is left of its ticket must lower the risk that it was made for:
 
 - rows outside the interval in which the ticket must leave them: how far out they are in all, in widths of
-  their bands, must fall by a share;
+  their bands, must fall, and by a share: of all of it, or of one of the rows (what no listing could bring in
+  of gamma must not keep the last lots of a delta hedge from going out);
 - where no row is outside (a hedge that weighs risk against its cost), the objective's risk, a sum of squares,
   must fall, with every leg's Greeks as the second path has them.
 """
@@ -73,21 +74,21 @@ def _progress(
         )
         for row in moves:
             moves[row] += _move(row, leg, told)
-    before, after = 0.0, 0.0
+    before, after, best = 0.0, 0.0, 0.0
     for target in purpose.targets:
         out = _outside(target, 0.0)
         if not out <= 0:
-            before += out
-            after += _outside(target, moves[target.row])
+            left = _outside(target, moves[target.row])
+            before, after, best = before + out, after + left, max(best, (out - left) / out)
     if math.isnan(before) or math.isnan(after):
         yield missing(f"effect on {', '.join(moves)}")
     elif before > 0:
         share = (before - after) / before
-        if not share >= most.progress_share_min:
+        if not (share > 0 and max(share, best) >= most.progress_share_min):
             yield Finding(
                 Code.HEDGE_NO_PROGRESS,
                 f"{share:.4g} of what {', '.join(moves)} is outside",
-                f"at least {most.progress_share_min:.4g}",
+                f"at least {most.progress_share_min:.4g}, or of one of them",
             )
     elif purpose.risk is None:
         yield Finding(Code.HEDGE_NO_PROGRESS, "no row is outside", "a row that it brings back")

@@ -228,11 +228,13 @@ class MarginView:
 
 @dataclass(frozen=True, slots=True)
 class DayView:
-    """The UTC day so far: P&L (a loss is negative), fees and slippage paid, USD."""
+    """The UTC day so far: P&L (a loss is negative), fees and slippage paid, USD. unknown: what makes one of
+    them unknown beside what has no mark, in words."""
 
     pnl_usd: float
     fee_usd: float
     slippage_usd: float
+    unknown: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -151,6 +151,12 @@ class MarginLimits:
         Tighter.FEWER,
         "venues that may be traded although their margin is unknown or only estimated",
     )
+    added_share: float = _least(
+        0.35,
+        "the most that a position adds to the margin a venue reports, as a share of its notional; at least "
+        "1 / leverage where the account's leverage is set below 3",
+        1.0,
+    )
 
 
 @dataclass(frozen=True, slots=True)

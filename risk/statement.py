@@ -6,10 +6,11 @@ value of what is held,
     change = sum of (cash that moved) S1  +  change of what is held at its marks  +  sum of balance0 (S1 - S0)
 
 Cash moves by premiums (options and spot, what they cost), fees, funding, settlements and transfers; gains of
-perpetuals and futures run up outside the cash (`futures`) until a settlement pays them out. No Greek and no
-model is in it beside the marks themselves, so that it may be held against `risk.attribution`: both sum to the
-change of equity. `unexplained` is cash that moved and that no word of the ledger accounts for: anything but
-rounding in it is a fault.
+perpetuals and futures run up outside the cash (`futures`) until a settlement pays them out. Fees count at the
+index of their trade where that is known, and what their coin moved by from then on is in `coins`. No Greek
+and no model is in it beside the marks themselves, so that it may be held against `risk.attribution`: both sum
+to the change of equity. `unexplained` is cash that moved and that no word of the ledger accounts for:
+anything but rounding in it is a fault.
 """
 
 from __future__ import annotations
@@ -83,9 +84,10 @@ class Ledger:
 @dataclass(frozen=True, slots=True)
 class Moved:
     """What the ledger says of the cash between two marks: executions, and payments by cause, (currency,
-    amount received)."""
+    amount received). spots: USD per coin at each execution; what is not there counts at the later mark."""
 
     fills: tuple[Fill, ...] = ()
+    spots: tuple[Mapping[str, float], ...] = ()
     funding: tuple[tuple[str, float], ...] = ()
     settlement: tuple[tuple[str, float], ...] = ()
     transfers: tuple[tuple[str, float], ...] = ()
@@ -120,7 +122,10 @@ def state_change(before: Ledger, after: Ledger, moved: Moved) -> Statement:
     parts = dict.fromkeys(("premiums", "fees", "funding", "settlement", "transfers"), 0.0)
     for (cause, currency), exact in cash.amounts.items():
         parts[cause] += _times(float(exact), _worth(currency, spot))
-    futures = coins = unexplained = 0.0
+    since = math.fsum(_since(fill, then, spot) for fill, then in zip(moved.fills, moved.spots, strict=False))
+    parts["fees"] -= since
+    futures = unexplained = 0.0
+    coins = since
     for name in dict.fromkeys([*before.cash, *after.cash, *before.gains, *after.gains]):
         at, worth = _worth(name, was), _worth(name, spot)
         change = after.cash.get(name, Fraction(0)) - before.cash.get(name, Fraction(0))
@@ -148,6 +153,12 @@ def _trade(cash: _Cash, fill: Fill) -> None:
         cash.add("premiums", contract.underlying, natural)
     if fill.fee:
         cash.add("fees", fill.fee_currency, -Fraction(fill.fee))
+
+
+def _since(fill: Fill, then: Mapping[str, float], spot: Mapping[str, float]) -> float:
+    """What a fee's coin moved by from its trade to the later mark, USD; 0 where either is not known."""
+    move = _worth(fill.fee_currency, spot) - _worth(fill.fee_currency, then)
+    return -float(fill.fee) * move if fill.fee and math.isfinite(move) else 0.0
 
 
 def _held(ledger: Ledger) -> float:

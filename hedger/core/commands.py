@@ -12,6 +12,8 @@ import math
 from dataclasses import replace
 
 from hedger.core.actions import Severity
+from hedger.core.aside import try_again
+from hedger.core.denied import told_denied
 from hedger.core.events import Command, Verb
 from hedger.core.marking import value_book
 from hedger.core.other_engines import alive, told_others
@@ -37,6 +39,8 @@ def obey(turn: Turn, command: Command) -> None:
         told = f"it was sent by build {command.build}, and this engine is of another"
         _refuse(turn, "BUILD_REFUSED", f"no {command.verb}: {told}; send it from the engine's own build")
         return
+    if command.verb in (Verb.ARM, Verb.RESUME, Verb.HEDGE, Verb.FLATTEN):
+        try_again(turn)
     state, by = turn.state, f"{command.verb} by {command.user}"
     match command.verb:
         case Verb.ARM:
@@ -109,15 +113,16 @@ def told_difference(name: str, venue: VenueState) -> str:
 
 
 def told_differences(state: State) -> str:
-    """What a person can accept: in what all of them differ, which other engines were seen; "" where there is
-    nothing."""
+    """What a person can accept: in what all of them differ, which orders they took and deny, which other
+    engines were seen; "" where there is nothing."""
     differing = [told_difference(name, venue) for name, venue in state.venues.items() if venue.drift]
-    return "; ".join((*differing, *told_others(state)))
+    denied = [f"{r.venue} denies {r.order.client_id}, which it acknowledged" for r in told_denied(state)]
+    return "; ".join((*differing, *denied, *told_others(state)))
 
 
 def only_differs(state: State) -> bool:
     """Whether nothing stands against sending orders but what a person can accept: accounts that were read
-    and differ from the book at least twice in a row, or show another engine.
+    and differ from the book at least twice in a row, show another engine, or deny an order that they took.
 
     An order that nobody knows of counts as none where its venue has said that it has no such order: it has
     not filled before the account was read.
@@ -127,7 +132,7 @@ def only_differs(state: State) -> bool:
         state.mode is not Mode.KILLED
         and state.snapshot is not None
         and all(told)
-        and bool(alive(state) or any(venue.drift for venue in state.venues.values()))
+        and bool(alive(state) or told_denied(state) or any(venue.drift for venue in state.venues.values()))
         and all(
             venue.drift >= DRIFT_HALTS and venue.link is Link.UP and not venue.frozen
             if venue.drift

@@ -18,6 +18,7 @@ from hedger.core.hedging import hedge
 from hedger.core.key_loss import watch_keys
 from hedger.core.ledger import on_trade
 from hedger.core.marking import glance_of, on_marks, take
+from hedger.core.outside import note_outside
 from hedger.core.previewing import preview
 from hedger.core.reconcile import on_account, on_update
 from hedger.core.residual import watch_residual
@@ -51,6 +52,7 @@ def decide(state: State, event: Event, settings: EngineSettings) -> tuple[State,
     hedge(turn, marked)
     if turn.shown is not None:
         preview(turn, turn.shown)
+    note_outside(turn)
     return turn.state, turn.decision()
 
 

@@ -42,7 +42,8 @@ class Execution:
     answer. unwinding: its legs are taken back. singly: a combo of it was refused or found nothing, and its
     legs go one by one from then on. replanning: why it must be planned anew; barren: plans in a row that
     nothing was filled of. to_zero: it flattens: a plan is worked to its end, and what the market moved
-    meanwhile is mended after it. held: tries in a row that a passing reason refused. others: what trades of
+    meanwhile is mended after it. held: tries in a row that a passing reason refused. waiting: why it sends
+    nothing at this moment, "" where it does. others: what trades of
     others changed since the present plan, order units by listing.
     """
 
@@ -71,6 +72,7 @@ class Execution:
     rejects: int = 0
     to_zero: bool = False
     held: int = 0
+    waiting: str = ""
     others: Mapping[tuple[str, str], Decimal] = field(default_factory=dict)
 
     @property
@@ -262,6 +264,8 @@ def with_end(execution: Execution, record: OrderRecord) -> Execution:
     refused = record.state in (OrderState.REJECTED, OrderState.DENIED)
 
     def ended(leg: WorkLeg) -> WorkLeg:
+        if refused and leg.taken:  # nothing of the display was taken
+            leg = replace(leg, taken=max(leg.taken - record.order.quantity, ZERO))
         if record.order.time_in_force is not TimeInForce.IOC:
             return leg
         short = ZERO < record.booked < record.order.quantity

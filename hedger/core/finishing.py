@@ -41,6 +41,7 @@ def finish(turn: Turn, execution: Execution, sight: Sight) -> None:
     check = verify(execution, sight.snapshot, sight.value)
     turn.verification = check
     turn.note(f"execution {execution.id} over: {execution.ending}")
+    turn.why = f"the last hedge ended: {execution.ending}"
     if execution.failed:
         _say_what_is_left(turn, execution, sight)
     counters = replace(
@@ -59,7 +60,10 @@ def finish(turn: Turn, execution: Execution, sight: Sight) -> None:
         policy = forced(desk.policy) if state.asked_for else desk.policy
         decision = Due(True, frozenset(execution.rows), "", ())
         memory = advance(memory, moment, policy, decision, attempt)
-    turn.state = replace(state, execution=None, counters=counters, memory=memory, hedges=hedges)
+    # What a person or a breaker has stopped is asked for anew as soon as nothing stands against it.
+    turn.state = replace(
+        state, execution=None, counters=counters, memory=memory, hedges=hedges, withheld=not sight.sending
+    )
     if execution.superseded:
         return  # what was asked for meanwhile is still to be done: at the next mark
     if state.asked_for == "hedge":

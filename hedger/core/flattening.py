@@ -85,9 +85,11 @@ def last_mile(snapshot: Snapshot, settings: Settings) -> Settings:
     market, universe = snapshot.market, snapshot.market.universe
     tradable, _ = hedge_universe(snapshot, settings)
     buy, sell = allowed_sides(universe, settings)
+    both = buy & sell
+    both[[row for row, _ in snapshot.barred]] = False
     rank = {Kind.PERPETUAL: 0, Kind.FUTURE: 1, Kind.SPOT: 2}
     best: dict[str, tuple[int, float, str]] = {}
-    for at in tradable[~universe.is_option[tradable] & (buy & sell)[tradable]].tolist():
+    for at in tradable[~universe.is_option[tradable] & both[tradable]].tolist():
         listing = universe.listings[at]
         spread = float((market.ask[at] - market.bid[at]) / market.ask[at])
         found = (rank[listing.contract.kind], spread, listing.symbol)

@@ -18,6 +18,7 @@ import numpy as np
 from hedger.moment import Memory, Moment, UnderlyingMoment
 from hedger.policy.triggering import ask
 from hedger.problem.snapshot import BandOverrides, Snapshot
+from hedger.problem.unindexed import unindexed
 from hedger.sections.policy import Condition
 from hedger.settings import Settings
 from pricing.contracts import Kind
@@ -67,9 +68,10 @@ class Footing:
     it said none. spot: (underlyings,). choices: the forward of each expiry, by its place in
     `expiries_of(universe)`; none where quotes of options are for the full look. options, groups, table,
     of_row: as `risk.book_rows.look_at` has them; columns: of the options held, by their listing's place.
-    coins: by currency its underlying and the row of its delta. stock: (underlyings,) coins held as spot
-    positions. picked: the banded rows of each underlying. calm: what the policy answers while every row is
-    inside its bands, None where that hangs on more than on the rows.
+    coins: by currency its underlying and the row of its delta. left_out: currencies without an index: what
+    the book is worth is told without them. stock: (underlyings,) coins held as spot positions. picked: the
+    banded rows of each underlying. calm: what the policy answers while every row is inside its bands, None
+    where that hangs on more than on the rows.
     """
 
     base: Snapshot
@@ -88,6 +90,7 @@ class Footing:
     groups: IntArray
     table: FloatArray
     coins: Mapping[str, tuple[int, int]]
+    left_out: frozenset[str]
     stock: FloatArray
     of_row: IntArray
     picked: tuple[Picked, ...]
@@ -130,6 +133,7 @@ def footing_of(base: Snapshot, desk: Settings, overrides: BandOverrides) -> Foot
         groups=groups,
         table=_table(base, overrides),
         coins={name: (number[name], rows.index(f"delta:{name}")) for name in base.underlyings},
+        left_out=frozenset(unindexed(base.book, universe)),
         stock=_stock(base),
         of_row=of_row,
         picked=picked,

@@ -27,7 +27,8 @@ from venues.orders import Order
 class Denied:
     """Why an order was not let out. code: stable; text: code, what, observed against allowed, what was not
     sent, how to mend it. also: codes of the other reasons. pauses: a person must look before the next.
-    waits: the reason passes by itself; passing: not in a moment, so that tries are spaced ever further."""
+    waits: the reason passes by itself; passing: not in a moment, so that tries are spaced ever further.
+    aside: the reason lasts and is of this side of the listing: others may do."""
 
     code: str
     text: str
@@ -35,6 +36,7 @@ class Denied:
     pauses: bool = False
     waits: bool = False
     passing: bool = False
+    aside: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,13 +81,26 @@ def any_size(snapshot: Snapshot, row: int) -> Decimal:
     return Decimal("Infinity")
 
 
+class Shut(Protocol):
+    """What the limits let out in no order at all, as the engine asks them before it plans."""
+
+    def __call__(self, snapshot: Snapshot) -> Mapping[int, str]:
+        """Places of listings, and the code of the reason. Pure."""
+        ...
+
+
+def nothing_shut(snapshot: Snapshot) -> Mapping[int, str]:
+    """Everything may be traded."""
+    return {}
+
+
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
     """What `decide` is told beside the state and the event; the same for a whole run.
 
     tag: 4 to 8 of 0-9 a-z, the mark of this engine in its order ids. accounts: by venue, "" where not named.
     margin: how each venue margins the account, for the order of legs; a venue left out is estimated. combos:
-    venues that take them. largest: the most that the gate lets out in one order.
+    venues that take them. largest: the most that the gate lets out in one order; shut: what it never does.
     """
 
     desk: Settings
@@ -95,3 +110,4 @@ class EngineSettings:
     margin: Models = field(default_factory=dict)
     combos: frozenset[str] = frozenset()
     largest: Largest = any_size
+    shut: Shut = nothing_shut

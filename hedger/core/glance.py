@@ -250,7 +250,7 @@ def _rows(
             underlying, row = footing.coins[currency]
             more[row] += amount
             equity += amount * float(spot[underlying])
-        else:
+        elif currency not in footing.left_out:
             equity += amount if currency in STABLE_CURRENCIES else math.nan
     out = np.empty((6, more.size))
     worth, said = look_at(

@@ -9,26 +9,30 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hedger.core.actions import Severity
+from hedger.core.aside import barred
 from hedger.core.decision import Ticket
+from hedger.core.events import Tick
 from hedger.core.execution import Execution, planned_anew, start, unwind_lines
 from hedger.core.finishing import finish, report_flat
 from hedger.core.flattening import last_mile
 from hedger.core.glance import Glance
-from hedger.core.marking import price_history, value_book
+from hedger.core.marking import look_again, price_history, value_book
+from hedger.core.outside import left_out, told_already
 from hedger.core.plans import forced, plan_of, trades
 from hedger.core.sending import send, send_combo
 from hedger.core.sight import sight_of
 from hedger.core.stranded import as_if_filled, stranded_orders, waited_for
 from hedger.core.turn import Turn
 from hedger.core.working import work
-from hedger.moment import Attempt, Moment
+from hedger.moment import Attempt, Memory, Moment
 from hedger.moment import Decision as Due
 from hedger.planning import HedgePlan, PlanStatus
-from hedger.policy.pace import advance
+from hedger.policy.pace import advance, capped
 from hedger.policy.triggering import ask, moment_of
 from hedger.problem.snapshot import Snapshot
 from hedger.sections.objective import Mode as Objective
 from hedger.sections.policy import PolicyConfig
+from pricing.daycount import iso
 
 #: An execution may change its mind so often within one event: a slice refused, a new plan, its first slice.
 PASSES = 4
@@ -38,10 +42,31 @@ OPTION_REPLANS = 2
 
 def hedge(turn: Turn, marked: bool) -> None:
     """Go on with the execution in work, or ask whether one is due. marked: the book was just valued."""
+    before = turn.state.memory
     if turn.state.execution is not None:
         _work_on(turn)
-    elif marked and turn.state.seen is not None and not _calm(turn, turn.state.seen):
+    elif (marked or _freed(turn)) and turn.state.seen is not None and not _calm(turn, turn.state.seen):
         _ask_policy(turn, turn.state.seen)
+    _tell_held(turn, before)
+
+
+def _tell_held(turn: Turn, before: Memory) -> None:
+    """Tell a person of rows whose last attempt was one too many: they are left alone for a while."""
+    memory, policy, now_ns = turn.state.memory, turn.settings.desk.policy, turn.event.now_ns
+    if memory.attempts is before.attempts:
+        return
+    for row in sorted({row for row, _ in memory.attempts}):
+        held = capped(now_ns, row, policy, memory)
+        if held is not None and capped(now_ns, row, policy, before) is None:
+            turn.alert(Severity.WARNING, "ROW_HELD", f"{held.text}: {turn.why or 'the last ended'}")
+
+
+def _freed(turn: Turn) -> bool:
+    """Whether what stood against a hedge that was due is gone: armed, resumed, a venue that takes orders. It
+    is asked for anew then, at the next tick: a market at rest may send no mark for long. The book is valued
+    for it as of now."""
+    ticked = isinstance(turn.event.what, Tick) and turn.state.withheld
+    return ticked and turn.state.seen is not None and not _against(turn) and look_again(turn)
 
 
 # ------------------------------------------------------------------------------------------------- is it due?
@@ -55,7 +80,7 @@ def _calm(turn: Turn, seen: Snapshot | Glance) -> bool:
     moment = seen.moment()
     decision, _ = ask(moment, policy, state.memory)
     if not decision.due:
-        turn.trigger = decision.reason
+        turn.trigger = turn.why = decision.reason
         turn.state = state.having(memory=advance(state.memory, moment, policy, decision))
     return not decision.due
 
@@ -71,13 +96,15 @@ def _ask_policy(turn: Turn, seen: Snapshot | Glance) -> None:
         asked = (x for x in snapshot.exposure.rows if state.scope in ("", x.split(":")[1]))
         memory = replace(memory, latched=memory.latched.union(asked))
     decision, _ = ask(moment, policy, memory)
-    turn.trigger, turn.due = decision.reason, decision.due
+    turn.trigger, turn.due, turn.why = decision.reason, decision.due, decision.reason
     weighed = desk.objective.mode is Objective.UTILITY
     wanted = decision.due and bool(decision.called or weighed)
     against = _against(turn) if wanted else ""
+    turn.state = replace(turn.state, withheld=bool(against))
     if not wanted or against:
         if against:
             turn.note(against)
+            turn.why = against
         elif state.asked_for:
             _asked_done(turn, decision)
         turn.state = replace(turn.state, memory=advance(state.memory, moment, policy, decision))
@@ -100,21 +127,29 @@ def _begin(turn: Turn, plan: HedgePlan, moment: Moment, policy: PolicyConfig) ->
     turn.ticket = Ticket.of(plan, unwind_lines(execution))
     counters = replace(state.counters, executions=state.counters.executions + 1)
     memory = advance(state.memory, moment, policy, plan.decision)
-    turn.state = replace(state, execution=execution, counters=counters, memory=memory)
+    turn.state = replace(state, execution=execution, counters=counters, memory=memory, undone=None)
     _work_on(turn)
 
 
 def _not_begun(turn: Turn, plan: HedgePlan, moment: Moment, policy: PolicyConfig) -> None:
-    """A plan without trades, or one that may not be done: say so."""
-    turn.ticket = Ticket.of(plan)
-    turn.note(plan.reason)
+    """A plan without trades, or one that may not be done: say so, once while it comes to the same."""
+    turn.why = f"{plan.reason}{left_out(plan)}"
+    again = told_already(turn, plan) and not turn.state.asked_for
+    if again:
+        undone = turn.state.undone
+        assert undone is not None
+        turn.note(f"planned the {undone.times}th time since {iso(undone.since_ns)}, to the same end")
+    else:
+        turn.ticket = Ticket.of(plan)
+        turn.note(plan.reason)
     if plan.status is PlanStatus.NO_TRADE:
         memory = turn.state.memory
         if turn.state.asked_for:
             _asked_done(turn, plan.decision)
         turn.state = replace(turn.state, memory=advance(memory, moment, policy, plan.decision))
     else:
-        turn.alert(Severity.WARNING, "NOT_HEDGED", f"a hedge is due and none is made: {plan.reason}")
+        if not again:
+            turn.alert(Severity.WARNING, "NOT_HEDGED", f"a hedge is due and none is made: {turn.why}")
         _note_failure(turn, moment, policy, plan.decision)
 
 
@@ -175,7 +210,7 @@ def _go_on(turn: Turn) -> bool:
         turn.state = replace(state, execution=None if not mine else replace(execution, ending=ending))
         return False  # resting orders are cancelled by the watch
     done = work(execution, sight, mine, turn.settings.desk)
-    turn.state = replace(turn.state, execution=done.execution)
+    turn.state = replace(turn.state, execution=replace(done.execution, waiting=done.waits))
     turn.cancel_each(done.cancels)
     refused = [wish for wish in done.wishes if not send(turn, wish, sight, execution)]
     if done.combined is not None and not send_combo(turn, done.combo, done.combined, sight):
@@ -199,15 +234,16 @@ def _plan_anew(turn: Turn, execution: Execution) -> None:
         return
     latched = turn.state.memory.latched | set(execution.rows)
     memory = replace(turn.state.memory, latched=latched)
-    snapshot = as_if_filled(turn, turn.state.snapshot)
+    snapshot = barred(turn, as_if_filled(turn, turn.state.snapshot))
     desk = turn.settings.desk
     if execution.to_zero and (execution.filled or execution.replans >= OPTION_REPLANS):
         desk = last_mile(snapshot, desk)
     plan = plan_of(turn, snapshot, forced(desk.policy), memory, desk=desk)
     if plan is None or not trades(plan):
-        why = "no further plan" if plan is None else plan.reason
+        why = "no further plan" if plan is None else f"{plan.reason}{left_out(plan)}"
         ended = execution.ended(f"{execution.replanning}; {why}", failed=not execution.to_zero)
         turn.state = replace(turn.state, execution=ended)
+        turn.why = ended.ending
         return
     new = planned_anew(execution, plan, turn.settings.desk, turn.settings.margin, turn.state.width)
     turn.note(f"planned anew: {execution.replanning}")

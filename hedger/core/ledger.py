@@ -16,7 +16,6 @@ import numpy as np
 from hedger.core.actions import Adjustment, AdjustmentKind, Severity
 from hedger.core.deliveries import STEP, settle
 from hedger.core.execution import with_end, with_fill, with_other
-from hedger.core.fees import with_fee
 from hedger.core.order_life import (
     ZERO,
     OrderRecord,
@@ -31,7 +30,9 @@ from hedger.core.other_engines import on_execution_seen
 from hedger.core.stamps import note_booked
 from hedger.core.state import Counters, VenueState, frozen
 from hedger.core.turn import Turn
-from pricing.contracts import STABLE_CURRENCIES, Kind
+from hedger.core.wallet import count_fee
+from hedger.problem.unindexed import unindexed
+from pricing.contracts import Kind
 from pricing.daycount import NS_PER_DAY, NS_PER_HOUR, years_between
 from pricing.market import Market
 from pricing.settlement import WINDOW_YEARS
@@ -73,7 +74,7 @@ def on_trade(turn: Turn, report: TradeReport) -> bool:
     note_booked(turn, fill)
     turn.booked.append(fill)
     _move_rows(turn, fill)
-    _count(turn, fill)
+    count_fee(turn, fill)
     record = order_of(turn.state.orders, report)
     if record is not None:
         _on_order(turn, record, fill)
@@ -167,14 +168,6 @@ def _move_rows(turn: Turn, fill: Fill) -> None:
         return
     effect = snapshot.exposure.traded[:, at] * float(fill.signed)
     turn.state = replace(state, moved=effect if state.moved is None else state.moved + effect)
-
-
-def _count(turn: Turn, fill: Fill) -> None:
-    state = turn.state
-    spot = state.snapshot.spot if state.snapshot is not None else {}
-    worth = 1.0 if fill.fee_currency in STABLE_CURRENCIES else spot.get(fill.fee_currency, float("nan"))
-    paid = with_fee(state.counters, fill.fee_currency, fill.fee, worth)
-    turn.state = replace(state, counters=replace(paid, fills=paid.fills + 1))
 
 
 def _words(fill: Fill) -> str:
@@ -293,8 +286,17 @@ def new_day(turn: Turn) -> None:
             equity_low_usd=counters.equity_low_usd,
             equity_high_usd=counters.equity_high_usd,
             equity_open_high_usd=counters.equity_high_usd,
+            wallet=_rest_of(turn),
+            worth_at_most=counters.worth_at_most,
         )
         turn.state = replace(turn.state, counters=fresh)
+
+
+def _rest_of(turn: Turn) -> tuple[tuple[str, Decimal], ...] | None:
+    """The balances without an index that a new day begins with; None before any were looked at."""
+    if turn.state.counters.wallet is None:
+        return None
+    return tuple(unindexed(turn.state.book, turn.state.market.universe).items())
 
 
 def venue_of(turn: Turn, name: str) -> VenueState:

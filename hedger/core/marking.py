@@ -21,6 +21,7 @@ from hedger.core.ledger import accrued_since, averages_with, new_day, pass_time
 from hedger.core.legs import widths
 from hedger.core.state import Counters, Mode, State, frozen, with_counts
 from hedger.core.turn import Turn
+from hedger.core.wallet import open_wallet, wallet_loss_usd
 from hedger.policy.pace import advance_at_rest
 from hedger.problem.snapshot import (
     BandOverrides,
@@ -30,6 +31,7 @@ from hedger.problem.snapshot import (
     take_snapshot,
     underlyings_of,
 )
+from hedger.problem.unindexed import unindexed
 from hedger.sections.policy import PolicyConfig
 from hedger.settings import Settings
 from pricing.contracts import Kind
@@ -61,6 +63,18 @@ def on_marks(turn: Turn, marks: Marks) -> bool:
     turn.state = replace(
         turn.state, market=market, averages=frozen(averages_with(dict(state.averages), market, age))
     )
+    pass_time(turn, before)
+    return value_book(turn)
+
+
+def look_again(turn: Turn) -> bool:
+    """Value the book by what is known of the market, without new marks; False where it makes no sense.
+
+    What has grown too old by now is so: an index or a quote beyond its age counts for nothing.
+    """
+    new_day(turn)
+    before = turn.state.market
+    turn.state = replace(turn.state, market=replace(before, now_ns=turn.event.now_ns))
     pass_time(turn, before)
     return value_book(turn)
 
@@ -160,8 +174,13 @@ def value_book(turn: Turn) -> bool:
         if state.mode.sends:
             turn.turn_to(Mode.HALTED, "the book cannot be valued")
         return False
-    equity = equity_usd(snapshot)
-    low, high = equity_range_usd(snapshot, turn.settings.desk.missing_settings())
+    open_wallet(turn, snapshot.spot)
+    counters, book, universe = turn.state.counters, state.book, state.market.universe
+    aside = unindexed(book, universe)
+    equity = equity_usd(snapshot, aside)
+    low, high = equity_range_usd(snapshot, turn.settings.desk.missing_settings(), aside)
+    counters = price_fees(counters, {**dict(counters.worth_at_most), **snapshot.spot})
+    counters = replace(counters, wallet_loss_usd=wallet_loss_usd(counters, book, universe))
     turn.state = replace(
         turn.state,
         seen=snapshot,
@@ -172,7 +191,7 @@ def value_book(turn: Turn) -> bool:
         last_good=remember(state.last_good, snapshot.readings.values(), turn.event.now_ns),
         regimes=frozen({**state.regimes, **snapshot.regimes}),
         indexes=_indexes(turn, snapshot),
-        counters=_worth(price_fees(state.counters, snapshot.spot), equity, low, high),
+        counters=_worth(counters, equity, low, high),
     )
     return True
 

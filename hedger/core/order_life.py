@@ -10,7 +10,8 @@ News comes late, twice and in any order, so three rules hold whatever comes:
 - what is terminal stays terminal; late executions are still booked, and complete it to FILLED. One exception:
   an order that we gave up for lost (no venue said so) comes back when a venue shows it.
 - UNKNOWN is left by evidence only: an answer that names a state, or an execution. A failed question is none,
-  and neither is a single "never had it".
+  and neither is a single "never had it". Of an order that the venue has taken, "never had it" contradicts its
+  own word: either it has forgotten the order, which it may after a while, or it speaks of another account.
 - `reserved` is what may still come of it at worst, and is never less than what the venue has said was filled
   and has not been booked. Where a venue shows an order larger than it was sent (a person has amended it in
   the venue's own screen), the larger size counts from then on, whatever it shows later.
@@ -32,6 +33,13 @@ from venues.orders import Order, OrderState, OrderUpdate, TimeInForce, TradeRepo
 #: Our own reason codes of an order.
 NOT_FOUND = "not_found"
 LOST = "lost"
+#: A person has taken the venue's word that it has no such order.
+ACCEPTED = "accepted"
+#: Codes of orders that we gave up, and no venue said so.
+GIVEN_UP = frozenset({LOST, ACCEPTED})
+#: No venue forgets an order sooner after its end, seconds: Deribit keeps those of the last half hour
+#: (docs.deribit.com, "accessing historical trades and orders"), OKX those of two hours, others of days.
+KEPT_S_MIN = 1800.0
 #: "There is such an order already" says that the first one exists, not that this one was refused.
 DUPLICATE = "duplicate_client_id"
 ZERO = Decimal(0)
@@ -47,7 +55,8 @@ class OrderRecord:
     what became of it. asked_ns, asks: questions about it; not_found: how many in a row were answered "never
     had it". cancel_ns: when its cancel was last asked for. done_ns: when it ended. most: the largest size
     that the venue has shown it with, 0 where none was larger than sent; shown: its size and price as the
-    venue last showed them, None while they are as sent.
+    venue last showed them, None while they are as sent. seen_ns: when it last said how the order stands, UTC,
+    None where it has at most said that it took it; contradicted: a person was told that it denies it now.
     """
 
     order: Order
@@ -70,6 +79,26 @@ class OrderRecord:
     alerted: bool = False
     most: Decimal = ZERO
     shown: tuple[Decimal, Decimal] | None = None
+    seen_ns: int | None = None
+    contradicted: bool = False
+
+    @property
+    def taken(self) -> bool:
+        """Whether its venue has ever said that it has it."""
+        return bool(self.venue_order_id) or self.seen_ns is not None or self.booked > 0 or self.least > 0
+
+    @property
+    def denied_after_all(self) -> bool:
+        """Whether the venue says now that it never had what it once said it has."""
+        return self.state is OrderState.UNKNOWN and self.not_found > 0 and self.taken
+
+    def forgotten(self, now_ns: int) -> bool:
+        """Whether its venue may have forgotten it by now, UTC: it was there, and was last seen long ago. One
+        that was only taken, and never seen on the account, is on none, or on another."""
+        if self.seen_ns is None and not self.booked:
+            return False
+        last_ns = self.wall_ns if self.seen_ns is None else self.seen_ns
+        return now_ns - last_ns >= KEPT_S_MIN * 1e9
 
     @property
     def size(self) -> Decimal:
@@ -127,6 +156,12 @@ def heard(record: OrderRecord, update: OrderUpdate, now_ns: int) -> OrderRecord:
     return _in_state(known, state, update.code, now_ns)
 
 
+def seen(record: OrderRecord, update: OrderUpdate, wall_ns: int) -> OrderRecord:
+    """The record after a venue's word at a time, UTC: that it took an order shows it on no account yet."""
+    told = update.filled is not None and update.state in _AT_THE_VENUE
+    return replace(record, seen_ns=wall_ns) if told else record
+
+
 def booked(record: OrderRecord, quantity: Decimal, now_ns: int) -> OrderRecord:
     """The record after one of its executions, which is evidence that the venue has the order."""
     total = record.booked + quantity
@@ -134,7 +169,7 @@ def booked(record: OrderRecord, quantity: Decimal, now_ns: int) -> OrderRecord:
     state = record.state
     if total >= record.size:
         state, known = OrderState.FILLED, replace(known, least=max(record.least, total), final=True)
-    elif state in (OrderState.INTENT, OrderState.SENT, OrderState.UNKNOWN) or record.code == LOST:
+    elif state in (OrderState.INTENT, OrderState.SENT, OrderState.UNKNOWN) or record.code in GIVEN_UP:
         state, known = OrderState.OPEN, replace(known, final=False)
     elif state in (OrderState.REJECTED, OrderState.DENIED):
         # It was taken for dead and is not: what is left of it counts until the venue says what it filled.
@@ -183,9 +218,10 @@ def never_had(record: OrderRecord) -> OrderRecord:
     return replace(record, not_found=record.not_found + 1)
 
 
-def given_up(record: OrderRecord, now_ns: int) -> OrderRecord:
-    """The record of an order that the venue never had, once there is enough evidence of it."""
-    return _in_state(record, OrderState.REJECTED, LOST, now_ns)
+def given_up(record: OrderRecord, now_ns: int, code: str = LOST) -> OrderRecord:
+    """The record of an order that the venue never had, once there is enough evidence of it, or a person says
+    so (code ACCEPTED)."""
+    return _in_state(record, OrderState.REJECTED, code, now_ns)
 
 
 def silent(record: OrderRecord, now_ns: int, code: str) -> OrderRecord:
@@ -203,7 +239,7 @@ def _next(record: OrderRecord, update: OrderUpdate) -> OrderState:
     old, new = record.state, update.state
     if old.terminal:
         full = record.least >= record.size
-        if old is OrderState.REJECTED and record.code == LOST and new in _AT_THE_VENUE:
+        if old is OrderState.REJECTED and record.code in GIVEN_UP and new in _AT_THE_VENUE:
             return new
         ended = old not in (OrderState.REJECTED, OrderState.DENIED)
         return OrderState.FILLED if full and ended else old
@@ -267,7 +303,7 @@ def _in_state(record: OrderRecord, state: OrderState, code: str, now_ns: int) ->
     done = None if not state.terminal else now_ns if record.done_ns is None else record.done_ns
     changed = state is not record.state
     # An open order whose silence was broken starts afresh; one that ended keeps its counts for the record.
-    fresh = replace(record, alerted=False) if changed else record
+    fresh = replace(record, alerted=False, contradicted=False) if changed else record
     if changed and not state.terminal:
         fresh = replace(fresh, asks=0, asked_ns=None)
     return replace(

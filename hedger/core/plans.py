@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hedger.core.actions import Severity
+from hedger.core.aside import barred
 from hedger.core.marking import price_history
 from hedger.core.turn import Turn
 from hedger.moment import Memory, Moment
@@ -19,8 +20,10 @@ REST = Condition(breach=Breach(until_landing=True))
 
 def forced(policy: PolicyConfig) -> PolicyConfig:
     """The desk's policy while a hedge is asked for or in work: every row goes inside its landing, and no
-    cooldown holds it; the budget of turnover and the cap on attempts stay."""
-    return policy.model_copy(update={"when": REST, "cooldown_s": 0.0, "hysteresis": 0.0})
+    cooldown and no pause holds it; the budget of turnover and the cap on attempts stay."""
+    return policy.model_copy(
+        update={"when": REST, "cooldown_s": 0.0, "attempt_pause_s": 0.0, "hysteresis": 0.0}
+    )
 
 
 def plan_of(
@@ -31,13 +34,16 @@ def plan_of(
     moment: Moment | None = None,
     desk: Settings | None = None,
 ) -> HedgePlan | None:
-    """The plan on the venues that take orders; None where none could be made. desk: None for the desk's."""
+    """The plan on the venues that take orders, without what is barred; None where none could be made. desk:
+    None for the desk's."""
     settings = on_open_venues(turn, desk or turn.settings.desk).model_copy(update={"policy": policy})
+    snapshot = barred(turn, snapshot)
     try:
         plan = make_plan(snapshot, settings, memory=memory, history=price_history(turn.state), moment=moment)
     except HedgerError as error:
         turn.alert(Severity.CRITICAL, "PLAN_FAILED", error.text())
         turn.note(error.text())
+        turn.why = error.text()
         return None
     turn.plan = plan
     return plan

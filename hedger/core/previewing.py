@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hedger.core.aside import barred
 from hedger.core.decision import Preview, Ticket, Verdict
 from hedger.core.execution import Execution, start, unwind_lines
 from hedger.core.flattening import flat_bands
@@ -69,7 +70,7 @@ def _preview(turn: Turn, asked: str, scope: str) -> None:
         known = ", ".join(sight.snapshot.underlyings)
         turn.preview = Preview(asked, None, (), f"{scope!r} is none of {known}", indexes)
         return
-    snapshot = as_if_filled(turn, sight.snapshot)
+    snapshot = barred(turn, as_if_filled(turn, sight.snapshot))
     called = (row for row in snapshot.exposure.rows if scope in ("", row.split(":")[1]))
     memory = replace(state.memory, latched=state.memory.latched.union(called))
     moment, policy = moment_of(snapshot, price_history(state)), forced(desk.policy)

@@ -10,6 +10,12 @@ sides, and a difference is explained only by
 - executions of the last seconds that the venue stamps after the report, as much as they traded,
 - an expiry that the venue and we need not settle in the same second.
 
+A venue whose account is set up otherwise than we trade, such as with a position that has a margin of its own,
+is frozen: told, and left out, until a report shows that it is not.
+
+An order that a venue has taken and denies a moment later halts the engine: it may stand on another account
+than the one that is read, as where a key of one is used with the name of another.
+
 What is left is drift. Once: the engine only reduces, and the account is asked for again soon. Twice in a row:
 it halts, until a person arms it again; with `arm` and the argument `accept` that person takes the venue's
 word, and the differences are booked as adjustments. The book is never bent to a report without that.
@@ -25,7 +31,9 @@ from types import MappingProxyType
 import numpy as np
 
 from hedger.core.actions import Adjustment, AdjustmentKind, Severity
+from hedger.core.aside import on_rejected, on_taken
 from hedger.core.deliveries import on_deliveries
+from hedger.core.denied import accept_denied, contradicts, denied, tell_contradiction
 from hedger.core.execution import planned_again
 from hedger.core.ledger import on_trade, order_changed, venue_of
 from hedger.core.order_life import (
@@ -37,12 +45,15 @@ from hedger.core.order_life import (
     given_up,
     heard,
     order_of,
+    seen,
     told_of,
 )
 from hedger.core.other_engines import on_order_seen, still_open, told_others
 from hedger.core.stamps import misdated, perhaps_missing
-from hedger.core.state import Mode, State, frozen
+from hedger.core.state import Mode, ReportedMargin, State, frozen
 from hedger.core.turn import Turn
+from hedger.core.wallet import moved_by_hand
+from hedger.problem.unindexed import exactly
 from hedger.sections.execution import ns
 from pricing.contracts import STABLE_CURRENCIES, Kind, Side
 from pricing.market import price_or_nan
@@ -53,6 +64,10 @@ DRIFT_HALTS = 2
 ZERO_READS = 2
 #: States of an order that may yet come to its venue.
 _ON_THE_WAY = (OrderState.INTENT, OrderState.SENT, OrderState.UNKNOWN)
+#: (what, the venue's figure less ours).
+_Differences = tuple[tuple[str, Decimal], ...]
+#: States of an order that its venue has taken.
+_TAKEN = (OrderState.OPEN, OrderState.FILLED, OrderState.CANCELLED, OrderState.EXPIRED)
 
 
 def on_account(turn: Turn, report: AccountReport) -> None:
@@ -76,9 +91,12 @@ def on_account(turn: Turn, report: AccountReport) -> None:
             turn.note(f"trade {trade.key[1]} of {name} is from before the start: left aside")
     on_deliveries(turn, report)
     _orders(turn, report)
+    _freeze(turn, report)
     differences = position_differences(turn, report)
-    cash = () if differences else cash_differences(turn, report)
+    cash = () if differences or report.faults else cash_differences(turn, report)
     _judge(turn, report, differences, cash)
+    reported = ReportedMargin(report.account, report.margins, report.positions, report.cash)
+    turn.state = turn.state.with_venue(name, reported=reported)
     if turn.state.mode is Mode.KILLED:
         _count_zero(turn, report, repeated)
 
@@ -90,6 +108,21 @@ def _left_aside(turn: Turn, name: str, why: str) -> None:
         turn.alert(Severity.CRITICAL, "ACCOUNT_MISDATED", text)
     failed(turn, name)
     turn.state = turn.state.with_venue(name, misdated=True, reconciled_ns=None)
+
+
+def _freeze(turn: Turn, report: AccountReport) -> None:
+    """Send nothing to an account that is set up otherwise than we trade, until a report shows that it is
+    not. Its balances are not compared meanwhile: what such a position gains or loses is in none of them."""
+    name, why = report.venue, "; ".join(report.faults)
+    before = turn.state.venues[name].frozen
+    if why == before:
+        return
+    turn.state = turn.state.with_venue(name, frozen=why)
+    if why:
+        text = f"{name}: {why}; nothing is sent there until an account report shows that it is done"
+        turn.alert(Severity.CRITICAL, "ACCOUNT_MODE", text)
+    else:
+        turn.alert(Severity.NOTE, "ACCOUNT_MODE_OVER", f"{name} is set up as we trade again (was: {before})")
 
 
 # ---------------------------------------------------------------------------------------------------- orders
@@ -154,12 +187,16 @@ def on_update(turn: Turn, update: OrderUpdate) -> None:
                 turn.ask_account_soon(name)
         return
     for at, record in enumerate(records):
-        new = heard(record, told_of(record, update), turn.now)
+        new = seen(heard(record, told_of(record, update), turn.now), update, turn.event.now_ns)
         turn.state = turn.state.with_order(new)
         if new.state is OrderState.REJECTED and record.live and not at:
             text = f"{update.client_id} rejected: {update.code or update.text or 'no reason given'}"
             turn.alert(Severity.NOTE, "ORDER_REJECTED", text)
         order_changed(turn, record, new)
+        if new.state is OrderState.REJECTED and record.live:
+            on_rejected(turn, new)
+        elif new.state in _TAKEN and record.state in _ON_THE_WAY:
+            on_taken(turn, new)
         if amended_elsewhere(record, new):
             _amended(turn, new)
 
@@ -231,17 +268,10 @@ def _may_have_filled(turn: Turn, venue: str, symbol: str) -> tuple[Decimal, Deci
     """
     buy, sell = turn.state.reserved(venue, symbol)
     for record in turn.state.live_orders(venue):
-        if record.order.listing.symbol == symbol and _denied(turn, record):
+        if record.order.listing.symbol == symbol and denied(turn, record):
             buy -= record.reserved if record.order.side is Side.BUY else ZERO
             sell -= record.reserved if record.order.side is Side.SELL else ZERO
     return buy, sell
-
-
-def _denied(turn: Turn, record: OrderRecord) -> bool:
-    """Whether the venue has said of an order often and long enough that it never had it."""
-    watch = turn.settings.desk.execution.watch
-    waited = turn.now - record.since_ns >= ns(watch.not_found_s_min)
-    return record.state is OrderState.UNKNOWN and record.not_found >= watch.not_found_min and waited
 
 
 def positions_of(state: State, venue: str, account: str) -> dict[str, Decimal]:
@@ -269,7 +299,8 @@ def _settling(turn: Turn, venue: str, symbol: str) -> bool:
 def cash_differences(turn: Turn, report: AccountReport) -> tuple[tuple[str, Decimal], ...]:
     """(currency, the venue's balance less ours) beyond what marks, rounding and running funding explain.
 
-    Compared only while nothing is in flight on the account, with every price known.
+    Compared only while nothing is in flight on the account, with every price known. Of a coin without an
+    index, which nothing says the worth of, any difference is told; it is no drift: see `hedger.core.wallet`.
     """
     state, config = turn.state, turn.settings.desk.execution.reconcile
     if state.snapshot is None or any(not r.settled for r in state.orders.values() if r.venue == report.venue):
@@ -299,21 +330,40 @@ def cash_differences(turn: Turn, report: AccountReport) -> tuple[tuple[str, Deci
         settled_in = p.listing.contract.settlement
         amount = coins / price if p.listing.contract.inverse else coins * price
         notional[settled_in] = notional.get(settled_in, 0.0) + amount
-    found = []
+    found: list[tuple[str, Decimal]] = []
+    beside: list[tuple[str, Decimal]] = []
+    worth_at_most = dict(state.counters.worth_at_most)
     for currency in sorted({*ours, *report.balances}):
         told = Fraction(report.balances.get(currency, ZERO))
         difference = told - ours.get(currency, Fraction(0))
-        worth = 1.0 if currency in STABLE_CURRENCIES else state.snapshot.spot.get(currency, float("nan"))
+        known = {**worth_at_most, **state.snapshot.spot}
+        worth = 1.0 if currency in STABLE_CURRENCIES else known.get(currency, float("nan"))
         room = config.cash_difference_usd_max
         room += config.cash_difference_share_max * notional.get(currency, 0.0) * worth
         if worth > 0 and abs(float(difference)) * worth > room:
             found.append((currency, Decimal(repr(round(float(difference), 12)))))
+        elif difference and currency not in known and currency not in STABLE_CURRENCIES:
+            beside.append((currency, exactly(difference)))
+    _tell_beside(turn, report, tuple(beside))
     return tuple(found)
 
 
-# ---------------------------------------------------------------------------------------------------- judging
+def _tell_beside(turn: Turn, report: AccountReport, beside: _Differences) -> None:
+    """Tell of differences in coins without an index, whenever they change; `arm --accept` books them."""
+    venue = turn.state.venues[report.venue]
+    if beside == venue.unindexed_differences:
+        return
+    turn.state = turn.state.with_venue(report.venue, unindexed_differences=beside)
+    if beside:
+        told = ", ".join(f"{currency} {amount:+f}" for currency, amount in beside)
+        text = (
+            f"{report.venue} differs from the book in coins that have no index here: {told} (its figure less "
+            "ours); what that is worth is not known"
+        )
+        turn.alert(Severity.WARNING, "BALANCE_UNPRICED", text)
 
-_Differences = tuple[tuple[str, Decimal], ...]
+
+# ---------------------------------------------------------------------------------------------------- judging
 
 
 def _judge(turn: Turn, report: AccountReport, differences: _Differences, cash: _Differences) -> None:
@@ -322,6 +372,7 @@ def _judge(turn: Turn, report: AccountReport, differences: _Differences, cash: _
     config = turn.settings.desk.execution.reconcile
     before = state.venues[name]
     answered = {"asked_ns": None, "failures": 0, "misdated": False, "venue_ns": report.venue_ns}
+    answered["clock_offset_ns"] = report.clock_offset_ns
     if differences or cash:
         again = {s for s, _ in (*differences, *cash)} & {
             s for s, _ in (*before.differences, *before.cash_differences)
@@ -362,7 +413,9 @@ def _close_orders(turn: Turn, report: AccountReport) -> None:
     """What an account that agrees with the book says about orders that nobody could say anything about.
 
     An order that was asked for often and long enough, always unknown to the venue, is given up for lost, the
-    legs of a combo together; one that ended without a word about its fills filled what is booked.
+    legs of a combo together; one that ended without a word about its fills filled what is booked. One that
+    the venue had taken before is not: what it was for is not sent a second time while it may stand, or have
+    filled, on another account than the one that is read.
     """
     listed = {line.client_id for line in report.orders}
     for record in list(turn.state.orders.values()):
@@ -372,7 +425,9 @@ def _close_orders(turn: Turn, report: AccountReport) -> None:
         if not all(_agrees(turn.state, report, leg.order.listing.symbol) for leg in legs):
             continue
         new = record
-        if _denied(turn, record):
+        if denied(turn, record) and any(contradicts(turn, leg) for leg in legs):
+            tell_contradiction(turn, record)
+        elif denied(turn, record):
             new = given_up(record, turn.now)
             text = f"{record.order.client_id}: {report.venue} never had it, by {record.not_found} answers"
             turn.alert(Severity.WARNING, "ORDER_LOST", f"{text} and an account that agrees without it")
@@ -405,7 +460,8 @@ def _count_zero(turn: Turn, report: AccountReport, repeated: bool) -> None:
     name = report.venue
     still = [line for line in report.orders if not line.state.terminal]
     on_the_way = any(
-        record.state in _ON_THE_WAY and not _denied(turn, record) for record in turn.state.live_orders(name)
+        record.state in _ON_THE_WAY and (not denied(turn, record) or contradicts(turn, record))
+        for record in turn.state.live_orders(name)
     )
     if repeated and not still and not on_the_way:
         return
@@ -434,10 +490,12 @@ def kill_confirmed(state: State) -> bool:
 
 def accept(turn: Turn) -> None:
     """Take the venues' word for what they differ in: a person has said so. Written down as adjustments.
-    Other engines that were seen there are over, by the same word."""
+    Other engines that were seen there are over, by the same word, and so are orders that a venue took and
+    says now that it never had."""
     for told in told_others(turn.state):
         turn.note(f"accepted: {told}")
     turn.state = replace(turn.state, others=frozen({}))
+    accept_denied(turn)
     for name, venue in turn.state.venues.items():
         account = turn.settings.accounts.get(name, "")
         left = tuple(
@@ -445,9 +503,11 @@ def accept(turn: Turn) -> None:
             for symbol, difference in venue.differences
             if not _accept_position(turn, name, account, symbol, difference)
         )
-        for currency, amount in venue.cash_differences:
+        for currency, amount in (*venue.cash_differences, *venue.unindexed_differences):
             book = turn.state.book.pay(name, account, currency, -amount)
-            turn.state = replace(turn.state, book=book)
+            counters = moved_by_hand(turn.state.counters, currency, amount)
+            turn.state = replace(turn.state, book=book, counters=counters)
+            turn.state = turn.state.with_venue(name, unindexed_differences=())
             turn.adjustments.append(
                 Adjustment(AdjustmentKind.ACCEPTED_CASH, name, account, currency=currency, amount=amount)
             )

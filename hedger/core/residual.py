@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from decimal import Decimal
 
 from hedger.core.actions import Adjustment, AdjustmentKind, Severity
 from hedger.core.state import Mode, Residual
 from hedger.core.turn import Turn
+from hedger.problem.unindexed import unindexed
 from hedger.sections.execution import ns
 from pricing.contracts import STABLE_CURRENCIES
 from pricing.daycount import NS_PER_DAY, iso
@@ -46,7 +48,9 @@ def watch_residual(turn: Turn) -> None:
     snapshot = state.snapshot
     if snapshot is None or snapshot.book is not state.book or snapshot.missing or snapshot.bad_indexes:
         return
-    standing = Standing(snapshot.valuation, snapshot.quantities, dict(snapshot.balances))
+    aside = unindexed(state.book, state.market.universe)
+    balances = {currency: x for currency, x in snapshot.balances.items() if currency not in aside}
+    standing = Standing(snapshot.valuation, snapshot.quantities, balances)
     if not math.isfinite(equity_usd(standing)):
         return
     day = turn.event.now_ns // NS_PER_DAY
@@ -102,8 +106,12 @@ def _gather(turn: Turn) -> None:
     if known.standing is None or not (turn.booked or turn.adjustments):
         return
     flows, market = known.flows, turn.state.market
-    trades = (*flows.trades, *(Trade(fill, _mid(market, fill)) for fill in turn.booked))
-    payments = (*flows.payments, *(x for a in turn.adjustments for x in _payments(a)))
+    # Coins without an index are in no standing, nor is what they paid.
+    aside = unindexed(turn.state.book, market.universe)
+    booked = [replace(x, fee=Decimal(0)) if x.fee_currency in aside else x for x in turn.booked]
+    trades = (*flows.trades, *(Trade(fill, _mid(market, fill)) for fill in booked))
+    adjusted = (a for a in turn.adjustments if a.currency not in aside)
+    payments = (*flows.payments, *(x for a in adjusted for x in _payments(a)))
     settled = dict(flows.settled)
     for a in turn.adjustments:
         if a.kind is AdjustmentKind.SETTLEMENT:

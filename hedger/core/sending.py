@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hedger.core.actions import Severity, Submit, SubmitCombo
+from hedger.core.aside import Refusal, set_aside, told_of
 from hedger.core.decision import Verdict
-from hedger.core.execution import Execution, on_leg
+from hedger.core.execution import Execution, on_leg, planned_again
 from hedger.core.gate import Denied, Situation
 from hedger.core.legs import excess
 from hedger.core.order_life import OrderRecord
@@ -36,11 +37,16 @@ def send(turn: Turn, wish: Wish, sight: Sight, unsent: Execution) -> bool:
         if denied.waits:
             _hold(turn, wish, denied, unsent)
             return True
+        counters = replace(state.counters, refused=state.counters.refused + 1)
+        turn.why = denied.text
+        if denied.aside and not execution.unwinding:
+            turn.state = replace(state, counters=counters)
+            _without_it(turn, wish, denied, execution)
+            return False
         turn.alert(Severity.WARNING, "ORDER_DENIED", denied.text)
         if denied.pauses:
             turn.alert(Severity.CRITICAL, "PAUSED", f"paused until a person resumes: {denied.text}")
             state = replace(state, paused=True)
-        counters = replace(state.counters, refused=state.counters.refused + 1)
         ended = execution.ended(f"refused: {denied.code}")
         if ended.unwinding:
             ended = replace(ended, rejects=turn.settings.desk.execution.rejects_max)
@@ -51,6 +57,17 @@ def send(turn: Turn, wish: Wish, sight: Sight, unsent: Execution) -> bool:
     turn.state = replace(state, execution=replace(execution, held=0))
     _on_record(turn, order, execution)
     return True
+
+
+def _without_it(turn: Turn, wish: Wish, denied: Denied, execution: Execution) -> None:
+    """Set the side of the listing aside, and plan the rest by others; told the first time."""
+    refusal = Refusal(wish.listing, wish.side, denied.code)
+    if not told_of(turn, refusal) and (*wish.listing.key, wish.side.sign) not in turn.state.aside:
+        turn.alert(Severity.WARNING, "ORDER_DENIED", denied.text)
+    set_aside(turn, refusal)
+    why = f"the limits refuse to {wish.side} {wish.listing.symbol} ({denied.code})"
+    again = planned_again(execution, why, turn.settings.desk.execution)
+    turn.state = replace(turn.state, execution=again)
 
 
 def _hold(turn: Turn, wish: Wish, denied: Denied, unsent: Execution) -> None:
@@ -64,7 +81,8 @@ def _hold(turn: Turn, wish: Wish, denied: Denied, unsent: Execution) -> None:
         held += 1
     next_ns = turn.now + ns(seconds)
     later = on_leg(unsent, wish.leg, lambda leg: replace(leg, next_ns=next_ns))
-    turn.state = replace(turn.state, execution=replace(later, held=held))
+    waiting = f"held by the limits: {denied.text}"
+    turn.state = replace(turn.state, execution=replace(later, held=held, waiting=waiting))
 
 
 def send_combo(turn: Turn, wishes: tuple[Wish, ...], sent: Execution, sight: Sight) -> bool:

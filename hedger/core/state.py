@@ -34,7 +34,7 @@ from risk.book import Book, Position, PositionKey
 from risk.flows import NO_FLOWS, Flows
 from risk.standing import Standing
 from risk.throttle import Hedge
-from venues.orders import Link
+from venues.orders import AccountMargin, Link
 
 
 class Mode(StrEnum):
@@ -63,16 +63,30 @@ def nothing() -> Mapping[Any, Any]:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportedMargin:
+    """An account's margin by currency as its venue tells it, and the positions that this is of: order units,
+    by symbol, absent = flat. cash: what is free of a spot wallet of its own; None: there is none."""
+
+    account: str
+    margins: Mapping[str, AccountMargin]
+    positions: Mapping[str, Decimal]
+    cash: Mapping[str, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class VenueState:
     """What is known of one venue. Times `_ns` are monotonic, `venue_ns` is the venue's own.
 
     asked_ns: when the account was last asked for, and not answered since; failures: questions in a row that
     failed. reconciled_ns: the last report that agreed with the book; None: none since the link last came up,
     or since one was not taken for its stamp (misdated), and nothing is sent there. drift: reports in a row
-    that differ without a reason, and their differences. since_ns: trades are asked for from here on. next_ns:
-    the next question is due. zero_reads: reports in a row without open orders, since the kill. frozen: why
-    nothing may be sent there, "" where it may. gaps, maintenance: as the venue last told them
-    (`VenueStatus`).
+    that differ without a reason, and their differences; unindexed_differences: those in coins without an
+    index, which are no drift. since_ns: trades are asked for from here on. next_ns: the next question is due.
+    zero_reads: reports in a row without open orders, since the kill. frozen: why nothing may be sent there,
+    "" where it may. gaps, maintenance, gone: as the venue last told them (`VenueStatus`); altered: symbols
+    that are another contract by now, and how. clock_offset_ns: our clock less the venue's, as the last report
+    measured it; None: the age of its stamp when it came is the most that it can be. reported: of the last
+    report that was taken, what the venue says of the account's margin; None before it.
     """
 
     link: Link = Link.UP
@@ -80,17 +94,22 @@ class VenueState:
     failures: int = 0
     reconciled_ns: int | None = None
     venue_ns: int = 0
+    clock_offset_ns: int | None = None
     since_ns: int = 0
     next_ns: int = 0
     drift: int = 0
     differences: tuple[tuple[str, Decimal], ...] = ()
     cash_differences: tuple[tuple[str, Decimal], ...] = ()
+    unindexed_differences: tuple[tuple[str, Decimal], ...] = ()
     misdated: bool = False
     zero_reads: int = 0
     cancel_all_ns: int | None = None
     frozen: str = ""
     gaps: frozenset[str] = frozenset()
     maintenance: tuple[tuple[int, int], ...] = ()
+    altered: tuple[tuple[str, str], ...] = ()
+    gone: frozenset[str] = frozenset()
+    reported: ReportedMargin | None = None
 
     @property
     def takes_orders(self) -> bool:
@@ -106,6 +125,9 @@ class Counters:
     equity_open_high_usd: the most that it was worth when the day began or the engine was started.
     unpriced: fees by currency that were paid while their currency had no price, as before the first mark of a
     start; until it has one, fees_usd is NaN, and priced_usd is what all the others came to.
+    wallet: balances without any index as the day began, None before the first mark; no equity holds them.
+    wallet_loss_usd: what they have lost since at most; bounded_usd: so much of the fees is the most that fees
+    paid in such coins can have been; worth_at_most: of such a coin, by fills (`hedger.core.wallet`).
     """
 
     day: int = 0
@@ -123,6 +145,10 @@ class Counters:
     equity_open_high_usd: float = float("nan")
     priced_usd: float = 0.0
     unpriced: tuple[tuple[str, Decimal], ...] = ()
+    wallet: tuple[tuple[str, Decimal], ...] | None = None
+    wallet_loss_usd: float = 0.0
+    bounded_usd: float = 0.0
+    worth_at_most: tuple[tuple[str, float], ...] = ()
 
     @property
     def pnl_usd(self) -> float:
@@ -134,6 +160,7 @@ class Counters:
         """The P&L, or the least that it can be while something has no mark; NaN where it has no bound."""
         known = math.isfinite(self.equity_open_usd)
         low = self.equity_low_usd - (self.equity_open_usd if known else self.equity_open_high_usd)
+        low -= self.wallet_loss_usd
         return low if math.isfinite(low) else math.nan
 
 
@@ -148,6 +175,38 @@ class Booked:
     stamp_ns: int
     at_ns: int
     signed: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """A side of a listing that is left out of plans, until_ns of the monotonic clock; times: refusals in a
+    row; code: of the last."""
+
+    until_ns: int
+    times: int
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """A plan that was told and could not be begun. verdict: what it came to and why, without its figures;
+    out: how far its rows stood outside their landing then, in widths of their bands, by name. since_ns: UTC,
+    when it was told; times: how often it came to the same."""
+
+    verdict: str
+    out: tuple[tuple[str, float], ...]
+    since_ns: int
+    times: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """Rows outside their triggers, and why they stay there; rows empty: none is. since_ns: UTC, since when
+    any is."""
+
+    rows: tuple[str, ...] = ()
+    why: str = ""
+    since_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +235,7 @@ NOTHING_LEFT_OVER = Residual()
 NOTHING_SEEN = TradesSeen()
 NOTHING_COUNTED = Counters()
 NO_MEMORY = Memory()
+ALL_INSIDE = Outside()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -196,7 +256,10 @@ class State:
     funding not booked yet, > 0 owed, by (venue, account, currency). marked_ns: monotonic, of the last mark.
     width: (m,) of the desk's own bands while a flatten has narrower ones in force; None: those in force.
     settled: expiries of late, and what they were booked at. desk: settings that a `reload` has put in the
-    place of those of the start. residual: P&L that nothing explains.
+    place of those of the start. residual: P&L that nothing explains. aside: sides of listings that were
+    refused, by (venue, symbol, sign of the trade). undone: the plan that was told last and could not be
+    begun, None where the last one was. outside: its rows, and why. withheld: a hedge was due at the last
+    question, and the mode, a pause or the venues stood against it.
     """
 
     market: Market
@@ -236,6 +299,10 @@ class State:
     settled: Mapping[PositionKey, Settled] = field(default_factory=nothing)
     desk: Settings | None = None
     residual: Residual = NOTHING_LEFT_OVER
+    aside: Mapping[tuple[str, str, int], Aside] = field(default_factory=nothing)
+    undone: Undone | None = None
+    outside: Outside = ALL_INSIDE
+    withheld: bool = False
 
     @classmethod
     def fresh(cls, universe: Universe, book: Book, venues: Mapping[str, int], **known: Any) -> State:

@@ -27,7 +27,8 @@ CLOCK_BACK_S = 600.0
 
 @dataclass(slots=True, eq=False)
 class Turn:
-    """The state so far, and what is to be done. shown: the scope of the preview asked for, None: of none."""
+    """The state so far, and what is to be done. why: what keeps rows that are out from being hedged, where
+    that was asked; shown: the scope of the preview asked for, None: of none."""
 
     state: State
     settings: EngineSettings
@@ -39,6 +40,7 @@ class Turn:
     reasons: list[str] = field(default_factory=list)
     trigger: str = ""
     due: bool = False
+    why: str = ""
     ticket: Ticket | None = None
     plan: HedgePlan | None = None
     verification: Verification | None = None

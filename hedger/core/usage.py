@@ -56,9 +56,10 @@ def has_moved(before: State, after: State) -> bool:
 def _kept(counters: Counters) -> tuple[object, ...]:
     opened = (counters.equity_open_usd, counters.equity_open_high_usd)
     sums = (counters.turnover_usd, counters.fees_usd, counters.slippage_usd, counters.priced_usd)
+    beside = (counters.wallet, counters.bounded_usd, counters.worth_at_most)
     numbers = (counters.day, counters.fills, counters.executions)  # orders are on record by themselves
     # not the floats themselves: NaN, which is no less unknown than before, differs from itself
-    return (*numbers, counters.unpriced, *(repr(x) for x in (*sums, *opened)))
+    return (*numbers, *beside, counters.unpriced, *(repr(x) for x in (*sums, *opened)))
 
 
 def counters_after(usage: Usage | None, traded_today: bool, now_ns: int) -> Counters:

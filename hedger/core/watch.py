@@ -14,12 +14,15 @@ from hedger.core.events import Answer, Failed
 from hedger.core.ledger import order_changed, venue_of
 from hedger.core.order_life import NOT_FOUND, OrderRecord, concerned, immediate, never_had, silent
 from hedger.core.reconcile import ZERO_READS, failed, on_line
+from hedger.core.relisted import on_listed
 from hedger.core.stamps import ACCOUNT_PATIENCE
 from hedger.core.state import Mode, frozen
 from hedger.core.turn import Turn
 from hedger.sections.execution import WatchConfig, ns
 from venues.orders import Link, OrderState, VenueStatus
 
+#: Events that say nothing of the account: of a market at rest, whose channels are joined again, least of all.
+OF_THE_MARKET = frozenset({"channels_silent"})
 #: After so many account questions without an answer in a row a person is told.
 FAILURES_TOLD = 5
 
@@ -170,15 +173,21 @@ def on_failed(turn: Turn, failure: Failed) -> None:
 
 def on_status(turn: Turn, status: VenueStatus) -> None:
     """A venue's link, and what it did by itself. After either the account is read again before anything is
-    sent there: a dead man's timer that fired, or a session that ended, took orders away."""
+    sent there: a dead man's timer that fired, or a session that ended, took orders away. Channels of the
+    market that fell silent are told, and no more: quotes that do not come grow old by themselves."""
     name = status.venue
     known = venue_of(turn, name)
     if status.gaps is not None:
         turn.state = turn.state.with_venue(name, gaps=frozenset(status.gaps))
     if status.maintenance is not None:
         turn.state = turn.state.with_venue(name, maintenance=status.maintenance)
+    if status.relisted is not None or status.gone is not None:
+        on_listed(turn, status)
     changed = status.link is not known.link
     if not changed and not status.events:
+        return
+    if not changed and set(status.events) <= OF_THE_MARKET:
+        _event(turn, status)
         return
     # asked_ns, cancel_all_ns: whatever was on its way when the link changed is asked for again, at once
     turn.state = turn.state.with_venue(
@@ -188,8 +197,7 @@ def on_status(turn: Turn, status: VenueStatus) -> None:
         severity = Severity.NOTE if status.link is Link.UP else Severity.WARNING
         turn.alert(severity, f"LINK_{status.link.upper()}", f"{name} is {status.link} {status.text}".rstrip())
     if status.events:
-        text = f"{name}: {', '.join(status.events)} {status.text}".rstrip()
-        turn.alert(Severity.WARNING, "VENUE_EVENT", text)
+        _event(turn, status)
     for record in list(turn.state.live_orders(name)):
         if status.link is Link.DOWN and record.state in (OrderState.INTENT, OrderState.SENT):
             turn.state = turn.state.with_order(silent(record, turn.now, "link_down"))
@@ -197,3 +205,8 @@ def on_status(turn: Turn, status: VenueStatus) -> None:
             turn.state = turn.state.with_order(replace(record, asks=0, asked_ns=None))  # asked after at once
         elif status.link is not Link.UP and record.cancel_ns is None and not immediate(record):
             turn.cancel(record)
+
+
+def _event(turn: Turn, status: VenueStatus) -> None:
+    text = f"{status.venue}: {', '.join(status.events)} {status.text}".rstrip()
+    turn.alert(Severity.WARNING, "VENUE_EVENT", text)

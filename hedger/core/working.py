@@ -59,13 +59,15 @@ NO_ORDERS = "no orders may be sent"
 class Work:
     """What comes next: orders wished for, orders to cancel, or that it is over, or wants another plan.
 
-    combo: legs wished to go as one; `combined` is the execution once they have been sent.
+    combo: legs wished to go as one; `combined` is the execution once they have been sent. waits: why nothing
+    is sent, where something is left to be.
     """
 
     execution: Execution
     wishes: tuple[Wish, ...] = ()
     combo: tuple[Wish, ...] = ()
     combined: Execution | None = None
+    waits: str = ""
     cancels: tuple[str, ...] = ()
     over: bool = False
     replan: bool = False
@@ -93,15 +95,27 @@ def work(execution: Execution, sight: Sight, orders: Sequence[OrderRecord], sett
     at = sight.market.universe.positions.get(leg.listing.key)
     usable = at is not None and bool(sight.sound[at]) and leg.listing.venue in sight.venues
     if at is None or not usable:
-        return Work(execution, cancels=_resting(orders))
+        return Work(execution, cancels=_resting(orders), waits=_unusable(leg, at, sight))
     if orders:  # one that is UNKNOWN is among them until the venue tells: nothing is sent beside it
         return Work(execution, cancels=_to_repeg(orders, leg, at, sight, config))
     if sight.now_ns < leg.next_ns:
-        return Work(execution)
+        return Work(
+            execution, waits=execution.waiting or f"the next slice of {leg.listing.symbol} is not due"
+        )
     found = _combo(execution, leg, sight, config)
     if found is not None:
         return found
     return _slice(execution, leg, at, sight, config)
+
+
+def _unusable(leg: WorkLeg, at: int | None, sight: Sight) -> str:
+    """Why a leg is not traded on now."""
+    name = f"{leg.listing.symbol} on {leg.listing.venue}"
+    if leg.listing.venue not in sight.venues:
+        return f"{leg.listing.venue} takes no orders"
+    if at is None:
+        return f"{name} is not listed any more"
+    return f"{name} has no fresh, sound quote on both sides, or its index is bad"
 
 
 def _judged(execution: Execution, sight: Sight, config: ExecutionConfig) -> Execution:
@@ -263,7 +277,9 @@ def _slice(execution: Execution, leg: WorkLeg, at: int, sight: Sight, config: Ex
     """The next order of a leg: at the touch while there is patience, else through it."""
     limit = _limit(leg, at, sight, config)
     if limit is None:
-        return Work(execution)
+        return Work(
+            execution, waits=f"no price limit is known for {leg.listing.symbol}: index or model price"
+        )
     began = sight.now_ns if leg.resting_ns is None else leg.resting_ns
     bids, asks = sight.market.book(at)
     near, far = (bids, asks) if leg.side is Side.BUY else (asks, bids)
@@ -276,7 +292,10 @@ def _slice(execution: Execution, leg: WorkLeg, at: int, sight: Sight, config: Ex
                 return _wished(execution, changed, quantity, touch, TimeInForce.GTC)
     stamp = int(sight.market.venue_ns[at])
     if leg.short and stamp == leg.book_ns:
-        return Work(execution)  # this display is known to be wrong: the next one is waited for
+        # this display is known to be wrong: the next one is waited for
+        return Work(
+            execution, waits=f"the next book of {leg.listing.symbol} is waited for: the last was wrong"
+        )
     taken = leg.taken if stamp == leg.book_ns else ZERO
     changed = replace(leg, resting_ns=None, next_ns=sight.now_ns + ns(config.slice_interval_s))
     reach = reach_limit(leg, far, limit, config)
@@ -284,7 +303,12 @@ def _slice(execution: Execution, leg: WorkLeg, at: int, sight: Sight, config: Ex
     price = price_of(leg, far, quantity + taken)
     if quantity == 0 or price is None:
         dry = leg.dry if taken else leg.dry + 1
-        return Work(on_leg(execution, leg.number, lambda _: replace(changed, dry=dry)))
+        waits = (
+            f"what {leg.listing.symbol} displays was asked for already: its next book is waited for"
+            if taken
+            else f"{leg.listing.symbol} displays nothing within the price limit {reach}"
+        )
+        return Work(on_leg(execution, leg.number, lambda _: replace(changed, dry=dry)), waits=waits)
     changed = replace(changed, book_ns=stamp, taken=taken + quantity)
     return _wished(execution, changed, quantity, price, TimeInForce.IOC)
 

@@ -1,9 +1,10 @@
 """The pace of hedging: what holds a hedge that is due, and what is remembered of those before.
 
-Four guards, each with the time or the value at which it opens: a cooldown after a trade, a cap on attempts
-that did not bring a row where it should be, a budget of turnover per hour, and hysteresis: a row that was
-pushed one way is not pushed back before it has moved on by a share of its band's width. Without the last, two
-hedges that each look right chase each other and pay the spread both times.
+Five guards, each with the time or the value at which it opens: a cooldown after a trade, a cap on attempts
+that did not bring a row where it should be, a pause after one that came to no trade, a budget of turnover
+per hour, and hysteresis: a row that was pushed one way is not pushed back before it has moved on by a share
+of its band's width. Without the last, two hedges that each look right chase each other and pay the spread
+both times.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ def guards(
         return ()
     held = [_cooldown(moment.now_ns, ordered, policy, memory)]
     held.append(turnover_guard(moment.now_ns, ordered, policy, memory, 0.0))
-    held += [_attempts(moment.now_ns, row, policy, memory) for row in ordered]
+    held += [capped(moment.now_ns, row, policy, memory) for row in ordered]
+    held += [_pause(moment.now_ns, row, policy, memory) for row in ordered]
     for u in moment.underlyings:
         held += [_hysteresis(u, i, policy, memory) for i, row in enumerate(u.rows) if row in called]
     return tuple(answer for answer in held if answer is not None)
@@ -71,7 +73,7 @@ def turnover_guard(
     return Answer("turnover", False, f"{said}; room at {iso(until)}", rows, until_ns=until)
 
 
-def _attempts(now_ns: int, row: str, policy: PolicyConfig, memory: Memory) -> Answer | None:
+def capped(now_ns: int, row: str, policy: PolicyConfig, memory: Memory) -> Answer | None:
     """No further attempt on a row that several did not bring in."""
     window = round(policy.attempts_window_s * NS_PER_SECOND)
     recent = sorted(t for name, t in memory.attempts if name == row and t > now_ns - window)
@@ -81,6 +83,21 @@ def _attempts(now_ns: int, row: str, policy: PolicyConfig, memory: Memory) -> An
     text = (
         f"{len(recent)} attempts on {row} within {policy.attempts_window_s:g} s failed; next at {iso(until)}"
     )
+    return Answer("attempts", False, text, (row,), until_ns=until)
+
+
+def _pause(now_ns: int, row: str, policy: PolicyConfig, memory: Memory) -> Answer | None:
+    """No further attempt at once on a row where the last ones came to no trade at all: what kept them from
+    it, such as a limit, does not go in a moment. After each further one twice as long."""
+    since = memory.hedged_ns if memory.hedged_ns is not None else -math.inf
+    barren = [t for name, t in memory.attempts if name == row and t > since]
+    if not barren or not policy.attempt_pause_s:
+        return None
+    pause_s = policy.attempt_pause_s * 2.0 ** min(len(barren) - 1, 30)
+    until = max(barren) + round(min(pause_s, policy.attempts_window_s) * NS_PER_SECOND)
+    if now_ns >= until:
+        return None
+    text = f"{len(barren)} attempts on {row} came to no trade; next at {iso(until)}"
     return Answer("attempts", False, text, (row,), until_ns=until)
 
 

@@ -248,6 +248,22 @@ def test_a_sale_of_perpetuals() -> None:
     assert found.total.pnl == pytest.approx(found.equity_change, rel=1e-9)
 
 
+def test_fees_and_slippage_count_at_the_index_of_the_trade() -> None:
+    """The sale above, the coin at 60,250 when it was booked; what it moved by from then on is no cost."""
+    fill = fill_of(4, Side.SELL, "50", "60590", "0.0004")
+    before = of_book(Book(), [], valued(market()))
+    after = after_fills(60_500.0, [fill])
+    found = attribute(before, after, Flows((Trade(fill, 60_600.0, {"BTC": 60_250.0}),)))
+    parts, mark, slipped = found.rows["BTC"], 60_500 * 1.01, -5_000 * (1 / 60_590 - 1 / 60_600)
+    assert parts.slippage == pytest.approx(slipped * 60_250, rel=1e-12)
+    assert parts.fees == pytest.approx(-0.0004 * 60_250, rel=1e-12)
+    later = (slipped - 0.0004) * (60_500 - 60_250)
+    assert parts.traded == pytest.approx(-5_000 * (1 / 60_600 - 1 / mark) * 60_500 + later, rel=1e-12)
+    assert abs(parts.residual) < 1e-9 and found.total.pnl == pytest.approx(found.equity_change, rel=1e-9)
+    later_mark = attribute(before, after, Flows((Trade(fill, 60_600.0),)))
+    assert found.total.pnl == pytest.approx(later_mark.total.pnl, rel=1e-12)
+
+
 def test_a_purchase_of_an_option_in_coin_and_of_spot() -> None:
     valuation = valued(market())
     price = float(valuation.price[0])

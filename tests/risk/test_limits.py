@@ -79,6 +79,10 @@ def ages(**changes: float) -> Ages:
     return replace(around().ages, **changes)
 
 
+def day(**changes: Any) -> DayView:
+    return replace(around().day, **changes)
+
+
 def call(**changes: Any) -> Request:
     """Buy 2 calls of a leg of 2 at 0.0700, to bring back gamma."""
     facts = Facts(INDEX, INDEX, 40 / 365, 0.6)
@@ -590,7 +594,7 @@ def unknown_inputs() -> list[tuple[str, Request, Surroundings]]:
     for name in ("balance_after", "balance_before", "initial_after", "initial_before", "maintenance_after"):
         found.append((name, request(), around(margin=margin(**{name: NAN}))))
     for name in ("pnl_usd", "fee_usd", "slippage_usd"):
-        found.append((f"day {name}", request(), around(day=replace(around().day, **{name: NAN}))))
+        found.append((f"day {name}", request(), around(day=day(**{name: NAN}))))
     found.append(("credits", request(), around(credits=NAN)))
     found.append(("held", request(), around(held=(held("1", CALL, NAN),))))
     found.append(("pending usd", request(), around(pending=(pending("1", usd_per_unit=NAN),))))
@@ -651,6 +655,20 @@ def test_an_account_without_a_balance_may_lower_its_margin_and_not_raise_it() ->
     )
     assert codes(request(), more) == {Code.MARGIN_INITIAL, Code.MARGIN_MAINTENANCE}
     assert codes(request(), less) == set()
+
+
+def test_what_is_paid_is_bounded_by_the_balance_where_nothing_needs_margin() -> None:
+    """Cash, and options that are paid for: the whole balance may go, and not a cent more."""
+    none = {"initial_before": 0.0, "initial_after": 0.0, "maintenance_before": 0.0, "maintenance_after": 0.0}
+    all_of_it, too_much, from_debt = (
+        around(margin=margin(**none, balance_before=before, balance_after=after))
+        for before, after in ((100.0, 0.0), (100.0, -0.01), (-1.0, -2.0))
+    )
+    assert codes(request(), all_of_it) == set()
+    assert codes(request(), too_much) == {Code.MARGIN_INITIAL, Code.MARGIN_MAINTENANCE}
+    assert codes(request(), from_debt) == {Code.MARGIN_INITIAL, Code.MARGIN_MAINTENANCE}
+    still = around(margin=margin(**none, balance_before=-1.0, balance_after=-1.0))
+    assert codes(request(), still) == set()
 
 
 def test_the_way_back_from_beyond_a_limit_is_open() -> None:
@@ -923,7 +941,7 @@ def situations(draw: st.DrawFn) -> tuple[Request, Surroundings]:
         credits=draw(st.sampled_from([3.0, 10.0, 20.0])),
         messages=draw(st.integers(0, 30)),
         fruitless=draw(st.integers(0, 6)),
-        day=DayView(*(draw(st.sampled_from([-5e4, 0.0, 5e4])) for _ in range(3))),
+        day=DayView(*draw(st.tuples(*[st.sampled_from([-5e4, 0.0, 5e4])] * 3))),
         self_trade_prevention=draw(st.booleans()),
         recent=tuple(recent(s) for s in draw(st.lists(st.sampled_from([0.2, 2.0]), max_size=1))),
     )

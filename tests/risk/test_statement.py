@@ -96,6 +96,11 @@ def test_each_part_by_hand() -> None:
     assert found.coins == pytest.approx(10 * 6_000)
     assert found.options == pytest.approx(-1 * unit[1] + 2 * unit[0])
     assert (found.futures, found.settlement, found.transfers) == (0, 0, 0)
+    # the same with the index of the trade known: the fee is what it was then, its coin moved from then on
+    at_trade = state_change(was, now, Moved((bought,), ({"BTC": 63_000.0},), funding=(("BTC", -0.001),)))
+    assert at_trade.fees == pytest.approx(-0.0003 * 63_000)
+    assert at_trade.coins == pytest.approx(10 * 6_000 - 0.0003 * 3_000)
+    assert at_trade.total == pytest.approx(found.total, rel=1e-12)
 
 
 def test_cash_that_no_word_tells_of_is_unexplained() -> None:

@@ -318,7 +318,7 @@ def test_orders_that_venues_refuse_end_the_execution() -> None:
     for _ in range(6):
         for order in decision.orders:
             sent += 1
-            rig.send(OrderUpdate(order.client_id, OrderState.REJECTED, code="insufficient_margin"))
+            rig.send(OrderUpdate(order.client_id, OrderState.REJECTED, code="outside_price_band"))
         if rig.state.execution is None:
             break
         decision = mark(rig, (400_000.0,), 2.0)

@@ -1,0 +1,150 @@
+"""What was refused for a reason that lasts is left out of plans for a while; the plan goes by the others."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from hedger.core.actions import Alert, Permission, Submit
+from hedger.core.aside import OF_THE_MOMENT
+from hedger.core.decision import Decision
+from hedger.core.events import Verb
+from hedger.core.gate import Denied, Situation
+from hedger.engine.limit_gate import LimitGate
+from pricing.contracts import Kind
+from risk.limit_terms import PermissionLimits
+from tests.hedger.rig import VENUE, Free, Rig, desk
+from tests.risk.limit_desk import limits
+from venues.orders import Order, OrderState, OrderUpdate
+from venues.paper_orders import Code
+from venues.wire.rejects import Reason
+
+LONG = {"BTC-PERPETUAL": "400000"}
+
+
+def refusing(rig: Rig, decision: Decision, symbols: frozenset[str], code: str) -> None:
+    """The venue refuses every order on some symbols, and fills the others."""
+    todo = [decision]
+    while todo:
+        said = todo.pop(0)
+        for action in said.actions:
+            if not isinstance(action, Submit):
+                continue
+            order = action.order
+            rig.truth.take(order)
+            if order.listing.symbol in symbols:
+                rig.truth.orders[order.client_id] = (order, OrderState.REJECTED, Decimal(0))
+                update = OrderUpdate(order.client_id, OrderState.REJECTED, filled=Decimal(0), code=code)
+                todo.append(rig.send(update))
+            else:
+                trade = rig.truth.fill(order.client_id, order.quantity, rig.now_ns)
+                assert trade is not None
+                todo += [rig.send(trade), rig.send(rig.truth.update(order.client_id))]
+
+
+def first_order(rig: Rig) -> tuple[Order, Decision]:
+    for _ in range(10):
+        decision = rig.mark(20.0)
+        if decision.orders:
+            return decision.orders[0], decision
+        rig.answer(decision)
+    raise AssertionError("no order")
+
+
+def texts(rig: Rig, code: str) -> list[str]:
+    return [a.text for d in rig.decisions for a in d.actions if isinstance(a, Alert) and a.code == code]
+
+
+@pytest.mark.parametrize("code", ["insufficient_margin", "market_closed", "no_permission", "a code of 2031"])
+def test_what_a_venue_refuses_is_set_aside_and_the_others_hedge(code: str) -> None:
+    rig = Rig(LONG, desk(slice_interval_s=0.0)).armed()
+    order, decision = first_order(rig)
+    symbol = order.listing.symbol
+    refusing(rig, decision, frozenset({symbol}), code)
+    for _ in range(3):
+        rig.truth.trades.clear()
+        refusing(rig, rig.mark(1.0), frozenset({symbol}), code)
+    sent = rig.submits()
+    assert [o.listing.symbol for o in sent].count(symbol) == 1  # asked once, and left alone
+    assert {o.listing.symbol for o in sent} > {symbol}
+    assert rig.decisions[-1].breached == () and rig.state.outside.rows == ()
+    (told,) = texts(rig, "LISTING_ASIDE")
+    assert symbol in told and code in told and "the others" in told
+
+
+def test_the_time_grows_and_an_order_that_is_taken_ends_it() -> None:
+    """Only one instrument may trade: it is refused at 0, 30, 90, 210 s and so on."""
+    settings = desk(slice_interval_s=0.0, aside_s=30.0, aside_s_max=100.0)
+    allowed = settings.universe.deny_buy.model_copy(update={"symbols": ("BTC-PERPETUAL",), "kinds": ()})
+    universe = settings.universe.model_copy(update={"allow_buy": allowed, "allow_sell": allowed})
+    policy = settings.policy.model_copy(update={"attempts_max": 1000, "attempt_pause_s": 0.0})
+    rig = Rig(LONG, settings.model_copy(update={"universe": universe, "policy": policy})).armed()
+    only, times, first = frozenset({"BTC-PERPETUAL"}), list[float](), 0
+    for _ in range(70):
+        decision = rig.mark(5.0)
+        if decision.orders:
+            first = first or rig.now_ns
+            times.append((rig.now_ns - first) / 1e9)
+        refusing(rig, decision, only, "insufficient_margin")
+        rig.send(rig.report())
+        if rig.decisions[-1].breached:
+            assert "set aside" in rig.state.outside.why or rig.state.execution is not None
+    assert times == [0.0, 30.0, 90.0, 190.0, 290.0]  # 30, 60, then the longest
+    assert len(texts(rig, "LISTING_ASIDE")) == 1
+    assert rig.command(Verb.HEDGE).orders  # a person asks: it is tried at once
+    refusing(rig, rig.decisions[-1], frozenset(), "")
+    assert not rig.state.aside and rig.decisions[-1].breached == ()
+
+
+@pytest.mark.parametrize("code", ["post_only_would_take", "rate_limited", "outside_price_band"])
+def test_a_reason_of_the_moment_sets_nothing_aside(code: str) -> None:
+    rig = Rig(LONG, desk(slice_interval_s=0.0)).armed()
+    order, _ = first_order(rig)
+    update = OrderUpdate(order.client_id, OrderState.REJECTED, filled=Decimal(0), code=code)
+    rig.truth.take(order)
+    rig.send(update)
+    assert not rig.state.aside and "LISTING_ASIDE" not in rig.alerts()
+
+
+def test_codes_of_the_moment_are_codes_that_somebody_says() -> None:
+    ours = {"", "lost", "not_sent", "too_fast"}
+    assert set(OF_THE_MOMENT) - ours <= {*map(str, Code), *map(str, Reason)}
+    lasting = {Reason.FUNDS, Reason.CLOSED, Reason.PERMISSION, Reason.NOT_LISTED, Reason.RISK_LIMIT}
+    assert not OF_THE_MOMENT & {str(x) for x in lasting}
+
+
+def test_what_our_own_limits_refuse_for_good_is_planned_without() -> None:
+    """The perpetual is refused by a limit of its own; the rest of the ticket goes by others at once."""
+
+    def no_perpetual(order: Order, situation: Situation) -> Permission | Denied:
+        if order.listing.contract.kind is Kind.PERPETUAL:
+            return Denied("MARGIN_INITIAL", "MARGIN_INITIAL: too much; nothing was sent", aside=True)
+        return Free(order)
+
+    settings = desk(slice_interval_s=0.0)
+    rig = Rig(LONG, settings, gate=no_perpetual).armed()
+    decision = first_order(rig)[1]
+    refusing(rig, decision, frozenset(), "")
+    for _ in range(3):
+        refusing(rig, rig.mark(1.0), frozenset(), "")
+    assert rig.decisions[-1].breached == ()
+    assert {o.listing.contract.kind for o in rig.submits()} <= {Kind.FUTURE, Kind.OPTION}
+    assert rig.alerts().count("ORDER_DENIED") <= 1
+
+
+def test_what_the_limits_never_let_out_is_not_planned_with_and_the_ticket_says_so() -> None:
+    """The hard limits allow options alone: no order is denied, since none is wished for."""
+    allowed = limits(margin={"unproven_venues": frozenset({VENUE})})
+    allowed = replace(allowed, permission=PermissionLimits(frozenset({VENUE}), kinds=frozenset({"option"})))
+    gate = LimitGate(allowed, {VENUE: True})
+    rig = Rig(LONG, desk(slice_interval_s=0.0), gate=gate)
+    rig.settings = replace(rig.settings, shut=gate.shut)
+    decision = first_order(rig.armed())[1]
+    refusing(rig, decision, frozenset(), "")
+    assert {o.listing.contract.kind for o in rig.submits()} == {Kind.OPTION}
+    assert "ORDER_DENIED" not in rig.alerts()
+    assert decision.plan is not None and decision.plan.refused["barred"] > 0
+    (said,) = [text for text in decision.plan.assumptions if "KIND_NOT_ALLOWED" in text]
+    assert "the limits refuse it" in said and "BTC-PERPETUAL" in said
