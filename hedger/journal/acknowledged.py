@@ -1,8 +1,9 @@
 """Which alerts a person has seen: a file of lines beside the journal, outside the record and its chain.
 
 An alert is the engine's word and stands in the journal; that somebody has read it is the desk's, binds the
-engine to nothing, and is written by whoever reads it. A line that cannot be read is passed over: at worst an
-alert is shown as new once more.
+engine to nothing, and is written by whoever reads it. A decision may tell several things: an alert is known
+by its record and its place among the alerts there, so that what was seen of one hides none of the others. A
+line that cannot be read is passed over: at worst an alert is shown as new once more.
 """
 
 from __future__ import annotations
@@ -17,13 +18,15 @@ from pricing.errors import InputError
 #: What is read at most; far more than a desk acknowledges in the life of a journal.
 BYTES_MAX = 4 << 20
 _USER_MAX = 64
+#: An alert: number of its record, and its place among the alerts there, from 0.
+Which = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class Acknowledged:
-    """record: of the alert. at_ns: UTC."""
+    """which: the alert. at_ns: UTC."""
 
-    record: int
+    which: Which
     user: str
     at_ns: int
 
@@ -33,13 +36,15 @@ def place_of(journal: Path) -> Path:
     return journal.with_name(journal.name + ".acknowledged")
 
 
-def acknowledge(journal: Path, record: int, user: str, at_ns: int) -> None:
+def acknowledge(journal: Path, which: Which, user: str, at_ns: int) -> None:
     """Note that an alert was seen.
 
     Raises:
         InputError: it cannot be written.
     """
-    line = json.dumps({"record": record, "user": user[:_USER_MAX], "at_ns": at_ns}) + "\n"
+    record, place = which
+    told = {"record": record, "place": place, "user": user[:_USER_MAX], "at_ns": at_ns}
+    line = json.dumps(told) + "\n"
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
         descriptor = os.open(place_of(journal), flags, 0o600)
@@ -59,18 +64,18 @@ def acknowledge(journal: Path, record: int, user: str, at_ns: int) -> None:
         ) from error
 
 
-def acknowledged(journal: Path) -> dict[int, Acknowledged]:
-    """Who has seen which alert, by its record; the first word counts. Nothing where there is no such file."""
+def acknowledged(journal: Path) -> dict[Which, Acknowledged]:
+    """Who has seen which alert; the first word counts. Nothing where there is no such file."""
     try:
         with place_of(journal).open("rb") as file:
             lines = file.read(BYTES_MAX).splitlines()
     except OSError:
         return {}
-    found: dict[int, Acknowledged] = {}
+    found: dict[Which, Acknowledged] = {}
     for line in lines:
         told = _read(line)
         if told is not None:
-            found.setdefault(told.record, told)
+            found.setdefault(told.which, told)
     return found
 
 
@@ -81,7 +86,8 @@ def _read(line: bytes) -> Acknowledged | None:
         return None
     if not isinstance(told, dict):
         return None
-    record, user, at_ns = (told.get(name) for name in ("record", "user", "at_ns"))
-    if type(record) is not int or type(at_ns) is not int or not isinstance(user, str):
+    record, place, at_ns = (told.get(name) for name in ("record", "place", "at_ns"))
+    user = told.get("user")
+    if type(record) is not int or type(place) is not int or type(at_ns) is not int:
         return None
-    return Acknowledged(record, user[:_USER_MAX], at_ns)
+    return Acknowledged((record, place), user[:_USER_MAX], at_ns) if isinstance(user, str) else None

@@ -6,8 +6,10 @@ another moment (an `arm` of an hour ago must not arm a fresh engine). The kill d
 its latch.
 
 A row says which build of the program sent it; one without such a word came from a release that had none. What
-another build may ask for is the engine's to decide (`hedger.core.commands`). `PRAGMA user_version` says which
-form a file has: an older one is brought up to date by whoever opens it, a newer one is left alone.
+another build may ask for is the engine's to decide (`hedger.core.commands`). A row also says which journal
+its sender was looking at (`hedger.journal.identity`): what was meant for another one that lay here before is
+refused, but for a kill. `PRAGMA user_version` says which form a file has: an older one is brought up to date
+by whoever opens it, a newer one is left alone.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from pricing.errors import InputError
 
 #: "HDGC"
 APPLICATION_ID = 0x48444743
-_VERSION = 2
+_VERSION = 3
 _CREATE = """
 CREATE TABLE IF NOT EXISTS commands (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -36,11 +38,12 @@ CREATE TABLE IF NOT EXISTS commands (
     reason TEXT NOT NULL,
     argument TEXT NOT NULL,
     sent_ns INTEGER NOT NULL,
-    build TEXT NOT NULL DEFAULT ''
+    build TEXT NOT NULL DEFAULT '',
+    journal TEXT NOT NULL DEFAULT ''
 )
 """
-#: From version 1; with a default, since a sender of that release goes on writing rows as it did.
-_WITH_BUILD = "ALTER TABLE commands ADD COLUMN build TEXT NOT NULL DEFAULT ''"
+#: What older forms have not; with a default, since a sender of such a release goes on writing rows as it did.
+_ADDED = ("build", "journal")
 #: The build of a sender that does not say: none of ours.
 UNKNOWN_BUILD = "unknown"
 #: Longer texts are refused by the sender, and by the reader, who knows no sender.
@@ -67,10 +70,11 @@ def commands_path(journal: Path) -> Path:
     return journal.with_name(journal.name + ".commands")
 
 
-def send(journal: Path, command: Command, sent_ns: int) -> bool:
+def send(journal: Path, command: Command, sent_ns: int, mark: str = "") -> bool:
     """Put a command into the box, durably; False where one with this id lies there already.
 
-    It goes as of the build that it names, else as of this process's.
+    It goes as of the build that it names, else as of this process's. mark: of the journal that the sender has
+    read; "": whichever lies there.
 
     Raises:
         InputError: a text is too long, or the box cannot be written.
@@ -90,9 +94,9 @@ def send(journal: Path, command: Command, sent_ns: int) -> bool:
         with closing(_open(path)) as box:
             words = (command.id, str(command.verb), command.user, command.reason, command.argument)
             done = box.execute(
-                "INSERT OR IGNORE INTO commands (id, verb, user, reason, argument, sent_ns, build) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (*words, sent_ns, command.build or this_build()),
+                "INSERT OR IGNORE INTO commands (id, verb, user, reason, argument, sent_ns, build, journal) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (*words, sent_ns, command.build or this_build(), mark),
             )
             return done.rowcount == 1
     except (*FAULTS, OSError) as error:
@@ -109,15 +113,16 @@ def send(journal: Path, command: Command, sent_ns: int) -> bool:
 class CommandBox:
     """The engine's end."""
 
-    def __init__(self, journal: Path, taken: Collection[str] = ()) -> None:
-        """Open it, or make it. taken: ids that the journal holds already.
+    def __init__(self, journal: Path, taken: Collection[str] = (), mark: str = "") -> None:
+        """Open it, or make it. taken: ids that the journal holds already. mark: the journal's; "": unknown,
+        nothing is refused for it.
 
         Raises:
             InputError: it cannot be opened, or is no such file.
         """
         self._path = commands_path(journal)
         self._taken = set(taken)
-        self._build = this_build()
+        self._build, self._mark = this_build(), mark
         self._told = ""
         self._preview: Command | None = None
         self._looks = _LOOKS_APART
@@ -183,7 +188,9 @@ class CommandBox:
 
     def _read(self, after: int, last: int | None, *, advance: bool) -> Letters:
         """Rows behind a number, up to another, or the next few: numbers may have gaps, of any size."""
-        query = "SELECT number, id, verb, user, reason, argument, build FROM commands WHERE number > ? "
+        query = (
+            "SELECT number, id, verb, user, reason, argument, build, journal FROM commands WHERE number > ? "
+        )
         if last is None:
             rows = self._box.execute(f"{query}ORDER BY number LIMIT ?", (after, _ROWS_AT_ONCE)).fetchall()
         else:
@@ -191,7 +198,7 @@ class CommandBox:
         commands, refused = [], []
         for number, *texts in rows:
             self._last = max(self._last, number) if advance else self._last
-            command = _command(texts, self._build)
+            command = _command(texts, self._build, self._mark)
             if isinstance(command, str):
                 refused.append(f"command {number}: {command}")
             elif command.id not in self._taken:
@@ -201,13 +208,15 @@ class CommandBox:
         return Letters(tuple(commands), tuple(refused))
 
 
-def _command(texts: list[object], ours: str) -> Command | str:
-    """A row as a command, or why it is none. ours: the reader's build."""
+def _command(texts: list[object], ours: str, mark: str) -> Command | str:
+    """A row as a command, or why it is none. ours: the reader's build; mark: of its journal."""
     if not all(isinstance(text, str) for text in texts):
         return "not all of it is text"
-    id, verb, user, reason, argument, build = map(str, texts)
+    id, verb, user, reason, argument, build, journal = map(str, texts)
     if verb not in set(Verb):
         return f"unknown verb {verb[:40]!r}"
+    if mark and journal not in ("", mark) and verb != Verb.KILL:
+        return f"{verb} was meant for another journal that lay here, and is not obeyed"
     command = Command(id, Verb(verb), user, reason, argument, "" if build == ours else build or UNKNOWN_BUILD)
     return _unfit(command) or command
 
@@ -235,8 +244,10 @@ def _open(path: Path) -> sqlite3.Connection:
             box.execute("PRAGMA journal_mode = WAL").fetchone()
             box.execute("BEGIN IMMEDIATE")
             box.execute(_CREATE)
-            if "build" not in {row[1] for row in box.execute("PRAGMA table_info(commands)")}:
-                box.execute(_WITH_BUILD)
+            there = {row[1] for row in box.execute("PRAGMA table_info(commands)")}
+            for name in _ADDED:
+                if name not in there:
+                    box.execute(f"ALTER TABLE commands ADD COLUMN {name} TEXT NOT NULL DEFAULT ''")
             box.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             box.execute(f"PRAGMA user_version = {_VERSION}")
             box.execute("COMMIT")

@@ -29,6 +29,7 @@ from typing import Any
 
 from hedger.core.actions import Adjustment
 from hedger.core.events import Answer, Command, Event, Happening
+from hedger.core.state import Outside
 from hedger.core.usage import Usage
 from hedger.journal.codec import CodecError, canonical, codec, dump, load, parse
 from hedger.journal.frames import MarksFrame, framed, unframed
@@ -65,6 +66,7 @@ class Kind(StrEnum):
     LATCH = "latch"  # the kill latch was set or removed
     USAGE = "usage"  # what budgets and throttles stand at: a restart goes on from there
     DIFFERENCES = "differences"  # of a venue's account from the book, or their end
+    OUTSIDE = "outside"  # what is outside its band and why it stays there, or that nothing is any more
 
 
 #: The kinds that hold an event.
@@ -263,6 +265,8 @@ class Configuration:
     of a limits file: the next start is compared with them. monotonic_ns: the clock that timers run on, at the
     start. settings: those that were given, as JSON: with the reloads since they are the settings in force.
     seed: of the simulated market, or of a replay's latencies and faults; None where nothing is drawn.
+    venues: that are traded on, whether or not any of their listings is watched; since_ns: their time from
+    which executions were asked for, None: from the start on. A record of an older release has neither.
     """
 
     version: str
@@ -276,6 +280,8 @@ class Configuration:
     monotonic_ns: int = 0
     settings: str = ""
     seed: int | None = None
+    venues: tuple[str, ...] = ()
+    since_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,6 +372,7 @@ Word = (
     | LatchChange
     | Usage
     | Differences
+    | Outside
 )
 
 _WORDS: dict[str, Any] = {
@@ -383,6 +390,7 @@ _WORDS: dict[str, Any] = {
     Kind.LATCH: LatchChange,
     Kind.USAGE: Usage,
     Kind.DIFFERENCES: Differences,
+    Kind.OUTSIDE: Outside,
 }
 
 
@@ -497,6 +505,11 @@ def usage_entry(seq: int, now_ns: int, usage: Usage) -> Entry:
 def differences_entry(seq: int, now_ns: int, differences: Differences) -> Entry:
     """What a venue's account differs in from the book."""
     return _entry(Kind.DIFFERENCES, seq, now_ns, differences)
+
+
+def outside_entry(seq: int, now_ns: int, outside: Outside) -> Entry:
+    """What is outside its band, and why."""
+    return _entry(Kind.OUTSIDE, seq, now_ns, outside)
 
 
 def configuration_entry(seq: int, now_ns: int, configuration: Configuration) -> Entry:

@@ -26,6 +26,7 @@ from hedger.journal.codec import CodecError
 from hedger.journal.entries import EventBody, Kind, Record, read
 from hedger.journal.recovery import recover
 from hedger.journal.storage import JournalDamaged, Storage, StorageFailed
+from hedger.journal.unreadable import why_unreadable
 from pricing.errors import InputError
 from pricing.market import QUOTE_FIELDS, Marks
 from risk.book import Book
@@ -152,7 +153,8 @@ def tables(storage: Storage, *, where: str) -> dict[str, pl.DataFrame]:
     try:
         walked = _walked(storage)
     except (StorageFailed, CodecError) as error:
-        raise JournalDamaged("JOURNAL_DAMAGED", "the journal cannot be read", observed=error) from error
+        damaged = JournalDamaged("JOURNAL_DAMAGED", "the journal cannot be read", observed=error)
+        raise why_unreadable(storage, error, damaged) from error
     return {
         **walked,
         "opening": _opening(recovered.opening),

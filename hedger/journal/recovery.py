@@ -26,9 +26,11 @@ from hedger.core.order_life import (
     heard,
     never_had,
     order_of,
+    seen,
     silent,
     told_of,
 )
+from hedger.core.state import ALL_INSIDE, Outside
 from hedger.core.usage import Usage
 from hedger.journal.codec import CodecError
 from hedger.journal.entries import (
@@ -49,6 +51,7 @@ from hedger.journal.entries import (
     read,
 )
 from hedger.journal.storage import JournalDamaged, Storage, StorageFailed
+from hedger.journal.unreadable import why_unreadable
 from pricing.contracts import Listing
 from risk.book import Book, Fill
 from venues.orders import AccountReport, OrderState, OrderUpdate, TradeReport
@@ -61,12 +64,14 @@ RESTARTED = "restarted"
 class Recovered:
     """What a journal says. Records are told by number, events by seq; -1 where there was none.
 
+    listings: those that the journal was begun with; relisted: the same on the terms of the last start.
     opening: the book before the first fill, None where none was written. ledger: fills and adjustments since,
     in the order in which they were booked. orders: by client id, in the order of their intents. undecided:
     seqs of events at the end that have no decision: the engine stopped between them. commands: ids of those
     taken. configuration: the last start's. mode, latch: the last change, None where there was none. usage:
     what budgets and throttles stood at last, None where that was never written. differences: of accounts from
-    the book, by venue, since the last start; none of an account that agrees.
+    the book, by venue, since the last start; none of an account that agrees. outside: what was outside its
+    band last, and why, since the last start.
     """
 
     name: JournalName
@@ -75,6 +80,7 @@ class Recovered:
     last_now_ns: int = 0
     configuration: Configuration | None = None
     listings: tuple[Listing, ...] = ()
+    relisted: tuple[Listing, ...] = ()
     opening: Book | None = None
     ledger: tuple[TradeReport | Adjustment, ...] = ()
     orders: Mapping[str, OrderRecord] = field(default_factory=dict)
@@ -82,6 +88,7 @@ class Recovered:
     latch: LatchChange | None = None
     usage: Usage | None = None
     differences: Mapping[str, Differences] = field(default_factory=dict)
+    outside: Outside = ALL_INSIDE
     commands: frozenset[str] = frozenset()
     digest: str = ""
     undecided: tuple[int, ...] = ()
@@ -108,7 +115,7 @@ def recover(storage: Storage, *, where: str = "the journal", monotonic_ns: int =
         where: the file's name, for messages. monotonic_ns: the present time, from which orders' timers run.
 
     Raises:
-        JournalDamaged: the chain is broken, or the file cannot be read to its end.
+        JournalDamaged: the chain is broken, or the file cannot be read to its end, or not by this build.
     """
     reading = Reading(storage.name, monotonic_ns)
     last = Head(0, storage.name.genesis)
@@ -121,7 +128,8 @@ def recover(storage: Storage, *, where: str = "the journal", monotonic_ns: int =
             last = Head(record.number, record.hash)
         problem = cut_off(last, storage.head())
     except (StorageFailed, CodecError) as error:
-        raise _damaged(where, f"after record {last.number}: {error}") from error
+        damaged = _damaged(where, f"after record {last.number}: {error}")
+        raise why_unreadable(storage, error, damaged) from error
     if problem:
         raise _damaged(where, f"record {last.number} {problem}")
     return reading.result(last, restarted=True)
@@ -145,7 +153,7 @@ def summary(storage: Storage, *, where: str = "the journal", running: bool = Fal
         for record in storage.records(first=head.number):
             reading.touch(record)
     except (StorageFailed, CodecError) as error:
-        raise _damaged(where, str(error)) from error
+        raise why_unreadable(storage, error, _damaged(where, str(error))) from error
     return replace(reading.result(head, restarted=not running), undecided=())
 
 
@@ -192,7 +200,7 @@ class Reading:
             case Adjustment():
                 self.ledger.append(word)
             case Configuration():
-                self.found = replace(self.found, configuration=word, differences={})
+                self.found = replace(self.found, configuration=word, differences={}, outside=ALL_INSIDE)
             case ModeChange():
                 self.found = replace(self.found, mode=word)
             case LatchChange():
@@ -203,10 +211,12 @@ class Reading:
                 others = {name: x for name, x in self.found.differences.items() if name != venue}
                 mine = {venue: word} if word.positions or word.cash else {}
                 self.found = replace(self.found, differences=others | mine)
+            case Outside():
+                self.found = replace(self.found, outside=word)
             case Book():
                 self.found = replace(self.found, opening=word)
             case tuple():
-                self.found = replace(self.found, listings=word)
+                self.found = replace(self.found, listings=self.found.listings or word, relisted=word)
 
     def _heard(self, what: object) -> None:
         match what:
@@ -227,7 +237,7 @@ class Reading:
     def _update(self, update: OrderUpdate) -> None:
         for known in concerned(self.orders, update.client_id):
             new = heard(known, told_of(known, update), self.monotonic_ns)
-            self.orders[known.order.client_id] = new
+            self.orders[known.order.client_id] = seen(new, update, self.found.last_now_ns)
 
     def _own_verdict(self, update: OrderUpdate) -> None:
         """What we ourselves made of an order, by its own id."""

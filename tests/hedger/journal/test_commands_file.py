@@ -268,7 +268,7 @@ def test_a_box_of_the_first_form_is_brought_up_to_date_and_its_senders_are_of_no
 def test_a_box_of_a_newer_release_is_left_alone(tmp_path: Path) -> None:
     send(tmp_path / "j", wish("c"), 0)
     newer = sqlite3.connect(commands_path(tmp_path / "j"))
-    newer.execute("PRAGMA user_version = 3")
+    newer.execute("PRAGMA user_version = 4")
     newer.close()
     for end in (lambda: CommandBox(tmp_path / "j"), lambda: send(tmp_path / "j", wish("d"), 0)):
         with pytest.raises(InputError, match="newer release"):
