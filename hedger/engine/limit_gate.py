@@ -18,13 +18,16 @@ from hedger.core.actions import Permission
 from hedger.core.gate import Denied, Situation
 from hedger.core.order_life import OrderRecord
 from hedger.core.order_margin import order_margin
-from hedger.core.state import Mode
+from hedger.core.reported_margin import reported_margin
+from hedger.core.state import Mode, State
+from hedger.core.wallet import unknown_losses
 from hedger.engine.order_request import Units, effect_of, leg_of, request_of
 from hedger.problem.snapshot import Snapshot
 from pricing.contracts import Kind
 from pricing.daycount import NS_PER_SECOND
 from risk.bands import row_factor
 from risk.holdings import Holdings
+from risk.limit_checks import permission_findings
 from risk.limit_codes import Code
 from risk.limit_request import (
     Ages,
@@ -64,6 +67,25 @@ PASSING = frozenset(
         Code.MAINTENANCE,
     }
 )
+#: Reasons that last, and are of one instrument or venue: a hedge may go by others.
+LASTING = frozenset(
+    {
+        Code.VENUE_NOT_ALLOWED,
+        Code.UNDERLYING_NOT_ALLOWED,
+        Code.KIND_NOT_ALLOWED,
+        Code.SYMBOL_DENIED,
+        Code.ORDER_TOO_LARGE,
+        Code.ORDER_NOTIONAL,
+        Code.BELOW_MINIMUM,
+        Code.POSITION_INSTRUMENT,
+        Code.POSITION_VENUE,
+        Code.MARGIN_INITIAL,
+        Code.MARGIN_MAINTENANCE,
+        Code.MARGIN_UNKNOWN,
+        Code.SELF_TRADE_PREVENTION_OFF,
+        Code.NEAR_EXPIRY,
+    }
+)
 _GREEKS = ("delta", "gamma", "gamma_expiring", "vega")
 _STANDS = {Mode.OBSERVE: Stand.OBSERVE, Mode.ARMED: Stand.ARMED, Mode.REDUCING: Stand.REDUCING}
 
@@ -72,7 +94,8 @@ _STANDS = {Mode.OBSERVE: Stand.OBSERVE, Mode.ARMED: Stand.ARMED, Mode.REDUCING: 
 class LimitGate:
     """The limits, as the engine asks them.
 
-    margin: how each venue margins the account, and its parameters; a venue left out is unknown.
+    margin: how each venue margins the account, and its parameters; reported: venues whose own figures of the
+    account's margin are taken instead; a venue of neither is unknown.
     own_trades_impossible: by venue, whether it is known that two orders of ours cannot trade with each other:
     the venue says so, or has no such prevention; our own orders are compared in any case.
     maintenance: windows by venue that the desk knows of, (first, last) in UTC nanoseconds, beside those that
@@ -82,6 +105,7 @@ class LimitGate:
     limits: Limits
     own_trades_impossible: Mapping[str, bool] = field(default_factory=dict)
     margin: Mapping[str, tuple[MarginModel, MarginTerms]] = field(default_factory=dict)
+    reported: frozenset[str] = frozenset()
     maintenance: Mapping[str, tuple[tuple[int, int], ...]] = field(default_factory=dict)
     assumed: MissingSettings = field(default_factory=MissingSettings)
 
@@ -99,7 +123,8 @@ class LimitGate:
         others = tuple(code.name for code in verdict.also)
         waits = set(codes) <= PASSING | {Code.RATE_CREDITS}
         pauses, passing = Code.FRUITLESS_HEDGES in codes, bool(PASSING.intersection(codes))
-        return Denied(verdict.code.name, verdict.text, others, pauses, waits, waits and passing)
+        aside = set(codes) <= LASTING | PASSING | {Code.RATE_CREDITS} and bool(LASTING.intersection(codes))
+        return Denied(verdict.code.name, verdict.text, others, pauses, waits, waits and passing, aside)
 
     def largest(self, snapshot: Snapshot, row: int) -> Decimal:
         """The largest order on a listing that C4 lets out, order units; infinite where its size in coins or
@@ -108,6 +133,22 @@ class LimitGate:
         sizes = ((most.coin_max, float(units.coins[row])), (most.notional_usd_max, float(units.usd[row])))
         largest = min((limit / unit for limit, unit in sizes if unit > 0), default=math.inf)
         return Decimal(repr(largest * (1.0 - ROUNDING)))
+
+    def shut(self, snapshot: Snapshot) -> dict[int, str]:
+        """Places of the listings of which no order passes, whatever its size and price, and the code: by
+        permission (C2), by the venue's self-trade prevention (C16), by expiry (C20)."""
+        universe, limits, now_ns = snapshot.market.universe, self.limits, snapshot.market.now_ns
+        block_ns = limits.calendar.expiry_block_s * NS_PER_SECOND
+        found: dict[int, str] = {}
+        for row, listing in enumerate(universe.listings):
+            codes = [finding.code for finding in permission_findings(listing, limits.permission)]
+            if limits.self_trade.prevention_required and not self.own_trades_impossible.get(listing.venue):
+                codes.append(Code.SELF_TRADE_PREVENTION_OFF)
+            if listing.expiry_ns and listing.expiry_ns - now_ns < block_ns:
+                codes.append(Code.NEAR_EXPIRY)
+            if codes:
+                found[row] = codes[0].name
+        return found
 
     def _around(self, order: Order, situation: Situation, units: Units) -> Surroundings:
         state, snapshot, venue = situation.state, situation.snapshot, order.listing.venue
@@ -119,7 +160,7 @@ class LimitGate:
         bucket = TokenBucket.full(rate.orders_per_s, rate.burst, recent_ns)
         for stamp in within:
             bucket = bucket.after(1, stamp)
-        counters, known = state.counters, state.venues.get(venue)
+        known = state.venues.get(venue)
         windows = self.maintenance.get(venue, ())
         return Surroundings(
             now_ns=state.now_ns,
@@ -137,7 +178,7 @@ class LimitGate:
             credits=bucket.at(state.monotonic_ns).tokens,
             messages=len(within),
             fruitless=fruitless(state.hedges, state.monotonic_ns, self.limits.repeat.window_s),
-            day=DayView(counters.pnl_low_usd, counters.fees_usd, counters.slippage_usd),
+            day=_day(state),
             self_trade_prevention=self.own_trades_impossible.get(venue),
             numeraire=snapshot.numeraire,
             recent=tuple(_recent(state.orders.values())),
@@ -146,6 +187,8 @@ class LimitGate:
         )
 
     def _margin(self, order: Order, situation: Situation) -> MarginView | None:
+        if order.listing.venue in self.reported:
+            return reported_margin(order, situation, self.limits.margin.added_share)
         model, terms = self.margin.get(order.listing.venue, (MarginModel.STANDARD, None))
         return order_margin(order, situation, model, terms)
 
@@ -194,6 +237,16 @@ def _incomplete(situation: Situation) -> str:
     more = f" and {len(missing) - NAMED_MAX} more" if len(missing) > NAMED_MAX else ""
     named = ", ".join(f"{m.symbol} ({m.reason})" for m in missing[:NAMED_MAX])
     return f"incl. the worst of what has no mark: {named}{more}"
+
+
+def _day(state: State) -> DayView:
+    """The day so far, and the coins that keep it from being known."""
+    counters = state.counters
+    lost = unknown_losses(counters, state.book, state.market.universe)
+    owed = [currency for currency, _ in counters.unpriced]
+    named = ", ".join(dict.fromkeys((*lost, *owed)))
+    unknown = f"no index and no fill says what {named} is worth" if named else ""
+    return DayView(counters.pnl_low_usd, counters.fees_usd, counters.slippage_usd, unknown)
 
 
 def _usd_per_row(situation: Situation) -> dict[str, float]:
@@ -279,7 +332,10 @@ def _ages(order: Order, situation: Situation) -> Ages:
     positions_s = offset_s = math.nan
     if venue is not None and venue.reconciled_ns is not None:
         positions_s = (state.monotonic_ns - venue.reconciled_ns) / NS_PER_SECOND
-        offset_s = (state.now_ns - venue.venue_ns) / NS_PER_SECOND - positions_s
+        if venue.clock_offset_ns is None:  # the stamp is from before the report came
+            offset_s = (state.now_ns - venue.venue_ns) / NS_PER_SECOND - positions_s
+        else:
+            offset_s = venue.clock_offset_ns / NS_PER_SECOND
     return Ages(
         book=book_s,
         index=math.nan if reading is None else reading.age_s + since_mark_s,

@@ -1,18 +1,22 @@
 """What a monitor may read: Prometheus text at http://127.0.0.1:PORT/metrics, and nowhere else.
 
 The page is made by the engine's loop, at most once a heartbeat, as bytes; a thread of its own hands these
-out, one reader at a time, so a slow or a wild reader delays other readers and not the engine. Labels are
-bounded: venues, rows of the book, modes and states; never an order's id or a strike.
+out, each reader in one of a few threads and for a few seconds at most, so a slow or a wild reader delays
+neither other readers nor the engine. Labels are bounded: venues, rows of the book, modes and states; never
+an order's id or a strike.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import math
+import socket
 import threading
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from socketserver import ThreadingMixIn
 from typing import Any
 
 from hedger.core.glance import Glance
@@ -23,8 +27,11 @@ from pricing.errors import InputError
 from venues.orders import Link, OrderState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-#: A reader that says nothing for so long is sent away.
+#: A reader that says nothing for so long is sent away, and so is one that is not done by the other.
 PATIENCE_S = 1.0
+DEADLINE_S = 2.0
+#: Readers at a time; of more each waits until one of them is done, at most its deadline.
+READERS_MAX = 4
 LABELS = frozenset({"venue", "row", "mode", "state", "kind"})
 
 
@@ -155,6 +162,43 @@ def loopback(host: str) -> str:
     return host
 
 
+class _Server(ThreadingMixIn, HTTPServer):
+    """A few readers at a time, each until its deadline; a reader that goes away is no news."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
+        self._free = threading.BoundedSemaphore(READERS_MAX)
+        super().__init__(address, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Hand a reader to a thread of its own, once one is free."""
+        if self._free.acquire(timeout=2 * DEADLINE_S):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve a reader. One that sends a byte now and then is cut off at the deadline all the same."""
+        deadline = threading.Timer(DEADLINE_S, _cut_off, [request])
+        deadline.daemon = True
+        deadline.start()
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            deadline.cancel()
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing."""
+
+
+def _cut_off(reader: socket.socket) -> None:
+    with suppress(OSError):  # it has gone meanwhile
+        reader.shutdown(socket.SHUT_RDWR)
+
+
 class MetricsServer:
     """Hands out the last page. port 0: any free one; `port` then says which."""
 
@@ -186,14 +230,8 @@ class MetricsServer:
             def log_message(self, format: str, *args: Any) -> None:
                 """Readers are not news."""
 
-        class Server(HTTPServer):
-            """One at a time; a reader that goes away is no news either."""
-
-            def handle_error(self, request: Any, client_address: Any) -> None:
-                """Nothing."""
-
         try:
-            self._server = Server((loopback(host), port), Handler)
+            self._server = _Server((loopback(host), port), Handler)
         except OSError as error:
             raise InputError(
                 "METRICS_PORT",

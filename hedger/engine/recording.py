@@ -1,9 +1,9 @@
 """What the journal writes of one turn of the engine, and the state as a digest.
 
 One event makes one group of records: the event, the fills that were booked, adjustments, a change of mode,
-what budgets and throttles stand at where that has moved, what accounts differ in where that has, the
-decision, what we ourselves made of orders, and an intent for every order that is about to leave, of a combo
-one for each leg.
+what budgets and throttles stand at where that has moved, what accounts differ in where that has, what is
+outside its band and why where that is another, the decision, what we ourselves made of orders, and an intent
+for every order that is about to leave, of a combo one for each leg.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from hedger.core.actions import Submit, SubmitCombo
 from hedger.core.decision import Decision, canonical, figure
 from hedger.core.events import Command, Event
-from hedger.core.order_life import LOST
+from hedger.core.order_life import GIVEN_UP
 from hedger.core.reconcile import DRIFT_HALTS
 from hedger.core.state import Mode, State
 from hedger.core.usage import has_moved, usage_of
@@ -33,6 +33,7 @@ from hedger.journal.entries import (
     latch_entry,
     mode_entry,
     order_entry,
+    outside_entry,
     usage_entry,
 )
 from hedger.journal.journal import Journal
@@ -95,10 +96,12 @@ def entries_of(
     if has_moved(before, after):
         found.append(usage_entry(seq, now_ns, usage_of(after)))
     found += [differences_entry(seq, now_ns, word) for word in newly_different(before, after)]
+    if after.outside != before.outside:
+        found.append(outside_entry(seq, now_ns, after.outside))
     found.append(decision_entry(seq, now_ns, decision.digest, decision.document(), quiet=decision.quiet))
     for client_id, record in after.orders.items():
         old = before.orders.get(client_id)
-        ours = record.state is OrderState.DENIED or record.code == LOST
+        ours = record.state is OrderState.DENIED or record.code in GIVEN_UP
         if old is not record and ours and (old is None or old.state is not record.state):
             filled = record.least if record.final else None
             update = OrderUpdate(client_id, record.state, record.venue_order_id, filled, record.code)

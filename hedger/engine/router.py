@@ -323,6 +323,7 @@ class VenueLine:
         self.venue = venue
         self._tell, self._latched = tell, latched
         self._tasks: set[asyncio.Task[None]] = set()
+        self._questions: set[asyncio.Task[None]] = set()
         self._unrefreshed: VenueError | None = None
         self.failure: BaseException | None = None
 
@@ -350,15 +351,20 @@ class VenueLine:
 
     def ask_order(self, client_id: str) -> None:
         """Ask for one order."""
-        self._start(self._request("order", client_id, self.venue.order(client_id)))
+        self._questions.add(self._start(self._request("order", client_id, self.venue.order(client_id))))
 
     def ask_account(self, since_ns: int) -> None:
         """Ask for the account."""
-        self._start(self._request("account", "", self.venue.account(since_ns)))
+        self._questions.add(self._start(self._request("account", "", self.venue.account(since_ns))))
 
     def refresh(self) -> None:
         """Restart the dead man's timer."""
         self._start(self._refresh())
+
+    def drop_questions(self) -> None:
+        """Break off the questions that are under way: they change nothing at the venue."""
+        for task in self._questions:
+            task.cancel()
 
     async def settled(self) -> None:
         """Return when no request is under way."""
@@ -401,13 +407,15 @@ class VenueLine:
             self._unrefreshed = None
             self._tell(Refreshed(self.name))
 
-    def _start(self, call: Coroutine[Any, Any, None]) -> None:
+    def _start(self, call: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(call)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        self._questions.discard(task)
         if not task.cancelled() and (failure := task.exception()) is not None:
             self.failure = failure
 

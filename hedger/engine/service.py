@@ -185,9 +185,10 @@ class Service:
 
     def _begin(self) -> None:
         """Arm as soon as it can be, where the start was to; before it, accept what accounts differ in, where
-        a person has said so. Once it was armed both are done with."""
+        a person has said so. Once it was armed both are done with; once it was killed, too: whoever takes a
+        kill back finds an engine that observes, whatever it was started with."""
         parts, accept = self.parts, self.parts.accept
-        if self.armed:
+        if self.armed or self.state.mode is Mode.KILLED:
             parts.arm, parts.accept = False, None
         elif parts.arm and not why_not_arm(self.state):
             parts.arm, parts.accept = False, None
@@ -251,15 +252,26 @@ class Service:
         except Exception as error:  # the end goes on: what cannot be decided is cancelled all the same
             self._fail(type(error).__name__, error)
             self.router.cancel_everything()
-        left_s = max(limit_ns - clock.monotonic_ns(), 0) / NS_PER_SECOND
-        with suppress(TimeoutError):
-            async with asyncio.timeout(left_s):
-                for line in self._lines:
-                    await line.settled()
+        await self._last_requests(limit_ns)
         open_now = sorted(record.order.client_id for record in self.state.live_orders())
         if open_now:
             text = f"ended with orders that may be alive: {', '.join(open_now)}"
             self.parts.log.say(text, level=logging.CRITICAL, count=len(open_now))
+
+    async def _last_requests(self, limit_ns: int) -> None:
+        """Wait for orders and cancels that are under way. Nobody needs what questions would say any more:
+        they are broken off at once. The loop lives all the while, and shows it."""
+        for line in self._lines:
+            line.drop_questions()
+        settled = asyncio.gather(*(line.settled() for line in self._lines))
+        try:
+            while not settled.done() and (left_ns := limit_ns - self.parts.clock.monotonic_ns()) > 0:
+                self._beat_if_due()
+                wait_s = min(left_ns / NS_PER_SECOND, self.parts.config.tick_ms / 1e3)
+                await asyncio.wait([settled], timeout=wait_s)
+        finally:
+            settled.cancel()
+            await asyncio.gather(settled, return_exceptions=True)
 
     def _beat_if_due(self) -> None:
         now_ns = self.parts.clock.monotonic_ns()

@@ -50,7 +50,8 @@ def write_start(
     *,
     latched: bool = False,
 ) -> None:
-    """Note a start: with what and in which mode, on a new journal with the listings and the book as well.
+    """Note a start: with what and in which mode, on a new journal with the listings and the book as well,
+    on another with the listings where a venue has other terms by now.
 
     Raises:
         InputError: the journal was begun on other listings.
@@ -61,6 +62,8 @@ def write_start(
     if found.opening is None:
         entries.append(listings_entry(found.last_seq, now_ns, listings))
         entries.append(book_entry(found.last_seq, now_ns, book))
+    elif tuple(listings) != found.relisted:  # other terms by now: what is decided from here on is in them
+        entries.append(listings_entry(found.last_seq, max(now_ns, found.last_now_ns), listings))
     then = other_build(found, configuration.version)
     why = f"started; until then build {then} wrote this journal" if then else "started"
     mode = ModeChange(str(Mode.KILLED if latched else Mode.OBSERVE), False, configuration.user, why)

@@ -134,7 +134,8 @@ def test_what_expires_soon_is_not_traded() -> None:
     (order,) = rig.mark(20.0).orders
     left_s = (order.listing.expiry_ns - rig.now_ns) / SECOND
     assert verdicts(rig_of(chosen=chosen, calendar={"expiry_block_s": left_s})) == [""]
-    assert verdicts(rig_of(chosen=chosen, calendar={"expiry_block_s": left_s + 1.0})) == ["NEAR_EXPIRY"]
+    refused = verdicts(rig_of(chosen=chosen, calendar={"expiry_block_s": left_s + 1.0}))
+    assert refused and set(refused) == {"NEAR_EXPIRY"}  # others are tried, which expire as soon
 
 
 # ---------------------------------------------------------------------- C14: again and again to no effect

@@ -323,7 +323,8 @@ def test_refreshes_that_are_not_taken_are_told_once_in_a_row_and_so_is_their_end
 
 
 def test_nobody_else_submits() -> None:
-    """Only the router calls anything named submit; the simulator stands for the wire itself."""
+    """Only the router calls anything named submit, but for a method of that name which passes on to the one
+    it takes the place of; the simulator stands for the wire itself."""
     callers = set()
     for path in Path(hedger.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -331,6 +332,7 @@ def test_nobody_else_submits() -> None:
                 isinstance(node, ast.Call)
                 and isinstance(node.func, ast.Attribute)
                 and node.func.attr == "submit"
+                and ast.unparse(node.func.value) != "super()"
             ):
                 callers.add((path.parent.name, path.stem))
     assert {(room, name) for room, name in callers if room != "simulator"} == {("engine", "router")}

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 import tomllib
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from hedger.journal.journal import open_to_read
 from hedger.journal.kill_latch import FileLatch, Latched
 from hedger.journal.recovery import recover
 from tests.hedger.desk import hedger, strict_json
+from tests.warm import command
 
 PATIENCE_S = 60.0
 
@@ -30,9 +30,11 @@ class Running:
 
     def __init__(self, journal: Path, *words: str) -> None:
         self.journal = journal
+        before = last_beat(journal)
+        self.pid_before = before.pid if before is not None else None  # another engine's last sign
         env = {k: v for k, v in os.environ.items() if not k.startswith("HEDGER__")}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "hedger", "run", "--journal", str(journal), "--json", *words],
+            [command(), "run", "--journal", str(journal), "--json", *words],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env,
         )  # fmt: skip
 
@@ -41,7 +43,7 @@ class Running:
         end = time.monotonic() + PATIENCE_S
         while time.monotonic() < end and self.process.poll() is None:
             beat = last_beat(self.journal)
-            if beat is not None and beat.pid == self.process.pid and beat.mode == what and beat.seq > 2:
+            if beat is not None and beat.pid != self.pid_before and beat.mode == what and beat.seq > 2:
                 return
             time.sleep(0.05)
         raise AssertionError(f"no {what}: {self.process.poll()} {self.end()}")
@@ -91,7 +93,7 @@ def test_a_run_is_steered_killed_stopped_and_restarted(
     assert all(record.settled for record in orders_of(running.journal).values())
     assert FileLatch(running.journal).found() is not None
 
-    again = Running(running.journal)  # the latch outlives the process
+    again = Running(running.journal, "--arm")  # the latch outlives the process, and a wish to arm does not
     try:
         again.until("killed")
         assert hedger(capsys, "arm", *at, "--json").code == 3
@@ -100,8 +102,13 @@ def test_a_run_is_steered_killed_stopped_and_restarted(
             if hedger(capsys, "unkill", *at, "--reason", "found the cause", "--wait-s", 1).code == 0:
                 break
         again.until("observe")
+        seen, end = last_beat(running.journal), time.monotonic() + PATIENCE_S
+        assert seen is not None
+        while (beat := last_beat(running.journal)) is not None and beat.seq < seen.seq + 20:
+            assert time.monotonic() < end and again.process.poll() is None
+            time.sleep(0.05)  # the engine is another process: its sign of life is all that tells
         code, out, _ = again.end()
-        assert (code, strict_json(out)["orders"]) == (143, 0)
+        assert (code, strict_json(out)["mode"], strict_json(out)["orders"]) == (143, "observe", 0)
     finally:
         if again.process.poll() is None:
             again.process.kill()

@@ -9,8 +9,10 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +22,7 @@ from hypothesis import strategies as st
 
 from hedger.engine.heartbeat import Heartbeat, beat, heartbeat_path, last_beat
 from hedger.engine.logs import ALLOWED, OURS, WITHHELD, JsonLines, Log
-from hedger.engine.metrics import MetricsServer, Sample, exposition, loopback, samples_of
+from hedger.engine.metrics import READERS_MAX, MetricsServer, Sample, exposition, loopback, samples_of
 from hedger.engine.watchdog import Vitals, findings, look, watch
 from hedger.journal.kill_latch import FileLatch, MemoryLatch
 from hedger.sections.paper import WatchdogConfig
@@ -172,6 +174,37 @@ def test_the_server_hands_out_the_page_and_outlives_rude_readers() -> None:
             MetricsServer("127.0.0.1", server.port)
     finally:
         server.close()
+
+
+def test_readers_that_drip_darken_nothing_for_others() -> None:
+    """Each sends a byte before anybody loses patience with it, for as long as it is let."""
+    server = MetricsServer("127.0.0.1", 0)
+    server.page = b"hedger_up 1\n"
+    ended = threading.Event()
+
+    def drip(reader: socket.socket) -> None:
+        with suppress(OSError):
+            reader.sendall(b"GET /metrics HTTP/1.1\r\nX: ")
+            while not ended.wait(0.1):
+                reader.sendall(b"a")
+
+    # more than are served at once
+    readers = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(READERS_MAX + 2)]
+    drips = [threading.Thread(target=drip, args=[reader]) for reader in readers]
+    try:
+        for thread in drips:
+            thread.start()
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}/metrics", timeout=30) as answer:
+            assert answer.read() == b"hedger_up 1\n"
+        for thread in drips:  # none is let drip on for ever
+            thread.join(30.0)
+        assert not any(thread.is_alive() for thread in drips)
+    finally:
+        ended.set()
+        server.close()
+        for thread, reader in zip(drips, readers, strict=True):
+            thread.join()
+            reader.close()
 
 
 # ---------------------------------------------------------------------------------------------------- logs
