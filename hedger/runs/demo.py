@@ -93,11 +93,12 @@ class Tally:
     worst: dict[str, float] = field(default_factory=dict)
 
 
-def verify(plan: HedgePlan, after: Snapshot) -> tuple[bool, str]:
+def verify(plan: HedgePlan, after: Snapshot, paid_usd: float = 0.0) -> tuple[bool, str]:
     """Compare the exposures after the fills with the ticket, row by row.
 
     The ticket reckons trades at their reference price; the costs really paid in coin leave the coin balance,
-    so a delta row may differ by them, and no other row by more than rounding.
+    so a delta row may differ by them, and no other row by more than rounding. paid_usd: fees and slippage as
+    they were paid: where the market moved amid the fills, more than the ticket says.
     """
     worst, text, sound = 0.0, "every row as on the ticket", True
     for i, name in enumerate(plan.snapshot.exposure.rows):
@@ -106,7 +107,8 @@ def verify(plan: HedgePlan, after: Snapshot) -> tuple[bool, str]:
         scale = abs(float(plan.snapshot.exposure.value[i])) + moved
         allowed = 1e-9 * scale
         if name.startswith("delta:"):
-            allowed += plan.cost.total / plan.snapshot.spot[name.split(":")[1]]
+            most_usd = max(plan.cost.total, paid_usd * (1.0 + 1e-6))
+            allowed += most_usd / plan.snapshot.spot[name.split(":")[1]]
         sound &= abs(difference) <= allowed
         share = abs(difference) / scale if scale else 0.0
         if share > worst:
@@ -216,7 +218,7 @@ class Witness:
             # All of it at the marks of the ticket: the whole book valued anew must be where the ticket said.
             snapshot = plans[0].snapshot
             now = take_snapshot(after.book, snapshot.market, self._settings, marked=True)
-            verified, text = verify(plans[0], now)
+            verified, text = verify(plans[0], now, check.cost_usd)
         hedge = Hedge(plans[0], fills, verified, text, tuple(plans[1:]))
         tally = self.tally
         tally.hedges += 1
@@ -260,7 +262,8 @@ def summary_text(document: dict[str, Any]) -> str:
     outside = [f"{row} {share:.0%}" for row, share in document["outside_bands"].items() if share]
     worst = [f"{row} {x:.4g}" for row, x in document["worst"].items() if x]
     paragraphs = [
-        f"hedges {document['hedges']}, legs {document['legs']}, cost {cost['total']:,.2f} USD ({split})",
+        f"hedges {document['hedges']}, of them verified {document['verified']}, legs {document['legs']}, "
+        f"cost {cost['total']:,.2f} USD ({split})",
         f"found outside its band, share of the marks, before hedging: {', '.join(outside) or 'none'}",
         f"worst exposures, in the rows' units: {', '.join(worst) or 'none'}",
         f"P&L with hedging {pnl['hedged']:,.0f} USD, without {pnl['unhedged']:,.0f} USD",

@@ -23,6 +23,7 @@ from hedger.build import this_build
 from hedger.journal.lock import build_of, holder
 from hedger.runs.checks import Check, Finding, bad
 from hedger.runs.venue_checks import examine_venues
+from hedger.runs.venue_margin import check_limits_file
 from hedger.settings import Settings
 from pricing.daycount import NS_PER_SECOND
 from venues.pins import PINNED
@@ -44,6 +45,7 @@ def examine_machine(settings: Settings, journal: Path) -> tuple[Check, ...]:
     return (
         check_build(this_build(), _holder(journal)),
         _configuration(settings),
+        *([] if (limits := check_limits_file(settings)) is None else [limits]),
         check_libraries(PINNED, installed),
         _clock(),
         *_disk(settings, journal),

@@ -108,7 +108,9 @@ def engine_settings(
     """What `decide` is told on paper: no order of ours meets another there, it trades with the display."""
     gate = LimitGate(limits, dict.fromkeys(venues, True), models, assumed=settings.missing_settings())
     combos = frozenset(venues) if settings.paper.combos else frozenset[str]()
-    return EngineSettings(settings, tag, gate, margin=models, combos=combos, largest=gate.largest)
+    return EngineSettings(
+        settings, tag, gate, margin=models, combos=combos, largest=gate.largest, shut=gate.shut
+    )
 
 
 def fresh_state(universe: Universe, book: Book, start_ns: int, **known: Any) -> State:

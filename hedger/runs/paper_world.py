@@ -11,6 +11,7 @@ the batch is looked at a second time once they agree.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from hedger.core.commands import why_not_arm
 from hedger.core.events import Command, Happening, Tick, Verb
@@ -44,6 +45,24 @@ SLOW_TICK_S = 30.0
 SETTLE_S = 30.0
 
 
+class Make(Protocol):
+    """Makes a paper venue."""
+
+    def __call__(
+        self,
+        venue: str,
+        universe: Universe,
+        terms: PaperTerms,
+        start_ns: int,
+        *,
+        book: Book | None,
+        faults: Sequence[Fault],
+        seed: int,
+    ) -> PaperExchange:
+        """As `PaperExchange` is made."""
+        ...
+
+
 class PaperWorld:
     """One engine among paper venues. See the module."""
 
@@ -61,7 +80,9 @@ class PaperWorld:
         self.latch = MemoryLatch() if latch is None else latch
         self.inbox = Inbox()
         self.exchanges = tuple(exchanges)
-        self.lines = tuple(PaperLine(exchange, clock, self.inbox.put) for exchange in exchanges)
+        self.lines: tuple[PaperLine, ...] = tuple(
+            PaperLine(exchange, clock, self.inbox.put) for exchange in exchanges
+        )
         self.router = Router(self.lines, clock, self.inbox.put, self._latched)
         self.engine = Engine(state, settings, clock, record, watch, self.latch)
         self._fed_ns: int | None = None
@@ -200,17 +221,18 @@ def exchanges_of(
     *,
     seed: int = 0,
     faults: Mapping[str, Sequence[Fault]] | None = None,
+    make: Make = PaperExchange,
 ) -> tuple[PaperExchange, ...]:
     """A paper venue for every venue of a universe, each with its part of the book on the account "".
 
-    terms: by the venue's name.
+    terms: by the venue's name. make: what makes one of them.
 
     Raises:
         InputError: terms that are not stated.
     """
     names = sorted({listing.venue for listing in universe.listings})
     return tuple(
-        PaperExchange(
+        make(
             name,
             universe,
             terms(name),

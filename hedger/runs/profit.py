@@ -145,6 +145,7 @@ class Profit:
         }
         return Moved(
             fills=tuple(trade.fill for trade in self._trades),
+            spots=tuple(trade.spot for trade in self._trades),
             funding=by_cause[Cause.FUNDING],
             settlement=(*self._received, *by_cause[Cause.SETTLEMENT]),
             transfers=by_cause[Cause.TRANSFER],

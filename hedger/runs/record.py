@@ -25,6 +25,7 @@ from hedger.runs.venue_market import chosen, connected, listed
 from hedger.runs.venue_setup import Adapter
 from hedger.sections.venues import VenueName
 from hedger.settings import Settings
+from pricing.compiled import warm_up
 from pricing.errors import Exit, InputError
 from pricing.market import Marks
 from pricing.universe import Universe
@@ -56,9 +57,11 @@ def record(
 
     Raises:
         InputError: the place to write is taken or cannot be written; no listing is chosen.
+        TapeCutShort: the tape cannot be written any further, and is sound up to there.
         VenueError: the venue cannot be reached at the start, or its session ended for good.
     """
     refuse_existing(options.out)
+    warm_up()  # before the first frame, not over it
     return asyncio.run(_record(options, settings, now_ns))
 
 
@@ -75,7 +78,7 @@ async def _record(
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop, int(number))
     async with connected(settings, options.venues, keys=False) as venues:
-        universe = await _universe(venues, options, settings)
+        universe = _universe(venues, options, settings)
         tape = GrowingTape(options.out, universe.listings, tape_meta(options))
         recorder = Recorder(tape, universe, options.venues, now_ns())
         following = Following(venues, universe, settings.run.options_followed)
@@ -171,8 +174,8 @@ async def next_batch(every_ms: float) -> None:
     await asyncio.sleep(every_s - asyncio.get_running_loop().time() % every_s)
 
 
-async def _universe(venues: Sequence[Adapter], options: RecordOptions, settings: Settings) -> Universe:
-    listings = await listed(venues)
+def _universe(venues: Sequence[Adapter], options: RecordOptions, settings: Settings) -> Universe:
+    listings = listed(venues)
     known = sorted({x.contract.underlying for x in listings})
     strange = [name for name in options.underlyings if name not in known]
     picked = chosen(listings, options.underlyings or known)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+import polars as pl
+
 from pricing.daycount import NS_PER_SECOND
 from pricing.market import Marks
 from pricing.universe import Universe
@@ -17,7 +19,7 @@ from venues.base import News
 from venues.market_trades import MarketTrade
 from venues.orders import Link, VenueStatus
 from venues.tape_growing import GrowingTape, Outage
-from venues.tape_rows import rows_of, trade_rows
+from venues.tape_rows import as_taped, rows_of, trade_as_taped, trade_rows
 
 #: A venue that says nothing for so long, seconds, was out.
 SILENT_S = 10.0
@@ -25,11 +27,12 @@ SILENT_S = 10.0
 
 @dataclass(slots=True)
 class Part:
-    """Batches with their local times, trades and outages that are not written yet."""
+    """Batches with their local times, trades and outages that are not written yet; of a run its timetable."""
 
     marks: list[tuple[int, Marks]] = field(default_factory=list)
     trades: list[MarketTrade] = field(default_factory=list)
     outages: list[Outage] = field(default_factory=list)
+    timetable: pl.DataFrame | None = None
 
 
 @dataclass(slots=True)
@@ -59,23 +62,26 @@ class Recorder:
         self._silent_ns = round(silent_s * NS_PER_SECOND)
         self._lines = {venue: _Line(begun_ns) for venue in venues}
         self._part, self._last_ns = Part(), begun_ns
-        self.batches = self.trades = self.outages = 0
+        self.batches = self.trades = self.outages = self._taken = 0
         self.spots: dict[str, float] = {}
 
-    def take(self, venue: str, news: News, now_ns: int) -> None:
-        """Something was heard of a venue."""
+    def take(self, venue: str, news: News, now_ns: int) -> Marks | MarketTrade | None:
+        """Something was heard of a venue; what of it whoever reads the tape finds there, None: nothing."""
         if isinstance(news, VenueStatus):
             self._link(venue, news, now_ns)
         elif isinstance(news, MarketTrade):
             self._part.trades.append(news)
+            return trade_as_taped(news)
         elif isinstance(news, Marks):
             self._silence(venue, now_ns)
-            self._take_marks(news)
+            taken = self._take_marks(news)
             self._lines[venue].heard_ns = self._last_ns
+            return taken
+        return None
 
-    def begin(self, marks: Marks) -> None:
-        """What was known of all venues before the first news of any."""
-        self._take_marks(marks)
+    def begin(self, marks: Marks) -> Marks | None:
+        """What was known of all venues before the first news of any; as `take`."""
+        return self._take_marks(marks)
 
     def gaps(self, venue: str, count: int, now_ns: int) -> None:
         """So many times books of a venue have lost messages, since the start."""
@@ -105,32 +111,42 @@ class Recorder:
         """Write a part, the oldest first; it is durable when this returns.
 
         Raises:
-            InputError: it cannot be written.
+            InputError: it cannot be written, and nothing is.
+            TapeCutShort: it cannot be written any further.
         """
         if not part.marks:
             self.tape.note(part.outages)
             return
         quotes, depth = rows_of(self._universe, part.marks, self.batches)
-        self.tape.add(quotes, depth, part.outages, trade_rows(part.trades))
+        self.tape.add(quotes, depth, part.outages, trade_rows(part.trades), part.timetable)
         self.batches += len(part.marks)
         self.trades += len(part.trades)
 
+    def rest(self, timetable: pl.DataFrame) -> None:
+        """Write what a run still did after the last batch, and trades that came after it. Raises as `put`."""
+        trades, self._part.trades = self._part.trades, []
+        self.tape.rest(trade_rows(trades), timetable)
+        self.trades += len(trades)
+
     def write(self, now_ns: int) -> bool:
-        """Write what there is; whether batches were among it. Raises InputError: it cannot be."""
+        """Write what there is; whether batches were among it. Raises as `put`."""
         part = self.cut(now_ns)
         if part is None:
             return False
         self.put(part)
         return bool(part.marks)
 
-    def _take_marks(self, marks: Marks) -> None:
+    def _take_marks(self, marks: Marks) -> Marks | None:
         self._last_ns = max(marks.now_ns, self._last_ns)  # local time never goes back on a tape
         known = marks.index > 0
         codes = self._universe.underlying[marks.rows[known]].tolist()
         names = self._universe.underlyings
         self.spots.update(zip((names[c] for c in codes), marks.index[known].tolist(), strict=True))
-        if (marks.venue_ns > 0).any():
-            self._part.marks.append((self._last_ns, marks))
+        if not (marks.venue_ns > 0).any():
+            return None
+        self._part.marks.append((self._last_ns, marks))
+        self._taken += 1
+        return as_taped(marks, self._taken - 1, self._last_ns)
 
     def _silence(self, venue: str, now_ns: int) -> None:
         line = self._lines[venue]

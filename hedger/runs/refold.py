@@ -35,15 +35,9 @@ from hedger.journal.recovery import recover
 from hedger.journal.storage import EVERY_KIND, JournalDamaged, Storage
 from hedger.limits_file import LoadedLimits
 from hedger.runs.opening import settings_sha256
-from hedger.runs.paper_setup import (
-    engine_settings,
-    fresh_state,
-    margin_models,
-    one_numeraire,
-    paper_limits,
-    venues_of,
-)
-from hedger.runs.replay import replay_engine, replay_settings, tape_sha256
+from hedger.runs.paper_setup import fresh_state, one_numeraire, venues_of
+from hedger.runs.replay import replay_engine, tape_sha256
+from hedger.runs.sending import sending
 from hedger.settings import Settings
 from pricing.errors import InputError
 from pricing.market import Marks
@@ -104,8 +98,7 @@ class _Walk:
         self, storage: Storage, path: Path, tape: Tape | None, settings: Settings, limits: LoadedLimits
     ) -> None:
         self._storage, self._path, self._tape, self._limits = storage, path, tape, limits
-        replayed = storage.name.trading == "replay"
-        self._desk = replay_settings(settings) if replayed else one_numeraire(settings)
+        self._desk = one_numeraire(settings)
         self._marks = _no_tape if tape is None else batches_of(tape)
         self._begin: tuple[Record, Configuration] | None = None
         self._universe: Universe | None = None
@@ -133,9 +126,9 @@ class _Walk:
                     self._different.append(record.seq)
             case Book():
                 assert self._universe is not None, "a book before its listings"
-                self._engine = self._settings(record.now_ns)
                 self._opening = word
                 if self._storage.name.trading == "replay":  # which begins at once
+                    self._engine = self._replay_settings(record.now_ns)
                     self._state = fresh_state(self._universe, word, record.now_ns)
             case ModeChange() if self._begin is not None and self._storage.name.trading != "replay":
                 # The first word on the mode after a start is that start's own.
@@ -172,25 +165,24 @@ class _Walk:
         """The state of a start, from what the journal held when it was made."""
         assert self._universe is not None, "a start without listings"
         before = _Until(self._storage, record.number)
+        names = began.venues or venues_of(self._universe)
+        name = self._storage.name
+        self._engine = sending(self._desk, name.engine, self._limits, names, record.now_ns, name.on_venues)
+        found = recover(before, where=self._path.name, monotonic_ns=began.monotonic_ns)
         self._state = first_state(
-            recover(before, where=self._path.name, monotonic_ns=began.monotonic_ns),
+            replace(found, last_seq=record.seq),  # a person may have had numbers go on above those of venues
             self._universe,
             self._opening,
-            venues_of(self._universe),
-            record.now_ns,
+            names,
+            record.now_ns if began.since_ns is None else began.since_ns,
             latched=latched,
             now_ns=record.now_ns,
             monotonic_ns=began.monotonic_ns,
         )
 
-    def _settings(self, at_ns: int) -> EngineSettings:
+    def _replay_settings(self, at_ns: int) -> EngineSettings:
         assert self._universe is not None
-        if self._storage.name.trading == "replay":
-            return replay_engine(self._desk, self._limits, self._universe, at_ns)
-        venues = venues_of(self._universe)
-        models = margin_models(self._desk.paper, venues, at_ns)
-        allowed = paper_limits(self._limits.limits, venues)
-        return engine_settings(self._desk, self._storage.name.engine, allowed, venues, models)
+        return replay_engine(self._desk, self._limits, self._universe, at_ns, self._storage.name.engine)
 
     def _check(self, word: Configuration) -> None:
         """The settings, limits and tape must be those of then."""

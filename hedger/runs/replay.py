@@ -7,12 +7,15 @@ recorded. Nobody who traded then answers to our orders: what paper cannot know i
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from hedger.build import this_build
 from hedger.core.gate import EngineSettings
@@ -31,6 +34,7 @@ from hedger.journal.entries import (
 from hedger.journal.journal import Journal
 from hedger.limits_file import LoadedLimits
 from hedger.problem.snapshot import take_snapshot
+from hedger.runs.by_timetable import RunClock, RunWorld
 from hedger.runs.opening import on_one_account, opened, settings_sha256, settings_text
 from hedger.runs.paper_setup import (
     engine_settings,
@@ -43,6 +47,7 @@ from hedger.runs.paper_setup import (
 )
 from hedger.runs.paper_world import PaperWorld, exchanges_of
 from hedger.runs.results import Results
+from hedger.runs.timetable import FEED_TAG
 from hedger.settings import Settings
 from pricing.compiled import warm_up
 from pricing.contracts import Side
@@ -52,6 +57,7 @@ from pricing.market import Market, Marks
 from pricing.universe import Universe
 from pricing.valuation import MarkStatus, value
 from risk.book import Book, settles_daily
+from venues.paper_exchange import PaperExchange
 from venues.paper_faults import Fault
 from venues.paper_feed import MarketTrade
 from venues.paper_report import PaperReport, closing_report
@@ -75,74 +81,91 @@ class Replay:
 
 def replay(
     tape: Tape,
-    book_file: Path,
+    book_file: Path | Book,
     settings: Settings,
     limits: LoadedLimits,
     journal: Path | None = None,
     on_mark: Callable[[int, int], None] | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     between: Filling | None = None,
     faults: Sequence[Fault] = (),
 ) -> Replay:
     """Play a tape to the engine, armed as soon as all that the book holds has a price.
 
     on_mark: is told of batches of the tape done, and of how many. between: puts batches of its own between
-    the tape's. seed: of latencies and faults. faults: what goes wrong at every venue.
+    the tape's. seed: of latencies and faults; None: that of the run that was put on the tape, else 0.
+    faults: what goes wrong at every venue. book_file: or, of a run's journal, the book that it began with.
 
-    The same tape, book, settings and limits give the same document.
+    The tape of a run has its timetable: it is replayed by that, as far as the replay does what the run did
+    (`hedger.runs.by_timetable`).
+
+    The same tape, book, settings and limits give the same document: every setting counts as in a run, the
+    lot search's limit as well, which is one of work and not of time.
 
     Raises:
         InputError: a file that cannot be used, or a journal that holds something already.
     """
     warm_up()
-    desk = replay_settings(settings)
+    desk = one_numeraire(settings)
     universe = desk.with_fees(tape.universe)
     batches = tape.marks() if between is None else between(universe, tape.marks())
     first = next(batches)
-    book, head = _begin(
-        on_one_account(read_book(book_file, universe, first.now_ns)), universe, first, batches, desk
-    )
+    if isinstance(book_file, Book):
+        book, head = book_file, [first]
+    else:
+        book, head = _begin(
+            on_one_account(read_book(book_file, universe, first.now_ns)), universe, first, batches, desk
+        )
+    timetable = _timetable(tape) if len(head) == 1 and between is None and not faults else None
     armed_ns = _armed_ns(tape, head)
-    sending = replay_engine(desk, limits, universe, first.now_ns)
+    tag = ENGINE_TAG if timetable is None else FEED_TAG
+    sending = replay_engine(desk, limits, universe, first.now_ns, tag)
     models = margin_models(desk.paper, venues_of(universe), first.now_ns)
-    results, clock = Results(desk.pnl.tolerance()), VirtualClock(first.now_ns)
+    results = Results(desk.pnl.tolerance())
     last_fed: list[Marks] = []
+    seed = _seed(tape) if seed is None else seed
     written, record = _journal(
-        journal, tape, book_file, book, universe, desk, limits, first.now_ns, last_fed, seed
+        journal, tape, book_file, book, universe, desk, limits, first.now_ns, last_fed, seed, tag
     )
     try:
-        world = PaperWorld(
-            fresh_state(universe, book, first.now_ns),
-            sending,
-            exchanges_of(
-                universe,
-                book,
-                lambda name: paper_terms(desk, name, models),
-                first.now_ns,
-                seed=seed,
-                faults=dict.fromkeys(venues_of(universe), faults),
-            ),
-            clock,
-            record,
-            watch=results,
+        state = fresh_state(universe, book, first.now_ns)
+        exchanges = exchanges_of(
+            universe,
+            book,
+            lambda name: paper_terms(desk, name, models),
+            first.now_ns,
+            seed=seed,
+            faults=dict.fromkeys(venues_of(universe), faults),
         )
         recorded = list(zip(tape.batches.seq.tolist(), tape.batches.now_ns.tolist(), strict=True))
         fed = done = 0
         trades = _trades(tape, universe)
-        world.connect()
-        for marks in chain(head, batches):
+        world: PaperWorld
+        rest: Iterator[Marks] = chain(head, batches)
+        followed: dict[str, Any] | None = None
+        if timetable is None:
+            world = PaperWorld(state, sending, exchanges, VirtualClock(first.now_ns), record, watch=results)
+            world.connect()
+        else:
+            world, followed = _followed(
+                timetable, state, sending, exchanges, record, results, rest, _every_trade(tape)
+            )
+            fed = done = followed["marks"]
+            deque(islice(trades, done), maxlen=0)
+        for marks in rest:
             on_tape = done < len(recorded) and (marks.seq, marks.now_ns) == recorded[done]
             # A batch is still on its way to us when the next one leaves the tape.
-            last_fed[:] = [*last_fed[-1:], marks] if on_tape else last_fed
+            last_fed[:] = [*last_fed[-1:], marks] if on_tape and followed is None else last_fed
             world.feed(marks, next(trades) if on_tape else ())
             fed, done = fed + 1, done + on_tape
-            if fed == len(head):
+            if fed == len(head) and followed is None:
                 if armed_ns is not None:
                     world.run_to(max(armed_ns, world.clock.now_ns()))
                 world.arm(marks)
             if on_mark is not None and on_tape:
                 on_mark(done, len(recorded))
-        world.finish()
+        if followed is None or not followed["whole"]:
+            world.finish()
     finally:
         if written is not None:
             written.close()
@@ -155,6 +178,7 @@ def replay(
         **results.document(),
         "marks": fed,
         "marks_between": fed - done,
+        "followed": followed,
         "mode": str(state.mode),
         "reason": state.reason,
         "state_digest": state_digest(state),
@@ -162,18 +186,46 @@ def replay(
     return Replay(document, state, tuple(closing_report(x) for x in world.exchanges))
 
 
-def replay_settings(settings: Settings) -> Settings:
-    """Settings under which a replay repeats itself: the lot search ends by its gap, not by the clock."""
-    solver = settings.solver.model_copy(update={"time_limit_s": max(settings.solver.time_limit_s, 60.0)})
-    return one_numeraire(settings).model_copy(update={"solver": solver})
-
-
-def replay_engine(desk: Settings, limits: LoadedLimits, universe: Universe, at_ns: int) -> EngineSettings:
-    """What the engine is told in a replay that begins at a time."""
+def replay_engine(
+    desk: Settings, limits: LoadedLimits, universe: Universe, at_ns: int, tag: str
+) -> EngineSettings:
+    """What the engine is told in a replay that begins at a time. tag: its own, or that of the run whose
+    timetable it has: then quotes are as old as they were to that."""
     venues = venues_of(universe)
-    allowed = paper_limits(limits.limits, venues, desk.age_s_max)
+    age_s_max = desk.age_s_max if tag == ENGINE_TAG else None
     models = margin_models(desk.paper, venues, at_ns)
-    return engine_settings(desk, ENGINE_TAG, allowed, venues, models)
+    return engine_settings(desk, tag, paper_limits(limits.limits, venues, age_s_max), venues, models)
+
+
+def _followed(
+    timetable: pl.DataFrame,
+    state: State,
+    sending: EngineSettings,
+    exchanges: Sequence[PaperExchange],
+    record: Recorder,
+    results: Results,
+    batches: Iterator[Marks],
+    trades: Sequence[MarketTrade],
+) -> tuple[RunWorld, dict[str, Any]]:
+    """A run once more by its timetable, as far as that goes; armed, where it was left before the run was."""
+    looks = timetable.filter(pl.col("what") == "look")
+    begun = looks.row(0, named=True) if looks.height else {"now_ns": 0, "monotonic_ns": 0}
+    clock = RunClock(begun["now_ns"], begun["monotonic_ns"])
+    world = RunWorld(state, sending, exchanges, clock, record, results, batches, trades)
+    whole = world.follow(timetable)
+    if not whole and not world.armed and world.last is not None:
+        world.arm(world.last)
+    return world, {"whole": whole, "looks": world.looks, "marks": world.taken, "left": world.left}
+
+
+def _timetable(tape: Tape) -> pl.DataFrame | None:
+    """What the run did that was put on this tape; None: it is no tape of a run, or of an older release."""
+    return tape.frame("timetable") if "timetable" in tape.present else None
+
+
+def _seed(tape: Tape) -> int:
+    seed = tape.description["options"].get("seed")
+    return seed if type(seed) is int and seed >= 0 else 0
 
 
 def _begin(
@@ -198,6 +250,21 @@ def _armed_ns(tape: Tape, head: Sequence[Marks]) -> int | None:
     if len(head) > 1 or type(armed_ns) is not int:
         return None
     return armed_ns if 0 <= armed_ns - head[0].now_ns <= _ARMED_S_MAX * NS_PER_SECOND else None
+
+
+def _every_trade(tape: Tape) -> list[MarketTrade]:
+    """What others traded, in the order in which it was heard."""
+    return [
+        MarketTrade(
+            row["symbol"],
+            Side(row["side"]),
+            Decimal(repr(row["price"])),
+            Decimal(repr(row["size"])),
+            row["local_ns"],
+            row["venue"],
+        )
+        for row in tape.frame("trades").iter_rows(named=True)
+    ]
 
 
 def _trades(tape: Tape, universe: Universe) -> Iterator[list[MarketTrade]]:
@@ -232,7 +299,7 @@ def _trades(tape: Tape, universe: Universe) -> Iterator[list[MarketTrade]]:
 def _journal(
     path: Path | None,
     tape: Tape,
-    book_file: Path,
+    book_file: Path | Book,
     book: Book,
     universe: Universe,
     desk: Settings,
@@ -240,10 +307,11 @@ def _journal(
     now_ns: int,
     last_fed: list[Marks],
     seed: int,
+    tag: str,
 ) -> tuple[Journal | None, Recorder]:
     if path is None:
         return None, NoRecord()
-    journal = Journal.open(path, JournalName("replay", ENGINE_TAG))
+    journal = Journal.open(path, JournalName("replay", tag))
     if journal.head.number:
         journal.close()
         raise InputError(
@@ -265,7 +333,7 @@ def _journal(
                 settings_sha256=settings_sha256(desk),
                 limits_sha256=limits.sha256,
                 tape_sha256=sha,
-                book_sha256=hashlib.sha256(book_file.read_bytes()).hexdigest(),
+                book_sha256="" if isinstance(book_file, Book) else _sha256(book_file),
                 user="replay",
                 settings=settings_text(desk),
                 seed=seed,
@@ -280,6 +348,10 @@ def _journal(
         return any(marks.seq == fed.seq and marks.bid is fed.bid for fed in last_fed)
 
     return journal, JournalRecorder(journal, sha, lies_there)
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def tape_sha256(tape: Tape) -> str:

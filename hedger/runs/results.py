@@ -57,7 +57,8 @@ class Results:
             self.expected_usd += decision.verification.expected_usd
         for trade in newly_booked(before, event, after):
             self.fills += 1
-            self.profit.traded(Trade(trade.fill, _mid(before.market, trade.fill.listing.key)))
+            middle = _mid(before.market, trade.fill.listing.key)
+            self.profit.traded(Trade(trade.fill, middle, _indexes(before.snapshot)))
         for adjustment in decision.adjustments:
             self.profit.adjusted(adjustment)
             if adjustment.kind in (AdjustmentKind.ACCEPTED_POSITION, AdjustmentKind.ACCEPTED_CASH):
@@ -111,6 +112,11 @@ class Results:
         """An alert for each day whose P&L has more without a cause than is borne."""
         days = profit.unexplained_days(self.profit, self._tolerance)
         return {profit.UNEXPLAINED: len(days)} if days else {}
+
+
+def _indexes(snapshot: Snapshot | None) -> dict[str, float]:
+    """USD per coin, as far as it is known."""
+    return {} if snapshot is None else {name: x for name, x in snapshot.spot.items() if math.isfinite(x)}
 
 
 def _mid(market: Market, key: tuple[str, str]) -> float:

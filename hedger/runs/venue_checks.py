@@ -10,14 +10,17 @@ import asyncio
 import time
 
 from hedger.runs.checks import Check, Finding, bad, from_error
+from hedger.runs.venue_margin import check_margin
 from hedger.runs.venue_market import started, venue_config
 from hedger.runs.venue_setup import Adapter, adapter
+from hedger.runs.venue_wallet import wallet_notes
 from hedger.sections.venues import VenueName
 from hedger.settings import Settings
 from pricing.daycount import NS_PER_SECOND
 from pricing.errors import HedgerError
 from venues.errors import Locked, NotTheVenue, VenueError
 from venues.key_scopes import KeyScopes, read_scopes
+from venues.orders import AccountReport
 
 #: A quote's age, and a signature's, are told by both clocks.
 OFFSET_S_MAX = 1.0
@@ -35,7 +38,8 @@ async def examine_venues(settings: Settings) -> tuple[Check, ...]:
 
 async def _venue(settings: Settings, name: VenueName) -> list[Check]:
     try:
-        venue = adapter(name, venue_config(settings, name, keys=True))
+        config = venue_config(settings, name, keys=True)
+        venue = adapter(name, config, start_s_max=settings.run.start_s_max)
     except HedgerError as error:
         return [from_error(f"{name}, {'address' if error.code == 'VENUE_HOST' else 'keys'}", error)]
     try:
@@ -91,7 +95,9 @@ def _unreached(settings: Settings, name: VenueName, what: str, error: VenueError
 
 
 def _locked(settings: Settings, name: VenueName, error: Locked) -> Check:
-    """A key that is refused; it may be one of the venue's other network."""
+    """A key that is refused; where nobody says what is wanted instead it may be one of the other network."""
+    if error.allowed:
+        return from_error(f"{name}, key", error)
     sandbox = settings.venues[name].sandbox
     here, other = ("test", "live") if sandbox else ("live", "test")
     return bad(
@@ -147,7 +153,30 @@ async def _key(settings: Settings, name: VenueName, venue: Adapter) -> list[Chec
         Finding.NOTE if scopes.manages_keys else Finding.GOOD,
         "it can read and trade, and neither withdraw nor transfer" + _of_keys(scopes),
     )
-    return [good, await _dead_man(name, venue), await _own_trades(name, venue), await _account(name, venue)]
+    now_ns = await venue.time_ns()
+    report = await _report(venue, now_ns)
+    return [
+        good,
+        await _dead_man(name, venue),
+        await _own_trades(name, venue),
+        await _account(name, venue),
+        *check_margin(settings, name, report, now_ns),
+        *await wallet_notes(name, venue, report),
+    ]
+
+
+async def _report(venue: Adapter, now_ns: int) -> AccountReport | VenueError:
+    """What the account holds, asked once for all checks; or why it cannot be read.
+
+    Raises:
+        Locked: the key is refused.
+    """
+    try:
+        return await venue.account(now_ns)
+    except Locked:
+        raise
+    except VenueError as error:
+        return error
 
 
 def _of_keys(scopes: KeyScopes) -> str:

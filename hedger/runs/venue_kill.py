@@ -57,7 +57,8 @@ async def _cancel(settings: Settings, wait_s: float) -> Killed:
 
 
 async def _at(settings: Settings, name: VenueName, wait_s: float) -> int:
-    venue = canceller(name, venue_config(settings, name, keys=True))
+    config = venue_config(settings, name, keys=True)
+    venue = canceller(name, config, start_s_max=settings.run.start_s_max)
     try:
         await in_time(venue.start_to_cancel(), settings.run.start_s_max, name)
         return await emptied(venue, wait_s)

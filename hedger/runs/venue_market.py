@@ -62,7 +62,8 @@ async def connected(
     made: list[Adapter] = []
     try:
         for name in names:
-            made.append(adapter(name, venue_config(settings, name, keys=keys)))
+            config = venue_config(settings, name, keys=keys)
+            made.append(adapter(name, config, start_s_max=settings.run.start_s_max))
         await asyncio.gather(*(started(venue, settings.run.start_s_max) for venue in made))
         yield tuple(made)
     finally:
@@ -99,14 +100,10 @@ async def in_time(start: Awaitable[None], seconds: float, name: str) -> None:
         ) from None
 
 
-async def listed(venues: Iterable[Adapter]) -> tuple[Listing, ...]:
-    """Everything that trades on these venues.
-
-    Raises:
-        VenueError: one does not say.
-    """
-    found = [await venue.listings() for venue in venues]
-    return tuple(listing for listings in found for listing in listings)
+def listed(venues: Iterable[Adapter]) -> tuple[Listing, ...]:
+    """Everything that trades on these venues, as they told it when they were started a moment ago: thousands
+    of instruments are not asked for twice."""
+    return tuple(listing for venue in venues for listing in venue.known.values())
 
 
 def chosen(listings: Iterable[Listing], underlyings: Collection[str]) -> tuple[Listing, ...]:

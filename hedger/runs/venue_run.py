@@ -19,16 +19,16 @@ import secrets
 import string
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from hedger.core.commands import why_not_arm
-from hedger.core.gate import EngineSettings
 from hedger.core.other_engines import told_others
 from hedger.core.state import Mode
 from hedger.engine.clock import WallClock
-from hedger.engine.limit_gate import LimitGate
+from hedger.engine.engine import Recorder
 from hedger.engine.logs import Log
 from hedger.engine.metrics import loopback
 from hedger.engine.recording import JournalRecorder
@@ -55,17 +55,16 @@ from hedger.runs.launch import (
     user_name,
 )
 from hedger.runs.paper_setup import (
-    engine_settings,
-    margin_models,
     one_numeraire,
-    paper_limits,
     paper_terms,
 )
 from hedger.runs.paper_world import exchanges_of
 from hedger.runs.permission import bad_ones, permitted, refused, trading_of
 from hedger.runs.record import RecordOptions
 from hedger.runs.results import Results
+from hedger.runs.sending import sending
 from hedger.runs.taping import Taping, check_taping, market_feed
+from hedger.runs.timetable import FEED_TAG, NotedExchange, NotedRecord, NotedVenue, Timetable
 from hedger.runs.venue_checks import examine_venue
 from hedger.runs.venue_market import KnownMarket, connected, keys_of
 from hedger.runs.venue_setup import Adapter
@@ -83,7 +82,6 @@ from venues.paper_feed import MarketTrade
 from venues.paper_report import closing_report
 from venues.tape_files import refuse_existing
 
-FEED_TAG = "feed"
 _TAG_LETTERS = string.ascii_lowercase + string.digits
 
 
@@ -129,6 +127,7 @@ def run_on_venues(
     Raises:
         RunRefused: live, and something that it needs is missing, the doctor is against it, or another engine
             trades on an account.
+        JournalBehind: live, and the accounts show later orders of ours than the journal.
         NotReconciled: live, and an account did not agree with the book in time; nothing was sent.
         VenueError: a venue cannot be reached. JournalLocked: another engine writes the journal.
         InputError: a file or setting that cannot be used.
@@ -208,33 +207,45 @@ async def _begun(
     clock.not_before(found.last_now_ns)
     check_limits(found, limits, options.reason, log)
     start = await begin(options, desk, venues, found, begun_ns, live, clock)
+    found = replace(found, last_seq=start.last_seq)
     now_ns, latched = start.first.now_ns, latch.found() is not None
+    # by name, however `run.feed` has them
+    names = tuple(sorted(venue.name for venue in venues))
+    begun = configuration(options, desk, limits, market_name(desk, venues), monotonic_ns)
     write_start(
         journal,
         found,
         now_ns,
-        configuration(options, desk, limits, market_name(desk, venues), monotonic_ns),
+        replace(begun, venues=names, since_ns=start.since_ns),
         start.universe.listings,
         start.opening,
         latched=latched,
     )
-    names = tuple(venue.name for venue in venues)
     state = first_state(
         found, start.universe, start.opening, names, start.since_ns,
         latched=latched, now_ns=now_ns, monotonic_ns=monotonic_ns,
     )  # fmt: skip
-    sending = _sending(desk, journal.name.engine, limits, names, now_ns, live)
-    exchanges: tuple[PaperExchange, ...] = ()
+    decides_with = sending(desk, journal.name.engine, limits, names, now_ns, live)
+    exchanges: Sequence[PaperExchange] = ()
+    paper: Sequence[PaperVenue] = ()
+    record: Recorder = JournalRecorder(journal)
+    timetable = Timetable() if options.tape is not None and found.opening is None and not latched else None
+    if timetable is not None:
+        record = NotedRecord(record, timetable)
     if not live:
         # On paper an order lives as long as the engine: the venue begins with the book and no orders.
-        terms = partial(paper_terms, desk, models=sending.margin)
-        exchanges = exchanges_of(start.universe, state.book, terms, now_ns, seed=options.seed)
+        terms = partial(paper_terms, desk, models=decides_with.margin)
+        kind = PaperExchange if timetable is None else partial(NotedExchange, timetable)
+        exchanges = exchanges_of(start.universe, state.book, terms, now_ns, seed=options.seed, make=kind)
+        paper = [
+            NotedVenue(x, clock) if isinstance(x, NotedExchange) else PaperVenue(x, clock) for x in exchanges
+        ]
     end_ns = None if options.minutes is None else clock.monotonic_ns() + round(options.minutes * 60e9)
     parts = Parts(
-        venues=venues if live else [PaperVenue(exchange, clock) for exchange in exchanges],
+        venues=venues if live else paper,
         state=state,
-        settings=sending,
-        record=JournalRecorder(journal),
+        settings=decides_with,
+        record=record,
         latch=latch,
         journal=options.journal,
         config=desk.run,
@@ -251,10 +262,9 @@ async def _begun(
     if options.tape is not None:
         feed = tuple(dict.fromkeys(desk.run.feed))
         taped = RecordOptions(feed, options.tape, every_ms=options.every_ms, part_s=options.part_s)
-        taping = Taping(taped, start.universe, venues, start.first, clock.now_ns)
-    service, against = await _served(
-        options, parts, venues, start.known, live, found, results, start.first, taping
-    )
+        taping = Taping(taped, start.universe, venues, start.first, clock.now_ns, options.seed, timetable)
+    first = start.first if taping is None else taping.opening
+    service, against = await _served(options, parts, venues, start.known, live, found, results, first, taping)
     if service.ending.fault is not None:
         raise service.ending.fault
     log.say("ended", reason=service.ending.why, seq=service.state.seq)
@@ -272,20 +282,6 @@ async def _begun(
             "account that was not read is none); or begin a new journal without --book, with what they say",
         )
     return _ran(options, service, results, exchanges, desk, latch.found() is not None, taping)
-
-
-def _sending(
-    desk: Settings, tag: str, limits: LoadedLimits, names: Sequence[str], now_ns: int, live: bool
-) -> EngineSettings:
-    """What `decide` is told. Live the hard limits are as they stand: a margin that is not known is not
-    excused. That no two orders of ours can trade with each other, the doctor has heard from every venue, or
-    that it has no such prevention, and the comparison of our own orders stands alone (C16)."""
-    models = margin_models(desk.paper, names, now_ns)
-    if not live:
-        return engine_settings(desk, tag, paper_limits(limits.limits, names), names, models)
-    gate = LimitGate(limits.limits, dict.fromkeys(names, True), models, assumed=desk.missing_settings())
-    accounts = {str(name): config.account for name, config in desk.venues.items()}
-    return EngineSettings(desk, tag, gate, accounts=accounts, margin=models, largest=gate.largest)
 
 
 async def _served(

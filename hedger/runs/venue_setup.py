@@ -23,6 +23,7 @@ from venues.host_table import NETWORKS
 from venues.live_quotes import LiveQuotes
 from venues.net import LOOPBACK, Hosts
 from venues.part_ages import FieldAges
+from venues.secret_shapes import check_shapes
 from venues.secrets import Secret, read_secrets
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ CONNECTED: tuple[VenueName, ...] = (
     "binancecoinm",
     "hyperliquid",
 )
+#: Where nobody says otherwise: as `run.start_s_max` by default.
+START_S_MAX = 30.0
 #: What each signs with, where that is more or other than a key and its secret.
 _SECRETS = {"okx": ("key", "secret", "passphrase"), "hyperliquid": ("wallet", "secret")}
 
@@ -85,6 +88,11 @@ class Adapter(Venue, Protocol):
         """Settings of the account there under which our orders mean something else; raises VenueError."""
         ...
 
+    async def fee_coin(self) -> str:
+        """The coin that fees are paid in whatever a contract settles in; "" where there is none; raises
+        VenueError."""
+        ...
+
     async def resting(self) -> int:
         """How many orders are open on the account, whoever sent them; raises VenueError."""
         ...
@@ -116,30 +124,42 @@ class Canceller(Protocol):
 
 
 def adapter(
-    name: VenueName, config: VenueConfig, environment: MutableMapping[str, str] | None = None
+    name: VenueName,
+    config: VenueConfig,
+    environment: MutableMapping[str, str] | None = None,
+    *,
+    start_s_max: float = START_S_MAX,
 ) -> Adapter:
     """The adapter of one venue; to be made inside a running event loop, and started by its caller.
 
+    start_s_max: how long any part of its start may take, seconds; a run gives it the limit of the whole.
+
     Raises:
-        InputError: a key is missing, readable by others, or only half given; or the address is none of the
-            venue's, or of its other network. No key is read then.
+        InputError: a key is missing, readable by others, of another shape than the venue's, or only half
+            given; or the address is none of the venue's, or of its other network: no key is read then.
     """
-    return _made(name, config, environment)
+    return _made(name, config, environment, start_s_max)
 
 
 def canceller(
-    name: VenueName, config: VenueConfig, environment: MutableMapping[str, str] | None = None
+    name: VenueName,
+    config: VenueConfig,
+    environment: MutableMapping[str, str] | None = None,
+    *,
+    start_s_max: float = START_S_MAX,
 ) -> Canceller:
     """The same, for a kill. Raises InputError as `adapter`."""
-    return _made(name, config, environment)
+    return _made(name, config, environment, start_s_max)
 
 
 def _made(
-    name: VenueName, config: VenueConfig, environment: MutableMapping[str, str] | None
+    name: VenueName, config: VenueConfig, environment: MutableMapping[str, str] | None, start_s_max: float
 ) -> DeribitVenue | CexVenue:
     hosts = reachable(name, config)
     secrets = _secrets(name, config, environment)
-    return _deribit(config, hosts, secrets) if name == "deribit" else _cex(name, config, hosts, secrets)
+    if name == "deribit":
+        return _deribit(config, hosts, secrets, start_s_max)
+    return _cex(name, config, hosts, secrets, start_s_max)
 
 
 def reachable(name: VenueName, config: VenueConfig) -> Hosts:
@@ -150,6 +170,16 @@ def reachable(name: VenueName, config: VenueConfig) -> Hosts:
         InputError: VENUE_HOST, the address is none of the venue's, or a host belongs to its other network.
     """
     networks, extra = NETWORKS[name], frozenset(config.hosts)
+    if config.url and "://" not in config.url:
+        raise InputError(
+            "VENUE_HOST",
+            "an address without a scheme names no host",
+            where=f"venues.{name}",
+            observed=config.url,
+            allowed="https://HOST, or http://HOST:PORT of the loopback interface",
+            not_done="no key was read, nothing was connected",
+            fix="begin it with https://, or with http:// on the loopback interface",
+        )
     own, other = networks.of(config.sandbox), networks.of(not config.sandbox)
     host, asked = urlsplit(config.url).hostname or "", Hosts.of([config.url]).names
     if crossed := sorted(({host} | extra) & (other - own)):
@@ -202,10 +232,14 @@ def _secrets(
             not_done="nothing was connected",
             fix="name the references that are missing",
         )
-    return read_secrets(given, f"venues.{name}", environment)
+    found = read_secrets(given, f"venues.{name}", environment)
+    check_shapes(name, found, given)
+    return found
 
 
-def _deribit(config: VenueConfig, hosts: Hosts, secrets: dict[str, Secret]) -> DeribitVenue:
+def _deribit(
+    config: VenueConfig, hosts: Hosts, secrets: dict[str, Secret], start_s_max: float
+) -> DeribitVenue:
     url = config.url or (SANDBOX_URL if config.sandbox else LIVE_URL)
     rates: dict[str, Any] = {
         key: value
@@ -216,6 +250,7 @@ def _deribit(config: VenueConfig, hosts: Hosts, secrets: dict[str, Secret]) -> D
         url=url,
         account=config.account,
         levels=config.levels,
+        start_s_max=start_s_max,
         trades=not secrets,
         ages=_ages(config, FieldAges()),
         session=SessionTerms(answer_s_max=config.answer_s_max, dead_man_s=config.dead_man_s),
@@ -224,7 +259,9 @@ def _deribit(config: VenueConfig, hosts: Hosts, secrets: dict[str, Secret]) -> D
     return DeribitVenue(terms, Login(secrets["key"], secrets["secret"]) if secrets else None, hosts=hosts)
 
 
-def _cex(name: VenueName, config: VenueConfig, hosts: Hosts, secrets: dict[str, Secret]) -> CexVenue:
+def _cex(
+    name: VenueName, config: VenueConfig, hosts: Hosts, secrets: dict[str, Secret], start_s_max: float
+) -> CexVenue:
     # The unified library takes half a second and a hundred megabytes: only who trades there pays.
     from venues.cex import CexSettings, CexVenue
     from venues.cex_choice import CEX
@@ -247,6 +284,7 @@ def _cex(name: VenueName, config: VenueConfig, hosts: Hosts, secrets: dict[str, 
         order_burst=config.order_burst,
         dead_man_s=config.dead_man_s,
         levels=config.levels,
+        start_s_max=start_s_max,
         trades=not secrets,
         ages=_ages(config, dialect.ages),
     )

@@ -14,6 +14,7 @@ from hedger.engine.clock import WallClock
 from hedger.engine.starting import booked_since
 from hedger.inputs import read_book
 from hedger.journal.recovery import Recovered
+from hedger.runs.behind import go_on_from
 from hedger.runs.launch import RunOptions, RunRefused
 from hedger.runs.opening import on_one_account, opened
 from hedger.runs.venue_market import (
@@ -36,6 +37,7 @@ from pricing.universe import Universe
 from pricing.valuation import value
 from risk.book import Book
 from venues.orders import AccountReport
+from venues.relisting import same_contract
 
 #: Executions are asked for from so long before the last record on.
 LOOK_BACK_NS = 3600 * NS_PER_SECOND
@@ -46,13 +48,14 @@ SETTLE_S = 2.0
 @dataclass(frozen=True, slots=True, eq=False)
 class Start:
     """What a run begins with. first: all that is known of the market, as a batch of the time of the start.
-    since_ns: the venues' time from which executions are asked for."""
+    since_ns: the venues' time from which executions are asked for. last_seq: of the last event before it."""
 
     universe: Universe
     opening: Book
     known: KnownMarket
     first: Marks
     since_ns: int
+    last_seq: int
 
 
 async def begin(
@@ -68,18 +71,22 @@ async def begin(
 
     Raises:
         InputError: the book cannot be used. VenueError: a venue does not say, or not in time. RunRefused:
-            live, and another engine trades on an account.
+            live, and another engine trades on an account. JournalBehind: live, and the accounts show later
+            orders of ours than the journal.
     """
-    listings = desk.with_fees(Universe.of(await listed(venues))).listings
+    listings = desk.with_fees(Universe.of(listed(venues))).listings
     reports: list[AccountReport] = []
     if live:
-        look_back_ns = round(ALIVE_S * NS_PER_SECOND)
-        reports = [await venue.account(await venue.time_ns() - look_back_ns) for venue in venues]
+        reports = [
+            await venue.account(_shown_since_ns(found, begun_ns, await venue.time_ns())) for venue in venues
+        ]
         alone(reports, found.name.engine, options)
+    last_seq = go_on_from(found, reports, options.accept)
     book: Book | None = None
     if found.opening is not None:
         universe = _then(found, listings)
         book = booked_since(found, found.opening)
+        same_contracts(book, universe)
     else:
         if options.book is not None:
             book = read_book(options.book, Universe.of(listings), clock.now_ns())
@@ -93,14 +100,26 @@ async def begin(
     now_ns = clock.now_ns()
     first = as_batch(known.market, now_ns)
     if found.opening is not None:
-        since_ns = max(begun_ns or 0, found.last_now_ns - LOOK_BACK_NS) if live else now_ns
-        return Start(universe, found.opening, known, first, since_ns)
+        since_ns = _asked_from_ns(found, begun_ns) if live else now_ns
+        return Start(universe, found.opening, known, first, since_ns, last_seq)
     market = Market.empty(universe).apply(first)
     if book is None:
         valuation = value(market, desk.age_s_max)
         book = market_maker_book(market, valuation, options.seed, desk.age_s_max, DEMO_BOOK)
     since_ns = min((report.venue_ns for report in reports), default=now_ns)
-    return Start(universe, opened(book, market, desk), known, first, since_ns)
+    return Start(universe, opened(book, market, desk), known, first, since_ns, last_seq)
+
+
+def _asked_from_ns(found: Recovered, begun_ns: int | None) -> int:
+    """From when on executions may be missing in a journal that is there."""
+    return max(begun_ns or 0, found.last_now_ns - LOOK_BACK_NS)
+
+
+def _shown_since_ns(found: Recovered, begun_ns: int | None, venue_ns: int) -> int:
+    """From when on a venue is asked for executions before anything is started: where another engine may be
+    at work, and where the journal is, since it was written last."""
+    alive_ns = venue_ns - round(ALIVE_S * NS_PER_SECOND)
+    return alive_ns if found.opening is None else min(alive_ns, _asked_from_ns(found, begun_ns))
 
 
 def alone(reports: Sequence[AccountReport], own: str, options: RunOptions) -> None:
@@ -126,6 +145,28 @@ def other_engine(seen: Sequence[str]) -> RunRefused:
         fix="end the other engine, see that its orders are gone, and start again after that time; where its "
         "journal was thrown away, cancel its orders at the venue, and start with --accept --reason TEXT",
     )
+
+
+def same_contracts(book: Book, universe: Universe) -> None:
+    """Return where what a journal holds is still what its venue calls by that name.
+
+    Raises:
+        InputError: a position is in another contract by now: its quantity there is another one, too.
+    """
+    for position in book.positions.values():
+        ours = position.listing
+        row = universe.positions.get(ours.key)
+        if position.quantity and row is not None and not same_contract(ours, universe.listings[row]):
+            now = universe.listings[row]
+            raise InputError(
+                "LISTING_CHANGED",
+                "the venue has another contract under a name in which the journal holds a position",
+                where=f"{ours.venue} {ours.symbol}",
+                observed=f"{now.contract}, {now.size} a unit",
+                allowed=f"{ours.contract}, {ours.size} a unit",
+                not_done="nothing was started",
+                fix="read the venue's announcement; begin a new journal, without --book",
+            )
 
 
 def _then(found: Recovered, listings: Sequence[Listing]) -> Universe:

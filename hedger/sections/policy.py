@@ -167,6 +167,7 @@ class PolicyConfig(Section):
     when: Condition = Condition(breach=Breach())
     cooldown_s: Number = Field(default=0.0, ge=0, le=86_400)
     attempts_max: Whole = Field(default=5, ge=1)
+    attempt_pause_s: Number = Field(default=5.0, ge=0, le=3600)
     attempts_window_s: Number = Field(default=900.0, gt=0, le=86_400)
     turnover_usd_per_h: Number | None = Field(default=None, gt=0, allow_inf_nan=False)
     hysteresis: Number = Field(default=0.1, ge=0, le=10)

@@ -41,7 +41,8 @@ class VenueConfig(Section):
     as a loopback exchange; hosts: what else its session may reach. request_pause_ms: between two requests of
     weight 1, where the venue counts by weight (Deribit has credits). A rate or time that is left out is the
     venue's own default. NAME_age_s_max: what a quote tells of NAME is not known any more once it is older,
-    unless it is told anew; a channel that is silent for so long is joined again."""
+    unless it is told anew; a channel that is silent for so long is joined again. margin: by what C9 watches a
+    live account: the venue's own figures, or a model of the package's table."""
 
     sandbox: bool = False
     url: Annotated[str, AfterValidator(_address)] = ""
@@ -55,6 +56,7 @@ class VenueConfig(Section):
     order_burst: Whole | None = Field(default=None, ge=1, le=100_000)
     request_pause_ms: Number | None = Field(default=None, gt=0, le=10_000)
     answer_s_max: Number = Field(default=5.0, gt=0, le=60)
+    margin: Literal["reported", "standard", "portfolio"] = "reported"
     dead_man_s: Number = Field(default=45.0, ge=5, le=600)
     levels: Whole = Field(default=20, ge=1, le=1000)
     mark_age_s_max: FieldAge | None = None

@@ -28,6 +28,9 @@ S = 10**9
 ZERO = Decimal(0)
 #: What ends an order in a venue's own log.
 NEVER = 1 << 63
+#: States of an order that its venue has or had, and how long it keeps one after its end at least, seconds.
+_THERE = frozenset({"open", "filled", "cancelled", "expired"})
+KEPT_S_MIN = 1800
 _LAST = frozenset({"rejected", "cancelled", "expired"})
 
 
@@ -63,8 +66,15 @@ class Evidence:
         )
 
     def lost(self, word: Word) -> bool:
-        """Whether the venue itself had said often enough that it never had the order."""
-        return bisect_left(self.denials[word.client_id], word.number) >= self.terms.not_found_min
+        """Whether the venue itself had said often enough that it never had the order, and not a while before
+        that it has it: that is a contradiction, and proves nothing."""
+        often = bisect_left(self.denials[word.client_id], word.number) >= self.terms.not_found_min
+        there = [
+            w.now_ns
+            for w in self.words[word.client_id]
+            if w.number < word.number and not w.own and w.state in _THERE
+        ]
+        return often and (not there or word.now_ns - max(there) >= KEPT_S_MIN * S)
 
     def worst(self, client_id: str, number: int) -> Decimal:
         """What an order may come to at worst, as the record up to a number has it."""

@@ -61,7 +61,7 @@ SETTINGS = Settings.model_validate(
     {
         "bands": {"*": {"delta_usd": {"target": 0, "trigger": [-15000, 15000], "landing": [-7000, 7000]}}},
         "universe": {"deny_buy": {"kinds": ["spot"]}, "deny_sell": {"kinds": ["spot"]}},
-        "solver": {"time_limit_s": 60.0, "gap": 5e-3, "columns": 24},
+        "solver": {"time_limit_s": 1.0, "gap": 5e-3, "columns": 24},
         "execution": {
             "passive_seconds": 2.0,
             "book_age_s_max": 5.0,
@@ -183,7 +183,9 @@ class Setting:
         gate = LimitGate(self.limits, MappingProxyType(dict.fromkeys(self.venues, True)))
         accounts = dict.fromkeys(self.venues, "")
         combos = frozenset(self.venues) if self.terms.combos else frozenset[str]()
-        return EngineSettings(self.settings, TAG, around(gate), accounts, largest=gate.largest, combos=combos)
+        return EngineSettings(
+            self.settings, TAG, around(gate), accounts, largest=gate.largest, combos=combos, shut=gate.shut
+        )
 
     def position_max(self) -> dict[tuple[str, str], Decimal]:
         """The limit of each instrument whose order unit is a dollar, order units."""

@@ -221,6 +221,16 @@ def test_a_hedge_that_fails_its_verification_fails_the_command(
     assert hedger(capsys, "demo", "--minutes", 1, "--json").code == 0
 
 
+def test_a_hedge_that_the_market_moved_away_from_is_verified_by_what_was_paid() -> None:
+    """Seed 3: a new batch comes amid the second hedge, and a leg is filled dearer than on the ticket."""
+    hedges: list[Hedge] = []
+    document = run(3, 0.5, Settings(), hedges.append)
+    assert document["verified"] == document["hedges"] == len(hedges) == 2
+    expected = {trade.listing.key: trade.expected_price for trade in hedges[1].plan.trades}
+    dearer = [f for f in hedges[1].fills if float(f.price) > expected[f.listing.key] * (1 + 1e-9)]
+    assert dearer and all(fill.side is Side.BUY for fill in dearer)
+
+
 def test_the_coin_numeraire_runs_too() -> None:
     hedges: list[Hedge] = []
     document = run(3, 2.0, Settings.model_validate({"numeraire": "coin"}), hedges.append)

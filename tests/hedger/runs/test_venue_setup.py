@@ -8,14 +8,14 @@ from collections.abc import Callable
 import ccxt
 import pytest
 
-from hedger.runs.venue_setup import CONNECTED, Adapter, adapter, reachable
+from hedger.runs.venue_setup import CONNECTED, Adapter, Canceller, adapter, canceller, reachable
 from hedger.sections.venues import VenueConfig, VenueName
 from pricing.errors import InputError
 from tests.exchanges.deribit import deribit
 from tests.exchanges.okx import okx
 from tests.exchanges.server import serve
 from venues.cex import CexVenue
-from venues.errors import Untrusted
+from venues.errors import Unreachable, Untrusted
 from venues.orders import AccountReport
 
 CANARY = "canary-7f3a9c"
@@ -98,6 +98,7 @@ def test_an_address_that_is_not_encrypted_is_refused() -> None:
         ("deribit", {"url": "wss://www.deribit.com.evil.example/"}, "www.deribit.com.evil.example"),
         ("deribit", {"url": "wss://www.deribit.com@evil.example/"}, "observed: evil.example"),
         ("deribit", {"url": "www.deribit.com"}, "no host"),
+        ("okx", {"url": "127.0.0.1:4000"}, "fix: begin it with https://"),
         ("okx", {"url": "https://aws.okx.com"}, 'venues.okx.hosts = ["aws.okx.com"]'),
         ("deribit", {"url": "wss://test.deribit.com/ws/api/v2"}, "venues.deribit.sandbox = true"),
         ("deribit", {"url": "wss://www.deribit.com/ws/api/v2", "sandbox": True}, "sandbox = false"),
@@ -134,6 +135,38 @@ def test_a_session_reaches_one_network_and_what_is_added_by_name(
     config: dict[str, object], reached: set[str]
 ) -> None:
     assert reachable("deribit", KEYS.model_copy(update=config)).names == reached
+
+
+@pytest.mark.parametrize("kind", ["market", "account"])
+def test_a_start_has_the_limit_that_it_was_given_and_no_other(kind: str) -> None:
+    """A host that takes connections and never says a word."""
+
+    async def work() -> str:
+        async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.read()
+            writer.close()
+
+        server = await asyncio.start_server(silent, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        given = KEYS if kind == "account" else VenueConfig()
+        config = given.model_copy(update={"url": f"ws://127.0.0.1:{port}/ws/api/v2"})
+        words = {"A": "key", "B": "secret"}
+        venue: Adapter | Canceller
+        if kind == "account":
+            venue = canceller("deribit", config, words, start_s_max=0.3)
+            start = venue.start_to_cancel()
+        else:
+            venue = adapter("deribit", config, words, start_s_max=0.3)
+            start = venue.start()
+        try:
+            with pytest.raises(Unreachable) as caught:
+                await asyncio.wait_for(start, 15.0)
+            return str(caught.value)
+        finally:
+            await venue.close()
+            server.close()
+
+    assert "none in 0.3 s" in asyncio.run(work())
 
 
 async def _made(make: Callable[[], Adapter]) -> Adapter:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import subprocess
+import sys
 import tomllib
 from contextlib import closing
 from pathlib import Path
@@ -36,7 +37,7 @@ from hedger.runs.checks import Check, Finding
 from hedger.runs.doctor import check_build, check_libraries, examine_machine, installed
 from hedger.settings import Settings
 from risk.book import Book
-from tests.hedger.verbs.loopback import document, hedger, said, started
+from tests.hedger.verbs.loopback import PATIENCE_S, document, environment, said, started
 from tests.hedger.verbs.test_venue_verbs import wait_for
 from venues.pins import PINNED
 from venues.simulated import SimulatedMarket
@@ -115,7 +116,10 @@ def test_an_engine_takes_from_another_build_what_only_stops(
     journal, other = tmp_path / "j", another_build(tmp_path / "other")
 
     def theirs(verb: str, *words: str) -> subprocess.CompletedProcess[str]:
-        return hedger(other, verb, "--journal", str(journal), "--json", *words)
+        return subprocess.run(
+            [sys.executable, "-m", "hedger", verb, "--journal", str(journal), "--json", *words],
+            capture_output=True, text=True, timeout=PATIENCE_S, cwd=other, env=environment(),
+        )  # fmt: skip
 
     with started(tmp_path, "run", "--journal", "j", "--arm", "--no-watchdog") as engine:
         wait_for(lambda: beat_of(journal) == "armed" or engine.poll() is not None)
