@@ -12,6 +12,7 @@ of their own. What is unknown or open is null. Nothing here sends anything.
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Any
 import polars as pl
 
 from hedger.verbs.flags import axis
+from pricing.errors import InputError
 
 Json = dict[str, Any]
 #: A column's type, and where its value stands in a row of the document.
@@ -119,8 +121,10 @@ class Plan:
 
     @property
     def cost_usd(self) -> float:
-        """Of all trades."""
-        return float(self.document["cost_usd"])
+        """Of all trades; NaN where the plan is blocked: nothing was planned, which is not a hedge for
+        nothing."""
+        cost = self.document["cost_usd"]
+        return math.nan if cost is None else float(cost)
 
     @property
     def status(self) -> str:
@@ -252,7 +256,7 @@ def whatif(
     if metric not in METRICS:
         raise ValueError(f"{metric!r} is none of {', '.join(METRICS)}")
     asked: Json = {
-        "journal": _path(journal),
+        "journal": journal,
         "spot": _axis(spot_pct, -100.0, reached=False),
         "vol": _axis(vol_points, -500.0, reached=True),
         "days": _axis(days, 0.0, reached=True),
@@ -282,9 +286,37 @@ def _words(
     config: str | Path | None,
     **more: Any,
 ) -> argparse.Namespace:
-    """What the command line would have made of it."""
+    """What the command line would have made of it.
+
+    Raises:
+        InputError: a path or a time of another type.
+    """
+    paths = {"book": book, "market": market, "config": config, "journal": more.get("journal")}
+    needed = () if "journal" in more else ("book", "market")
+    for name, given in paths.items():
+        if not isinstance(given, (str, Path)) and (given is not None or name in needed):
+            raise _no_argument("USAGE", name, given, "a path: text, or a pathlib.Path")
+    if at is not None and (isinstance(at, bool) or not isinstance(at, (str, int))):
+        raise _no_argument("TIME_INVALID", "at", at, "text: ISO 8601 UTC, or nanoseconds")
     return argparse.Namespace(
-        book=_path(book), market=_path(market), at=at, numeraire=numeraire, config=_path(config), **more
+        book=_path(book),
+        market=_path(market),
+        at=None if at is None else str(at),
+        numeraire=numeraire,
+        config=_path(config),
+        **more | {name: _path(given) for name, given in paths.items() if name in more},
+    )
+
+
+def _no_argument(code: str, name: str, given: object, allowed: str) -> InputError:
+    return InputError(
+        code,
+        "an argument is of another type",
+        where=name,
+        observed=repr(given),
+        allowed=allowed,
+        not_done="nothing was read",
+        fix="correct the argument",
     )
 
 

@@ -165,6 +165,16 @@ ORDERS = (
         subject="order",
     ),
     AlertKind(
+        "ORDER_CONTRADICTED",
+        CRITICAL,
+        "A venue acknowledged an order and denies it now, too soon to have forgotten it. It counts as filled "
+        "and as not filled, nothing is sent in its place, and the engine halts.",
+        "Look for the order on every account that the key may act for: do the key and the account of the "
+        "configuration differ? Cancel or close it there. `hedger arm --accept --reason TEXT` takes the "
+        "venue's word that there is none.",
+        subject="order",
+    ),
+    AlertKind(
         "ORDER_BACK",
         WARNING,
         "An order that is over here is open at the venue. It is cancelled.",
@@ -210,6 +220,13 @@ ORDERS = (
         WARNING,
         "An order waits for a refusal that passes by itself, such as a rate or a wide market.",
         "Nothing at first. If it lasts, the book stays outside its band: `hedger status`.",
+    ),
+    AlertKind(
+        "LISTING_ASIDE",
+        WARNING,
+        "An order was refused for a reason that lasts (margin, a closed instrument, no permission): that "
+        "side of the listing is left out of plans for a while that grows, and the plan goes by the others.",
+        "Mend the reason: funds, rights, limits. `hedger arm`, or asking for a hedge, has it tried at once.",
     ),
     AlertKind(
         "PAUSED",
@@ -353,6 +370,29 @@ VENUES = (
         ends=("DRIFT",),
     ),
     AlertKind(
+        "LISTING_CHANGED",
+        CRITICAL,
+        "A venue lists another contract under the same name (`critical`), or something no more (`warning`). "
+        "It is left out of plans, and what rests there is cancelled; a plan goes by the others.",
+        "Read the venue's announcement. Another contract of which nothing is held is taken up by the next "
+        "start; one that is held needs a new journal, with what the account says.",
+    ),
+    AlertKind(
+        "LISTING_TERMS",
+        NOTE,
+        "A venue trades something in other ticks, lots or smallest orders than before: they are taken up.",
+        "Nothing.",
+    ),
+    AlertKind(
+        "BALANCE_UNPRICED",
+        WARNING,
+        "A coin that no underlying here is lies in the wallet, or differs from the book there: nothing tells "
+        "what it is worth. It is in no row and no equity; fees paid with it count as the most that they can "
+        "be.",
+        "Dust: nothing. More than dust: move it out, or name it among the underlyings of its venue in the "
+        "configuration, so that it has an index.",
+    ),
+    AlertKind(
         "ACCOUNT_MISDATED",
         CRITICAL,
         "A venue stamps its account far from our clock (`stamp_s_max`). The report is not taken, and nothing "
@@ -360,6 +400,24 @@ VENUES = (
         "Compare this machine's clock with a time server, and the venue's status page. Once the clocks agree "
         "the account is read by itself.",
         subject="venue",
+    ),
+    AlertKind(
+        "ACCOUNT_MODE",
+        CRITICAL,
+        "A venue's account is set up otherwise than the engine trades, as with a position that was made "
+        "isolated: no balance shows what it gains or loses. Nothing is sent there.",
+        "Do what the alert says at the venue: close the position, or set it to cross margin. The venue is "
+        "traded on again once its account shows that.",
+        subject="venue",
+        stands=True,
+    ),
+    AlertKind(
+        "ACCOUNT_MODE_OVER",
+        NOTE,
+        "A venue's account is set up as the engine trades again; orders may be sent there.",
+        "Nothing.",
+        subject="venue",
+        ends=("ACCOUNT_MODE",),
     ),
     AlertKind(
         "OTHER_ENGINE",
@@ -404,6 +462,14 @@ HEDGING = (
         "The book cannot be valued; an armed engine halts.",
         "`hedger risk` names the position and why. Mend its mark or the book, then `hedger arm`.",
         stands=True,
+    ),
+    AlertKind(
+        "ROW_HELD",
+        WARNING,
+        "Several attempts on a row did not bring it in (`policy.attempts_max`). It stays outside its band, "
+        "and no other is made before the time that the text says.",
+        "Read why the last one ended, in the text or by `hedger status`, and mend that. Hedge by hand if the "
+        "market moves.",
     ),
     AlertKind(
         "NOT_HEDGED",

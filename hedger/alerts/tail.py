@@ -2,19 +2,23 @@
 
 Two readings side by side, each a slice of time a look, so that neither waits for the other: decisions, modes
 and starts, from the last start of the engine on; and what became of orders, from the first record on. An
-alert that happened longer ago than `past_ns` is not told; one that stands is, whenever it began. Whoever
-remembers up to which record he was told is told of everything since, and of nothing before it again.
+alert that happened longer ago than `past_ns` is not told; one that stands is, whenever it began, and so is
+what happened before the last start, was critical, and was acknowledged by nobody: an engine that is started
+again at once must not wipe out why it stopped. Whoever remembers up to which record he was told is told of
+everything since, and of nothing before it again.
 """
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Collection
 from typing import Any
 
 from hedger.alerts.notices import Notice, without_figures
 from hedger.alerts.table import AlertKind, kind_of
 from hedger.core.actions import Severity
+from hedger.journal.acknowledged import Which
 from hedger.journal.codec import CodecError
 from hedger.journal.entries import Head, Kind, ModeChange, Record, read
 from hedger.journal.recovery import Reading
@@ -38,8 +42,11 @@ class Tail:
     """A journal as far as it was read. mode: the last change; fault: why nothing more is read, "" if well;
     caught_up: whether the last look came to the end; told: the last record of which people were told."""
 
-    def __init__(self, storage: SqliteStorage, past_ns: int, told: Head | None = None) -> None:
-        """Begin at the engine's last start. told: the last record of which an earlier process told.
+    def __init__(
+        self, storage: SqliteStorage, past_ns: int, told: Head | None = None, seen: Collection[Which] = ()
+    ) -> None:
+        """Begin at the engine's last start, with what nobody has seen of before. told: the last record of
+        which an earlier process told; seen: the alerts that were acknowledged.
 
         Raises:
             StorageFailed: the file cannot be read.
@@ -48,8 +55,8 @@ class Tail:
         starts = [record.number for record in storage.records(kinds=[Kind.CONFIGURATION])]
         self.told = told or Head(0, storage.name.genesis)
         self._remembers = self.told.number
-        begin = starts[-1] if starts else 1
-        self._next = min(begin, self._remembers + 1) if self._remembers else begin
+        self._start, self._seen = starts[-1] if starts else 1, seen
+        self._next = min(self._start, self._remembers + 1) if self._remembers else 1
         self._next_order = 1
         self.orders = Reading(storage.name, 0)
         self.mode: ModeChange | None = None
@@ -98,6 +105,8 @@ class Tail:
         return order is not None and order.state not in _NOT_KNOWN
 
     def _take(self, record: Record, now_ns: int) -> list[Notice]:
+        if not self._remembers and record.number < self._start:
+            return self._unseen(record)
         day = record.now_ns // _DAY_NS
         if day != self._day:
             self._day = day
@@ -118,6 +127,19 @@ class Tail:
             elif self._is_news(record, now_ns):
                 found.append(notice)
         return found
+
+    def _unseen(self, record: Record) -> list[Notice]:
+        """What an engine that is no more told and nobody saw. What stood with it the next one tells again,
+        where it still does."""
+        if record.kind != Kind.DECISION:
+            return []
+        return [
+            notice
+            for place, notice in enumerate(notices_of(record))
+            if notice.severity is Severity.CRITICAL
+            and not kind_of(notice.code).stands
+            and (record.number, place) not in self._seen
+        ]
 
     def _is_news(self, record: Record, now_ns: int) -> bool:
         """Whether what happened is still to be told."""

@@ -23,7 +23,7 @@ from hedger.dashboard.dialogs import Dialog, Field
 from hedger.dashboard.feed import Feed
 from hedger.dashboard.frames import NAMES, Frame, Painter, Want
 from hedger.dashboard.grid import Grid, Lines
-from hedger.dashboard.header import BANNERS, header, hints, tabs
+from hedger.dashboard.header import BANNERS, EXCHANGED, header, hints, tabs
 from hedger.dashboard.keys import ACTIONS, Action, labels, textual_keys
 from hedger.dashboard.narrator import LINES, Narrator, strip
 from hedger.dashboard.palette import Palette
@@ -64,6 +64,7 @@ class Terminal(App[Exception | None]):
         self.pending: dict[str, str] = {}
         self.asked_preview: int | None = None
         self._said, self._filter = "", ""
+        self._around = Vertical(id="frame")
 
     @property
     def actions(self) -> tuple[Action, ...]:
@@ -77,7 +78,7 @@ class Terminal(App[Exception | None]):
 
     def compose(self) -> ComposeResult:
         """Header, names of the panels, the panel, the line for words."""
-        with Vertical(id="frame"):
+        with self._around:
             yield from (self._header, self._tabs, self.grid, self._field)
             if self._strip is not None:
                 yield self._strip
@@ -85,14 +86,8 @@ class Terminal(App[Exception | None]):
 
     def on_mount(self) -> None:
         """Start the reading."""
-        frame = self.query_one("#frame")
-        trading = self.feed.name.trading
-        frame.set_class(trading == "live", "live")
-        word = BANNERS.get(trading, trading.upper())
-        frame.border_title = (
-            f" {word} " if trading != "live" else " LIVE  REAL MONEY  LIVE  REAL MONEY  LIVE "
-        )
-        frame.border_subtitle = frame.border_title
+        self._around.set_class(self.feed.name.trading == "live", "live")
+        self._show_banner(False)
         self.grid.focus()
         self._show_tabs()
         self._show_foot()
@@ -116,6 +111,7 @@ class Terminal(App[Exception | None]):
             return
         self.frame, self._framed_at = message.frame, time.monotonic()
         self._header.show(header(message.frame.standing))
+        self._show_banner(message.frame.standing.exchanged)
         if self._strip is not None:
             self._strip.show(strip(message.story, self._strip.size.width))
         if message.frame.want.panel == self.reader.want.panel:
@@ -125,6 +121,18 @@ class Terminal(App[Exception | None]):
                 self.say(f"{what}: {message.frame.replies[id]}")
                 del self.pending[id]
         tickets.answer(self)
+
+    def _show_banner(self, exchanged: bool) -> None:
+        """The word around everything; it is none of a journal that lies here no more."""
+        trading = self.feed.name.trading
+        words = f" {BANNERS.get(trading, trading.upper())} "
+        if exchanged:
+            words = f" {EXCHANGED} "
+        elif trading == "live":
+            words = " LIVE  REAL MONEY  LIVE  REAL MONEY  LIVE "
+        frame = self._around
+        if frame.border_title != words:
+            frame.border_title = frame.border_subtitle = words
 
     def _look_at_age(self) -> None:
         old_s = time.monotonic() - self._framed_at

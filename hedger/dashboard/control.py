@@ -2,7 +2,8 @@
 
 Each goes with who sent it and why, and with the first characters of the SHA-256 of what stood on the screen.
 A command is a wish: the engine's journal says what became of it. To an engine of another build of the program
-goes nothing but what only stops: what this screen shows may be something else there.
+goes nothing but what only stops: what this screen shows may be something else there. Once another journal
+lies where the one on the screen was, nothing goes there but a kill.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from pathlib import Path
 from hedger.build import this_build
 from hedger.core.commands import FROM_ANY_BUILD
 from hedger.core.events import Command, Verb
-from hedger.journal.acknowledged import acknowledge
+from hedger.journal.acknowledged import Which, acknowledge
 from hedger.journal.commands_file import TEXT_MAX, send
+from hedger.journal.identity import Opened
 from hedger.journal.kill_latch import FileLatch, Latched
 from hedger.journal.lock import build_of, holder
 from pricing.errors import Exit, HedgerError
@@ -31,10 +33,13 @@ class NotSent(HedgerError):
 
 
 class Control:
-    """One user's hand on one journal. allowed: whether it was started with `--control`."""
+    """One user's hand on one journal. allowed: whether it was started with `--control`. opened: the file that
+    the screen shows; None: whichever lies there."""
 
-    def __init__(self, journal: Path, allowed: bool, user: str | None = None) -> None:
-        self._journal, self.allowed = journal, allowed
+    def __init__(
+        self, journal: Path, allowed: bool, user: str | None = None, opened: Opened | None = None
+    ) -> None:
+        self._journal, self.allowed, self._opened = journal, allowed, opened
         self._user = user or _user()
         self._build = this_build()  # now: what is on the disk later is not what this terminal runs
 
@@ -42,10 +47,13 @@ class Control:
         """Leave a command for the running engine; returns its id.
 
         Raises:
-            NotSent: the terminal is read-only, no engine runs, or one of another build.
+            NotSent: the terminal is read-only, another journal lies there now, no engine runs, or one of
+                another build.
             InputError: a text that cannot be sent, or the box cannot be written.
         """
         self._refuse_read_only(str(verb))
+        if verb is not Verb.KILL:
+            self._refuse_exchanged(str(verb))
         held = holder(self._journal)
         if held is None:
             raise NotSent(
@@ -69,7 +77,8 @@ class Control:
                 fix="leave it, and start the dashboard that belongs to the engine's build",
             )
         command = Command(uuid.uuid4().hex, verb, self._user, _reason(reason, screen), argument)
-        send(self._journal, command, time.time_ns())
+        mark = "" if self._opened is None else self._opened.mark
+        send(self._journal, command, time.time_ns(), mark)
         return command.id
 
     def kill(self, reason: str, screen: str) -> str:
@@ -88,14 +97,28 @@ class Control:
             return f"KILLED: the latch is set; the engine was not told: {error.what}"
         return "KILLED: the latch is set, the engine cancels everything; it stays until `hedger unkill`"
 
-    def acknowledge(self, record: int) -> None:
+    def acknowledge(self, which: Which) -> None:
         """Note that the user has seen an alert; it needs no engine, and tells none.
 
         Raises:
             NotSent: the terminal is read-only. InputError: it cannot be written.
         """
         self._refuse_read_only("acknowledge")
-        acknowledge(self._journal, record, self._user, time.time_ns())
+        self._refuse_exchanged("acknowledge")
+        acknowledge(self._journal, which, self._user, time.time_ns())
+
+    def _refuse_exchanged(self, what: str) -> None:
+        why = "" if self._opened is None else self._opened.exchanged()
+        if why:
+            raise NotSent(
+                "JOURNAL_EXCHANGED",
+                f"{why}: this terminal does not show what would obey it",
+                where=self._journal.name,
+                observed=what,
+                allowed="kill alone",
+                not_done="nothing was sent",
+                fix="leave and start the dashboard again",
+            )
 
     def _refuse_read_only(self, what: str) -> None:
         if not self.allowed:

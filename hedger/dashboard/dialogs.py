@@ -14,6 +14,8 @@ from textual.widgets import Input, Static
 
 #: Seconds within which the second press of the kill key counts.
 KILL_S = 2.0
+#: What the key that sends does, of a hedge and of a flatten alike.
+SEND = "send it, planned anew on the market then; escape: do nothing"
 #: Lines of the screen that no dialog covers: its frame, header and panels above, the last line and its frame.
 _ABOVE, _BELOW = 5, 2
 #: Lines that a dialog needs beside its text, its field and its note: its frame and its title.
@@ -134,7 +136,7 @@ class Flatten(Typed):
     def __init__(
         self, text: str, check: Callable[[str], tuple[bool, str]], named: Callable[[str], str | None]
     ) -> None:
-        super().__init__("FLATTEN", text, "the underlying's name", check)
+        super().__init__("PREVIEW of a flatten: nothing is sent yet", text, "the underlying's name", check)
         self._named, self.scope = named, ""
 
     def on_input_changed(self, changed: Input.Changed) -> None:
@@ -150,8 +152,10 @@ class Preview(Dialog):
 
     def __init__(self, send_key: str, ask_key: str, sends: Iterable[str], may: Callable[[], str]) -> None:
         """send_key, ask_key: as they are written; sends: as the terminal library has the first."""
-        note = f"{send_key}: send it, planned anew on the market of then; escape: do nothing"
-        super().__init__("PREVIEW: nothing is sent", "asked; the engine has not answered yet", note=note)
+        note = f"{send_key}: {SEND}"
+        super().__init__(
+            "PREVIEW of a hedge: nothing is sent yet", "asked; the engine has not answered yet", note=note
+        )
         self._sends, self._ask_key, self._may = tuple(sends), ask_key, may
 
     def on_key(self, event: events.Key) -> None:

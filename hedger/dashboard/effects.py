@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from hedger.dashboard.header import BEHIND_S_MAX
 from hedger.dashboard.sheet import age, counted, percent
 
 #: A preview is sent at most so old, and only if no index has moved further since, and the marks are fresh.
@@ -74,6 +75,8 @@ def why_not_send(
     planned_on: the indexes of the preview; indexes: those of now.
     """
     old_s, mark_s = (now_ns - previewed_ns) / 1e9, (now_ns - marked_ns) / 1e9
+    if min(old_s, mark_s) < -BEHIND_S_MAX:  # a clock that was set back makes everything young
+        return "the clock runs behind the record: no age is known"
     if old_s > PREVIEW_AGE_S_MAX:
         return f"the preview is {age(old_s)} old; at most {PREVIEW_AGE_S_MAX:g} s"
     if mark_s > MARK_AGE_S_MAX:

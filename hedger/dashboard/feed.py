@@ -17,20 +17,23 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+from hedger.build import this_build
 from hedger.dashboard.outside import Outside
 from hedger.desk.alert_log import AlertLog
 from hedger.desk.follow import Follower
 from hedger.desk.profit import ProfitReader
 from hedger.desk.venue_health import VenueReader
-from hedger.journal.acknowledged import Acknowledged, acknowledged
+from hedger.journal.acknowledged import Acknowledged, Which, acknowledged
 from hedger.journal.codec import CodecError
 from hedger.journal.entries import Configuration, Kind, Record
+from hedger.journal.identity import Opened
 from hedger.journal.journal import open_to_read
 from hedger.journal.kill_latch import FileLatch, Latched
 from hedger.journal.lock import holder
 from hedger.journal.recovery import Reading
 from hedger.journal.sqlite import SqliteStorage
 from hedger.journal.storage import StorageFailed
+from hedger.journal.unreadable import build_at
 from hedger.settings import Settings
 from pricing.errors import HedgerError
 from venues.orders import TradeReport
@@ -55,22 +58,28 @@ SLICE_S = 0.2
 
 
 class Feed:
-    """What was read so far. fault: why nothing more is read, "" while all is well. quick: of a long journal
-    that is still being read, the same with only its end and what book and orders hang on."""
+    """What was read so far. opened: the file; exchanged: whether another lies there now. fault: why nothing
+    more is read, "" while all is well. quick: of a long journal that is still being read, the same with only
+    its end and what book and orders hang on."""
 
     def __init__(
         self, journal: Path, settings: Settings, outside: Outside, *, begin: int = 1, long: int = LONG
     ) -> None:
-        """Open a journal. begin: the record before which only what book and orders hang on is read.
+        """Open a journal. settings: those at hand, where it does not hold those of the run. begin: the record
+        before which only what book and orders hang on is read.
 
         Raises:
             InputError: there is none, or it is no journal.
         """
-        self.journal, self.settings, self.outside = journal, settings, outside
+        self.journal, self.outside = journal, outside
+        self._at_hand = settings
+        self.opened = Opened(journal)
         self._storage: SqliteStorage = open_to_read(journal)
+        self.opened.look(self._storage)
+        self.exchanged = False
         self.name = self._storage.name
-        self.follower = Follower(settings.age_s_max, outside.fetch, depth=False)
-        self.venues = VenueReader(settings.age_s_max, follower=self.follower)
+        self.follower = Follower(settings, outside.fetch, depth=False)
+        self.venues = VenueReader(settings, follower=self.follower)
         self.profit = ProfitReader(settings, follower=self.follower)
         self.orders = Reading(self.name, 0)
         self.number = 0
@@ -83,6 +92,7 @@ class Feed:
         self.decisions: deque[tuple[int, Json]] = deque(maxlen=DECISIONS_KEPT)
         self.preview: tuple[int, Json] | None = None
         self.ticket: tuple[int, Json] | None = None
+        self.filled = 0
         self.fills: deque[TradeReport] = deque(maxlen=FILLS_KEPT)
         self.alerts = AlertLog()
         self.history: dict[str, deque[tuple[int, float]]] = {}
@@ -90,7 +100,7 @@ class Feed:
         self._asked: dict[int, str] = {}
         self.pid: int | None = None
         self.latched: Latched | None = None
-        self.acknowledged: dict[int, Acknowledged] = {}
+        self.acknowledged: dict[Which, Acknowledged] = {}
         self._latch = FileLatch(journal)
         self._noted_ns = 0
         self._begin, self._long = begin, long
@@ -108,12 +118,20 @@ class Feed:
 
     def step(self) -> bool:
         """Read on for a moment; whether anything was new."""
+        if why := self.opened.exchanged():
+            self.exchanged, self.fault = True, f"{why}: leave and start again"
+            self.pid = self.latched = None
+            self._let_go()
+            return False
+        self.exchanged = False
         self._look_around()
         end, before = time.monotonic() + SLICE_S, self.number
         try:
             self.head = self._storage.head().number
+            if self.head and not self.opened.mark:
+                self.opened.look(self._storage)
             if self.quick is None and self._begin == 1 and self.head - self.number > self._long:
-                self.quick = Feed(self.journal, self.settings, self.outside, begin=self._end())
+                self.quick = Feed(self.journal, self._at_hand, self.outside, begin=self._end())
             if self._end_first():
                 return True
             for record in self._records():
@@ -123,10 +141,20 @@ class Feed:
                     break
             self.fault = ""
         except (StorageFailed, CodecError, HedgerError) as error:
-            self.fault = f"record {self.number + 1} cannot be read: {error}"
+            self.fault = f"{self._of_other_build(error)}record {self.number + 1} cannot be read: {error}"
         if self.quick is not None and self.caught_up:
             self._let_go()
         return self.number != before
+
+    def _of_other_build(self, error: Exception) -> str:
+        """What to do where another build wrote what this one does not know; "" where it is none of that."""
+        if not isinstance(error, CodecError):
+            return ""
+        with suppress(StorageFailed):
+            build = build_at(self._storage, self.number + 1)
+            if build not in ("", this_build()):
+                return f"written by build {build}, use that, this is {this_build()}: "
+        return ""
 
     def _end_first(self) -> bool:
         """Read on at the end of a long journal; whether that is still behind. Where it cannot be read, the
@@ -158,7 +186,7 @@ class Feed:
     def _end(self, least: int = END_RECORDS) -> int:
         """The record that the end begins with: by halves, since numbers and times rise together."""
         (last,) = islice(self._storage.records(self.head), 1)
-        since_ns = last.now_ns - round((self.settings.age_s_max + END_S) * 1e9)
+        since_ns = last.now_ns - round((self.follower.settings.age_s_max + END_S) * 1e9)
         low, high = 1, max(self.head - least, 1)
         while low < high:
             middle = (low + high) // 2
@@ -210,6 +238,8 @@ class Feed:
             self._answer(record)
         self.orders.take(record)
         ledger = self.orders.ledger
+        if record.kind == Kind.FILL:
+            self.filled = record.number
         if record.kind == Kind.FILL and ledger and isinstance(ledger[-1], TradeReport):
             self.fills.append(ledger[-1])
         if record.kind == Kind.DECISION:

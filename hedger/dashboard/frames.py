@@ -11,14 +11,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hedger.dashboard.effects import PREVIEW_AGE_S_MAX
 from hedger.dashboard.feed import Feed
 from hedger.dashboard.header import Standing, state_of
 from hedger.dashboard.keys import LABELS
-from hedger.dashboard.panels import alerts, hedge, orders, pnl, risk, venues, whatif
-from hedger.dashboard.sheet import Line, Section, Sheet, Tone
+from hedger.dashboard.panels import alerts, hedge, orders, pnl, preview, risk, venues, whatif
+from hedger.dashboard.panels.incomplete import texts
+from hedger.dashboard.sheet import Line, Section, Sheet, Tone, age, counted
 from hedger.desk.holdings import after_legs, unhedged
 from hedger.desk.ladder import ladder_of
 from hedger.desk.risk_tree import band_rows, risk_tree
+from hedger.documents import missing_list
 from hedger.journal.export import fill_row, order_row
 from hedger.problem.snapshot import Snapshot
 from pricing.errors import HedgerError
@@ -45,7 +48,7 @@ class Want:
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One screen. For the dialogs: bands, by row; indexes, USD by underlying, as of the marks of marked_ns,
-    UTC; empty and 0 while the book cannot be valued."""
+    UTC; empty and 0 while the book cannot be valued. left_out: what is in none of the bands' figures."""
 
     want: Want
     standing: Standing
@@ -56,6 +59,7 @@ class Frame:
     preview: tuple[int, Json] | None = None
     marked_ns: int = 0
     replies: Mapping[str, str] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
 
 class Painter:
@@ -94,6 +98,7 @@ class Painter:
             preview=feed.preview,
             marked_ns=self._marked_ns,
             replies=dict(feed.replies),
+            left_out=texts(*_lacking(snapshot)),
         )
 
     # -------------------------------------------------------------------------------------------------- parts
@@ -105,7 +110,7 @@ class Painter:
         if self._snapshot[0] != feed.number:
             found, fault = None, ""
             try:
-                found = follower.snapshot(feed.settings, bands=True)
+                found = follower.snapshot(bands=True)
             except HedgerError as error:
                 fault = error.text()
             self._snapshot = (feed.number, found, fault)
@@ -149,36 +154,52 @@ class Painter:
         rows = None if snapshot is None else band_rows(snapshot)
         working = [row for row in self._order_rows() if row["live"]]
         return hedge.sheet(
-            rows, feed.decision, feed.asked, feed.ticket, working, tuple(feed.decisions), self._at_ns(),
-            self._keys,
+            rows, *_lacking(snapshot), feed.decision, feed.asked, feed.ticket, working,
+            tuple(feed.decisions), self._at_ns(), self._keys,
         )  # fmt: skip
 
     def _whatif(self, want: Want) -> Sheet:
         snapshot, feed = self.snapshot(), self._feed.shown
         if snapshot is None:
             return self._nothing()
-        name, legs = self._hedge_shown()
+        name, legs, why_none = self._hedge_shown()
         begun = time.perf_counter()
         holdings = [unhedged(snapshot)]
         try:
             holdings += [after_legs(snapshot, legs)] if legs else []
         except KeyError:
-            name = ""
+            name, why_none = "", f"no hedge to show: {name} trades what is not on the market now"
         ladder = ladder_of(snapshot, holdings, want.metric)
         took_ms = 1000.0 * (time.perf_counter() - begun)
         as_of = feed.venues.document(self._at_ns())["as_of"]
-        return whatif.sheet(ladder, want.side, name, as_of, took_ms, self._keys)
+        return whatif.sheet(
+            ladder, *_lacking(snapshot), want.side, name, as_of, took_ms, self._keys, why_none
+        )
 
-    def _hedge_shown(self) -> tuple[str, list[Json]]:
-        """The ticket by which "hedged" is meant: the last preview's, which the engine has made."""
-        found = self._feed.shown.preview
-        if found is None:
-            return "", []
-        number, decision = found
-        ticket = decision["preview"]["ticket"]
-        if not ticket or not ticket["legs"]:
-            return "", []
-        return f"the preview of record {number}, {len(ticket['legs'])} legs", list(ticket["legs"])
+    def _hedge_shown(self) -> tuple[str, list[Json], str]:
+        """The ticket by which "hedged" is meant: its name, its legs, and why there is none.
+
+        It is the last preview's, which the engine has made, as long as it is one of the book as it stands: a
+        hedge that was sent since is in the book already, and would count twice.
+        """
+        feed = self._feed.shown
+        if feed.preview is None:
+            return "", [], ""
+        number, decision = feed.preview
+        shown, old_s = decision["preview"], (self._at_ns() - decision["now_ns"]) / 1e9
+        legs = list((shown["ticket"] or {}).get("legs", ()))
+        name = f"the preview of record {number}, {counted(len(legs), 'leg')}, {age(old_s)} old"
+        sent = max(feed.filled, feed.ticket[0] if feed.ticket is not None else 0)
+        why = ""
+        if shown["scope"]:
+            why = f"it is of {preview.asked_about(shown['scope'])}, not of a hedge of the book"
+        elif not legs:
+            why = "it has no legs"
+        elif sent > number:
+            why = "something was sent or filled since"
+        elif old_s > PREVIEW_AGE_S_MAX:
+            why = f"at most {PREVIEW_AGE_S_MAX:g} s count"
+        return ("", [], f"no hedge to show: {name}: {why}") if why else (name, legs, "")
 
     def _order_rows(self) -> list[Json]:
         return [
@@ -228,15 +249,25 @@ class Painter:
             newest_s=(at_ns - follower.marked_ns) / 1e9 if follower.marked_ns else None,
             oldest_s=None if worst is None else worst["age_s"],
             oldest_symbol="" if worst is None else worst["symbol"],
-            beat_s=None if engine is None else engine["beat_s"],
+            beat_s=None if engine is None or feed.pid is None else engine["beat_s"],
             clock_s=None if engine is None else engine["clock_stepped_s"],
             unknown=sum(str(order.state) == "unknown" for order in live),
             working=len(live),
             critical=unseen["critical"],
             warnings=unseen["warning"],
+            at_hand=not follower.in_force.of_run,
+            incomplete=len(texts(*_lacking(self._snapshot[1]))),
             fault=feed.fault or self._feed.fault,
             control=self._control,
+            exchanged=self._feed.exchanged,
         )
+
+
+def _lacking(snapshot: Snapshot | None) -> tuple[list[Json], list[str]]:
+    """What is in no figure: positions without a worth, and bad indexes."""
+    if snapshot is None:
+        return [], []
+    return missing_list(snapshot), [reading.underlying for reading in snapshot.bad_indexes]
 
 
 def _words(text: str) -> Sheet:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rich.cells import set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 from textual.geometry import Region, Size
@@ -52,11 +53,15 @@ class Lines(Widget):
         text, tone = self._lines[y] if y < len(self._lines) else ("", Tone.PLAIN)
         text = clipped(text, width)
         style = self.rich_style + STYLES[tone]
-        return Strip([Segment(text.ljust(width), style)], width)
+        return Strip([Segment(set_cell_size(text, width), style)], width)
 
 
-class Grid(ScrollView, can_focus=True):
-    """A sheet with a cursor that stays on its line, whatever moves around it."""
+class Grid(ScrollView, can_focus=True, inherit_bindings=False):
+    """A sheet with a cursor that stays on its line, whatever moves around it.
+
+    The library's own keys for scrolling are not wanted: they would move a long sheet and leave the cursor on
+    a line out of sight, which the next key would act on.
+    """
 
     class Chosen(Message):
         """Enter was pressed on a line."""
@@ -142,7 +147,7 @@ class Grid(ScrollView, can_focus=True):
                 text, style = ">" + text[1:], style + _CURSOR
         else:
             text, style = "", STYLES[Tone.PLAIN]
-        return Strip([Segment(text[:width].ljust(width), self.rich_style + style)], width)
+        return Strip([Segment(set_cell_size(text, width), self.rich_style + style)], width)
 
     # ------------------------------------------------------------------------------------------------- moving
 

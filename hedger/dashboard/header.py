@@ -13,6 +13,10 @@ BANNERS = {
     "paper": "PAPER  no real money",
     "replay": "REPLAY  the past",
 }
+#: Instead of a banner, once another journal lies where the one on the screen was.
+EXCHANGED = "NOT THE JOURNAL THAT LIES HERE NOW"
+#: How far before the record a clock may be: two processes of one machine read it a moment apart.
+BEHIND_S_MAX = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +24,9 @@ class Standing:
     """What the header tells. trading: "live", "testnet", "paper" or "replay". state: the mode as it acts.
 
     Ages in seconds, None unknown. oldest_s: of the oldest quote held. behind: records not read yet. critical,
-    warnings: alerts that nobody has acknowledged.
+    warnings: alerts that nobody has acknowledged. at_hand: the settings of the run are not on record, and
+    others stand in for them. incomplete: positions without a worth and bad indexes.
+    exchanged: another journal lies where this one was.
     """
 
     trading: str
@@ -43,8 +49,11 @@ class Standing:
     working: int
     critical: int
     warnings: int
+    incomplete: int = 0
+    at_hand: bool = False
     fault: str = ""
     control: bool = False
+    exchanged: bool = False
 
 
 def state_of(mode: str | None, paused: bool, killed: bool, runs: bool = True) -> str:
@@ -66,20 +75,23 @@ def header(s: Standing) -> tuple[tuple[str, Tone], ...]:
     runs = f"process {s.pid}" if s.pid is not None else "NO ENGINE RUNS"
     right = "control" if s.control else "read-only"
     first = f"{BANNERS.get(s.trading, s.trading.upper())} | {s.state} | {runs} | {right} | engine {s.engine}"
-    second = (
-        f"UNKNOWN orders {s.unknown} | working {s.working} | critical {s.critical}, warnings {s.warnings}"
-    )
+    if s.exchanged:
+        first = f"{EXCHANGED}: leave and start again | it was {s.trading}, engine {s.engine}"
+    lacking = f" | INCOMPLETE {s.incomplete}" if s.incomplete else ""
+    second = f"UNKNOWN orders {s.unknown}{lacking} | working {s.working} | critical {s.critical}, "
+    second += f"warnings {s.warnings}"
     second += f" | data {age(s.oldest_s)} old {s.oldest_symbol}".rstrip()
     if s.fault:
         second = f"NOT READING: {s.fault}"
     elif s.behind:
         second = f"READING the journal: {s.behind} records to go | {second}"
+    config = (s.settings_sha256[:8] or "?") + " NOT ON RECORD" * s.at_hand
     third = (
         f"journal {age(s.lag_s)} ago, beat {age(s.beat_s)} | account {s.account} | config "
-        f"{s.settings_sha256[:8] or '?'} | limits {s.limits_sha256[:8] or 'none'} | event {s.seq} | clock "
+        f"{config} | limits {s.limits_sha256[:8] or 'none'} | event {s.seq} | clock "
         f"moved {age(s.clock_s)} | record {s.record}"
     )
-    return (first, _state_tone(s)), (second, _out_tone(s)), (third, _lag_tone(s))
+    return (first, Tone.BAD if s.exchanged else _state_tone(s)), (second, _out_tone(s)), (third, _lag_tone(s))
 
 
 #: What the last line tells of the keys, the most needed first, and what each is for.
@@ -126,10 +138,12 @@ def _state_tone(s: Standing) -> Tone:
 
 
 def _out_tone(s: Standing) -> Tone:
-    if s.unknown or s.critical or s.fault:
+    if s.unknown or s.critical or s.fault or s.incomplete:
         return Tone.BAD
     return Tone.WARN if s.warnings or s.behind else Tone.PLAIN
 
 
 def _lag_tone(s: Standing) -> Tone:
+    if s.lag_s is not None and s.lag_s < -BEHIND_S_MAX:
+        return Tone.BAD  # the clock runs behind the record: no age on the screen is one
     return Tone.BAD if s.pid is not None and (s.lag_s is None or s.lag_s > 10.0) else Tone.DIM

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 
+from rich.cells import cell_len, set_cell_size
+
 UNKNOWN = "?"
 _GAP = 1
 #: The digits that an exact amount has at most; of more, four count.
@@ -129,18 +131,22 @@ def _row(cells: Sequence[str], columns: Sequence[Column], widths: dict[int, int]
     parts = []
     for i, width in widths.items():
         cell = clipped(cells[i] if i < len(cells) else "", width)
-        parts.append(cell.ljust(width) if columns[i].left else cell.rjust(width))
+        rest = " " * (width - cell_len(cell))
+        parts.append(cell + rest if columns[i].left else rest + cell)
     return " " * _MARK + (" " * _GAP).join(parts).rstrip()
 
 
 def clipped(text: str, width: int) -> str:
-    """At most so many characters, what is cut off told by an ellipsis; nothing in it moves the cursor.
+    """At most so many cells of a terminal, of which a Chinese letter takes two; what is cut off is told by an
+    ellipsis, and nothing in it moves the cursor.
 
-    >>> clipped("abcdef", 4), clipped("a\\nb", 9)
-    ('abc…', 'a b')
+    >>> clipped("abcdef", 4), clipped("a\\nb", 9), clipped("系统繁忙", 5)
+    ('abc…', 'a b', '系统…')
     """
     text = "".join(c if c.isprintable() else " " for c in text)
-    return text if len(text) <= width else text[: max(width - 1, 0)] + "…" * (width > 0)
+    if cell_len(text) <= width:
+        return text
+    return set_cell_size(text, width - 1) + "…" if width > 0 else ""
 
 
 # ---------------------------------------------------------------------------------------------------- figures

@@ -61,11 +61,11 @@ def acknowledge(seat: Seat) -> None:
         seat.say("no alert here: put the cursor on one in panel 7")
         return
     try:
-        seat.control.acknowledge(int(words[1]))
+        seat.control.acknowledge((int(words[1]), int(words[2])))
     except HedgerError as error:
         seat.say(f"NOT NOTED: {error.what}; {error.fix}")
         return
-    seat.say(f"alert of record {words[1]}: seen")
+    seat.say(f"{words[3]} of record {words[1]}: seen")
     seat.reader.wake()
 
 

@@ -6,9 +6,10 @@ from typing import Any
 
 from hedger.core.events import Verb
 from hedger.dashboard import effects
-from hedger.dashboard.dialogs import Dialog, Flatten, Preview
+from hedger.dashboard.dialogs import SEND, Dialog, Flatten, Preview
 from hedger.dashboard.keys import textual_keys
 from hedger.dashboard.panels import preview
+from hedger.dashboard.panels.incomplete import TITLE
 from hedger.dashboard.seat import Seat
 from hedger.dashboard.sheet import figure
 from hedger.dashboard.steering import may, send, summary
@@ -81,7 +82,7 @@ def flatten(seat: Seat) -> None:
             return False, "no underlying is known: the book has no worth yet; escape: do nothing"
         if name is None and seat.frame is not None:
             return False, f"type one of {', '.join(seat.frame.indexes)}; escape: do nothing"
-        return True, f"enter: plan {name} to zero, on the market of then; escape: do nothing"
+        return True, f"enter: {SEND}"
 
     def named(text: str) -> str | None:
         name = known(text)
@@ -100,18 +101,21 @@ def flatten(seat: Seat) -> None:
             return
         send(seat, Verb.FLATTEN, name)
 
-    text = f"A plan like any other, to zero: one underlying's rows.\n{_totals(seat)}\n{summary(seat)}"
+    text = "A plan like any other, to zero: the rows of the underlying that is named."
+    text += f"\n{_totals(seat)}\n{summary(seat)}"
     dialog = Flatten(text, check, named)
     seat.put(dialog, answered)
 
 
 def _totals(seat: Seat) -> str:
-    """Delta, gamma and vega of each underlying, without their tenors."""
+    """Delta, gamma and vega of each underlying, without their tenors; and what is not in them."""
     rows = [] if seat.frame is None else seat.frame.bands.values()
+    lacking = () if seat.frame is None else seat.frame.left_out
     kept = [
         r for r in rows if r["row"].startswith(("delta:", "gamma:", "vega:")) and r["row"].count(":") == 1
     ]
-    return "\n".join(f"  {r['row']:<12} {figure(r['value']):>9} {r['unit']}" for r in kept)
+    lines = [f"  {r['row']:<12} {figure(r['value']):>9} {r['unit']}" for r in kept]
+    return "\n".join([*lines, *(f"{TITLE}: {text}" for text in lacking)])
 
 
 def _remember(seat: Seat) -> None:

@@ -2,12 +2,13 @@
 
 What was booked stands in the record as fills and adjustments, so no settings are needed for it; the market is
 the fold of the marks. Whoever looks may stop at any record and have both as they stood then. Bands set by
-command are known as far as the engine took them, and so are the settings in force; with which settings the
-book is valued whoever looks says.
+command are known as far as the engine took them, and so are the settings in force: with those the book is
+valued, whatever the settings file at hand says.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -38,6 +39,7 @@ from hedger.settings import Settings
 from pricing.contracts import Listing
 from pricing.errors import InputError
 from pricing.market import Market, Marks, mid_or_nan, price_or_nan
+from pricing.oracle import read_index
 from pricing.universe import Universe
 from risk.book import Book
 from venues.orders import TradeReport
@@ -77,19 +79,19 @@ class Follower:
     order books, which a plan needs and a valuation does not.
 
     started: the last configuration. mode, latch: the last change. marked_ns: UTC, of the last marks.
-    in_force: the settings; at_hand: those that stand in where the journal does not hold its own.
+    in_force: the settings, since when which; settings: those of now.
     arrival: the middle of an order's listing when it was decided on, by client id, NaN where unknown.
     """
 
     def __init__(
         self,
-        age_s_max: float,
+        at_hand: Settings,
         fetch: Fetch = no_tape,
         *,
         depth: bool = True,
-        at_hand: Settings | None = None,
     ) -> None:
-        self.in_force = SettingsInForce(at_hand or Settings())
+        """at_hand: settings that stand in where the journal does not hold its own."""
+        self.in_force = SettingsInForce(at_hand)
         self.market: Market | None = None
         self.book: Book | None = None
         self.started: Configuration | None = None
@@ -99,10 +101,15 @@ class Follower:
         self.seq = -1
         self.arrival: dict[str, float] = {}
         self.overrides: BandOverrides = {}
-        self.age_s_max, self._fetch, self._depth = age_s_max, fetch, depth
+        self._fetch, self._depth = fetch, depth
         self._listings: dict[tuple[str, str], Listing] = {}
         self._averages: dict[tuple[str, int], tuple[float, int]] = {}
         self._bands: dict[int, str] = {}
+
+    @property
+    def settings(self) -> Settings:
+        """In force now."""
+        return self.in_force.settings
 
     def take(self, record: Record) -> Taken:
         """One record more.
@@ -149,22 +156,29 @@ class Follower:
         middle = float(mid_or_nan(self.market)[at])
         return middle if middle == middle else float(price_or_nan(self.market)[at])
 
-    def snapshot(self, settings: Settings, *, bands: bool = False) -> Snapshot | None:
-        """The book valued as things stand; None before there are marks. bands: those set by command, too.
+    def indexes(self) -> dict[str, float]:
+        """USD per coin as the market tells them now; those that it does not tell are not in it."""
+        readings = () if self.market is None else read_index(self.market, self.settings.oracle_settings())
+        return {x.underlying: x.value for x in readings if math.isfinite(x.value)}
+
+    def snapshot(self, asked: Settings | None = None, *, bands: bool = False) -> Snapshot | None:
+        """The book valued as things stand; None before there are marks. asked: with other settings than those
+        in force; bands: those set by command, too.
 
         Raises:
             HedgerError: it cannot be valued at all.
         """
         if self.market is None or self.book is None or not self.marked_ns:
             return None
-        return self.retake(self.market, settings, bands=bands)
+        return self.retake(self.market, asked, bands=bands)
 
-    def retake(self, market: Market, settings: Settings, *, bands: bool = False) -> Snapshot:
+    def retake(self, market: Market, asked: Settings | None = None, *, bands: bool = False) -> Snapshot:
         """The book in a market.
 
         Raises:
             HedgerError: as `snapshot`.
         """
+        settings = asked or self.settings
         book = Book() if self.book is None else self.book
         known = underlyings_of(book, market, settings) if bands else ()
         mine = {row: x for row, x in self.overrides.items() if row.split(":")[1] in known}
@@ -180,7 +194,7 @@ class Follower:
         market = self.market.apply(stamped(marks, record.now_ns))
         told = {key: total / n for key, (total, n) in self._averages.items()}
         self.market = replace(market, settlement_average=told)
-        self._averages = averages_with(self._averages, self.market, self.age_s_max)
+        self._averages = averages_with(self._averages, self.market, self.settings.age_s_max)
         self.marked_ns = record.now_ns
         return marks
 

@@ -8,7 +8,7 @@ there is no sum of several.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,11 +95,28 @@ def ladder_of(
         "spot_pct": list(axes.spot_pct),
         "cells": _cells(totals, axes),
         "underlyings": [
-            {"underlying": name, "cells": _cells([one.of(metric)[u] for one in found], axes)}
+            {
+                "underlying": name,
+                "cells": _cells([one.of(metric)[u] for one in found], axes),
+                "worst": {
+                    side: None if one is None else _worst(one.pnl[u], shocks)
+                    for side, one in _sides(found).items()
+                },
+            }
             for u, name in enumerate(snapshot.underlyings)
         ],
-        "worst": {side: _worst(one, shocks, in_usd) for side, one in _sides(found).items()},
+        "worst": {
+            side: None if one is None else _worst(summed(one.pnl, one_unit=in_usd), shocks)
+            for side, one in _sides(found).items()
+        },
     }
+
+
+def grids(ladder: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """What of a ladder is shown: (whose, what has `cells` and `worst`). The book, named "", where there is a
+    sum of its coins; else each coin in itself."""
+    apart = ladder["unit"] != _USD_UNITS[ladder["metric"]] and len(ladder["underlyings"]) > 1
+    return [(u["underlying"], u) for u in ladder["underlyings"]] if apart else [("", ladder)]
 
 
 def _sides(found: Sequence[Repriced]) -> dict[str, Repriced | None]:
@@ -121,11 +138,8 @@ def _cells(values: Sequence[FloatArray], axes: Axes) -> list[Json]:
     ]
 
 
-def _worst(found: Repriced | None, shocks: Sequence[Shock], in_usd: bool) -> Json | None:
+def _worst(pnl: FloatArray, shocks: Sequence[Shock]) -> Json | None:
     """The cell with the least P&L, whatever metric is shown; null where a cell's is not known."""
-    if found is None:
-        return None
-    pnl = summed(found.pnl, one_unit=in_usd)
     if not pnl.size or not np.isfinite(pnl).all():
         return None
     at = int(np.argmin(pnl))

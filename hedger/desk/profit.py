@@ -3,7 +3,7 @@
 The book is valued at marks so many seconds apart, between them expanded to second order
 (`risk.attribution`). The arrival mid of a trade is that of the moment at which its order was decided on.
 Marks at which something held has no worth are passed over; what moved meanwhile waits for the next. Funding
-counts when it is booked.
+counts when it is booked. Valued and judged with the settings that were in force, as the journal has them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hedger.documents import number
 from hedger.journal.entries import Record
 from hedger.problem.snapshot import Snapshot
 from hedger.runs import profit
-from hedger.runs.profit import Profit
+from hedger.runs.profit import Interval, Profit
 from hedger.settings import Settings
 from pricing.daycount import NS_PER_SECOND, iso
 from risk.flows import Trade
@@ -34,18 +34,18 @@ class ProfitReader:
 
     def __init__(
         self,
-        settings: Settings,
+        at_hand: Settings,
         apart_s: float = APART_S,
         fetch: Fetch = no_tape,
         follower: Follower | None = None,
     ) -> None:
         """follower: one that others hear as well; who has it calls `before` and `heard`, not `take`.
-        settings: to value with from here on. valued: the book as it was last valued here, None before."""
-        self.follower = follower or Follower(settings.age_s_max, fetch)
+        at_hand: as `Follower` has it. valued: the book as it was last valued here, None before."""
+        self.follower = follower or Follower(at_hand, fetch)
         self.valued: Snapshot | None = None
         self._marked_ns = 0
         self.profit = Profit()
-        self.settings, self._apart_ns = settings, round(apart_s * NS_PER_SECOND)
+        self._apart_ns = round(apart_s * NS_PER_SECOND)
         self._taken_ns: int | None = None
         self._waiting = False
         self._flows = 0
@@ -75,7 +75,7 @@ class ProfitReader:
             case TradeReport(client_id=client_id, fill=fill):
                 known = self.follower.arrival.pop(client_id, None)
                 middle = self.follower.middle(fill.listing.key) if known is None else known
-                self.profit.traded(Trade(fill, middle))
+                self.profit.traded(Trade(fill, middle, self.follower.indexes()))
                 self._flows += 1
             case Adjustment():
                 self.profit.adjusted(taken.word)
@@ -86,14 +86,24 @@ class ProfitReader:
 
     def _mark(self) -> None:
         self._waiting = False
-        snapshot = self.follower.snapshot(self.settings)
+        snapshot = self.follower.snapshot()
         if snapshot is not None:
             self._taken_ns, self._flows, self.valued = snapshot.market.now_ns, 0, snapshot
             self.profit.marked(snapshot)
 
+    def total_at(self, snapshot: Snapshot) -> Interval | None:
+        """All of the P&L up to a moment that need not be the end of an interval; nothing of it is remembered.
+        None before two marks could be valued."""
+        if snapshot is self.valued:
+            return self.profit.total
+        look = copy(self.profit)
+        look.days = dict(self.profit.days)
+        look.marked(snapshot)
+        return look.total
+
     def document(self) -> Json:
         """The P&L so far, up to the last mark; null where it is not known."""
-        snapshot = self.follower.snapshot(self.settings)
+        snapshot = self.follower.snapshot()
         if snapshot is not None and (self._flows or snapshot.market.now_ns != self._taken_ns):
             self._mark()
         total = self.profit.total
@@ -112,7 +122,7 @@ class ProfitReader:
                 {"underlying": name, **{part: number(x) for part, x in parts.as_dict().items()}}
                 for name, parts in attribution.rows.items()
             ],
-            **profit.document(self.profit, self.settings.pnl.tolerance()),
+            **profit.document(self.profit, self.follower.settings.pnl.tolerance()),
             "alerts": self._alerts(),
             "unknown": [] if attribution is None else list(attribution.unknown[:10]),
             "missing": _missing(snapshot),
@@ -127,7 +137,7 @@ class ProfitReader:
 
     def _alerts(self) -> list[Json]:
         """What a person must look at: days whose P&L has more without a cause than is borne."""
-        tolerance, found = self.settings.pnl.tolerance(), []
+        tolerance, found = self.follower.settings.pnl.tolerance(), []
         for day in profit.unexplained_days(self.profit, tolerance):
             parts = self.profit.days[day].attribution.total
             residual = number(parts.residual)
@@ -149,14 +159,14 @@ def _missing(snapshot: Snapshot | None) -> list[Json]:
 
 
 def profit_document(
-    records: Iterable[Record], settings: Settings, apart_s: float = APART_S, fetch: Fetch = no_tape
+    records: Iterable[Record], at_hand: Settings, apart_s: float = APART_S, fetch: Fetch = no_tape
 ) -> Json:
     """The document of `hedger pnl` from a journal's records.
 
     Raises:
         CodecError, InputError, HedgerError: as `ProfitReader.take`.
     """
-    reader = ProfitReader(settings, apart_s, fetch)
+    reader = ProfitReader(at_hand, apart_s, fetch)
     for record in records:
         reader.take(record)
     return reader.document()

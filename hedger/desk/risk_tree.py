@@ -67,9 +67,15 @@ def risk_tree(snapshot: Snapshot) -> Json:
 
 def band_rows(snapshot: Snapshot, value: FloatArray | None = None) -> list[Json]:
     """Every row with its band and what is used of it. value: (m,) the rows where they are known later than
-    the snapshot has them."""
+    the snapshot has them.
+
+    A row of an underlying of which something is not known (`incomplete`) is not known itself: value, used,
+    distance and breached are null, for what is left of the sum may lie anywhere.
+    """
     exposure, bands = snapshot.exposure, snapshot.bands
-    values = exposure.value if value is None else value
+    lacking = incomplete(snapshot)
+    whole = np.array([name.split(":")[1] not in lacking for name in exposure.rows], dtype=np.bool_)
+    values = np.where(whole, exposure.value if value is None else value, np.nan)
     found = []
     for i, name in enumerate(exposure.rows):
         trigger = float(bands.trigger_lower[i]), float(bands.trigger_upper[i])
@@ -87,10 +93,18 @@ def band_rows(snapshot: Snapshot, value: FloatArray | None = None) -> list[Json]
                 else None,
                 "used": number(used(x, target, *trigger)) if banded else None,
                 "distance": number(min(x - trigger[0], trigger[1] - x)) if banded else None,
-                "breached": bool(x < trigger[0] or x > trigger[1]),
+                "breached": None if math.isnan(x) and banded else bool(x < trigger[0] or x > trigger[1]),
             }
         )
     return found
+
+
+def incomplete(snapshot: Snapshot) -> frozenset[str]:
+    """Underlyings of which something held has no worth, or whose index decides nothing."""
+    listings = snapshot.market.universe.listings
+    found = {listings[i].contract.underlying for i in snapshot.exposure.missing}
+    found |= {reading.underlying for reading in snapshot.bad_indexes}
+    return frozenset(found | {m.symbol for m in snapshot.missing if m.symbol in snapshot.spot})
 
 
 def used(value: float, target: float, low: float, high: float) -> float:

@@ -65,6 +65,12 @@ class SettingsInForce:
         """The hash of the settings in force now; "" where it is not known."""
         return (self.turns[-1].told or "") if self.turns else ""
 
+    @property
+    def of_run(self) -> bool:
+        """Whether the settings in force are those of the run: its journal holds them, and no engine has
+        begun otherwise."""
+        return not self.turns or self.turns[-1].known
+
     def take(self, record: Record, word: Word) -> None:
         """One record more; of decisions only those that follow a reload are of interest."""
         match word:

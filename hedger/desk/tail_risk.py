@@ -47,6 +47,11 @@ def tail_document(snapshot: Snapshot, plan: HedgePlan | None, returns: Returns |
     elif snapshot.missing:
         names = ", ".join(f"{m.venue} {m.symbol}" for m in snapshot.missing[:5])
         unknown = f"the book is incomplete: {names}"
+    elif snapshot.bad_indexes:
+        names = ", ".join(reading.underlying for reading in snapshot.bad_indexes)
+        unknown = f"the book is incomplete: the index of {names} is bad"
+    elif snapshot.numeraire is Numeraire.COIN and len(snapshot.underlyings) > 1:
+        unknown = "several coins, each in its own: no sum"
     elif not snapshot.underlyings:
         unknown = "the book holds nothing that moves"
     pnl = [] if returns is None or unknown else _outcomes(snapshot, plan, returns)

@@ -1,8 +1,9 @@
 """`hedger venues`: how each venue is doing, as far as the journal and the sign of life hold it.
 
 Feeds by the age of their quotes and how late they came; links by what the venue's connection told of itself;
-orders by how long the first word on them took. What only the running process knows (credits left, seconds
-until a dead man's switch fires) is null, with the reason beside it.
+orders by how long the first word on them took. Of a dead man's switch the journal has when the venue stopped
+taking its refreshes, and took them again. What only the running process knows (credits left, seconds until
+the switch fires) is null, with the reason beside it.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from hedger.core.events import Answer, Failed
+from hedger.core.events import Answer, Failed, Refreshed
 from hedger.core.usage import Usage
 from hedger.desk.follow import Fetch, Follower, Taken, no_tape
 from hedger.documents import number
 from hedger.engine.heartbeat import Heartbeat
-from hedger.journal.entries import EventBody, Intent, Record
+from hedger.journal.entries import Configuration, EventBody, Intent, Record
+from hedger.settings import Settings
 from pricing.daycount import NS_PER_SECOND, iso
 from pricing.market import Market, Marks
 from risk.book import Book
@@ -39,7 +41,10 @@ Json = dict[str, Any]
 KEPT = 1000
 DEAD_MAN = "dead_man_fired"
 CREDITS_UNKNOWN = "only the engine knows, not its journal"
-DEAD_MAN_UNKNOWN = "armed or not: only the engine knows, not its journal"
+DEAD_MAN_UNKNOWN = (
+    "armed or not: no refresh has failed since the engine's start, and only a failed one is journaled"
+)
+LEFT_UNKNOWN = "seconds left: only the engine knows, not its journal"
 _MINUTE_NS, _HOUR_NS = 60 * NS_PER_SECOND, 3600 * NS_PER_SECOND
 
 
@@ -61,6 +66,7 @@ class _Seen:
     maintenance: tuple[tuple[int, int], ...] = ()
     events: Counter[str] = field(default_factory=Counter)
     dead_man_ns: int | None = None
+    refreshed: tuple[bool, int, str] | None = None  # whether refreshes are taken, since when, and why not
     account_ns: int | None = None
     failed: Counter[str] = field(default_factory=Counter)
     failed_ns: int | None = None
@@ -77,9 +83,9 @@ class _Seen:
 class VenueReader:
     """Told of a journal's records one after the other; `document` at any time."""
 
-    def __init__(self, age_s_max: float, fetch: Fetch = no_tape, follower: Follower | None = None) -> None:
+    def __init__(self, at_hand: Settings, fetch: Fetch = no_tape, follower: Follower | None = None) -> None:
         """follower: one that others are told by as well; who has it calls `heard` instead of `take`."""
-        self.follower = follower or Follower(age_s_max, fetch)
+        self.follower = follower or Follower(at_hand, fetch)
         self.usage: Usage | None = None
         self._venues: dict[str, _Seen] = {}
         self._waiting: dict[str, tuple[int, str]] = {}
@@ -113,6 +119,9 @@ class VenueReader:
                 self._of(fill.listing.venue).fills += 1
             case Usage():
                 self.usage = taken.word
+            case Configuration():
+                for seen in self._venues.values():
+                    seen.refreshed = None  # it was said of a session that has ended
             case tuple():
                 for listing in taken.word:
                     self._of(listing.venue)
@@ -139,6 +148,10 @@ class VenueReader:
                 seen = self._of(venue)
                 seen.failed[code or question] += 1
                 seen.failed_ns = now_ns
+                if question == "refresh" and (seen.refreshed is None or seen.refreshed[0]):
+                    seen.refreshed = False, now_ns, what.text or code
+            case Refreshed(venue=venue):
+                self._of(venue).refreshed = True, now_ns, ""
 
     def _status(self, told: VenueStatus, now_ns: int) -> None:
         seen = self._of(told.venue)
@@ -254,9 +267,8 @@ class VenueReader:
             "dead_man": {
                 "fired": seen.events[DEAD_MAN],
                 "last_fired_s": _age(seen.dead_man_ns, at_ns),
-                "armed": None,
+                **_refreshes(seen.refreshed, at_ns),
                 "left_s": None,
-                "unknown": DEAD_MAN_UNKNOWN,
             },
         }
 
@@ -276,6 +288,20 @@ class VenueReader:
         }
         symbol = max(ages, key=lambda name: ages[name])
         return {"symbol": symbol, "age_s": number(ages[symbol])}
+
+
+def _refreshes(told: tuple[bool, int, str] | None, at_ns: int) -> Json:
+    """Whether a dead man's switch is on, as it was last told; by the codes of the alerts."""
+    if told is None:
+        return {"armed": None, "told": None, "told_s": None, "text": "", "unknown": DEAD_MAN_UNKNOWN}
+    taken, then_ns, why = told
+    return {
+        "armed": taken,
+        "told": "DEAD_MAN_ON" if taken else "DEAD_MAN_OFF",
+        "told_s": _age(then_ns, at_ns),
+        "text": "refreshes are taken again" if taken else f"the venue did not take a refresh: {why}",
+        "unknown": LEFT_UNKNOWN,
+    }
 
 
 def _held(book: Book, venue: str, market: Market) -> dict[str, int]:
@@ -331,7 +357,7 @@ def _spread(seconds: Iterable[float]) -> Json:
 
 def venues_document(
     records: Iterable[Record],
-    age_s_max: float,
+    at_hand: Settings,
     now_ns: int | None = None,
     beat: Heartbeat | None = None,
     fetch: Fetch = no_tape,
@@ -341,7 +367,7 @@ def venues_document(
     Raises:
         CodecError, InputError: as `Follower.take`.
     """
-    reader = VenueReader(age_s_max, fetch)
+    reader = VenueReader(at_hand, fetch)
     for record in records:
         reader.take(record)
     return reader.document(now_ns, beat)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any
 
+from hedger.desk.ladder import grids
 from hedger.runs.profit import table as profit_table
 
 Json = Mapping[str, Any]
@@ -29,14 +31,15 @@ def whatif_text(document: Json) -> str:
         names += [f"the index of {name} is bad" for name in document["bad_indexes"]]
         lines.append(f"INCOMPLETE, in none of these figures: {'; '.join(names)}")
     sides = ["unhedged"] + ["hedged"] * (document["hedge"] is not None)
-    for side in sides:
-        lines += ["", *_ladder(ladder, side)]
-    for side in sides:
-        worst = ladder["worst"][side]
+    for of, one in grids(ladder):
+        for side in sides:
+            lines += ["", *_ladder(ladder, of, one["cells"], side)]
+    for (of, one), side in product(grids(ladder), sides):
+        worst, whose = one["worst"][side], f" of {of}" * bool(of)
         lines.append(
-            f"worst cell {side}: unknown"
+            f"worst cell{whose} {side}: unknown"
             if worst is None
-            else f"worst cell {side}: P&L {usd(worst['pnl'], 2)} at spot {worst['spot_pct']:+g} %, "
+            else f"worst cell{whose} {side}: P&L {usd(worst['pnl'], 2)} at spot {worst['spot_pct']:+g} %, "
             f"vol {worst['vol_points']:+g} points, in {worst['days']:g} days"
         )
     if document["hedge"] is not None:
@@ -51,16 +54,18 @@ def whatif_text(document: Json) -> str:
     return "\n".join(lines + [f"assumed: {text}" for text in document["assumed"]])
 
 
-def _ladder(ladder: Json, side: str) -> Iterator[str]:
-    """A grid a day: vols down, spots across; of one scale, so that cells may be compared."""
-    known = [abs(x) for line in ladder["cells"] for x in line[side] if x is not None]
+def _ladder(ladder: Json, of: str, lines: Sequence[Json], side: str) -> Iterator[str]:
+    """A grid a day: vols down, spots across; of one scale, so that cells may be compared. of: the coin that
+    the lines are of, "" for the whole book."""
+    known = [abs(x) for line in lines for x in line[side] if x is not None]
     scale, word = _scale(max(known, default=0.0))
-    yield f"{ladder['metric']} {side}, {word}{ladder['unit']}; spot across in %, vol down in points"
-    cells = [[_cell(x, scale) for x in line[side]] for line in ladder["cells"]]
+    name = f"{ladder['metric']}{f' of {of}' * bool(of)} {side}"
+    yield f"{name}, {word}{ladder['unit']}; spot across in %, vol down in points"
+    cells = [[_cell(x, scale) for x in line[side]] for line in lines]
     wide = max((len(cell) for line in cells for cell in line), default=1) + 1
     wide = max(wide, *(len(f"{spot:+g}") + 1 for spot in ladder["spot_pct"]))
     day = None
-    for line, row in zip(ladder["cells"], cells, strict=True):
+    for line, row in zip(lines, cells, strict=True):
         if line["days"] != day:
             day = line["days"]
             yield f"in {day:g} d".ljust(8) + "".join(f"{spot:+g}".rjust(wide) for spot in ladder["spot_pct"])
@@ -151,7 +156,8 @@ def profit_text(document: Json) -> str:
 def venues_text(document: Json) -> str:
     """Every venue in a few lines."""
     lag = _seconds(document["journal_lag_s"])
-    lines = [f"as of {document['as_of'] or 'no time at all'}, last record {lag} ago"]
+    lines = [] if document.get("running", True) else ["NOT RUNNING: ages are those at its end"]
+    lines.append(f"as of {document['as_of'] or 'no time at all'}, last record {lag} ago")
     engine = document["engine"]
     if engine is None:
         lines.append("engine: no sign of life beside the journal")
@@ -198,7 +204,8 @@ def _venue(venue: Json) -> Iterator[str]:
             yield f"  {name}: " + ", ".join(f"{code} {n}" for code, n in counts.items())
     dead = venue["dead_man"]
     last = f", last {_seconds(dead['last_fired_s'])} ago" if dead["fired"] else ""
-    yield f"  dead man's switch: fired {dead['fired']} times{last}; {dead['unknown']}"
+    word = "" if dead["told"] is None else f"{dead['told']} {_seconds(dead['told_s'])} ago, {dead['text']}; "
+    yield f"  dead man's switch: {word}fired {dead['fired']} times{last}; {dead['unknown']}"
     yield f"  credits: unknown; {venue['credits']['unknown']}"
 
 

@@ -1,28 +1,33 @@
 """How much of each hard limit was used, moment by moment: positions, margin, order rate, Greeks, budgets.
 
-Positions and margin are those of the booked positions at each valuation: notionals gross, accounts not netted
-(C6), requirements by the venue's model as a share of the margin balance (C9). The order rate counts messages
-that left: the legs of a combo are one (C13). Greeks are the book's as decided on (C7), budgets what the
-engine itself counted of the day (C15). What orders in the market might still have added is in none of these:
-what it led to is told by the refusals.
+Positions and margin are those at each valuation, of what was booked and whatever might still have come of the
+orders that were out, UNKNOWN ones included, each as the limits count it: notionals gross at the worse end,
+accounts not netted (C6); requirements by the venue's model between both ends, as a share of the margin
+balance less the premiums that might have to be paid (C9). The order rate counts messages that left: the legs
+of a combo are one (C13). Greeks are the book's as decided on, without those orders (C7): what they led to is
+told by the refusals. Budgets are what the engine itself counted of the day (C15).
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from hedger.core.leg_margin import Models
-from hedger.core.order_margin import margin_balance
+from hedger.core.order_life import OrderRecord
+from hedger.core.order_margin import margin_balance, reserve
 from hedger.problem.snapshot import Snapshot
+from pricing.contracts import Listing
 from pricing.daycount import NS_PER_SECOND
 from risk.costs import coins_per_unit
 from risk.limit_terms import Limits, RateLimits
-from risk.margin import margins
+from risk.margin import margins, premiums
 from risk.throttle import TokenBucket
 
 Row = dict[str, Any]
@@ -63,31 +68,31 @@ def unit_of(row: str) -> str:
 # ----------------------------------------------------------------------------------------- at a valuation
 
 
-def held(now_ns: int, snapshot: Snapshot, models: Models) -> Iterator[Row]:
-    """What the booked positions use at a moment, without what is allowed; null where it is not known."""
-    by_instrument, sums = _notionals(snapshot)
+def held(now_ns: int, snapshot: Snapshot, models: Models, out: Sequence[OrderRecord] = ()) -> Iterator[Row]:
+    """What positions and orders use at a moment, without what is allowed; null where it is not known.
+    out: the orders of which something may still be filled."""
+    by_instrument, sums = _notionals(snapshot, out)
     for (limit, key), usd in sums.items():
         yield _used(now_ns, "position", limit, "USD", usd, key)
     if by_instrument:
         largest = max(by_instrument, key=lambda name: (math.isnan(by_instrument[name]), by_instrument[name]))
         usd = by_instrument[largest]  # one that is not known stands before all others
         yield _used(now_ns, "position", "largest instrument", "USD", usd, "instrument_usd_max", largest)
-    yield from _margin(now_ns, snapshot, models)
+    yield from _margin(now_ns, snapshot, models, out)
 
 
-def _notionals(snapshot: Snapshot) -> tuple[dict[str, float], dict[tuple[str, str], float]]:
+def _notionals(
+    snapshot: Snapshot, out: Sequence[OrderRecord]
+) -> tuple[dict[str, float], dict[tuple[str, str], float]]:
     """Gross notionals, USD: by instrument, and by (limit, key of [position]); NaN where one of their
     positions has no price."""
     valuation, places = snapshot.valuation, snapshot.market.universe.positions
     unit_usd = coins_per_unit(valuation) * valuation.spot_of_listing()
     by_instrument: dict[str, float] = {}
     found: dict[tuple[str, str], float] = {}
-    for position in snapshot.book.positions.values():
-        listing = position.listing
-        if not position.quantity:
-            continue
+    for listing, quantity in _worst_sizes(snapshot, out):
         at = places.get(listing.key)
-        usd = math.nan if at is None else abs(float(position.quantity)) * float(unit_usd[at])
+        usd = math.nan if at is None else float(quantity) * float(unit_usd[at])
         instrument = f"{listing.venue} {listing.symbol}"
         by_instrument[instrument] = by_instrument.get(instrument, 0.0) + usd
         for limit, key in (
@@ -99,11 +104,26 @@ def _notionals(snapshot: Snapshot) -> tuple[dict[str, float], dict[tuple[str, st
     return by_instrument, found
 
 
-def _margin(now_ns: int, snapshot: Snapshot, models: Models) -> Iterator[Row]:
+def _worst_sizes(snapshot: Snapshot, out: Sequence[OrderRecord]) -> Iterator[tuple[Listing, Decimal]]:
+    """Of each listing on each account the larger size that it may come to, order units; none of 0."""
+    none = Decimal(0)
+    booked = snapshot.book.positions.values()
+    ends = {(p.listing.key, p.account): (p.listing, p.quantity, p.quantity) for p in booked}
+    for record in out:
+        order, signed = record.order, record.reserved * record.order.side.sign
+        listing, low, high = ends.get((order.listing.key, order.account), (order.listing, none, none))
+        ends[order.listing.key, order.account] = listing, low + min(signed, none), high + max(signed, none)
+    for listing, low, high in ends.values():
+        if low or high:
+            yield listing, max(abs(low), abs(high))
+
+
+def _margin(now_ns: int, snapshot: Snapshot, models: Models, out: Sequence[OrderRecord]) -> Iterator[Row]:
     """Requirements of each account as shares of its balance, by settlement currency."""
     book, valuation = snapshot.book, snapshot.valuation
     universe = valuation.universe
     accounts = dict.fromkeys((p.listing.venue, p.account) for p in book.positions.values() if p.quantity)
+    accounts |= dict.fromkeys((r.venue, r.order.account) for r in out)
     for venue, account in accounts:
         of = f"{venue} {account}".strip()
         if venue not in models:
@@ -112,12 +132,19 @@ def _margin(now_ns: int, snapshot: Snapshot, models: Models) -> Iterator[Row]:
                 yield _used(now_ns, "margin", f"{which}, {of}", _SHARE, math.nan, which, note)
             continue
         own = book.part(venue, account)
-        if any(p.quantity and p.listing.key not in universe.positions for p in own.positions.values()):
+        mine = [r for r in out if (r.venue, r.order.account) == (venue, account)]
+        listings = [p.listing for p in own.positions.values() if p.quantity] + [r.order.listing for r in mine]
+        if any(listing.key not in universe.positions for listing in listings):
             continue  # off the market: its requirement is not known, nor is in what currency
         quantities = own.quantities(universe)
+        low, high, prices = quantities.copy(), quantities.copy(), np.zeros(quantities.size)
+        for r in mine:
+            row, signed = universe.positions[r.order.listing.key], r.reserved * r.order.side.sign
+            reserve(low, high, prices, row, signed, r.order.price)
         model, terms = models[venue]
-        for currency, due in margins(valuation, quantities, quantities, venue, model, terms).items():
+        for currency, due in margins(valuation, low, high, venue, model, terms).items():
             balance = margin_balance(own, quantities, snapshot, currency, model)
+            balance -= premiums(valuation, quantities, high, prices, currency)
             note = "; ".join(due.reasons)
             if due.known and balance <= 0:
                 note = "; ".join([note] * bool(note) + ["the balance is not above zero: it covers nothing"])

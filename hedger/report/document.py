@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from hedger.desk.profit import APART_S
 from hedger.documents import number
 from hedger.report.capacity import unit_of
 from hedger.report.limits_use import KnownLimits, limits_use
@@ -131,11 +132,12 @@ def assumptions(story: Story) -> list[str]:
     found = [
         "Exposures, costs of hedges, refusals and alerts are as the engine wrote them down when it decided. "
         "A decision's exposures are taken to hold until the next one.",
-        f"The book is valued anew at marks at least {story.apart_s:.3g} s apart: P&L, its causes, prices and "
+        f"The book is valued anew at marks at least {story.apart_s:.3g} s apart: points of P&L, prices and "
         "bands are of those moments, with the settings in force then. Bands that follow realised volatility "
         "are drawn without their history.",
-        "P&L by cause is a second-order expansion from valuation to valuation; what it does not explain is "
-        "the residual. Funding counts when it is booked.",
+        f"P&L by cause is a second-order expansion between marks at least {APART_S:g} s apart, as `hedger "
+        "pnl` makes it; what it does not explain is the residual. Fees and slippage count at the index of "
+        "their trade, funding when it is booked.",
         "A hedge's cost is its fees and its slippage against the reference price of the plan; the ticket is "
         "what the plan expected of it.",
         "Turnover is the price paid for options and spot, the notional of perpetuals and futures, at the "
@@ -227,10 +229,12 @@ def _pnl(story: Story, valuations: pl.DataFrame) -> Json:
     """The P&L of the whole record as the last valuation has it, and the days as `hedger pnl` tells them."""
     told = valuations.filter(pl.col("pnl_usd").is_not_null())
     last: Json = told.tail(1).to_dicts()[0] if told.height else {}
+    ended = last and last["now_ns"] < valuations["now_ns"].max()
     return {
         "valuations": valuations.height,
         "from": story.profit.get("from"),
         "to": story.profit.get("to"),
+        "unknown_since": iso(last["now_ns"]) if ended else None,
         "pnl_usd": last.get("pnl_usd"),
         "attribution_usd": {part: last.get(f"{part}_usd") for part in PARTS},
         "underlyings": story.profit["underlyings"],

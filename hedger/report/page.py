@@ -147,7 +147,11 @@ def _since(pnl: Json) -> str:
     """What a P&L is of: only what could be valued as a whole is in it."""
     if pnl["from"] is None:
         return "no two marks value the whole book"
-    return f"of the whole book since {str(pnl['from'])[:16].replace('T', ' ')}"
+    begin, end = (str(pnl[name])[:16].replace("T", " ") for name in ("from", "to"))
+    if pnl["unknown_since"] is None:
+        return f"of the whole book since {begin}"
+    end = end[11:] if end[:10] == begin[:10] else end
+    return f"of the whole book from {begin} to {end}; unknown since"
 
 
 def _section(one: Drawn, *, library: bool) -> str:

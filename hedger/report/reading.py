@@ -17,9 +17,11 @@ import numpy as np
 
 from hedger.core.events import Command
 from hedger.core.leg_margin import Models
+from hedger.core.order_life import OrderRecord
 from hedger.core.usage import Usage
 from hedger.desk.follow import Fetch, Follower, Taken
 from hedger.desk.profit import ProfitReader
+from hedger.desk.risk_tree import incomplete
 from hedger.desk.settings_in_force import InForce
 from hedger.documents import number
 from hedger.journal.codec import CodecError, parse
@@ -36,7 +38,9 @@ from hedger.journal.entries import (
     cut_off,
     misplaced,
 )
+from hedger.journal.recovery import Reading
 from hedger.journal.storage import JournalDamaged, Storage, StorageFailed
+from hedger.journal.unreadable import why_unreadable
 from hedger.problem.snapshot import Snapshot
 from hedger.report import rows
 from hedger.report.capacity import held
@@ -105,7 +109,7 @@ def read_story(storage: Storage, settings: Settings, fetch: Fetch, where: str) -
         HedgerError: the book cannot be valued at all.
     """
     try:
-        walk = _Walk(_begun(storage, where), settings, fetch)
+        walk = _Walk(_begun(storage, where), settings, fetch, storage.name)
         last = Head(0, storage.name.genesis)
         for record in storage.records():
             problem = misplaced(record, last)
@@ -115,7 +119,7 @@ def read_story(storage: Storage, settings: Settings, fetch: Fetch, where: str) -
             last = Head(record.number, record.hash)
         problem = cut_off(last, storage.head())
     except (StorageFailed, CodecError) as error:
-        raise _damaged(where, str(error)) from error
+        raise why_unreadable(storage, error, _damaged(where, str(error))) from error
     if problem:
         raise _damaged(where, f"after record {last.number}: {problem}")
     story = walk.close()
@@ -163,14 +167,16 @@ def _empty(where: str, observed: str) -> InputError:
 class _Walk:
     """Records taken so far. A decision waits until its event's mark is valued, and is told after it."""
 
-    def __init__(self, story: Story, settings: Settings, fetch: Fetch) -> None:
+    def __init__(self, story: Story, settings: Settings, fetch: Fetch, name: JournalName) -> None:
         self.story = story
-        self._follower = Follower(settings.age_s_max, fetch, depth=False, at_hand=settings)
+        self._follower = Follower(settings, fetch, depth=False)
         self._settings, self._turns = self._follower.in_force, 0
-        self._profit = ProfitReader(settings, story.apart_s, follower=self._follower)
+        self._profit = ProfitReader(settings, follower=self._follower)
         self._gaps = GapReader(settings.age_s_max)
+        self._orders, self._open = Reading(name, 0), set[str]()
         self._models: Models = {}
         self._messages: set[str] = set()
+        self._apart_ns = round(story.apart_s * NS_PER_SECOND)
         self._waiting: tuple[int, Json] | None = None
         self._valued: Snapshot | None = None
         self._spot: dict[str, float] = {}
@@ -192,6 +198,9 @@ class _Walk:
         if len(self._settings.turns) > self._turns:
             self._turned()
         self._profit.heard(taken)
+        self._orders.take(record)
+        if isinstance(taken.word, Intent):
+            self._open.add(taken.word.order.client_id)
         story.events += record.kind in EVENT_KINDS
         if taken.marks is not None and self._follower.marked_ns == record.now_ns:
             self._gaps.marked(record.now_ns)
@@ -208,7 +217,7 @@ class _Walk:
         self._value()
         self._tell()
         story.profit = self._profit.document()
-        self._value()
+        self._value(last=True)
         story.to_ns = max(story.to_ns, self._now_ns)
         story.spans.stopped(self._now_ns)
         story.gaps = self._gaps.close(self._now_ns)
@@ -218,8 +227,7 @@ class _Walk:
     def _turned(self) -> None:
         """Other settings are in force from here on."""
         settings, self._turns = self._settings.settings, len(self._settings.turns)
-        self._profit.settings = settings
-        self._follower.age_s_max = self._gaps.age_s_max = settings.age_s_max
+        self._gaps.age_s_max = settings.age_s_max
 
     def _settle(self, record: Record) -> None:
         """All records of the event before are read: its mark is valued, then its decision told."""
@@ -229,16 +237,29 @@ class _Walk:
 
     # --------------------------------------------------------------------------------------------- valuations
 
-    def _value(self) -> None:
-        snapshot = self._profit.valued
-        if snapshot is None or snapshot is self._valued:
+    def _due(self, *, last: bool) -> Snapshot | None:
+        """The book as it stands, where the charts have a point now; None where they have none. Their points
+        are as far apart as the record is long; where they are nearer to each other than what `hedger pnl`
+        takes for an interval, that interval stays as it is, so that both split one P&L alike."""
+        marked_ns, valued = self._follower.marked_ns, self._profit.valued
+        before_ns = None if self._valued is None else self._valued.market.now_ns
+        if last and valued is not None and valued.market.now_ns == marked_ns:
+            return None if valued is self._valued else valued
+        if not marked_ns or (before_ns is not None and marked_ns - before_ns < self._apart_ns):
+            return None
+        fresh = valued is not None and valued is not self._valued and valued.market.now_ns == marked_ns
+        return valued if fresh else self._follower.snapshot()
+
+    def _value(self, *, last: bool = False) -> None:
+        snapshot = self._due(last=last)
+        if snapshot is None:
             return
         self._valued, story, now_ns = snapshot, self.story, self._now_ns
         self._spot.update({k: x for k, x in snapshot.spot.items() if math.isfinite(x)})
         names = [f"{m.venue} {m.symbol} ({m.reason})" for m in snapshot.missing]
         more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
         self._gaps.valued(now_ns, ", ".join(names[:NAMED]) + more)
-        story.spans.valued(now_ns, rows.edges(snapshot, self._follower), rows.incomplete(snapshot))
+        story.spans.valued(now_ns, rows.edges(snapshot, self._follower), incomplete(snapshot))
         for name in snapshot.underlyings:
             story.prices.append(
                 {"now_ns": now_ns, "underlying": name, "index_usd": number(snapshot.spot[name])}
@@ -247,10 +268,16 @@ class _Walk:
         for name in {x.venue for x in snapshot.market.universe.listings} - self._models.keys():
             paper = self._settings.settings.paper
             self._models = {**self._models, **margin_models(paper, (name,), story.from_ns)}
-        story.held += held(now_ns, snapshot, self._models)
-        total = self._profit.profit.total
+        story.held += held(now_ns, snapshot, self._models, self._out())
+        total = self._profit.total_at(snapshot)
         attribution = None if total is None else total.attribution
         story.valuations.append(rows.valued(now_ns, snapshot, attribution))
+
+    def _out(self) -> list[OrderRecord]:
+        """The orders of which something may still be filled."""
+        orders = self._orders.orders
+        self._open = {id for id in self._open if orders[id].reserved}
+        return [orders[id] for id in sorted(self._open)]
 
     def _compare(self, snapshot: Snapshot) -> None:
         """The rows as the engine wrote them against those valued here: other settings, or a fault."""

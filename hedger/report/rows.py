@@ -80,7 +80,9 @@ def verified(now_ns: int, found: Json, begun_ns: int | None, asked: Json, orders
 
 
 def valued(now_ns: int, snapshot: Snapshot, total: Attribution | None) -> Row:
-    """A valuation: what the book is worth, and what it gained since the first one, by cause."""
+    """A valuation: what the book is worth, and what it gained since the first one, by cause; None while
+    something held has no worth, for what is told then is of a moment before."""
+    total = None if snapshot.missing else total
     parts = {} if total is None else total.total.as_dict()
     return {
         "now_ns": now_ns,
@@ -105,14 +107,6 @@ def edges(snapshot: Snapshot, follower: Follower) -> dict[str, tuple[float, ...]
         trigger, landing = follower.overrides.get(row, (trigger, landing))
         found[row] = (float(bands.target[i]), *trigger, *landing, scale)
     return found
-
-
-def incomplete(snapshot: Snapshot) -> frozenset[str]:
-    """Underlyings of which something held has no worth, or whose index decides nothing."""
-    listings = snapshot.market.universe.listings
-    found = {listings[i].contract.underlying for i in snapshot.exposure.missing}
-    found |= {reading.underlying for reading in snapshot.bad_indexes}
-    return frozenset(found | {m.symbol for m in snapshot.missing if m.symbol in snapshot.spot})
 
 
 def started(record: Record, word: Configuration) -> Row:

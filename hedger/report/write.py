@@ -44,9 +44,14 @@ def check_out(out: Path) -> None:
         InputError: it is taken, or stands in no folder.
     """
     if os.path.lexists(out):
-        raise _refusal("REPORT_EXISTS", "the place to write is taken", out, "rename --out, or remove it")
+        taken = "something of that name"
+        raise _refusal(
+            "REPORT_EXISTS", "the place to write is taken", out, taken, "rename --out, or remove it"
+        )
     if not out.parent.is_dir():
-        raise _refusal("REPORT_WRITE", "the report cannot be written", out, "make that folder first")
+        seen = f"{out.parent} is no folder" if os.path.lexists(out.parent) else f"there is no {out.parent}"
+        fix = "make that folder first"
+        raise _refusal("REPORT_WRITE", "the report cannot be written", out, seen, fix)
 
 
 def write_report(story: Story, around: Around, out: Path) -> Json:
@@ -78,7 +83,7 @@ def write_report(story: Story, around: Around, out: Path) -> Json:
                 shutil.rmtree(temporary)
     except (OSError, pl.exceptions.PolarsError) as error:
         fix = "check rights and free space"
-        raise _refusal("REPORT_WRITE", f"the report cannot be written: {error}", out, fix) from error
+        raise _refusal("REPORT_WRITE", "the report cannot be written", out, str(error), fix) from error
     return document
 
 
@@ -99,12 +104,12 @@ def _told(one: Drawn) -> Json:
     return {"name": one.name, "title": one.title, "traces": one.traces, "absent": None}
 
 
-def _refusal(code: str, what: str, out: Path, fix: str) -> InputError:
+def _refusal(code: str, what: str, out: Path, observed: str, fix: str) -> InputError:
     return InputError(
         code,
         what,
         where=f"--out {out}",
-        observed="something of that name" if code == "REPORT_EXISTS" else "",
+        observed=observed,
         allowed="a new folder in one that is there",
         not_done="nothing was written",
         fix=fix,

@@ -43,18 +43,19 @@ def _line(alert: Json, keys: Mapping[str, str]) -> Line:
     if new and "acknowledge" in keys:
         seen += f"; {keys['acknowledge']} acknowledges it"
     return Line(
-        f"alert {alert['record']} {alert['code']} {alert['text']}",
+        f"alert {alert['record']} {alert['place']} {alert['code']}",
         (
             age(alert["age_s"]),
             severity,
             _clock(alert["time"]),
             alert["seen_by"] or ("NEW" if new else ""),
-            f"{alert['code']}: {alert['text']}",
+            "before the start, " * alert["earlier"] + f"{alert['code']}: {alert['text']}",
         ),
         _TONES[alert["severity"]] if new else Tone.PLAIN,
         (
             f"{severity} {alert['code']}, record {alert['record']}, {alert['time']}",
             alert["text"],
+            *(["told before the engine's last start; shown until it is acknowledged"] * alert["earlier"]),
             seen,
             "what it means and what to do: `hedger alerts --list`, and the runbook under its code",
         ),

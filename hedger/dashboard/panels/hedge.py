@@ -1,10 +1,16 @@
-"""Panel 2: where each row is in its band, what comes next and why, what is in work, what was decided."""
+"""Panel 2: what comes next and why, where each row is in its band, what is in work, what was decided.
+
+The tenors stand below orders and ticket, which else began below the edge of a screen of forty lines; the one
+that is used most stands among the totals.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+from hedger.dashboard.panels.incomplete import left_out
 from hedger.dashboard.sheet import (
     Column,
     Line,
@@ -58,6 +64,8 @@ _DECISIONS = (Column("time", 8, left=True), Column("event", 7, 2), Column("what 
 
 def sheet(
     rows: Sequence[Json] | None,
+    missing: Sequence[Json],
+    bad_indexes: Sequence[str],
     decision: Json | None,
     asked: Json | None,
     ticket: tuple[int, Json] | None,
@@ -66,21 +74,29 @@ def sheet(
     now_ns: int,
     keys: Mapping[str, str],
 ) -> Sheet:
-    """rows: of `band_rows`, None while the book cannot be valued. decision: the last one; asked: the last one
-    at which the policy was asked. decisions: the newest last. keys: of the actions that may be taken."""
+    """rows: of `band_rows`, None while the book cannot be valued; missing, bad_indexes: what they lack.
+
+    decision: the last one; asked: the last one at which the policy was asked. decisions: the newest last.
+    keys: of the actions that may be taken.
+    """
     found = [Section("next", (), tuple(_next(decision, asked, working)))]
+    found += left_out(missing, bad_indexes)
     if rows is not None:
         banded = [row for row in rows if row["trigger"] is not None]
         none = Line("", ("no row has a band",), Tone.WARN)
-        lines = tuple(_row(r, keys) for r in banded)
+        tenors = [row for row in banded if _of_tenor(row)]
+        lines = tuple(_row(r, keys) for r in banded if not _of_tenor(r)) + _worst(tenors)
         found.append(Section(_bands(banded), _ROWS if lines else (), lines or (none,)))
     else:
+        tenors = []
         words = "the book cannot be valued yet: no mark has come"
         found.append(Section("bands", (), (Line("", (words,), Tone.WARN),)))
     lines = tuple(_working(order, now_ns) for order in working) or (Line("", ("none",), Tone.DIM),)
     found.append(Section("working orders", _WORKING if working else (), lines))
     if ticket is not None:
         found.append(_ticket(*ticket))
+    if tenors:
+        found.append(Section("bands by tenor", _ROWS, tuple(_row(r, keys) for r in tenors)))
     newest = list(decisions)[-DECISIONS_SHOWN:][::-1]
     told = tuple(_decision(n, d) for n, d in newest) or (Line("", ("", "", "none yet"), Tone.DIM),)
     found.append(Section("decisions, newest first", _DECISIONS, told))
@@ -90,7 +106,22 @@ def sheet(
 def _bands(banded: Sequence[Json]) -> str:
     """The title of the bands, with the unit of each Greek, which a narrow screen has no column for."""
     units = {row["row"].split(":")[0]: row["unit"] for row in banded}
-    return "bands" + (": " if units else "") + ", ".join(f"{greek} {unit}" for greek, unit in units.items())
+    words = "bands" + (": " if units else "") + ", ".join(f"{greek} {unit}" for greek, unit in units.items())
+    return words + "; of the tenors the worst" * any(map(_of_tenor, banded))
+
+
+def _of_tenor(row: Json) -> bool:
+    greek, *of = str(row["row"]).split(":")
+    return greek == "vega" and len(of) == 2
+
+
+def _worst(tenors: Sequence[Json]) -> tuple[Line, ...]:
+    """The tenor that needs a look first: one outside, else one that is not known, else the one used most. Its
+    place is the same whichever it is, and no band is edited there."""
+    if not tenors:
+        return ()
+    worst = max(tenors, key=lambda r: (bool(r["breached"]), r["used"] is None, r["used"] or 0.0))
+    return (replace(_row(worst, {}), key="worst tenor"),)
 
 
 def _next(decision: Json | None, asked: Json | None, working: Sequence[Json]) -> Iterator[Line]:

@@ -1,10 +1,11 @@
-"""The preview of a hedge, as the engine has answered it."""
+"""The preview of a hedge or of a flatten, as the engine has answered it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from hedger.core.events import Verb
 from hedger.dashboard.sheet import figure, usd
 from pricing.daycount import iso
 
@@ -15,7 +16,7 @@ def text(number: int, decision: Json) -> str:
     """Orders, cost, rows after it, what the limits say, and whether it would leave; 66 columns wide."""
     shown = decision["preview"]
     before = dict(decision["exposures"])
-    lines = [f"record {number}, {iso(decision['now_ns'])[11:23]}, on {shown['scope'] or 'every underlying'}"]
+    lines = [f"record {number}, {iso(decision['now_ns'])[11:23]}: {asked_about(str(shown['scope']))}"]
     lines += [f"IT WOULD NOT LEAVE: {shown['against']}"] if shown["against"] else []
     ticket = shown["ticket"]
     if ticket is None:
@@ -41,3 +42,15 @@ def text(number: int, decision: Json) -> str:
         if row.split(":")[0] in ("delta", "gamma", "vega") and row.count(":") == 1
     ]
     return "\n".join(lines)
+
+
+def asked_about(scope: str) -> str:
+    """What was asked about, in words.
+
+    >>> asked_about(""), asked_about("BTC"), asked_about("flatten BTC"), asked_about("flatten")
+    ('a hedge of every underlying', 'a hedge of BTC', 'a flatten of BTC', 'a flatten of every underlying')
+    """
+    head, _, name = scope.partition(" ")
+    if head == Verb.FLATTEN:
+        return f"a flatten of {name or 'every underlying'}"
+    return f"a hedge of {scope or 'every underlying'}"

@@ -6,6 +6,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from hedger.dashboard.panels.incomplete import left_out
 from hedger.dashboard.sheet import Column, Line, Section, Sheet, Tone, age, figure, interval, percent
 
 Json = Mapping[str, Any]
@@ -44,24 +45,15 @@ def sheet(tree: Json, closed: Collection[str] = ()) -> Sheet:
         lines.append(Line("cash", (_opened("cash", closed) + "cash",), Tone.HEAD))
         lines += [] if "cash" in closed else [_position(p, 1) for p in other]
     title = f"risk as of {tree['as_of'][:19]}Z, numeraire {tree['numeraire']}"
-    found = [Section(title, columns(in_usd), tuple(lines))]
-    if tree["missing"]:
-        text = tuple(
-            Line(
-                f"missing {m['venue']} {m['symbol']}",
-                (f"{m['symbol']} on {m['venue']}: {m['reason']}",),
-                Tone.BAD,
-            )
-            for m in tree["missing"]
-        )
-        found.insert(0, Section("NOT IN THESE FIGURES", (), text))
-    return tuple(found)
+    bad = [found["underlying"] for found in tree["underlyings"] if found["index_verdict"] == "bad"]
+    return (*left_out(tree["missing"], bad), Section(title, columns(in_usd), tuple(lines)))
 
 
 def _underlying(found: Json, tree: Json, closed: Collection[str]) -> Iterator[Line]:
     name = found["underlying"]
     rows = [row for row in tree["rows"] if row["row"].split(":")[1] == name]
     banded = [row for row in rows if row["used"] is not None]
+    unknown = any(row["value"] is None for row in rows if row["trigger"] is not None)
     worst = max(banded, key=lambda row: row["used"], default=None)
     tone = Tone.BAD if any(row["breached"] for row in rows) else Tone.HEAD
     word = " INCOMPLETE" if found["incomplete"] else ""
@@ -71,7 +63,7 @@ def _underlying(found: Json, tree: Json, closed: Collection[str]) -> Iterator[Li
             f"{_opened(name, closed)}{name}{word}",
             "",
             *(figure(found.get(greek)) for greek in _GREEKS[:5]),
-            "" if worst is None else percent(worst["used"]),
+            percent(None) if unknown else "" if worst is None else percent(worst["used"]),
             "",
             "",
             "",
@@ -89,7 +81,7 @@ def _underlying(found: Json, tree: Json, closed: Collection[str]) -> Iterator[Li
     if name in closed:
         return
     for row in rows:
-        if row["used"] is not None or row["row"].startswith("vega:"):
+        if row["trigger"] is not None or row["row"].startswith("vega:"):
             yield _row(row, name, _gamma_scale(found["index"], tree["numeraire"] == "USD"))
     mine = [p for p in tree["positions"] if p["underlying"] == name]
     for expiry in sorted({p["expiry"] for p in mine}, key=lambda x: (x is not None, x or "")):
@@ -107,12 +99,23 @@ def _row(row: Json, name: str, per_1pct: float) -> Line:
             f"  {greek}{tenor.replace(':', ' ')}{words}",
             "",
             *_in_column(greek, row, per_1pct),
-            "" if row["used"] is None else percent(row["used"]),
-            "" if row["distance"] is None else figure(row["distance"] * scale),
+            "" if row["trigger"] is None else percent(row["used"]),
+            "" if row["trigger"] is None else figure(_times(row["distance"], scale)),
         ),
-        Tone.BAD if row["breached"] else Tone.WARN if (row["used"] or 0.0) > 0.8 else Tone.DIM,
+        _row_tone(row),
         (f"{row['row']} {figure(row['value'])} {row['unit']}", _band(row)),
     )
+
+
+def _times(x: float | None, scale: float) -> float | None:
+    return None if x is None else x * scale
+
+
+def _row_tone(row: Json) -> Tone:
+    if row["breached"]:
+        return Tone.BAD
+    unknown = row["used"] is None and row["trigger"] is not None
+    return Tone.WARN if unknown or (row["used"] or 0.0) > 0.8 else Tone.DIM
 
 
 def _gamma_scale(index: float | None, in_usd: bool) -> float:

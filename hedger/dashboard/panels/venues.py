@@ -76,10 +76,12 @@ def _venue(venue: Json) -> Section:
         ),
         _line(
             "dead man's switch",
-            f"fired {counted(dead['fired'], 'time')}"
+            ("" if dead["told"] is None else f"{dead['told']} {age(dead['told_s'])} ago, ")
+            + f"fired {counted(dead['fired'], 'time')}"
             + (f", last {age(dead['last_fired_s'])} ago" if dead["fired"] else ""),
-            Tone.WARN if dead["fired"] else Tone.PLAIN,
+            Tone.BAD if dead["armed"] is False else Tone.WARN if dead["fired"] else Tone.PLAIN,
         ),
+        *([_line("", dead["text"], Tone.DIM if dead["armed"] else Tone.BAD)] if dead["text"] else []),
         _line("", dead["unknown"], Tone.DIM),
         _line("credits left", f"unknown: {venue['credits']['unknown']}", Tone.DIM),
     ]

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hedger.dashboard.panels.incomplete import left_out
 from hedger.dashboard.sheet import Column, Line, Section, Sheet, Tone, counted, figure
+from hedger.desk.ladder import grids
 
 Json = Mapping[str, Any]
 #: Moves that stay the longest when the screen is narrow; the others go in this order's reverse.
@@ -13,46 +15,65 @@ _RANKS = {0.0: 0, -10.0: 1, 10.0: 1, -20.0: 2, 20.0: 2, -5.0: 3, 5.0: 3, -2.0: 4
 
 
 def sheet(
-    ladder: Json | None, side: str, hedge: str, as_of: str, took_ms: float, keys: Mapping[str, str]
+    ladder: Json | None,
+    missing: Sequence[Json],
+    bad_indexes: Sequence[str],
+    side: str,
+    hedge: str,
+    as_of: str,
+    took_ms: float,
+    keys: Mapping[str, str],
+    why_none: str = "",
 ) -> Sheet:
-    """ladder: of `hedger.desk.ladder`, None while the book cannot be valued. side: "unhedged" or "hedged".
-    hedge: which hedge that is, "" where there is none to show. keys: of the actions that may be taken."""
+    """ladder: of `hedger.desk.ladder`, None while the book cannot be valued; missing, bad_indexes: what it
+    lacks. side: "unhedged" or "hedged". hedge: which hedge that is, "" where there is none to show; why_none:
+    why. keys: of the actions that may be taken."""
     if ladder is None:
         return (Section("what if", (), (Line("", ("the book cannot be valued yet",), Tone.WARN),)),)
-    worst = ladder["worst"][side]
-    told = f"worst P&L, {side}: " + (
-        "unknown"
-        if worst is None
-        else f"{figure(worst['pnl'])} at spot {worst['spot_pct']:+g} %, vol {worst['vol_points']:+g} pt, "
-        + (f"in {counted(worst['days'], 'day')}" if worst["days"] else "now")
-    )
-    lines = [Line("worst", (told,), Tone.WARN, (told,))]
-    none = "no hedge to show: none was previewed"
+    shown = grids(ladder)
+    words = [_worst(of, one["worst"][side], side) for of, one in shown]
+    lines = [
+        Line(f"worst {of}".rstrip(), (text,), Tone.WARN, (text,))
+        for (of, _), text in zip(shown, words, strict=True)
+    ]
+    none = why_none or "no hedge to show: none was previewed"
     none += f"; {keys['preview']} asks for one" if "preview" in keys else ""
     means = f"hedged means: {hedge}" if hedge else none
     lines.append(Line("hedge", (means,), Tone.PLAIN, (means,)))
     found = [
+        *left_out(missing, bad_indexes),
         Section(
             f"{ladder['metric']} {side}, {ladder['unit']}, as of {as_of[11:19]}, {took_ms:.0f} ms",
             (),
             tuple(lines),
-        )
+        ),
     ]
     columns = (
         Column("vol \\ spot %", 12, left=True),
         *(Column(f"{x:+g}" if x else "0", 8, _RANKS.get(x, 6)) for x in ladder["spot_pct"]),
     )
-    for days in dict.fromkeys(cell["days"] for cell in ladder["cells"]):
-        mine = [cell for cell in ladder["cells"] if cell["days"] == days]
-        section = Section(
-            f"in {counted(days, 'day')}" if days else "now", columns, tuple(_line(c, side) for c in mine)
-        )
-        found.append(section)
+    for of, one in shown:
+        for days in dict.fromkeys(cell["days"] for cell in one["cells"]):
+            mine = [cell for cell in one["cells"] if cell["days"] == days]
+            when = f"in {counted(days, 'day')}" if days else "now"
+            title = f"{of}, {when}" if of else when
+            found.append(Section(title, columns, tuple(_line(of, c, side) for c in mine)))
     return tuple(found)
 
 
-def _line(cell: Json, side: str) -> Line:
+def _worst(of: str, worst: Json | None, side: str) -> str:
+    """The worst cell in words; of: the coin that it is of, "" for the whole book."""
+    told = f"worst P&L{f' of {of}' * bool(of)}, {side}: "
+    if worst is None:
+        return told + "unknown"
+    when = f"in {counted(worst['days'], 'day')}" if worst["days"] else "now"
+    at = f"at spot {worst['spot_pct']:+g} %, vol {worst['vol_points']:+g} pt, {when}"
+    return f"{told}{figure(worst['pnl'])} {at}"
+
+
+def _line(of: str, cell: Json, side: str) -> Line:
     numbers: Sequence[float | None] = cell[side] or [None] * len(cell["unhedged"])
     vol = f"{cell['vol_points']:+g} pt" if cell["vol_points"] else "0"
     tone = Tone.PLAIN if cell["vol_points"] else Tone.HEAD
-    return Line(f"{cell['days']} {cell['vol_points']}", (vol, *(figure(x) for x in numbers)), tone)
+    key = f"{of} {cell['days']} {cell['vol_points']}".lstrip()
+    return Line(key, (vol, *(figure(x) for x in numbers)), tone)

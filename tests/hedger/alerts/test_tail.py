@@ -109,6 +109,28 @@ def test_a_new_start_of_the_engine_takes_everything_back(tmp_path: Path) -> None
     told.close()
 
 
+@pytest.mark.parametrize(("acknowledged", "codes"), [((), ["BEFORE", "SINCE"]), (((3, 1),), ["SINCE"])])
+def test_what_was_critical_before_a_restart_is_told_until_somebody_has_seen_it(
+    tmp_path: Path, acknowledged: tuple[tuple[int, int], ...], codes: list[str]
+) -> None:
+    """A supervisor starts the engine again at once; whoever tells people comes later."""
+    before = (("note", "N", "x"), ("critical", "BEFORE", "y"), ("warning", "W", "z"), DOWN)
+    told = Told(
+        tmp_path,
+        decision(0, *before, now_ns=NOW_NS - 2 * 24 * 60 * MINUTE),
+        opening()[0],
+        decision(1, ("critical", "SINCE", "now")),
+    )
+    assert [r.number for r in told.storage.records(kinds=["decision"])] == [3, 5]
+    told.tail = Tail(told.storage, 30 * MINUTE, seen=acknowledged)
+    assert [notice.code for notice in told.tail.step(NOW_NS)] == codes
+    assert told.stands() == []  # what stood with the engine before, the next one tells
+    remembered = told.tail.told
+    told.tail = Tail(told.storage, 30 * MINUTE, remembered)
+    assert told.tail.step(NOW_NS) == []  # told once
+    told.close()
+
+
 def test_what_happened_long_ago_is_not_told_and_what_began_long_ago_is(tmp_path: Path) -> None:
     late = ("warning", "LATE_FILL", f"{ID} was cancelled and filled 1 more")
     ago = decision(0, late, DOWN, now_ns=NOW_NS - 31 * MINUTE)

@@ -23,7 +23,7 @@ DIALOGS = {
     "resume": (("r",), "n, escape: do nothing"),
     "reduce": (("R",), "n, escape: do nothing"),
     "flatten": (("F",), "escape: do nothing"),
-    "flatten, named": (("F", *"BTC"), "enter: plan BTC to zero"),
+    "flatten, named": (("F", *"BTC"), "enter: send it, planned anew"),
     "preview": (("h",), "escape: do nothing"),
     "band": (("1", "down", "b"), "enter: go on to the reason"),
     "band, nonsense": (("1", "down", "b", "x"), "escape: do nothing"),
@@ -87,7 +87,7 @@ def test_a_long_ticket_is_scrolled_and_what_sends_it_stays_in_sight(tmp_path: Pa
                     break
             await settled(pilot)
             now = "\n".join(seen(app))
-            assert "enter: plan BTC to zero" in now and "sell" in now
+            assert "enter: send it, planned anew" in now and "a flatten of BTC" in now and "sell" in now
             assert "cost USD" in now  # a leg is a line: nothing of it is broken off
 
         on_screen(app, act, SMALL)

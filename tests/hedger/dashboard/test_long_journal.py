@@ -108,6 +108,6 @@ def test_a_preview_is_judged_by_the_prices_of_now_whatever_panel_is_in_sight(tmp
 
 
 def follower_snapshot(feed: Feed) -> Snapshot:
-    found = feed.follower.snapshot(feed.settings)
+    found = feed.follower.snapshot()
     assert found is not None
     return found

@@ -7,6 +7,7 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.cells import cell_len
 
 from hedger.dashboard.effects import band_effect, too_far, why_not_send
 from hedger.dashboard.sheet import Column, Line, Section, figure, laid_out
@@ -33,8 +34,16 @@ def test_a_number_that_changes_moves_nothing() -> None:
 def test_no_line_is_wider_than_the_screen_or_breaks_it(text: str, width: int) -> None:
     sheet = (Section(text, (), (Line("k", (text,)),)), Section("", COLUMNS, (Line("j", (text,) * 4),)))
     for drawn in laid_out(sheet, width):
-        assert len(drawn.text) <= max(width, 26)
+        assert cell_len(drawn.text) <= max(width, 26)
         assert drawn.text.isprintable() or not drawn.text
+
+
+def test_wide_letters_take_two_cells_and_move_no_column() -> None:
+    wide = (Section("", COLUMNS, (Line("x", ("系统繁忙", "1", "请稍后", "3")),)),)
+    plain = (Section("", COLUMNS, (Line("x", ("busy", "1", "wait", "3")),)),)
+    (shown,), (other,) = (laid_out(one, 40)[1:] for one in (wide, plain))
+    assert cell_len(shown.text) == cell_len(other.text) == len(other.text)
+    assert shown.text.startswith("  系统 … ") and shown.text.endswith("     3")
 
 
 @given(st.floats())
@@ -69,6 +78,9 @@ def test_a_band_changes_within_a_cap() -> None:
         (1.0, 100.11, 0.0, "moved 11.0 bps"),
         (1.0, 100.0, 6.0, "mark"),
         (1.0, math.nan, 0.0, "not known"),
+        (-3600.0, 100.0, 0.0, "behind the record"),
+        (0.0, 100.0, -2.0, "behind the record"),
+        (-0.5, 100.0, -0.5, ""),
     ],
 )
 def test_a_preview_is_sent_only_while_it_holds(age_s: float, index: float, mark_s: float, word: str) -> None:

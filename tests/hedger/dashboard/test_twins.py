@@ -77,11 +77,16 @@ def test_risk(capsys: pytest.CaptureFixture[str], journal: Path, painter: Painte
 
 
 def test_hedge(capsys: pytest.CaptureFixture[str], journal: Path, painter: Painter) -> None:
-    bands, working = said(capsys, journal, "risk")["rows"], said(capsys, journal, "orders")["orders"]
+    document, working = said(capsys, journal, "risk"), said(capsys, journal, "orders")["orders"]
     shown = painter.frame(Want(2)).sheet
-    made = hedge.sheet(bands, None, None, None, working, (), painter._at_ns(), {})
-    title = "bands: delta coin, gamma coin/USD, vega USD/vol"
-    assert section(made, title) == section(shown, title)
+    made = hedge.sheet(
+        document["rows"], document["missing"], [], None, None, None, working, (), painter._at_ns(), {}
+    )
+    for title in (
+        "bands: delta coin, gamma coin/USD, vega USD/vol; of the tenors the worst",
+        "bands by tenor",
+    ):
+        assert section(made, title) == section(shown, title)
     assert section(made, "working orders") == section(shown, "working orders")
     assert len(working) == 1
 
@@ -90,7 +95,16 @@ def test_hedge(capsys: pytest.CaptureFixture[str], journal: Path, painter: Paint
 def test_whatif(capsys: pytest.CaptureFixture[str], journal: Path, painter: Painter, metric: str) -> None:
     document = said(capsys, journal, "whatif", "--metric", metric)
     shown = painter.frame(Want(3, metric=metric)).sheet
-    made = whatif.sheet(document["ladder"], "unhedged", "", document["as_of"], 0.0, {})
+    made = whatif.sheet(
+        document["ladder"],
+        document["missing"],
+        document["bad_indexes"],
+        "unhedged",
+        "",
+        document["as_of"],
+        0.0,
+        {},
+    )
     assert [s.lines for s in made[1:]] == [s.lines for s in shown[1:]] and len(made) == 4
     assert made[0].lines[0] == shown[0].lines[0]  # the worst cell
 
@@ -120,7 +134,8 @@ def test_orders(capsys: pytest.CaptureFixture[str], journal: Path, painter: Pain
 
 
 def test_alerts(capsys: pytest.CaptureFixture[str], journal: Path, painter: Painter) -> None:
-    acknowledge(journal, said(capsys, journal, "alerts", "--told")["alerts"][0]["record"], "trader", 7)
+    first = said(capsys, journal, "alerts", "--told")["alerts"][0]
+    acknowledge(journal, (first["record"], first["place"]), "trader", 7)
     document = said(capsys, journal, "alerts", "--told")
     painter._feed.step()
     frame = painter.frame(Want(7))

@@ -11,18 +11,20 @@ from typing import Any
 
 import pytest
 
-from hedger.core.events import Answer, Command, Failed, Verb
+from hedger.core.events import Answer, Command, Failed, Refreshed, Verb
 from hedger.desk.follow import Follower
 from hedger.desk.profit import profit_document
 from hedger.desk.venue_health import venues_document
 from hedger.engine.heartbeat import Heartbeat
 from hedger.journal.entries import (
+    Configuration,
     Entry,
     Head,
     Intent,
     Record,
     book_entry,
     chained,
+    configuration_entry,
     decision_entry,
     event_entry,
     fill_entry,
@@ -112,12 +114,13 @@ def test_more_without_a_cause_than_is_borne_is_an_alert(
 ) -> None:
     calm = told(capsys, "pnl", ran[1], "--tape", tape)
     assert calm["alerts"] == [] and calm["unexplained"] == []
-    config = tmp_path / "config.toml"
-    config.write_text("[pnl]\nunexplained_usd = 0.0\nunexplained_share = 0.0\n")
-    (alert,) = told(capsys, "pnl", ran[1], "--tape", tape, "--config", config)["alerts"]
+    strict = Settings.model_validate({"pnl": {"unexplained_usd": 0.0, "unexplained_share": 0.0}})
+    journal = tmp_path / "strict.journal"
+    replay(Tape.open(tape), make_book(tmp_path / "book.csv", ROWS), strict, load_limits(None), journal)
+    (alert,) = told(capsys, "pnl", journal, "--tape", tape)["alerts"]
     assert (alert["code"], alert["severity"]) == ("PNL_UNEXPLAINED", "warning")
     assert alert["day"] == calm["days"][0]["day"]
-    text = hedger(capsys, "pnl", "--journal", ran[1], "--tape", tape, "--config", config).out
+    text = hedger(capsys, "pnl", "--journal", journal, "--tape", tape).out
     assert "PNL_UNEXPLAINED" in text and "vanna" in text and "harvest" in text
 
 
@@ -141,7 +144,7 @@ def test_what_if_of_a_journal_is_that_of_the_engines_last_state(
     tape: Path, ran: tuple[Replay, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The book and the index of the state that the run ended in."""
-    follower, state = Follower(600.0, batches_of(Tape.open(tape))), ran[0].state
+    follower, state = Follower(Settings(), batches_of(Tape.open(tape))), ran[0].state
     storage = open_to_read(ran[1])
     try:
         for record in storage.records():
@@ -170,7 +173,7 @@ def test_bands_that_the_engine_took_are_known_and_those_it_refused_are_not() -> 
         document = {"seq": seq, "actions": [{"action": "alert", "code": code} for code in codes]}
         return event_entry(taken), decision_entry(seq, taken.now_ns, "00", document, quiet=False)
 
-    follower = Follower(600.0)
+    follower = Follower(Settings())
     for record in records(
         opening(),
         set_bands(1, "delta:BTC=-1,1/-0.5,0.5"),
@@ -225,7 +228,7 @@ def test_a_venues_day_by_hand() -> None:
             turn(11, OrderUpdate(third.client_id, OrderState.UNKNOWN)),
             turn(12, Failed("deribit", "account", code="timeout")),
         ),
-        600.0,
+        Settings(),
         at(22),
         Heartbeat(42, 0, at(12), 12, "armed", stepped_ns=NS_PER_SECOND // 2),
     )
@@ -254,8 +257,34 @@ def test_a_venues_day_by_hand() -> None:
     json.dumps(document, allow_nan=False)
 
 
+def test_a_dead_mans_switch_is_as_the_venue_last_took_its_refreshes() -> None:
+    listed = (listings_entry(-1, NOW_NS, [PERP]),)
+    off = turn(5, Failed("deribit", "refresh", "", "timeout", "no answer in 2 s"))
+    again = turn(7, Failed("deribit", "refresh", "", "locked", "the key is refused"))
+
+    def dead(*story: Any) -> Any:
+        (venue,) = venues_document(records(listed, *story), Settings(), at(15))["venues"]
+        assert venue["dead_man"]["fired"] == 0 and venue["dead_man"]["left_s"] is None
+        assert venue["dead_man"]["unknown"]
+        return venue["dead_man"]
+
+    never = dead(status(1, Link.UP))
+    assert (never["armed"], never["told"], never["told_s"]) == (None, None, None)
+    first = dead(off)
+    assert (first["armed"], first["told"]) == (False, "DEAD_MAN_OFF") and "no answer in 2 s" in first["text"]
+    assert first["told_s"] == pytest.approx(1.0)
+    assert dead(off, again) == first  # off since the first refresh that was not taken
+    on = dead(off, again, turn(9, Refreshed("deribit")))
+    assert (on["armed"], on["told"]) == (True, "DEAD_MAN_ON") and on["told_s"] == pytest.approx(0.6)
+    begun = Configuration("1", "0" * 64)
+    restarted = dead(
+        off, (configuration_entry(-1, at(10), begun),)
+    )  # another session: nothing is known of it
+    assert (restarted["armed"], restarted["told"]) == (None, None)
+
+
 def test_a_journal_of_nothing_tells_nothing() -> None:
-    document = venues_document([], 600.0)
+    document = venues_document([], Settings())
     assert (document["as_of"], document["journal_lag_s"], document["venues"]) == (None, None, [])
 
 
@@ -266,8 +295,8 @@ def test_an_unknown_order_that_the_venue_never_had_is_unknown_no_more() -> None:
         turn(1, VenueStatus("deribit", Link.UP), intent_entry(1, at(1), Intent(lost))),
         turn(2, OrderUpdate(lost.client_id, OrderState.UNKNOWN)),
     )
-    before = venues_document(records(*story), 600.0)["venues"][0]["orders"]
-    after = venues_document(records(*story, turn(3, Answer("deribit", lost.client_id, None))), 600.0)
+    before = venues_document(records(*story), Settings())["venues"][0]["orders"]
+    after = venues_document(records(*story, turn(3, Answer("deribit", lost.client_id, None))), Settings())
     assert (before["unknown"], before["open"]) == (1, 1)
     orders = after["venues"][0]["orders"]
     assert (orders["unknown"], orders["open"]) == (0, 0)
@@ -284,4 +313,5 @@ def test_the_venues_of_a_run(
     assert found["budgets"]["fills"] == run["fills"]
     assert Decimal(str(found["budgets"]["fees_usd"])) > 0
     text = hedger(capsys, "venues", "--journal", ran[1], "--tape", tape).out
+    assert text.startswith("NOT RUNNING: ages are those at its end\n")
     assert "no sign of life" in text and f"{run['orders']} sent" in text and "unknown" in text

@@ -9,6 +9,8 @@ from typing import Any
 import polars as pl
 import pytest
 
+from hedger.dashboard.panels import whatif
+from hedger.dashboard.sheet import figure
 from hedger.desk.stress_table import stresses
 from tests.hedger.desk import Json, change_tape, exposures, hedger, make_book, make_tape, refused, ticket
 from venues.tape import Tape
@@ -243,3 +245,27 @@ def test_in_coin_each_coin_is_counted_in_itself(
     assert all(cell(u, "unhedged") == 0.0 for u in _with_spots(ladder))
     assert ladder["worst"]["unhedged"] is None and document["stresses"][0]["unhedged"] is None
     assert document["tails"]["unit"] == "coin"
+    for u in ladder["underlyings"]:  # the worst of each coin, where there is none of all
+        assert u["worst"]["unhedged"]["pnl"] == min(x for line in u["cells"] for x in line["unhedged"])
+
+
+def test_in_coin_text_and_panel_show_each_coin(
+    tape: Path, book: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "returns.csv"
+    file.write_text("BTC,ETH\n" + "-0.01,-0.01\n" * 100)
+    words = ("--numeraire", "coin", "--returns", file)
+    document = asked(capsys, tape, book, *words)
+    assert "several coins, each in its own: no sum" in document["tails"]["unknown"]
+    text = hedger(capsys, "whatif", "--book", book, "--market", tape, *words).out
+    sheet = whatif.sheet(document["ladder"], [], [], "unhedged", "", document["as_of"], 0.0, {})
+    titles = [section.title for section in sheet]
+    for coin, u in zip(("BTC", "ETH"), document["ladder"]["underlyings"], strict=True):
+        assert f"pnl of {coin} unhedged, coin" in text and f"worst cell of {coin} unhedged: P&L" in text
+        assert {f"{coin}, now", f"{coin}, in 1 day", f"{coin}, in 7 days"} <= set(titles)
+        (now,) = (section for section in sheet if section.title == f"{coin}, now")
+        assert now.lines[0].cells[1:] == tuple(map(figure, u["cells"][0]["unhedged"]))
+    grid = text.split("worst cell")[0]
+    assert "?" not in grid and all("?" not in cell for s in sheet[1:] for x in s.lines for cell in x.cells)
+    keys = [line.key for section in sheet for line in section.lines]
+    assert len(set(keys)) == len(keys)

@@ -93,13 +93,15 @@ def test_a_place_that_is_taken_is_left_alone(
     (out / "mine.txt").write_text("keep")
     words = ("--journal", made.journal, "--tape", made.tape)
     refused_as(capsys, "REPORT_EXISTS", *words, "--out", out)
-    refused_as(capsys, "REPORT_WRITE", *words, "--out", tmp_path / "none" / "out")
+    told = refused_as(capsys, "REPORT_WRITE", *words, "--out", tmp_path / "none" / "out")
+    assert f"observed: there is no {tmp_path / 'none'}" in told
     assert [x.name for x in tmp_path.iterdir()] == ["out"] and (out / "mine.txt").read_text() == "keep"
 
 
-def refused_as(capsys: pytest.CaptureFixture[str], code: str, *words: object) -> None:
+def refused_as(capsys: pytest.CaptureFixture[str], code: str, *words: object) -> str:
     ran = hedger(capsys, "report", *words)
     assert ran.code == 2 and ran.err.startswith(f"{code}: ") and ran.out == ""
+    return ran.err
 
 
 def test_a_journal_without_marks_is_told_as_far_as_it_goes(tmp_path: Path) -> None:
