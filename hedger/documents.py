@@ -269,7 +269,8 @@ def plan_document(plan: HedgePlan, timings_ms: Mapping[str, float]) -> Json:
     """The document that `plan --json` prints."""
     snapshot = plan.snapshot
     exposure, bands = snapshot.exposure, snapshot.bands
-    unknown = plan.status is PlanStatus.BLOCKED or bool(snapshot.missing)
+    blocked = plan.status is PlanStatus.BLOCKED
+    unknown = blocked or bool(snapshot.missing)
     breached = bands.breached(exposure.value)
     rows = [
         {
@@ -296,8 +297,9 @@ def plan_document(plan: HedgePlan, timings_ms: Mapping[str, float]) -> Json:
         "trigger": _trigger(plan.decision, snapshot),
         "rows": rows,
         "trades": [_trade(trade, exposure.rows) for trade in plan.trades],
-        "cost_usd": plan.cost.total,
-        "lower_bound_usd": plan.lower_bound_usd,
+        # a blocked plan has no price: nothing was planned, which is not a hedge for nothing
+        "cost_usd": None if blocked else number(plan.cost.total),
+        "lower_bound_usd": None if blocked else number(plan.lower_bound_usd),
         "gap": plan.gap,
         "certified_gap": plan.certified_gap,
         "universe": {"priced": plan.priced, "kept": plan.kept, "refused": dict(plan.refused)},

@@ -103,6 +103,7 @@ def _watch(
     from hedger.alerts.tail import Tail
     from hedger.alerts.watch import Parts, Watch
     from hedger.engine.logs import Log
+    from hedger.journal.acknowledged import acknowledged
     from hedger.journal.entries import Head
     from pricing.compiled import warm_up
 
@@ -117,7 +118,8 @@ def _watch(
     found = None if memory is None else memory.read(first)
     if found is not None and not knows(found, [sink.address.mark(found.salt) for sink in sinks]):
         found = None
-    tail = Tail(first, round(config.again_min * 60e9), None if found is None else Head.parse(found.head))
+    told = None if found is None else Head.parse(found.head)
+    tail = Tail(first, round(config.again_min * 60e9), told, acknowledged(arguments.journal))
     log = Log(name="hedger.alerts")
     return Watch(Parts(arguments.journal, first.name, tail, profit, sinks, config, log, memory, found))
 
@@ -169,6 +171,7 @@ def _told(arguments: argparse.Namespace) -> Exit:
     from hedger.journal.journal import open_to_read
     from hedger.journal.lock import holder
     from hedger.journal.storage import JournalDamaged, StorageFailed
+    from hedger.journal.unreadable import why_unreadable
 
     storage = open_to_read(arguments.journal)
     try:
@@ -178,14 +181,15 @@ def _told(arguments: argparse.Namespace) -> Exit:
             seen = acknowledged(arguments.journal)
             document = alerts_document(storage.name, storage.records(), seen, now_ns)
     except (StorageFailed, CodecError) as error:
-        raise JournalDamaged(
+        damaged = JournalDamaged(
             "JOURNAL_DAMAGED",
             "the journal cannot be read to its end",
             where=arguments.journal.name,
             observed=error,
             not_done="no alert is shown",
             fix="`hedger journal verify` says how far it is sound",
-        ) from error
+        )
+        raise why_unreadable(storage, error, damaged) from error
     finally:
         storage.close()
     document = {"running": running, **document}
@@ -200,6 +204,7 @@ def _say_told(document: Json) -> None:
     """A line an alert, the newest last, and how many are new."""
     for alert in document["alerts"]:
         seen = "" if alert["seen_by"] is None else f" (seen by {alert['seen_by']})"
+        seen = " (before the start, nobody has seen it)" if alert["earlier"] else seen
         print(f"{alert['time']} {alert['severity']} {alert['code']}: {alert['text']}{seen}")
     new = document["unseen"]
     dropped = f", {document['dropped']} older ones not kept" * bool(document["dropped"])

@@ -23,6 +23,7 @@ def declare(commands: Commands) -> None:
 
 def dashboard(arguments: argparse.Namespace) -> Exit:
     """Show it until it is left; the engine goes on."""
+    _refuse_json(arguments)
     from hedger.dashboard.app import terminal
     from hedger.dashboard.control import Control
     from hedger.dashboard.feed import Feed
@@ -41,7 +42,7 @@ def dashboard(arguments: argparse.Namespace) -> Exit:
     try:
         _refuse_no_terminal()
         warm_up()
-        app = terminal(feed, Control(arguments.journal, arguments.control), keys)
+        app = terminal(feed, Control(arguments.journal, arguments.control, opened=feed.opened), keys)
         failed = app.run()
     finally:
         feed.close()
@@ -50,6 +51,19 @@ def dashboard(arguments: argparse.Namespace) -> Exit:
     runs = holder(arguments.journal) is not None
     print("engine still running" if runs else "the screen is closed; no engine writes this journal")
     return Exit.DONE
+
+
+def _refuse_json(arguments: argparse.Namespace) -> None:
+    if arguments.json:
+        raise InputError(
+            "DASHBOARD_JSON",
+            "a screen is no JSON document",
+            where="hedger dashboard --json",
+            observed="--json",
+            allowed="no --json",
+            not_done="nothing was shown",
+            fix="its panels in JSON: `hedger status --json`, and `orders`, `pnl`, `venues`, `risk`, `whatif`",
+        )
 
 
 def _refuse_no_terminal() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from hedger.verbs.flags import Commands, add_journal, axis, factor, not_negative
 from pricing.errors import Exit, InputError
 
 if TYPE_CHECKING:
-    from hedger.desk.follow import Fetch
+    from hedger.desk.follow import Fetch, Follower
     from hedger.desk.look import Look
     from hedger.desk.whatif import Question
     from hedger.journal.entries import Record
@@ -94,20 +95,24 @@ def shocked(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def pnl(arguments: argparse.Namespace) -> Exit:
     """Where the P&L of a journal came from."""
-    from hedger.desk.profit import profit_document
+    from hedger.desk.profit import ProfitReader
     from hedger.desk.views import profit_text
     from hedger.verbs.reading import settings_of
 
     settings = settings_of(arguments)
     with _records(arguments.journal) as records:
-        document = profit_document(records, settings, arguments.apart_s, fetch_of(arguments.tape))
+        reader = ProfitReader(settings, arguments.apart_s, fetch_of(arguments.tape))
+        for record in records:
+            reader.take(record)
+    _say_at_hand(reader.follower)
+    document = reader.document()
     _say(arguments, document, profit_text)
     return Exit.DONE
 
 
 def venues(arguments: argparse.Namespace) -> Exit:
     """How each venue is doing."""
-    from hedger.desk.venue_health import venues_document
+    from hedger.desk.venue_health import VenueReader
     from hedger.desk.views import venues_text
     from hedger.engine.heartbeat import last_beat
     from hedger.journal.lock import holder
@@ -116,13 +121,12 @@ def venues(arguments: argparse.Namespace) -> Exit:
     settings = settings_of(arguments)
     running = holder(arguments.journal) is not None
     with _records(arguments.journal) as records:
-        document = venues_document(
-            records,
-            settings.age_s_max,
-            time.time_ns() if running else None,  # ages of an engine that ended are those of its end
-            last_beat(arguments.journal),
-            fetch_of(arguments.tape),
-        )
+        reader = VenueReader(settings, fetch_of(arguments.tape))
+        for record in records:
+            reader.take(record)
+    _say_at_hand(reader.follower)
+    # ages of an engine that ended are those of its end
+    document = reader.document(time.time_ns() if running else None, last_beat(arguments.journal))
     document = {"running": running, **document}
     _say(arguments, document, venues_text)
     return Exit.DONE
@@ -190,18 +194,21 @@ def look_of_tape(arguments: argparse.Namespace, settings: Settings) -> Look:
 
 
 def look_of_journal(arguments: argparse.Namespace, settings: Settings) -> Look:
-    """The book of an engine as its journal has it at the last record."""
+    """The book of an engine as its journal has it at the last record, with the settings in force there.
+    settings: those at hand, where the journal does not hold its own."""
     from hedger.desk.follow import Follower
     from hedger.desk.look import Look
     from hedger.planning import HedgePlan, make_plan
     from hedger.problem.snapshot import Snapshot
     from pricing.market import Market
 
-    follower = Follower(settings.age_s_max, fetch_of(arguments.tape))
+    follower = Follower(settings, fetch_of(arguments.tape))
     with _records(arguments.journal) as records:
         for record in records:
             follower.take(record)
-    snapshot = follower.snapshot(settings, bands=True)
+    _say_at_hand(follower)
+    asked = _with_numeraire(follower.settings, arguments.numeraire)
+    snapshot = follower.snapshot(asked, bands=True)
     if snapshot is None:
         raise InputError(
             "JOURNAL_NO_MARKS",
@@ -213,12 +220,26 @@ def look_of_journal(arguments: argparse.Namespace, settings: Settings) -> Look:
         )
 
     def retake(market: Market) -> Snapshot:
-        return follower.retake(market, settings, bands=True)
+        return follower.retake(market, asked, bands=True)
 
     def plan(of: Snapshot) -> HedgePlan:
-        return make_plan(of, settings, memory=settings.policy.memory())
+        return make_plan(of, asked, memory=asked.policy.memory())
 
     return Look(snapshot, retake, plan)
+
+
+def _say_at_hand(follower: Follower) -> None:
+    """Say it where the settings of the run are not on record: what is shown is of those at hand."""
+    if not follower.in_force.of_run:
+        text = "the settings of the run are not on record: bands, numeraire and ages are of those at hand"
+        print(f"WARNING: {text}", file=sys.stderr)
+
+
+def _with_numeraire(settings: Settings, asked: str | None) -> Settings:
+    """The settings in force, in the numeraire of the command line where one is named."""
+    if asked is None:
+        return settings
+    return type(settings).model_validate(settings.model_dump(mode="json") | {"numeraire": asked})
 
 
 def _question(arguments: argparse.Namespace, look: Look, settings: Settings) -> Question:
@@ -260,20 +281,22 @@ def _records(path: Path) -> Iterator[Iterator[Record]]:
     from hedger.journal.codec import CodecError
     from hedger.journal.journal import open_to_read
     from hedger.journal.storage import JournalDamaged, StorageFailed
+    from hedger.journal.unreadable import why_unreadable
 
     storage = open_to_read(path)
     try:
         with storage.steady():
             yield storage.records()
     except (StorageFailed, CodecError) as error:
-        raise JournalDamaged(
+        damaged = JournalDamaged(
             "JOURNAL_DAMAGED",
             "the journal cannot be read to its end",
             where=path.name,
             observed=error,
             not_done="nothing was valued",
             fix="`hedger journal verify` says how far it is sound",
-        ) from error
+        )
+        raise why_unreadable(storage, error, damaged) from error
     finally:
         storage.close()
 

@@ -60,8 +60,8 @@ def _declare_replay(commands: Commands) -> None:
     words.add_argument("--dvol", type=Path, metavar="FILE", help=text)
     text = "what goes wrong at the paper venues: a rehearsal (default: nothing)"
     words.add_argument("--faults", default="", metavar="all|F1,F7,..", help=text)
-    text = "of latencies and faults (default 0)"
-    words.add_argument("--seed", type=count, default=0, metavar="N", help=text)
+    text = "of latencies and faults (default: of a run's tape the run's, else 0)"
+    words.add_argument("--seed", type=count, metavar="N", help=text)
 
 
 def run(arguments: argparse.Namespace) -> Exit:
@@ -170,7 +170,7 @@ def replay(arguments: argparse.Namespace) -> Exit:
             on_mark,
             seed=arguments.seed,
             between=between,
-            faults=seeded_faults(fault_kinds(arguments.faults), arguments.seed),
+            faults=seeded_faults(fault_kinds(arguments.faults), arguments.seed or 0),
         )
     if arguments.json:
         show_json(found.document)

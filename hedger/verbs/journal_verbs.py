@@ -32,7 +32,8 @@ def declare(commands: Commands) -> None:
     words.add_argument("--head", metavar="NUMBER:HASH", help="a head noted earlier that must be in it")
     text = "decide every event again, with the settings and limits of then, and compare"
     words.add_argument("--replay", action="store_true", help=text)
-    words.add_argument("--tape", type=Path, metavar="TAPE", help="of a replay: where its marks lie")
+    text = "of a replay: where its marks lie; of a run with --record: replay it, and compare orders and fills"
+    words.add_argument("--tape", type=Path, metavar="TAPE", help=text)
     words = add_journal(journals.add("export", export, "write the record as Parquet tables"))
     words.add_argument("--out", required=True, type=Path, metavar="DIR", help="folder to create")
 
@@ -43,6 +44,7 @@ def show(arguments: argparse.Namespace) -> Exit:
     from hedger.journal.entries import Kind
     from hedger.journal.journal import open_to_read
     from hedger.journal.storage import JournalDamaged, StorageFailed
+    from hedger.journal.unreadable import why_unreadable
 
     kinds = arguments.kind or []
     unknown = sorted(set(kinds) - set(Kind))
@@ -71,14 +73,15 @@ def show(arguments: argparse.Namespace) -> Exit:
         if arguments.json:
             print("]}")
     except (StorageFailed, CodecError) as error:
-        raise JournalDamaged(
+        damaged = JournalDamaged(
             "JOURNAL_DAMAGED",
             "the journal cannot be read any further",
             where=arguments.journal.name,
             observed=error,
             not_done="what was shown up to here is all that is shown",
             fix="`hedger journal verify` says how far it is sound",
-        ) from error
+        )
+        raise why_unreadable(storage, error, damaged) from error
     finally:
         storage.close()
     return Exit.DONE
@@ -91,21 +94,27 @@ def verify(arguments: argparse.Namespace) -> Exit:
     from hedger.journal.storage import JournalDamaged
 
     expected = _expected_head(arguments.head)
-    document: dict[str, Any] = {"trading": None, "engine": None}
+    document: dict[str, Any] = {"trading": None, "engine": None, "compared": None}
     last = None
     try:
         storage = read_sqlite(arguments.journal)
     except JournalDamaged as error:
         problems = [str(error.observed)]
     else:
-        document = {"trading": storage.name.trading, "engine": storage.name.engine}
+        document |= {"trading": storage.name.trading, "engine": storage.name.engine}
         last, problems = _walk(storage, expected)
         storage.close()
     document |= {"records": last.number if last else None, "head": str(last) if last else None}
     if arguments.replay and not problems:
-        again = _again(arguments)
+        again = _again(arguments, on_tape=document["trading"] != "paper")
         document["replayed"] = again
         problems = [] if again["same"] else [f"decided again it comes out otherwise: {_otherwise(again)}"]
+        if arguments.tape is not None and document["trading"] == "paper":
+            compared = _compared(arguments)
+            document["compared"] = compared
+            if compared["difference"]:
+                why = f" ({compared['left']})" if compared["left"] else ""
+                problems.append(f"its tape replayed comes out otherwise: {compared['difference']}{why}")
     document |= {"sound": not problems, "problems": problems}
     if arguments.json:
         show_json(document)
@@ -119,12 +128,16 @@ def verify(arguments: argparse.Namespace) -> Exit:
                 f"decided again: {again['events']} events of {again['starts']} starts, {again['decisions']} "
                 f"decisions, {len(again['different'])} of them otherwise; state {again['state_digest'][:16]}"
             )
+        if (found := document["compared"]) is not None and not problems:
+            counts = ", ".join(f"{found[name]} {name}" for name in ("hedges", "orders", "fills"))
+            print(f"its tape replayed: {counts} alike")
         print(f"{arguments.journal.name}: {state}; {document['records']} records, head {document['head']}")
     return Exit.NEGATIVE if problems else Exit.DONE
 
 
-def _again(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The journal worked through the engine once more, with the settings and limits of the command line."""
+def _again(arguments: argparse.Namespace, *, on_tape: bool) -> dict[str, Any]:
+    """The journal worked through the engine once more, with the settings and limits of the command line.
+    on_tape: whether its marks lie on the tape that was named."""
     from hedger.config import load
     from hedger.limits_file import load_limits
     from hedger.runs.refold import refold
@@ -132,7 +145,7 @@ def _again(arguments: argparse.Namespace) -> dict[str, Any]:
 
     settings = load(arguments.config).settings
     limits = load_limits(Path(settings.limits_file) if settings.limits_file else None)
-    tape = None if arguments.tape is None else Tape.open(arguments.tape)
+    tape = Tape.open(arguments.tape) if on_tape and arguments.tape is not None else None
     found = refold(arguments.journal, tape, settings, limits)
     return {
         "same": found.same,
@@ -143,6 +156,25 @@ def _again(arguments: argparse.Namespace) -> dict[str, Any]:
         "undecided": list(found.undecided),
         "same_book": found.same_book,
         "state_digest": found.digest,
+    }
+
+
+def _compared(arguments: argparse.Namespace) -> dict[str, Any]:
+    """A paper run and the replay of its tape."""
+    from hedger.config import load
+    from hedger.limits_file import load_limits
+    from hedger.runs.alike import alike
+    from venues.tape import Tape
+
+    settings = load(arguments.config).settings
+    limits = load_limits(Path(settings.limits_file) if settings.limits_file else None)
+    found = alike(arguments.journal, Tape.open(arguments.tape), settings, limits)
+    return {
+        "hedges": found.hedges,
+        "orders": found.orders,
+        "fills": found.fills,
+        "difference": found.difference,
+        "left": found.left,
     }
 
 

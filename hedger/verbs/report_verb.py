@@ -36,7 +36,6 @@ def report(arguments: argparse.Namespace) -> Exit:
     from hedger.report.reading import read_story
     from hedger.report.write import check_out, write_report
     from hedger.runs.paper_setup import one_numeraire
-    from hedger.runs.replay import replay_settings
     from hedger.verbs.desk_verbs import fetch_of
     from hedger.verbs.reading import settings_of
     from pricing.compiled import warm_up
@@ -50,8 +49,6 @@ def report(arguments: argparse.Namespace) -> Exit:
     settings = one_numeraire(settings_of(arguments))
     try:
         warm_up()
-        if storage.name.trading == "replay":  # which runs with them, but for the clock of its lot search
-            settings = replay_settings(settings)
         with storage.steady():
             story = read_story(storage, settings, fetch, journal.name)
     finally:

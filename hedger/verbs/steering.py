@@ -78,6 +78,7 @@ def declare(commands: Commands) -> None:
 def status(arguments: argparse.Namespace) -> Exit:
     """Whether an engine runs, what it may do, where it stands."""
     from hedger.build import this_build
+    from hedger.journal.entries import ENDING
     from hedger.journal.kill_latch import FileLatch
     from hedger.journal.lock import build_of, holder
     from pricing.daycount import iso
@@ -101,7 +102,8 @@ def status(arguments: argparse.Namespace) -> Exit:
         "running": held is not None,
         "pid": _pid(held),
         "mode": "killed" if latched else "observe" if lifted else mode.mode if mode else None,
-        "paused": mode.paused if mode else None,
+        "paused": mode.paused and not mode.ending if mode else None,
+        "ended": mode.reason.removeprefix(ENDING) if mode and mode.ending and held is None else None,
         "killed": None
         if latched is None
         else {"set_ns": latched.set_ns, "user": latched.user, "reason": latched.reason},
@@ -120,6 +122,7 @@ def status(arguments: argparse.Namespace) -> Exit:
         "unknown": states["unknown"],
         "fills": len(recovered.fills),
         "differences": differences,
+        "outside": _outside(recovered),
         "traded": [
             {"venue": venue, "symbol": symbol, "account": account, "quantity": str(quantity)}
             for (venue, symbol, account), quantity in sorted(recovered.traded().items())
@@ -132,13 +135,16 @@ def status(arguments: argparse.Namespace) -> Exit:
     print(f"{recovered.name.trading.upper()} engine {recovered.name.engine}: {runs}")
     if held is not None and build != ours:
         print(f"it is of build {build or 'unknown'}, this is {ours}: from here it takes pause and kill alone")
-    paused = ", paused" if mode and mode.paused else ""
+    paused = ", paused" if document["paused"] else ""
     if lifted:
         who = f" by {by.user or 'nobody named'}: {by.reason or 'no reason given'}" if by else ""
         print(f"it was killed, and the kill latch is lifted{who}")
         print("no engine runs; the next start only observes until `hedger arm`")
     else:
-        print(f"mode {document['mode'] or 'never started'}{paused}" + (f": {mode.reason}" if mode else ""))
+        why = f": {mode.reason}" if mode and not mode.ending else ""
+        print(f"mode {document['mode'] or 'never started'}{paused}{why}")
+    if document["ended"]:
+        print(f"it ended in order: {document['ended']}")
     if held is None and not lifted and document["mode"] not in (None, "killed"):
         print("that was its mode when it stopped; the next start only observes until `hedger arm`")
     if latched is not None:
@@ -149,6 +155,9 @@ def status(arguments: argparse.Namespace) -> Exit:
     print(f"orders: {counts}; fills: {len(recovered.fills)}")
     for line in differences:
         print(_difference_text(line))
+    if out := _outside(recovered):
+        since = iso(out["since_ns"])
+        print(f"OUTSIDE {', '.join(out['rows'])} since {since}: {out['why']}")
     return Exit.DONE
 
 
@@ -174,6 +183,14 @@ def _differences(recovered: Recovered) -> list[dict[str, Any]]:
         for kind, amounts in (("position", word.positions), ("balance", word.cash))
         for of, amount in amounts
     ]
+
+
+def _outside(recovered: Recovered) -> dict[str, Any] | None:
+    """The rows outside their bands, and why they stay there, as the engine last wrote it; None: none is."""
+    found = recovered.outside
+    if not found.rows:
+        return None
+    return {"rows": list(found.rows), "why": found.why, "since_ns": found.since_ns}
 
 
 def _difference_text(line: dict[str, Any]) -> str:
@@ -214,6 +231,7 @@ def orders(arguments: argparse.Namespace) -> Exit:
 def command(arguments: argparse.Namespace) -> Exit:
     """Leave a command for the engine, and wait until its journal has it and what it decided."""
     from hedger.core.events import Verb
+    from hedger.journal.identity import mark_of
     from hedger.journal.journal import open_to_read
 
     verb = Verb(arguments.wish)
@@ -236,7 +254,7 @@ def command(arguments: argparse.Namespace) -> Exit:
     try:
         _refuse_absent(arguments.journal, verb)
         first = storage.head().number + 1  # before it is sent: the engine may be quick
-        id = _send(arguments, verb)
+        id = _send(arguments, verb, mark_of(storage))
         seq, decision = _taken(storage, id, first, arguments.wait_s)
     finally:
         storage.close()
@@ -468,6 +486,7 @@ def unkill(arguments: argparse.Namespace) -> Exit:
 def _unkilled_by_engine(arguments: argparse.Namespace, latch: FileLatch) -> dict[str, str] | None:
     """Ask the engine, and wait until the latch is gone, or it has said why not."""
     from hedger.core.events import Verb
+    from hedger.journal.identity import mark_of
     from hedger.journal.journal import open_to_read
 
     end = time.monotonic() + arguments.wait_s
@@ -475,7 +494,7 @@ def _unkilled_by_engine(arguments: argparse.Namespace, latch: FileLatch) -> dict
     try:
         _refuse_absent(arguments.journal, Verb.UNKILL)
         first = storage.head().number + 1
-        id = _send(arguments, Verb.UNKILL)
+        id = _send(arguments, Verb.UNKILL, mark_of(storage))
         _, decision = _taken(storage, id, first, arguments.wait_s)
     finally:
         storage.close()
@@ -497,14 +516,14 @@ def _summary(journal: Path, *, running: bool) -> Recovered:
         storage.close()
 
 
-def _send(arguments: argparse.Namespace, verb: Any) -> str:
+def _send(arguments: argparse.Namespace, verb: Any, mark: str = "") -> str:
     from hedger.core.events import Command
     from hedger.journal.commands_file import send
 
     id = uuid.uuid4().hex
     argument = getattr(arguments, "argument", None) or ""
     wish = Command(id, verb, _user(), arguments.reason or "", argument)
-    send(arguments.journal, wish, time.time_ns())
+    send(arguments.journal, wish, time.time_ns(), mark)
     return id
 
 

@@ -116,6 +116,14 @@ def test_a_journal_is_the_tables_that_export_writes(
 def test_mistakes_are_said_as_by_the_verbs(tape: Path, book: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere"):
         hg.risk(tmp_path / "nowhere.csv", tape)
+    for given in (None, 3, 4.0, True):
+        with pytest.raises(InputError, match=r"USAGE: .* book"):
+            hg.plan(given, tape)  # type: ignore[arg-type]
+        with pytest.raises(InputError, match=r"USAGE: .* market"):
+            hg.risk(book, given)  # type: ignore[arg-type]
+    for at in (float("nan"), True, 1.5):
+        with pytest.raises(InputError, match="TIME_INVALID"):
+            hg.risk(book, tape, at=at)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="WHATIF_SOURCE"):
         hg.whatif(book)
     with pytest.raises(ValueError, match="none of pnl"):

@@ -448,7 +448,7 @@ LEG = "BTC-27MAR26-68000-C"
 
 def check_blocked(plan: Json, tape: Path) -> None:
     check_plan(plan, tape)
-    assert (plan["status"], plan["trades"], plan["cost_usd"]) == ("blocked", [], 0.0)
+    assert (plan["status"], plan["trades"], plan["cost_usd"]) == ("blocked", [], None)
     assert plan["runner_up"] is plan["delta_only"] is None
     for missing in plan["missing"]:
         assert f"{missing['symbol']} ({missing['reason']})" in plan["reason"]

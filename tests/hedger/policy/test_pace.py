@@ -130,7 +130,7 @@ def test_what_is_remembered_of_a_hedge() -> None:
     started = Memory(
         started_ns=NOW - HOUR, attempts=(("delta:BTC", NOW - SECOND), ("gamma:BTC", NOW - SECOND))
     )
-    decision = ask(config(), started)
+    decision = ask(config(attempt_pause_s=0.0), started)
     after = advance(started, moment(OUT), config(), decision, attempt({"delta:BTC": 5.0}, 250.0))
     assert after.hedged_ns == after.checked_ns == NOW
     assert after.turnover == ((NOW, 250.0),)
@@ -264,3 +264,20 @@ def test_the_same_moment_and_memory_give_the_same_answer(
     first, second = due(at, chosen, memory), due(at, chosen, memory)
     assert first == second
     assert advance(memory, at, chosen, first) == advance(memory, at, chosen, second)
+
+
+# --------------------------------------------------------------------------------- attempts without a trade
+
+
+def test_attempts_that_came_to_no_trade_wait_twice_as_long_each_time() -> None:
+    def until(*seconds_ago: float, hedged_s_ago: float | None = None) -> list[int | None]:
+        attempts = tuple(("delta:BTC", NOW - round(s * SECOND)) for s in seconds_ago)
+        hedged = None if hedged_s_ago is None else NOW - round(hedged_s_ago * SECOND)
+        decision = ask(config(attempt_pause_s=5.0), Memory(attempts=attempts, hedged_ns=hedged))
+        return [guard.until_ns for guard in decision.guards]
+
+    assert until(0.0) == [NOW + 5 * SECOND]
+    assert until(5.0) == []
+    assert until(8.0, 1.0) == [NOW + 9 * SECOND]
+    assert until(8.0, 1.0, hedged_s_ago=1.0) == [], "that which traded needs no pause"
+    assert until(8.0, 1.0, hedged_s_ago=4.0) == [NOW + 4 * SECOND], "those before the trade do not count"

@@ -105,7 +105,7 @@ def test_the_environment_shows_none_either() -> None:
 def test_the_example_in_the_repository_is_a_section_with_the_defaults(tmp_path: Path) -> None:
     lines = REPOSITORY.read_text("utf-8").splitlines()
     start = lines.index("# [venues.deribit]")
-    example = [line.removeprefix("# ") for line in lines[start : start + 21]]
+    example = [line.removeprefix("# ") for line in lines[start : start + 23]]
     given = load(written(tmp_path, "\n".join(example)), env={}).settings.venues["deribit"]
     default = load(written(tmp_path, "[venues.deribit]\n"), env={}).settings.venues["deribit"]
     changed = {k for k, v in given.model_dump().items() if v != default.model_dump()[k]}

@@ -24,7 +24,7 @@ Json = dict[str, Any]
 @cache
 def world() -> World:
     """Half a minute of a market in which options are traded."""
-    return World(Setting.of(2, combos=True), Mix(), 20.0, 31.0).run()
+    return World(Setting.of(3, combos=True), Mix(), 20.0, 31.0).run()
 
 
 @cache

@@ -22,6 +22,7 @@ from tests.exchanges.hyperliquid_words import WALLET
 from tests.exchanges.server import Host, serve
 from tests.exchanges.words import ApiKey
 from tests.planted import KEY, PASSPHRASE, SECRET, SIGNING_KEY
+from tests.warm import command
 
 T = TypeVar("T")
 #: What no byte that we write may contain.
@@ -115,7 +116,7 @@ def environment(secret: str = CANARY_SECRET) -> dict[str, str]:
 def hedger(folder: Path, *words: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """One verb, to its end; what it wrote holds no secret."""
     ran = subprocess.run(
-        [sys.executable, "-m", "hedger", *words],
+        [command(), *words],
         capture_output=True, text=True, timeout=PATIENCE_S, cwd=folder, env=env or environment(),
     )  # fmt: skip
     assert leaked(ran.stdout + ran.stderr) == ()

@@ -82,7 +82,7 @@ PLACES = {
             {**_NAMES, "passphrase": "env:DESK_PHRASE"},
             {},
         ),
-        Place("bybit", bybit, ApiKey(KEY, SECRET, "desk"), _NAMES, {"smpGroup": 7}),
+        Place("bybit", bybit, ApiKey(KEY, SECRET, "desk"), _NAMES, {}),
         Place("binanceusdm", binance, ApiKey(KEY, SECRET, "desk"), _NAMES, {}),
         Place(
             "hyperliquid",

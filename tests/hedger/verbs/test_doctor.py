@@ -36,7 +36,7 @@ TOP = 'limits_file = "limits.toml"'
 #: CODE: what, where: .., observed: .., allowed: ..; what was not done; fix: how
 HABIT = re.compile(r"[A-Z_]+: [^;]+, observed: .+, allowed: .+; [^;]+; fix: .+")
 EVERY = pytest.mark.parametrize("place", PLACES.values(), ids=list(PLACES))
-LOOKED_AT = {"reachable", "clock", "key", "account", "dead man's switch", "self-trade prevention"}
+LOOKED_AT = {"reachable", "clock", "key", "account", "margin", "dead man's switch", "self-trade prevention"}
 Found = dict[str, dict[str, Any]]
 
 
@@ -118,27 +118,31 @@ _RIGHTS: Faults = [
 ]
 
 
-def _mode(word: str, **modes: Any) -> tuple[Change, Change, dict[str, str], str]:
+_NO_MARGIN = {"margin": "MARGIN_UNKNOWN"}  # what the venue does not tell of such an account
+
+
+def _mode(
+    word: str, beside: dict[str, str] | None = None, **modes: Any
+) -> tuple[Change, Change, dict[str, str], str]:
     def undo(host: Host) -> None:
         for name in modes:
             del host.exchange.modes[name]
 
-    return _set_up(**modes), undo, {"account": "ACCOUNT_MODE"}, word
+    return _set_up(**modes), undo, {"account": "ACCOUNT_MODE", **(beside or {})}, word
 
 
 FAULTS: dict[str, Faults] = {
     "deribit": _CLOCK,
     "okx": [
         *_RIGHTS,
-        _mode("set futures mode or higher; set net mode", posMode="long_short_mode", acctLv="1"),
+        _mode("set futures mode or higher; set net mode", _NO_MARGIN, posMode="long_short_mode", acctLv="1"),
     ],
     "bybit": [
         *_CLOCK[1:],
         *_RIGHTS,
         _mode("unified", unifiedMarginStatus=1),
         _mode("set one-way mode", hedge=True),
-        _mode("set cross or portfolio margin", marginMode="ISOLATED_MARGIN"),
-        (_set_up(smpGroup=0), _set_up(smpGroup=7), {"self-trade prevention": "SELF_TRADES"}, "switch it on"),
+        _mode("set cross or portfolio margin", _NO_MARGIN, marginMode="ISOLATED_MARGIN"),
     ],
     "binanceusdm": [
         *_RIGHTS,

@@ -7,7 +7,6 @@ import os
 import pty
 import select
 import subprocess
-import sys
 import time
 import tomllib
 from pathlib import Path
@@ -21,9 +20,9 @@ from hedger.verbs import init_files
 from hedger.verbs.init_files import Answers, config_text, limits_text, questions, references
 from pricing.errors import Exit
 from tests.hedger.desk import Ran, hedger, strict_json
+from tests.warm import command
 
 PATIENCE_S = 60.0
-WORDS = [sys.executable, "-m", "hedger", "init"]
 
 
 @pytest.fixture
@@ -37,7 +36,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def piped(folder: Path, text: str, *more: str) -> Ran:
     """Answers over a pipe that ends."""
     done = subprocess.run(
-        [*WORDS, *more], input=text, capture_output=True, text=True, cwd=folder, timeout=PATIENCE_S
+        [command(), "init", *more], input=text, capture_output=True, text=True, cwd=folder, timeout=PATIENCE_S
     )
     assert "Traceback" not in done.stderr
     return Ran(done.returncode, done.stdout, done.stderr)
@@ -81,7 +80,7 @@ def test_over_a_terminal_bad_answers_are_asked_again(folder: Path) -> None:
     ]  # fmt: skip
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [*WORDS, "--json"], stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, cwd=folder
+        [command(), "init", "--json"], stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, cwd=folder
     )
     os.close(theirs)
     heard, end = "", time.monotonic() + PATIENCE_S

@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from hedger.cli import main
 from hedger.core.events import Command, Tick, Verb
+from hedger.core.state import Outside
 from hedger.journal.commands_file import CommandBox, commands_path
 from hedger.journal.entries import (
     Configuration,
@@ -35,6 +36,7 @@ from hedger.journal.entries import (
     differences_entry,
     intent_entry,
     mode_entry,
+    outside_entry,
     read,
 )
 from hedger.journal.journal import Journal
@@ -295,6 +297,24 @@ def test_status_tells_what_accounts_differ_in(tmp_path: Path, capsys: pytest.Cap
     journal.append(configuration_entry(2, NOW_NS, Configuration("1", "ab" * 32)))  # a start asks anew
     journal.close()
     assert strict_json(hedger(capsys, *words, "--json").out)["differences"] == []
+
+
+def test_status_tells_what_is_outside_and_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = Outside(("delta:BTC", "vega:BTC"), "no column moves this row down; denied 40", NOW_NS)
+    journal = Journal.open(tmp_path / "a.journal", NAME)
+    journal.append(*opening(), outside_entry(0, NOW_NS, out))
+    journal.close()
+    words = ("status", "--journal", tmp_path / "a.journal")
+    assert strict_json(hedger(capsys, *words, "--json").out)["outside"] == {
+        "rows": ["delta:BTC", "vega:BTC"], "why": out.why, "since_ns": NOW_NS,
+    }  # fmt: skip
+    assert "OUTSIDE delta:BTC, vega:BTC since 20" in hedger(capsys, *words).out
+    assert "no column moves this row down" in hedger(capsys, *words).out
+    journal = Journal.open(tmp_path / "a.journal", NAME)
+    journal.append(outside_entry(1, NOW_NS, Outside()))  # back inside
+    journal.close()
+    assert strict_json(hedger(capsys, *words, "--json").out)["outside"] is None
+    assert "OUTSIDE" not in hedger(capsys, *words).out
 
 
 def test_orders(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -130,6 +131,21 @@ def without_a_key(host: Host) -> bool:
     return bool(host.calls) and not signed and not private and not host.exchange.truth.of("order")
 
 
+def listed_once(host: Host) -> bool:
+    """That what is listed was asked for, and each question of it once."""
+    words = ("instruments", "exchangeinfo", "meta")
+    asked = [(c.operation, repr(c.params)) for c in host.requests]
+    asked = [question for question in asked if any(word in repr(question).lower() for word in words)]
+    return bool(asked) and len(asked) == len(set(asked))
+
+
+def hedges_closed(journal: Path) -> list[dict[str, Any]]:
+    """What was said of each hedge when it was over, and which rows were outside then."""
+    with closing(open_to_read(journal)) as storage:
+        decisions = [json.loads(x.text)["document"] for x in storage.records(kinds=[Kind.DECISION])]
+    return [{**x["verification"], "breached": x["breached"]} for x in decisions if x["verification"]]
+
+
 @pytest.mark.parametrize("name", FEEDS)
 def test_paper_takes_a_public_feed_reads_no_key_and_hedges_there(tmp_path: Path, name: str) -> None:
     feed = FEEDS[name]
@@ -154,12 +170,25 @@ def test_paper_takes_a_public_feed_reads_no_key_and_hedges_there(tmp_path: Path,
         env = {k: v for k, v in environment().items() if not k.startswith("DESK_")}
         ran = hedger(tmp_path, "run", *words, "--json", env=env)
         assert all(exchange.do(without_a_key) for exchange in exchanges.values())
+        assert all(exchange.do(listed_once) for exchange in exchanges.values())
     assert ran.returncode == 0, ran.stderr
     found = document(ran)
     assert (found["trading"], found["mode"]) == ("paper", "armed")
     assert set(found["venues"]) == set(feed.venues) and found["orders"] > 0 and found["marks"] > 5
     filled = [report.fill for report in recorded(tmp_path / "j").fills]
     assert filled and {fill.listing.venue for fill in filled} == {feed.hedge}
+    if name == "deribit":  # to its end: the book valued anew and inside its bands
+        closed = hedges_closed(tmp_path / "j")[0]
+        done = {True: "every leg is filled", False: "every row is back inside its band"}
+        assert (closed["ended"], closed["inside"]) == (done[closed["filled"]], True)
+        assert closed["breached"] == [] and closed["fee_usd"] > 0
+        (delta,) = [row for row in closed["rows"] if row["row"] == "delta:BTC"]
+        assert (delta["rounding"], delta["external"]) == (0, 0) and (
+            delta["unfilled"] == 0 or not closed["filled"]
+        )
+        causes = ("unfilled", "rounding", "unwound", "external", "paid", "market")
+        told = sum(delta[cause] for cause in causes)
+        assert delta["actual"] - delta["promised"] == pytest.approx(told, abs=1e-8)
 
 
 def configured(feed: Feed, exchanges: Mapping[str, Loopback]) -> str:
@@ -320,7 +349,7 @@ def test_what_a_venue_does_not_say_is_not_accepted(
         before = recorded(tmp_path / "j")
         exchange.do(_somebody_trades)
         live(tmp_path, ws(exchange), run=LIVE.replace("20.0", "3.0"))
-        exchange.do(lambda host: host.faults.add("error_before", POSITIONS, skip=1, times=1000))
+        exchange.do(lambda host: host.faults.add("error_before", POSITIONS, skip=2, times=1000))
         ran = said(capsys, tmp_path, *words, "--accept", "--reason", "whatever it says")
         after = recorded(tmp_path / "j")
     assert ran.returncode == 5 and "is not read yet" in ran.stderr.splitlines()[-1]
