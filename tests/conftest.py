@@ -30,6 +30,29 @@ def pytest_xdist_auto_num_workers() -> int:
     return (os.cpu_count() or 1) + 1
 
 
+#: Where tests start processes and exchanges, and wait for them more than they compute.
+_WAITING = ("tests/docs/", "tests/exchanges/", "tests/hedger/engine/", "tests/hedger/verbs/", "tests/story/")
+#: By then, of a session's tests, the last file of those has begun: no worker is alone with one at the end.
+_BEGUN_BY = 0.8
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Spread the files that wait among those that compute, so that some worker always computes."""
+    files: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        files.setdefault(item.nodeid.partition("::")[0], []).append(item)
+    names = sorted(files, key=lambda name: name.rpartition("/")[2])  # no folder has all its files in a row
+    waiting = [name for name in names if name.startswith(_WAITING)]
+    place = {name: _BEGUN_BY * at / len(waiting) for at, name in enumerate(waiting)}
+    others, before = [name for name in files if name not in place], 0
+    total = sum(len(files[name]) for name in others)
+    for name in others:
+        place[name] = before / total
+        before += len(files[name])
+    items[:] = [item for name in sorted(place, key=place.__getitem__) for item in files[name]]
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder HEDGER_DATA names; the test is skipped, with the reason, where it is not set."""

@@ -24,6 +24,7 @@ from docs.making.scanning import ROOT
 from tests.exchanges.hyperliquid_words import WALLET
 from tests.hedger.verbs.places import PLACES
 from tests.planted import KEY, PASSPHRASE, SECRET, SIGNING_KEY
+from tests.warm import command
 
 DOCS = ROOT / "docs"
 PATIENCE_S = 100.0
@@ -36,8 +37,10 @@ README_NOT_RUN = {
 }
 #: A README's blocks without a language: what begins so is typed.
 _TYPED = ("make ", ".venv/bin/", "hedger ", "python -m ")
+#: The page whose commands are the installed ones; other pages' are forked from a process with their imports.
+INSTALLED = "docs/how-to/set-up.md"
 #: How many blocks may be left out, so that the list cannot grow unseen.
-NOT_RUN_MOST = 16
+NOT_RUN_MOST = 17
 
 
 def pages() -> list[str]:
@@ -73,11 +76,12 @@ def test_what_is_not_run_says_why(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("name", RUN)
 def test_page(name: str, tmp_path: Path) -> None:
-    ran = 0
+    ran, found = 0, shell_blocks(name)
     tmp_path.chmod(0o700)
     with ExitStack() as exchanges:
-        env = environment(tmp_path)
-        for group in groups(shell_blocks(name)):
+        # what is stopped must be the engine itself; and one page starts the command as a reader does
+        env = environment(tmp_path, warm=name != INSTALLED and not any("-STOP" in b.text for b in found))
+        for group in groups(found):
             for block in group:
                 if "file" in block.marks:
                     (tmp_path / block.marks["file"]).write_text(block.text)
@@ -127,12 +131,14 @@ def run(typed: list[Block], folder: Path, env: Mapping[str, str]) -> None:
         )
 
 
-def environment(folder: Path) -> dict[str, str]:
-    """The installed `hedger` on the path, a home of its own, keys of nobody."""
+def environment(folder: Path, *, warm: bool = False) -> dict[str, str]:
+    """The installed `hedger` on the path (warm: what stands for it), a home of its own, keys of nobody."""
     names = ("DERIBIT", "OKX", "BYBIT", "BINANCE", "HYPERLIQUID")
     keys = {f"{n}_KEY": KEY for n in names} | {f"{n}_SECRET": SECRET for n in names}
     keys |= {"OKX_PASSPHRASE": PASSPHRASE, "HYPERLIQUID_WALLET": WALLET, "HYPERLIQUID_SECRET": SIGNING_KEY}
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    if warm:
+        path = os.pathsep.join([str(Path(command()).parent), path])
     kept = {k: v for k, v in os.environ.items() if k in ("LANG", "LC_ALL", "NUMBA_CACHE_DIR", "TMPDIR")}
     return {
         **kept,
@@ -163,7 +169,7 @@ def test_the_readme_imports_a_recorded_chain(tmp_path: Path) -> None:
     (tmp_path / "book.csv").write_text(book.text)
     shutil.copy(chain, tmp_path / "chain.parquet")
     block.text = block.text.replace(".venv/bin/hedger", "hedger")
-    run([block], tmp_path, environment(tmp_path))
+    run([block], tmp_path, environment(tmp_path, warm=True))
 
 
 CHAIN = "deribit_chain_6h_2026-02.parquet"

@@ -133,6 +133,8 @@ class Binance(Streams):
     def _sapi(self, key: ApiKey, name: str) -> Any:
         if name == "account/apiRestrictions":
             return restrictions(key)
+        if name == "bnbBurn":
+            return {"spotBNBBurn": self.exchange.modes.get("spotBNBBurn", False), "interestBNBBurn": False}
         if name == "capital/config/getall":
             return coins(self.exchange, key.account)
         if name in ("margin/allPairs", "margin/isolated/allPairs"):

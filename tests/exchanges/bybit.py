@@ -253,6 +253,8 @@ class Bybit(Streams):
         if answer.payload and answer.payload.get("type") == "COMMAND_RESP":
             return written({**answer.payload, "conn_id": conn})
         req = {"req_id": str(call.call_id)} if call.call_id is not None else {}
+        if said and self.exchange.modes.get("bare"):  # as some refusals come: of what, it does not say
+            return written({"success": False, "ret_msg": said.text, "conn_id": conn})
         if said:
             op = call.params.get("op", "")
             return written({"success": False, "ret_msg": said.text, "conn_id": conn, **req, "op": op})

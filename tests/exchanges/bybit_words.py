@@ -363,11 +363,15 @@ def wallet_row(exchange: Exchange, account: str, only: Sequence[str] = ()) -> Ro
     """`account/wallet-balance` of a unified account. walletBalance: cash, with what of it is borrowed;
     equity: without, and with what is open."""
     coins, total = [], ZERO
+    margin = initial = maintenance = ZERO
     whose = exchange.account(account)
     for currency in (c for c in whose.balances if not only or c in only):
         s, loan = exchange.summary(account, currency), whose.loans.get(currency, ZERO)
         usd = exchange.indices.get(currency, ONE)
         total += s.equity * usd
+        margin += s.margin_balance * usd
+        initial += (s.initial_margin + s.order_margin) * usd
+        maintenance += s.maintenance_margin * usd
         coins.append(
             {
                 "coin": currency, "equity": number(s.equity), "walletBalance": number(s.balance + loan),
@@ -381,11 +385,17 @@ def wallet_row(exchange: Exchange, account: str, only: Sequence[str] = ()) -> Ro
             }
         )  # fmt: skip
     worth = number(round(total, 8))
-    return {
-        "accountType": "UNIFIED", "accountLTV": "0", "accountIMRate": "0", "accountMMRate": "0",
-        "totalEquity": worth, "totalWalletBalance": worth, "totalMarginBalance": worth,
-        "totalAvailableBalance": worth, "totalPerpUPL": "0", "totalInitialMargin": "0",
-        "totalMaintenanceMargin": "0", "coin": coins,
+    totals = {
+        "accountIMRate": "0", "accountMMRate": "0", "totalWalletBalance": worth, "totalPerpUPL": "0",
+        "totalMarginBalance": number(round(margin, 8)),
+        "totalAvailableBalance": number(round(margin - initial, 8)),
+        "totalInitialMargin": number(round(initial, 8)),
+        "totalMaintenanceMargin": number(round(maintenance, 8)),
+    }  # fmt: skip
+    if exchange.modes.get("marginMode") == "ISOLATED_MARGIN":  # there is no margin of the account as a whole
+        totals = dict.fromkeys(totals, "")
+    return totals | {
+        "accountType": "UNIFIED", "accountLTV": "0", "totalEquity": worth, "coin": coins,
     }  # fmt: skip
 
 

@@ -327,7 +327,7 @@ def run_shell(name: str, make: Callable[..., tuple[Any, World]]) -> None:
     parser = argparse.ArgumentParser(description=f"{name} on loopback")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--step-s", type=float, default=0.0, help="the market moves so often; 0: it stands")
+    parser.add_argument("--step-s", type=float, default=1.0, help="the market moves so often; 0: it stands")
     chosen = parser.parse_args()
     dialect, world = make(seed=chosen.seed)
     period_s = chosen.step_s or 1.0

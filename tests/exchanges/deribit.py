@@ -356,7 +356,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Deribit on loopback")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--step-s", type=float, default=0.0, help="the market moves so often; 0: it stands")
+    parser.add_argument("--step-s", type=float, default=1.0, help="the market moves so often; 0: it stands")
     chosen = parser.parse_args()
     dialect, world = deribit(seed=chosen.seed)
     period_s = chosen.step_s or 1.0

@@ -3,10 +3,12 @@
     async with serve(hyperliquid()[0]) as host: ...      in a test
     python -m tests.exchanges.hyperliquid --port 0       from a shell; prints its port
 
-Actions must carry an EIP-712 signature of the right shape (r, s, v) and a nonce that is fresh and new; whose
-it is is not recovered: there is one wallet, the exchange's only key. Sizes are in coins, prices have five
-significant figures, refusals are sentences among the `statuses`, cloids may repeat, the dead man's switch is
-`scheduleCancel` at a time in milliseconds.
+An action must carry an EIP-712 signature and a nonce that is fresh and new. It is done on the account of
+whoever signed it: of a wallet, or of the wallet that the signer is an agent of; who that is comes out of the
+signature alone, so a client that believes otherwise trades on another account. Questions are answered of the
+wallet that they name. Wallets are the exchange's keys; what another address is stands in `roles`. Sizes are
+in coins, prices have five significant figures, refusals are sentences among the `statuses`, cloids may
+repeat, the dead man's switch is `scheduleCancel` at a time in milliseconds.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from tests.exchanges.clock import MS, NS, Clock
 from tests.exchanges.core import Exchange
 from tests.exchanges.hyperliquid_actions import act
 from tests.exchanges.hyperliquid_info import INFO
+from tests.exchanges.hyperliquid_signing import AGENT_KEYS, address_of, signer
 from tests.exchanges.server import Answer, Call, Session, Trouble
 from tests.exchanges.truth import Truth
 from tests.exchanges.words import ApiKey, BookNews, Fill, Life, Order, PublicTrade
@@ -60,6 +63,9 @@ class Hyperliquid(Cex):
     def __init__(self, exchange: Exchange, *, limits: Mapping[str, tuple[int, float]] | None = None) -> None:
         super().__init__(exchange, LIMITS if limits is None else limits)
         self._nonces: set[int] = set()
+        agent = {"role": "agent", "data": {"user": words.WALLET.lower()}}
+        #: What an address is that is no wallet, by the address in lower case: as `userRole` answers.
+        self.roles: dict[str, dict[str, Any]] = {address_of(key): agent for key in AGENT_KEYS}
 
     # ---- reading
 
@@ -112,28 +118,50 @@ class Hyperliquid(Cex):
         raise _UNREADABLE
 
     def _ask(self, call: Call) -> Answer:
-        if call.operation not in INFO:
+        if call.operation not in INFO and call.operation != "userRole":
             raise _UNREADABLE
         if not self.windows.take("ip", "info", self.exchange.steady_ns):
             raise _TROUBLE[Trouble.RATE]
-        key = self._key()
-        account = key.account if str(call.params.get("user", "")).lower() == key.key.lower() else "nobody"
+        user = str(call.params.get("user", ""))
+        if call.operation == "userRole":
+            return Answer(self._role(user))
+        key = self._wallet(user)
+        account = "nobody" if key is None else key.account
         return Answer(INFO[call.operation](self.exchange, account, call.params))
 
-    def _key(self) -> ApiKey:
-        return next(iter(self.exchange.keys.values()))
+    def _wallet(self, address: str) -> ApiKey | None:
+        keys = self.exchange.keys.values()
+        return next((key for key in keys if key.key.lower() == address.lower()), None)
+
+    def _role(self, address: str) -> dict[str, Any]:
+        user = {"role": "missing" if self._wallet(address) is None else "user"}
+        return self.roles.get(address.lower(), user)
+
+    def _acts_for(self, address: str) -> ApiKey:
+        """The wallet on whose account an address acts. A sub-account and a vault have no key of their own."""
+        role = self._role(address)
+        key = {"user": self._wallet(address)}.get(role["role"])
+        if role["role"] == "agent":
+            key = self._wallet(role["data"]["user"])
+        if key is None or key.revoked or "trade" not in key.scopes:
+            raise Said("err", f"User or API Wallet {address} does not exist.")
+        return key
 
     def _act(self, call: Call) -> Answer:
-        key = self._key()
         signature, nonce = call.params.get("signature"), call.params.get("nonce")
         shaped = isinstance(signature, dict) and signature.get("v") in (27, 28)
         if not shaped or not all(_HEX32.fullmatch(str(signature.get(k))) for k in "rs"):  # type: ignore[union-attr]
             raise _UNREADABLE
-        if key.revoked or "trade" not in key.scopes:
-            raise Said("err", f"User or API Wallet {key.key} does not exist.")
+        if call.params.get("vaultAddress") is not None:
+            raise Said("err", f"Vault not registered: {call.params['vaultAddress']}")
         now = self.exchange.clock.now_ms()
         if not isinstance(nonce, int) or not now - 2 * _DAY_MS < nonce < now + _DAY_MS:
             raise Said("err", f"Invalid nonce: {nonce}")
+        if call.operation == "approveBuilderFee":
+            # Signed in another form, by the wallet itself; it moves nothing here and is taken without a look.
+            return Answer(act(self.exchange, "", call.params["action"]))
+        found = signer(call.params["action"], nonce, as_object(signature))
+        key = self._acts_for(found or "0x" + "0" * 40)
         if nonce in self._nonces:
             raise Said("err", f"Invalid nonce: duplicate nonce {nonce}")
         self._nonces.add(nonce)
@@ -168,8 +196,8 @@ class Hyperliquid(Cex):
             raise Said("error", f"Already subscribed: {written(wanted)}")
         else:
             if kind in _USER_TYPES:
-                mine = str(wanted.get("user", "")).lower() == self._key().key.lower()
-                session.state["account"] = self._key().account if mine else "nobody"
+                key = self._wallet(str(wanted.get("user", "")))
+                session.state["account"] = "nobody" if key is None else key.account
             self.subscribe(session, channel, wanted)
             self._begin(session, channel, kind, coin)
         told = {"method": method, "subscription": wanted}

@@ -188,7 +188,8 @@ class Okx(Streams):
         return Answer({"event": "login", "code": "0", "msg": ""})
 
     def _feeds_changed(self, session: Session, op: str, args: list[Any]) -> Answer | None:
-        """One acknowledgement a channel, then what the channel begins with."""
+        """One answer a channel, then what the channel begins with. modes, refuses: "unnamed", where an answer
+        speaks of no channel, or "whole", where one that is wrong keeps the others of its message silent."""
         private = "/private" in session.path
         answers: list[dict[str, Any]] = []
         for arg in args:
@@ -199,7 +200,14 @@ class Okx(Streams):
                 name in PRIVATE_CHANNELS or name == "index-tickers" or symbol in self.exchange.instruments
             )
             if not known or not (listed or (name in ("opt-summary", "instruments") and not symbol)):
-                raise Said("60018", f"Wrong URL or channel:{name},instId:{symbol} doesn't exist.")
+                wrong = f"channel:{name},instId:{arg.get('instId')}" if isinstance(arg, dict) else "args"
+                how = self.exchange.modes.get("refuses")
+                text = "Invalid request" if how == "unnamed" else f"Wrong URL or {wrong}"
+                if how == "whole":
+                    raise Said("60018", f"{text} doesn't exist.")
+                told = {"event": "error", "code": "60018", "msg": f"{text} doesn't exist."}
+                answers.append({**told, "connId": f"{session.number:08x}"})
+                continue
             if private and "account" not in session.state:
                 raise Said("60011", "Please log in")
             key = _key(arg)

@@ -368,24 +368,43 @@ def hash_of(i: Instrument) -> int:
 
 _DETAIL_BLANK: dict[str, Any] = blank(
     "accAvgPx borrowFroz clSpotInUseAmt crossLiab interest isoLiab liab maxLoan maxSpotInUseAmt mgnRatio "
-    "openAvgPx spotBal spotInUseAmt spotUpl spotUplRatio totalPnl totalPnlRatio uplLiab"
+    "imr mmr openAvgPx spotBal spotInUseAmt spotUpl spotUplRatio totalPnl totalPnlRatio uplLiab"
 ) | blank(
-    "fixedBal imr isoEq isoUpl mmr notionalLever rewardBal smtSyncEq spotCopyTradingEq spotIsoBal stgyEq "
+    "fixedBal isoEq isoUpl notionalLever rewardBal smtSyncEq spotCopyTradingEq spotIsoBal stgyEq "
     "twap colBorrAutoConversion",
     "0",
 )
 
 
 def balance_detail(exchange: Exchange, s: Summary) -> dict[str, Any]:
-    """One currency of `account/balance`: cashBal is cash, eq includes open gains and options' worth."""
+    """One currency of `account/balance`: cashBal is cash, eq includes open gains and options' worth. imr and
+    mmr are told by currency in futures mode alone, elsewhere of the account."""
     usd = exchange.indices.get(s.currency, ONE)
     bound = s.initial_margin + s.order_margin
-    return _DETAIL_BLANK | {
+    apart = exchange.modes.get("acctLv", "3") == "2"
+    needs = {"imr": number(s.initial_margin), "mmr": number(s.maintenance_margin)} if apart else {}
+    return _DETAIL_BLANK | needs | {
         "ccy": s.currency, "cashBal": number(s.balance), "eq": number(s.equity), "upl": number(s.futures_upl),
         "availBal": number(s.available), "availEq": number(s.available), "frozenBal": number(bound),
         "ordFrozen": number(s.order_margin), "eqUsd": number(s.equity * usd), "disEq": number(s.equity * usd),
         "coinUsdPrice": number(usd), "collateralEnabled": False, "collateralRestrict": False,
         "uTime": str(exchange.clock.now_ms()),
+    }  # fmt: skip
+
+
+def _pool(exchange: Exchange, summaries: Sequence[Summary]) -> dict[str, Any]:
+    """The margin of all currencies together, USD, where they back each other; no discounts."""
+    worth = initial = orders = maintenance = ZERO
+    for s in summaries:
+        usd = exchange.indices.get(s.currency, ONE)
+        worth += s.margin_balance * usd
+        initial += (s.initial_margin + s.order_margin) * usd
+        orders += s.order_margin * usd
+        maintenance += s.maintenance_margin * usd
+    return {
+        "adjEq": number(round(worth, 8)), "availEq": number(round(worth - initial, 8)),
+        "imr": number(round(initial, 8)), "mmr": number(round(maintenance, 8)),
+        "ordFroz": number(round(orders, 8)),
     }  # fmt: skip
 
 
@@ -398,7 +417,8 @@ def balance_row(exchange: Exchange, account: str, only: Sequence[str] = ()) -> d
         "adjEq availEq borrowFroz imr mgnRatio mmr notionalUsd notionalUsdForBorrow notionalUsdForFutures "
         "notionalUsdForOption notionalUsdForSwap ordFroz upl"
     )
-    return unsaid | {
+    pool = {} if exchange.modes.get("acctLv", "3") == "2" else _pool(exchange, summaries)
+    return unsaid | pool | {
         "details": [balance_detail(exchange, s) for s in summaries], "isoEq": "0", "totalEq": number(total),
         "uTime": str(exchange.clock.now_ms()),
     }  # fmt: skip

@@ -14,12 +14,14 @@ from aiohttp import ClientSession
 
 from tests.exchanges.faults import Act
 from tests.exchanges.hyperliquid import hyperliquid
+from tests.exchanges.hyperliquid_signing import AGENT_KEYS, address_of, sign
 from tests.exchanges.hyperliquid_words import WALLET, ticks
 from tests.exchanges.raw import listen
 from tests.exchanges.scenes import play, quiet
 from tests.exchanges.server import Host
 from tests.exchanges.stock_cex import stock_hyperliquid
 from tests.exchanges.test_deribit_shapes import unlike
+from tests.exchanges.words import ApiKey
 
 PERP = "BTC/USDC:USDC"
 CLOID = "0x" + "ab" * 16
@@ -30,10 +32,9 @@ _NONCES = iter(range(10**9))
 
 
 def action(host: Host, **terms: Any) -> dict[str, Any]:
-    """An action with a signature of the right shape."""
-    signature = {"r": "0x" + "1" * 64, "s": "0x" + "2" * 64, "v": 27}
+    """An action, signed by an agent of the tests' wallet."""
     nonce = host.exchange.clock.now_ms() + next(_NONCES)
-    return {"action": terms, "nonce": nonce, "signature": signature}
+    return {"action": terms, "nonce": nonce, "signature": sign(terms, nonce, AGENT_KEYS[0])}
 
 
 def order(host: Host, **terms: Any) -> dict[str, Any]:
@@ -172,6 +173,36 @@ def test_refusals_are_sentences() -> None:
         asked = {"type": "orderStatus", "user": WALLET, "oid": CLOID}
         assert await post(host, "info", asked) == {"status": "unknownOid"}
         assert not host.exchange.open_orders("desk")
+
+    play(hyperliquid, scene)
+
+
+def test_an_action_is_done_on_the_account_of_whoever_signed_it() -> None:
+    """Orders, cancels and the timer, whatever the client believes; a stranger's key does nothing at all."""
+
+    async def scene(host: Host) -> None:
+        other, stranger = "0x" + "33" * 32, "0x" + "44" * 32
+        host.exchange.grant(ApiKey(address_of(other), "", "other"))
+        host.exchange.transfer("other", "USDC", D(100_000))
+        terms = order(host)["action"]
+
+        def signed(key: str, **wanted: Any) -> dict[str, Any]:
+            nonce = host.exchange.clock.now_ms() + next(_NONCES)
+            return {"action": wanted, "nonce": nonce, "signature": sign(wanted, nonce, key)}
+
+        oid = (await said(host, signed(other, **terms)))["resting"]["oid"]
+        assert [o.account for o in host.exchange.orders.values()] == ["other"]
+        cancel = {"type": "cancel", "cancels": [{"a": 0, "o": oid}]}
+        assert "error" in await said(host, signed(AGENT_KEYS[0], **cancel))  # it is none of this wallet's
+        at_ms = host.exchange.clock.now_ms() + 60_000
+        for wanted in (terms, cancel, {"type": "scheduleCancel", "time": at_ms}):
+            told = await said(host, signed(stranger, **wanted))
+            assert told == f"User or API Wallet {address_of(stranger)} does not exist."
+        assert await said(host, signed(other, **cancel)) == "success"
+        asked = [(await post(host, "info", {"type": "userRole", "user": x})) for x in
+                 (WALLET, address_of(AGENT_KEYS[0]), address_of(stranger))]  # fmt: skip
+        assert asked == [{"role": "user"}, {"role": "agent", "data": {"user": WALLET.lower()}},
+                         {"role": "missing"}]  # fmt: skip
 
     play(hyperliquid, scene)
 

@@ -4,6 +4,7 @@ for their delta, and coins hedge options held on Deribit."""
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,9 @@ def test_executions_that_nobody_told_of_are_found_in_options_and_in_coins(
     name: str, seed: int, tmp_path: Path
 ) -> None:
     cast = CASTS[name]
-    story = asyncio.run(told(draw(seed, cast[0], ("F1", "F7")), cast, tmp_path))
+    drawn = draw(seed, cast[0], ("F1", "F7"))
+    from_the_start = tuple(replace(deed, at_s=0.0) for deed in drawn.deeds)  # the first hedge may be the last
+    story = asyncio.run(told(replace(drawn, deeds=from_the_start), cast, tmp_path))
     assert story.violations == ()
     assert story.fills > 0 and story.struck["F7"] > 0
 

@@ -167,6 +167,13 @@ def test_f29_a_damaged_box_of_commands_ends_nothing(tmp_path: Path) -> None:
         assert running.wait(PATIENCE_S) == Exit.TERMINATED
 
 
+def test_a_screen_is_no_json_document(tmp_path: Path) -> None:
+    done = one(tmp_path / "j", "dashboard", "--json")
+    assert (done.returncode, done.stdout) == (Exit.INVALID, "")
+    assert "DASHBOARD_JSON" in done.stderr and "`hedger status --json`" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_without_a_terminal_it_says_what_to_use_instead(tmp_path: Path) -> None:
     journal = tmp_path / "j"
     with engine(journal, "--no-watchdog"):

@@ -27,6 +27,7 @@ from hedger.simulator.history_lines import Journal as Lines
 from hedger.simulator.history_orders import Evidence, one_order_per_intent, reducing_reduces
 from hedger.simulator.minutes import record_line
 from pricing.errors import Exit
+from tests.warm import command
 
 #: A process that has not done by then what it must is a failure.
 PATIENCE_S = 60.0
@@ -89,9 +90,13 @@ def judged(journal: Path) -> list[Violation]:
 
 
 def one(journal: Path, *verb: str) -> subprocess.CompletedProcess[str]:
-    """Another process's word."""
+    """Another process's word: one that is not stopped, and that no limit is set for."""
     return subprocess.run(
-        words(journal, *verb), capture_output=True, text=True, timeout=PATIENCE_S, cwd=journal.parent
+        [command(), *verb, "--journal", str(journal)],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        cwd=journal.parent,
     )
 
 

@@ -198,8 +198,13 @@ def test_fees_and_settlements_are_those_on_record(month: tuple[Tape, Path, Path,
         later = next((t for t in stamps if t >= at_ns - 20_000_000), stamps[-1])
         return amount * (1.0 if currency in STABLE else index[currency, later])
 
+    def then(currency: str, amount: float, at_ns: int) -> float:
+        """At the index of the last mark before."""
+        before = [t for t in stamps if t <= at_ns + 20_000_000][-1]
+        return amount * (1.0 if currency in STABLE else index[currency, before])
+
     fills = pl.read_parquet(out / "fills.parquet").to_dicts()
-    fees = -math.fsum(usd(f["fee_currency"], f["fee_number"], f["time_ns"] + 10**9) for f in fills)
+    fees = -math.fsum(then(f["fee_currency"], f["fee_number"], f["time_ns"]) for f in fills)
     assert document["ledger_usd"]["fees"] == pytest.approx(fees, abs=0.01)
     assert document["attribution_usd"]["fees"] == pytest.approx(fees, abs=0.01)
     moved = pl.read_parquet(out / "adjustments.parquet")

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from hedger.journal.entries import Kind, read
+from hedger.journal.entries import Configuration, Kind, read
 from hedger.journal.journal import open_to_read
 from hedger.limits_file import load_limits
 from hedger.problem.snapshot import equity_usd, take_snapshot
@@ -162,6 +162,21 @@ def test_a_paper_account_takes_any_one_name_and_never_two(tape: Tape) -> None:
     two = Book.of([*held.positions.values()], {(perp.venue, "other", "BTC"): Decimal(3)})
     with pytest.raises(InputError, match="PAPER_ACCOUNTS"):
         on_one_account(two)
+
+
+def test_a_replay_decides_under_every_setting_that_it_was_given(
+    tape: Tape, book: Path, tmp_path: Path
+) -> None:
+    """The lot search's limit as well: with another one than the run had, tickets would be others."""
+    given = Settings.model_validate({"solver": {"time_limit_s": 0.05, "gap": 0.0}})
+    journal = tmp_path / "a.journal"
+    played(tape, book, journal, given)
+    storage = open_to_read(journal)
+    (begun,) = [read(record) for record in storage.records(kinds=[Kind.CONFIGURATION])]
+    storage.close()
+    assert isinstance(begun, Configuration)
+    assert json.loads(begun.settings)["solver"] == {"time_limit_s": 0.05, "gap": 0.0}
+    assert refold(journal, tape, given, load_limits(None)).same
 
 
 def test_a_journal_is_not_decided_again_with_other_settings(tape: Tape, first: tuple[Replay, Path]) -> None:

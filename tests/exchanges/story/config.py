@@ -93,9 +93,6 @@ instrument_usd_max = {position}.0
 notional_usd_max = 1000000.0
 duplicate_window_s = 0.05
 
-[margin]
-unproven_venues = [{venues}]
-
 [repeat]
 fruitless_max = 100
 
@@ -106,8 +103,15 @@ messages_max = 3000
 """
 
 
-def write(folder: Path, places: Sequence[tuple[Place, Host]], *, options: bool) -> None:
-    """config.toml and limits.toml, in a folder that nobody else can read."""
+def write(
+    folder: Path,
+    places: Sequence[tuple[Place, Host]],
+    *,
+    options: bool,
+    mark_age_s: float | None = None,
+) -> None:
+    """config.toml and limits.toml, in a folder that nobody else can read. mark_age_s: of every venue."""
+    ages = "" if mark_age_s is None else f"mark_age_s_max = {mark_age_s}\n"
     folder.chmod(0o700)
     allowed = {"spot": any(place.spot for place, _ in places), "option": options}
     text = _SETTINGS.format(
@@ -118,7 +122,6 @@ def write(folder: Path, places: Sequence[tuple[Place, Host]], *, options: bool) 
     )
     for place, host in places:
         keys = "".join(f'{name} = "env:{place.named(name)}"\n' for name in place.secrets)
-        text += f"\n[venues.{place.venue}]\nanswer_s_max = 0.5\n{place.config(host)}{keys}"
+        text += f"\n[venues.{place.venue}]\nanswer_s_max = 0.5\n{ages}{place.config(host)}{keys}"
     (folder / "config.toml").write_text(text)
-    venues = ", ".join(f'"{place.venue}"' for place, _ in places)
-    (folder / "limits.toml").write_text(_LIMITS.format(position=POSITION_USD_MAX, venues=venues))
+    (folder / "limits.toml").write_text(_LIMITS.format(position=POSITION_USD_MAX))

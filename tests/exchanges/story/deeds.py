@@ -77,6 +77,11 @@ class Deeds:
                 raise ValueError(f"no such deed: {deed}")
         self._struck[deed.fault] += 1
 
+    def owed(self, fault: str) -> bool:
+        """Whether rules of a fault are in force, and none of them has struck yet."""
+        rules = [rule for name, rule in self._rules if name == fault]
+        return bool(rules) and not any(rule.bitten for rule in rules)
+
     def mend(self) -> None:
         """From now on the exchange is well."""
         stage = self._stage

@@ -1,11 +1,13 @@
 """What the history checker says of a story, and what only this room can see.
 
 The checker (`hedger.simulator.history`) gets the exchange's own log, the wire as the witness in the engine's
-process saw it, the journal as exported, and the claims. Beside it four things are looked at here:
+process saw it, the journal as exported, and the claims. Beside it six things are looked at here:
 
 - I2 from outside: when an order came to the exchange its intent lay in the journal's file already;
+- I8 for the parts of a quote: no order rests on a mark that is older than marks may be;
 - I7 for adapters: no order is told to have ended as something that it did not end as at the exchange;
 - what came of the letters of another build, by the journal (F24, `builds`);
+- the journal decided again comes out the same, over every start in it (`hedger journal verify --replay`);
 - whatever the processes left behind: no traceback, no secret (I13).
 """
 
@@ -18,8 +20,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from hedger.config import load
 from hedger.engine.router import DECIDED_S_MAX
 from hedger.journal.journal import open_to_read
+from hedger.limits_file import load_limits
+from hedger.runs.refold import refold
 from hedger.simulator.history import check, history_of
 from hedger.simulator.history_lines import Terms, Violation
 from hedger.simulator.minutes import record_line
@@ -35,6 +40,8 @@ CASH_MAX = {"BTC": Decimal("0.0001"), "USDC": Decimal(5), "USDT": Decimal(5), "U
 ACCEPTED = 1000
 #: What an order's way from the event to the wire may add to a quote's age, s; and a turn of the loop.
 AGE_SLACK_S = DECIDED_S_MAX + 0.5
+#: And to a mark's: it is looked for once a second, and an order that was decided before leaves soon.
+MARK_SLACK_S = 2.5
 
 
 def judge(told: Told, stages: Sequence[Stage], keeper: Keeper, folder: Path) -> tuple[Violation, ...]:
@@ -78,12 +85,34 @@ def judge(told: Told, stages: Sequence[Stage], keeper: Keeper, folder: Path) -> 
     )
     told.orders = sum(f["what"] == "accepted" for lines in truth.values() for f in lines)
     told.fills = sum(f["what"] == "filled" for lines in truth.values() for f in lines)
-    found = [*check(history), *strange]
+    found = [*check(history), *strange, *marked(told, wire)]
     for venue, lines in truth.items():
         found += _on_record(lines, terms.ours)
         found += honest(venue, lines, wire, terms.ours)
     found += _left_behind(stages, folder)
+    found += decided_again(keeper.journal, folder)
     return (*found, *own)
+
+
+def decided_again(journal: Path, folder: Path) -> Iterator[Violation]:
+    """Everything that decided is on record: the journal worked through the engine again gives the same."""
+    settings = load(folder / "config.toml").settings
+    again = refold(journal, None, settings, load_limits(folder / "limits.toml"))
+    if not again.same:
+        text = f"{len(again.different)} of {again.decisions} decisions come out otherwise"
+        evidence = f"{again.starts} starts, events {again.different[:20]}, the same book: {again.same_book}"
+        yield Violation("story", text, (evidence,))
+
+
+def marked(told: Told, wire: list[dict[str, Any]]) -> Iterator[Violation]:
+    """I8, by part: whatever the book beside it does, an old mark is not known."""
+    if told.schedule.mark_age_s is None:
+        return
+    most_s = told.schedule.mark_age_s + MARK_SLACK_S
+    for line in wire:
+        if line["what"] == "submit" and (line["mark_age_s"] or 0.0) > most_s:
+            text = f"{line['client_id']} leaves on a mark that is {line['mark_age_s']:.1f} s old"
+            yield Violation("I8", text, (json.dumps(line),))
 
 
 def _perpetual(stage: Stage) -> str:

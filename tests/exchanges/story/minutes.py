@@ -62,18 +62,24 @@ class Sight:
     def __init__(self) -> None:
         self._made_ns: dict[int, int] = {}
         self._shown: dict[int, deque[tuple[int, int, Marks]]] = {}
+        self._marked: dict[int, bool] = {}
 
     def told(self, marks: Marks, now_ns: int) -> None:
         """A batch reached us."""
         for at, row in enumerate(marks.rows.tolist()):
             # an older one is no news of what is known; nor is one without a stamp, of a book that is lost
             self._made_ns[row] = max(int(marks.venue_ns[at]), self._made_ns.get(row, 0))
+            self._marked[row] = bool(marks.mark[at] > 0)
             self._shown.setdefault(row, deque(maxlen=_SHOWN_MAX)).append((now_ns, at, marks))
 
     def age_s(self, row: int, now_ns: int) -> float | None:
         """Of the newest quote, by the venue's stamp; None: there was none."""
         made_ns = self._made_ns.get(row)
         return None if not made_ns else (now_ns - made_ns) / NS_PER_SECOND
+
+    def marked(self, row: int) -> bool:
+        """Whether the venue's mark is known, by what was told last."""
+        return self._marked.get(row, False)
 
     def displayed(self, row: int, side: Side, price: Decimal, now_ns: int) -> Decimal:
         """The most that recent quotes showed up to a price on the other side."""
@@ -314,6 +320,10 @@ class Watched:
         """As the adapter's."""
         return await self._inner.account_faults()
 
+    async def fee_coin(self) -> str:
+        """As the adapter's."""
+        return await self._inner.fee_coin()
+
     async def resting(self) -> int:
         """As the adapter's."""
         return await self._inner.resting()
@@ -351,6 +361,7 @@ class Watched:
                 takes=not leg.post_only,
                 durable=self._minutes.durable,
                 quote_age_s=self._sight.age_s(row, now_ns),
+                mark_age_s=self._mark_age_s(row, leg.listing.symbol, now_ns),
                 displayed=f"{self._sight.displayed(row, leg.side, leg.price, now_ns):f}",
             )
         self._minutes.step()
@@ -358,6 +369,13 @@ class Watched:
         self._minutes.step()
         self._told(update)
         return update
+
+    def _mark_age_s(self, row: int, symbol: str, now_ns: int) -> float | None:
+        """Since its mark was heard, where the engine takes it for known; None: it does not."""
+        quotes = self._inner.quotes
+        heard_ns = 0 if quotes is None else quotes.heard_ns(symbol, "mark")
+        known = self._sight.marked(row) and heard_ns > 0
+        return (now_ns - heard_ns) / NS_PER_SECOND if known else None
 
     async def cancel(self, client_id: str) -> OrderUpdate:
         """Noted both ways."""

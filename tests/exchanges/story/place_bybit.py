@@ -32,7 +32,6 @@ def _made(
     rows = [x for x in listing(clock.now_ns(), spots, days=(2, 9)) if listed(x)]
     exchange = Exchange(rows, clock=clock, truth=truth, duplicates=DuplicateRule.EVER)
     world = World(exchange, spots, vols={"BTC": 0.55}, seed=seed)
-    exchange.modes["smpGroup"] = 7
     exchange.grant(ApiKey(KEY, SECRET, ACCOUNT))
     exchange.transfer(ACCOUNT, "BTC", coins)
     exchange.transfer(ACCOUNT, "USDT", Decimal(3_000_000))

@@ -38,6 +38,8 @@ STEADY_S_MAX = 30.0
 HEDGED_S_MAX = 60.0
 #: And a story goes on for so much longer until its first execution.
 FIRST_S_MAX = 4.0
+#: And until word of an execution is swallowed, where one is to be.
+SWALLOWED_S_MAX = 15.0
 #: And until its next execution, where it was not talked to for who answered.
 GOES_ON_S_MAX = 20.0
 #: At peace for so long, and every account was asked for after that and compared: money that was moved a
@@ -101,6 +103,8 @@ class Story:
         await asyncio.sleep(max(begun_s + self.schedule.until_s - loop.time(), 0.0))
         if not self.keeper.killed:  # on a busy machine the first execution may take longer than all faults
             await until(lambda: self._fills() > 0, FIRST_S_MAX)
+        if not self.keeper.killed:  # of two venues the first execution may be on the other one
+            await until(lambda: self.keeper.killed or not self._deeds.owed("F7"), SWALLOWED_S_MAX)
 
     def _fills(self) -> int:
         """How many executions orders of the engine have had."""
@@ -197,7 +201,12 @@ async def told(schedule: Schedule, places: Sequence[Place], folder: Path) -> Tol
             host.faults.elsewhere = elsewhere.url
             truth.journal = folder / "j"
             stages.append(Stage(place, host, world, truth, len(truth.rows)))
-        config.write(folder, [(stage.place, stage.host) for stage in stages], options=schedule.options)
+        config.write(
+            folder,
+            [(stage.place, stage.host) for stage in stages],
+            options=schedule.options,
+            mark_age_s=schedule.mark_age_s,
+        )
         story = Story(schedule, stages, folder, authority)
         await story.play()
         story.keeper.own += [f"a redirect was followed: {bytes(said[:200])!r}" for said in elsewhere.heard]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.exchanges.faults import Act
@@ -21,6 +21,8 @@ FAULTS_S = (1.2, 2.2)
 PAIR_S = (3.0, 4.5)
 #: An order whose reply is late, or that comes late itself, is so late at most: sooner than it is given up.
 LATE_S = 0.6
+#: A channel is silent for so long, s, and its marks are known for so long: the least that a setting may be.
+SILENT_S, MARK_AGE_S = 13.0, 6.0
 #: A crash comes at one of so many steps of a life.
 STEPS = 60
 
@@ -43,7 +45,8 @@ class Deed:
 class Schedule:
     """A seed's story. crash_at: steps at which the first lives end, 0 at none; options: they are traded
     too; pair: delta is hedged on two venues; fails: which of the cast suffers all of it; tls: every
-    connection is encrypted."""
+    connection is encrypted; mark_age_s: after which its marks are not known any more, None: the product's
+    own."""
 
     seed: int
     kinds: tuple[str, ...]
@@ -54,6 +57,7 @@ class Schedule:
     pair: bool = False
     fails: int = 0
     tls: bool = False
+    mark_age_s: float | None = None
 
 
 #: Two stories that are told of each exchange by the tests, and have every kind between them: faults of the
@@ -114,6 +118,15 @@ def draw(
         fails=fails,
         tls="F26" in chosen,
     )
+
+
+def silent(seed: int, place: Place) -> Schedule:
+    """A story in which one public channel falls silent while its connection lives: no mark comes any more,
+    and all else goes on, for several times as long as a mark is known (F16)."""
+    drawn, until_s = draw(seed, place, ("F16",)), SILENT_S
+    begin = _rule(0.5, "F16", Act.DROP, place.names.tickers, times=10**6)
+    deeds = sorted((*drawn.deeds, begin), key=lambda deed: deed.at_s)
+    return replace(drawn, deeds=tuple(deeds), until_s=until_s, mark_age_s=MARK_AGE_S)
 
 
 def kinds_of(place: Place) -> list[str]:
