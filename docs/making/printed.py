@@ -99,6 +99,7 @@ STEERING: tuple[tuple[str, ...], ...] = (
     ("venues", *_LIVE),
     ("risk", *_LIVE),
     ("alerts", "--once", *_LIVE),
+    ("alerts", "--told", *_LIVE),
     ("pause", *_LIVE),
     ("resume", *_LIVE),
     ("reload", *_LIVE, "--config", "reload.toml"),

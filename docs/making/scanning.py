@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -56,13 +56,19 @@ def trees() -> dict[str, ast.Module]:
 
 
 @cache
+def nodes() -> dict[str, tuple[ast.AST, ...]]:
+    """Every node of every module: walked once, looked through several times."""
+    return {file: tuple(ast.walk(tree)) for file, tree in trees().items()}
+
+
+@cache
 def error_classes() -> dict[str, int]:
     """Every class of our errors with its exit code: its own, else that of what it is derived from."""
     from pricing.errors import Exit
 
     found: dict[str, tuple[str, int | None]] = {}
-    for tree in trees().values():
-        for node in ast.walk(tree):
+    for every in nodes().values():
+        for node in every:
             if isinstance(node, ast.ClassDef):
                 bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
                 name = next(filter(None, map(_own_exit, node.body)), "")
@@ -92,13 +98,12 @@ def said() -> tuple[Said, ...]:
     # what many modules call: venues.source_files.refuse, hedger.alerts' notices
     everywhere = {"refuse": _Taker(0, "InputError"), "Notice": _Taker(0, "notice")}
     for file, tree in trees().items():
-        takers = _takers(tree)
+        every = nodes()[file]
+        takers = _takers(every)
         takers |= {x: taker for x, taker in everywhere.items() if x not in takers or not takers[x].how}
         constants = _constants(tree)
-        parts = {
-            id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values
-        }
-        for node in ast.walk(tree):
+        parts = {id(part) for node in every if isinstance(node, ast.JoinedStr) for part in node.values}
+        for node in every:
             if isinstance(node, ast.ClassDef) and node.name in error_classes():
                 own = {"__init__": _Taker(0, node.name)}
                 rows += (
@@ -113,12 +118,12 @@ def said() -> tuple[Said, ...]:
     return tuple(dict.fromkeys(rows))
 
 
-def _takers(tree: ast.Module) -> dict[str, _Taker]:
+def _takers(every: Iterable[ast.AST]) -> dict[str, _Taker]:
     """What takes a code: error classes, alerts, and the functions of this module that pass one on."""
     found = {name: _Taker(0, name) for name in error_classes()}
     found |= {"Alert": _Taker(1, "alert"), "alert": _Taker(1, "alert"), "bad": _Taker(1, "check")}
     found["Check"] = _Taker(4, "check")
-    for node in ast.walk(tree):
+    for node in every:
         if isinstance(node, ast.FunctionDef) and node.name not in found:
             names = [argument.arg for argument in node.args.args if argument.arg != "self"]
             if _PARAMETER in names:
