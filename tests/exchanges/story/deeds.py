@@ -10,11 +10,16 @@ from typing import Any
 from tests.certificates import Authority
 from tests.exchanges.clock import NS
 from tests.exchanges.faults import Rule
-from tests.exchanges.story.keeper import Keeper
+from tests.exchanges.story.keeper import Keeper, until
 from tests.exchanges.story.schedule import Deed
 from tests.exchanges.story.stage import Stage
 from tests.exchanges.stranger import disguise, strange
 from tests.exchanges.words import Side
+
+#: A stranger stays for so much longer until somebody has come, s; and so often, with so long between, connections
+#: are cut until one of those made anew was sent elsewhere: on a busy machine that takes longer than all faults.
+MET_S_MAX = 10.0
+CUTS_MOST, RECONNECTED_S_MAX = 5, 3.0
 
 
 class Deeds:
@@ -119,8 +124,13 @@ class Deeds:
         shown = disguise(self._authority, how)
         async with host.away(), strange(host.port, shown) as stranger:
             await asyncio.sleep(seconds)
+            await until(lambda: self._keeper.killed or stranger.met > 0, MET_S_MAX)
         self._struck["act stranger met"] += stranger.met
         self._keeper.own += [f"a stranger ({how}) was told {said[:200]!r}" for said in stranger.told()]
+        for _ in range(CUTS_MOST):
+            if await until(lambda: self._keeper.killed or not self.owed("F26"), RECONNECTED_S_MAX):
+                return
+            host.cut_sessions()
 
     def _fill_resting(self, share: float) -> bool:
         """Somebody trades against the first of our orders that rests; False: none does."""
