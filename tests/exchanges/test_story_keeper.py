@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.exchanges.story.keeper import START_S_MAX, Keeper, until
+from tests.exchanges.story.keeper import HELD_UP_S, START_S_MAX, Keeper, until
 from tests.exchanges.story.schedule import Schedule
 from tests.exchanges.story.stage import Told
 
@@ -54,19 +54,25 @@ def test_an_end_before_the_process_listens_is_its_own_only_where_nobody_asked_fo
 
 
 @pytest.mark.parametrize(
-    ("begun_s", "mended_s", "excused"),
+    ("begun_s", "mended_s", "held_up_s", "excused"),
     [
-        (-1.0, None, True),  # the faults go on
-        (-START_S_MAX + 2.0, -START_S_MAX + 3.0, True),  # it met one, and its start came to nothing only now
-        (-START_S_MAX - 9.0, -START_S_MAX - 1.0, False),  # no start takes that long
-        (-1.0, -2.0, False),  # it has met none
+        (-1.0, None, 0.0, True),  # the faults go on
+        (
+            -START_S_MAX + 2.0,
+            -START_S_MAX + 3.0,
+            0.0,
+            True,
+        ),  # it met one, and its start came to nothing only now
+        (-START_S_MAX - 9.0, -START_S_MAX - 1.0, 0.0, False),  # no start takes that long
+        (-1.0, -2.0, 0.0, False),  # it has met none
+        (-1.0, -2.0, HELD_UP_S + 0.1, True),  # its exchange stood still
     ],
 )
 def test_a_start_is_excused_by_the_faults_it_has_met(
-    begun_s: float, mended_s: float | None, excused: bool, tmp_path: Path
+    begun_s: float, mended_s: float | None, held_up_s: float, excused: bool, tmp_path: Path
 ) -> None:
     one, now_s = keeper(tmp_path), time.monotonic()
-    one._begun_s = now_s + begun_s
+    one._begun_s, one._held_up_s = now_s + begun_s, held_up_s
     if mended_s is not None:
         one._mended_s = now_s + mended_s
     assert one._met_a_fault() is excused

@@ -16,8 +16,8 @@ from tests.exchanges.story.stage import Stage
 from tests.exchanges.stranger import disguise, strange
 from tests.exchanges.words import Side
 
-#: A stranger stays for so much longer until somebody has come, s; and so often, with so long between, connections
-#: are cut until one of those made anew was sent elsewhere: on a busy machine that takes longer than all faults.
+#: A stranger stays for so much longer until somebody has come, s. So often, with so long between, connections
+#: are cut until one of those made anew was sent elsewhere: a busy machine takes longer than all faults.
 MET_S_MAX = 10.0
 CUTS_MOST, RECONNECTED_S_MAX = 5, 3.0
 

@@ -43,6 +43,9 @@ KILLED_S_MAX = 30.0
 START_S_MAX = 15.0
 #: A process that went is started again after so long.
 RESTART_S = 0.05
+#: A start gives an exchange half a second to answer (`config`). Where the loop that exchanges live in was
+#: held up for so long, it was this machine that was not well.
+HELD_UP_S = 0.2
 #: Ways in which an engine's process may end while the exchange is not well.
 _EXCUSED = frozenset({int(Exit.UNAVAILABLE), int(Exit.UNRECONCILED), int(Exit.REFUSED)})
 
@@ -67,6 +70,7 @@ class Keeper:
         self._process: BaseProcess | None = None
         self._pipe: Connection | None = None
         self._begun_s = 0.0  # the process of now
+        self._held_up_s = 0.0  # the longest that this loop stood still in its life
         self._told_to_end: BaseProcess | None = None
         self._lives = 0
         self._commands = self._strange = 0
@@ -77,9 +81,12 @@ class Keeper:
 
     async def supervise(self) -> None:
         """Start the engine, and again whenever its process has gone."""
+        looked_s = time.monotonic()
         while not self.ending:
+            self._held_up_s = max(self._held_up_s, time.monotonic() - looked_s)
             if self._process is None:
                 self._start()
+            looked_s = time.monotonic()
             process = self._process
             assert process is not None
             if not process.is_alive():
@@ -154,7 +161,7 @@ class Keeper:
         at = crash_at[self._lives] if self._faulty and self._lives < len(crash_at) else 0
         self._lives += 1
         self.told.starts += 1
-        self._begun_s = time.monotonic()
+        self._begun_s, self._held_up_s = time.monotonic(), 0.0
         self._process, self._pipe = begin(Life(self.folder, self._environment(), at))
 
     def _gone(self, process: BaseProcess) -> None:
@@ -173,7 +180,10 @@ class Keeper:
             self.own.append(f"its process ended with {code} when all was well again")
 
     def _met_a_fault(self) -> bool:
-        """Whether it began before all was well again, and ended no later than that can explain."""
+        """Whether it began before all was well again, and ended no later than that can explain; or nobody was
+        there to answer it."""
+        if self._held_up_s > HELD_UP_S:
+            return True
         late_s = time.monotonic() - max(self._begun_s, self._mended_s)
         return self._begun_s <= self._mended_s and late_s <= START_S_MAX
 
