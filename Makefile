@@ -3,32 +3,39 @@
 #   ARGS=...      more words for `hedger demo` or pytest:  make demo ARGS="--minutes 60"   make pytest ARGS="tests/risk"
 #   PEERS=1       `make bench` also installs the optional peers of requirements-bench.lock
 
-.PHONY: demo test bench format lint types imports pytest lock clean
-.NOTPARALLEL:
+.PHONY: demo test bench format lint types imports collected pytest lock clean
 .DELETE_ON_ERROR:
 
-bin   := .venv/bin
-ready := .venv/.ready
-pip   := $(bin)/python -m pip --disable-pip-version-check
+bin       := .venv/bin
+installed := .venv/.installed
+ready     := .venv/.ready
+pip       := $(bin)/python -m pip --disable-pip-version-check
 
 demo: $(ready)
 	@$(bin)/hedger demo $(ARGS)
 
-test: lint types imports pytest
+# What needs one processor each goes two at a time; the tests, which take them all, come last and only if all that held.
+test: $(installed)
+	@$(MAKE) --no-print-directory --output-sync=target -j2 collected types imports lint
+	@$(MAKE) --no-print-directory pytest
 
-lint: $(ready)
+lint: $(installed)
 	@echo "== format: ruff format --check"
 	@$(bin)/ruff format --check .
 	@echo "== lint: ruff check"
 	@$(bin)/ruff check .
 
-types: $(ready)
+types: $(installed)
 	@echo "== types: mypy --strict"
 	@$(bin)/mypy
 
-imports: $(ready)
+imports: $(installed)
 	@echo "== import law: lint-imports"
 	@$(bin)/lint-imports --no-logo
+
+# Every worker of pytest would compile the tests anew where nobody has.
+collected: $(ready)
+	@PYTHONDONTWRITEBYTECODE= $(bin)/pytest --collect-only -qq >/dev/null 2>&1 || true
 
 # A file's tests stay together, because they share what is dear to make; files keep the order of tests/conftest.py.
 # Compiled bytecode is kept whatever the environment says: some hundred processes are started.
@@ -36,7 +43,7 @@ pytest: $(ready)
 	@echo "== tests and doctests: pytest"
 	@PYTHONDONTWRITEBYTECODE= $(bin)/pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 
-format: $(ready)
+format: $(installed)
 	@$(bin)/ruff check --fix .
 	@$(bin)/ruff format .
 
@@ -61,8 +68,11 @@ bench: $(ready) $(if $(PEERS),.venv/.peers)
 	@$(pip) install --quiet --require-hashes -r requirements.lock
 	@touch $@
 
-$(ready): .venv/.locked pyproject.toml
+$(installed): .venv/.locked pyproject.toml
 	@$(pip) install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(ready): $(installed)
 	@echo "== kernels: compiled for this machine (takes a minute, once)"
 	@$(bin)/python -c 'import hedger.runs.demo, venues.wire.book_kernel, pricing.compiled; pricing.compiled.warm_up()'
 	@touch $@
