@@ -30,6 +30,7 @@ from pricing.daycount import NS_PER_SECOND
 from tests.hedger.verbs.loopback import environment
 from tests.hedger.verbs.places import PLACES
 from tests.venues.sources import json_file, ticker_list
+from tests.warm import command
 
 Documents = dict[str, list[Any]]
 
@@ -139,7 +140,7 @@ def printed() -> Documents:
             url = PLACES["deribit"].address(exchange.host)
             PLACES["deribit"].settings(Path.cwd(), url)
             for run in ASKING:
-                words = [sys.executable, "-m", "hedger", *run, "--json", "--config", "config.toml"]
+                words = [command(), *run, "--json", "--config", "config.toml"]
                 ran = subprocess.run(words, env=environment(), capture_output=True, text=True)
                 _add(found, run, ran.stdout, ran.stderr)
     found["simulate"] = [_simulated()]

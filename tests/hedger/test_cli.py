@@ -17,6 +17,7 @@ from hedger.verbs.reading import parse_band
 from pricing.errors import InputError
 from risk.exposures import row_names
 from tests.hedger.desk import HEADER, exposures, hedger, make_book, make_tape, refused, strict_json, ticket
+from tests.warm import command
 from venues.simulated_law import SimulationSettings
 from venues.tape import Tape
 
@@ -30,10 +31,10 @@ ROWS = row_names(["BTC", "ETH"])
 
 
 def process(
-    *words: object, cwd: Path | None = None, env: dict[str, str] | None = None
+    *words: object, fresh: bool = False, cwd: Path | None = None, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "hedger", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=env)
+    program = (sys.executable, "-m", "hedger") if fresh else (command(),)
+    return subprocess.run([*program, *map(str, words)], capture_output=True, text=True, cwd=cwd, env=env)
 
 
 # ------------------------------------------------------------------------------------------------------- help
@@ -247,7 +248,7 @@ def test_debug_shows_where(tmp_path: Path, tape: Path) -> None:
 
 
 def test_a_process_speaks_json_alone_on_stdout(tape: Path, book: Path) -> None:
-    ran = process("plan", "--book", book, "--market", tape, "--json")
+    ran = process("plan", "--book", book, "--market", tape, "--json", fresh=True)
     assert (ran.returncode, ran.stderr) == (0, "")
     assert strict_json(ran.stdout)["status"] == "hedge"
     bad = process("plan", "--book", tape, "--market", tape, "--json")
@@ -269,8 +270,8 @@ def test_settings_come_from_file_environment_and_command_line(tape: Path, book: 
 def test_a_reader_that_goes_away_is_no_fault(words: tuple[str, ...], tape: Path, book: Path) -> None:
     """Of much output and of little, which is written last of all."""
     more = ["--book", str(book), "--market", str(tape)] if words == ("risk",) else []
-    command = [sys.executable, "-m", "hedger", *words, *more, "--json"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as ran:
+    started = [sys.executable, "-m", "hedger", *words, *more, "--json"]
+    with subprocess.Popen(started, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as ran:
         assert ran.stdout is not None and ran.stderr is not None
         ran.stdout.close()
         said = ran.stderr.read()
@@ -279,8 +280,8 @@ def test_a_reader_that_goes_away_is_no_fault(words: tuple[str, ...], tape: Path,
 
 
 def test_an_interrupt_ends_orderly() -> None:
-    command = [sys.executable, "-m", "hedger", "demo", "--minutes", "100000"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as ran:
+    started = [sys.executable, "-m", "hedger", "demo", "--minutes", "100000"]
+    with subprocess.Popen(started, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as ran:
         assert ran.stdout is not None and ran.stderr is not None
         ran.stdout.readline()
         ran.send_signal(signal.SIGINT)

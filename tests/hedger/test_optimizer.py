@@ -6,6 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import FrozenInstanceError, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -192,15 +193,29 @@ def row_weight(p: HedgeProblem) -> Floats:
     return np.asarray(np.where(np.isfinite(width) & (width >= 1e-6 * move), width, move))
 
 
+@cache
+def every_choice(most: int, n: int) -> NDArray[np.int64]:
+    """(n, choices) -most to most lots of each column."""
+    return np.array(list(itertools.product(range(-most, most + 1), repeat=n))).T
+
+
+def whole_lots(p: HedgeProblem, choices: Sequence[Sequence[int]]) -> tuple[Floats, Floats]:
+    """Cost (plans,) and exposure after (m, plans) of every plan of these lots."""
+    cost, after = np.zeros(1), p.exposure[:, None]
+    for i, lots in enumerate(choices):  # every plan so far with every choice of one more column
+        quantity = np.array(lots) * p.lot[i]
+        cost = np.add.outer(cost, ladder_cost(p, i, quantity)).ravel()
+        effect = p.per_unit[:, i, None] * quantity
+        after = (after[:, :, None] + effect[:, None, :]).reshape(len(p.rows), -1)
+    return cost, after
+
+
 def brute_force(p: HedgeProblem, most: int = 300_000) -> tuple[list[float], float] | None:
     """Least weighted slack per priority in turn, then least cost, over all whole lots; None when too many."""
     choices = [lot_choices(p, i) for i in range(len(p.columns))]
     if np.prod([len(c) for c in choices]) > most:
         return None
-    lots = np.array(np.meshgrid(*choices, indexing="ij")).reshape(len(choices), -1)
-    quantity = lots * p.lot[:, None]
-    cost = sum(ladder_cost(p, i, quantity[i]) for i in range(len(choices)))
-    after = p.exposure[:, None] + p.per_unit @ quantity
+    cost, after = whole_lots(p, choices)
     over = np.maximum(np.maximum(p.lower[:, None] - after, after - p.upper[:, None]), 0.0)
     weight = row_weight(p)[:, None]
     over = np.where(over > 1e-9 * weight, over / weight, 0.0)
@@ -210,7 +225,7 @@ def brute_force(p: HedgeProblem, most: int = 300_000) -> tuple[list[float], floa
         total = over[np.asarray(p.priority) == rank].sum(axis=0)[alive]
         sums.append(float(total.min()))
         alive = alive[total <= total.min() + 1e-9 * (1 + total.min())]
-    return sums, float(np.asarray(cost)[alive].min())
+    return sums, float(cost[alive].min())
 
 
 def weighted_slack(p: HedgeProblem, plan: Plan) -> list[float]:
@@ -253,9 +268,9 @@ def assert_sound(p: HedgeProblem, plan: Plan) -> None:
 
 @pytest.mark.parametrize("block", range(8))
 def test_whole_lots_equal_brute_force(block: int) -> None:
-    """800 problems: the slack of each priority and the cost are those of the best of all whole-lot plans."""
+    """400 problems: the slack of each priority and the cost are those of the best of all whole-lot plans."""
     seen: Counter[Status] = Counter()
-    for seed in range(100 * block, 100 * (block + 1)):
+    for seed in range(100 * block, 100 * block + 50):
         rng = np.random.default_rng(seed)
         p = random_problem(
             rng,
@@ -276,14 +291,14 @@ def test_whole_lots_equal_brute_force(block: int) -> None:
             continue
         assert weighted_slack(p, plan) == pytest.approx(best[0], rel=1e-9, abs=1e-9), seed
         assert plan.cost == pytest.approx(best[1], rel=1e-9, abs=1e-9), seed
-    assert seen[Status.optimal] >= 20 and seen[Status.relaxed] >= 20 and not seen[Status.time_limit]
+    assert seen[Status.optimal] >= 10 and seen[Status.relaxed] >= 10 and not seen[Status.time_limit]
 
 
 def test_an_optimum_exactly_on_the_edge_is_kept() -> None:
     """All numbers are small multiples of 0.1, so most optima end exactly on an interval's end, where floating
     point cannot tell inside from outside; the reference counts in whole tenths."""
     on_the_edge = 0
-    for seed in range(200):
+    for seed in range(100):
         rng = np.random.default_rng(seed)
         m, n = int(rng.integers(1, 4)), int(rng.integers(2, 5))
         effect = rng.integers(-7, 8, (m, n))
@@ -305,7 +320,7 @@ def test_an_optimum_exactly_on_the_edge_is_kept() -> None:
             max_buy=np.full(n, INF),
             max_sell=np.full(n, INF),
         )
-        lots = np.array(list(itertools.product(range(-most, most + 1), repeat=n))).T
+        lots = every_choice(most, n)
         after = tenths[:, None] + effect @ lots
         inside = (np.abs(after) <= half[:, None]).all(axis=0)
         plan = solve(p)
@@ -319,13 +334,13 @@ def test_an_optimum_exactly_on_the_edge_is_kept() -> None:
         assert 10 * plan.cost == pytest.approx(cheapest, rel=1e-9, abs=1e-9)
         edge = (np.abs(after) == half[:, None]).any(axis=0)
         on_the_edge += bool(edge[inside & (costs == cheapest)].all() and plan.status is Status.optimal)
-    assert on_the_edge >= 50
+    assert on_the_edge >= 20
 
 
 def test_a_fine_perp_beside_coarse_options_equals_brute_force() -> None:
     """The perp has 40,000 lots of 10 USD, the options a few: for each choice of options the perp is known."""
     checked = 0
-    for seed in range(40):
+    for seed in range(20):
         rng = np.random.default_rng(seed)
         spot, n = 50_000.0, 3
         effect = np.vstack([rng.uniform(-1, 1, n), rng.uniform(0.5, 3, n) * 1e-5])
@@ -343,7 +358,7 @@ def test_a_fine_perp_beside_coarse_options_equals_brute_force() -> None:
             max_buy=np.full(n + 1, INF),
             max_sell=np.full(n + 1, INF),
         )
-        lots = np.array(list(itertools.product(range(-12, 13), repeat=n))).T
+        lots = every_choice(12, n)
         after = p.exposure[:, None] + effect @ (lots * 0.1)
         # the fewest perp lots that bring delta inside
         step = 10.0 / spot
@@ -360,17 +375,17 @@ def test_a_fine_perp_beside_coarse_options_equals_brute_force() -> None:
             assert plan.status is Status.optimal
             assert plan.cost == pytest.approx(np.asarray(cost)[good].min(), rel=1e-9)
             checked += 1
-    assert checked >= 30
+    assert checked >= 15
 
 
 # -------------------------------------------------------------------------------------- the LP certificate
 
 
 def test_the_bound_is_linprogs_optimum() -> None:
-    """200 LPs of up to 80 columns and 8 rows, units apart by up to 1e11: equal to 1e-8 relative; every
+    """100 LPs of up to 80 columns and 8 rows, units apart by up to 1e11: equal to 1e-8 relative; every
     infeasible one is relaxed."""
     compared = 0
-    for seed in range(200):
+    for seed in range(100):
         rng = np.random.default_rng(seed)
         p = random_problem(rng, int(rng.integers(1, 9)), int(rng.integers(1, 81)))
         plan = solve(p, SolverSettings(time_limit_s=0.1, gap=0.5))
@@ -382,12 +397,12 @@ def test_the_bound_is_linprogs_optimum() -> None:
             compared += 1
         elif expected == INF:
             assert plan.status is Status.relaxed
-    assert compared >= 130
+    assert compared >= 65
 
 
 def test_a_relaxed_plans_bound_is_linprogs_optimum_at_its_slack() -> None:
     compared = 0
-    for seed in range(120):
+    for seed in range(60):
         rng = np.random.default_rng(seed)
         p = random_problem(rng, 4, int(rng.integers(2, 12)), out=6.0)
         plan = solve(p)
@@ -401,13 +416,13 @@ def test_a_relaxed_plans_bound_is_linprogs_optimum_at_its_slack() -> None:
             wide = replace(wide, lower=wide.lower - loose, upper=wide.upper + loose)
             assert plan.lower_bound == pytest.approx(reference_lp(wide).fun, rel=1e-5, abs=1e-6), seed
             compared += 1
-    assert compared >= 80
+    assert compared >= 40
 
 
 def test_shadow_prices_meet_the_optimality_conditions() -> None:
     """Dual feasible by construction, strong duality, complementary with linprog's solution of the same LP."""
     compared = 0
-    for seed in range(150):
+    for seed in range(75):
         rng = np.random.default_rng(1000 + seed)
         p = random_problem(rng, int(rng.integers(1, 7)), int(rng.integers(5, 60)))
         plan = solve(p, SolverSettings(time_limit_s=0.1, gap=0.5))
@@ -429,13 +444,13 @@ def test_shadow_prices_meet_the_optimality_conditions() -> None:
         assert (np.maximum(reduced, 0.0) * reference.x).max(initial=0.0) <= 1e-7 * scale
         assert (np.maximum(-reduced, 0.0) * (size - reference.x)).max(initial=0.0) <= 1e-7 * scale
         compared += 1
-    assert compared >= 100
+    assert compared >= 50
 
 
 def test_a_shadow_price_is_the_fall_of_the_bound_per_unit() -> None:
     compared = 0
     quick = SolverSettings(time_limit_s=0.1, gap=0.5)
-    for seed in range(60):
+    for seed in range(30):
         rng = np.random.default_rng(seed)
         p = random_problem(rng, int(rng.integers(1, 5)), int(rng.integers(15, 40)), lot_factor=0.01)
         plan = solve(p, quick)
@@ -455,7 +470,7 @@ def test_a_shadow_price_is_the_fall_of_the_bound_per_unit() -> None:
                 compared += 1
         for g in np.flatnonzero(plan.binding == 0):
             assert plan.shadow_price[g] == 0.0
-    assert compared >= 60
+    assert compared >= 30
 
 
 # --------------------------------------------------------------------------------------------- invariances
@@ -475,7 +490,7 @@ def same_plan(a: Plan, b: Plan) -> None:
 
 def test_more_depth_or_lower_costs_are_never_dearer() -> None:
     compared = 0
-    for seed in range(160):
+    for seed in range(80):
         p = small(seed)
         rng = np.random.default_rng(seed)
         plan = solve(p)
@@ -498,11 +513,11 @@ def test_more_depth_or_lower_costs_are_never_dearer() -> None:
             assert better.cost <= plan.cost * (1 + 1e-9)
             assert better.lower_bound <= plan.lower_bound * (1 + 1e-9)
         compared += 1
-    assert compared >= 40
+    assert compared >= 20
 
 
 def test_the_order_of_rows_and_columns_does_not_matter() -> None:
-    for seed in range(80):
+    for seed in range(40):
         p = small(seed, fixed_cost=0.1)
         rng = np.random.default_rng(seed)
         g, i = rng.permutation(len(p.rows)), rng.permutation(len(p.columns))
@@ -528,7 +543,7 @@ def test_the_order_of_rows_and_columns_does_not_matter() -> None:
 
 def test_units_of_rows_and_columns_do_not_matter() -> None:
     """A column in coins or lots, a row in coin/USD or anything else: the same trades, cost and bound."""
-    for seed in range(80):
+    for seed in range(40):
         p = small(seed)
         rng = np.random.default_rng(seed)
         column = 10.0 ** rng.uniform(-4, 4, len(p.columns))  # new units per old unit
@@ -692,7 +707,7 @@ def problems(draw: st.DrawFn) -> HedgeProblem:
 
 
 @given(problems())
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 def test_every_plan_is_sound_and_no_whole_lots_beat_it(p: HedgeProblem) -> None:
     plan = solve(p)
     assert_sound(p, plan)
@@ -728,7 +743,7 @@ def test_a_limit_that_holds_at_its_edge_hides_no_cheaper_lots() -> None:
 
 
 @given(st.integers(0, 2**32 - 1))
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=15)
 def test_plans_of_many_columns_are_sound(seed: int) -> None:
     rng = np.random.default_rng(seed)
     p = random_problem(rng, int(rng.integers(2, 9)), int(rng.integers(20, 150)), lowest_cost=-0.05)
@@ -940,12 +955,12 @@ def one_lot(p: HedgeProblem) -> Floats:
     return np.asarray((np.abs(p.per_unit) * np.maximum(p.lot, p.min_size)).max(axis=1))
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_a_relaxed_plan_is_near_the_least_slack_however_short_the_time(seed: int) -> None:
     """Per priority within 0.2% and 0.01 of an interval's width of the least that fractions of a lot leave."""
     p = chain(seed, 0.6, random_effects=seed % 2 == 1)
     reference = least_slack(p)
-    for limit in (0.001, 0.01, 0.2):
+    for limit in (0.001, 0.2):
         plan = solve(p, SolverSettings(time_limit_s=limit))
         assert_sound(p, plan)
         assert plan.status is Status.relaxed
@@ -953,11 +968,11 @@ def test_a_relaxed_plan_is_near_the_least_slack_however_short_the_time(seed: int
             assert got <= 1.002 * least + 0.01, limit
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_a_plan_that_exists_is_missed_by_a_lot_at_most_however_short_the_time(seed: int) -> None:
     p = chain(seed, 0.1, random_effects=True)
     assert reference_lp(p).fun < INF
-    for limit in (0.001, 0.01, 0.2):
+    for limit in (0.001, 0.2):
         plan = solve(p, SolverSettings(time_limit_s=limit))
         assert_sound(p, plan)
         assert (plan.slack <= one_lot(p)).all(), limit
@@ -1087,7 +1102,7 @@ def test_hull_with_the_second_option_alone_is_relaxed_at_vega() -> None:
 
 def test_single_option_plans_equal_linprog_on_the_pair() -> None:
     finite = 0
-    for seed in range(150):
+    for seed in range(60):
         rng = np.random.default_rng(seed)
         p = random_problem(rng, int(rng.integers(1, 5)), int(rng.integers(2, 8)), width_factor=3.0)
         effect = p.per_unit.copy()
@@ -1110,7 +1125,7 @@ def test_single_option_plans_equal_linprog_on_the_pair() -> None:
             expected = reference_lp(sub).fun
             assert cost == pytest.approx(expected, rel=1e-8, abs=1e-8)
             finite += expected < INF
-    assert finite >= 150
+    assert finite >= 60
 
 
 def test_no_plan_is_dearer_than_the_perp_with_one_option() -> None:

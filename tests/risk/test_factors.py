@@ -172,12 +172,12 @@ def history(moves: np.ndarray, step_h: float = 6.0, underlyings: tuple[str, ...]
     """Marks made of moves (t, underlyings, 3): log return, level, slope."""
     u = len(underlyings)
     log, level, slope = np.zeros(u), np.full(u, 0.6), np.full(u, 0.02)
-    found = FactorHistory(underlyings)
+    marks = []
     for i, move in enumerate(moves):
         log, level, slope = log + move[:, 0], level + move[:, 1], slope + move[:, 2]
         now = NOW_NS + round(i * step_h * HOUR_NS)
-        found = found.with_mark(FactorMark(now, tuple(60_000 * np.exp(log)), tuple(level), tuple(slope)))
-    return found
+        marks.append(FactorMark(now, tuple(60_000 * np.exp(log)), tuple(level), tuple(slope)))
+    return FactorHistory(underlyings, tuple(marks))  # `with_mark` copies all there are, each time
 
 
 def walk(steps: int, seed: int = 0) -> np.ndarray:

@@ -11,6 +11,7 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -20,15 +21,19 @@ from pathlib import Path
 from hedger.build import this_build
 from hedger.journal.commands_file import commands_path
 from pricing.errors import Exit
-from tests.story.test_processes import PATIENCE_S, count, engine, lines, one, wait_for, words
+from tests.story.test_processes import PATIENCE_S, count, engine, kill_9, lines, one, wait_for
+from tests.warm import command
 
 
 @contextmanager
-def terminal(journal: Path, *more: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """A terminal of 80 x 24 on a journal, and the file that it writes to."""
+def terminal(
+    journal: Path, *more: str, to_be_stopped: bool = False
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """A terminal of 80 x 24 on a journal, and the file that it writes to. to_be_stopped: SIGSTOP reaches it."""
     ours, theirs = pty.openpty()
+    started = [sys.executable, "-m", "hedger"] if to_be_stopped else [command()]
     process = subprocess.Popen(
-        [*words(journal, "dashboard"), *more],
+        [*started, "dashboard", "--journal", str(journal), *more],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
@@ -69,7 +74,7 @@ def test_f29_the_terminal_dies_hangs_and_leaves_and_the_engine_goes_on(tmp_path:
             screen.kill()
             screen.wait()
         before = count(journal, "decision")
-        with terminal(journal) as (screen, file):
+        with terminal(journal, to_be_stopped=True) as (screen, file):
             read_until(file, "risk as of")
             screen.send_signal(signal.SIGSTOP)  # it hangs, holding whatever it holds
             wait_for(lambda: count(journal, "decision") > before + 5)
@@ -80,8 +85,7 @@ def test_f29_the_terminal_dies_hangs_and_leaves_and_the_engine_goes_on(tmp_path:
         assert running.poll() is None
         with terminal(journal) as (screen, file):
             read_until(file, "risk as of")
-            running.kill()
-            running.wait()
+            kill_9(journal, running)
             read_until(file, "NO ENGINE RUNS")
             assert screen.poll() is None
             os.write(file, b"q")
@@ -123,7 +127,7 @@ def test_f29_floods_of_commands_junk_and_scrapes_cost_the_engine_nothing(tmp_pat
     with engine(journal, *more) as running:
         wait_for(lambda: count(journal, "decision") > 5)
         threads = [threading.Thread(target=f, daemon=True) for f in (flood, *[scrape] * 8)]
-        with terminal(journal, "--control") as (screen, file):
+        with terminal(journal, "--control", to_be_stopped=True) as (screen, file):
             read_until(file, "PAPER  no real money")
             screen.send_signal(signal.SIGSTOP)  # and one that hangs
             for thread in threads:

@@ -7,7 +7,6 @@ import pty
 import re
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -16,13 +15,14 @@ from hedger.journal.lock import holder
 from pricing.errors import Exit
 from tests.story.test_dashboard_process import read_until
 from tests.story.test_processes import PATIENCE_S, count, one
+from tests.warm import command
 
 
 def test_the_demo_opens_its_screen_tells_its_story_and_ends_its_engine(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     env = {k: v for k, v in os.environ.items() if not k.startswith("HEDGER__")}
     process = subprocess.Popen(
-        [sys.executable, "-m", "hedger", "demo"],
+        [command(), "demo"],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
@@ -62,7 +62,7 @@ def test_the_demo_opens_its_screen_tells_its_story_and_ends_its_engine(tmp_path:
 def test_a_demo_whose_terminal_goes_away_ends_its_engine(tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [sys.executable, "-m", "hedger", "demo"],
+        [command(), "demo"],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ from tests.hedger.verbs.loopback import (
 )
 from tests.hedger.verbs.test_run_on_venues import LIVE, live
 from tests.hedger.verbs.test_venue_verbs import wait_for, ws
-from tests.story.test_processes import PATIENCE_S, count, started_modes, words
+from tests.story.test_processes import PATIENCE_S, SOON_STALLED, count, pid_of, started_modes, words
 
 S = 10**9
 ROOT = Path(hedger.core.__file__).resolve().parents[2]
@@ -107,7 +108,7 @@ def unread(journal: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     reading, writing = os.pipe()
     fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
     config = journal.parent / "config.toml"
-    config.write_text(f"[run]\nmetrics_port = {port}\n")
+    config.write_text(f"[run]\nmetrics_port = {port}\n{SOON_STALLED}")
     os.set_blocking(writing, False)
     try:
         while True:
@@ -149,13 +150,13 @@ def test_i14_nobody_who_looks_on_holds_up_the_loop_and_a_stopped_loop_is_killed(
         before = _events(journal)
         wait_for(lambda: _events(journal) > before + 20)
         assert FileLatch(journal).found() is None
-        process.send_signal(signal.SIGSTOP)
+        os.kill(pid_of(journal), signal.SIGSTOP)
         wait_for(lambda: FileLatch(journal).found() is not None)
         latched = FileLatch(journal).found()
         assert (
             latched is not None and latched.user == "watchdog" and latched.reason.startswith("LOOP_STALLED")
         )
-        process.send_signal(signal.SIGCONT)
+        os.kill(pid_of(journal), signal.SIGCONT)
         wait_for(lambda: started_modes(journal)[-1] == "killed")
 
 
@@ -225,6 +226,7 @@ TIMERS_ONLY = Settings.model_validate(
 )
 
 
+@cache
 def actions_under(steps: tuple[tuple[float, int], ...]) -> list[dict[str, Any]]:
     """What crossed the wire, by the venue's clock; steps: (seconds of the run, offset of our clock, s)."""
     setting = Setting.of(3)
@@ -267,7 +269,7 @@ def test_i18_paper_and_live_decide_the_same_on_the_same_messages() -> None:
         Due(round(t * S), Deed.BANDS, text=f"delta:BTC={low},{low + 0.2}/{low + 0.05},{low + 0.15}")
         for t, low in ((6, 4.9), (12, -5.1), (18, 4.9))
     )
-    world = World(setting, Mix(dues=swings), 24.0, 31.0).run()
+    world = World(setting, Mix(dues=swings), 24.0, 6.0).run()
     life = world.life
     assert life is not None
     desk = setting.settings.model_copy(

@@ -12,13 +12,13 @@ import resource
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from hedger.engine.heartbeat import last_beat
 from hedger.journal.kill_latch import FileLatch
 from hedger.journal.sqlite import read_sqlite
 from hedger.simulator.history_book import booked_once, chain_holds
@@ -31,24 +31,25 @@ from tests.warm import command
 
 #: A process that has not done by then what it must is a failure.
 PATIENCE_S = 60.0
+#: A watchdog that bears a loop without a sign of life for less long than it is built to.
+SOON_STALLED = "[run.watchdog]\nstall_s_max = 3.0\n"
+#: Bytes that a file of an engine may yet grow by where its disk is about to be full.
+LEFT = 200_000
 
 
 def words(journal: Path, *more: str) -> list[str]:
-    return [sys.executable, "-m", "hedger", *more, "--journal", str(journal)]
+    return [command(), *more, "--journal", str(journal)]
 
 
 @contextmanager
-def engine(
-    journal: Path, *more: str, prepare: Callable[[], None] | None = None
-) -> Iterator[subprocess.Popen[str]]:
-    """A running engine that is armed; gone when this ends, whatever happens."""
+def engine(journal: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
+    """A running engine that is armed; gone when this ends, whatever happens. Its signals go to `pid_of`."""
     process = subprocess.Popen(
         [*words(journal, "run"), "--arm", *more],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         cwd=journal.parent,
-        preexec_fn=prepare,
     )
     try:
         yield process
@@ -56,6 +57,19 @@ def engine(
         if process.poll() is None:
             process.kill()
         process.communicate()
+
+
+def pid_of(journal: Path) -> int:
+    """The engine's own process, as its last sign of life names it, and not the program that stands for it."""
+    beat = last_beat(journal)
+    assert beat is not None
+    return beat.pid
+
+
+def kill_9(journal: Path, process: subprocess.Popen[str]) -> None:
+    """The engine ends at once, and has ended when this returns."""
+    os.kill(pid_of(journal), signal.SIGKILL)
+    assert process.wait(PATIENCE_S) == 128 + signal.SIGKILL
 
 
 def wait_for(what: Callable[..., bool]) -> None:
@@ -114,7 +128,7 @@ def test_f19_kill_9_at_any_moment_loses_nothing_that_was_written(tmp_path: Path)
         wanted = count(journal, kind) + more
         with engine(journal, "--no-watchdog") as process:
             wait_for(lambda kind=kind, wanted=wanted: count(journal, kind) >= wanted)
-            process.kill()
+            kill_9(journal, process)
         heads.append(len(lines(journal)[0]))
         assert judged(journal) == []
     assert heads == sorted(heads) and heads[0] < heads[-1]
@@ -126,10 +140,10 @@ def test_f33_the_latch_outlives_kill_9(tmp_path: Path) -> None:
     with engine(journal, "--no-watchdog") as process:
         wait_for(lambda: count(journal, "intent") >= 1)
         FileLatch(journal).set(_latched())
-        process.kill()
+        kill_9(journal, process)
     intents = count(journal, "intent")
     decisions = len(started_modes(journal))
-    with engine(journal, "--no-watchdog", "--minutes", "0.05") as process:
+    with engine(journal, "--no-watchdog", "--minutes", "0.03") as process:
         _, err = process.communicate(timeout=PATIENCE_S)
     assert FileLatch(journal).found() is not None and "Traceback" not in err
     assert count(journal, "intent") == intents
@@ -149,19 +163,20 @@ def test_f22_a_second_instance_is_refused_and_a_stale_lock_is_not(tmp_path: Path
         wait_for(lambda: count(journal, "decision") >= 1)
         second = one(journal, "run", "--no-watchdog", "--minutes", "0.01")
         assert second.returncode == Exit.REFUSED and "Traceback" not in second.stderr
-        process.kill()
+        kill_9(journal, process)
     third = one(journal, "run", "--no-watchdog", "--minutes", "0.02")
     assert third.returncode == Exit.DONE, third.stderr
 
 
 def test_f21_a_stopped_engine_is_killed_by_its_watchdog(tmp_path: Path) -> None:
-    journal = tmp_path / "j"
-    with engine(journal) as process:
+    journal, config = tmp_path / "j", tmp_path / "config.toml"
+    config.write_text(SOON_STALLED)
+    with engine(journal, "--config", str(config)) as process:
         wait_for(lambda: count(journal, "intent") >= 1)
-        process.send_signal(signal.SIGSTOP)
+        os.kill(pid_of(journal), signal.SIGSTOP)
         wait_for(lambda: FileLatch(journal).found() is not None)
         stopped = count(journal, "intent")
-        process.send_signal(signal.SIGCONT)
+        os.kill(pid_of(journal), signal.SIGCONT)
         wait_for(lambda: started_modes(journal)[-1] == "killed")
         time.sleep(0.5)
         assert count(journal, "intent") <= stopped + 1  # what was being decided when it was stopped
@@ -185,11 +200,10 @@ def test_f20_a_truncated_journal_starts_nothing(tmp_path: Path) -> None:
 
 def test_f20_a_full_disk_stops_the_engine_and_not_the_record(tmp_path: Path) -> None:
     journal = tmp_path / "j"
-
-    def small_files() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2_500_000, 2_500_000))
-
-    with engine(journal, "--no-watchdog", prepare=small_files) as process:
+    with engine(journal, "--no-watchdog") as process:
+        wait_for(lambda: count(journal, "intent") >= 1)
+        most = LEFT + max(file.stat().st_size for file in tmp_path.iterdir())
+        resource.prlimit(pid_of(journal), resource.RLIMIT_FSIZE, (most, most))
         _, err = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == Exit.REFUSED and "JOURNAL_UNWRITABLE" in err
         assert "Traceback" not in err

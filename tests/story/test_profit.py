@@ -128,6 +128,7 @@ def by_hand(tape: Tape, out: Path) -> list[tuple[int, float]]:
     fills = pl.read_parquet(out / "fills.parquet").sort("time_ns").to_dicts()
     moved = pl.read_parquet(out / "adjustments.parquet").to_dicts()
     hand = Hand()
+    traded = {row["symbol"] for row in fills}
     for row in pl.read_parquet(out / "opening.parquet").to_dicts():
         if row["currency"] is not None:
             hand.cash[row["currency"]] += Fraction(row["amount"])
@@ -135,6 +136,7 @@ def by_hand(tape: Tape, out: Path) -> list[tuple[int, float]]:
             hand.held[row["symbol"]] += Fraction(row["amount"])
             if row["paid_number"]:
                 hand.entered[row["symbol"]] += Fraction(row["paid_number"])
+    ever = [*{*hand.held, *traded}]
     events = [(row["time_ns"], 0, row) for row in fills] + [(row["now_ns"], 1, row) for row in moved]
     events.sort(key=lambda item: item[:2])
     found: list[tuple[int, float]] = []
@@ -143,7 +145,8 @@ def by_hand(tape: Tape, out: Path) -> list[tuple[int, float]]:
     now_ns = 0
     for (_,), part in tape.frame("quotes").group_by("seq", maintain_order=True):
         now_ns = int(part["local_ns"].max())  # type: ignore[arg-type]
-        last |= {row["symbol"]: row for row in part.iter_rows(named=True)}
+        mine = part.filter(pl.col("symbol").is_in(ever))
+        last |= {row["symbol"]: row for row in mine.iter_rows(named=True)}
         index = {
             c: part.filter(pl.col("symbol").str.starts_with(c))["index"].median() for c in ("BTC", "ETH")
         }

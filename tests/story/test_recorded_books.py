@@ -27,7 +27,7 @@ FILES = {
     "binancecoinm": "binance_coinm_btcusd_perp_20240808.jsonl.gz",
 }
 #: Local nanoseconds recorded in all: enough for a hedge to be worked.
-SPAN_NS = 60 * 10**9
+SPAN_NS = 40 * 10**9
 ROWS = [
     ("binance", "BTC", 4),
     ("binance", "USDT", 3_000_000),
@@ -38,7 +38,7 @@ ROWS = [
 
 @pytest.fixture(scope="module")
 def frames(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The first minute of each recording, as it was written."""
+    """The first of each recording, as it was written."""
     folder = tmp_path_factory.mktemp("frames")
     found = {}
     for venue, name in FILES.items():

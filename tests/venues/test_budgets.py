@@ -97,14 +97,14 @@ def test_a_book_that_comes_whole_is_not_asked_for() -> None:
 
 @pytest.mark.parametrize("name", VENUES)
 def test_the_clocks_are_compared_without_our_own_waiting(name: str) -> None:
-    """The venue is 300 ms ahead; our account's questions are held up for a second and a half."""
+    """The venue is 300 ms ahead; our account's questions are held up for 0.8 s."""
     product = next(x for x in PRODUCTS if x.venue == name)
 
     async def work() -> None:
         async with market_of(product) as market:
             market.scene.host.exchange.clock.skew_ns = 300 * MS
             if isinstance(market.venue, CexVenue):
-                market.venue._polls.throttler.config["tokens"] = -7_500  # at 0.2 ms each
+                market.venue._polls.throttler.config["tokens"] = -4_000  # at 0.2 ms each
             report = await market.venue.account(0)
             assert report.clock_offset_ns == pytest.approx(-300 * MS, abs=150 * MS)
 

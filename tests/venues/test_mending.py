@@ -206,9 +206,9 @@ def test_a_refused_sign_in_locks_the_key_by_the_same_rule_in_every_word_for_it(
             found.host.cut_sessions()
             await until(lambda: "key_refused" in events(news), "that it is refused", 8.0)
             assert links(news)[-1] is Link.DOWN and found.host.count(asked) >= before + 2
-            await asyncio.sleep(0.5)  # one that was on its way arrives
+            await asyncio.sleep(0.3)  # one that was on its way arrives
             left = found.host.count(asked)
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.3)  # it tries again after a tenth of a second at most
             assert found.host.count(asked) == left  # given up
 
     run(work())

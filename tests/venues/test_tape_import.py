@@ -763,8 +763,9 @@ def test_february_counts(february: tuple[pl.DataFrame, Tape]) -> None:
 
 def test_february_hedges_and_indices(february: tuple[pl.DataFrame, Tape]) -> None:
     source, tape = february
-    quotes = {(seq, symbol): row for row in tape.frame("quotes").iter_rows(named=True)
-              for seq, symbol in [(row["seq"], row["symbol"])]}  # fmt: skip
+    columns = ("bid", "ask", "mark", "index", "venue_ns", "forward", "venue_delta", "mark_iv")
+    frame = tape.frame("quotes").select("seq", "symbol", *columns)
+    quotes = {row[:2]: row[2:] for row in frame.iter_rows()}
     ticks = {"BTC": ("0.5", "2.5", "1"), "ETH": ("0.05", "0.25", "0.05")}
     stamps = sorted(source["ts"].unique().to_list())
     expected = set(zip(source["ts"], source["instrument"], strict=True))
@@ -780,13 +781,13 @@ def test_february_hedges_and_indices(february: tuple[pl.DataFrame, Tape]) -> Non
                 mids.append((name, statistics.median(prices), "3", 1))
         mids.append((f"{currency}_USDC", index, "2", 2))
         for symbol, mid, width, tick in mids:
-            row = quotes[seq, symbol]
+            row = dict(zip(columns, quotes[seq, symbol], strict=True))
             assert (row["bid"], row["ask"]) == outward(mid, width, ticks[str(currency)][tick]), (ts, symbol)
             assert row["mark"] == mid and row["index"] == index
             assert row["venue_ns"] == ns(ts)
             made.remove((seq, symbol))
         first = rows.row(0, named=True)
-        row = quotes[seq, first["instrument"]]
+        row = dict(zip(columns, quotes[seq, first["instrument"]], strict=True))
         assert row["index"] == index and row["forward"] == first["underlying_price"]
         assert row["venue_delta"] == first["delta"] and row["mark_iv"] == first["mark_iv"]
     assert not made

@@ -20,6 +20,7 @@ from pricing.contracts import Kind, Option, Side
 from pricing.errors import HedgerError
 from pricing.market import Market
 from tests.hedger.desk import Json, hedger, strict_json
+from tests.warm import command
 from venues.simulated import START_NS, SimulatedMarket
 
 PARTS = ("spread", "depth", "fee", "carry", "fixed")
@@ -36,11 +37,12 @@ def short() -> tuple[Json, list[Hedge], list[Snapshot], list[float]]:
     return document, hedges, starts, minutes
 
 
-def in_a_process(*words: str, hash_seed: str = "0") -> subprocess.CompletedProcess[str]:
-    env = {k: v for k, v in os.environ.items() if not k.startswith("HEDGER__")} | {
-        "PYTHONHASHSEED": hash_seed
-    }
-    return subprocess.run([sys.executable, "-m", "hedger", *words], capture_output=True, text=True, env=env)
+def in_a_process(*words: str, hash_seed: str = "") -> subprocess.CompletedProcess[str]:
+    """hash_seed: of a process of its own; without one it is forked (tests/warm.py)."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("HEDGER__")}
+    program = (sys.executable, "-m", "hedger") if hash_seed else (command(),)
+    env |= {"PYTHONHASHSEED": hash_seed} if hash_seed else {}
+    return subprocess.run([*program, *words], capture_output=True, text=True, env=env)
 
 
 def test_the_summary_adds_up(short: tuple[Json, list[Hedge], list[Snapshot], list[float]]) -> None:
@@ -164,15 +166,15 @@ def test_the_first_hedge_brings_the_book_home(
 
 def test_the_same_seed_gives_the_same_document_in_any_process() -> None:
     first, second = (
-        in_a_process("demo", "--headless", "--json", "--minutes", "2", "--seed", "5", hash_seed=h)
+        in_a_process("demo", "--headless", "--json", "--minutes", "1", "--seed", "5", hash_seed=h)
         for h in ("1", "2")
     )
     assert (first.returncode, first.stderr) == (0, "")
     assert first.stdout == second.stdout
     document = strict_json(first.stdout)
-    assert document == run(5, 2.0, Settings())
-    assert document["digest"] != run(6, 2.0, Settings())["digest"]
-    assert document["digest"] != run(5, 2.5, Settings())["digest"]
+    assert document == run(5, 1.0, Settings())
+    assert document["digest"] != run(6, 1.0, Settings())["digest"]
+    assert document["digest"] != run(5, 1.25, Settings())["digest"]
 
 
 def test_without_a_terminal_it_is_plain_text() -> None:

@@ -121,7 +121,7 @@ def test_an_engine_takes_from_another_build_what_only_stops(
             capture_output=True, text=True, timeout=PATIENCE_S, cwd=other, env=environment(),
         )  # fmt: skip
 
-    with started(tmp_path, "run", "--journal", "j", "--arm", "--no-watchdog") as engine:
+    with started(tmp_path, "run", "--journal", "j", "--arm", "--no-watchdog", warm=True) as engine:
         wait_for(lambda: beat_of(journal) == "armed" or engine.poll() is not None)
         seen = document(theirs("status"))
         assert (seen["running"], seen["build"]) == (True, this_build()) and seen["this_build"] != seen[

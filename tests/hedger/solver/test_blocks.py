@@ -29,6 +29,7 @@ from tests.hedger.test_optimizer import (
     random_problem,
     row_weight,
     weighted_slack,
+    whole_lots,
 )
 
 SEEDS = st.integers(0, 10**6)
@@ -119,7 +120,7 @@ def assert_same(one: Found, other: Found) -> None:
     )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(SEEDS, st.integers(2, 3))
 def test_blocks_solved_apart_are_the_least_of_all(seed: int, blocks: int) -> None:
     """Whole lots of every block by brute force, in any order of rows and columns."""
@@ -139,7 +140,7 @@ def test_blocks_solved_apart_are_the_least_of_all(seed: int, blocks: int) -> Non
     assert plan.lower_bound <= expected[1] + 1e-7 * (1 + abs(expected[1]))
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(SEEDS)
 def test_a_row_across_the_blocks_keeps_them_together(seed: int) -> None:
     """The plan is then the least of the whole by brute force, which the blocks alone would miss."""
@@ -260,8 +261,7 @@ def test_two_coins_are_each_coins_own_plan(seed: int) -> None:
 def every_lots(p: HedgeProblem) -> Floats:
     """(rows, choices) weighted slack of all whole lots."""
     choices = [lot_choices(p, i) for i in range(len(p.columns))]
-    lots = np.array(np.meshgrid(*choices, indexing="ij")).reshape(len(choices), -1)
-    after = p.exposure[:, None] + p.per_unit @ (lots * p.lot[:, None])
+    _, after = whole_lots(p, choices)
     over = np.maximum(np.maximum(p.lower[:, None] - after, after - p.upper[:, None]), 0.0)
     weight = row_weight(p)[:, None]
     return np.asarray(np.where(over > 1e-9 * weight, over / weight, 0.0))
@@ -273,7 +273,7 @@ def test_slack_searched_to_a_gap_is_within_it_and_leaves_no_row_out_that_the_lea
     what fractions meet is met; all that fractions meet is met where no more slack than the plan's does it.
     """
     compared = meeting = 0
-    for seed in range(250):
+    for seed in range(100):
         rng = np.random.default_rng(seed)
         p = random_problem(rng, 3, 4, lot_factor=4.0, width_factor=0.3, out=2.5)
         p = replace(p, priority=np.zeros(3, dtype=np.int64))
@@ -298,7 +298,7 @@ def test_slack_searched_to_a_gap_is_within_it_and_leaves_no_row_out_that_the_lea
         if least > 0 and bound.met.any() and (over[bound.met][:, good] == 0.0).all(axis=0).any():
             assert not found.best.slack[bound.met].any(), seed
             meeting += 1
-    assert compared >= 60 and meeting >= 15
+    assert compared >= 25 and meeting >= 6
 
 
 @pytest.mark.parametrize("seed", [194, 266])

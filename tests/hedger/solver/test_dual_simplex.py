@@ -65,9 +65,9 @@ def proven(program: LadderProgram, simplex: Simplex) -> float:
 
 @pytest.mark.parametrize("kind", ["random", "degenerate"])
 def test_every_answer_is_proven_and_equals_linprog(kind: str) -> None:
-    """500 programs of each kind; the random ones have rows whose units differ by up to 1e11."""
+    """200 programs of each kind; the random ones have rows whose units differ by up to 1e11."""
     feasible = infeasible = 0
-    for seed in range(500):
+    for seed in range(200):
         rng = np.random.default_rng(seed)
         if kind == "random":
             p = random_problem(rng, int(rng.integers(1, 9)), int(rng.integers(1, 60)), lowest_cost=-0.05)
@@ -87,16 +87,16 @@ def test_every_answer_is_proven_and_equals_linprog(kind: str) -> None:
         else:
             assert ended == INFEASIBLE and expected == INF, seed
             infeasible += 1
-    assert feasible >= 150 and infeasible >= 50
+    assert feasible >= 60 and infeasible >= 20
 
 
 def test_warm_marks_give_the_cold_answer_with_fewer_pivots() -> None:
-    """200 marks: costs by 5 %, the book by 15 %; each proven, equal to a solve from nothing to 1e-12."""
+    """80 marks: costs by 5 %, the book by 15 %; each proven, equal to a solve from nothing to 1e-12."""
     rng = np.random.default_rng(3)
     p = random_problem(rng, 6, 80, out=2.0)
     p = replace(p, max_buy=np.full(80, INF), max_sell=np.full(80, INF))
     basis, warm_pivots, cold_pivots = None, 0, 0
-    for _ in range(200):
+    for _ in range(80):
         ladders = []
         for x in p.ladders:
             f = rng.uniform(0.95, 1.05)

@@ -29,7 +29,7 @@ QUICK = SolverSettings(time_limit_s=0.02)
 
 def test_the_search_alone_equals_brute_force() -> None:
     compared = nothing = 0
-    for seed in range(400):
+    for seed in range(250):
         rng = np.random.default_rng(seed)
         p = random_problem(rng, int(rng.integers(1, 4)), int(rng.integers(2, 5)), width_factor=1.5, out=2.0)
         best = brute_force(p)
@@ -45,13 +45,13 @@ def test_the_search_alone_equals_brute_force() -> None:
             assert answer.value == pytest.approx(best[1], rel=1e-9, abs=1e-9), seed
             assert answer.bound <= best[1] * (1 + 1e-9) + 1e-12
             compared += 1
-    assert compared >= 100 and nothing >= 50
+    assert compared >= 60 and nothing >= 30
 
 
 def test_no_lots_of_any_column_are_cheaper_than_the_searchs_bound() -> None:
     """Searched on two columns of up to four, to a gap of 10 %: the bound holds for all of them."""
     compared = raised = 0
-    for seed in range(300):
+    for seed in range(200):
         p = small(seed)
         best = brute_force(p)
         if best is None or any(best[0]):
@@ -62,7 +62,7 @@ def test_no_lots_of_any_column_are_cheaper_than_the_searchs_bound() -> None:
             assert plan.certified_gap <= plan.gap + 1e-12
             raised += plan.lots_bound > plan.lower_bound * (1 + 1e-6) + 1e-9
             compared += 1
-    assert compared >= 60 and raised >= 20
+    assert compared >= 40 and raised >= 13
 
 
 def test_rows_that_share_no_column_are_searched_apart() -> None:
@@ -119,8 +119,8 @@ def test_crossed_ladders_and_fixed_costs_are_left_to_highs_and_counted() -> None
 
 @pytest.mark.parametrize("block", range(10))
 def test_no_well_formed_problem_raises(block: int) -> None:
-    """4,000 problems in all: every plan is finite, in whole lots, within caps and depth."""
-    for seed in range(400 * block, 400 * (block + 1)):
+    """1,500 problems in all: every plan is finite, in whole lots, within caps and depth."""
+    for seed in range(400 * block, 400 * block + 150):
         p = wild_problem(seed)
         plan = solve(p, QUICK)
         check_plan(p, plan, seed)
@@ -143,7 +143,7 @@ def check_plan(p: HedgeProblem, plan: Plan, seed: int) -> None:
 
 
 def test_numbers_at_the_ends_of_floats_are_an_answer() -> None:
-    for seed in range(500):
+    for seed in range(200):
         p = extreme_problem(seed)
         check_plan(p, solve(p, QUICK), seed)
 
@@ -157,7 +157,7 @@ def test_wide_and_badly_scaled_problems_end(seed: int) -> None:
 
 @pytest.mark.parametrize("make", [wild_problem, wide_problem, extreme_problem])
 def test_a_risk_term_with_wild_numbers_is_an_answer(make: Callable[[int], HedgeProblem]) -> None:
-    for seed in range(40 if make is wide_problem else 700):
+    for seed in range(12 if make is wide_problem else 250):
         p, rng = make(seed), np.random.default_rng(seed)
         k, spread = int(rng.integers(1, 6)), rng.choice([0.0, 2.0, 6.0, 10.0])
         value, effect = rng.normal(size=k), rng.normal(size=(k, len(p.columns)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -103,18 +103,18 @@ def by_levels(problem: HedgeProblem) -> tuple[Floats, Floats, Floats]:
 
 def cost_of(problem: HedgeProblem, quantity: Floats) -> float:
     """Walked level by level."""
-    total = 0.0
-    fixed = np.asarray(problem.fixed_cost)
-    for i, (x, q) in enumerate(zip(problem.ladders, quantity.tolist(), strict=True)):
-        left = abs(q)
-        side = (x.buy_size, x.buy_cost) if q > 0 else (x.sell_size, x.sell_cost)
-        for size, price in zip(*side, strict=True):
-            take = min(left, float(size))
-            total += take * float(price)
-            left -= take
-        assert left <= 1e-9 * max(abs(q), 1.0)
-        total += float(fixed[i]) if q else 0.0
-    return total
+    return math.fsum(column_cost(problem, i, q) for i, q in enumerate(quantity.tolist()))
+
+
+def column_cost(problem: HedgeProblem, i: int, q: float) -> float:
+    x, left, total = problem.ladders[i], abs(q), 0.0
+    side = (x.buy_size, x.buy_cost) if q > 0 else (x.sell_size, x.sell_cost)
+    for size, price in zip(*side, strict=True):
+        take = min(left, float(size))
+        total += take * float(price)
+        left -= take
+    assert left <= 1e-9 * max(abs(q), 1.0)
+    return total + (float(np.asarray(problem.fixed_cost)[i]) if q else 0.0)
 
 
 def total(problem: HedgeProblem, risk: RiskTerm, quantity: Floats) -> float:
@@ -152,7 +152,7 @@ def by_slsqp(problem: HedgeProblem, risk: RiskTerm) -> tuple[float, float]:
 
 
 def test_agrees_with_another_solver() -> None:
-    for seed in range(250):
+    for seed in range(100):
         problem, risk = random_case(seed)
         found = solve_fractions(problem, risk)
         theirs, outside = by_slsqp(problem, risk)
@@ -204,7 +204,7 @@ def test_nothing_trades_exactly_while_every_marginal_gain_is_below_its_cost() ->
     """KKT of no trade: -sell cost <= (per_unit' value)_i <= ... for every column."""
     r = np.random.default_rng(5)
     still = 0
-    for _ in range(400):
+    for _ in range(150):
         n, k = 4, 2
         factors, value = r.normal(0, 1, (k, n)), r.normal(0, 1, k)
         buy, sell = r.uniform(0.2, 3, n), r.uniform(0.2, 3, n)
@@ -218,7 +218,7 @@ def test_nothing_trades_exactly_while_every_marginal_gain_is_below_its_cost() ->
             assert plan.status is Status.no_trade
             assert plan.cost == 0.0 and plan.gap <= 1e-9
         still += quiet
-    assert 50 < still < 350
+    assert 20 < still < 130
 
 
 def test_one_column_stops_where_marginal_gain_meets_cost() -> None:
@@ -239,13 +239,14 @@ def brute(problem: HedgeProblem, risk: RiskTerm) -> float:
         lots = np.arange(np.ceil(least / problem.lot[i] - 1e-9), np.floor(most / problem.lot[i] + 1e-9) + 1)
         sizes = lots * problem.lot[i]
         choices.append(sizes[(sizes == 0) | (np.abs(sizes) >= problem.min_size[i] - 1e-9)])
-    best = np.inf
-    for quantity in itertools.product(*choices):
-        q = np.array(quantity)
-        after = problem.exposure + problem.per_unit @ q
-        if ((after >= problem.lower - 1e-9) & (after <= problem.upper + 1e-9)).all():
-            best = min(best, total(problem, risk, q))
-    return best
+    q = np.array(np.meshgrid(*choices, indexing="ij")).reshape(len(choices), -1)
+    priced = [[column_cost(problem, i, x) for x in sizes.tolist()] for i, sizes in enumerate(choices)]
+    cost = np.array(np.meshgrid(*priced, indexing="ij")).reshape(len(choices), -1).sum(axis=0)
+    left = risk.value[:, None] + risk.per_unit @ q
+    after = problem.exposure[:, None] + problem.per_unit @ q
+    low, high = problem.lower[:, None] - 1e-9, problem.upper[:, None] + 1e-9
+    kept = ((after >= low) & (after <= high)).all(axis=0)
+    return float((cost + 0.5 * (left**2).sum(axis=0))[kept].min(initial=np.inf))
 
 
 @pytest.mark.parametrize("kind", ["plain", "least size", "fixed cost"])
@@ -354,7 +355,7 @@ EDGES = [0.0, 1e-12, 1e-6, 1.0, 1e6, 1e12]
 
 
 @given(st.data())
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 def test_raises_on_no_well_formed_problem(data: st.DataObject) -> None:
     """With the book inside the rows; outside, the solver without a term has its own such test."""
     number = st.sampled_from([s * x * y for x in EDGES for y in (1, 3.7) for s in (1, -1)])

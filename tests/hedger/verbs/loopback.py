@@ -146,12 +146,15 @@ def said(
 
 
 @contextmanager
-def started(folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
-    """One verb, running; gone when the block ends. What it writes goes to files in the folder."""
+def started(folder: Path, *words: str, warm: bool = False, env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
+    """One verb, running; gone when the block ends. What it writes goes to files in the folder.
+
+    warm: it is forked, for a test that ends it in order or waits for its end (tests/warm.py).
+    """
     with (folder / "out").open("w") as out, (folder / "err").open("w") as err:
         process = subprocess.Popen(
-            [sys.executable, "-m", "hedger", *words],
-            stdout=out, stderr=err, text=True, cwd=folder, env=environment(),
+            [*((command(),) if warm else (sys.executable, "-m", "hedger")), *words],
+            stdout=out, stderr=err, text=True, cwd=folder, env=env or environment(),
         )  # fmt: skip
         try:
             yield process

@@ -55,7 +55,7 @@ def test_a_live_run_comes_out_the_same_and_an_older_copy_of_it_begins_nothing(
     journal, older = tmp_path / "j", tmp_path / "older"
     with loopback() as exchange:
         live(tmp_path, ws(exchange))
-        with started(tmp_path, *RUN, "--journal", "j", "--minutes", "1") as process:
+        with started(tmp_path, *RUN, "--journal", "j", "--minutes", "1", warm=True) as process:
             wait_for(lambda: bool(fills_of(exchange)) or process.poll() is not None)
             for words in (("pause",), ("resume",), ("reload",), ("flatten",)):
                 ran = said(capsys, tmp_path, *words, "--journal", "j")

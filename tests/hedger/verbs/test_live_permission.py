@@ -157,7 +157,7 @@ def test_a_key_that_is_revoked_halts_the_engine_with_the_reason_and_is_not_tried
     words = (*RUN, "--arm-live", "--minutes", "0.12", "--json")
     with place.opened() as exchange:
         _at(place, tmp_path, exchange.do(place.address), sandbox=False)
-        with started(tmp_path, *words) as process:
+        with started(tmp_path, *words, warm=True) as process:
             wait_for(lambda: fills(exchange) > 0 or process.poll() is not None)
             assert process.poll() is None, (tmp_path / "err").read_text()
             exchange.do(_revoke)

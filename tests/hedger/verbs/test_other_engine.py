@@ -37,7 +37,7 @@ def test_no_engine_starts_beside_another_but_by_a_person_s_word(
 ) -> None:
     with loopback() as exchange:
         live(tmp_path, ws(exchange))
-        with started(tmp_path, *RUN, "--journal", "first") as one:
+        with started(tmp_path, *RUN, "--journal", "first", warm=True) as one:
             wait_for(lambda: bool(fills_of(exchange)) or one.poll() is not None)
             assert one.poll() is None, logged(tmp_path)
             # A second one, with a journal of its own, while the first is at work: its fills are there to see.
@@ -61,7 +61,7 @@ def test_an_engine_that_another_comes_beside_halts_and_a_kill_says_what_it_could
         ran = said(capsys, tmp_path, *RUN, *journal, "--minutes", "0.05")
         assert ran.returncode == 3 and THEIRS in ran.stderr.splitlines()[-1]
         exchange.do(lambda host: host.exchange.cancel_all("desk"))
-        with started(tmp_path, *RUN, *journal) as process:
+        with started(tmp_path, *RUN, *journal, warm=True) as process:
             wait_for(lambda: '"mode": "armed"' in logged(tmp_path) or process.poll() is not None)
             exchange.do(theirs)
             wait_for(lambda: '"mode": "halted"' in logged(tmp_path) or process.poll() is not None)

@@ -220,7 +220,7 @@ def test_a_recorder_that_is_interrupted_writes_what_it_has_and_marks_what_it_mis
 ) -> None:
     settings(tmp_path, ws(exchange))
     words = ("record", "--venue", "deribit", "--out", "tape", "--part-s", "0.5", "--underlying", "BTC")
-    with started(tmp_path, *words) as process:
+    with started(tmp_path, *words, warm=True) as process:
         wait_for(lambda: parts(tmp_path / "tape") >= 1)
         exchange.do(lambda host: host.cut_sessions())
         wait_for(lambda: bool(outages(tmp_path / "tape")))
