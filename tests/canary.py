@@ -26,6 +26,7 @@ import tempfile
 import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import closing, suppress
+from multiprocessing.util import get_temp_dir
 from pathlib import Path
 from urllib.parse import quote, quote_plus
 
@@ -208,6 +209,7 @@ class Watch:
         self._before = {name: os.environ.get(name) for name in names}
         outside = os.environ.get(_PYTEST_OWN) or tempfile.gettempdir()
         self._vault = Path(tempfile.mkdtemp(prefix="vault-", dir=outside))  # searched by no session
+        get_temp_dir()  # of sockets: who made it removes it when this process ends, which is later than we do
         self._temporary = Path(tempfile.mkdtemp(prefix="temporary-"))
         self._tempdir, tempfile.tempdir = tempfile.tempdir, str(self._temporary)
         self.found: list[str] = []

@@ -1,5 +1,5 @@
-"""Whole stories on a loopback Binance: USD-M hedges options held on Deribit, options are traded with USD-M
-for their delta, and coins hedge options held on Deribit."""
+"""Whole stories on a loopback Binance: USD-M or COIN-M hedge options held on Deribit, options are traded with
+USD-M for their delta, and coins hedge options held on Deribit."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def test_it_is_so_after_crashes_a_kill_and_a_revoked_key(tmp_path: Path) -> None
     assert story.starts > 1 and story.struck["F28"] > 0
 
 
-@pytest.mark.parametrize(("name", "seed"), [("binance", 6), ("binance-spot", 6)])
-def test_executions_that_nobody_told_of_are_found_in_options_and_in_coins(
+@pytest.mark.parametrize(("name", "seed"), [("binance", 6), ("binance-spot", 6), ("binancecoinm", 6)])
+def test_executions_that_nobody_told_of_are_found_in_options_and_coins_and_contracts_of_coins(
     name: str, seed: int, tmp_path: Path
 ) -> None:
     cast = CASTS[name]
@@ -43,6 +43,6 @@ def test_executions_that_nobody_told_of_are_found_in_options_and_in_coins(
     assert story.fills > 0 and story.struck["F7"] > 0
 
 
-@pytest.mark.parametrize("name", ["binance", "binance-spot", "binanceusdm"])
+@pytest.mark.parametrize("name", ["binance", "binance-spot", "binancecoinm", "binanceusdm"])
 def test_the_two_have_every_kind(name: str) -> None:
     assert {*OF_THE_WIRE, *OF_LIVES} >= set(kinds_of(CASTS[name][0]))

@@ -1,6 +1,6 @@
-"""A loopback Binance in a story, by two of its venues: `binanceusdm`, of which the perpetual hedges a book of
-options held elsewhere, and `binance`, of which either options are traded while `binanceusdm` hedges their
-delta, or coins, against options held elsewhere.
+"""A loopback Binance in a story, by three of its venues: `binanceusdm` and `binancecoinm`, of which the
+perpetual hedges a book of options held elsewhere, and `binance`, of which either options are traded while
+`binanceusdm` hedges their delta, or coins, against options held elsewhere.
 
 Each has an exchange of its own here, since one of a cast fails alone.
 """
@@ -21,11 +21,17 @@ from tests.exchanges.truth import Truth
 from tests.exchanges.words import ApiKey, DuplicateRule
 from tests.exchanges.world import World
 
-_FUTURES, _OPTIONS, _COINS = (wallet(ACCOUNT, of) for of in ("linear", "option", "spot"))
+_FUTURES, _INVERSE, _OPTIONS, _COINS = (wallet(ACCOUNT, of) for of in ("linear", "inverse", "option", "spot"))
 
 
 def _futures(clock: Clock, truth: Truth, seed: int) -> tuple[Dialect, World]:
     return _made(clock, truth, seed, {"linear"}, _FUTURES)
+
+
+def _coin_margined(clock: Clock, truth: Truth, seed: int) -> tuple[Dialect, World]:
+    dialect, world = _made(clock, truth, seed, {"inverse"}, _FUTURES)
+    dialect.exchange.transfer(_INVERSE, "BTC", Decimal(60))
+    return dialect, world
 
 
 def _options(clock: Clock, truth: Truth, seed: int) -> tuple[Dialect, World]:
@@ -74,6 +80,30 @@ BINANCE = Place(
         books="*@depth*",
         tickers="*@markPrice*",
         tokens=("POST fapi/listenKey",),
+    ),
+)
+
+#: Contracts of 100 USD, paid in coins, which are delta as well.
+BINANCE_COINM = replace(
+    BINANCE,
+    venue="binancecoinm",
+    make=_coin_margined,
+    perpetual="BTCUSD_PERP",
+    perpetual_usd=100,
+    account=_INVERSE,
+    cash="BTC",
+    currencies=("BTC",),
+    names=Names(
+        submit="POST dapi/order",
+        cancel="DELETE dapi/*",
+        lookup="GET dapi/order",
+        account=("GET dapi/positionRisk", "GET dapi/openOrders", "GET dapi/balance", "GET dapi/userTrades"),
+        steps=("connect", "POST dapi/listenKey", "SUBSCRIBE"),
+        fills="user.ORDER_TRADE_UPDATE",
+        orders="user.ORDER_TRADE_UPDATE",
+        books="*@depth*",
+        tickers="*@markPrice*",
+        tokens=("POST dapi/listenKey",),
     ),
 )
 

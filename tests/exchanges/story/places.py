@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from tests.exchanges.story.place import Place
-from tests.exchanges.story.place_binance import BINANCE, BINANCE_OPTIONS, BINANCE_SPOT
+from tests.exchanges.story.place_binance import BINANCE, BINANCE_COINM, BINANCE_OPTIONS, BINANCE_SPOT
 from tests.exchanges.story.place_bybit import BYBIT
 from tests.exchanges.story.place_bybit import SWAPS as BYBIT_SWAPS
 from tests.exchanges.story.place_deribit import BOOK, DERIBIT, OPTIONS
@@ -27,6 +27,7 @@ CASTS: Mapping[str, Cast] = {
     "binance": (BINANCE_OPTIONS, BINANCE),
     "binance-spot": (BINANCE_SPOT, OPTIONS),
     "binanceusdm": (BINANCE, OPTIONS),
+    "binancecoinm": (BINANCE_COINM, OPTIONS),
     "hyperliquid": (HYPERLIQUID, OPTIONS),
     "hyperliquid+deribit": (HYPERLIQUID, BOOK),
     "binanceusdm+deribit": (BINANCE, BOOK),
