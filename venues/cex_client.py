@@ -29,7 +29,7 @@ import ccxt.pro
 from venues.cex_pace import Pace
 from venues.errors import Untrusted, VenueError
 from venues.json_rpc import Quick, takes_nothing
-from venues.net import Hosts, contain_logging
+from venues.net import Hosts, contain_logging, verified
 from venues.pins import PINNED
 from venues.secrets import Secret
 
@@ -152,6 +152,7 @@ def make_client(
     contain_logging()
     config: dict[str, Any] = {
         "session": session,
+        "ssl_context": verified(),  # as the session has it; else the library reads all authorities once more
         "enableRateLimit": True,
         "timeout": round(terms.answer_s_max * 1000),
         "aiohttp_trust_env": False,

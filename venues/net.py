@@ -17,9 +17,11 @@ One that does not is no outage, and at a start nobody waits for it to pass (`tls
 from __future__ import annotations
 
 import logging
+import os
 import ssl
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from types import SimpleNamespace
 from urllib.parse import urlsplit
 
@@ -152,7 +154,26 @@ def guarded_session(
 
 
 def verified() -> ssl.SSLContext:
-    """What a connection must show: TLS 1.2 or newer, a certificate for this host that this machine trusts."""
+    """What a connection must show: TLS 1.2 or newer, a certificate for this host that this machine trusts.
+
+    One context for all sessions, since reading a machine's authorities takes longer than all else that a
+    session needs to begin; made anew where they are others than before.
+    """
+    paths = ssl.get_default_verify_paths()  # as the environment names them now
+    return _trusting(*(_as_of(path) for path in (paths.cafile, paths.capath)))
+
+
+def _as_of(path: str | None) -> tuple[str, int, int] | None:
+    """A file or folder of authorities, when it was written and how large it is; None: there is none."""
+    try:
+        found = os.stat(path) if path is not None else None
+    except OSError:
+        return None
+    return None if path is None or found is None else (path, found.st_mtime_ns, found.st_size)
+
+
+@lru_cache(maxsize=4)
+def _trusting(*_: tuple[str, int, int] | None) -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if not context.check_hostname or context.verify_mode is not ssl.CERT_REQUIRED:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import web
 
+from tests.certificates import Authority
 from venues.errors import Untrusted
-from venues.net import ANSWER_BYTES_MAX, Hosts, guarded_session, never_again
+from venues.net import ANSWER_BYTES_MAX, Hosts, guarded_session, never_again, verified
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -167,3 +169,17 @@ def test_a_library_without_the_switch_is_not_signed_with() -> None:
 
     with pytest.raises(RuntimeError):
         never_again(Changed())  # type: ignore[arg-type]
+
+
+def test_authorities_are_read_once_and_again_when_they_are_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (Authority.made(tmp_path, name) for name in ("first", "second"))
+    file = tmp_path / "authorities"
+    file.write_bytes(first.file.read_bytes())
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    before = verified()
+    assert verified() is before
+    file.write_bytes(first.file.read_bytes() + second.file.read_bytes())
+    after = verified()
+    assert (len(before.get_ca_certs()), len(after.get_ca_certs())) == (1, 2)
