@@ -16,11 +16,14 @@ LINE_BYTES_MAX = 16 * 2**20
 _GZIP_MAGIC = b"\x1f\x8b"
 
 
-def lines_of(path: Path) -> Iterator[tuple[int, str]]:
+def lines_of(path: Path, *, ended: bool = False) -> Iterator[tuple[int, str]]:
     """(number from 1, text without white space around it) of every line.
 
+    ended: the last line has its end as well. Cells that are cut short are read as others, 120 as 12: it is
+    the end of the line alone that tells.
+
     Raises:
-        InputError: no regular file, empty, a damaged archive, too large, or not UTF-8.
+        InputError: no regular file, empty, a damaged archive, cut short, too large, or not UTF-8.
     """
     if check_regular(path) == 0:
         refuse("FILE_EMPTY", "the file is empty", path, allowed="one message a line")
@@ -35,6 +38,16 @@ def lines_of(path: Path) -> Iterator[tuple[int, str]]:
                     allowed = f"lines of at most {LINE_BYTES_MAX} bytes, {UNPACKED_BYTES_MAX} bytes unpacked"
                     refuse(
                         "FILE_SIZE", "too large", path, where=f"{path.name}, line {number}", allowed=allowed
+                    )
+                if ended and not line.endswith(b"\n"):
+                    refuse(
+                        "FILE_DAMAGED",
+                        "the last line is cut short",
+                        path,
+                        where=f"{path.name}, line {number}",
+                        observed="no end of line",
+                        allowed="each line with its end, the last one too",
+                        fix="fetch it again; where nothing of that line is lacking, end it",
                     )
                 try:
                     yield number, line.decode("utf-8").strip()

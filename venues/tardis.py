@@ -11,6 +11,7 @@ begins it anew. Of quotes, option chains and books of one listing the newer tell
 from __future__ import annotations
 
 import heapq
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
@@ -27,7 +28,16 @@ from venues.source_files import check_regular, refuse, sha256_of
 from venues.tardis_files import Line, Message, Source, messages_of, refuse_cell
 from venues.tardis_kinds import CHAIN, CHANGES, QUOTES, TICKER, TRADES, levels_of, told_by
 from venues.tardis_names import EXCHANGES
-from venues.tardis_rows import number, one_of, take_chain, take_changes, take_copy, take_quote, take_ticker
+from venues.tardis_rows import (
+    Copy,
+    number,
+    one_of,
+    take_chain,
+    take_changes,
+    take_copy,
+    take_quote,
+    take_ticker,
+)
 
 
 @dataclass(slots=True)
@@ -45,6 +55,7 @@ class _Files:
     def __init__(self, options: ImportOptions) -> None:
         self.sampler = Sampler(options.every_ms, options.levels)
         self.feeds: dict[tuple[str, str], tuple[Feed, Contract]] = {}
+        self._copies: defaultdict[tuple[str, str], Copy] = defaultdict(Copy)
         self.left_out: set[tuple[str, str]] = set()
         self.unsided = self.early = 0
         self._wanted = options.underlyings
@@ -73,7 +84,7 @@ class _Files:
         feed, contract = self.feeds[key]
         self.sampler.reach(message.local_ns, [known for known, _ in self.feeds.values()])
         if message.kind == CHANGES:
-            self.early += take_changes(message.lines, feed)
+            self.early += take_changes(message.lines, feed, self._copies[key])
         for line in message.lines:
             if message.kind == TRADES:
                 self._trade(line, feed)

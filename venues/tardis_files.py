@@ -99,10 +99,10 @@ def messages_of(source: Source) -> Iterator[Message]:
     """The messages of a file in order.
 
     Raises:
-        InputError: the file or a line is not as it must be, local time goes back, or every line is stamped
-            after its receipt.
+        InputError: the file or a line is not as it must be, the last one is cut short, local time goes back,
+            or every line is stamped after its receipt.
     """
-    numbered = lines_of(source.path)
+    numbered = lines_of(source.path, ended=True)
     _, head = next(numbered)
     kind = kind_of(tuple(head.removeprefix("\ufeff").split(",")), source.path)
     lines = _lines(numbered, kind, source)

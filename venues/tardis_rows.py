@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from itertools import groupby
 
 from pricing.contracts import Contract, Kind, Option
@@ -64,31 +65,53 @@ def _ladder(line: Line, side: str, levels: int, sign: float) -> list[tuple[float
     return found
 
 
-def take_changes(lines: Sequence[Line], feed: Feed) -> int:
+@dataclass(slots=True)
+class Copy:
+    """The copy of a book that the last line was of. stamp: the exchange's, "" where it gave none; None: the
+    line was of no copy. told: (side, price) of its levels so far."""
+
+    stamp: str | None = None
+    told: set[tuple[str, float]] = field(default_factory=set)
+
+
+def take_changes(lines: Sequence[Line], feed: Feed, copy: Copy) -> int:
     """Take in changes of a book that came at once; how many were left out, being of a book nobody knows yet.
 
-    A line that is a copy's after one that is not, or another message's, begins a copy: what was known of the
-    book is gone. Lines of one receipt are of one message as long as their exchange's stamp is the same.
+    A line that is a copy's after one that is not, or of another stamp of the exchange, begins a copy: what
+    was known of the book is gone. One copy may come under several receipts; one that tells a level of it once
+    more is of another copy.
     """
     left_out = 0
     feed.touch_ahead = False
-    for (copied, _), run in groupby(lines, key=_message_of):
-        if copied:
-            feed.book = OrderBook()
-            feed.book.bids.load((), whole=True)
-            feed.book.asks.load((), whole=True)
-        for line in run:
-            side = one_of(line, "side", ("bid", "ask"))
-            price, size = number(line, "price", above=True), number(line, "amount")
-            if feed.book is not None:
-                (feed.book.bids if side == "bid" else feed.book.asks).put(price, size)
-            else:
-                left_out += 1
+    for stamp, run in groupby(lines, key=_copy_of):
+        levels = [
+            (one_of(line, "side", ("bid", "ask")), number(line, "price", above=True), number(line, "amount"))
+            for line in run
+        ]
+        if stamp is None:
+            copy.stamp, copy.told = None, set()
+        else:
+            told = {(side, price) for side, price, _ in levels}
+            if stamp != copy.stamp or told & copy.told:
+                feed.book = OrderBook()
+                feed.book.bids.load((), whole=True)
+                feed.book.asks.load((), whole=True)
+                copy.stamp, copy.told = stamp, set()
+            copy.told |= told
+        if feed.book is None:
+            left_out += len(levels)
+            continue
+        for side, price, size in levels:
+            (feed.book.bids if side == "bid" else feed.book.asks).put(price, size)
     return left_out
 
 
-def _message_of(line: Line) -> tuple[bool, str]:
-    return one_of(line, "is_snapshot", ("true", "false")) == "true", line.row["timestamp"]
+def _copy_of(line: Line) -> str | None:
+    """As `Copy.stamp`; where the exchange gives none Tardis writes the receipt's."""
+    if one_of(line, "is_snapshot", ("true", "false")) == "false":
+        return None
+    stamp = line.row["timestamp"]
+    return "" if stamp == line.row["local_timestamp"] else stamp
 
 
 def take_ticker(line: Line, feed: Feed, exchange: Exchange, contract: Contract) -> None:

@@ -42,7 +42,7 @@ TRADES = [
 def file(folder: Path, lines: list[str], name: str) -> Path:
     path = folder / name
     path.parent.mkdir(exist_ok=True)
-    path.write_text("\n".join(lines), "utf-8")
+    path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
     return path
 
 
@@ -122,6 +122,50 @@ def test_each_message_of_a_venue_that_sends_copies_alone_is_a_book(tmp_path: Pat
         [("ask", 98, 8)],
     ]
     assert tape.frame("quotes")["venue_ns"].to_list() == [(LATER + at) * 1_000 for at in (0, 700, 900)]
+
+
+@pytest.mark.parametrize(
+    "stamps", [(0, 0), (1_000, 1_200)], ids=["the exchange's stamp", "none of the exchange"]
+)
+def test_a_copy_that_comes_under_two_receipts_is_one(tmp_path: Path, stamps: tuple[int, int]) -> None:
+    """Whatever else is told between its halves. Without a stamp of the exchange Tardis writes the receipt."""
+    first, second = stamps
+    changes = copied(
+        "deribit,BTC-PERPETUAL",
+        (-5_000, -4_000, "true", "bid", 90, 1), (-5_000, -4_000, "true", "ask", 110, 1),
+        (-5_000, -3_900, "false", "bid", 91, 1),
+        (first, 1_000, "true", "bid", 100, 10), (first, 1_000, "true", "bid", 99, 20),
+        (second, 1_200, "true", "ask", 101, 30), (second, 1_200, "true", "ask", 102, 40),
+        (9_000, 9_500, "false", "bid", 98, 5),
+    )  # fmt: skip
+    other = copied(
+        "deribit,ETH-PERPETUAL", (1_050, 1_100, "true", "bid", 9, 1), (1_060, 1_100, "false", "bid", 8, 1)
+    )
+    both = sorted(changes[1:] + other[1:], key=lambda line: int(line.split(",")[3]))
+    tape = imported(tmp_path, file(tmp_path, [COPY_HEAD, *both], "book.csv"), underlyings=("BTC",))
+    assert ladders(tape)[1:] == [
+        [("bid", 100, 10), ("bid", 99, 20), ("ask", 101, 30), ("ask", 102, 40)],
+        [("bid", 100, 10), ("bid", 99, 20), ("bid", 98, 5), ("ask", 101, 30), ("ask", 102, 40)],
+    ]
+
+
+@pytest.mark.parametrize(
+    "stamps", [(0, 0), (1_000, 5_000)], ids=["the exchange's stamp", "none of the exchange"]
+)
+def test_a_copy_that_tells_a_level_again_is_another(tmp_path: Path, stamps: tuple[int, int]) -> None:
+    """As after a connection that was begun anew, while nothing else changed: what is not in it is gone."""
+    first, second = stamps
+    changes = copied(
+        "deribit,BTC-PERPETUAL",
+        (first, 1_000, "true", "bid", 100, 10), (first, 1_000, "true", "bid", 99, 20),
+        (first, 1_000, "true", "ask", 101, 30),
+        (second, 5_000, "true", "bid", 99, 20), (second, 5_000, "true", "ask", 101, 40),
+    )  # fmt: skip
+    tape = imported(tmp_path, file(tmp_path, changes, "book.csv"))
+    assert ladders(tape) == [
+        [("bid", 100, 10), ("bid", 99, 20), ("ask", 101, 30)],
+        [("bid", 99, 20), ("ask", 101, 40)],
+    ]
 
 
 LEVELS = st.tuples(st.sampled_from(["bid", "ask"]), st.integers(1, 6), st.integers(0, 4))
@@ -252,7 +296,7 @@ def test_one_file_twice_is_refused(tmp_path: Path) -> None:
 
 def packed(folder: Path) -> Path:
     path = folder / "packed.csv.gz"
-    path.write_bytes(gzip.compress("\n".join(ticks(0, 3)).encode()))
+    path.write_bytes(gzip.compress("".join(f"{line}\n" for line in ticks(0, 3)).encode()))
     return path
 
 
@@ -344,7 +388,7 @@ def test_a_column_that_is_not_right_is_named(tmp_path: Path, columns: str, named
 
 def test_a_mark_of_the_byte_order_is_no_column(tmp_path: Path) -> None:
     source = tmp_path / "bom.csv"
-    source.write_text("\n".join(ticks(0, 2)), "utf-8-sig")
+    source.write_text("\n".join([*ticks(0, 2), ""]), "utf-8-sig")
     assert imported(tmp_path, source).frame("quotes")["bid"].to_list() == [100.0, 101.0]
 
 
@@ -651,3 +695,21 @@ def test_a_bad_source_is_refused_and_nothing_written(
         import_tape([source], "tardis", tmp_path / "tape", ImportOptions())
     assert refused.value.code == code, refused.value.text()
     assert leftovers(tmp_path) == before
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_a_file_that_was_cut_short_is_refused(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    """At whatever byte: an amount of 120 that lost its end is 12 or 1, and looks like any other."""
+    lines = [*CHANGES[:-1], CHANGES[-1].replace(",98,40", ",98,120")]
+    text = "".join(f"{line}\n" for line in lines).encode()
+    whole, source = pack(text), tmp_path / "book.csv"
+    for size in {*range(1, len(whole), 9), *range(len(whole) - 12, len(whole))}:
+        source.write_bytes(whole[:size])
+        if pack is bytes and whole[:size].endswith(b"\n"):
+            continue  # it lost whole lines, of which nothing tells
+        refused = refusal(tmp_path, source)
+        assert refused.code in ("FILE_DAMAGED", "SOURCE_COLUMNS", "SOURCE_VALUE"), refused.text()
+        if size > len(whole) - 3:
+            assert (refused.code, refused.where.split(",")[0]) == ("FILE_DAMAGED", "book.csv")
+    source.write_bytes(whole)
+    assert imported(tmp_path, source).frame("depth")["size"].to_list()[-2] == 120.0
