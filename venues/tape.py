@@ -16,7 +16,7 @@ from pricing.daycount import NS_PER_SECOND, iso
 from pricing.errors import InputError
 from pricing.universe import Universe
 from venues.source_files import sha256_of
-from venues.tape_checks import depth_problems, quote_problems, trade_problems
+from venues.tape_checks import depth_problems, quote_problems, timetable_problems, trade_problems
 from venues.tape_files import clock_offsets, counts_of, files_of, read_description, write
 from venues.tape_reader import Batches, Tape, Trades
 from venues.tape_schema import DEPTH_SCHEMA, SCHEMAS, listings_from
@@ -98,6 +98,8 @@ def verify(path: Path | str) -> list[str]:
     problems += depth_problems(tables.get("depth", pl.DataFrame(schema=DEPTH_SCHEMA)), quotes, listings)
     if "trades" in tables:
         problems += trade_problems(tables["trades"], listings)
+    if "timetable" in tables:
+        problems += timetable_problems(tables["timetable"])
     if not problems:
         if description["clock_offset_ns"] != clock_offsets(tables):
             problems.append(f"tape.json: clock_offset_ns is not {clock_offsets(tables)}")

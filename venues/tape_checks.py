@@ -67,6 +67,17 @@ def trade_problems(trades: pl.DataFrame, listings: pl.DataFrame) -> list[str]:
     return problems + _levels(name, trades, {"buy", "sell"})
 
 
+def timetable_problems(timetable: pl.DataFrame) -> list[str]:
+    """What is unsound about a run's timetable; empty when nothing is. Without its end it is of a run that was
+    cut off, or a part of one."""
+    name = "timetable.parquet"
+    problems = []
+    for column in timetable.columns:
+        problems += _rows(name, timetable, pl.col(column).is_null(), column, "a value")
+    early = (pl.col("what") == "end") & (pl.int_range(pl.len()) < pl.len() - 1)
+    return problems + _rows(name, timetable, early, "what", "end as the last row")
+
+
 def _levels(name: str, frame: pl.DataFrame, sides: set[str]) -> list[str]:
     problems = _rows(name, frame, ~pl.col("side").is_in(sorted(sides)), "side", " or ".join(sorted(sides)))
     for column in ("price", "size"):

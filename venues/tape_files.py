@@ -18,7 +18,7 @@ import polars as pl
 from pricing.contracts import Listing
 from pricing.errors import InputError
 from venues.source_files import read_json, refuse, sha256_of
-from venues.tape_checks import depth_problems, quote_problems, trade_problems
+from venues.tape_checks import depth_problems, quote_problems, timetable_problems, trade_problems
 from venues.tape_schema import (
     FORMAT_VERSION,
     OPTIONAL_QUOTE_COLUMNS,
@@ -131,6 +131,7 @@ def sound_rows(
         problems += trade_problems(tables["trades"], listing_rows)
     if timetable is not None:
         tables["timetable"] = _shaped("timetable", timetable)
+        problems += timetable_problems(tables["timetable"])
     if not problems:
         tables["quotes"] = shaped.with_columns(flag_column(shaped, listing_rows))
     return tables, problems

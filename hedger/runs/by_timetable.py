@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 
 import polars as pl
 
@@ -20,9 +21,10 @@ from hedger.core.gate import EngineSettings
 from hedger.core.state import Mode, State
 from hedger.engine.clock import Clock, VirtualClock
 from hedger.engine.engine import Recorder, Watcher
-from hedger.engine.router import PaperLine, Router, Tell
-from hedger.journal.codec import load
-from hedger.journal.entries import EventBody
+from hedger.engine.router import PaperLine, Tell
+from hedger.journal.codec import CodecError, load
+from hedger.journal.entries import EventBody, MarksOnTape
+from hedger.journal.frames import MarksFrame
 from hedger.runs.paper_world import PaperWorld
 from hedger.runs.timetable import MARKS, TICK, digest_of, order_digest, text_of
 from pricing.market import Marks
@@ -32,6 +34,8 @@ from venues.paper_exchange import PaperExchange
 
 #: A request that the run did not make within so many looks of its engine, it did not make at all.
 _LOOKS_MAX = 300
+#: Of a row that cannot be read, letters that are shown.
+_SHOWN = 80
 
 
 class RunClock(VirtualClock):
@@ -47,7 +51,7 @@ class RunClock(VirtualClock):
 
     def at(self, now_ns: int, monotonic_ns: int | None = None) -> None:
         """It was so late."""
-        self._now_ns = now_ns
+        self.set(now_ns)
         if monotonic_ns is not None:
             self._apart_ns = monotonic_ns - now_ns
 
@@ -143,14 +147,11 @@ class RunWorld(PaperWorld):
         batches: Iterator[Marks],
         trades: Sequence[MarketTrade],
     ) -> None:
-        super().__init__(state, settings, exchanges, clock, record, watch=watch)
+        self._held: dict[str, HeldLine] = {}
+        super().__init__(state, settings, exchanges, clock, record, watch=watch, line=self._hold)
         self._run_clock = clock
-        self._held = {
-            x.core.venue: HeldLine(x, clock, partial(self._told, x.core.venue)) for x in self.exchanges
-        }
-        self.lines = tuple(self._held.values())
-        self.router = Router(self.lines, clock, partial(self._told, ""), self._latched)
         self._batches, self._trades = batches, trades
+        self._ahead: Marks | None = None
         self._facts: list[Happening] = []
         self._marks: dict[str, deque[Marks]] = {name: deque() for name in self._held}
         self._opening: Marks | None = None
@@ -164,8 +165,11 @@ class RunWorld(PaperWorld):
         found = "the timetable has no end: the run was cut off"
         for what, venue, now_ns, monotonic_ns, number, text in timetable.iter_rows():
             if what == "end":
-                return True
-            if what == "look":
+                lost = self._next()
+                if lost is None:
+                    return True
+                found = f"the timetable ends before batch {lost.seq} of the tape"
+            elif what == "look":
                 found = self._look(now_ns, monotonic_ns, number, text)
             else:
                 found = self._venue(what, venue, now_ns, number, text)
@@ -174,6 +178,10 @@ class RunWorld(PaperWorld):
         self.left = found or "the timetable has no end: the run was cut off"
         self._leave()
         return False
+
+    def rest(self) -> Iterator[Marks]:
+        """The batches of the tape that were not taken."""
+        return self._batches if self._ahead is None else chain([self._ahead], self._batches)
 
     def _venue(self, what: str, venue: str, now_ns: int, number: int, text: str) -> str:
         """One row that is of a venue; what stands against it."""
@@ -184,7 +192,7 @@ class RunWorld(PaperWorld):
             case "feed":
                 marks = self._batch(number)
                 if marks is None:
-                    return f"batch {number} is not on the tape"
+                    return f"batch {number} is not the next on the tape"
                 line.exchange.feed(replace(marks, now_ns=now_ns))
             case "trade":
                 if not 0 <= number < len(self._trades):
@@ -231,9 +239,12 @@ class RunWorld(PaperWorld):
                     self.inbox.put(what)
                 return f"the run looked at {number} quotes at once, and they are others here"
         else:
-            what = self._fact(number, text)
-            if what is None:
+            what = self._fact(number)
+            if what is None and not text:
                 return "the run heard of an order or an account what the replay did not"
+            what = _outside(text) if what is None else what
+            if what is None:
+                return f"a row of another release: {text[:_SHOWN]}"
         decision = self.engine.step(what)
         self.router.perform(decision.actions, self.state.monotonic_ns)
         self.router.pump()
@@ -245,32 +256,40 @@ class RunWorld(PaperWorld):
                 return f"the replay sent {line.overdue} to {line.name}, and the run did not"
         return ""
 
-    def _fact(self, number: int, text: str) -> Happening | None:
+    def _fact(self, number: int) -> Happening | None:
+        """What a venue answered here as it answered the run."""
         for what in self._facts:
             if digest_of(text_of(Event(0, 0, 0, what))) == number:
                 self._facts.remove(what)
                 return what
-        if not text:
-            return None
-        body: EventBody = load(EventBody, text.encode())
-        assert not isinstance(body.what, Marks)
-        return body.what  # type: ignore[return-value]
+        return None
 
     def _batch(self, number: int) -> Marks | None:
-        """A batch of the tape by its number; the first is asked for more than once."""
+        """A batch of the tape by its number: the next; the first is asked for more than once. None: it is
+        neither, and no batch is passed over."""
         if self._opening is not None and number == self._opening.seq:
             return self._opening
-        while self.last is None or self.last.seq < number:
-            self.last = next(self._batches, None)
-            if self.last is None:
-                return None
-            self.taken += 1
-            self._opening = self.last if self._opening is None else self._opening
-        return self.last if self.last.seq == number else None
+        found = self._next()
+        if found is None or found.seq != number:
+            return None
+        self.taken, self.last, self._ahead = self.taken + 1, found, None
+        self._opening = found if self._opening is None else self._opening
+        return found
+
+    def _next(self) -> Marks | None:
+        """The next batch of the tape, which stays the next; None: there is none."""
+        if self._ahead is None:
+            self._ahead = next(self._batches, None)
+        return self._ahead
+
+    def _hold(self, exchange: PaperExchange, clock: Clock, tell: Tell) -> HeldLine:
+        """The line to a venue, known by its name."""
+        line = self._held[exchange.core.venue] = HeldLine(exchange, clock, tell)
+        return line
 
     def _told(self, venue: str, what: Happening) -> None:
         if self._free:
-            self.inbox.put(what)
+            super()._told(venue, what)
         elif isinstance(what, Marks):
             self._marks[venue].append(what)
         else:
@@ -287,3 +306,12 @@ class RunWorld(PaperWorld):
             for marks in waiting:
                 self.inbox.put(marks)
         self._facts.clear()
+
+
+def _outside(text: str) -> Happening | None:
+    """What reached the engine from outside, as the run wrote it down; None: this release cannot read it."""
+    try:
+        body: EventBody = load(EventBody, text.encode())
+    except CodecError:
+        return None
+    return None if isinstance(body.what, Marks | MarksOnTape | MarksFrame) else body.what

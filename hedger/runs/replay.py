@@ -62,6 +62,7 @@ from venues.paper_faults import Fault
 from venues.paper_feed import MarketTrade
 from venues.paper_report import PaperReport, closing_report
 from venues.tape import Tape
+from venues.tape_checks import timetable_problems
 
 ENGINE_TAG = "tape"
 #: A run that was armed later than so long after its first batch was not armed at its start.
@@ -147,9 +148,10 @@ def replay(
             world = PaperWorld(state, sending, exchanges, VirtualClock(first.now_ns), record, watch=results)
             world.connect()
         else:
-            world, followed = _followed(
+            ran, followed = _followed(
                 timetable, state, sending, exchanges, record, results, rest, _every_trade(tape)
             )
+            world, rest = ran, ran.rest()
             fed = done = followed["marks"]
             deque(islice(trades, done), maxlen=0)
         for marks in rest:
@@ -158,7 +160,7 @@ def replay(
             last_fed[:] = [*last_fed[-1:], marks] if on_tape and followed is None else last_fed
             world.feed(marks, next(trades) if on_tape else ())
             fed, done = fed + 1, done + on_tape
-            if fed == len(head) and followed is None:
+            if fed == len(head) and (followed is None or not followed["marks"]):
                 if armed_ns is not None:
                     world.run_to(max(armed_ns, world.clock.now_ns()))
                 world.arm(marks)
@@ -207,20 +209,39 @@ def _followed(
     batches: Iterator[Marks],
     trades: Sequence[MarketTrade],
 ) -> tuple[RunWorld, dict[str, Any]]:
-    """A run once more by its timetable, as far as that goes; armed, where it was left before the run was."""
+    """A run once more by its timetable, as far as that goes; armed, where it was left before the run was and
+    after its first batch."""
     looks = timetable.filter(pl.col("what") == "look")
-    begun = looks.row(0, named=True) if looks.height else {"now_ns": 0, "monotonic_ns": 0}
-    clock = RunClock(begun["now_ns"], begun["monotonic_ns"])
+    begun = looks.select("now_ns", "monotonic_ns").row(0) if looks.height else (exchanges[0].now_ns,) * 2
+    clock = RunClock(*begun)
     world = RunWorld(state, sending, exchanges, clock, record, results, batches, trades)
     whole = world.follow(timetable)
-    if not whole and not world.armed and world.last is not None:
-        world.arm(world.last)
+    if not whole and not world.armed:
+        world.connect()  # perhaps it was left before the run's own first word on its links
+        if world.last is not None:
+            world.arm(world.last)
     return world, {"whole": whole, "looks": world.looks, "marks": world.taken, "left": world.left}
 
 
 def _timetable(tape: Tape) -> pl.DataFrame | None:
-    """What the run did that was put on this tape; None: it is no tape of a run, or of an older release."""
-    return tape.frame("timetable") if "timetable" in tape.present else None
+    """What the run did that was put on this tape; None: it is no tape of a run, or of an older release.
+
+    Raises:
+        InputError: it makes no sense.
+    """
+    if "timetable" not in tape.present:
+        return None
+    timetable = tape.frame("timetable")
+    if problems := timetable_problems(timetable):
+        raise InputError(
+            "TAPE_UNSOUND",
+            "the rows do not make a sound timetable",
+            where=tape.path.name,
+            observed=problems[0],
+            not_done="nothing was replayed",
+            fix="see `hedger tape verify`",
+        )
+    return timetable
 
 
 def _seed(tape: Tape) -> int:

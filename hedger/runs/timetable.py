@@ -184,7 +184,7 @@ class NotedExchange(PaperExchange):
         self._called("order", sent_ns, client_id)
         return super().ask_order(client_id, sent_ns)
 
-    def ask_account(self, since_ns: int, sent_ns: int) -> int:
+    def ask_account(self, since_ns: int | None, sent_ns: int) -> int:
         """Ask for the account."""
         self._called("account", sent_ns, str(since_ns))
         return super().ask_account(since_ns, sent_ns)
