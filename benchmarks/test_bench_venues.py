@@ -160,7 +160,7 @@ class Book:
                 self._desk,
                 {x.symbol: x for x in kept.listings},
                 lambda frame: None,
-                StreamTerms("", 0.1, 1.0),
+                StreamTerms("", 0.1, 1.0, 3.0),
                 time.time_ns,
             )
             self.takes = {url: self._client.client(url).handle_text_or_binary_message for url in kept.urls}

@@ -5,7 +5,8 @@ feed with fills on paper (adapter, inbox, decisions, journal), and this one, whi
 seconds a line: messages the exchange has sent, quotes and book messages the adapter took, decisions, how
 long the newest quote of a batch had waited when it was decided on and how old the oldest of the batch was,
 resident memory, and CPU as a share of one core. The last lines say what an order was decided on, and how
-memory went.
+memory went. It ends with 1, and the reason on stderr, where a gap or a malformed message was counted, neither
+of which this exchange makes, or where memory goes on growing; and where it was too short to say anything.
 
 Ages are by one clock: the exchange stamps with the wall clock of the same machine.
 """
@@ -43,6 +44,9 @@ PERIOD_S = 10.0
 START_S_MAX = 90.0
 #: At a start everything is heard, compiled and valued for the first time: it is told apart.
 WARM_S = 30.0
+#: What memory may grow by, MB a minute, along a line through all periods; through fewer a line says nothing:
+#: caches of a fixed size are still being filled.
+GROWTH_MB_MAX, PERIODS_MIN = 2.0, 30
 
 
 class Watching:
@@ -192,13 +196,34 @@ def _show(row: dict[str, Any]) -> None:
     )
 
 
-def _close(rows: Sequence[dict[str, Any]]) -> None:
-    warm = [r for r in rows if r["at_s"] > WARM_S and r["waited_s"]]
+def _warm(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [r for r in rows if r["at_s"] > WARM_S and r["waited_s"]]
+
+
+def _growth(warm: Sequence[dict[str, Any]]) -> float:
+    """MB a minute."""
+    return float(np.polyfit([r["at_s"] / 60.0 for r in warm], [r["resident_mb"] for r in warm], 1)[0])
+
+
+def against(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """What contradicts that nothing is lost, misread or kept, by all periods, the start's as well."""
+    warm = _warm(rows)
     if len(warm) < 2:
-        print("too short to say anything: it has to run beyond its start")
+        return ["too short to say anything: it has to run beyond its start"]
+    last = rows[-1]
+    counted = ((last["gaps"], "gaps"), (last["malformed"], "malformed messages"))
+    found = [f"{count} {what}" for count, what in counted if count]
+    if len(warm) >= PERIODS_MIN and (growth := _growth(warm)) > GROWTH_MB_MAX:
+        found.append(f"memory grows by {growth:.2f} MB a minute; at most {GROWTH_MB_MAX:g} are allowed")
+    return found
+
+
+def _close(rows: Sequence[dict[str, Any]]) -> None:
+    warm = _warm(rows)
+    if len(warm) < 2:
         return
     ordered = [r["ordered_s_max"] for r in warm if r["ordered_s_max"] is not None]
-    slope = np.polyfit([r["at_s"] / 60.0 for r in warm], [r["resident_mb"] for r in warm], 1)[0]
+    slope = _growth(warm)
     print(
         f"after the first {WARM_S:g} s: {np.mean([r['sent_per_s'] for r in warm]):.0f} messages/s, worst "
         "wait "
@@ -225,8 +250,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         engine(chosen.engine, chosen.url, chosen.minutes)
         return 0
     with tempfile.TemporaryDirectory() as folder:
-        _close(watched(Path(folder), chosen.minutes, chosen.instruments, chosen.rate))
-    return 0
+        rows = watched(Path(folder), chosen.minutes, chosen.instruments, chosen.rate)
+    _close(rows)
+    reasons = against(rows)
+    for reason in reasons:
+        print(reason, file=sys.stderr)
+    return 1 if reasons else 0
 
 
 if __name__ == "__main__":

@@ -121,8 +121,9 @@ class Venue(Protocol):
         """One order as the venue knows it; None only where the venue says that it never had it."""
         ...
 
-    async def account(self, since_ns: int) -> AccountReport:
-        """Orders, positions, balances, and the trades since `since_ns`."""
+    async def account(self, since_ns: int | None) -> AccountReport:
+        """Orders, positions, balances, and the trades and deliveries since `since_ns`; None: without either,
+        which are not asked for then."""
         ...
 
     async def close(self) -> None:

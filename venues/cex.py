@@ -34,6 +34,7 @@ from venues.cex_parse import failed_effect, failed_question, judge_order, not_fo
 from venues.cex_streams import Askers, CexStreams, StreamTerms
 from venues.clock_offset import offset_ns
 from venues.errors import Ambiguous, Refused, Unreachable, Untrusted, VenueError
+from venues.list_pace import ListPace
 from venues.live_quotes import LiveQuotes
 from venues.net import guarded_session
 from venues.news import NewsDesk
@@ -58,7 +59,7 @@ from venues.orders import (
     TimeInForce,
 )
 from venues.part_ages import FieldAges
-from venues.relisting import Relisting
+from venues.relisting import LISTINGS_S, Relisting
 from venues.secrets import Secret
 from venues.sent_ids import SentIds
 from venues.wire.client_ids import to_wire
@@ -87,7 +88,7 @@ class CexSettings:
     pause_s_most: float = 30.0
     maintenance_s: float = 600.0
     whole_s: float = 3.0
-    listings_s: float = 600.0
+    listings_s: float = LISTINGS_S
     trades: bool = False
     ages: FieldAges | None = None
 
@@ -107,7 +108,7 @@ class CexVenue:
         self._secrets, self._settings = dict(secrets or {}), settings or CexSettings()
         self._ages = self._settings.ages or dialect.ages
         self._listings: dict[str, Listing] = {}
-        self._relisting = Relisting()
+        self._relisting, self._lists = Relisting(), ListPace(self._settings.listings_s)
         self._desk = NewsDesk(now_ns)
         self._sessions: list[aiohttp.ClientSession] = []
         self._orders: Any = None
@@ -172,13 +173,6 @@ class CexVenue:
         found: int = await self._asked("time", self._dialect.time_ns(self._clock))
         return found
 
-    async def _clock_offset_ns(self) -> int | None:
-        """Our clock less the venue's, by a question that no queue of ours holds up; None: it does not say."""
-        try:
-            return await offset_ns(lambda: self._dialect.time_ns(self._clock), self._now_ns)
-        except (ccxt.BaseError, VenueError):
-            return None
-
     async def scopes(self) -> tuple[str, ...]:
         """The venue's words for what the key may do; none without a key.
 
@@ -241,10 +235,10 @@ class CexVenue:
                 self._settings.account,
                 self._settings.pause_s_first,
                 self._settings.pause_s_most,
+                self._settings.whole_s,
                 self.capabilities.timer_s if self._dialect.by_connection else None,
                 ages=self._ages,
                 answer_s_max=self._terms.answer_s_max,
-                whole_s=self._settings.whole_s,
             ),
             self._now_ns,
         )
@@ -254,7 +248,7 @@ class CexVenue:
         else:
             self._streams.tell_link("")
         own = self._settings
-        self._streams.begin_asking(own.maintenance_s, self._relist, own.listings_s)
+        self._streams.begin_asking(own.maintenance_s, self._relist, self._lists)
 
     async def start_to_ask(self) -> None:
         """Make the clients that questions go by, and learn what is listed, without the account's fees; no
@@ -340,7 +334,8 @@ class CexVenue:
         known.update(listed)
         self.refused = dict(found.refused)
         if self._streams is not None:
-            news = self._relisting.news(self.name, self._streams.link, listed, self._now_ns())
+            link = self._streams.link
+            news = self._relisting.news(self.name, link, listed, self._now_ns(), self.refused)
             if news is not None:
                 self._desk.put(news)
         return tuple(listed.values())
@@ -381,8 +376,9 @@ class CexVenue:
         except ccxt.BaseError as error:
             self._waiting.pop(order.client_id, None)
             verdict, words = judge_order(self.name, error)
-            return OrderUpdate(order.client_id, verdict.state, code=verdict.code, text=words[:300])
-        return await self._settled(order, venue_id, news)
+            known = OrderUpdate(order.client_id, verdict.state, code=verdict.code, text=words[:300])
+            return self._lists.heard(known)
+        return self._lists.heard(await self._settled(order, venue_id, news))
 
     async def _settled(self, order: Order, venue_id: str, news: asyncio.Future[OrderUpdate]) -> OrderUpdate:
         """What is known a moment after the acknowledgement; at least that the venue has it. Without the
@@ -569,18 +565,21 @@ class CexVenue:
         if report.client_id != client_id or not same:
             raise another_order(self.name, client_id, f"{report.client_id} {report.symbol} {report.side}")
 
-    async def account(self, since_ns: int) -> AccountReport:
-        """Orders, positions, balances, and the executions since.
+    async def account(self, since_ns: int | None) -> AccountReport:
+        """Orders, positions, balances, and the executions since; None: without executions.
 
         Raises:
             VenueError: it does not say.
         """
         self._check_open()
-        apart_ns = await self._clock_offset_ns()
-        found = await self._account(since_ns)
+        # The stamp comes first: what happens while we ask is later than the report, never earlier. No queue
+        # of ours holds its question up.
+        clock = offset_ns(lambda: self._dialect.time_ns(self._clock), self._now_ns)
+        apart_ns, at_ns = await self._asked("time", clock)
+        found = await self._account(since_ns, at_ns)
         if found.strange:  # perhaps of what was listed a moment ago
             await self.listings()
-            found = await self._account(since_ns)
+            found = await self._account(since_ns, at_ns)
         new = [name for name in found.strange if name not in self._strange]
         if new and self._streams is not None:
             self._strange.update(dict.fromkeys(new))
@@ -588,10 +587,10 @@ class CexVenue:
             self._streams.tell_event("executions_unlisted", text)
         return replace(found.report, clock_offset_ns=apart_ns)
 
-    async def _account(self, since_ns: int) -> Account:
+    async def _account(self, since_ns: int | None, at_ns: int) -> Account:
         found: Account = await self._asked(
             "account",
-            self._dialect.account(self._polls, self._listings, self._settings.account, since_ns),
+            self._dialect.account(self._polls, self._listings, self._settings.account, since_ns, at_ns),
         )
         return found
 

@@ -406,11 +406,10 @@ class Binance:
         return list(known.values())
 
     async def account(
-        self, client: Any, listings: Mapping[str, Listing], account: str, since_ns: int
+        self, client: Any, listings: Mapping[str, Listing], account: str, since_ns: int | None, at_ns: int
     ) -> Account:
-        """The stamp comes first: what happens while we ask is later than the report, never earlier."""
-        at_ns = await self.time_ns(client)
-        since_ns = max(since_ns, at_ns - _REACH_NS) if since_ns else 0
+        """Part by part; executions since 0 are the newest page of each symbol."""
+        since_ns = max(since_ns, at_ns - _REACH_NS) if since_ns else since_ns
         pending: list[OrderReport] = []
         positions: dict[str, Decimal] = {}
         balances: dict[str, Decimal] = {}
@@ -449,7 +448,7 @@ class Binance:
             positions=positions,
             balances=balances,
             trades=tuple(sorted(trades, key=lambda t: (t.fill.time_ns, t.fill.trade_id))),
-            since_ns=since_ns,
+            since_ns=at_ns if since_ns is None else since_ns,
             deliveries=settled,
             faults=faults,
             margins=told,
@@ -490,10 +489,12 @@ class Binance:
         return _Money(balances, margins.binance_usdm(account))
 
     async def _fills(
-        self, client: Any, part: Part, symbols: Sequence[str], since_ns: int, at_ns: int
+        self, client: Any, part: Part, symbols: Sequence[str], since_ns: int | None, at_ns: int
     ) -> list[Wire]:
         """Executions since, symbol by symbol (options: all at once); of 0, the newest page."""
         found: list[Wire] = []
+        if since_ns is None:
+            return found
         for scope in [{}] if part is Part.OPTION else [{"symbol": s} for s in symbols]:
             for begin_ns, end_ns in _windows(part, since_ns, at_ns):
                 found += await self._fills_within(client, part, scope, begin_ns, end_ns)
@@ -588,10 +589,9 @@ def _nobody_said(_: Contract) -> Fees | None:
 
 def _windows(part: Part, since_ns: int, at_ns: int) -> Iterator[tuple[int, int | None]]:
     """From when to when to ask for executions, one question's span after the other; the last has no end: what
-    happens meanwhile is in it. None of them where that time is to come."""
+    happens meanwhile is in it."""
     begin_ns, span_ns = since_ns, _SPAN_NS.get(part)
     while span_ns is not None and begin_ns and begin_ns + span_ns <= at_ns:
         yield begin_ns, begin_ns + span_ns - NS_PER_MS
         begin_ns += span_ns
-    if begin_ns <= at_ns:
-        yield begin_ns, None
+    yield begin_ns, None

@@ -20,14 +20,14 @@ _LIMIT = 100
 
 
 async def deliveries(
-    client: Any, part: Part, listings: Mapping[str, Listing], since_ns: int, at_ns: int
+    client: Any, part: Part, listings: Mapping[str, Listing], since_ns: int | None, at_ns: int
 ) -> dict[str, Decimal]:
     """Prices that became known since then, USD per coin by symbol.
 
     Raises:
         Malformed: an answer makes no sense.
     """
-    if part is Part.SPOT or not delivered_between(since_ns, at_ns):
+    if since_ns is None or part is Part.SPOT or not delivered_between(since_ns, at_ns):
         return {}
     from_ns = told_from(since_ns)
     dated = [x for x in listings.values() if part_of(x) is part and x.expiry_ns]

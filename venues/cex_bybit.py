@@ -381,11 +381,10 @@ class Bybit:
         return None
 
     async def account(
-        self, client: Any, listings: Mapping[str, Listing], account: str, since_ns: int
+        self, client: Any, listings: Mapping[str, Listing], account: str, since_ns: int | None, at_ns: int
     ) -> Account:
-        """The stamp comes first: what happens while we ask is later than the report, never earlier."""
-        at_ns = await self.time_ns(client)
-        since_ns = max(since_ns, at_ns - _REACH_NS)
+        """Category by category; executions reach back as far as the venue keeps them."""
+        since_ns = None if since_ns is None else max(since_ns, at_ns - _REACH_NS)
         held = [dict(scope) for scope in _SCOPES if scope["category"] != "spot"]
         pending, positions, wallet, mode, fills, settled = await asyncio.gather(
             asyncio.gather(*(self._open(client, scope) for scope in _SCOPES)),
@@ -417,7 +416,7 @@ class Bybit:
             balances=bybit.balances(wallet.raw("list"), futures, listings),
             margins=margins.bybit(wallet.raw("list"), mode.text("marginMode")),
             trades=tuple(sorted(trades, key=lambda t: (t.fill.time_ns, t.fill.trade_id))),
-            since_ns=since_ns,
+            since_ns=at_ns if since_ns is None else since_ns,
             deliveries={symbol: price for part in settled for symbol, price in part.items()},
             faults=_isolated(mode),
         )
@@ -431,10 +430,10 @@ class Bybit:
         asked = {**scope, "limit": _POSITIONS_PAGE}
         return [row.payload for row in await _all(client.private_get_v5_position_list, asked, "positions")]
 
-    async def _fills(self, client: Any, category: str, since_ns: int, at_ns: int) -> list[Wire]:
+    async def _fills(self, client: Any, category: str, since_ns: int | None, at_ns: int) -> list[Wire]:
         """Trades since, span by span; payments that come among them are no trades."""
         found: dict[str, Wire] = {}
-        start = since_ns
+        start = at_ns + 1 if since_ns is None else since_ns
         while start <= at_ns:
             asked = {
                 "category": category,
@@ -448,9 +447,11 @@ class Bybit:
             start += _SPAN_NS
         return list(found.values())
 
-    async def _deliveries(self, client: Any, category: str, since_ns: int, at_ns: int) -> dict[str, Decimal]:
+    async def _deliveries(
+        self, client: Any, category: str, since_ns: int | None, at_ns: int
+    ) -> dict[str, Decimal]:
         """At what the contracts held here that expired since then were settled."""
-        if not delivered_between(since_ns, at_ns):
+        if since_ns is None or not delivered_between(since_ns, at_ns):
             return {}
         asked = {"category": category, "startTime": str(told_from(since_ns) // NS_PER_MS), "limit": "50"}
         rows = await _all(client.private_get_v5_asset_delivery_record, asked, "deliveries")

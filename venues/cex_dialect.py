@@ -215,9 +215,10 @@ class Dialect(Protocol):
         ...
 
     async def account(
-        self, client: Any, listings: Mapping[str, Listing], account: str, since_ns: int
+        self, client: Any, listings: Mapping[str, Listing], account: str, since_ns: int | None, at_ns: int
     ) -> Account:
-        """Orders, positions, balances, executions since; of a time that has not come none is asked for."""
+        """Orders, positions, balances, executions since; None: those are not asked for. at_ns: the venue's
+        clock a moment ago, which is the report's stamp."""
         ...
 
     async def refresh(self, client: Any, seconds: float) -> None:

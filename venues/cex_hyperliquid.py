@@ -280,16 +280,15 @@ class Hyperliquid:
         return wire.order_report(row.nested("order"), row.text("status"))
 
     async def account(
-        self, client: Any, listings: Mapping[str, Listing], account: str, since_ns: int
+        self, client: Any, listings: Mapping[str, Listing], account: str, since_ns: int | None, at_ns: int
     ) -> Account:
-        """The state comes first: what happens while we ask is later than the report, never earlier. Before
-        the first report: whether what we sign is done on this account; raises Locked."""
+        """`clearinghouseState`, and what `_open` and `_fills` ask for. Before the first report: whether what
+        we sign is done on this account; raises Locked."""
         user = client.walletAddress
         if self._signs_for != user:
             await self.scopes(client)
         state = await client.public_post_info({"type": "clearinghouseState", "user": user})
-        at_ns = Wire(state, "clearinghouseState").stamp_ns("time")
-        pending, found = await asyncio.gather(self._open(client), self._fills(client, since_ns, at_ns))
+        pending, found = await asyncio.gather(self._open(client), self._fills(client, since_ns))
         known, strange = told_apart(found, lambda x: x.text("coin"), "tid", listings)
         trades = [wire.execution(item, listings, account) for item in known]
         report = AccountReport(
@@ -301,7 +300,7 @@ class Hyperliquid:
             balances=wire.balances(state),
             margins=margins.hyperliquid(state),
             trades=tuple(sorted(trades, key=lambda t: (t.fill.time_ns, t.fill.trade_id))),
-            since_ns=since_ns,
+            since_ns=at_ns if since_ns is None else since_ns,
         )
         return Account(report, strange)
 
@@ -313,9 +312,9 @@ class Hyperliquid:
     def _learn(self, meta: object) -> None:
         self._assets = {row.text("name"): n for n, row in enumerate(Wire(meta, "meta").items("universe"))}
 
-    async def _fills(self, client: Any, since_ns: int, at_ns: int) -> list[Wire]:
+    async def _fills(self, client: Any, since_ns: int | None) -> list[Wire]:
         """Executions since, a page after the other; a page that does not get on is refused."""
-        if since_ns > at_ns:
+        if since_ns is None:
             return []
         start, found = since_ns // NS_PER_MS, dict[str, Wire]()
         for _ in range(_PAGES_MAX):

@@ -330,11 +330,9 @@ class Okx:
         return None if found is None else okx.order_report(found)
 
     async def account(
-        self, client: Any, listings: Mapping[str, Listing], account: str, since_ns: int
+        self, client: Any, listings: Mapping[str, Listing], account: str, since_ns: int | None, at_ns: int
     ) -> Account:
-        """The stamp comes first: what happens while we ask is later than the report, never earlier."""
-        now = only(await _data(client.public_get_public_time()), "time")
-        at_ns = now.stamp_ns("ts")
+        """`account/positions`, `account/balance` and what `_pending` and `_fills` ask for."""
         pending, held, money, config, found, deliveries = await asyncio.gather(
             self._pending(client),
             _data(client.private_get_account_positions()),
@@ -355,15 +353,15 @@ class Okx:
             balances=balances,
             margins=margins.okx(money, balances, only(config, "account config").text("acctLv")),
             trades=tuple(sorted(trades, key=lambda t: (t.fill.time_ns, t.fill.trade_id))),
-            since_ns=since_ns,
+            since_ns=at_ns if since_ns is None else since_ns,
             deliveries=deliveries,
             faults=_isolated(held),
         )
         return Account(report, strange)
 
-    async def _deliveries(self, client: Any, since_ns: int, at_ns: int) -> dict[str, Decimal]:
+    async def _deliveries(self, client: Any, since_ns: int | None, at_ns: int) -> dict[str, Decimal]:
         """At what the contracts held here that expired since then were settled: bills of type 3."""
-        if not delivered_between(since_ns, at_ns):
+        if since_ns is None or not delivered_between(since_ns, at_ns):
             return {}
         asked = {"type": "3", "begin": str(told_from(since_ns) // NS_PER_MS), "limit": str(_PAGE)}
         recent = since_ns >= at_ns - _RECENT_NS
@@ -390,8 +388,8 @@ class Okx:
 
         return await _pages(page, "ordId")
 
-    async def _fills(self, client: Any, since_ns: int, at_ns: int) -> list[Wire]:
-        if since_ns > at_ns:
+    async def _fills(self, client: Any, since_ns: int | None, at_ns: int) -> list[Wire]:
+        if since_ns is None:
             return []
         begin = {"begin": str(since_ns // NS_PER_MS), "limit": str(_PAGE)}
         recent = since_ns >= at_ns - _RECENT_NS

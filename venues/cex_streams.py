@@ -46,6 +46,7 @@ from venues.cex_parse import failed_question, refused_question
 from venues.cex_summaries import CexSummaries
 from venues.errors import Locked, NotTheVenue, Refused, Unreachable, Untrusted, VenueError
 from venues.json_rpc import Quick
+from venues.list_pace import ListPace
 from venues.live_quotes import LiveQuotes
 from venues.news import NewsDesk
 from venues.orders import Link, VenueStatus
@@ -84,10 +85,10 @@ class StreamTerms:
     account: str
     pause_s_first: float
     pause_s_most: float
+    whole_s: float
     quiet_s_max: float | None = None
     summary_s: float = 5.0
     answer_s_max: float = 5.0
-    whole_s: float = 3.0
     ages: FieldAges = field(default_factory=FieldAges)
 
 
@@ -184,20 +185,20 @@ class CexStreams:
             self._hopeless = None
 
     def begin_asking(
-        self, maintenance_s: float, relist: Callable[[], Awaitable[None]], listings_s: float
+        self, maintenance_s: float, relist: Callable[[], Awaitable[None]], lists: ListPace
     ) -> None:
         """From now on, ask for what no stream tells: windows of maintenance, and what is listed."""
         self._run(self._tell_maintenance(maintenance_s))
-        self._run(self._again(relist, listings_s))
+        self._run(self._again(relist, lists))
 
     @property
     def link(self) -> Link:
         """How the venue can be reached."""
         return self._link or Link.DEGRADED
 
-    async def _again(self, ask: Callable[[], Awaitable[None]], period_s: float) -> None:
+    async def _again(self, ask: Callable[[], Awaitable[None]], lists: ListPace) -> None:
         while True:
-            await asyncio.sleep(period_s)
+            await lists.wait()
             with suppress(ccxt.BaseError, VenueError):  # nothing is known anew then: it is asked for again
                 await ask()
 

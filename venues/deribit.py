@@ -29,6 +29,7 @@ from venues.deribit_session import SCOPE_CHARACTERS_MAX, DeribitSession, Login, 
 from venues.deribit_summaries import DeribitSummaries
 from venues.errors import Ambiguous, Refused, Unreachable, Untrusted, VenueError
 from venues.json_rpc import NotSent, Quick, RpcError, takes_nothing
+from venues.list_pace import ListPace
 from venues.live_quotes import LiveQuotes
 from venues.net import Hosts, guarded_session
 from venues.news import NewsDesk
@@ -44,7 +45,7 @@ from venues.orders import (
     VenueStatus,
 )
 from venues.part_ages import FieldAges
-from venues.relisting import Relisting
+from venues.relisting import LISTINGS_S, Relisting
 from venues.silence import Silence, silent_words
 from venues.wire import book_forms
 from venues.wire import deribit as wire
@@ -76,7 +77,7 @@ class DeribitTerms:
     levels: int = 20
     start_s_max: float = 20.0
     summary_s: float = 5.0
-    listings_s: float = 600.0
+    listings_s: float = LISTINGS_S
     trades: bool = False
     ages: FieldAges = field(default_factory=FieldAges)
     session: SessionTerms = field(default_factory=SessionTerms)
@@ -97,7 +98,7 @@ class DeribitVenue:
         self._hosts = hosts or Hosts.of([terms.url])
         self._listings: dict[str, Listing] = {}
         self._gone: dict[str, Listing | None] = {}
-        self._relisting = Relisting()
+        self._relisting, self._lists = Relisting(), ListPace(terms.listings_s)
         self._desk = NewsDesk(now_ns)
         self._http: aiohttp.ClientSession | None = None
         self._market: DeribitSession | None = None
@@ -293,18 +294,21 @@ class DeribitVenue:
         if not found.listings:
             raise Untrusted("NO_LISTINGS", "the venue lists nothing that can be read", where=self.name)
         self._gone.update((s, x) for s, x in self._listings.items())
+        listed = {x.symbol: x for x in found.listings}
+        unread = {s: x for s, x in self._listings.items() if s in found.refused}
         self._listings.clear()
-        self._listings.update((x.symbol, x) for x in found.listings)
+        self._listings.update(unread | listed)
         self.refused = dict(found.refused)
         link = self._link or Link.DEGRADED
-        if (news := self._relisting.news(self.name, link, self._listings, self._now_ns())) is not None:
+        news = self._relisting.news(self.name, link, listed, self._now_ns(), self.refused)
+        if news is not None:
             self._desk.put(news)
         return found.listings
 
     async def _relist(self) -> None:
         """Ask for what is listed, again and again."""
         while True:
-            await asyncio.sleep(self._terms.listings_s)
+            await self._lists.wait()
             with suppress(VenueError):  # nothing is known anew then: it is asked for again
                 await self.listings()
 
@@ -321,7 +325,7 @@ class DeribitVenue:
         update, trades = await self._account.submit(order)
         if update.state.terminal or update.state is OrderState.OPEN:
             self._hear_trades(trades)
-        return update
+        return self._lists.heard(update)
 
     async def cancel(self, client_id: str) -> OrderUpdate:
         """Ask for an order to be cancelled."""
@@ -373,8 +377,8 @@ class DeribitVenue:
         """
         return await self._signed().order(client_id)
 
-    async def account(self, since_ns: int) -> AccountReport:
-        """Orders, positions, balances, and the executions since.
+    async def account(self, since_ns: int | None) -> AccountReport:
+        """Orders, positions, balances, and the executions since; None: without executions.
 
         Raises:
             VenueError: it does not say.

@@ -41,6 +41,7 @@ from venues.orders import (
 )
 from venues.sent_ids import SentIds
 from venues.wire import deribit as wire
+from venues.wire import margins
 from venues.wire.fields import NS_PER_MS, Wire, items
 from venues.wire.rejects import (
     DUPLICATE,
@@ -313,24 +314,17 @@ class DeribitAccount:
         asked = self._session.call("private/get_account_summaries", {"extended": True})
         return Wire(await self._asked(asked), "get_account_summaries").text_or("self_trading_reject_mode", "")
 
-    async def account(self, since_ns: int) -> AccountReport:
-        """Orders, positions, balances, and the executions since.
+    async def account(self, since_ns: int | None) -> AccountReport:
+        """Orders, positions, balances, and the executions since; None: without executions.
 
         Raises:
             Unreachable: a question got no answer. Untrusted: one got an answer without sense.
         """
         return await self._asked(self._report(since_ns))
 
-    async def _report(self, since_ns: int) -> AccountReport:
+    async def _report(self, since_ns: int | None) -> AccountReport:
         # The stamp comes first: what happens while we ask is later than the report, never earlier.
-        at_ns = 0
-
-        async def told() -> int:
-            nonlocal at_ns
-            at_ns = await self._venue_ns()
-            return at_ns
-
-        apart_ns = await offset_ns(told, self._session.now_ns)
+        apart_ns, at_ns = await offset_ns(self._venue_ns, self._session.now_ns)
         orders, held, summaries, trades, deliveries = await asyncio.gather(
             self._session.call("private/get_open_orders", {}),
             self._session.call("private/get_positions", {"currency": "any"}),
@@ -346,9 +340,9 @@ class DeribitAccount:
             orders=tuple(wire.order_report(order) for order in _list(orders)),
             positions=wire.positions(held),
             balances=wire.balances(currencies),
-            margins=wire.margins(currencies),
+            margins=margins.deribit(currencies),
             trades=tuple(sorted(trades, key=lambda t: (t.fill.time_ns, t.fill.trade_id))),
-            since_ns=since_ns,
+            since_ns=at_ns if since_ns is None else since_ns,
             deliveries=deliveries,
             clock_offset_ns=apart_ns,
         )
@@ -358,10 +352,10 @@ class DeribitAccount:
         at_ms = await self._session.call("public/get_time", {})
         return Wire({"time": at_ms}, "get_time").stamp_ns("time")
 
-    async def _deliveries(self, since_ns: int, at_ns: int) -> dict[str, Decimal]:
+    async def _deliveries(self, since_ns: int | None, at_ns: int) -> dict[str, Decimal]:
         """At what the contracts held here that expired since then were settled."""
         found: dict[str, Decimal] = {}
-        if not delivered_between(since_ns, at_ns):
+        if since_ns is None or not delivered_between(since_ns, at_ns):
             return found
         for currency in self._all_currencies():
             params = {"currency": currency, "type": "delivery", "count": _DELIVERIES}
@@ -385,9 +379,9 @@ class DeribitAccount:
             self._sent.name(client_id, venue_id)
         return list(found.values())
 
-    async def _trades(self, since_ns: int, at_ns: int, currencies: list[str]) -> list[TradeReport]:
+    async def _trades(self, since_ns: int | None, at_ns: int, currencies: list[str]) -> list[TradeReport]:
         """at_ns: the venue's clock, a moment ago."""
-        if since_ns > at_ns:
+        if since_ns is None:
             return []
         spans = [False] if since_ns >= at_ns - _RECENT_NS else [True, False]
         found: dict[str, TradeReport] = {}

@@ -310,10 +310,12 @@ class AccountReport:
     """All that a venue says about one account at one time; a question that failed gives none of these.
 
     positions: signed order units by symbol, absent = the venue says flat. balances: by currency, margin
-    balance as the venue counts it. trades: those since `since_ns`. deliveries: by symbol, at what the
-    contracts held here that expired since then were settled, USD per coin. faults: how the account is set up
-    otherwise than we trade, such as positions with a margin of their own, and the way out of each.
-    clock_offset_ns: our clock less the venue's, by a question for the time alone; None: it was not measured.
+    balance as the venue counts it. trades: those since `since_ns`, the report's own time where none were
+    asked for. deliveries: by symbol, at what the contracts held here that expired since then were settled,
+    USD per coin. faults: how the account is set up otherwise than we trade, such as positions with a margin
+    of their own, and the way out of each.
+    clock_offset_ns: our clock less the venue's, the most that it can be by a question for the time alone;
+    None: it was not measured.
     margins: by currency, those that the venue names, or under `EVERY_CURRENCY`; one without is unknown. cash:
     what is free of a spot wallet of its own, by currency; None: there is none, spot is paid from the rest.
     """
@@ -339,6 +341,10 @@ class Link(StrEnum):
     UP = "up"
     DOWN = "down"  # nothing can be asked or sent
     DEGRADED = "degraded"  # answers come late or in parts
+
+
+#: An event: what is listed cannot be read any more.
+LISTING_UNREAD = "listing_unread"
 
 
 @dataclass(frozen=True, slots=True)

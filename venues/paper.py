@@ -189,8 +189,8 @@ class PaperVenue:
         assert result is None or isinstance(result, OrderReport)
         return result
 
-    async def account(self, since_ns: int) -> AccountReport:
-        """Orders, positions, balances, trades.
+    async def account(self, since_ns: int | None) -> AccountReport:
+        """Orders, positions, balances, trades since; None: without trades.
 
         Raises:
             Unreachable: no answer.

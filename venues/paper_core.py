@@ -321,9 +321,10 @@ class PaperCore:
             return None
         return next((o for o in known if o.state is OrderState.OPEN), known[-1]).report()
 
-    def report(self, since_ns: int) -> AccountReport:
-        """All about the account now; trades from `since_ns` on."""
+    def report(self, since_ns: int | None) -> AccountReport:
+        """All about the account now; trades and deliveries from `since_ns` on, None: without them."""
         self.accrue()
+        since_ns = self.now_ns + 1 if since_ns is None else since_ns
         prices = self._prices()
         return AccountReport(
             venue=self.venue,

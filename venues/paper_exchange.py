@@ -254,8 +254,8 @@ class PaperExchange:
         silent, none = self._unreachable("no answer in time"), self._unreachable("there is no session")
         return self._send(sent_ns, arrive, silent, none)
 
-    def ask_account(self, since_ns: int, sent_ns: int) -> int:
-        """Ask for the account; the reply is an `AccountReport` or an error."""
+    def ask_account(self, since_ns: int | None, sent_ns: int) -> int:
+        """Ask for the account, None: without trades; the reply is an `AccountReport` or an error."""
         silent, none = self._unreachable("no answer in time"), self._unreachable("there is no session")
         return self._send(sent_ns, lambda request: self._account(request, since_ns), silent, none)
 
@@ -307,7 +307,7 @@ class PaperExchange:
             self.core.force_fill(live, live.left if whole else part, race.kind)
         self._reply(request, self.core.cancel(client_id))
 
-    def _account(self, request: int, since_ns: int) -> None:
+    def _account(self, request: int, since_ns: int | None) -> None:
         if self._in_maintenance:
             self._reply(request, self._unreachable("the venue is under maintenance"))
             return
@@ -321,7 +321,7 @@ class PaperExchange:
         elif lie.variant == "empty":
             self._reply(request, replace(report, orders=(), positions={}, balances={}, trades=()))
         elif lie.variant == "stale":
-            self._reply(request, replace(self._last_report, venue_ns=self.now_ns, since_ns=since_ns))
+            self._reply(request, replace(self._last_report, venue_ns=self.now_ns, since_ns=report.since_ns))
         else:
             kept = sorted(report.positions.items())[: len(report.positions) // 2]
             orders, trades = (

@@ -231,7 +231,7 @@ class Scene:
         exchange.quote(self.key, (), ())
         taker = There.SELL if order.side is Side.BUY else There.BUY
         exchange.trade(self.key, taker, quantity, order.price)
-        self.world.refresh()
+        exchange.quote(self.key, *self.world.levels(exchange.instruments[self.key]))
 
     def person(self, order: Order, price: Decimal, quantity: Decimal) -> None:
         """Somebody amends the one order that rests here, by hand."""

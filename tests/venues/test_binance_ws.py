@@ -424,7 +424,7 @@ def raw(shared_data: Path, venue: str, word: str = "") -> Iterator[tuple[int, di
 def test_the_recorded_books_are_those_of_a_plain_replay(shared_data: Path, real: Tape, venue: str) -> None:
     """Every sampled book against dictionaries that the raw frames were put into.
 
-    Prices and sizes have fewer digits than a float tells apart: as floats they are equal where the decimals are.
+    Prices and sizes have fewer digits than a float tells apart: as floats they are equal where decimals are.
     Those of bids stand with a minus, so that on either side the least is the best.
     """
     symbol = RECORDINGS[venue][1]

@@ -113,7 +113,7 @@ def test_marks_come_with_depth_of_every_category() -> None:
 
 def test_an_engine_that_falls_silent_loses_its_orders_though_its_sockets_live() -> None:
     async def work() -> None:
-        settings = replace(QUICK, dead_man_s=2.0)
+        settings = replace(QUICK, dead_man_s=4.0)
         async with desk(settings=settings) as found:
             item = found.order("0.002")
             assert (await found.venue.submit(item)).state is OrderState.OPEN

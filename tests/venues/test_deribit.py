@@ -211,13 +211,13 @@ def test_a_delivery_price_comes_with_the_account() -> None:
 
 
 def test_a_hung_engine_loses_the_connection_and_its_orders() -> None:
-    terms = replace(QUICK, heartbeat_s=0.4, dead_man_s=1.0)
+    terms = replace(QUICK, heartbeat_s=1.0, dead_man_s=2.5)
 
     async def work() -> None:
-        async with opened(session=terms, heartbeat_s_min=0.4) as (venue, host, _):
-            assert venue.capabilities.dead_man_s == 1.0
+        async with opened(session=terms, heartbeat_s_min=1.0) as (venue, host, _):
+            assert venue.capabilities.dead_man_s == 2.5
             await venue.submit(order(await listing_of(venue)))
-            await asyncio.sleep(1.1)
+            await asyncio.sleep(2.6)
             assert len(live_orders(host)) == 1  # nobody refreshed yet: test requests are answered
             await venue.refresh()  # and then nothing more
             await until(lambda: live_orders(host) == [], "the orders are gone", 6.0)

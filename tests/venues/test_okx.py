@@ -181,7 +181,8 @@ def test_a_frame_that_breaks_off_is_followed_by_a_new_connection_and_not_by_sile
 
 
 def test_channels_are_joined_and_left_many_in_one_message() -> None:
-    """One by one they would take a tenth of a second each at the venue's pace, and more requests than the venue takes an hour."""
+    """One by one they would take a tenth of a second each at the venue's pace, and more requests than it
+    takes an hour."""
 
     async def work() -> None:
         async with opened(pause_ms=30.0) as (venue, host, _), hearing(venue) as news:

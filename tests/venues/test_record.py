@@ -272,7 +272,7 @@ def test_a_recorder_on_a_disk_that_fills_ends_and_says_what_stands(tmp_path: Pat
         verbs.settings(tmp_path, f"{exchange.host.ws_url}/ws/api/v2")
         path = disk / "tape"
         words = ("--venue", "deribit", "--part-s", "0.4", "--every-ms", "50", "--underlying", "BTC")
-        with verbs.started(tmp_path, "record", "--out", str(path), *words) as process:
+        with verbs.started(tmp_path, "record", "--out", str(path), *words, warm=True) as process:
             end = time.monotonic() + verbs.PATIENCE_S
             while not path.is_dir() or len(read_description(path)["hash"]) < 5:  # listings; two parts
                 assert time.monotonic() < end and process.poll() is None, (tmp_path / "err").read_text()

@@ -16,10 +16,12 @@ from tests.exchanges.okx import okx
 from tests.exchanges.server import serve
 from tests.venues.cex_desk import QUICK, Desk, opened, run
 from tests.venues.deribit_desk import QUICK as DERIBIT_QUICK
-from tests.venues.deribit_desk import hearing, until
-from venues import cex_okx
+from tests.venues.deribit_desk import hearing, listing_of, order, until
+from tests.venues.deribit_desk import opened as opened_deribit
+from venues import cex_okx, list_pace
+from venues.cex import CexSettings
 from venues.deribit import DeribitTerms, DeribitVenue
-from venues.orders import Link, OrderState, VenueStatus
+from venues.orders import Link, OrderState, OrderUpdate, VenueStatus
 from venues.relisting import Relisting
 
 D = Decimal
@@ -28,10 +30,10 @@ SETTINGS = replace(QUICK, listings_s=0.05)
 
 
 @asynccontextmanager
-async def on_okx() -> AsyncIterator[tuple[Desk, list[VenueStatus]]]:
+async def on_okx(settings: CexSettings = SETTINGS) -> AsyncIterator[tuple[Desk, list[VenueStatus]]]:
     """An adapter that asks for the list all the time, and what it tells of it."""
     exchange = okx()[0]
-    async with opened(cex_okx.Okx(), exchange, cex_okx.addresses, SYMBOL, settings=SETTINGS) as desk:
+    async with opened(cex_okx.Okx(), exchange, cex_okx.addresses, SYMBOL, settings=settings) as desk:
         news: list[VenueStatus] = []
 
         async def hear() -> None:
@@ -85,6 +87,67 @@ def test_another_lot_is_told_and_an_order_off_it_never_leaves() -> None:
     run(work())
 
 
+def test_an_order_refused_for_its_form_has_the_list_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the new lot would be known at the next round: here never, in life after minutes of refusals."""
+    monkeypatch.setattr(list_pace, "BETWEEN_S", 0.05)
+
+    async def work() -> None:
+        async with on_okx(replace(QUICK, listings_s=3600.0)) as (desk, news):
+            exchange = desk.host.exchange
+            instrument = exchange.instruments[SYMBOL]
+            exchange.list_instrument(replace(instrument, lot=D(3), minimum=D(3)))
+            update = await desk.venue.submit(desk.order("10"))
+            assert (update.state, update.code) == (OrderState.REJECTED, "quantity_not_in_lots")
+            (listing,) = (await told(news, 1)).relisted or ()
+            assert listing.lot == D(3)
+
+    run(work())
+
+
+def test_a_tick_that_deribit_refuses_as_a_wrong_argument_has_the_list_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(list_pace, "BETWEEN_S", 0.05)
+
+    async def work() -> None:
+        async with opened_deribit() as (venue, host, _):
+            listing = await listing_of(venue)
+            perpetual = host.exchange.instruments[listing.symbol]
+            host.exchange.list_instrument(replace(perpetual, ticks=((D(0), D(50)),)))
+            item = replace(order(listing), price=D("58000.5"))
+            update = await venue.submit(item)
+            assert (update.state, update.code) == (OrderState.REJECTED, "arguments_refused")
+            await until(lambda: venue.known[listing.symbol].tick_steps.ticks == (D(50),), "the new tick")
+
+    run(work())
+
+
+@pytest.mark.parametrize(
+    ("code", "due"),
+    [
+        ("price_not_on_tick", True),
+        ("below_minimum", True),
+        ("market_closed", False),
+        ("above_maximum", False),
+    ],
+)
+def test_only_what_speaks_of_the_list_has_it_asked_for(
+    code: str, due: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(list_pace, "BETWEEN_S", 0.0)
+
+    async def work() -> None:
+        pace = list_pace.ListPace(3600.0)
+        pace.heard(OrderUpdate("hdesk-1-0-0", OrderState.REJECTED, code=code))
+        waiting = asyncio.create_task(pace.wait())
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert waiting.done() is due
+        waiting.cancel()
+
+    run(work())
+
+
 def test_what_is_listed_no_more_is_told_and_told_when_it_is_back() -> None:
     async def work() -> None:
         async with on_okx() as (desk, news):
@@ -93,6 +156,23 @@ def test_what_is_listed_no_more_is_told_and_told_when_it_is_back() -> None:
             assert (await told(news, 1)).gone == (SYMBOL,)
             exchange.instruments[SYMBOL] = instrument
             assert (await told(news, 2)).gone == ()
+
+    run(work())
+
+
+def test_a_row_that_cannot_be_read_is_no_delisting_and_told_once() -> None:
+    async def work() -> None:
+        async with on_okx() as (desk, news):
+            exchange = desk.host.exchange
+            instrument = exchange.instruments[SYMBOL]
+            exchange.list_instrument(replace(instrument, lot=D(0)))
+            word = await told(news, 1)
+            assert (word.gone, word.relisted, word.events) == ((), (), ("listing_unread",))
+            assert SYMBOL in word.text
+            assert desk.venue.known[SYMBOL] == desk.listing and SYMBOL in desk.venue.refused
+            exchange.list_instrument(replace(instrument, lot=D(3), minimum=D(3)))
+            (listing,) = (await told(news, 2)).relisted or ()
+            assert listing.lot == D(3)
 
     run(work())
 
@@ -125,6 +205,35 @@ def test_deribit_is_asked_again_too() -> None:
     run(work())
 
 
+def test_deribits_row_that_cannot_be_read_keeps_its_terms() -> None:
+    async def work() -> None:
+        dialect, _ = deribit()
+        async with serve(dialect) as host:
+            terms = DeribitTerms(url=host.ws_url, start_s_max=5.0, session=DERIBIT_QUICK, listings_s=0.05)
+            venue = DeribitVenue(terms)
+            await venue.start()
+            try:
+                before = venue.known["BTC-PERPETUAL"]
+                async with hearing(venue) as news:
+                    exchange = host.exchange
+                    perpetual = exchange.instruments["BTC-PERPETUAL"]
+                    exchange.list_instrument(replace(perpetual, minimum=D(0)))
+                    await until(lambda: any(_events(word) for word in news), "that it cannot be read")
+                    assert all(
+                        word.gone == () for word in news if isinstance(word, VenueStatus) and _events(word)
+                    )
+                    assert venue.known["BTC-PERPETUAL"] == before and "BTC-PERPETUAL" in venue.refused
+            finally:
+                await venue.close()
+
+    run(work())
+
+
+def _events(word: object) -> bool:
+    """Whether it tells of what cannot be read."""
+    return isinstance(word, VenueStatus) and "listing_unread" in word.events
+
+
 def _lots(word: object) -> tuple[Decimal, ...]:
     """The lots of what it tells of."""
     return tuple(x.lot for x in word.relisted or ()) if isinstance(word, VenueStatus) else ()
@@ -154,3 +263,15 @@ def test_fees_are_no_news_and_a_lot_is_told_once() -> None:
     word = book.news("v", Link.UP, {"P": new}, 3)
     assert word is not None and word.relisted == (new,) and word.gone == ()
     assert book.news("v", Link.UP, {"P": new}, 4) is None
+
+
+def test_what_cannot_be_read_is_told_anew_after_it_could_and_what_is_gone_stays_so() -> None:
+    book, old = Relisting(), _listing("P")
+    why = {"P": "MALFORMED: lot"}
+    assert book.news("v", Link.UP, {"P": old}, 1, why) is None
+    assert [_events(book.news("v", Link.UP, {}, at, why)) for at in (2, 3)] == [True, False]
+    assert book.news("v", Link.UP, {"P": old}, 4) is None
+    assert _events(book.news("v", Link.UP, {}, 5, why))
+    word = book.news("v", Link.UP, {}, 6)
+    assert word is not None and word.gone == ("P",) and word.events == ()
+    assert book.news("v", Link.UP, {}, 7, why) is None and book.gone == ("P",)

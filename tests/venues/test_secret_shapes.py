@@ -109,4 +109,4 @@ def test_what_has_another_shape_is_refused_and_not_shown(venue: str, name: str, 
 def test_no_adapter_is_made_with_one(venue: VenueName, words: dict[str, str]) -> None:
     config = VenueConfig.model_validate({name: f"env:DESK_{name}" for name in words})
     with pytest.raises(InputError, match="SECRET"):
-        adapter(venue, config, {f"DESK_{name}": text for name, text in words.items()})
+        adapter(venue, config, {f"DESK_{name}": text for name, text in words.items()}, start_s_max=30.0)

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import brentq
-from scipy.stats import norm
+from scipy.special import ndtr
 
 from pricing.contracts import Kind, Option, Right
 from pricing.daycount import years_between
@@ -42,7 +42,7 @@ def undiscounted_black(forward: float, strike: float, years: float, vol: float, 
     """The textbook form, apart from the house's own kernel."""
     deviation = vol * math.sqrt(years)
     d1 = math.log(forward / strike) / deviation + 0.5 * deviation
-    return float(sign * (forward * norm.cdf(sign * d1) - strike * norm.cdf(sign * (d1 - deviation))))
+    return float(sign * (forward * ndtr(sign * d1) - strike * ndtr(sign * (d1 - deviation))))
 
 
 def implied(mark: float, forward: float, strike: float, years: float, sign: float) -> tuple[float, float]:
@@ -220,7 +220,7 @@ def admits_butterfly(strike: FloatArray, total_variance: FloatArray) -> bool:
     """Whether calls on a forward of 1 are not convex, or their slope leaves [-1, 0], beyond rounding."""
     w = np.sqrt(total_variance)
     d1 = -np.log(strike) / w + 0.5 * w
-    call = norm.cdf(d1) - strike * norm.cdf(d1 - w)
+    call = ndtr(d1) - strike * ndtr(d1 - w)
     slope = np.diff(call) / np.diff(strike)
     slack = 4e-15 / np.diff(strike).min()
     return bool(np.diff(slope).min() < -slack or slope.min() < -1 - slack or slope.max() > slack)

@@ -366,11 +366,11 @@ def _same(raw: bytes, i: int, at: int) -> int:
 
 
 @inlined
-def _dashes(raw: bytes, at: int, size: int) -> int:
-    count = 0
-    for k in range(at, at + size):
-        count += raw[k] == _DASH
-    return count
+def _dashed(raw: bytes, at: int) -> bool:
+    """Whether a text that begins there, and is known to end, has a dash in it."""
+    while raw[at] != _QUOTE and raw[at] != _DASH:
+        at += 1
+    return raw[at] == _DASH
 
 
 @inlined
@@ -396,19 +396,11 @@ def _bybit_end(raw: bytes, i: int) -> int:
     return -1
 
 
-@compiled((types.int64, BYTES, types.int64, LEVELS, STATE))
-def follow(shape: int, raw: bytes, at: int, levels: NDArray[Any], state: NDArray[Any]) -> int:
-    """Lay a frame over a book if it is a change of it as usual that follows on its last.
-
-    shape: of the venue, whose head the frame begins with; at: where in the frame the symbol of that book
-    was found, which ends at the next quote, on Deribit at the next dot. `LEFT`: it is for another reader, and
-    the book is as it was.
-    """
-    n = len(raw)
-    if n <= _HEADS[shape] or raw[n - 1] != _BRACE or not 0 < at < n:
-        return LEFT
+@inlined
+def _head_end(raw: bytes, shape: int, at: int) -> tuple[int, int]:
+    """(stamp where it stands before the change, at the change's first key); -1: it is not as usual."""
     i = _HEADS[shape]
-    stamp, change_id, previous_id, size = 0, 0, 0, 0
+    stamp = 0
     if shape == OKX:
         i = _after(raw, _text_end(raw, i), _OKX_DATA) if at == i else -1
     elif shape != BINANCE:
@@ -420,9 +412,36 @@ def follow(shape: int, raw: bytes, at: int, levels: NDArray[Any], state: NDArray
                 i = _after(raw, i, _BYBIT_DATA)
         elif i >= 0:
             i = _after(raw, i, _DERIBIT_DATA)
+    return stamp, i
+
+
+@inlined
+def _tail_end(raw: bytes, i: int, shape: int, at: int) -> int:
+    """Behind what stands after the change; -1: it is not as usual, or the change is for another reader."""
+    if shape == DERIBIT:
+        return _after(raw, i, _DERIBIT_END)
+    if shape == OKX:
+        return _after(raw, i, _OKX_END)
+    if shape == BYBIT:
+        return _bybit_end(raw, i)
+    return -1 if _dashed(raw, at) else i  # options have a dash, and books that are told by another rule
+
+
+@compiled((types.int64, BYTES, types.int64, LEVELS, STATE))
+def follow(shape: int, raw: bytes, at: int, levels: NDArray[Any], state: NDArray[Any]) -> int:
+    """Lay a frame over a book if it is a change of it as usual that follows on its last.
+
+    shape: of the venue, whose head the frame begins with; at: where in the frame the symbol of that book
+    was found, which ends at the next quote, on Deribit at the next dot. `LEFT`: it is for another reader, and
+    the book is as it was.
+    """
+    n = len(raw)
+    if n <= _HEADS[shape] or raw[n - 1] != _BRACE or not 0 < at < n:
+        return LEFT
+    stamp, i = _head_end(raw, shape, at)
     if i < 0:
         return LEFT
-    seen = 0
+    change_id, previous_id, size, seen = 0, 0, 0, 0
     while True:
         if raw[i] != _QUOTE:
             return LEFT
@@ -474,18 +493,11 @@ def follow(shape: int, raw: bytes, at: int, levels: NDArray[Any], state: NDArray
             return LEFT
     if seen != _NEEDED[shape] or not STAMP_MS_MIN <= stamp <= STAMP_MS_MAX:
         return LEFT
-    if shape == DERIBIT:
-        i = _after(raw, i, _DERIBIT_END)
-    elif shape == OKX:
-        i = _after(raw, i, _OKX_END)
-    elif shape == BYBIT:
-        i = _bybit_end(raw, i)
+    if shape == BYBIT:
         previous_id = change_id - 1
         if change_id <= 1:  # the venue has begun anew, and this is the whole book
             return LEFT
-    elif _dashes(raw, at, size) > 0:  # options, whose books are told by another rule
-        return LEFT
-    if i != n or previous_id != state[CHANGE_ID]:
+    if previous_id != state[CHANGE_ID] or _tail_end(raw, i, shape, at) != n:
         return LEFT
     laid = lay(levels, state)
     if laid != LEFT:

@@ -17,7 +17,7 @@ from pricing.errors import InputError
 from pricing.market import ForwardKind
 from risk.book import Fill
 from venues.deribit_names import forward_kind, parse_name
-from venues.orders import AccountMargin, OrderReport, OrderState, OrderUpdate, TradeReport
+from venues.orders import OrderReport, OrderState, OrderUpdate, TradeReport
 from venues.venue_table import VenueTable, product_of
 from venues.wire.fields import (
     FIGURE_MAX,
@@ -387,27 +387,6 @@ def positions(result: object) -> dict[str, Decimal]:
             item.refuse("instrument_name", "a position occurs twice", symbol, "each once")
         if size:
             found[symbol] = size
-    return found
-
-
-#: Models of margin by which each position stands by itself.
-_BY_POSITION = frozenset({"segregated_sm", "cross_sm"})
-
-
-def margins(summaries: object) -> dict[str, AccountMargin]:
-    """`private/get_account_summaries`: margin by currency, of those that tell all of it. Where coins back
-    each other the venue gives each figure for all of them, in this currency.
-
-    Raises:
-        Malformed: a field is not as it must be.
-    """
-    found = {}
-    for item in items(summaries, "summaries"):
-        names = ("margin_balance", "initial_margin", "maintenance_margin")
-        if all(item.has(name) for name in names):
-            by_position = item.text_or("margin_model", "") in _BY_POSITION
-            balance, initial, maintenance = (item.number(name) for name in names)
-            found[item.text("currency")] = AccountMargin(balance, initial, maintenance, by_position)
     return found
 
 

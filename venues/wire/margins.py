@@ -1,10 +1,11 @@
-"""What exchanges say of an account's margin, by what draws on it; Deribit's stands with its other messages.
+"""What exchanges say of an account's margin, by what draws on it.
 
 Where a venue counts all currencies together the figures are of the pool, in USD, under `EVERY_CURRENCY`. What
 is not told whole is left out: unknown, never zero. Where an answer can be read in two ways the larger
 requirement and the smaller balance are taken.
 
-Sources: okx.com/docs-v5 "Get balance"; bybit-exchange.github.io/docs/v5/account/wallet-balance;
+Sources: docs.deribit.com "private/get_account_summaries"; okx.com/docs-v5 "Get balance";
+bybit-exchange.github.io/docs/v5/account/wallet-balance;
 developers.binance.com "Account Information" of each product and "Option Margin Account Information";
 hyperliquid.gitbook.io "Retrieve user's perpetuals account summary"; the recorded answers that the tests read.
 """
@@ -22,6 +23,33 @@ Margins = dict[str, AccountMargin]
 #: OKX, `acctLv`: where each currency stands by itself, and where all are one pool. 1 holds spot alone.
 _OKX_APART, _OKX_POOLED, _OKX_PORTFOLIO = "2", ("3", "4"), "4"
 _BYBIT_BY_POSITION = "REGULAR_MARGIN"
+#: Deribit's models by which each position stands by itself.
+_DERIBIT_BY_POSITION = ("segregated_sm", "cross_sm")
+
+
+def deribit(summaries: object) -> Margins:
+    """The `summaries` of `private/get_account_summaries`, by currency. Where coins back each other the venue
+    gives each figure for all of them, in this currency, and beside it in USD: then these, of all together.
+
+    Raises:
+        Malformed: a field is not as it must be.
+    """
+    found = Margins()
+    names = ("margin_balance", "initial_margin", "maintenance_margin")
+    pooled: list[tuple[bool, list[float]]] = []
+    for item in items(summaries, "summaries"):
+        model, crossed = item.text_or("margin_model", ""), item.raw("cross_collateral_enabled")
+        by_position = model in _DERIBIT_BY_POSITION
+        if crossed is True or model.startswith("cross_"):
+            pooled.append((by_position, [item.number(f"total_{name}_usd") for name in names]))
+        elif crossed is False:
+            figures = (item.number(name) for name in names)
+            _put(found, item.text("currency"), *figures, by_position=by_position)
+    if pooled:
+        balances, initials, maintenances = zip(*(told for _, told in pooled), strict=True)
+        most = (-_least(*(-x for x in each)) for each in (initials, maintenances))
+        _put(found, EVERY_CURRENCY, _least(*balances), *most, by_position=all(each for each, _ in pooled))
+    return found
 
 
 def okx(account: object, balances: Mapping[str, Decimal], level: str) -> Margins:
@@ -157,6 +185,6 @@ def _put(
         found[what] = AccountMargin(balance, initial, maintenance, by_position)
 
 
-def _least(one: float, other: float) -> float:
-    """The smaller, NaN where one is unknown; `min` would drop it."""
-    return NAN if math.isnan(one) or math.isnan(other) else min(one, other)
+def _least(*figures: float) -> float:
+    """The smallest, NaN where one is unknown; `min` would drop it."""
+    return NAN if any(map(math.isnan, figures)) else min(figures)

@@ -108,6 +108,11 @@ def _margin(read: Callable[[Any], Mapping[str, AccountMargin]]) -> Reader:
     return figures
 
 
+def _pooled(value: Any) -> dict[str, Any]:
+    """An account whose assets are one pool, whether or not it was one when it was recorded."""
+    return {**Wire(value, "test").payload, "multiAssetsMargin": True}
+
+
 def _each(read: Callable[[Wire], object]) -> Reader:
     return lambda value: read(Wire(value, "test"))
 
@@ -128,6 +133,7 @@ def readers(
             "trade": _each(lambda x: deribit.trade_report(x, listings)),
             "positions": deribit.positions,
             "balances": deribit.balances,
+            "margins": _margin(lambda x: margins.deribit([x])),
         },
         "okx": {
             "instruments": lambda x: okx.instruments(x, AT_NS, fees_of),
@@ -196,6 +202,8 @@ def readers(
             "positions": binance.positions,
             "futures_balances": binance.futures_balances,
             "spot_balances": binance.spot_balances,
+            "margins pooled": _margin(lambda x: margins.binance_usdm(_pooled(x))),
+            "cash": lambda x: list(margins.binance_cash([x]).values()) or [math.nan],
             "margins futures": _margin(lambda x: margins.binance_coinm({"assets": [x]})),
             "margins options": _margin(lambda x: margins.binance_options([x])),
             "error_of": binance.error_of,

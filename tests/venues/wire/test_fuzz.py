@@ -73,7 +73,7 @@ def changed(draw: st.DrawFn, venue: str) -> Any:
 def test_a_changed_message_raises_nothing_else(venue: str) -> None:
     corpus.folder()
 
-    @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck), database=None)
+    @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck), database=None)
     @given(changed(venue))
     def check(message: Any) -> None:
         survive(venue, message)

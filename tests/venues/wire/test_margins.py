@@ -26,6 +26,26 @@ BYBIT = {
     "totalInitialMargin": "2500",
     "totalMaintenanceMargin": "900",
 }
+DERIBIT: dict[str, Any] = {
+    "currency": "BTC",
+    "margin_balance": "99.5",
+    "initial_margin": "1.25",
+    "maintenance_margin": "0.75",
+    "margin_model": "segregated_sm",
+    "cross_collateral_enabled": False,
+}
+#: As recorded: each coin's own figures are the pool's, in that coin.
+CROSSED = {
+    "currency": "BTC",
+    "margin_balance": 0.00031639,
+    "initial_margin": 9.92e-06,
+    "maintenance_margin": 3.29e-06,
+    "margin_model": "cross_sm",
+    "cross_collateral_enabled": True,
+    "total_margin_balance_usd": 25.710502678,
+    "total_initial_margin_usd": 0.806292412,
+    "total_maintenance_margin_usd": 0.2671726792,
+}
 ASSET = {"asset": "BTC", "marginBalance": "2.5", "initialMargin": "0.75", "maintMargin": "0.25"}
 POOL = {
     "totalMarginBalance": "10000",
@@ -90,6 +110,18 @@ CASES: dict[str, tuple[Read, Mapping[str, Any], Margins, tuple[str, ...]]] = {
         {"*": AccountMargin(9500.5, 2500.0, 900.0, True)},
         tuple(BYBIT),
     ),
+    "deribit": (
+        lambda x: margins.deribit([x]),
+        DERIBIT,
+        {"BTC": AccountMargin(99.5, 1.25, 0.75, True)},
+        ("margin_balance", "initial_margin", "maintenance_margin"),
+    ),
+    "deribit, cross": (
+        lambda x: margins.deribit([x]),
+        CROSSED,
+        {"*": AccountMargin(25.710502678, 0.806292412, 0.2671726792, True)},
+        ("total_margin_balance_usd", "total_initial_margin_usd", "total_maintenance_margin_usd"),
+    ),
     "binanceusdm, single-asset": (
         lambda x: margins.binance_usdm({"multiAssetsMargin": False, "assets": [x]}),
         ASSET,
@@ -153,6 +185,31 @@ def test_a_figure_that_is_none_is_refused_and_a_requirement_below_zero_is_unknow
             read({**row, name: "much"})
     required = [name for name in names if "maint" in name.lower() or name == "mmr"]
     assert len(required) == 1 and read({**row, required[0]: "-5"}) == {}
+
+
+@pytest.mark.parametrize("figure", ["initial_margin", "maintenance_margin"])
+def test_deribits_requirement_below_zero_loosens_nothing_and_leaves_the_others(figure: str) -> None:
+    other = DERIBIT | {"currency": "ETH"}
+    assert margins.deribit([DERIBIT | {figure: -5.0}, other]).keys() == {"ETH"}
+
+
+@pytest.mark.parametrize(("model", "by_position"), [("segregated_pm", False), (None, False)])
+def test_deribits_model_says_whether_each_position_stands_by_itself(
+    model: str | None, by_position: bool
+) -> None:
+    assert margins.deribit([DERIBIT | {"margin_model": model}])["BTC"].by_position is by_position
+    pooled = CROSSED | {"margin_model": None if model is None else "cross_pm"}
+    assert not margins.deribit([CROSSED, pooled])[EVERY_CURRENCY].by_position
+
+
+def test_deribits_coins_that_back_each_other_are_one_pool_in_usd() -> None:
+    """What is used of it in one coin is gone in all: under the name of a coin it would be counted anew."""
+    ether = CROSSED | {"currency": "ETH", "margin_balance": 0.01089, "total_initial_margin_usd": 0.9}
+    pool = {EVERY_CURRENCY: AccountMargin(25.710502678, 0.9, 0.2671726792, True)}
+    assert margins.deribit([CROSSED, ether]) == pool
+    assert margins.deribit([CROSSED, ether, CROSSED | {"total_margin_balance_usd": None}]) == {}
+    (untold := dict(DERIBIT)).pop("cross_collateral_enabled")
+    assert margins.deribit([untold]) == {}
 
 
 def test_a_balance_may_be_below_zero() -> None:

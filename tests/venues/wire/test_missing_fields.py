@@ -52,6 +52,7 @@ OPTIONAL: dict[tuple[str, str, str], str] = {
     ("deribit", "order_update", "cancel_reason"): "of cancelled orders alone; either way it has ended",
     ("deribit", "order_report", "cancel_reason"): "of cancelled orders alone; either way it has ended",
     ("deribit", "order_report", "filled_amount"): "an order that waits for its trigger has none",
+    ("deribit", "margins", "margin_model"): "positions count then as margined together, which needs more",
     ("okx", "bills", "instId"): "a payment in money alone is of no instrument",
     ("okx", "bills", "px"): "a payment in money alone has no price",
     ("okx", "order_update", "cancelSource"): _WORDS,
@@ -150,9 +151,10 @@ def _fields(message: Any, path: Path = ()) -> Iterator[Path]:
 
 def _changed(message: Any, path: Path, *value: Any) -> Any:
     """A copy with another value at a path; without one it is left out."""
-    found = copy.deepcopy(message)
+    found = copy.copy(message)
     at = found
-    for step in path[:-1]:
+    for step in path[:-1]:  # what lies beside the path is shared: readers change nothing
+        at[step] = copy.copy(at[step])
         at = at[step]
     if value:
         at[path[-1]] = value[0]
@@ -176,7 +178,9 @@ REFUSED = "refused"
 
 def _leaves(value: Any, at: str = "") -> Iterator[tuple[str, Any]]:
     """What a reader found, flat; unknown is None."""
-    if isinstance(value, Listing) and at:
+    if value is None or type(value) in (str, int, bool):  # most are
+        yield at, value
+    elif isinstance(value, Listing) and at:
         yield at, value.symbol
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         for spot in dataclasses.fields(value):
@@ -257,7 +261,8 @@ def _check(venue: str, listings: Mapping[str, Listing], messages: Iterable[tuple
 
 #: What an adapter that trades must have been told of.
 _ACCOUNT = {
-    "deribit": {"order_update", "order_report", "trade", "positions", "balances", "instruments"},
+    "deribit": {"order_update", "order_report", "trade", "positions", "balances", "instruments",
+                "margins"},
     "okx": {"order_update", "order_report", "execution", "positions", "balances account", "instruments",
             "margins"},
     "bybit": {"order_update", "order_report", "execution", "positions", "balances wallet", "margins"},
@@ -265,9 +270,9 @@ _ACCOUNT = {
                     "margins"},
     "binance": {"order_report", "order_update", "execution", "option_execution", "option_trades",
                 "option_positions", "option_balances", "spot_balances", "margins options",
-                "instruments binance"},
+                "cash", "instruments binance"},
     "binanceusdm": {"order_report", "order_update", "execution", "trade_of_order", "positions",
-                    "futures_balances", "margins futures", "instruments binanceusdm"},
+                    "futures_balances", "margins futures", "margins pooled", "instruments binanceusdm"},
     "binancecoinm": {"order_report", "order_update", "execution", "trade_of_order", "positions",
                      "futures_balances", "margins futures", "instruments binancecoinm"},
 }  # fmt: skip
