@@ -10,7 +10,6 @@ Pure: time comes in. Memory is bounded: of one code so many subjects are kept ap
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -25,22 +24,11 @@ OTHERS = "others"
 BEGINNINGS_MAX = 3
 
 _RANK = {Severity.NOTE: 0, Severity.WARNING: 1, Severity.CRITICAL: 2}
-#: A number that stands by itself; the digits in "BTC-27MAR26-70000-C" or an order's id are a part of a name.
-_NUMBER = re.compile(r"(?<![\w.-])[-+]?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?%?(?![\w-])")
 
 
 def rank(severity: Severity) -> int:
     """How grave: a greater number is graver."""
     return _RANK[severity]
-
-
-def without_figures(text: str) -> str:
-    """A text with its figures left out, by which two tellings of one thing are known as such.
-
-    >>> without_figures("deribit differs: BTC-27MAR26-70000-C +0.100000 at 70,000.5 (3 times)")
-    'deribit differs: BTC-27MAR26-70000-C # at # (# times)'
-    """
-    return _NUMBER.sub("#", text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,8 +224,9 @@ ORDERS = (
     AlertKind(
         "LISTING_ASIDE",
         WARNING,
-        "An order was refused for a reason that lasts (margin, a closed instrument, no permission): that "
-        "side of the listing is left out of plans for a while that grows, and the plan goes by the others.",
+        "An order was refused for a reason that lasts (margin, a closed instrument, no permission), or three "
+        "in a row for their form: that side of the listing is left out of plans for a while that grows, and "
+        "the plan goes by the others.",
         "Mend the reason: funds, rights, limits. `hedger arm`, or asking for a hedge, has it tried at once.",
     ),
     AlertKind(

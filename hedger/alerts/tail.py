@@ -15,9 +15,10 @@ import time
 from collections.abc import Collection
 from typing import Any
 
-from hedger.alerts.notices import Notice, without_figures
+from hedger.alerts.notices import Notice
 from hedger.alerts.table import AlertKind, kind_of
 from hedger.core.actions import Severity
+from hedger.core.figures import without_figures
 from hedger.journal.acknowledged import Which
 from hedger.journal.codec import CodecError
 from hedger.journal.entries import Head, Kind, ModeChange, Record, read

@@ -8,23 +8,31 @@ so on up to `aside_s_max`; the plan goes by the others meanwhile. An order that 
 a person who arms, resumes, or asks for a hedge: they may have brought the funds.
 
 What is of the moment (a price that moved, a rate, a session that ended) sets nothing aside: the next order is
-another one. A code that nobody has listed counts as lasting: that costs `aside_s` at first, and no more.
+another one. Every other code, also one that nobody has listed, speaks of the form of that order: its tick,
+its lots, its size. The next order is on the terms as they are known by then, of at most half the size where
+it was too large, and comes a little later, since the venue's list is on its way. `UNFIT_MAX` of them in a row
+are more than a form, and set the side aside as well.
+
+A flatten waits for a perpetual, future or spot that is set aside, for a while at most, rather than pay for
+options at once (`hedger.core.flattening`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from decimal import Decimal
 
 from hedger.core.actions import Severity
 from hedger.core.execution import planned_again
+from hedger.core.flattening import WAITS_S
 from hedger.core.order_life import LOST, NOT_FOUND, OrderRecord
-from hedger.core.relisted import left_out
-from hedger.core.state import Aside, State, frozen
+from hedger.core.relisted import untradable
+from hedger.core.state import Aside, State, Unfit, frozen
 from hedger.core.turn import Turn
 from hedger.problem.snapshot import Snapshot
 from hedger.sections.execution import ns
-from pricing.contracts import Listing, Side
+from pricing.contracts import Kind, Listing, Side
 from pricing.daycount import iso
 
 #: Reason codes of refusals that say nothing of the next order.
@@ -52,6 +60,26 @@ OF_THE_MOMENT = frozenset(
 )
 
 
+#: Reason codes of refusals that hold for every order there, until something else changes.
+LASTING = frozenset(
+    {
+        "insufficient_margin",
+        "market_closed",
+        "no_permission",
+        "not_listed",
+        "venue_risk_limit",
+        "key_refused",
+        "reduce_only_would_not_reduce",
+        "listing_expired",
+        "wrong_account",
+    }
+)
+#: The code of an order that was too large.
+TOO_LARGE = "above_maximum"
+#: So many orders in a row are refused for their form before their side of the listing is set aside.
+UNFIT_MAX = 3
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """Of one order, for good. code: the venue's or our own, stable."""
@@ -63,17 +91,43 @@ class Refusal:
 
 def on_rejected(turn: Turn, record: OrderRecord) -> None:
     """A venue has refused an order: its side of the listing is set aside where the reason lasts, and what the
-    order worked for is planned anew without it."""
+    order worked for is planned anew without it. Where it speaks of that order alone, another is tried."""
     order = record.order
     if record.code in OF_THE_MOMENT or order.combo:  # the legs of a combo go singly first
         return
-    set_aside(turn, Refusal(order.listing, order.side, record.code))
-    execution = turn.state.execution
-    if execution is None or execution.id != record.execution or execution.unwinding:
+    times = 0 if record.code in LASTING else _unfit(turn, record)
+    mine = turn.state.execution
+    execution = mine if mine is not None and mine.id == record.execution else None
+    if 0 < times < UNFIT_MAX or (times and execution is not None and execution.unwinding):
+        if execution is not None:
+            seconds = min(2.0**times, turn.settings.desk.execution.refused_again_s_max)
+            waiting = (
+                f"an order on {order.listing.symbol} was refused ({record.code}): the next one is not due"
+            )
+            execution = replace(execution, again_ns=turn.now + ns(seconds), waiting=waiting)
+            turn.state = replace(turn.state, execution=execution)
         return
+    set_aside(turn, Refusal(order.listing, order.side, record.code))
+    if execution is None or execution.unwinding:
+        return
+    if times:  # they count as one: what they have in common is answered
+        execution = replace(execution, rejects=max(execution.rejects - times + 1, 1))
     why = f"{order.listing.venue} refused to {order.side} {order.listing.symbol} ({record.code})"
     again = planned_again(execution, why, turn.settings.desk.execution)
     turn.state = replace(turn.state, execution=again)
+
+
+def _unfit(turn: Turn, record: OrderRecord) -> int:
+    """Count an order that was refused for its own form; how many in a row that makes."""
+    order, longest = record.order, ns(turn.settings.desk.execution.aside_s_max)
+    key = (*order.listing.key, order.side.sign)
+    before = turn.state.unfit.get(key)
+    if before is None or turn.now >= before.at_ns + longest:
+        before = Unfit(0, turn.now)
+    most = order.quantity / 2 if record.code == TOO_LARGE else before.most
+    unfit = {**turn.state.unfit, key: Unfit(before.times + 1, turn.now, most)}
+    turn.state = replace(turn.state, unfit=frozen(unfit))
+    return before.times + 1
 
 
 def set_aside(turn: Turn, refusal: Refusal) -> None:
@@ -86,13 +140,18 @@ def set_aside(turn: Turn, refusal: Refusal) -> None:
     again = before is not None and turn.now < before.until_ns + ns(config.aside_s_max)
     times = before.times + 1 if before is not None and again else 1
     seconds = min(config.aside_s * 2.0 ** min(times - 1, 30), config.aside_s_max)
-    aside = Aside(turn.now + ns(seconds), times, refusal.code)
-    turn.state = replace(state, aside=frozen({**state.aside, key: aside}))
+    since_ns = before.since_ns if before is not None and again else turn.now
+    aside = Aside(turn.now + ns(seconds), times, refusal.code, since_ns)
+    unfit = {other: x for other, x in state.unfit.items() if other != key}
+    turn.state = replace(state, aside=frozen({**state.aside, key: aside}), unfit=frozen(unfit))
     text = f"{_name(key)} {_until(turn.state, aside)}"
     if known or times > 1:
         turn.note(f"{text}, refused {times} times in a row")
     else:
-        turn.alert(Severity.WARNING, "LISTING_ASIDE", f"{text}; the plan goes by the others meanwhile")
+        meanwhile = "the plan goes by the others meanwhile"
+        if state.asked_for == "flatten" and refusal.listing.contract.kind is not Kind.OPTION:
+            meanwhile = f"the flatten waits for it, {WAITS_S:g} s at most, and goes by the others then"
+        turn.alert(Severity.WARNING, "LISTING_ASIDE", f"{text}; {meanwhile}")
 
 
 def told_of(turn: Turn, refusal: Refusal) -> bool:
@@ -104,6 +163,9 @@ def told_of(turn: Turn, refusal: Refusal) -> bool:
 def on_taken(turn: Turn, record: OrderRecord) -> None:
     """A venue has taken an order: its side of the listing is as good as any other again."""
     key = (*record.order.listing.key, record.order.side.sign)
+    unfit = turn.state.unfit.get(key)
+    if unfit is not None and unfit.times:
+        turn.state = replace(turn.state, unfit=frozen({**turn.state.unfit, key: replace(unfit, times=0)}))
     if key in turn.state.aside:
         kept = {other: aside for other, aside in turn.state.aside.items() if other != key}
         turn.state = replace(turn.state, aside=frozen(kept))
@@ -112,8 +174,40 @@ def on_taken(turn: Turn, record: OrderRecord) -> None:
 
 def try_again(turn: Turn) -> None:
     """A person has looked: everything may be tried again."""
-    if turn.state.aside:
-        turn.state = replace(turn.state, aside=frozen({}))
+    state = turn.state
+    if state.aside or state.unfit or state.memory.shut:
+        memory = replace(state.memory, shut=())
+        turn.state = replace(state, aside=frozen({}), unfit=frozen({}), memory=memory)
+
+
+def largest_fit(state: State, now_ns: int, listed: tuple[str, str], longest_s: float) -> Decimal | None:
+    """The most that one order on a listing may be, as far as its venue refused larger ones of late, order
+    units; None where it refused none."""
+    found = [
+        unfit.most
+        for sign in (+1, -1)
+        if (unfit := state.unfit.get((*listed, sign))) is not None
+        and unfit.most is not None
+        and now_ns < unfit.at_ns + ns(longest_s)
+    ]
+    return min(found, default=None)
+
+
+def shut_until(turn: Turn, snapshot: Snapshot, rows: Iterable[str]) -> int | None:
+    """Until when rows for which no plan can be made wait, UTC: for the first of the sides of their coins that
+    are set aside, and `aside_s` at most, since what else they need may come back. None: none is set aside."""
+    universe = snapshot.market.universe
+    coins = {row.split(":")[1] for row in rows if not row.startswith("pnl")}
+    ends = [
+        aside.until_ns
+        for key, aside in in_force(turn.state, turn.now)
+        if (at := universe.positions.get(key[:2])) is not None
+        and universe.listings[at].contract.underlying in coins
+    ]
+    if not ends:
+        return None
+    left = min(min(ends) - turn.now, ns(turn.settings.desk.execution.aside_s))
+    return turn.event.now_ns + left
 
 
 def barred(turn: Turn, snapshot: Snapshot) -> Snapshot:
@@ -125,7 +219,7 @@ def barred(turn: Turn, snapshot: Snapshot) -> Snapshot:
         for row, why in turn.settings.shut(snapshot).items()
         for sign in (+1, -1)
     }
-    for listed, why in left_out(turn.state):
+    for listed, why in untradable(turn.state):
         if listed in positions:
             shut |= {(positions[listed], sign): why for sign in (+1, -1)}
     for key, aside in in_force(turn.state, turn.now):

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from hedger.core.actions import Severity
 from hedger.core.aside import try_again
-from hedger.core.denied import told_denied
+from hedger.core.disowned import told_disowned
 from hedger.core.events import Command, Verb
 from hedger.core.marking import value_book
 from hedger.core.other_engines import alive, told_others
@@ -116,8 +116,8 @@ def told_differences(state: State) -> str:
     """What a person can accept: in what all of them differ, which orders they took and deny, which other
     engines were seen; "" where there is nothing."""
     differing = [told_difference(name, venue) for name, venue in state.venues.items() if venue.drift]
-    denied = [f"{r.venue} denies {r.order.client_id}, which it acknowledged" for r in told_denied(state)]
-    return "; ".join((*differing, *denied, *told_others(state)))
+    disowned = [f"{r.venue} denies {r.order.client_id}, which it acknowledged" for r in told_disowned(state)]
+    return "; ".join((*differing, *disowned, *told_others(state)))
 
 
 def only_differs(state: State) -> bool:
@@ -132,7 +132,7 @@ def only_differs(state: State) -> bool:
         state.mode is not Mode.KILLED
         and state.snapshot is not None
         and all(told)
-        and bool(alive(state) or told_denied(state) or any(venue.drift for venue in state.venues.values()))
+        and bool(alive(state) or told_disowned(state) or any(venue.drift for venue in state.venues.values()))
         and all(
             venue.drift >= DRIFT_HALTS and venue.link is Link.UP and not venue.frozen
             if venue.drift

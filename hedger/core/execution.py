@@ -22,6 +22,7 @@ from hedger.planning import HedgePlan
 from hedger.problem.objective import Objective
 from hedger.sections.execution import ExecutionConfig
 from hedger.settings import Settings
+from pricing.contracts import Listing
 from pricing.universe import FloatArray
 from risk.book import Fill
 from risk.costs import reference_price
@@ -43,8 +44,9 @@ class Execution:
     legs go one by one from then on. replanning: why it must be planned anew; barren: plans in a row that
     nothing was filled of. to_zero: it flattens: a plan is worked to its end, and what the market moved
     meanwhile is mended after it. held: tries in a row that a passing reason refused. waiting: why it sends
-    nothing at this moment, "" where it does. others: what trades of
-    others changed since the present plan, order units by listing.
+    nothing at this moment, "" where it does. again_ns: nothing is sent before, monotonic; shut_out:
+    no plan for the rest could be made without what is set aside. others: what trades of others changed since
+    the present plan, order units by listing.
     """
 
     id: int
@@ -73,6 +75,8 @@ class Execution:
     to_zero: bool = False
     held: int = 0
     waiting: str = ""
+    again_ns: int = 0
+    shut_out: bool = False
     others: Mapping[tuple[str, str], Decimal] = field(default_factory=dict)
 
     @property
@@ -171,6 +175,16 @@ def planned_again(execution: Execution, why: str, config: ExecutionConfig) -> Ex
         text = f"{why}; planned anew {execution.replans} times already"
         return execution.ended(text, failed=not execution.to_zero)
     return replace(execution, replanning=why)
+
+
+def taken_up(execution: Execution, terms: Mapping[tuple[str, str], Listing]) -> Execution:
+    """With every leg on the listings as they are now: what is left of it, its next orders and its way back
+    are in the new steps."""
+
+    def anew(legs: tuple[WorkLeg, ...]) -> tuple[WorkLeg, ...]:
+        return tuple(replace(leg, listing=terms.get(leg.listing.key, leg.listing)) for leg in legs)
+
+    return replace(execution, legs=anew(execution.legs), earlier=anew(execution.earlier), again_ns=0)
 
 
 def _with_display_taken(leg: WorkLeg, earlier: Sequence[WorkLeg]) -> WorkLeg:

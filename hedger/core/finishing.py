@@ -126,9 +126,9 @@ def risk_of_hedge(execution: Execution, sight: Sight) -> tuple[float, float]:
 
 def _attempt(execution: Execution, check: Verification, sight: Sight, desk: Settings) -> Attempt | None:
     """What the pace remembers of it; nothing of one that a person stopped before it traded, or that passing
-    reasons kept from trading."""
+    reasons or sides set aside kept from trading."""
     by_a_person = execution.superseded or not sight.sending
-    if (by_a_person or execution.held) and check.turnover_usd == 0.0:
+    if (by_a_person or execution.held or execution.shut_out) and check.turnover_usd == 0.0:
         return None
     rows = sight.snapshot.exposure.rows
     after = {row: float(x) for row, x in zip(rows, sight.value, strict=True) if np.isfinite(x)}

@@ -15,12 +15,16 @@ again and again. Delta's landing is at least what the index is expected to move 
 
 While it works, and after, the market moves on: a row counts as flat while it is within `flatten_share` of its
 band, so that it is not chased for ever. Landing is zero all the same: each plan aims there.
+
+Where the linear instrument that would do it was refused and is set aside, a flatten waits for it, `WAITS_S`
+at most: options in its place cost more than delta is expected to lose meanwhile, and their book remains.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -34,6 +38,9 @@ from pricing.daycount import SECONDS_PER_YEAR
 from pricing.universe import FloatArray
 from risk.bands import Interval
 
+#: So long a flatten waits for what could do it without options, from its first refusal on, seconds.
+WAITS_S = 90.0
+_RANK = {Kind.PERPETUAL: 0, Kind.FUTURE: 1, Kind.SPOT: 2}
 #: Room for rounding in a sum of many positions, as a share of the step.
 ROUNDING = 1e-6
 
@@ -87,12 +94,11 @@ def last_mile(snapshot: Snapshot, settings: Settings) -> Settings:
     buy, sell = allowed_sides(universe, settings)
     both = buy & sell
     both[[row for row, _ in snapshot.barred]] = False
-    rank = {Kind.PERPETUAL: 0, Kind.FUTURE: 1, Kind.SPOT: 2}
     best: dict[str, tuple[int, float, str]] = {}
     for at in tradable[~universe.is_option[tradable] & both[tradable]].tolist():
         listing = universe.listings[at]
         spread = float((market.ask[at] - market.bid[at]) / market.ask[at])
-        found = (rank[listing.contract.kind], spread, listing.symbol)
+        found = (_RANK[listing.contract.kind], spread, listing.symbol)
         name = listing.contract.underlying
         best[name] = min(best.get(name, found), found)
     kept = {symbol for _, _, symbol in best.values()}
@@ -114,6 +120,36 @@ def last_mile(snapshot: Snapshot, settings: Settings) -> Settings:
         kinds, symbols = dict.fromkeys((*old.kinds, "option")), dict.fromkeys((*old.symbols, *others))
         denied[side] = old.model_copy(update={"kinds": tuple(kinds), "symbols": tuple(symbols)})
     return settings.model_copy(update={"universe": chosen.model_copy(update=denied)})
+
+
+def linear_aside(
+    snapshot: Snapshot, settings: Settings, aside: Collection[tuple[int, int]], scope: str
+) -> tuple[tuple[int, int], ...]:
+    """Of the sides of listings (place, sign) that are set aside, those without which the delta of one
+    underlying, or of all, is not brought to its landing by the best kind of linear instrument: a perpetual
+    before a future before spot."""
+    universe, exposure, bands = snapshot.market.universe, snapshot.exposure, snapshot.bands
+    barred = {side: why for side, why in snapshot.barred.items() if side not in aside}
+    tradable, _ = hedge_universe(replace(snapshot, barred=barred), settings)
+    buy, sell = allowed_sides(universe, settings)
+    best: dict[int, list[tuple[int, tuple[int, int]]]] = {}
+    for at in tradable[~universe.is_option[tradable]].tolist():
+        contract = universe.listings[at].contract
+        row = f"delta:{contract.underlying}"
+        if row not in exposure.rows or scope not in ("", contract.underlying):
+            continue
+        i = exposure.rows.index(row)
+        value, effect = float(exposure.value[i]), float(exposure.traded[i, at])
+        sign = -1 if value * effect > 0 else 1
+        allowed = (buy if sign > 0 else sell)[at] and (at, sign) not in barred
+        if effect and allowed and not bands.landing_lower[i] <= value <= bands.landing_upper[i]:
+            best.setdefault(i, []).append((_RANK[contract.kind], (at, sign)))
+    found = list[tuple[int, int]]()
+    for sides in best.values():
+        first = min(rank for rank, _ in sides)
+        same = [side for rank, side in sides if rank == first]
+        found += same if all(side in aside for side in same) else []
+    return tuple(sorted(found))
 
 
 def left_over(snapshot: Snapshot, value: FloatArray, scope: str) -> tuple[tuple[str, float], ...]:

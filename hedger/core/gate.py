@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from enum import StrEnum
 from typing import Protocol
 
 from hedger.core.actions import Permission
@@ -23,20 +24,28 @@ from pricing.universe import FloatArray
 from venues.orders import Order
 
 
+class Then(StrEnum):
+    """What follows from a denied order. WAIT: the reason passes in a moment, the order is tried again after a
+    slice. BACK_OFF: it passes by itself, not in a moment: tries are spaced ever further. SET_ASIDE: it lasts
+    and is of this side of the listing: others may do. PAUSE: a person must look before the next. END: the
+    execution is over."""
+
+    WAIT = "wait"
+    BACK_OFF = "back off"
+    SET_ASIDE = "set aside"
+    PAUSE = "pause"
+    END = "end"
+
+
 @dataclass(frozen=True, slots=True)
 class Denied:
     """Why an order was not let out. code: stable; text: code, what, observed against allowed, what was not
-    sent, how to mend it. also: codes of the other reasons. pauses: a person must look before the next.
-    waits: the reason passes by itself; passing: not in a moment, so that tries are spaced ever further.
-    aside: the reason lasts and is of this side of the listing: others may do."""
+    sent, how to mend it. also: codes of the other reasons."""
 
     code: str
     text: str
+    then: Then = Then.END
     also: tuple[str, ...] = ()
-    pauses: bool = False
-    waits: bool = False
-    passing: bool = False
-    aside: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

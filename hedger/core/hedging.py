@@ -9,16 +9,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hedger.core.actions import Severity
-from hedger.core.aside import barred
+from hedger.core.aside import barred, in_force, shut_until
 from hedger.core.decision import Ticket
 from hedger.core.events import Tick
 from hedger.core.execution import Execution, planned_anew, start, unwind_lines
 from hedger.core.finishing import finish, report_flat
-from hedger.core.flattening import last_mile
+from hedger.core.flattening import WAITS_S, last_mile, linear_aside
 from hedger.core.glance import Glance
 from hedger.core.marking import look_again, price_history, value_book
 from hedger.core.outside import left_out, told_already
-from hedger.core.plans import forced, plan_of, trades
+from hedger.core.plans import forced, on_open_venues, plan_of, trades
 from hedger.core.sending import send, send_combo
 from hedger.core.sight import sight_of
 from hedger.core.stranded import as_if_filled, stranded_orders, waited_for
@@ -30,6 +30,7 @@ from hedger.planning import HedgePlan, PlanStatus
 from hedger.policy.pace import advance, capped
 from hedger.policy.triggering import ask, moment_of
 from hedger.problem.snapshot import Snapshot
+from hedger.sections.execution import ns
 from hedger.sections.objective import Mode as Objective
 from hedger.sections.policy import PolicyConfig
 from pricing.daycount import iso
@@ -99,7 +100,7 @@ def _ask_policy(turn: Turn, seen: Snapshot | Glance) -> None:
     turn.trigger, turn.due, turn.why = decision.reason, decision.due, decision.reason
     weighed = desk.objective.mode is Objective.UTILITY
     wanted = decision.due and bool(decision.called or weighed)
-    against = _against(turn) if wanted else ""
+    against = (_against(turn) or _flatten_waits(turn, snapshot)) if wanted else ""
     turn.state = replace(turn.state, withheld=bool(against))
     if not wanted or against:
         if against:
@@ -150,7 +151,11 @@ def _not_begun(turn: Turn, plan: HedgePlan, moment: Moment, policy: PolicyConfig
     else:
         if not again:
             turn.alert(Severity.WARNING, "NOT_HEDGED", f"a hedge is due and none is made: {turn.why}")
-        _note_failure(turn, moment, policy, plan.decision)
+        until = shut_until(turn, plan.snapshot, plan.decision.called)
+        if until is None:
+            _note_failure(turn, moment, policy, plan.decision)
+        else:
+            _note_shut(turn, moment, policy, plan.decision, until)
 
 
 def _against(turn: Turn) -> str:
@@ -166,6 +171,27 @@ def _against(turn: Turn) -> str:
     if not any(v.takes_orders for v in state.venues.values()):
         return "a hedge is due and no venue takes orders"
     return ""
+
+
+def _flatten_waits(turn: Turn, snapshot: Snapshot) -> str:
+    """What a flatten waits for rather than pay for options, "" where for nothing."""
+    state, positions = turn.state, snapshot.market.universe.positions
+    until = {
+        (positions[key[:2]], key[2]): min(aside.until_ns, aside.since_ns + ns(WAITS_S))
+        for key, aside in in_force(state, turn.now)
+        if key[:2] in positions
+    }
+    until = {side: end for side, end in until.items() if turn.now < end}
+    if state.asked_for != "flatten" or not until:
+        return ""
+    desk = on_open_venues(turn, turn.settings.desk)
+    sides = linear_aside(barred(turn, snapshot), desk, until, state.scope)
+    if not sides:
+        return ""
+    listings = snapshot.market.universe.listings
+    names = ", ".join(f"{listings[row].symbol} on {listings[row].venue}" for row, _ in sides)
+    at_ns = turn.event.now_ns + min(until[side] for side in sides) - turn.now
+    return f"the flatten waits for {names}, which is set aside, until {iso(at_ns // 10**9 * 10**9)} at most"
 
 
 def _asked_done(turn: Turn, decision: Due) -> None:
@@ -185,6 +211,14 @@ def _note_failure(turn: Turn, moment: Moment, policy: PolicyConfig, decision: Du
     attempt = Attempt(tuple(sorted(decision.called)), {}, 0.0, False)
     memory = advance(turn.state.memory, moment, policy, decision, attempt)
     turn.state = replace(turn.state, memory=memory)
+
+
+def _note_shut(turn: Turn, moment: Moment, policy: PolicyConfig, decision: Due, until_ns: int) -> None:
+    """A plan that could not be made while sides are set aside is no attempt: its rows wait for those."""
+    memory = advance(turn.state.memory, moment, policy, decision)
+    others = tuple((row, end) for row, end in memory.shut if row not in decision.called)
+    shut = (*others, *((row, until_ns) for row in sorted(decision.called)))
+    turn.state = replace(turn.state, memory=replace(memory, shut=shut))
 
 
 # -------------------------------------------------------------------------------------------------- execution
@@ -219,6 +253,10 @@ def _go_on(turn: Turn) -> bool:
         finish(turn, done.execution, sight)
         return False
     if done.replan:
+        now = replace(sight.snapshot, exposure=replace(sight.snapshot.exposure, value=sight.value))
+        if waits := _flatten_waits(turn, now):
+            turn.state = replace(turn.state, execution=replace(done.execution, waiting=waits))
+            return False
         _plan_anew(turn, done.execution)
         return True
     return bool(refused)
@@ -241,7 +279,9 @@ def _plan_anew(turn: Turn, execution: Execution) -> None:
     plan = plan_of(turn, snapshot, forced(desk.policy), memory, desk=desk)
     if plan is None or not trades(plan):
         why = "no further plan" if plan is None else f"{plan.reason}{left_out(plan)}"
+        shut_out = plan is not None and shut_until(turn, snapshot, execution.rows) is not None
         ended = execution.ended(f"{execution.replanning}; {why}", failed=not execution.to_zero)
+        ended = replace(ended, shut_out=shut_out)
         turn.state = replace(turn.state, execution=ended)
         turn.why = ended.ending
         return

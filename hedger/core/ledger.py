@@ -14,6 +14,7 @@ from operator import itemgetter
 import numpy as np
 
 from hedger.core.actions import Adjustment, AdjustmentKind, Severity
+from hedger.core.aside import on_taken
 from hedger.core.deliveries import STEP, settle
 from hedger.core.execution import with_end, with_fill, with_other
 from hedger.core.order_life import (
@@ -99,6 +100,8 @@ def _on_order(turn: Turn, record: OrderRecord, fill: Fill) -> None:
         text = f"{order.client_id} was {record.state} and filled {fill.quantity} more"
         turn.alert(Severity.WARNING, "LATE_FILL", text)
     turn.state = turn.state.with_order(new)
+    if not record.taken:  # its execution comes before its acknowledgement
+        on_taken(turn, new)
     execution = turn.state.execution
     if execution is not None and record.execution == execution.id:
         execution = with_fill(execution, order.leg, fill, _reference(turn, fill))

@@ -88,7 +88,7 @@ class OrderRecord:
         return bool(self.venue_order_id) or self.seen_ns is not None or self.booked > 0 or self.least > 0
 
     @property
-    def denied_after_all(self) -> bool:
+    def disowned_after_all(self) -> bool:
         """Whether the venue says now that it never had what it once said it has."""
         return self.state is OrderState.UNKNOWN and self.not_found > 0 and self.taken
 

@@ -10,33 +10,22 @@ by a width of its band since, it is counted and not written down again.
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 import numpy as np
 
 from hedger.core.aside import asides_said
+from hedger.core.figures import without_figures
 from hedger.core.glance import Glance
 from hedger.core.legs import excesses, widths
-from hedger.core.state import ALL_INSIDE, Outside, State, Undone
+from hedger.core.state import ALL_INSIDE, Outside, State, StaysOut, Undone
 from hedger.core.turn import Turn
 from hedger.planning import HedgePlan
 
 #: A reason is cut off here: the plan's own ticket has all of it.
 WHY_CHARACTERS_MAX = 600
-#: How the reason begins while orders are out, or an execution decides when the next one leaves.
 IN_WORK = "a hedge is in work"
 PAUSED = "the engine is paused"
-_FIGURES = re.compile(r"[-+]?\d[\d,.:TZe+-]*")
-
-
-def without_figures(text: str) -> str:
-    """A sentence as far as it says the same when its numbers and times move.
-
-    >>> without_figures("delta:BTC 12.5 is above 1,000 until 2026-01-31T08:00:00Z")
-    'delta:BTC # is above # until #'
-    """
-    return _FIGURES.sub("#", text)
 
 
 def note_outside(turn: Turn) -> None:
@@ -49,9 +38,14 @@ def note_outside(turn: Turn) -> None:
         return
     before = state.outside
     since_ns = before.since_ns if before.rows else turn.event.now_ns
-    why = _why(turn)[:WHY_CHARACTERS_MAX]
-    if (rows, without_figures(why)) != (before.rows, without_figures(before.why)):
-        turn.state = replace(state, outside=Outside(rows, why, since_ns))
+    cause, why = _why(turn)
+    now = Outside(rows, why[:WHY_CHARACTERS_MAX], since_ns, cause)
+    if _said(now) != _said(before):
+        turn.state = replace(state, outside=now)
+
+
+def _said(outside: Outside) -> tuple[tuple[str, ...], StaysOut, str]:
+    return outside.rows, outside.cause, without_figures(outside.why)
 
 
 def rows_outside(state: State) -> tuple[str, ...]:
@@ -66,32 +60,28 @@ def rows_outside(state: State) -> tuple[str, ...]:
     return tuple(seen.exposure.rows[i] for i in np.flatnonzero(seen.bands.breached(value)).tolist())
 
 
-def _why(turn: Turn) -> str:
-    """Why rows that are outside stay there."""
-    state = turn.state
-    if any(True for _ in state.live_orders()):
-        return IN_WORK
-    if state.fault:
-        return f"the book cannot be valued: {state.fault}"
-    if not state.acting.sends:
-        return f"the engine is {state.acting}: {state.reason}"
-    if state.paused:
-        before = turn.why or state.outside.why
-        known = bool(before) and not before.startswith(_PASSED)
-        return f"{PAUSED}; else: {before}" if known else before if before.startswith(PAUSED) else PAUSED
+def _why(turn: Turn) -> tuple[StaysOut, str]:
+    """Why rows that are outside stay there. What the policy said last holds until it is asked again; the
+    other causes hold while they hold."""
+    state, before = turn.state, turn.state.outside
+    policy = turn.why or (before.why if before.cause is StaysOut.POLICY else "")
     execution = state.execution
+    if any(True for _ in state.live_orders()):
+        return StaysOut.WORK, IN_WORK
+    if state.fault:
+        return StaysOut.VALUE, f"the book cannot be valued: {state.fault}"
+    if not state.acting.sends:
+        return StaysOut.MODE, f"the engine is {state.acting}: {state.reason}"
+    if state.paused:
+        if before.cause is StaysOut.PAUSED and not turn.why:
+            return StaysOut.PAUSED, before.why
+        return StaysOut.PAUSED, f"{PAUSED}; else: {policy}" if policy else PAUSED
     if execution is not None:
         why = execution.ending or execution.replanning or execution.waiting
-        return _with_asides(turn, f"{IN_WORK}: {why}" if why else IN_WORK)
+        return StaysOut.WORK, _with_asides(turn, f"{IN_WORK}: {why}" if why else IN_WORK)
     if turn.why:
-        return _with_asides(turn, turn.why)
-    if state.outside.rows and not state.outside.why.startswith(_PASSED):
-        return state.outside.why
-    return "the next mark decides"
-
-
-#: Reasons that hold while they hold, and are not to be carried on.
-_PASSED = (IN_WORK, "the engine is ", "the book cannot")
+        return StaysOut.POLICY, _with_asides(turn, turn.why)
+    return StaysOut.POLICY, policy or "the next mark decides"
 
 
 def _with_asides(turn: Turn, why: str) -> str:

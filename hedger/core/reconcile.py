@@ -2,13 +2,8 @@
 
 Run twice on the same report it says nothing the second time. A question that failed is not an account without
 positions: it changes nothing but the time of the next question. So is a report whose stamp is far from our
-clock, and nothing is sent there until one comes that is not. An account is compared over the union of both
-sides, and a difference is explained only by
-
-- an execution in the report itself, which is booked (once, by its id),
-- orders that may have filled: anywhere between nothing and all of what they reserve,
-- executions of the last seconds that the venue stamps after the report, as much as they traded,
-- an expiry that the venue and we need not settle in the same second.
+clock, and nothing is sent there until one comes that is not. What explains a difference is told
+in `hedger.core.differing`.
 
 A venue whose account is set up otherwise than we trade, such as with a position that has a margin of its own,
 is frozen: told, and left out, until a report shows that it is not.
@@ -28,12 +23,11 @@ from decimal import Decimal
 from fractions import Fraction
 from types import MappingProxyType
 
-import numpy as np
-
 from hedger.core.actions import Adjustment, AdjustmentKind, Severity
 from hedger.core.aside import on_rejected, on_taken
 from hedger.core.deliveries import on_deliveries
-from hedger.core.denied import accept_denied, contradicts, denied, tell_contradiction
+from hedger.core.differing import Differences, agrees, cash_differences, position_differences
+from hedger.core.disowned import accept_disowned, contradicts, disowned, tell_contradiction
 from hedger.core.execution import planned_again
 from hedger.core.ledger import on_trade, order_changed, venue_of
 from hedger.core.order_life import (
@@ -50,12 +44,11 @@ from hedger.core.order_life import (
 )
 from hedger.core.other_engines import on_order_seen, still_open, told_others
 from hedger.core.stamps import misdated, perhaps_missing
-from hedger.core.state import Mode, ReportedMargin, State, frozen
+from hedger.core.state import Mode, ReportedMargin, State, frozen, nothing
 from hedger.core.turn import Turn
 from hedger.core.wallet import moved_by_hand
-from hedger.problem.unindexed import exactly
 from hedger.sections.execution import ns
-from pricing.contracts import STABLE_CURRENCIES, Kind, Side
+from pricing.contracts import Kind, Side
 from pricing.market import price_or_nan
 from risk.book import Position, settles_daily
 from venues.orders import AccountReport, Link, OrderReport, OrderState, OrderUpdate, parse_client_id
@@ -64,8 +57,6 @@ DRIFT_HALTS = 2
 ZERO_READS = 2
 #: States of an order that may yet come to its venue.
 _ON_THE_WAY = (OrderState.INTENT, OrderState.SENT, OrderState.UNKNOWN)
-#: (what, the venue's figure less ours).
-_Differences = tuple[tuple[str, Decimal], ...]
 #: States of an order that its venue has taken.
 _TAKEN = (OrderState.OPEN, OrderState.FILLED, OrderState.CANCELLED, OrderState.EXPIRED)
 
@@ -93,12 +84,31 @@ def on_account(turn: Turn, report: AccountReport) -> None:
     _orders(turn, report)
     _freeze(turn, report)
     differences = position_differences(turn, report)
-    cash = () if differences or report.faults else cash_differences(turn, report)
+    cash: Differences = ()
+    if not (differences or report.faults) and (found := cash_differences(turn, report)) is not None:
+        cash = found.drift
+        _tell_unindexed(turn, report, found.unindexed)
     _judge(turn, report, differences, cash)
-    reported = ReportedMargin(report.account, report.margins, report.positions, report.cash)
-    turn.state = turn.state.with_venue(name, reported=reported)
+    _take_margin(turn, report)
     if turn.state.mode is Mode.KILLED:
         _count_zero(turn, report, repeated)
+
+
+def _take_margin(turn: Turn, report: AccountReport) -> None:
+    """Take the account's margin as reported. Of a report that came unasked nobody knows what was traded
+    since: the one before it stands, with all that was."""
+    known = turn.state.venues[report.venue]
+    if known.traded is None and known.reported is not None:
+        return
+    reported = ReportedMargin(
+        report.account,
+        report.margins,
+        report.positions,
+        report.cash,
+        nothing() if known.traded is None else known.traded,
+        turn.event.now_ns,
+    )
+    turn.state = turn.state.with_venue(report.venue, reported=reported, traded=None)
 
 
 def _left_aside(turn: Turn, name: str, why: str) -> None:
@@ -239,123 +249,14 @@ def _stranger(turn: Turn, report: AccountReport, line: OrderReport) -> None:
         on_order_seen(turn, report, line.client_id)
 
 
-# ------------------------------------------------------------------------------------------------- positions
-
-
-def position_differences(turn: Turn, report: AccountReport) -> tuple[tuple[str, Decimal], ...]:
-    """(symbol, the venue's position less ours) where nothing explains it, over the union of both sides."""
-    state = turn.state
-    mine = positions_of(state, report.venue, report.account)
-    missing = perhaps_missing(turn, report)
-    found = []
-    for symbol in sorted({*mine, *report.positions}):
-        difference = report.positions.get(symbol, ZERO) - mine.get(symbol, ZERO)
-        if difference == 0:
-            continue
-        buy, sell = _may_have_filled(turn, report.venue, symbol)
-        bought, sold = missing.get(symbol, (ZERO, ZERO))
-        in_flight = -(sell + bought) <= difference <= buy + sold
-        if not (in_flight or _settling(turn, report.venue, symbol)):
-            found.append((symbol, difference))
-    return tuple(found)
-
-
-def _may_have_filled(turn: Turn, venue: str, symbol: str) -> tuple[Decimal, Decimal]:
-    """What orders on a listing may have bought and sold without our knowledge, order units, both unsigned.
-
-    An order that the venue has denied explains nothing: else a difference that is no larger than it would
-    keep it unknown for ever, since it is given up only where the account agrees without it.
-    """
-    buy, sell = turn.state.reserved(venue, symbol)
-    for record in turn.state.live_orders(venue):
-        if record.order.listing.symbol == symbol and denied(turn, record):
-            buy -= record.reserved if record.order.side is Side.BUY else ZERO
-            sell -= record.reserved if record.order.side is Side.SELL else ZERO
-    return buy, sell
-
-
-def positions_of(state: State, venue: str, account: str) -> dict[str, Decimal]:
-    """Our positions on an account, by symbol, order units."""
-    return {
-        symbol: position.quantity
-        for (at, symbol, of), position in state.book.positions.items()
-        if (at, of) == (venue, account) and position.quantity
-    }
-
-
-def _settling(turn: Turn, venue: str, symbol: str) -> bool:
-    """Whether a contract expires about now."""
-    universe = turn.state.market.universe
-    at = universe.positions.get((venue, symbol))
-    if at is None or not universe.expiry_ns[at]:
-        return False
-    grace = ns(turn.settings.desk.execution.reconcile.expiry_grace_s)
-    return abs(turn.event.now_ns - int(universe.expiry_ns[at])) <= grace
-
-
-# --------------------------------------------------------------------------------------------------- balances
-
-
-def cash_differences(turn: Turn, report: AccountReport) -> tuple[tuple[str, Decimal], ...]:
-    """(currency, the venue's balance less ours) beyond what marks, rounding and running funding explain.
-
-    Compared only while nothing is in flight on the account, with every price known. Of a coin without an
-    index, which nothing says the worth of, any difference is told; it is no drift: see `hedger.core.wallet`.
-    """
-    state, config = turn.state, turn.settings.desk.execution.reconcile
-    if state.snapshot is None or any(not r.settled for r in state.orders.values() if r.venue == report.venue):
-        return ()
-    if perhaps_missing(turn, report):
-        return ()
-    book = state.book.part(report.venue, report.account)
-    if any(p.listing.expiry_ns and _settling(turn, *p.listing.key) for p in book.positions.values()):
-        return ()
-    last, positions = price_or_nan(state.market), state.market.universe.positions
-    futures = [p for p in book.positions.values() if settles_daily(p.listing)]
-    prices = {
-        p.listing.key: float(last[positions[p.listing.key]]) for p in futures if p.listing.key in positions
-    }
-    if any(not prices.get(p.listing.key, np.nan) > 0 for p in futures if p.quantity):
-        return ()
-    ours = book.balances(
-        prices, [p.listing.key for p in futures if not p.quantity and p.listing.key not in prices]
-    )
-    for (venue, account, currency), owed in state.accrued.items():
-        if (venue, account) == (report.venue, report.account):
-            ours[currency] = ours.get(currency, Fraction(0)) - Fraction(owed)
-    notional: dict[str, float] = {}
-    for p in futures:
-        coins = abs(float(p.quantity)) * float(p.listing.size)
-        price = prices.get(p.listing.key, 1.0)
-        settled_in = p.listing.contract.settlement
-        amount = coins / price if p.listing.contract.inverse else coins * price
-        notional[settled_in] = notional.get(settled_in, 0.0) + amount
-    found: list[tuple[str, Decimal]] = []
-    beside: list[tuple[str, Decimal]] = []
-    worth_at_most = dict(state.counters.worth_at_most)
-    for currency in sorted({*ours, *report.balances}):
-        told = Fraction(report.balances.get(currency, ZERO))
-        difference = told - ours.get(currency, Fraction(0))
-        known = {**worth_at_most, **state.snapshot.spot}
-        worth = 1.0 if currency in STABLE_CURRENCIES else known.get(currency, float("nan"))
-        room = config.cash_difference_usd_max
-        room += config.cash_difference_share_max * notional.get(currency, 0.0) * worth
-        if worth > 0 and abs(float(difference)) * worth > room:
-            found.append((currency, Decimal(repr(round(float(difference), 12)))))
-        elif difference and currency not in known and currency not in STABLE_CURRENCIES:
-            beside.append((currency, exactly(difference)))
-    _tell_beside(turn, report, tuple(beside))
-    return tuple(found)
-
-
-def _tell_beside(turn: Turn, report: AccountReport, beside: _Differences) -> None:
+def _tell_unindexed(turn: Turn, report: AccountReport, found: Differences) -> None:
     """Tell of differences in coins without an index, whenever they change; `arm --accept` books them."""
     venue = turn.state.venues[report.venue]
-    if beside == venue.unindexed_differences:
+    if found == venue.unindexed_differences:
         return
-    turn.state = turn.state.with_venue(report.venue, unindexed_differences=beside)
-    if beside:
-        told = ", ".join(f"{currency} {amount:+f}" for currency, amount in beside)
+    turn.state = turn.state.with_venue(report.venue, unindexed_differences=found)
+    if found:
+        told = ", ".join(f"{currency} {amount:+f}" for currency, amount in found)
         text = (
             f"{report.venue} differs from the book in coins that have no index here: {told} (its figure less "
             "ours); what that is worth is not known"
@@ -366,7 +267,7 @@ def _tell_beside(turn: Turn, report: AccountReport, beside: _Differences) -> Non
 # ---------------------------------------------------------------------------------------------------- judging
 
 
-def _judge(turn: Turn, report: AccountReport, differences: _Differences, cash: _Differences) -> None:
+def _judge(turn: Turn, report: AccountReport, differences: Differences, cash: Differences) -> None:
     """Whether the account agrees, and what follows."""
     name, state = report.venue, turn.state
     config = turn.settings.desk.execution.reconcile
@@ -422,12 +323,12 @@ def _close_orders(turn: Turn, report: AccountReport) -> None:
         if record.venue != report.venue or record.order.sent_as in listed:
             continue
         legs = concerned(turn.state.orders, record.order.sent_as)
-        if not all(_agrees(turn.state, report, leg.order.listing.symbol) for leg in legs):
+        if not all(agrees(turn.state, report, leg.order.listing.symbol) for leg in legs):
             continue
         new = record
-        if denied(turn, record) and any(contradicts(turn, leg) for leg in legs):
+        if disowned(turn, record) and any(contradicts(turn, leg) for leg in legs):
             tell_contradiction(turn, record)
-        elif denied(turn, record):
+        elif disowned(turn, record):
             new = given_up(record, turn.now)
             text = f"{record.order.client_id}: {report.venue} never had it, by {record.not_found} answers"
             turn.alert(Severity.WARNING, "ORDER_LOST", f"{text} and an account that agrees without it")
@@ -444,12 +345,6 @@ def _done(turn: Turn, record: OrderRecord) -> bool:
     return turn.now - (record.done_ns or 0) >= patience
 
 
-def _agrees(state: State, report: AccountReport, symbol: str) -> bool:
-    """Whether the venue's position in a symbol is ours to the digit."""
-    mine = positions_of(state, report.venue, report.account)
-    return report.positions.get(symbol, ZERO) == mine.get(symbol, ZERO)
-
-
 def _count_zero(turn: Turn, report: AccountReport, repeated: bool) -> None:
     """After a kill: count the reports in a row that show no open order. repeated: the last one told once
     more, which was read once.
@@ -460,7 +355,7 @@ def _count_zero(turn: Turn, report: AccountReport, repeated: bool) -> None:
     name = report.venue
     still = [line for line in report.orders if not line.state.terminal]
     on_the_way = any(
-        record.state in _ON_THE_WAY and (not denied(turn, record) or contradicts(turn, record))
+        record.state in _ON_THE_WAY and (not disowned(turn, record) or contradicts(turn, record))
         for record in turn.state.live_orders(name)
     )
     if repeated and not still and not on_the_way:
@@ -495,7 +390,7 @@ def accept(turn: Turn) -> None:
     for told in told_others(turn.state):
         turn.note(f"accepted: {told}")
     turn.state = replace(turn.state, others=frozen({}))
-    accept_denied(turn)
+    accept_disowned(turn)
     for name, venue in turn.state.venues.items():
         account = turn.settings.accounts.get(name, "")
         left = tuple(
@@ -507,10 +402,10 @@ def accept(turn: Turn) -> None:
             book = turn.state.book.pay(name, account, currency, -amount)
             counters = moved_by_hand(turn.state.counters, currency, amount)
             turn.state = replace(turn.state, book=book, counters=counters)
-            turn.state = turn.state.with_venue(name, unindexed_differences=())
             turn.adjustments.append(
                 Adjustment(AdjustmentKind.ACCEPTED_CASH, name, account, currency=currency, amount=amount)
             )
+        turn.state = turn.state.with_venue(name, unindexed_differences=())
         if left:  # what the venue holds and the book cannot is not agreed upon
             turn.state = turn.state.with_venue(name, differences=left, cash_differences=())
         elif venue.drift:

@@ -24,6 +24,7 @@ from hedger.core.actions import Severity
 from hedger.core.marking import value_book
 from hedger.core.turn import Turn
 from hedger.settings import Settings
+from pricing.errors import named
 
 Tree = Mapping[str, Any]
 #: Sections that a running engine may take anew.
@@ -78,9 +79,9 @@ def reload(turn: Turn, argument: str) -> None:
     if not told:
         turn.note("reloaded: nothing is different")
         return
-    more = f" and {len(told) - TOLD} more" if len(told) > TOLD else ""
-    turn.note(f"reloaded: {'; '.join(told[:TOLD])}{more}")
-    turn.alert(Severity.NOTE, "RELOADED", f"{'; '.join(told[:TOLD])}{more}")
+    changes = named(told, TOLD, between="; ")
+    turn.note(f"reloaded: {changes}")
+    turn.alert(Severity.NOTE, "RELOADED", changes)
     execution = turn.state.execution
     if execution is not None and not execution.ending:
         execution = execution.ended("the settings were reloaded")

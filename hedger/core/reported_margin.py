@@ -13,8 +13,12 @@ are added at the most that they can need, whatever the rest of the account is:
 A trade against a position is let off only where each position is margined by itself: in a portfolio the other
 legs may be what it covered. `share` is the desk's (`limits.margin.added_share`). It holds while no venue asks
 for more than that of a position's notional: 1 / share is the leverage below which an account may not be set.
-The next report takes the place of all of it. Maintenance margin is bounded by the same: it is never more than
-initial margin.
+Maintenance margin is bounded by the same: it is never more than initial margin. Left out: fees, and how far
+off the mark a perpetual or a future was traded; both are little beside the share.
+
+The next report takes the place of all that was booked before it was asked for. A venue tells its figures one
+after the other and says of none which executions it holds, so one that was booked in between counts, as one
+that may be in them or not.
 
 Where a venue counts all currencies together (`EVERY_CURRENCY`) so is all of this, in USD at the index; a coin
 without one that decides makes it unknown. A spot wallet of its own has no margin: what is paid there is
@@ -30,10 +34,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hedger.core.gate import Situation
-from hedger.core.state import ReportedMargin
+from hedger.core.order_life import ZERO
+from hedger.core.state import NOTHING_TRADED, ReportedMargin
 from pricing.contracts import STABLE_CURRENCIES, Kind, Listing
 from pricing.oracle import Verdict
 from pricing.valuation import MarkStatus
+from risk.costs import coins_per_unit
 from risk.limit_request import MarginView
 from venues.orders import EVERY_CURRENCY, AccountMargin, Order
 
@@ -65,7 +71,7 @@ def reported_margin(order: Order, situation: Situation, share: float) -> MarginV
         flows = {row: flow for row, flow in flows.items() if _is_spot(listings[row]) is from_cash}
     before = _added(flows.values(), situation, what, share, told)
     row = situation.row
-    flows[row] = _with(flows.get(row, _Flow(row, 0.0, 0.0)), float(order.signed), float(order.price))
+    flows[row] = _with(flows.get(row, _Flow(row, 0.0, 0.0, 0.0)), float(order.signed), float(order.price))
     after = _added(flows.values(), situation, what, share, told)
     figures = (
         told.balance - before.paid,
@@ -109,11 +115,13 @@ def _unknown(reason: str) -> MarginView:
 
 @dataclass(frozen=True, slots=True)
 class _Flow:
-    """What the report does not hold of one listing, order units. had: the position reported; booked: as it
-    is now; buys, sells: out, at most; dearest: the highest limit of a buy, venue's quotation."""
+    """What the report does not hold of one listing, order units. least, most: between these lies the position
+    that it is of; booked: as it is now; spot, which is cash, has neither, and what was traded of it stands in
+    their place. buys, sells: out, at most; dearest: the highest price of a buy, venue's quotation."""
 
     row: int
-    had: float
+    least: float
+    most: float
     booked: float
     buys: float = 0.0
     sells: float = 0.0
@@ -122,12 +130,17 @@ class _Flow:
     @property
     def bought(self) -> float:
         """Since the report, at most."""
-        return max(self.booked - self.had, 0.0) + self.buys
+        return max(self.booked - self.least, 0.0) + self.buys
 
     @property
     def sold(self) -> float:
         """Since the report, at most."""
-        return max(self.had - self.booked, 0.0) + self.sells
+        return max(self.most - self.booked, 0.0) + self.sells
+
+    @property
+    def held(self) -> float:
+        """The smallest position, long or short, that the report may be of."""
+        return max(self.least, -self.most, 0.0)
 
     @property
     def lowest(self) -> float:
@@ -149,24 +162,29 @@ def _with(flow: _Flow, signed: float, price: float) -> _Flow:
 def _flows(
     reported: ReportedMargin, situation: Situation, order: Order
 ) -> tuple[dict[int, _Flow], tuple[str, ...]]:
-    """By row, what was booked since the report and what is out; and what has no place among the listings."""
+    """By row, what was traded since the report and what is out; and what has no place among the listings."""
     state, positions = situation.state, situation.snapshot.valuation.universe.positions
     here = order.listing.venue, order.account
     booked = {k[1]: p.quantity for k, p in state.book.positions.items() if (k[0], k[2]) == here}
     out = [r for r in state.orders.values() if r.reserved and (r.venue, r.order.account) == here]
     found: dict[int, _Flow] = {}
     strange = set()
-    for symbol in sorted({*booked, *reported.positions, *(r.order.listing.symbol for r in out)}):
-        had, now = reported.positions.get(symbol, 0), booked.get(symbol, 0)
+    named = {*booked, *reported.positions, *reported.traded, *(r.order.listing.symbol for r in out)}
+    for symbol in sorted(named):
+        had, now = reported.positions.get(symbol, ZERO), booked.get(symbol, ZERO)
+        since = reported.traded.get(symbol, NOTHING_TRADED)
+        begun = now - since.net
+        least, most = min(had, begun + since.least), max(had, begun + since.most)
         mine = [r for r in out if r.order.listing.symbol == symbol]
         row = positions.get((here[0], symbol))
         if row is not None:
-            flow = _Flow(row, float(had), float(now))
+            dearest = float(since.dearest) if since.dearest else math.nan
+            flow = _Flow(row, float(least), float(most), float(now), dearest=dearest)
             for record in mine:
                 signed = float(record.reserved) * record.order.side.sign
                 flow = _with(flow, signed, float(record.order.price))
             found[row] = flow
-        elif mine or now != had:
+        elif mine or not least == now == most:
             strange.add(symbol)
     return found, tuple(sorted(strange))
 
@@ -225,9 +243,9 @@ def _of_listing(flow: _Flow, situation: Situation, currency: str, share: float, 
     if contract.kind is not Kind.OPTION:
         opened = flow.bought + flow.sold
         if by_position:
-            opened = max(abs(flow.lowest), abs(flow.highest)) - abs(flow.had)
+            opened = max(abs(flow.lowest), abs(flow.highest)) - flow.held
         return _Added(margin=share * max(opened, 0.0) * _notional(flow.row, situation))
-    sold = max(-flow.lowest, 0.0) - max(-flow.had, 0.0) if by_position else flow.sold
+    sold = max(-flow.lowest, 0.0) - max(-flow.most, 0.0) if by_position else flow.sold
     premium = size * _dearest(flow, situation)
     paid = flow.bought * premium if flow.bought else 0.0
     margin = 0.0 if by_position else paid
@@ -239,13 +257,10 @@ def _of_listing(flow: _Flow, situation: Situation, currency: str, share: float, 
 def _notional(row: int, situation: Situation) -> float:
     """Of one order unit, in what the contract settles in; NaN where the listing has no usable mark."""
     valuation = situation.snapshot.valuation
-    universe = valuation.universe
     if valuation.status[row] != MarkStatus.OK:
         return math.nan
-    size, inverse, forward = float(universe.size[row]), bool(universe.inverse[row]), valuation.forward[row]
-    if universe.is_option[row]:
-        return size if inverse else size * float(forward)
-    return size / float(forward) if inverse else size * float(forward)
+    coins = float(coins_per_unit(valuation)[row])
+    return coins if valuation.universe.inverse[row] else coins * float(valuation.forward[row])
 
 
 def _dearest(flow: _Flow, situation: Situation) -> float:

@@ -12,7 +12,7 @@ from hedger.core.actions import Severity, Submit, SubmitCombo
 from hedger.core.aside import Refusal, set_aside, told_of
 from hedger.core.decision import Verdict
 from hedger.core.execution import Execution, on_leg, planned_again
-from hedger.core.gate import Denied, Situation
+from hedger.core.gate import Denied, Situation, Then
 from hedger.core.legs import excess
 from hedger.core.order_life import OrderRecord
 from hedger.core.sight import Sight
@@ -34,17 +34,17 @@ def send(turn: Turn, wish: Wish, sight: Sight, unsent: Execution) -> bool:
     denied = permitted(turn, order, wish, sight, execution)
     if isinstance(denied, Denied):
         turn.verdicts.append(Verdict(order.client_id, denied.code, denied.text))
-        if denied.waits:
+        if denied.then in (Then.WAIT, Then.BACK_OFF):
             _hold(turn, wish, denied, unsent)
             return True
         counters = replace(state.counters, refused=state.counters.refused + 1)
         turn.why = denied.text
-        if denied.aside and not execution.unwinding:
+        if denied.then is Then.SET_ASIDE and not execution.unwinding:
             turn.state = replace(state, counters=counters)
             _without_it(turn, wish, denied, execution)
             return False
         turn.alert(Severity.WARNING, "ORDER_DENIED", denied.text)
-        if denied.pauses:
+        if denied.then is Then.PAUSE:
             turn.alert(Severity.CRITICAL, "PAUSED", f"paused until a person resumes: {denied.text}")
             state = replace(state, paused=True)
         ended = execution.ended(f"refused: {denied.code}")
@@ -74,7 +74,7 @@ def _hold(turn: Turn, wish: Wish, denied: Denied, unsent: Execution) -> None:
     """Try again later: after a slice where it is credits alone, else after 1, 2, 4, .. seconds; told once."""
     config, held = turn.settings.desk.execution, unsent.held
     seconds = config.slice_interval_s
-    if denied.passing:
+    if denied.then is Then.BACK_OFF:
         if held == 0:
             turn.alert(Severity.WARNING, "ORDER_HELD", f"tried again until it passes: {denied.text}")
         seconds = min(2.0 ** min(held, 20), config.refused_again_s_max)

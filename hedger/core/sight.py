@@ -9,6 +9,7 @@ from functools import partial
 
 import numpy as np
 
+from hedger.core.aside import largest_fit
 from hedger.core.legs import widths
 from hedger.core.stranded import stranded_effect
 from hedger.core.turn import Turn
@@ -57,8 +58,16 @@ def sight_of(turn: Turn) -> Sight | None:
         sending=state.acting.sends and not state.paused,
         width=widths(snapshot.bands) if state.width is None else state.width,
         combos=turn.settings.combos,
-        largest=partial(turn.settings.largest, snapshot),
+        largest=partial(_largest, turn, snapshot),
     )
+
+
+def _largest(turn: Turn, snapshot: Snapshot, row: int) -> Decimal:
+    """The most that one order may be: as the limits let out, and as its venue has not refused of late."""
+    longest_s = turn.settings.desk.execution.aside_s_max
+    most = turn.settings.largest(snapshot, row)
+    fits = largest_fit(turn.state, turn.now, snapshot.market.universe.listings[row].key, longest_s)
+    return most if fits is None else min(most, fits)
 
 
 def sound_listings(market: Market, age_s_max: float, bad: Collection[str]) -> BoolArray:

@@ -18,7 +18,7 @@ from decimal import Decimal
 
 from hedger.core.actions import Severity
 from hedger.core.order_life import ZERO
-from hedger.core.state import Booked, frozen
+from hedger.core.state import Booked, frozen, with_traded
 from hedger.core.turn import Turn
 from hedger.sections.execution import ns
 from pricing.daycount import NS_PER_SECOND, iso
@@ -48,6 +48,21 @@ def note_booked(turn: Turn, fill: Fill) -> None:
         state,
         touched=frozen({**state.touched, key: max(state.touched.get(key, 0), stamp_ns)}),
         booked=(*kept, new),
+    )
+    _note_traded(turn, fill)
+
+
+def _note_traded(turn: Turn, fill: Fill) -> None:
+    """Remember an execution until a report has come that was asked for after it: before that, what the venue
+    says of the margin may be without it."""
+    venue = fill.listing.venue
+    known = turn.state.venues.get(venue)
+    if known is None or fill.account != turn.settings.accounts.get(venue, ""):
+        return
+    turn.state = turn.state.with_venue(
+        venue,
+        traded=None if known.traded is None else with_traded(known.traded, fill, True),
+        reported=None if known.reported is None else known.reported.with_fill(fill),
     )
 
 

@@ -30,7 +30,7 @@ from hedger.settings import Settings
 from pricing.market import Market
 from pricing.oracle import LastGood
 from pricing.universe import FloatArray, Universe
-from risk.book import Book, Position, PositionKey
+from risk.book import Book, Fill, Position, PositionKey
 from risk.flows import NO_FLOWS, Flows
 from risk.standing import Standing
 from risk.throttle import Hedge
@@ -63,14 +63,51 @@ def nothing() -> Mapping[Any, Any]:
 
 
 @dataclass(frozen=True, slots=True)
+class Traded:
+    """What was traded of a listing since a venue was asked for its account, order units. net: bought less
+    sold; least, most: what of that its answer may hold; dearest: the highest price of a buy, 0: none."""
+
+    net: Decimal = ZERO
+    least: Decimal = ZERO
+    most: Decimal = ZERO
+    dearest: Decimal = ZERO
+
+    def with_fill(self, fill: Fill, in_doubt: bool) -> Traded:
+        """With one more. in_doubt: the answer may hold it, or not."""
+        signed = fill.signed
+        return Traded(
+            self.net + signed,
+            self.least + min(signed, ZERO) if in_doubt else self.least,
+            self.most + max(signed, ZERO) if in_doubt else self.most,
+            max(self.dearest, fill.price) if signed > 0 else self.dearest,
+        )
+
+
+NOTHING_TRADED = Traded()
+
+
+@dataclass(frozen=True, slots=True)
 class ReportedMargin:
     """An account's margin by currency as its venue tells it, and the positions that this is of: order units,
-    by symbol, absent = flat. cash: what is free of a spot wallet of its own; None: there is none."""
+    by symbol, absent = flat. cash: what is free of a spot wallet of its own; None: there is none. traded: by
+    symbol, since it was asked for. heard_ns: when it came, UTC."""
 
     account: str
     margins: Mapping[str, AccountMargin]
     positions: Mapping[str, Decimal]
     cash: Mapping[str, float] | None = None
+    traded: Mapping[str, Traded] = field(default_factory=nothing)
+    heard_ns: int = 0
+
+    def with_fill(self, fill: Fill) -> ReportedMargin:
+        """With what was traded since: what is stamped before it came may be in it, though told later."""
+        return replace(self, traded=with_traded(self.traded, fill, fill.time_ns <= self.heard_ns))
+
+
+def with_traded(traded: Mapping[str, Traded], fill: Fill, in_doubt: bool) -> Mapping[str, Traded]:
+    """What was traded, by symbol, with one execution more."""
+    symbol = fill.listing.symbol
+    return frozen({**traded, symbol: traded.get(symbol, NOTHING_TRADED).with_fill(fill, in_doubt)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +123,8 @@ class VenueState:
     "" where it may. gaps, maintenance, gone: as the venue last told them (`VenueStatus`); altered: symbols
     that are another contract by now, and how. clock_offset_ns: our clock less the venue's, as the last report
     measured it; None: the age of its stamp when it came is the most that it can be. reported: of the last
-    report that was taken, what the venue says of the account's margin; None before it.
+    report that was taken, what the venue says of the account's margin; None before it. traded: by symbol,
+    since the first question that no report has come after; None: there is none.
     """
 
     link: Link = Link.UP
@@ -110,6 +148,7 @@ class VenueState:
     altered: tuple[tuple[str, str], ...] = ()
     gone: frozenset[str] = frozenset()
     reported: ReportedMargin | None = None
+    traded: Mapping[str, Traded] | None = None
 
     @property
     def takes_orders(self) -> bool:
@@ -180,11 +219,22 @@ class Booked:
 @dataclass(frozen=True, slots=True)
 class Aside:
     """A side of a listing that is left out of plans, until_ns of the monotonic clock; times: refusals in a
-    row; code: of the last."""
+    row; code: of the last; since_ns: of the first, monotonic."""
 
     until_ns: int
     times: int
     code: str
+    since_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unfit:
+    """Orders on a side of a listing that were refused for their own form; times: in a row; at_ns: of the
+    last, monotonic. most: half of the last that was too large, order units, None where none was."""
+
+    times: int
+    at_ns: int
+    most: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +249,17 @@ class Undone:
     times: int = 1
 
 
+class StaysOut(StrEnum):
+    """What keeps rows outside their triggers: a hedge in work, a book that cannot be valued, a mode that
+    sends nothing, a pause, or what the policy and the plan came to."""
+
+    WORK = "work"
+    VALUE = "value"
+    MODE = "mode"
+    PAUSED = "paused"
+    POLICY = "policy"
+
+
 @dataclass(frozen=True, slots=True)
 class Outside:
     """Rows outside their triggers, and why they stay there; rows empty: none is. since_ns: UTC, since when
@@ -207,6 +268,7 @@ class Outside:
     rows: tuple[str, ...] = ()
     why: str = ""
     since_ns: int = 0
+    cause: StaysOut = StaysOut.POLICY
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,9 +319,10 @@ class State:
     width: (m,) of the desk's own bands while a flatten has narrower ones in force; None: those in force.
     settled: expiries of late, and what they were booked at. desk: settings that a `reload` has put in the
     place of those of the start. residual: P&L that nothing explains. aside: sides of listings that were
-    refused, by (venue, symbol, sign of the trade). undone: the plan that was told last and could not be
-    begun, None where the last one was. outside: its rows, and why. withheld: a hedge was due at the last
-    question, and the mode, a pause or the venues stood against it.
+    refused, by (venue, symbol, sign of the trade); unfit: those where orders were for their own form, by the
+    same. undone: the plan that was told last and could not be begun, None where the last one was. outside:
+    its rows, and why. withheld: a hedge was due at the last question, and the mode, a pause, the venues or a
+    flatten that waits stood against it.
     """
 
     market: Market
@@ -300,6 +363,7 @@ class State:
     desk: Settings | None = None
     residual: Residual = NOTHING_LEFT_OVER
     aside: Mapping[tuple[str, str, int], Aside] = field(default_factory=nothing)
+    unfit: Mapping[tuple[str, str, int], Unfit] = field(default_factory=nothing)
     undone: Undone | None = None
     outside: Outside = ALL_INSIDE
     withheld: bool = False

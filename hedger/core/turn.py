@@ -15,7 +15,7 @@ from hedger.core.events import Event
 from hedger.core.gate import EngineSettings
 from hedger.core.glance import Glance
 from hedger.core.order_life import OrderRecord, concerned
-from hedger.core.state import Mode, State
+from hedger.core.state import Mode, State, nothing
 from hedger.core.verification import Verification
 from hedger.planning import HedgePlan
 from hedger.sections.execution import ns
@@ -111,7 +111,8 @@ class Turn:
             since = min(since, min(owing) - max(overlap, ns(CLOCK_BACK_S)))
         if not any(isinstance(a, AskAccount) and a.venue == venue for a in self.actions):
             self.actions.append(AskAccount(venue, since))
-        self.state = self.state.with_venue(venue, asked_ns=self.now)
+        traded = nothing() if known.traded is None else known.traded
+        self.state = self.state.with_venue(venue, asked_ns=self.now, traded=traded)
 
     def ask_account_soon(self, venue: str) -> None:
         """Bring the next question forward."""

@@ -35,6 +35,7 @@ from pricing.contracts import STABLE_CURRENCIES
 from pricing.universe import FloatArray
 from pricing.valuation import Numeraire
 from risk.costs import Terms, price_difference_usd
+from risk.standing import worth
 
 #: A difference smaller than this share of what was moved is rounding of the machine.
 ROUNDING = 1e-9
@@ -220,9 +221,7 @@ class _Spent:
     def of(cls, leg: WorkLeg, snapshot: Snapshot) -> _Spent:
         """By its fills."""
         fee = math.fsum(
-            float(amount) * (1.0 if currency in STABLE_CURRENCIES else snapshot.spot.get(currency, math.nan))
-            for currency, amount in leg.fees
-            if amount
+            float(amount) * worth(currency, snapshot.spot) for currency, amount in leg.fees if amount
         )
         at = snapshot.market.universe.positions.get(leg.listing.key)
         if leg.filled == ZERO or at is None:

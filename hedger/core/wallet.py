@@ -19,9 +19,11 @@ from hedger.core.fees import with_fee
 from hedger.core.state import Counters
 from hedger.core.turn import Turn
 from hedger.problem.unindexed import held_of, unindexed
-from pricing.contracts import STABLE_CURRENCIES, Kind
+from pricing.contracts import STABLE_CURRENCIES
 from pricing.universe import Universe
 from risk.book import Book, Fill
+from risk.costs import notional_usd
+from risk.standing import worth
 
 ZERO = Decimal(0)
 #: USD of one coin, by currency.
@@ -76,10 +78,10 @@ def unknown_losses(counters: Counters, book: Book, universe: Universe) -> tuple[
 def _losses(counters: Counters, book: Book, universe: Universe) -> dict[str, float]:
     if counters.wallet is None:
         return {}
-    now, worth = unindexed(book, universe), dict(counters.worth_at_most)
+    now, usd = unindexed(book, universe), dict(counters.worth_at_most)
     begun = {x: amount for x, amount in counters.wallet if x not in universe.underlyings}
     lost = {x: amount - now.get(x, ZERO) for x, amount in begun.items()}
-    return {x: float(n) * worth.get(x, math.nan) if n > 0 else 0.0 for x, n in lost.items()}
+    return {x: float(n) * usd.get(x, math.nan) if n > 0 else 0.0 for x, n in lost.items()}
 
 
 def moved_by_hand(counters: Counters, currency: str, amount: Decimal) -> Counters:
@@ -98,41 +100,33 @@ def count_fee(turn: Turn, fill: Fill) -> None:
     state, currency = turn.state, fill.fee_currency
     counters = state.counters
     spot = state.snapshot.spot if state.snapshot is not None else {}
-    worth = 1.0 if currency in STABLE_CURRENCIES else spot.get(currency, math.nan)
+    usd = worth(currency, spot)
     if fill.fee and currency not in STABLE_CURRENCIES and currency not in state.market.universe.underlyings:
         most = fee_usd_at_most(fill, spot)
         if fill.fee < 0:
-            worth = 0.0  # a rebate: income of unknown worth is none
+            usd = 0.0  # a rebate: income of unknown worth is none
             turn.note(f"a rebate of {-fill.fee:f} {currency}, which has no index here, counts as nothing")
         elif most > 0:
-            worth = most / float(fill.fee)
+            usd = most / float(fill.fee)
             counters = replace(
                 counters,
                 bounded_usd=counters.bounded_usd + most,
-                worth_at_most=_raised(counters.worth_at_most, currency, worth),
+                worth_at_most=_raised(counters.worth_at_most, currency, usd),
             )
             turn.note(f"a fee of {fill.fee:f} {currency}, which has no index here, counts as {most:.6g} USD, "
                       f"the most that {fill.listing.symbol} charges")  # fmt: skip
-    paid = with_fee(counters, currency, fill.fee, worth)
+    paid = with_fee(counters, currency, fill.fee, usd)
     turn.state = replace(turn.state, counters=replace(paid, fills=paid.fills + 1))
 
 
-def _raised(known: Worths, currency: str, worth: float) -> Worths:
+def _raised(known: Worths, currency: str, usd: float) -> Worths:
     found = dict(known)
-    found[currency] = max(worth, found.get(currency, 0.0))
+    found[currency] = max(usd, found.get(currency, 0.0))
     return tuple(sorted(found.items()))
 
 
 def fee_usd_at_most(fill: Fill, spot: Mapping[str, float]) -> float:
     """The dearer of the listing's rates on a fill's notional, USD; NaN where the notional is not known. A
     discount for paying in the venue's own coin only makes it less; the cap of an option's fee, too."""
-    listing = fill.listing
-    contract, rate = listing.contract, float(max(listing.fees.taker, listing.fees.maker, ZERO))
-    natural = float(fill.quantity * listing.size)
-    if contract.kind is Kind.OPTION:
-        return rate * natural * spot.get(contract.underlying, math.nan)
-    if contract.inverse:
-        return rate * natural
-    settled = contract.settlement
-    worth = 1.0 if settled in STABLE_CURRENCIES else spot.get(settled, math.nan)
-    return rate * natural * float(fill.price) * worth
+    rate = max(fill.listing.fees.taker, fill.listing.fees.maker, ZERO)
+    return float(rate * fill.quantity) * notional_usd(fill.listing, float(fill.price), spot)

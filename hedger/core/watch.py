@@ -19,10 +19,10 @@ from hedger.core.stamps import ACCOUNT_PATIENCE
 from hedger.core.state import Mode, frozen
 from hedger.core.turn import Turn
 from hedger.sections.execution import WatchConfig, ns
-from venues.orders import Link, OrderState, VenueStatus
+from venues.orders import LISTING_UNREAD, Link, OrderState, VenueStatus
 
 #: Events that say nothing of the account: of a market at rest, whose channels are joined again, least of all.
-OF_THE_MARKET = frozenset({"channels_silent"})
+OF_THE_MARKET = frozenset({"channels_silent", LISTING_UNREAD})
 #: After so many account questions without an answer in a row a person is told.
 FAILURES_TOLD = 5
 
@@ -108,9 +108,11 @@ def _of(record: OrderRecord) -> str:
 def _forget(turn: Turn, config: WatchConfig) -> None:
     """Drop orders that ended and are settled, long enough after."""
     limit = turn.now - ns(config.forget_s)
-    old = [c for c, r in turn.state.orders.items() if r.settled and (r.done_ns or 0) < limit]
+    old = {
+        c for c, r in turn.state.orders.items() if (r.done_ns or 0) < limit and r.settled
+    }  # cheap test first
     if old:
-        kept = {c: r for c, r in turn.state.orders.items() if c not in set(old)}
+        kept = {c: r for c, r in turn.state.orders.items() if c not in old}
         turn.state = replace(turn.state, orders=frozen(kept))
 
 

@@ -98,7 +98,7 @@ def work(execution: Execution, sight: Sight, orders: Sequence[OrderRecord], sett
         return Work(execution, cancels=_resting(orders), waits=_unusable(leg, at, sight))
     if orders:  # one that is UNKNOWN is among them until the venue tells: nothing is sent beside it
         return Work(execution, cancels=_to_repeg(orders, leg, at, sight, config))
-    if sight.now_ns < leg.next_ns:
+    if sight.now_ns < max(leg.next_ns, execution.again_ns):
         return Work(
             execution, waits=execution.waiting or f"the next slice of {leg.listing.symbol} is not due"
         )
@@ -288,8 +288,9 @@ def _slice(execution: Execution, leg: WorkLeg, at: int, sight: Sight, config: Ex
         if touch is not None and (limit - touch) * leg.side.sign >= 0:
             changed = replace(leg, resting_ns=began, next_ns=sight.now_ns + ns(config.repeg_interval_s))
             quantity = _let_out(slice_size(leg, near, touch, config.participation), leg, at, sight)
-            if quantity > 0:
-                return _wished(execution, changed, quantity, touch, TimeInForce.GTC)
+            resting = leg.listing.quantize_price(touch, leg.side)  # its book may be of older ticks
+            if quantity > 0 and resting > 0:
+                return _wished(execution, changed, quantity, resting, TimeInForce.GTC)
     stamp = int(sight.market.venue_ns[at])
     if leg.short and stamp == leg.book_ns:
         # this display is known to be wrong: the next one is waited for

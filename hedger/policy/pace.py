@@ -1,10 +1,10 @@
 """The pace of hedging: what holds a hedge that is due, and what is remembered of those before.
 
-Five guards, each with the time or the value at which it opens: a cooldown after a trade, a cap on attempts
-that did not bring a row where it should be, a pause after one that came to no trade, a budget of turnover
-per hour, and hysteresis: a row that was pushed one way is not pushed back before it has moved on by a share
-of its band's width. Without the last, two hedges that each look right chase each other and pay the spread
-both times.
+Six guards, each with the time or the value at which it opens: a cooldown after a trade, a cap on attempts
+that did not bring a row where it should be, a pause after one that came to no trade, a wait for what is set
+aside where no plan can do without it, a budget of turnover per hour, and hysteresis: a row that was pushed
+one way is not pushed back before it has moved on by a share of its band's width. Without the last, two hedges
+that each look right chase each other and pay the spread both times.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ def guards(
     held = [_cooldown(moment.now_ns, ordered, policy, memory)]
     held.append(turnover_guard(moment.now_ns, ordered, policy, memory, 0.0))
     held += [capped(moment.now_ns, row, policy, memory) for row in ordered]
+    held += [_shut(moment.now_ns, row, memory) for row in ordered]
     held += [_pause(moment.now_ns, row, policy, memory) for row in ordered]
     for u in moment.underlyings:
         held += [_hysteresis(u, i, policy, memory) for i, row in enumerate(u.rows) if row in called]
@@ -101,6 +102,15 @@ def _pause(now_ns: int, row: str, policy: PolicyConfig, memory: Memory) -> Answe
     return Answer("attempts", False, text, (row,), until_ns=until)
 
 
+def _shut(now_ns: int, row: str, memory: Memory) -> Answer | None:
+    """No plan before what it needs may be traded again."""
+    until = next((until for name, until in memory.shut if name == row), now_ns)
+    if now_ns >= until:
+        return None
+    text = f"no plan brings {row} in without what is set aside; next at {iso(until)}"
+    return Answer("aside", False, text, (row,), until_ns=until)
+
+
 def _hysteresis(u: UnderlyingMoment, i: int, policy: PolicyConfig, memory: Memory) -> Answer | None:
     """No push back of a row that has not moved on since it was pushed."""
     row, value = u.rows[i], float(u.value[i])
@@ -157,6 +167,7 @@ def advance(
         attempts=tuple((row, t) for row, t in memory.attempts if t > now_ns - window),
         turnover=tuple((t, usd) for t, usd in memory.turnover if t > now_ns - NS_PER_HOUR),
         latched=frozenset(latched),
+        shut=tuple((row, until) for row, until in memory.shut if until > now_ns),
     )
     return kept if attempt is None else _with_attempt(kept, moment, attempt)
 
@@ -164,7 +175,7 @@ def advance(
 def advance_at_rest(memory: Memory, now_ns: int) -> Memory | None:
     """What `advance` comes to where nothing is due and every row is inside its landing; None where the memory
     holds things that time or rows take out of it."""
-    if memory.latched or memory.attempts or memory.turnover:
+    if memory.latched or memory.attempts or memory.turnover or memory.shut:
         return None
     return Memory(memory.started_ns, now_ns, memory.hedged_ns, pushes=memory.pushes)
 

@@ -72,7 +72,7 @@ class ExecutionConfig(Section):
     replans_all_max: Whole = Field(default=12, ge=0)
     refused_again_s_max: Number = Field(default=30.0, ge=1, le=600)
     aside_s: Number = Field(default=30.0, gt=0, le=86_400)
-    aside_s_max: Number = Field(default=3600.0, gt=0, le=7 * 86_400)
+    aside_s_max: Number = Field(default=600.0, gt=0, le=7 * 86_400)
     flatten_share: Number = Field(default=0.02, gt=0, lt=1)
     flatten_drift_s: Number = Field(default=10.0, ge=0, le=600)
     watch: WatchConfig = WatchConfig()

@@ -8,10 +8,10 @@ from decimal import Decimal
 import pytest
 
 from hedger.core.actions import Alert, Permission, Submit
-from hedger.core.aside import OF_THE_MOMENT
+from hedger.core.aside import LASTING, OF_THE_MOMENT, UNFIT_MAX
 from hedger.core.decision import Decision
 from hedger.core.events import Verb
-from hedger.core.gate import Denied, Situation
+from hedger.core.gate import Denied, Situation, Then
 from hedger.engine.limit_gate import LimitGate
 from pricing.contracts import Kind
 from risk.limit_terms import PermissionLimits
@@ -57,7 +57,7 @@ def texts(rig: Rig, code: str) -> list[str]:
     return [a.text for d in rig.decisions for a in d.actions if isinstance(a, Alert) and a.code == code]
 
 
-@pytest.mark.parametrize("code", ["insufficient_margin", "market_closed", "no_permission", "a code of 2031"])
+@pytest.mark.parametrize("code", ["insufficient_margin", "market_closed", "no_permission", "not_listed"])
 def test_what_a_venue_refuses_is_set_aside_and_the_others_hedge(code: str) -> None:
     rig = Rig(LONG, desk(slice_interval_s=0.0)).armed()
     order, decision = first_order(rig)
@@ -79,8 +79,7 @@ def test_the_time_grows_and_an_order_that_is_taken_ends_it() -> None:
     settings = desk(slice_interval_s=0.0, aside_s=30.0, aside_s_max=100.0)
     allowed = settings.universe.deny_buy.model_copy(update={"symbols": ("BTC-PERPETUAL",), "kinds": ()})
     universe = settings.universe.model_copy(update={"allow_buy": allowed, "allow_sell": allowed})
-    policy = settings.policy.model_copy(update={"attempts_max": 1000, "attempt_pause_s": 0.0})
-    rig = Rig(LONG, settings.model_copy(update={"universe": universe, "policy": policy})).armed()
+    rig = Rig(LONG, settings.model_copy(update={"universe": universe})).armed()
     only, times, first = frozenset({"BTC-PERPETUAL"}), list[float](), 0
     for _ in range(70):
         decision = rig.mark(5.0)
@@ -91,11 +90,63 @@ def test_the_time_grows_and_an_order_that_is_taken_ends_it() -> None:
         rig.send(rig.report())
         if rig.decisions[-1].breached:
             assert "set aside" in rig.state.outside.why or rig.state.execution is not None
+    assert rig.state.memory.attempts == () and "ROW_HELD" not in rig.alerts()
     assert times == [0.0, 30.0, 90.0, 190.0, 290.0]  # 30, 60, then the longest
     assert len(texts(rig, "LISTING_ASIDE")) == 1
     assert rig.command(Verb.HEDGE).orders  # a person asks: it is tried at once
     refusing(rig, rig.decisions[-1], frozenset(), "")
     assert not rig.state.aside and rig.decisions[-1].breached == ()
+
+
+FORMS = ["price_not_on_tick", "quantity_not_in_lots", "below_minimum", "above_maximum", "a code of 2031"]
+
+
+@pytest.mark.parametrize("code", FORMS)
+def test_what_is_wrong_with_one_order_is_tried_again_with_the_next(code: str) -> None:
+    """Refused once, the instrument stays; the next order comes two seconds later, not at once."""
+    rig = Rig(LONG, desk(slice_interval_s=0.0)).armed()
+    order, decision = first_order(rig)
+    refusing(rig, decision, frozenset({order.listing.symbol}), code)
+    refusing(rig, rig.mark(1.0), frozenset(), "")
+    assert len(rig.submits()) == 1 and not rig.state.aside
+    assert code in rig.state.outside.why
+    for _ in range(3):
+        refusing(rig, rig.mark(1.0), frozenset(), "")
+    assert {o.listing.symbol for o in rig.submits()} == {order.listing.symbol}
+    assert rig.decisions[-1].breached == () and "LISTING_ASIDE" not in rig.alerts()
+    if code == "above_maximum":
+        sizes = [o.quantity for o in rig.submits()]
+        assert len(sizes) > 2 and all(0 < x <= sizes[0] / 2 for x in sizes[1:])
+
+
+def test_three_in_a_row_are_more_than_a_form() -> None:
+    """Tries at 0, 2 and 6 s; then the side is set aside, and the same execution goes by the others."""
+    rig = Rig(LONG, desk(slice_interval_s=0.0)).armed()
+    order, decision = first_order(rig)
+    only, at = frozenset({order.listing.symbol}), [rig.now_ns]
+    execution = rig.state.execution
+    refusing(rig, decision, only, "price_not_on_tick")
+    for _ in range(8):
+        before = len(rig.submits())
+        refusing(rig, rig.mark(1.0), only, "price_not_on_tick")
+        at += [rig.now_ns for o in rig.submits()[before:] if o.listing.symbol in only]
+    assert [(t - at[0]) // 10**9 for t in at] == [0, 2, 6]
+    assert execution is not None and rig.state.counters.executions == 1
+    assert len(texts(rig, "LISTING_ASIDE")) == 1 and rig.decisions[-1].breached == ()
+    assert {o.listing.symbol for o in rig.submits()} > only
+
+
+def test_one_that_is_taken_begins_the_count_afresh() -> None:
+    """Every other order is refused, for ever: nothing is set aside."""
+    rig = Rig({"BTC-PERPETUAL": "4000000"}, desk(rejects_max=99, participation=0.05)).armed()
+    order, decision = first_order(rig)
+    only = frozenset({order.listing.symbol})
+    for n in range(2 * UNFIT_MAX + 1):
+        refusing(rig, decision, only if n % 2 == 0 else frozenset(), "refused")
+        decision = rig.mark(2.0)
+        assert decision.orders, n
+    assert [r.code for r in rig.state.orders.values()].count("refused") > UNFIT_MAX
+    assert not rig.state.aside
 
 
 @pytest.mark.parametrize("code", ["post_only_would_take", "rate_limited", "outside_price_band"])
@@ -112,7 +163,8 @@ def test_codes_of_the_moment_are_codes_that_somebody_says() -> None:
     ours = {"", "lost", "not_sent", "too_fast"}
     assert set(OF_THE_MOMENT) - ours <= {*map(str, Code), *map(str, Reason)}
     lasting = {Reason.FUNDS, Reason.CLOSED, Reason.PERMISSION, Reason.NOT_LISTED, Reason.RISK_LIMIT}
-    assert not OF_THE_MOMENT & {str(x) for x in lasting}
+    assert {str(x) for x in lasting} <= LASTING <= {*map(str, Code), *map(str, Reason)}
+    assert not OF_THE_MOMENT & LASTING
 
 
 def test_what_our_own_limits_refuse_for_good_is_planned_without() -> None:
@@ -120,7 +172,7 @@ def test_what_our_own_limits_refuse_for_good_is_planned_without() -> None:
 
     def no_perpetual(order: Order, situation: Situation) -> Permission | Denied:
         if order.listing.contract.kind is Kind.PERPETUAL:
-            return Denied("MARGIN_INITIAL", "MARGIN_INITIAL: too much; nothing was sent", aside=True)
+            return Denied("MARGIN_INITIAL", "MARGIN_INITIAL: too much; nothing was sent", Then.SET_ASIDE)
         return Free(order)
 
     settings = desk(slice_interval_s=0.0)

@@ -135,7 +135,7 @@ def _at_worst(state: State, execution: Execution, leg: int) -> Decimal:
     return sum((r.booked + r.reserved for r in mine), Decimal(0))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(ANSWERS, st.integers(0, 10**6), st.sampled_from([0.0, 4.0]))
 def test_never_more_than_the_ticket_never_further_out_than_written_and_an_end(
     answers: list[str], seed: int, passive: float

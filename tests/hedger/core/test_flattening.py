@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
 
 from hedger.core.actions import Alert
 from hedger.core.events import Verb
+from hedger.core.flattening import WAITS_S, linear_aside
 from hedger.core.state import Mode
+from hedger.settings import Settings
 from pricing.contracts import Kind
+from tests.hedger.core.test_aside import refusing
 from tests.hedger.rig import VENUE, Rig, desk, option_symbol
 
 
@@ -192,3 +196,51 @@ def test_a_moving_market_is_not_chased_with_options() -> None:
         if order.listing.contract.kind is Kind.OPTION:
             sides.setdefault(order.listing.symbol, set()).add(str(order.side))
     assert sides and max(len(each) for each in sides.values()) == 1
+
+
+def refused_for(rig: Rig, seconds: float, most: float = 200.0) -> list[tuple[float, str, Kind]]:
+    """A flatten while the perpetual is refused as closed for so long: (second, symbol, kind) of orders."""
+    decision, begun, found = rig.command(Verb.FLATTEN), rig.now_ns, list[tuple[float, str, Kind]]()
+    while (rig.now_ns - begun) / 1e9 < most and rig.state.asked_for:
+        at = (rig.now_ns - begun) / 1e9
+        before = len(rig.submits()) - len(decision.orders)
+        refusing(rig, decision, frozenset({"BTC-PERPETUAL"} if at < seconds else ()), "market_closed")
+        found += [(at, o.listing.symbol, o.listing.contract.kind) for o in rig.submits()[before:]]
+        decision = rig.mark(10.0)
+    return found
+
+
+def test_a_flatten_waits_for_the_perpetual_rather_than_pay_for_options() -> None:
+    """Closed for 40 s, and tried at 0, 30 and 90 s: the aside is 30 s long, then twice that."""
+    rig = Rig({"BTC-PERPETUAL": "400000"}, desk(slice_interval_s=0.0)).armed()
+    orders = refused_for(rig, 40.0)
+    assert {symbol for _, symbol, _ in orders} == {"BTC-PERPETUAL"}
+    assert [at for at, _, _ in orders][:3] == [0.0, 30.0, 90.0]
+    (said,) = told(rig, "LISTING_ASIDE")
+    assert "the flatten waits for it" in said and told(rig, "FLATTENED")
+
+
+def test_a_flatten_does_not_wait_for_ever() -> None:
+    """Closed for good: by options and futures, but not before what it waits at most."""
+    rig = Rig({"BTC-PERPETUAL": "400000"}, desk(slice_interval_s=0.0)).armed()
+    orders = refused_for(rig, 1e9)
+    others = [at for at, symbol, _ in orders if symbol != "BTC-PERPETUAL"]
+    assert others and min(others) >= WAITS_S
+    assert rig.state.asked_for == ""
+
+
+def test_what_a_flatten_waits_for() -> None:
+    """It waits on the side that it needs, for the best kind that is left, and for no worse one."""
+    rig = Rig({"BTC-PERPETUAL": "400000"}).armed()
+    rig.command(Verb.FLATTEN)
+    snapshot = rig.state.snapshot
+    assert snapshot is not None
+    universe = snapshot.market.universe
+    kinds = {x.contract.kind: at for at, x in enumerate(universe.listings) if x.contract.underlying == "BTC"}
+    perpetual, spot, free = kinds[Kind.PERPETUAL], kinds[Kind.SPOT], Settings()
+    assert linear_aside(snapshot, free, {(perpetual, -1), (spot, -1)}, "") == ((perpetual, -1),)
+    assert linear_aside(snapshot, free, {(perpetual, 1), (spot, -1)}, "") == ()
+    assert linear_aside(snapshot, free, {(perpetual, -1)}, "ETH") == ()
+    shut = replace(snapshot, barred={(perpetual, -1): "the limits refuse it"})
+    assert linear_aside(shut, free, {(spot, -1)}, "BTC") == ((spot, -1),)
+    assert linear_aside(shut, desk(), {(spot, -1)}, "") == (), "the desk's lists deny spot"

@@ -345,7 +345,7 @@ POLICIES: st.SearchStrategy[Mapping[str, Any]] = st.sampled_from(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_whatever_is_quoted_the_answer_is_the_full_look_s(data: st.DataObject) -> None:
     rig = Rig({})
@@ -406,7 +406,7 @@ NUMBERS = st.one_of(
 NAMES = st.text(max_size=8)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(st.tuples(NAMES, NUMBERS), max_size=5), NAMES, st.lists(NAMES, max_size=2), st.booleans())
 def test_a_quiet_digest_is_that_of_the_document(
     exposures: list[tuple[str, float]], words: str, breached: list[str], flag: bool
@@ -571,7 +571,7 @@ def moved(rng: np.random.Generator, quotes: dict[str, np.ndarray], rows: list[in
             quotes["index"][row] *= rng.choice([together, 1 + rng.normal(0, 1e-3)])
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.integers(0, 10**9))
 def test_however_quotes_drift_apart_the_answer_is_the_full_look_s(seed: int) -> None:
     rng = np.random.default_rng(seed)

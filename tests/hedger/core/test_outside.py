@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from hedger.core.actions import Permission, Submit
 from hedger.core.decision import Decision
 from hedger.core.events import Failed, Verb
-from hedger.core.gate import Denied, Situation
-from hedger.core.outside import IN_WORK, without_figures
+from hedger.core.gate import Denied, Situation, Then
+from hedger.core.outside import PAUSED
+from hedger.core.state import StaysOut
 from hedger.engine.limit_gate import LimitGate
 from hedger.engine.recording import entries_of
 from hedger.journal.entries import Kind
@@ -34,7 +35,7 @@ def silent(rig: Rig) -> str:
     if out and not state.outside.why:
         return f"{out} are outside and nothing is said"
     at_work = state.execution is not None or any(r.live for r in state.orders.values())
-    if out and not at_work and state.outside.why.startswith(IN_WORK):
+    if out and not at_work and state.outside.cause is StaysOut.WORK:
         return "a hedge is told of and none is in work"
     return ""
 
@@ -74,7 +75,7 @@ def test_whatever_happens_what_is_outside_has_a_reason(steps: list[str]) -> None
         if says["gate"] == "deny":
             return Denied("POSITION_FIRM", "POSITION_FIRM: too large; nothing was sent")
         if says["gate"] == "hold":
-            return Denied("STALE_BOOK", "STALE_BOOK: old; nothing was sent", waits=True, passing=True)
+            return Denied("STALE_BOOK", "STALE_BOOK: old; nothing was sent", Then.BACK_OFF)
         return Free(order)
 
     rig = Rig(LONG, desk(slice_interval_s=1.0, aside_s=5.0), gate=gate).armed()
@@ -148,9 +149,21 @@ def test_a_plan_that_comes_to_the_same_is_told_once_and_told_again_when_it_does_
     assert "not: denied" in rig.state.outside.why
 
 
-@pytest.mark.parametrize("text", ["", "plain words", "delta:BTC"])
-def test_words_without_figures_stay(text: str) -> None:
-    assert without_figures(text) == text
+def test_a_pause_keeps_what_the_policy_said_and_its_end_ends_it() -> None:
+    """Of the words that hold while they hold nothing is carried on; what the policy said last is."""
+    rig = Rig(LONG, gate=lambda order, situation: Denied("POSITION_FIRM", "POSITION_FIRM: too large")).armed()
+    rig.answer(rig.mark(5.0))
+    policy = rig.state.outside
+    assert policy.cause is StaysOut.POLICY and "POSITION_FIRM" in policy.why
+    said = []
+    for verb in (Verb.PAUSE, Verb.RESUME):
+        rig.command(verb)
+        rig.tick(1.0)
+        said.append(rig.state.outside)
+    paused, resumed = said
+    assert (paused.cause, paused.why) == (StaysOut.PAUSED, f"{PAUSED}; else: {policy.why}")
+    assert resumed.cause is StaysOut.POLICY and PAUSED not in resumed.why
+    assert {x.since_ns for x in (policy, *said)} == {policy.since_ns}
 
 
 @pytest.mark.parametrize("over_usd", [100_010, 130_000])

@@ -7,7 +7,7 @@ from typing import Any
 
 from hedger.core.actions import Alert
 from hedger.core.events import Verb
-from hedger.core.gate import Denied
+from hedger.core.gate import Denied, Then
 from hedger.settings import Settings
 from tests.hedger.rig import Rig, desk, free
 
@@ -92,7 +92,7 @@ def test_what_cannot_be_shown_says_why() -> None:
 
 def test_the_limits_are_asked_and_a_refusal_pauses_nothing() -> None:
     def never(order: object, situation: object) -> Denied:
-        return Denied("NO", "NO: not today", pauses=True)
+        return Denied("NO", "NO: not today", Then.PAUSE)
 
     rig = settled(desk(), never)
     seen = rig.command(Verb.PREVIEW, "BTC")

@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
+import pytest
+
 from hedger.core.actions import Alert, Cancel
-from hedger.core.relisted import left_out
+from hedger.core.execution import taken_up
+from hedger.core.relisted import untradable
+from hedger.core.unwinding import net_filled
 from hedger.journal.codec import dump, load
-from pricing.contracts import Listing, TickSteps
+from pricing.contracts import Listing, Side, TickSteps
+from tests.hedger.core.test_unwinding import hedged_options, only_the_first_leg
 from tests.hedger.rig import CHAIN, VENUE, Rig, desk, option_symbol, replayed
 from venues.orders import Link, VenueStatus
 from venues.simulated import SimulatedMarket
@@ -51,6 +56,59 @@ def test_other_steps_are_taken_up_and_the_next_orders_stand_on_them() -> None:
     assert orders and all(x.price % 5 == 0 and x.quantity % new.lot == 0 for x in orders)
 
 
+@pytest.mark.parametrize(("lots", "replans"), [(1, 0), (7, 1)])
+def test_a_hedge_in_work_goes_on_in_the_new_steps(lots: int, replans: int) -> None:
+    """A tick ten times as coarse after the first slice: no order is off it, and the execution is the same. It
+    is planned anew where what is left is not in whole lots any more, and else not."""
+    rig = Rig({PERPETUAL: "4000000"}, desk(slice_interval_s=1.0, participation=0.3)).armed()
+    rig.answer(rig.mark(1.0))
+    old = of(rig)
+    first = len(rig.submits())
+    told(rig, replace(old, tick_steps=TickSteps.parse("0:5"), lot=old.lot * lots, minimum=old.minimum * lots))
+    execution = rig.state.execution
+    assert execution is not None and first == 1
+    left = 4_000_000 - rig.submits()[0].quantity
+    assert execution.replans == replans and left % 70 != 0
+    rig.answer(rig.decisions[-1])
+    for _ in range(6):
+        rig.answer(rig.mark(2.0))
+    later = rig.submits()[first:]
+    assert later and {x.listing.symbol for x in later} == {PERPETUAL}
+    assert all(x.price % 5 == 0 and x.quantity % (10 * lots) == 0 for x in later)
+    assert rig.state.counters.executions == 1 and rig.decisions[-1].breached == ()
+
+
+def test_what_earlier_plans_did_is_taken_back_in_the_new_steps_too() -> None:
+    rig = short_calls("-400")
+    rig.mark(5.0)
+    execution = rig.state.execution
+    assert execution is not None and execution.legs
+    old = execution.legs[0].listing
+    new = replace(old, lot=old.lot * 3)
+    done = tuple(replace(leg, filled=leg.quantity) for leg in execution.legs)
+    again = taken_up(replace(execution, earlier=done, legs=()), {new.key: new})
+    assert again.earlier[0].listing == new
+    taken = {leg.listing.key: quantity for leg, quantity in net_filled(again.every_leg)}
+    assert taken[new.key] % new.lot == 0 and 0 <= done[0].quantity - taken[new.key] < new.lot
+
+
+def test_the_way_back_is_in_the_new_steps() -> None:
+    """The first leg is done, its tick changes, the rest is denied: it is taken back on the new ticks."""
+    rig = hedged_options(only_the_first_leg)
+    (order,) = rig.mark(20.0).orders
+    new = replace(of(rig, order.listing.symbol), tick_steps=TickSteps.parse("0:5"))
+    told(rig, new)
+    rig.answer(rig.decisions[-2])
+    for _ in range(4):
+        if rig.state.execution is None:
+            break
+        rig.answer(rig.mark(3.0))
+    back = rig.submits()[1]
+    assert (back.listing.symbol, back.side) == (PERPETUAL, Side.SELL if order.side is Side.BUY else Side.BUY)
+    assert back.price % 5 == 0 and order.price % 5 != 0
+    assert "LEGS_LEFT" not in rig.alerts()
+
+
 def test_another_contract_under_the_name_is_left_out_and_told_once() -> None:
     rig = short_calls("-400")
     old = of(rig)
@@ -58,7 +116,7 @@ def test_another_contract_under_the_name_is_left_out_and_told_once() -> None:
         told(rig, replace(old, size=old.size * 10))
     assert of(rig) == old, "what the book counts in stays what it was"
     assert [str(a.severity) for a in alerts(rig, "LISTING_CHANGED")] == ["critical"]
-    assert dict(left_out(rig.state)).keys() == {(VENUE, PERPETUAL)}
+    assert dict(untradable(rig.state)).keys() == {(VENUE, PERPETUAL)}
     for _ in range(4):
         rig.answer(rig.mark(5.0))
     assert traded(rig) and PERPETUAL not in traded(rig)
@@ -67,12 +125,12 @@ def test_another_contract_under_the_name_is_left_out_and_told_once() -> None:
 def test_what_is_listed_no_more_is_left_out_until_it_is() -> None:
     rig = short_calls("-400")
     told(rig, gone=(PERPETUAL, "NEVER-HEARD-OF"))
-    assert dict(left_out(rig.state)).keys() == {(VENUE, PERPETUAL)}
+    assert dict(untradable(rig.state)).keys() == {(VENUE, PERPETUAL)}
     for _ in range(4):
         rig.answer(rig.mark(5.0))
     assert traded(rig) and PERPETUAL not in traded(rig)
     told(rig)
-    assert not dict(left_out(rig.state))
+    assert not dict(untradable(rig.state))
 
 
 def test_what_rests_there_is_cancelled() -> None:

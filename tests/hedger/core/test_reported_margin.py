@@ -233,7 +233,7 @@ def test_the_bound_holds_in_whatever_order_and_part_the_trades_fill(
 
     _, _, situation = ASKED
     row = situation.snapshot.valuation.universe.positions[VENUE, "BTC-PERPETUAL"]
-    flow = _Flow(row, float(had), float(had))
+    flow = _Flow(row, float(had), float(had), float(had))
     for trade in trades:
         flow = _with(flow, float(trade), 1.0)
     most = _of_listing(flow, situation, "BTC", SHARE, by_position).margin

@@ -25,7 +25,7 @@ def working() -> tuple[Rig, Order]:
     return rig, order
 
 
-def denied_for(rig: Rig, seconds: int, step_s: int = 1) -> list[Alert]:
+def disowned_for(rig: Rig, seconds: int, step_s: int = 1) -> list[Alert]:
     """Time goes by; the account is told as it is, and the order is denied whenever it is asked for."""
     told: list[Alert] = []
     for _ in range(seconds // step_s):
@@ -49,11 +49,11 @@ def test_an_order_acknowledged_and_never_seen_is_not_sent_again() -> None:
     """As where an agent's key of one account is used with the wallet of another."""
     rig, order = working()
     rig.send(OrderUpdate(order.client_id, OrderState.OPEN, "77"))
-    (alert,) = contradictions(denied_for(rig, 60))
+    (alert,) = contradictions(disowned_for(rig, 60))
     assert alert.severity is Severity.CRITICAL
     assert "as 77" in alert.text and "never seen" in alert.text and "key and the account" in alert.text
     assert rig.state.mode is Mode.HALTED and rig.state.orders[order.client_id].reserved == order.quantity
-    assert not contradictions(denied_for(rig, round(KEPT_S_MIN) + 60, 15))  # told once, and true for ever
+    assert not contradictions(disowned_for(rig, round(KEPT_S_MIN) + 60, 15))  # told once, and true for ever
     assert rig.state.orders[order.client_id].state is OrderState.UNKNOWN
     assert len(rig.submits()) == NEVER_SENT_TWICE and any("unknown" in why for why in why_not_arm(rig.state))
 
@@ -63,11 +63,11 @@ def test_an_order_seen_there_is_given_up_when_the_venue_may_have_forgotten_it() 
     rig, order = working()
     rig.send(OrderUpdate(order.client_id, OrderState.OPEN, "77", Decimal(0)))
     seen_ns = rig.now_ns
-    assert len(contradictions(denied_for(rig, 60))) == 1 and rig.state.mode is Mode.HALTED
+    assert len(contradictions(disowned_for(rig, 60))) == 1 and rig.state.mode is Mode.HALTED
     told: list[Alert] = []
     while rig.state.orders[order.client_id].state is OrderState.UNKNOWN:
         assert rig.now_ns - seen_ns < (KEPT_S_MIN + 120) * 1e9
-        told += denied_for(rig, 15, 15)
+        told += disowned_for(rig, 15, 15)
     assert rig.now_ns - seen_ns >= KEPT_S_MIN * 1e9
     assert rig.state.orders[order.client_id].state is OrderState.REJECTED
     assert "ORDER_LOST" in [a.code for a in told] and rig.state.mode is Mode.HALTED
@@ -76,7 +76,7 @@ def test_an_order_seen_there_is_given_up_when_the_venue_may_have_forgotten_it() 
 
 def test_an_order_that_was_never_acknowledged_is_given_up_as_before() -> None:
     rig, order = working()
-    told = denied_for(rig, 60)
+    told = disowned_for(rig, 60)
     assert not contradictions(told) and "ORDER_LOST" in [a.code for a in told]
     assert rig.state.orders[order.client_id].state is OrderState.REJECTED
 
@@ -84,7 +84,7 @@ def test_an_order_that_was_never_acknowledged_is_given_up_as_before() -> None:
 def test_a_person_can_take_the_venues_word() -> None:
     rig, order = working()
     rig.send(OrderUpdate(order.client_id, OrderState.OPEN, "77"))
-    denied_for(rig, 60)
+    disowned_for(rig, 60)
     assert "unknown orders" in rig.command(Verb.ARM).reason
     decision = rig.command(Verb.ARM, "accept")
     assert rig.state.mode is Mode.ARMED and order.client_id in decision.reason
@@ -95,7 +95,7 @@ def test_a_person_can_take_the_venues_word() -> None:
 def test_it_is_over_when_the_venue_shows_the_order_after_all(filled: bool) -> None:
     rig, order = working()
     rig.send(OrderUpdate(order.client_id, OrderState.OPEN, "77"))
-    denied_for(rig, 60)
+    disowned_for(rig, 60)
     rig.truth.take(order)
     if filled:
         trade = rig.truth.fill(order.client_id, order.quantity, rig.now_ns)
@@ -111,7 +111,7 @@ def test_a_kill_is_not_confirmed_over_it() -> None:
     """It may rest on the account that the key acts for."""
     rig, order = working()
     rig.send(OrderUpdate(order.client_id, OrderState.OPEN, "77"))
-    denied_for(rig, 60)
+    disowned_for(rig, 60)
     rig.command(Verb.KILL)
-    told = denied_for(rig, 60)
+    told = disowned_for(rig, 60)
     assert "KILL_CONFIRMED" not in [a.code for a in told]

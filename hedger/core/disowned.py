@@ -1,4 +1,4 @@
-"""Orders that a venue says it never had: lost on the way, forgotten since, or denied against its own word.
+"""Orders that a venue says it never had: lost on the way, forgotten since, or disowned against its own word.
 
 A venue that never had an order never gave it a number. One that has taken an order and knows of none a moment
 later speaks of another account than the one that took it (the key of one, used with the name of another), or
@@ -19,7 +19,7 @@ from hedger.sections.execution import ns
 from venues.orders import OrderState
 
 
-def denied(turn: Turn, record: OrderRecord) -> bool:
+def disowned(turn: Turn, record: OrderRecord) -> bool:
     """Whether the venue has said of an order often and long enough that it never had it."""
     watch = turn.settings.desk.execution.watch
     waited = turn.now - record.since_ns >= ns(watch.not_found_s_min)
@@ -29,7 +29,7 @@ def denied(turn: Turn, record: OrderRecord) -> bool:
 def contradicts(turn: Turn, record: OrderRecord) -> bool:
     """Whether a venue denies what it has said itself, and too soon to have forgotten it: then nobody knows
     where the order is, whatever the account shows."""
-    return record.denied_after_all and not record.forgotten(turn.event.now_ns)
+    return record.disowned_after_all and not record.forgotten(turn.event.now_ns)
 
 
 def tell_contradiction(turn: Turn, record: OrderRecord) -> None:
@@ -48,14 +48,14 @@ def tell_contradiction(turn: Turn, record: OrderRecord) -> None:
         turn.turn_to(Mode.HALTED, f"{record.venue} denies {order.client_id}, which it acknowledged")
 
 
-def told_denied(state: State) -> tuple[OrderRecord, ...]:
+def told_disowned(state: State) -> tuple[OrderRecord, ...]:
     """Orders that their venues took and deny now, as was told: a person can take that word."""
     return tuple(r for r in state.orders.values() if r.contradicted and r.state is OrderState.UNKNOWN)
 
 
-def accept_denied(turn: Turn) -> None:
+def accept_disowned(turn: Turn) -> None:
     """Take the venues' word that they have none of the orders that they took: a person has said so."""
-    for record in told_denied(turn.state):
+    for record in told_disowned(turn.state):
         new = given_up(record, turn.now, ACCEPTED)
         turn.note(f"accepted: {record.venue} has no {record.order.client_id}")
         turn.state = turn.state.with_order(new)
