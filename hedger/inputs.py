@@ -14,7 +14,7 @@ from pricing.contracts import STABLE_CURRENCIES, Listing
 from pricing.daycount import NS_PER_SECOND, SECONDS_PER_DAY, iso
 from pricing.errors import InputError
 from pricing.universe import Universe
-from risk.book import Book, CashKey, Position, PositionKey
+from risk.book import Book, CashKey, Position, PositionKey, as_decimal
 from venues.deribit_names import unified_symbol
 
 BOOK_BYTES_MAX = 16 << 20
@@ -322,4 +322,4 @@ def parse_time(text: str) -> int:
 
 def cash_keys(book: Book) -> Mapping[CashKey, Decimal]:
     """Balances of a book as decimals, for display."""
-    return {key: Decimal(amount.numerator) / Decimal(amount.denominator) for key, amount in book.cash.items()}
+    return {key: as_decimal(amount) for key, amount in book.cash.items()}

@@ -96,6 +96,7 @@ class Memory:
     started_ns: since when it is kept: the start of the engine. checked_ns: when the policy was last asked and
     no guard held it. hedged_ns: the last trade. attempts: (row, ns) of plans that did not bring the row where
     it should be. turnover: (ns, USD) of trades within the last hour. pushes: the last hedge of each row.
+    shut: (row, ns) of rows that no plan brings in without what is set aside, and until when they wait.
     latched: rows that left their trigger interval and have not been inside their landing interval since.
     """
 
@@ -106,6 +107,7 @@ class Memory:
     turnover: tuple[tuple[int, float], ...] = ()
     pushes: tuple[Push, ...] = ()
     latched: frozenset[str] = frozenset()
+    shut: tuple[tuple[str, int], ...] = ()
 
 
 class Scope(StrEnum):

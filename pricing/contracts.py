@@ -182,6 +182,15 @@ class Listing:
         """(venue, symbol): what a listing is known by everywhere."""
         return self.venue, self.symbol
 
+    def same_contract(self, other: Listing) -> bool:
+        """Whether a unit of both is the same thing."""
+        return (self.contract, self.size) == (other.contract, other.size)
+
+    def same_terms(self, other: Listing) -> bool:
+        """Whether both trade alike; fees are the account's own, and no matter here."""
+        steps = self.tick_steps, self.lot, self.minimum
+        return self.same_contract(other) and steps == (other.tick_steps, other.lot, other.minimum)
+
     @property
     def expiry_ns(self) -> int:
         """UTC nanoseconds when the contract expires, 0 where it never does."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum
 
 
@@ -82,3 +83,13 @@ def seen(value: object) -> object:
         return "a table"
     nested = isinstance(value, list) and any(isinstance(item, dict | list) for item in value)
     return "a list" if nested else value
+
+
+def named(words: Sequence[str], most: int, between: str = ", ") -> str:
+    """So many words of a list, and how many more there are.
+
+    >>> named(["a", "b", "c"], 2), named(["a", "b"], 2)
+    ('a, b and 1 more', 'a, b')
+    """
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return between.join(words[:most]) + more

@@ -27,6 +27,21 @@ CashKey = tuple[str, str, str]
 _EXACT = Context(prec=60, traps=[Inexact])
 
 
+def as_decimal(amount: Fraction) -> Decimal:
+    """An amount as a Decimal, without idle zeros behind the point: exact where it is one; else, as gains of
+    inverse contracts can be, the nearest of 28 digits.
+
+    >>> as_decimal(Fraction(-3, 2)), as_decimal(Fraction(1500))
+    (Decimal('-1.5'), Decimal('1500'))
+    """
+    top, bottom = amount.as_integer_ratio()
+    most = bottom.bit_length()  # more digits than that has no decimal of this denominator
+    if 10**most % bottom:
+        return Decimal(top) / Decimal(bottom)
+    digits = next(n for n in range(most + 1) if 10**n % bottom == 0)
+    return Decimal(f"{top * 10**digits // bottom}e-{digits}")
+
+
 @dataclass(frozen=True, slots=True)
 class Fill:
     """One execution. quantity > 0 in order units, price in the venue's quotation, fee > 0 is paid."""

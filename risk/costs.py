@@ -11,17 +11,19 @@ every level costs at least nothing and no level costs less than the one before i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pricing.contracts import Kind, Side
+from pricing.contracts import Kind, Listing, Side
 from pricing.daycount import HOURS_PER_YEAR
 from pricing.market import Market
 from pricing.universe import BoolArray, FloatArray, IntArray, Universe
 from pricing.valuation import Valuation
+from risk.standing import worth
 
 FUNDING_PERIOD_H = 8.0
 #: Venues cap funding at a few per cent per 8 h: a rate above the whole notional is a fault of the feed.
@@ -183,6 +185,18 @@ def fee_usd(terms: Terms, spot: FloatArray, price: FloatArray, *, maker: bool = 
         future_usd = rate * price
     choices = [option & terms.inverse, option, terms.inverse]
     return np.select(choices, [in_coin, in_usd, future_coin], future_usd) * terms.size
+
+
+def notional_usd(listing: Listing, price: float, spot: Mapping[str, float]) -> float:
+    """What the rate of a fee applies to, for one order unit at `price`, USD: of options the index, of inverse
+    perpetuals and futures their dollars, of everything else the price. NaN where it is not known.
+
+    spot: index by currency, USD.
+    """
+    contract, size = listing.contract, float(listing.size)
+    if contract.kind is Kind.OPTION:
+        return size * spot.get(contract.underlying, math.nan)
+    return size if contract.inverse else size * price * worth(contract.settlement, spot)
 
 
 def combo_fee(buy_fees: float, sell_fees: float) -> float:

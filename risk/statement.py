@@ -22,10 +22,11 @@ from fractions import Fraction
 
 import numpy as np
 
-from pricing.contracts import STABLE_CURRENCIES, Kind
+from pricing.contracts import Kind
 from pricing.universe import FloatArray
 from pricing.valuation import Valuation
 from risk.book import Book, Fill, settles_daily
+from risk.standing import worth
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,19 +122,19 @@ def state_change(before: Ledger, after: Ledger, moved: Moved) -> Statement:
     was = dict(zip(before.valuation.universe.underlyings, before.valuation.spot.tolist(), strict=True))
     parts = dict.fromkeys(("premiums", "fees", "funding", "settlement", "transfers"), 0.0)
     for (cause, currency), exact in cash.amounts.items():
-        parts[cause] += _times(float(exact), _worth(currency, spot))
+        parts[cause] += _times(float(exact), worth(currency, spot))
     since = math.fsum(_since(fill, then, spot) for fill, then in zip(moved.fills, moved.spots, strict=False))
     parts["fees"] -= since
     futures = unexplained = 0.0
     coins = since
     for name in dict.fromkeys([*before.cash, *after.cash, *before.gains, *after.gains]):
-        at, worth = _worth(name, was), _worth(name, spot)
+        at, by_now = worth(name, was), worth(name, spot)
         change = after.cash.get(name, Fraction(0)) - before.cash.get(name, Fraction(0))
         told = sum((x for (_, c), x in cash.amounts.items() if c == name), Fraction(0))
-        unexplained += _times(float(change - told), worth)
-        futures += _times(after.gains.get(name, 0.0) - before.gains.get(name, 0.0), worth)
+        unexplained += _times(float(change - told), by_now)
+        futures += _times(after.gains.get(name, 0.0) - before.gains.get(name, 0.0), by_now)
         held = float(before.cash.get(name, Fraction(0))) + before.gains.get(name, 0.0)
-        coins += _times(held, worth - at)
+        coins += _times(held, by_now - at)
     return Statement(
         **parts,
         futures=futures,
@@ -157,7 +158,7 @@ def _trade(cash: _Cash, fill: Fill) -> None:
 
 def _since(fill: Fill, then: Mapping[str, float], spot: Mapping[str, float]) -> float:
     """What a fee's coin moved by from its trade to the later mark, USD; 0 where either is not known."""
-    move = _worth(fill.fee_currency, spot) - _worth(fill.fee_currency, then)
+    move = worth(fill.fee_currency, spot) - worth(fill.fee_currency, then)
     return -float(fill.fee) * move if fill.fee and math.isfinite(move) else 0.0
 
 
@@ -167,10 +168,6 @@ def _held(ledger: Ledger) -> float:
     return math.fsum((ledger.quantities[held] * ledger.valuation.value_usd[held]).tolist())
 
 
-def _worth(currency: str, spot: Mapping[str, float]) -> float:
-    return 1.0 if currency in STABLE_CURRENCIES else spot.get(currency, math.nan)
-
-
-def _times(amount: float, worth: float) -> float:
+def _times(amount: float, usd: float) -> float:
     """Nothing of a currency without a worth is worth nothing; anything else of it is unknown."""
-    return amount * worth if amount else 0.0
+    return amount * usd if amount else 0.0

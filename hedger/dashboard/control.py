@@ -77,8 +77,8 @@ class Control:
                 fix="leave it, and start the dashboard that belongs to the engine's build",
             )
         command = Command(uuid.uuid4().hex, verb, self._user, _reason(reason, screen), argument)
-        mark = "" if self._opened is None else self._opened.mark
-        send(self._journal, command, time.time_ns(), mark)
+        fingerprint = "" if self._opened is None else self._opened.fingerprint
+        send(self._journal, command, time.time_ns(), fingerprint)
         return command.id
 
     def kill(self, reason: str, screen: str) -> str:

@@ -128,7 +128,7 @@ class Feed:
         end, before = time.monotonic() + SLICE_S, self.number
         try:
             self.head = self._storage.head().number
-            if self.head and not self.opened.mark:
+            if self.head and not self.opened.fingerprint:
                 self.opened.look(self._storage)
             if self.quick is None and self._begin == 1 and self.head - self.number > self._long:
                 self.quick = Feed(self.journal, self._at_hand, self.outside, begin=self._end())

@@ -8,7 +8,6 @@ counts when it is booked. Valued and judged with the settings that were in force
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from copy import copy
 from typing import Any
 
@@ -156,17 +155,3 @@ def _missing(snapshot: Snapshot | None) -> list[Json]:
         if snapshot is None
         else [{"venue": m.venue, "symbol": m.symbol, "reason": m.reason} for m in snapshot.missing]
     )
-
-
-def profit_document(
-    records: Iterable[Record], at_hand: Settings, apart_s: float = APART_S, fetch: Fetch = no_tape
-) -> Json:
-    """The document of `hedger pnl` from a journal's records.
-
-    Raises:
-        CodecError, InputError, HedgerError: as `ProfitReader.take`.
-    """
-    reader = ProfitReader(at_hand, apart_s, fetch)
-    for record in records:
-        reader.take(record)
-    return reader.document()

@@ -353,21 +353,3 @@ def _spread(seconds: Iterable[float]) -> Json:
         return {"count": 0, "p50": None, "p99": None, "max": None}
     p50, p99 = np.percentile(found, [50, 99], method="higher").tolist()
     return {"count": int(found.size), "p50": p50, "p99": p99, "max": float(found.max())}
-
-
-def venues_document(
-    records: Iterable[Record],
-    at_hand: Settings,
-    now_ns: int | None = None,
-    beat: Heartbeat | None = None,
-    fetch: Fetch = no_tape,
-) -> Json:
-    """The document of `hedger venues` from a journal's records.
-
-    Raises:
-        CodecError, InputError: as `Follower.take`.
-    """
-    reader = VenueReader(at_hand, fetch)
-    for record in records:
-        reader.take(record)
-    return reader.document(now_ns, beat)

@@ -115,3 +115,7 @@ class VirtualClock:
         """It is now so late, unless it is later already; returns the time."""
         self._now_ns = max(to_ns, self._now_ns)
         return self._now_ns
+
+    def set(self, now_ns: int) -> None:
+        """It is so late, whatever it was."""
+        self._now_ns = now_ns

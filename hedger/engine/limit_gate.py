@@ -10,12 +10,12 @@ reckoned from the orders decided: as if each had left at once.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from hedger.core.actions import Permission
-from hedger.core.gate import Denied, Situation
+from hedger.core.gate import Denied, Situation, Then
 from hedger.core.order_life import OrderRecord
 from hedger.core.order_margin import order_margin
 from hedger.core.reported_margin import reported_margin
@@ -25,6 +25,7 @@ from hedger.engine.order_request import Units, effect_of, leg_of, request_of
 from hedger.problem.snapshot import Snapshot
 from pricing.contracts import Kind
 from pricing.daycount import NS_PER_SECOND
+from pricing.errors import named
 from risk.bands import row_factor
 from risk.holdings import Holdings
 from risk.limit_checks import permission_findings
@@ -119,12 +120,8 @@ class LimitGate:
         verdict = review(order, request_of(order, leg, situation, units), around, self.limits)
         if isinstance(verdict, Approved):
             return verdict
-        codes = (verdict.code, *verdict.also)
-        others = tuple(code.name for code in verdict.also)
-        waits = set(codes) <= PASSING | {Code.RATE_CREDITS}
-        pauses, passing = Code.FRUITLESS_HEDGES in codes, bool(PASSING.intersection(codes))
-        aside = set(codes) <= LASTING | PASSING | {Code.RATE_CREDITS} and bool(LASTING.intersection(codes))
-        return Denied(verdict.code.name, verdict.text, others, pauses, waits, waits and passing, aside)
+        also = tuple(code.name for code in verdict.also)
+        return Denied(verdict.code.name, verdict.text, _then({verdict.code, *verdict.also}), also)
 
     def largest(self, snapshot: Snapshot, row: int) -> Decimal:
         """The largest order on a listing that C4 lets out, order units; infinite where its size in coins or
@@ -193,6 +190,15 @@ class LimitGate:
         return order_margin(order, situation, model, terms)
 
 
+def _then(codes: Set[Code]) -> Then:
+    """What follows from all the reasons together."""
+    if codes <= PASSING | {Code.RATE_CREDITS}:
+        return Then.BACK_OFF if codes & PASSING else Then.WAIT
+    if codes <= LASTING | PASSING | {Code.RATE_CREDITS}:
+        return Then.SET_ASIDE
+    return Then.PAUSE if Code.FRUITLESS_HEDGES in codes else Then.END
+
+
 def _no_leg(order: Order) -> Denied:
     """An order that belongs to no leg of the ticket it says that it works for."""
     code = Code.CHILD_AGAINST_PARENT
@@ -234,9 +240,8 @@ def _incomplete(situation: Situation) -> str:
     missing = situation.snapshot.missing
     if not missing:
         return ""
-    more = f" and {len(missing) - NAMED_MAX} more" if len(missing) > NAMED_MAX else ""
-    named = ", ".join(f"{m.symbol} ({m.reason})" for m in missing[:NAMED_MAX])
-    return f"incl. the worst of what has no mark: {named}{more}"
+    names = [f"{m.symbol} ({m.reason})" for m in missing]
+    return f"incl. the worst of what has no mark: {named(names, NAMED_MAX)}"
 
 
 def _day(state: State) -> DayView:

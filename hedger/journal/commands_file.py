@@ -70,11 +70,11 @@ def commands_path(journal: Path) -> Path:
     return journal.with_name(journal.name + ".commands")
 
 
-def send(journal: Path, command: Command, sent_ns: int, mark: str = "") -> bool:
+def send(journal: Path, command: Command, sent_ns: int, fingerprint: str = "") -> bool:
     """Put a command into the box, durably; False where one with this id lies there already.
 
-    It goes as of the build that it names, else as of this process's. mark: of the journal that the sender has
-    read; "": whichever lies there.
+    It goes as of the build that it names, else as of this process's. fingerprint: of the journal that the
+    sender has read; "": whichever lies there.
 
     Raises:
         InputError: a text is too long, or the box cannot be written.
@@ -96,7 +96,7 @@ def send(journal: Path, command: Command, sent_ns: int, mark: str = "") -> bool:
             done = box.execute(
                 "INSERT OR IGNORE INTO commands (id, verb, user, reason, argument, sent_ns, build, journal) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (*words, sent_ns, command.build or this_build(), mark),
+                (*words, sent_ns, command.build or this_build(), fingerprint),
             )
             return done.rowcount == 1
     except (*FAULTS, OSError) as error:
@@ -113,16 +113,16 @@ def send(journal: Path, command: Command, sent_ns: int, mark: str = "") -> bool:
 class CommandBox:
     """The engine's end."""
 
-    def __init__(self, journal: Path, taken: Collection[str] = (), mark: str = "") -> None:
-        """Open it, or make it. taken: ids that the journal holds already. mark: the journal's; "": unknown,
-        nothing is refused for it.
+    def __init__(self, journal: Path, taken: Collection[str] = (), fingerprint: str = "") -> None:
+        """Open it, or make it. taken: ids that the journal holds already. fingerprint: the journal's;
+        "": unknown, nothing is refused for it.
 
         Raises:
             InputError: it cannot be opened, or is no such file.
         """
         self._path = commands_path(journal)
         self._taken = set(taken)
-        self._build, self._mark = this_build(), mark
+        self._build, self._fingerprint = this_build(), fingerprint
         self._told = ""
         self._preview: Command | None = None
         self._looks = _LOOKS_APART
@@ -198,7 +198,7 @@ class CommandBox:
         commands, refused = [], []
         for number, *texts in rows:
             self._last = max(self._last, number) if advance else self._last
-            command = _command(texts, self._build, self._mark)
+            command = _command(texts, self._build, self._fingerprint)
             if isinstance(command, str):
                 refused.append(f"command {number}: {command}")
             elif command.id not in self._taken:
@@ -208,14 +208,14 @@ class CommandBox:
         return Letters(tuple(commands), tuple(refused))
 
 
-def _command(texts: list[object], ours: str, mark: str) -> Command | str:
-    """A row as a command, or why it is none. ours: the reader's build; mark: of its journal."""
+def _command(texts: list[object], ours: str, fingerprint: str) -> Command | str:
+    """A row as a command, or why it is none. ours: the reader's build; fingerprint: of its journal."""
     if not all(isinstance(text, str) for text in texts):
         return "not all of it is text"
     id, verb, user, reason, argument, build, journal = map(str, texts)
     if verb not in set(Verb):
         return f"unknown verb {verb[:40]!r}"
-    if mark and journal not in ("", mark) and verb != Verb.KILL:
+    if fingerprint and journal not in ("", fingerprint) and verb != Verb.KILL:
         return f"{verb} was meant for another journal that lay here, and is not obeyed"
     command = Command(id, Verb(verb), user, reason, argument, "" if build == ours else build or UNKNOWN_BUILD)
     return _unfit(command) or command

@@ -18,40 +18,40 @@ from hedger.journal.storage import Storage, StorageFailed
 _DIGITS = 32
 
 
-def mark_of(storage: Storage) -> str:
+def fingerprint_of(storage: Storage) -> str:
     """What tells a journal from every other: the head of its first record's hash; "" before there is one.
 
     Raises:
         StorageFailed: the file cannot be read.
     """
     for record in storage.records(1):
-        return mark(record.hash)
+        return journal_fingerprint(record.hash)
     return ""
 
 
-def mark(first_hash: bytes) -> str:
-    """The mark by the hash of the first record.
+def journal_fingerprint(first_hash: bytes) -> str:
+    """The fingerprint by the hash of the first record.
 
-    >>> mark(bytes(32))
+    >>> journal_fingerprint(bytes(32))
     '00000000000000000000000000000000'
     """
     return first_hash.hex()[:_DIGITS]
 
 
 class Opened:
-    """The file that was opened. mark: as `mark_of` has it, "" until its first record was read."""
+    """The file that was opened. fingerprint: as `fingerprint_of` has it; "" until it was read."""
 
     def __init__(self, path: Path) -> None:
         """Made before the file is opened: one that is exchanged meanwhile is then found to be another."""
-        self._path, self.mark = path, ""
+        self._path, self.fingerprint = path, ""
         self._file: tuple[int, int] | None = None
         with suppress(OSError):  # what is wrong with it the opening tells
             self._file = _file_at(path)
 
     def look(self, storage: Storage) -> None:
-        """Learn the mark, where the first record is there by now."""
+        """Learn the fingerprint, where the first record is there by now."""
         with suppress(StorageFailed):
-            self.mark = self.mark or mark_of(storage)
+            self.fingerprint = self.fingerprint or fingerprint_of(storage)
 
     def exchanged(self) -> str:
         """Why the path does not lead to this file any more, in words; "" where it does."""

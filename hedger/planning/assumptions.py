@@ -11,6 +11,7 @@ from hedger.problem.snapshot import Snapshot
 from hedger.problem.valuing import delta_rule_said
 from hedger.settings import Settings
 from pricing.contracts import ComboRule, Kind, Side
+from pricing.errors import named
 from pricing.oracle import Verdict
 from pricing.valuation import Numeraire
 from risk.costs import CostModel, combo_fee
@@ -78,12 +79,7 @@ def _barred_said(snapshot: Snapshot) -> list[str]:
         if listing.contract.underlying in snapshot.underlyings:
             side = Side.BUY if sign > 0 else Side.SELL
             found.setdefault(why, []).append(f"{side} {listing.symbol} on {listing.venue}")
-    return [_named(why, names) for why, names in found.items()]
-
-
-def _named(why: str, names: list[str]) -> str:
-    more = f" and {len(names) - BARRED_NAMED} more" if len(names) > BARRED_NAMED else ""
-    return f"not planned with, {why}: {', '.join(names[:BARRED_NAMED])}{more}"
+    return [f"not planned with, {why}: {named(names, BARRED_NAMED)}" for why, names in found.items()]
 
 
 def _combo_saving(trades: tuple[Trade, ...]) -> float:

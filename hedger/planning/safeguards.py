@@ -10,7 +10,7 @@ import numpy as np
 from hedger.planning.choices import required_of
 from hedger.planning.hedge_plan import HedgePlan, PlanStatus, blocked
 from hedger.settings import Settings
-from pricing.errors import HedgerError
+from pricing.errors import HedgerError, named
 from pricing.valuation import MarkStatus
 from risk.missing import always_better, worst_case
 
@@ -82,8 +82,7 @@ def _block_if_incomplete(plan: HedgePlan, settings: Settings) -> HedgePlan:
     if not snapshot.missing:
         return plan
     listed = [f"{m.symbol} ({m.reason})" for m in snapshot.missing]
-    names = ", ".join(listed[:NAMED_MAX])
-    names += f" and {len(listed) - NAMED_MAX} more" if len(listed) > NAMED_MAX else ""
+    names = named(listed, NAMED_MAX)
     low, high = worst_case(
         snapshot.market.universe,
         snapshot.quantities,

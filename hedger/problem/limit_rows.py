@@ -15,10 +15,11 @@ import numpy as np
 from hedger.problem.column_caps import units_of
 from hedger.problem.snapshot import Snapshot
 from hedger.settings import Settings
-from pricing.contracts import STABLE_CURRENCIES, Kind
+from pricing.contracts import Kind
 from pricing.daycount import iso
 from pricing.universe import BoolArray, FloatArray, IntArray
 from risk.costs import CostModel
+from risk.standing import worth
 
 #: Limits come before everything: doing nothing meets them, so they cost no row anything but trades.
 LIMIT_PRIORITY = -3
@@ -255,12 +256,12 @@ def _balances(snapshot: Snapshot, settings: Settings, costs: CostModel) -> Itera
         where, currency = name
         here = venue == where
         # USD per unit of the currency, for the fee, which the cost model has in USD
-        worth = 1.0 if currency in STABLE_CURRENCIES else snapshot.spot.get(currency, np.nan)
+        usd_per = worth(currency, snapshot.spot)
         gets = here & (universe.kind == Kind.SPOT) & _is_underlying(snapshot, currency)
         effects = []
         for side, sign in enumerate((+1, -1)):
-            cash = -sign * np.where(paid, price[side] * universe.size, 0.0) - fee[side] / worth
-            margin = rates.share(universe.kind, np.full(len(universe), sign)) * usd / worth
+            cash = -sign * np.where(paid, price[side] * universe.size, 0.0) - fee[side] / usd_per
+            margin = rates.share(universe.kind, np.full(len(universe), sign)) * usd / usd_per
             opening = np.where(here & (settled == currency), cash - margin, 0.0) + np.where(
                 gets, sign * coins, 0.0
             )

@@ -26,6 +26,7 @@ from risk.costs import reference_price
 from risk.exposures import Exposure, ExposureSettings, expose
 from risk.missing import MissingSettings, value_range
 from risk.scenarios import with_floors, with_scenarios
+from risk.standing import worth
 from risk.uncertainty import narrowed, row_errors, row_sd
 
 #: Trigger and landing by row name, absolute, in the row's unit: a trial of other bands.
@@ -212,9 +213,7 @@ def equity_usd(snapshot: Snapshot, left_out: Container[str] = ()) -> float:
     for currency, amount in snapshot.balances.items():
         if currency in left_out:
             continue
-        total += amount * (
-            1.0 if currency in STABLE_CURRENCIES else snapshot.spot.get(currency, float("nan"))
-        )
+        total += amount * worth(currency, snapshot.spot)
     held = np.flatnonzero(snapshot.quantities)
     return total + float(snapshot.quantities[held] @ snapshot.valuation.value_usd[held])
 

@@ -12,7 +12,7 @@ from fractions import Fraction
 
 from pricing.contracts import STABLE_CURRENCIES
 from pricing.universe import Universe
-from risk.book import Book
+from risk.book import Book, as_decimal
 
 
 def unindexed(book: Book, universe: Universe) -> dict[str, Decimal]:
@@ -25,13 +25,7 @@ def unindexed(book: Book, universe: Universe) -> dict[str, Decimal]:
     for (_, _, currency), amount in book.cash.items():
         if currency not in known:
             found[currency] = found.get(currency, Fraction(0)) + Fraction(amount)
-    return {currency: exactly(amount) for currency, amount in sorted(found.items())}
-
-
-def exactly(amount: Fraction) -> Decimal:
-    """An amount as a Decimal; cash is made of decimals, so that nothing is lost."""
-    plain = (Decimal(amount.numerator) / Decimal(amount.denominator)).normalize()
-    return plain.quantize(Decimal(1)) if plain.as_tuple().exponent in range(1, 25) else plain
+    return {currency: as_decimal(amount) for currency, amount in sorted(found.items())}
 
 
 def held_of(book: Book, currency: str) -> Mapping[str, Decimal]:
@@ -40,4 +34,4 @@ def held_of(book: Book, currency: str) -> Mapping[str, Decimal]:
     for (venue, _, name), amount in book.cash.items():
         if name == currency:
             found[venue] = found.get(venue, Fraction(0)) + Fraction(amount)
-    return {venue: exactly(amount) for venue, amount in sorted(found.items())}
+    return {venue: as_decimal(amount) for venue, amount in sorted(found.items())}

@@ -49,7 +49,7 @@ from hedger.report.spans import Spans
 from hedger.runs.paper_setup import margin_models
 from hedger.settings import Settings
 from pricing.daycount import NS_PER_SECOND
-from pricing.errors import InputError
+from pricing.errors import InputError, named
 from pricing.oracle import read_index
 from venues.orders import TradeReport, VenueStatus
 
@@ -257,8 +257,7 @@ class _Walk:
         self._valued, story, now_ns = snapshot, self.story, self._now_ns
         self._spot.update({k: x for k, x in snapshot.spot.items() if math.isfinite(x)})
         names = [f"{m.venue} {m.symbol} ({m.reason})" for m in snapshot.missing]
-        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-        self._gaps.valued(now_ns, ", ".join(names[:NAMED]) + more)
+        self._gaps.valued(now_ns, named(names, NAMED))
         story.spans.valued(now_ns, rows.edges(snapshot, self._follower), incomplete(snapshot))
         for name in snapshot.underlyings:
             story.prices.append(

@@ -11,9 +11,10 @@ from hedger.desk.follow import Follower
 from hedger.documents import number
 from hedger.journal.entries import Configuration, Record
 from hedger.problem.snapshot import Snapshot, equity_usd
-from pricing.contracts import STABLE_CURRENCIES, Kind
+from pricing.contracts import Kind
 from risk.attribution import Attribution
 from risk.bands import row_factor
+from risk.standing import worth
 from venues.orders import TradeReport
 
 Json = dict[str, Any]
@@ -32,7 +33,7 @@ def filled(record: Record, report: TradeReport, execution: int | None, spot: Map
         turnover = units * price * (index if contract.inverse else 1.0)
     else:
         turnover = units * (index / price if contract.inverse else price)
-    fee_price = 1.0 if fill.fee_currency in STABLE_CURRENCIES else spot.get(fill.fee_currency, math.nan)
+    fee_price = worth(fill.fee_currency, spot)
     return {
         "now_ns": record.now_ns,
         "execution": execution,

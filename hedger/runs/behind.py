@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from hedger.journal.recovery import Recovered
-from pricing.errors import Exit, HedgerError
+from pricing.errors import Exit, HedgerError, named
 from venues.orders import AccountReport, parse_client_id
 
 #: Numbers go on so far above the highest that is seen: what ended without a fill is not shown any more. An
@@ -39,12 +39,11 @@ def go_on_from(found: Recovered, reports: Sequence[AccountReport], accept: bool)
     if accept:
         return max(later.values()) + STRIDE
     last_first = sorted(later, key=lambda client_id: later[client_id], reverse=True)
-    more = f" and {len(later) - NAMED_MAX} more" if len(later) > NAMED_MAX else ""
     raise JournalBehind(
         "JOURNAL_BEHIND",
         "the venues show orders of this journal's engine that it does not know",
         where="the venues' accounts, by the numbers in order ids",
-        observed=", ".join(last_first[:NAMED_MAX]) + more,
+        observed=named(last_first, NAMED_MAX),
         allowed=f"none above {found.last_seq}, the last event of the journal",
         not_done="nothing was started, nothing was sent",
         fix="the file was set back to an older copy, or an engine runs on another one: end that, and start "

@@ -20,12 +20,11 @@ from hedger.runs.venue_setup import adapter
 from hedger.sections.venues import VenueName
 from hedger.settings import Settings
 from pricing.contracts import Listing
-from pricing.daycount import NS_PER_SECOND, iso
+from pricing.daycount import iso
 from pricing.errors import InputError
 from venues.errors import Unreachable
 from venues.orders import AccountReport
 
-_AHEAD_NS = 3600 * NS_PER_SECOND
 _HEADER = ("venue", "symbol", "quantity", "average_price", "account")
 
 
@@ -50,7 +49,7 @@ async def ask(settings: Settings, name: VenueName) -> tuple[AccountReport, tuple
     try:
         await in_time(venue.start_to_ask(), settings.run.start_s_max, name)
         # Of executions nothing is asked: a book has none, and some venues tell them symbol by symbol.
-        return await venue.account(await venue.time_ns() + _AHEAD_NS), tuple(venue.known.values())
+        return await venue.account(None), tuple(venue.known.values())
     finally:
         await venue.close()
 

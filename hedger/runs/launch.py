@@ -24,7 +24,7 @@ from hedger.engine.service import Ending, Parts, Service
 from hedger.engine.starting import other_build
 from hedger.journal.commands_file import CommandBox
 from hedger.journal.entries import Configuration, Kind
-from hedger.journal.identity import mark_of
+from hedger.journal.identity import fingerprint_of
 from hedger.journal.journal import open_to_read
 from hedger.journal.recovery import Recovered, recover
 from hedger.limits_file import LoadedLimits, check_restart, limits_text
@@ -135,7 +135,7 @@ def recovered(path: Path, monotonic_ns: int) -> tuple[Recovered, int | None]:
 @contextmanager
 def attended(parts: Parts, options: RunOptions, found: Recovered) -> Iterator[None]:
     """Beside a service while the block runs: its box of commands, the page of its metrics, its watchdog."""
-    box = parts.box = CommandBox(options.journal, found.commands, _mark(options.journal))
+    box = parts.box = CommandBox(options.journal, found.commands, _fingerprint(options.journal))
     if then := other_build(found, this_build()):
         text = f"build {then} wrote this journal until now; this is {this_build()}"
         parts.log.say("another build", level=logging.WARNING, version=this_build(), text=text)
@@ -157,11 +157,11 @@ def attended(parts: Parts, options: RunOptions, found: Recovered) -> Iterator[No
             wait_for(dog)
 
 
-def _mark(path: Path) -> str:
+def _fingerprint(path: Path) -> str:
     """What tells the journal that was begun here from others."""
     storage = open_to_read(path)
     try:
-        return mark_of(storage)
+        return fingerprint_of(storage)
     finally:
         storage.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -21,13 +22,13 @@ from hedger.problem.snapshot import equity_usd, take_snapshot
 from hedger.runs.latencies import read_latencies
 from hedger.sections.paper import PaperConfig
 from hedger.settings import Settings
-from pricing.contracts import STABLE_CURRENCIES
 from pricing.universe import Universe
 from pricing.valuation import Numeraire
 from risk.book import Book
 from risk.costs import TradeCost
 from risk.limit_terms import Limits
 from risk.margin_terms import MarginModel, MarginTerms
+from risk.standing import worth
 from venues.paper_terms import Constant, FeeModel, Latencies, LogNormal, PaperTerms, PriceBand, Queue
 
 NS_PER_MS = 1_000_000
@@ -129,10 +130,10 @@ def wealth_usd(state: State, settings: Settings) -> float:
     snapshot = take_snapshot(state.book, state.market, settings, marked=True, last_good=state.last_good)
     owed = Fraction(0)
     for (_, _, currency), amount in state.accrued.items():
-        worth = 1.0 if currency in STABLE_CURRENCIES else snapshot.spot.get(currency, float("nan"))
-        if amount and worth != worth:
+        usd = worth(currency, snapshot.spot)
+        if amount and math.isnan(usd):
             return float("nan")
-        owed += Fraction(amount) * Fraction(worth) if amount else 0
+        owed += Fraction(amount) * Fraction(usd) if amount else 0
     return equity_usd(snapshot) - float(owed)
 
 

@@ -11,6 +11,7 @@ the batch is looked at a second time once they agree.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
 from hedger.core.commands import why_not_arm
@@ -22,7 +23,7 @@ from hedger.core.state import Mode, State
 from hedger.engine.clock import VirtualClock
 from hedger.engine.engine import Engine, Recorder, Watcher
 from hedger.engine.inbox import Inbox
-from hedger.engine.router import PaperLine, Router
+from hedger.engine.router import PaperLine, Router, Tell
 from hedger.journal.kill_latch import KillLatch, MemoryLatch
 from pricing.daycount import NS_PER_SECOND
 from pricing.market import Marks
@@ -63,6 +64,10 @@ class Make(Protocol):
         ...
 
 
+#: Makes the line to a paper venue, which tells what it hears.
+MakeLine = Callable[[PaperExchange, VirtualClock, Tell], PaperLine]
+
+
 class PaperWorld:
     """One engine among paper venues. See the module."""
 
@@ -75,15 +80,16 @@ class PaperWorld:
         record: Recorder,
         latch: KillLatch | None = None,
         watch: Watcher | None = None,
+        line: MakeLine = PaperLine,
     ) -> None:
         self.clock = clock
         self.latch = MemoryLatch() if latch is None else latch
         self.inbox = Inbox()
         self.exchanges = tuple(exchanges)
         self.lines: tuple[PaperLine, ...] = tuple(
-            PaperLine(exchange, clock, self.inbox.put) for exchange in exchanges
+            line(exchange, clock, partial(self._told, exchange.core.venue)) for exchange in exchanges
         )
-        self.router = Router(self.lines, clock, self.inbox.put, self._latched)
+        self.router = Router(self.lines, clock, partial(self._told, ""), self._latched)
         self.engine = Engine(state, settings, clock, record, watch, self.latch)
         self._fed_ns: int | None = None
         self._worked_ns = clock.now_ns()
@@ -208,6 +214,10 @@ class PaperWorld:
 
     def _owed(self) -> list[OrderRecord]:
         return [r for r in self.state.orders.values() if not r.settled]
+
+    def _told(self, venue: str, what: Happening) -> None:
+        """What a venue tells; "": the router itself."""
+        self.inbox.put(what)
 
     def _latched(self) -> bool:
         return self.latch.found() is not None

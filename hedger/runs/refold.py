@@ -34,10 +34,10 @@ from hedger.journal.journal import open_to_read
 from hedger.journal.recovery import recover
 from hedger.journal.storage import EVERY_KIND, JournalDamaged, Storage
 from hedger.limits_file import LoadedLimits
+from hedger.runs.engine_settings import settings_on_venues
 from hedger.runs.opening import settings_sha256
 from hedger.runs.paper_setup import fresh_state, one_numeraire, venues_of
 from hedger.runs.replay import replay_engine, tape_sha256
-from hedger.runs.sending import sending
 from hedger.settings import Settings
 from pricing.errors import InputError
 from pricing.market import Marks
@@ -167,7 +167,9 @@ class _Walk:
         before = _Until(self._storage, record.number)
         names = began.venues or venues_of(self._universe)
         name = self._storage.name
-        self._engine = sending(self._desk, name.engine, self._limits, names, record.now_ns, name.on_venues)
+        self._engine = settings_on_venues(
+            self._desk, name.engine, self._limits, names, record.now_ns, name.on_venues
+        )
         found = recover(before, where=self._path.name, monotonic_ns=began.monotonic_ns)
         self._state = first_state(
             replace(found, last_seq=record.seq),  # a person may have had numbers go on above those of venues

@@ -154,7 +154,7 @@ async def _key(settings: Settings, name: VenueName, venue: Adapter) -> list[Chec
         "it can read and trade, and neither withdraw nor transfer" + _of_keys(scopes),
     )
     now_ns = await venue.time_ns()
-    report = await _report(venue, now_ns)
+    report = await _report(venue)
     return [
         good,
         await _dead_man(name, venue),
@@ -165,14 +165,14 @@ async def _key(settings: Settings, name: VenueName, venue: Adapter) -> list[Chec
     ]
 
 
-async def _report(venue: Adapter, now_ns: int) -> AccountReport | VenueError:
+async def _report(venue: Adapter) -> AccountReport | VenueError:
     """What the account holds, asked once for all checks; or why it cannot be read.
 
     Raises:
         Locked: the key is refused.
     """
     try:
-        return await venue.account(now_ns)
+        return await venue.account(None)
     except Locked:
         raise
     except VenueError as error:

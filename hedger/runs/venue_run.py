@@ -42,6 +42,7 @@ from hedger.journal.recovery import Recovered
 from hedger.limits_file import LoadedLimits
 from hedger.runs.agreement import taken
 from hedger.runs.closing import closing_document, exit_code
+from hedger.runs.engine_settings import settings_on_venues
 from hedger.runs.following import Key
 from hedger.runs.launch import (
     Ran,
@@ -62,7 +63,6 @@ from hedger.runs.paper_world import exchanges_of
 from hedger.runs.permission import bad_ones, permitted, refused, trading_of
 from hedger.runs.record import RecordOptions
 from hedger.runs.results import Results
-from hedger.runs.sending import sending
 from hedger.runs.taping import Taping, check_taping, market_feed
 from hedger.runs.timetable import FEED_TAG, NotedExchange, NotedRecord, NotedVenue, Timetable
 from hedger.runs.venue_checks import examine_venue
@@ -225,7 +225,7 @@ async def _begun(
         found, start.universe, start.opening, names, start.since_ns,
         latched=latched, now_ns=now_ns, monotonic_ns=monotonic_ns,
     )  # fmt: skip
-    decides_with = sending(desk, journal.name.engine, limits, names, now_ns, live)
+    decides_with = settings_on_venues(desk, journal.name.engine, limits, names, now_ns, live)
     exchanges: Sequence[PaperExchange] = ()
     paper: Sequence[PaperVenue] = ()
     record: Recorder = JournalRecorder(journal)

@@ -39,8 +39,6 @@ CONNECTED: tuple[VenueName, ...] = (
     "binancecoinm",
     "hyperliquid",
 )
-#: Where nobody says otherwise: as `run.start_s_max` by default.
-START_S_MAX = 30.0
 #: What each signs with, where that is more or other than a key and its secret.
 _SECRETS = {"okx": ("key", "secret", "passphrase"), "hyperliquid": ("wallet", "secret")}
 
@@ -128,7 +126,7 @@ def adapter(
     config: VenueConfig,
     environment: MutableMapping[str, str] | None = None,
     *,
-    start_s_max: float = START_S_MAX,
+    start_s_max: float,
 ) -> Adapter:
     """The adapter of one venue; to be made inside a running event loop, and started by its caller.
 
@@ -146,7 +144,7 @@ def canceller(
     config: VenueConfig,
     environment: MutableMapping[str, str] | None = None,
     *,
-    start_s_max: float = START_S_MAX,
+    start_s_max: float,
 ) -> Canceller:
     """The same, for a kill. Raises InputError as `adapter`."""
     return _made(name, config, environment, start_s_max)

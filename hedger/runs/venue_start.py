@@ -37,7 +37,6 @@ from pricing.universe import Universe
 from pricing.valuation import value
 from risk.book import Book
 from venues.orders import AccountReport
-from venues.relisting import same_contract
 
 #: Executions are asked for from so long before the last record on.
 LOOK_BACK_NS = 3600 * NS_PER_SECOND
@@ -156,7 +155,7 @@ def same_contracts(book: Book, universe: Universe) -> None:
     for position in book.positions.values():
         ours = position.listing
         row = universe.positions.get(ours.key)
-        if position.quantity and row is not None and not same_contract(ours, universe.listings[row]):
+        if position.quantity and row is not None and not ours.same_contract(universe.listings[row]):
             now = universe.listings[row]
             raise InputError(
                 "LISTING_CHANGED",

@@ -231,7 +231,7 @@ def orders(arguments: argparse.Namespace) -> Exit:
 def command(arguments: argparse.Namespace) -> Exit:
     """Leave a command for the engine, and wait until its journal has it and what it decided."""
     from hedger.core.events import Verb
-    from hedger.journal.identity import mark_of
+    from hedger.journal.identity import fingerprint_of
     from hedger.journal.journal import open_to_read
 
     verb = Verb(arguments.wish)
@@ -254,7 +254,7 @@ def command(arguments: argparse.Namespace) -> Exit:
     try:
         _refuse_absent(arguments.journal, verb)
         first = storage.head().number + 1  # before it is sent: the engine may be quick
-        id = _send(arguments, verb, mark_of(storage))
+        id = _send(arguments, verb, fingerprint_of(storage))
         seq, decision = _taken(storage, id, first, arguments.wait_s)
     finally:
         storage.close()
@@ -486,7 +486,7 @@ def unkill(arguments: argparse.Namespace) -> Exit:
 def _unkilled_by_engine(arguments: argparse.Namespace, latch: FileLatch) -> dict[str, str] | None:
     """Ask the engine, and wait until the latch is gone, or it has said why not."""
     from hedger.core.events import Verb
-    from hedger.journal.identity import mark_of
+    from hedger.journal.identity import fingerprint_of
     from hedger.journal.journal import open_to_read
 
     end = time.monotonic() + arguments.wait_s
@@ -494,7 +494,7 @@ def _unkilled_by_engine(arguments: argparse.Namespace, latch: FileLatch) -> dict
     try:
         _refuse_absent(arguments.journal, Verb.UNKILL)
         first = storage.head().number + 1
-        id = _send(arguments, Verb.UNKILL, mark_of(storage))
+        id = _send(arguments, Verb.UNKILL, fingerprint_of(storage))
         _, decision = _taken(storage, id, first, arguments.wait_s)
     finally:
         storage.close()
@@ -516,14 +516,14 @@ def _summary(journal: Path, *, running: bool) -> Recovered:
         storage.close()
 
 
-def _send(arguments: argparse.Namespace, verb: Any, mark: str = "") -> str:
+def _send(arguments: argparse.Namespace, verb: Any, fingerprint: str = "") -> str:
     from hedger.core.events import Command
     from hedger.journal.commands_file import send
 
     id = uuid.uuid4().hex
     argument = getattr(arguments, "argument", None) or ""
     wish = Command(id, verb, _user(), arguments.reason or "", argument)
-    send(arguments.journal, wish, time.time_ns(), mark)
+    send(arguments.journal, wish, time.time_ns(), fingerprint)
     return id
 
 

@@ -39,6 +39,19 @@ import hashlib
 print(hashlib.sha256(b"".join(np.asarray(field).tobytes() for field in fields)).hexdigest())
 """
 
+# The same for those that one call needs: how many were made or loaded for it, how many of them loaded.
+CALLED = """
+import hashlib
+import numpy as np
+from pricing import compiled, inverse
+rng = np.random.default_rng(3)
+years, vol, sign = rng.uniform(0.0, 2.0, 999), rng.uniform(0.0, 2.0, 999), rng.choice([-1.0, 1.0], 999)
+fields = inverse.coin_greeks(6e4, rng.uniform(1e4, 2e5, 999), years, vol, sign)
+used = [kernel for kernel, _ in compiled._kernels if kernel.overloads]
+print(len(used), sum(bool(sum(kernel.stats.cache_hits.values())) for kernel in used))
+print(hashlib.sha256(b"".join(np.asarray(field).tobytes() for field in fields)).hexdigest())
+"""
+
 # Two kernels, one calling the other, and what is inlined into them.
 SMALL = """
 from pricing.compiled import compiled, warm_up
@@ -80,14 +93,26 @@ def finished(process: subprocess.Popen[str]) -> tuple[list[str], str]:
     return out.split(), err
 
 
-def test_a_second_process_loads_everything_and_computes_the_same(tmp_path: Path) -> None:
-    (count, first_loaded, first_result), err = finished(started(EVERYTHING, NUMBA_CACHE_DIR=str(tmp_path)))
+def test_a_second_process_loads_everything_and_computes_the_same() -> None:
+    """In the cache that everything uses: whatever it lacks the first one compiles."""
+    kept = {name: value for name, value in os.environ.items() if name == "NUMBA_CACHE_DIR"}
+    (count, _, first_result), err = finished(started(EVERYTHING, **kept))
     assert err == ""
-    assert first_loaded == "0"
-    (again, loaded, result), err = finished(started(EVERYTHING, NUMBA_CACHE_DIR=str(tmp_path)))
+    (again, loaded, result), err = finished(started(EVERYTHING, **kept))
     assert err == ""
     assert again == loaded == count
     assert int(count) > 15
+    assert result == first_result
+
+
+def test_kernels_compute_the_same_compiled_and_loaded(tmp_path: Path) -> None:
+    """In an empty cache, and as they are called: a kernel of the hot loops with all that it calls."""
+    (made, first_loaded, first_result), err = finished(started(CALLED, NUMBA_CACHE_DIR=str(tmp_path)))
+    assert err == ""
+    assert (int(made) >= 3, first_loaded) == (True, "0")
+    (again, loaded, result), err = finished(started(CALLED, NUMBA_CACHE_DIR=str(tmp_path)))
+    assert err == ""
+    assert again == loaded
     assert result == first_result
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pricing.contracts import Kind, Right, Side, TickSteps
+from pricing.contracts import Fees, Kind, Right, Side, TickSteps
 from tests.builders import after, future, listing, option, perpetual, spot
 
 DERIBIT_TICKS = "0:0.0001;0.005:0.0005"
@@ -131,3 +132,17 @@ def test_tick_steps_are_written_as_they_are_read() -> None:
 def test_listings_that_make_no_sense(bad: dict[str, str]) -> None:
     with pytest.raises(ValueError, match="not positive"):
         listing(perpetual(), **bad)  # type: ignore[arg-type]
+
+
+def test_terms_are_the_contract_and_its_steps_and_fees_are_none_of_them() -> None:
+    one = listing(perpetual())
+    cheaper = replace(one, fees=Fees(Decimal("-0.0001"), Decimal("0.0002")))
+    assert one.same_terms(cheaper) and one.same_contract(cheaper)
+    for steps in (
+        replace(one, tick_steps=TickSteps.parse("0:7")),
+        replace(one, lot=one.lot * 3),
+        replace(one, minimum=one.minimum + 1),
+    ):
+        assert one.same_contract(steps) and not one.same_terms(steps)
+    for other in (replace(one, size=one.size * 10), listing(perpetual(inverse=False))):
+        assert not one.same_contract(other) and not one.same_terms(other)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from pricing.contracts import Kind, Listing, Option, Side
 from pricing.errors import InputError
 from pricing.universe import Universe
-from risk.book import Book, Fill, Position, PositionKey
+from risk.book import Book, Fill, Position, PositionKey, as_decimal
 from tests.builders import future, listing, option, perpetual, spot
 
 D = Decimal
@@ -449,3 +449,16 @@ def test_books_are_values() -> None:
     assert exact_state(old) == before
     with pytest.raises(TypeError):
         old.cash[("deribit", "", "BTC")] = Fraction(1)  # type: ignore[index]
+
+
+@given(st.integers(-(10**40), 10**40), st.integers(0, 32))
+def test_an_amount_that_is_a_decimal_is_told_to_its_last_digit(top: int, places: int) -> None:
+    amount = Fraction(top, 10**places)
+    told = as_decimal(amount)
+    assert Fraction(told) == amount
+    assert "E+" not in str(told)
+    assert "." not in f"{told:f}" or f"{told:f}"[-1] != "0", "no idle zeros"
+
+
+def test_an_amount_that_is_no_decimal_is_the_nearest_of_28_digits() -> None:
+    assert as_decimal(Fraction(2, 3)) == Decimal("0." + "6" * 27 + "7")

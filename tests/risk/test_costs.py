@@ -26,9 +26,13 @@ from risk.costs import (
     combo_fee,
     cost_model,
     fee_usd,
+    notional_usd,
     reference_price,
 )
+from risk.standing import worth
 from tests.builders import AGE_S_MAX, NAN, Quote, future, listing, market_of, option, perpetual, spot
+from venues.paper_account import AMOUNT_STEP, fee_of
+from venues.paper_terms import FeeModel
 
 INDEX = 60_000.0
 FREE = CostSettings(holding_h=0.0)
@@ -140,6 +144,25 @@ def test_an_option_without_a_cap_pays_the_rate_even_when_worthless() -> None:
     item = listing(option(60_000, "C", 30), taker="0.0003")
     assert fee(item, 0.0, INDEX) == pytest.approx(18.0)
     assert fee(deribit_option(), 0.0, INDEX) == 0.0
+
+
+@pytest.mark.parametrize("name", CONTRACTS)
+@pytest.mark.parametrize("size", ["1", "100", "0.001"])
+def test_the_rate_is_on_the_notional_in_the_model_and_on_paper_alike(name: str, size: str) -> None:
+    """Uncapped, and an inverse contract at its index, where its coins are worth its dollars."""
+    item = listing(CONTRACTS[name], taker="0.0005", size=size)
+    price = INDEX if item.contract.inverse and item.contract.kind is not Kind.OPTION else 61_000.0
+    most = 0.0005 * notional_usd(item, price, {"BTC": INDEX})
+    assert fee(item, price, INDEX) == pytest.approx(most, rel=1e-14)
+    units, exact = Decimal(1_000_000), Decimal(repr(price))
+    paper = fee_of(FeeModel.LISTING, item, units, exact, maker=False, index=INDEX)
+    paid = float(paper) * worth(item.contract.settlement, {"BTC": INDEX})
+    assert paid == pytest.approx(1e6 * most, rel=1e-14, abs=INDEX * float(AMOUNT_STEP))
+
+
+def test_a_notional_without_its_index_is_unknown() -> None:
+    assert math.isnan(notional_usd(deribit_option(), 0.1, {}))
+    assert notional_usd(listing(CONTRACTS["inverse perp"]), 60_000.0, {}) == 1.0
 
 
 @pytest.mark.parametrize("name", CONTRACTS)

@@ -989,7 +989,7 @@ KEYS = [
 ]
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(situations(), st.sampled_from(KEYS), st.floats(0.0, 1.0), st.booleans(), st.booleans())
 def test_tightening_a_limit_never_lets_out_what_was_refused(
     trial: tuple[Request, Surroundings], key: tuple[str, str], share: float, loose: bool, no_prevention: bool

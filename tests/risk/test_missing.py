@@ -86,7 +86,7 @@ DEEP_PUT = option(5 * INDEX, "P", 300.0)  # K/F of coin delta, twice that of coi
 WON_CALL = option(0.2 * INDEX, "C", 1e-3)  # settling, its dollars all but earned: short coins
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @example(DEEP_PUT, 0.8, 0.1, 1.0, 1.0, "1", COIN)
 @example(WON_CALL, 0.8, 0.1, 1.25, 1.0, "1", COIN)
 @example(replace(WON_CALL, inverse=False, settlement="USDC"), 1.25, 0.1, 1.25, -0.3, "1", COIN)

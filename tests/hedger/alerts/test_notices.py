@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hedger.alerts.notices import BEGINNINGS_MAX, OTHERS, SUBJECTS_MAX, Notice, Notices, Why, without_figures
+from hedger.alerts.notices import BEGINNINGS_MAX, OTHERS, SUBJECTS_MAX, Notice, Notices, Why
 from hedger.core.actions import Severity
 
 AGAIN = 100
@@ -105,12 +105,6 @@ def test_the_gravest_comes_first() -> None:
     for code, severity in (("A", NOTE), ("B", CRITICAL), ("C", WARNING)):
         notices.happened(Notice(code, "", severity, ""))
     assert [m.notice.code for m in notices.look(0)] == ["B", "C", "A"]
-
-
-def test_figures_do_not_make_another_alert_and_names_do() -> None:
-    one = without_figures("hk3x9-12-0-0: 1,000 filled of 990.5 at -0.000001 BTC")
-    assert one == "hk3x9-12-0-0: # filled of # at # BTC"
-    assert without_figures("BTC-27MAR26-70000-C") != without_figures("BTC-27MAR26-80000-C")
 
 
 NOTICE = st.builds(

@@ -6,7 +6,6 @@ import io
 import json
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -30,6 +29,7 @@ from hedger.sections.alerts import AlertsConfig
 from tests.hedger.alerts.places import decision, mode, place, until
 from tests.hedger.journal_words import NAME, opening
 from tests.planted import SECRET
+from tests.warm import command
 
 CONFIG = """
 [alerts]
@@ -76,7 +76,7 @@ def engine(tmp_path: Path) -> Iterator[Engine]:
 @contextmanager
 def alerts(engine: Engine, *sinks: str, **more: str) -> Iterator[subprocess.Popen[str]]:
     """The process, until the block ends; it must end when it is asked to."""
-    words = [sys.executable, "-m", "hedger", "alerts", "--journal", str(engine.path), "--json"]
+    words = [command(), "alerts", "--journal", str(engine.path), "--json"]
     for sink in sinks:
         words += ["--url", sink]
     folder = engine.path.parent

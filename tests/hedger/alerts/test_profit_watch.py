@@ -9,7 +9,7 @@ import pytest
 
 from hedger.alerts.profit_watch import ProfitWatch
 from hedger.desk.follow import Fetch, no_tape
-from hedger.desk.profit import profit_document
+from hedger.desk.profit import ProfitReader
 from hedger.journal.entries import EventBody, MarksOnTape, read
 from hedger.journal.journal import open_to_read
 from hedger.limits_file import load_limits
@@ -53,12 +53,14 @@ def watching(journal: Path, settings: Settings, fetch: Fetch) -> Iterator[Profit
 
 def test_the_newest_day_is_told_as_pnl_tells_it(ran: tuple[Path, Path], watch: ProfitWatch) -> None:
     storage = open_to_read(ran[0])
-    document = profit_document(storage.records(), Settings(), fetch=fetch_of(ran[1]))
+    reader = ProfitReader(Settings(), fetch=fetch_of(ran[1]))
+    for record in storage.records():
+        reader.take(record)
     words = [(r.now_ns, read(r)) for r in storage.records(kinds=["event"])]
     marks = [ns for ns, w in words if isinstance(w, EventBody) and isinstance(w.what, MarksOnTape)]
     storage.close()
     (told,) = watch.stands()
-    (expected,) = document["alerts"]
+    (expected,) = reader.document()["alerts"]
     assert (told.code, told.subject, told.text) == ("PNL_UNEXPLAINED", expected["day"], expected["text"])
     assert str(told.severity) == expected["severity"]
     assert watch.marked_ns == marks[-1]

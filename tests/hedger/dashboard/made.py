@@ -138,17 +138,22 @@ def _no_figure(found: re.Match[str]) -> str:
     return "N ms".ljust(len(found[0]))
 
 
-async def _nothing_to_do(min_sleep: float = 0.0, max_sleep: float = 1.0) -> None:
-    """Until every task of the program waits for time, a thread or a key; Textual's own bound stays.
+def _idle_of(app: Terminal) -> Callable[..., Coroutine[Any, Any, None]]:
+    """Waits until what is wanted is drawn and every task waits for time or a key; Textual's own bound stays.
 
     Its own measure is 20 ms with little CPU, twice a key: long, and wrong where a machine has other work.
     """
-    loop = asyncio.get_running_loop()
-    ready: Sized = vars(loop)["_ready"]
-    end, looks = loop.time() + max_sleep, 0
-    while looks < 5 and loop.time() < end:
-        await asyncio.sleep(0)
-        looks = 0 if ready else looks + 1
+
+    async def idle(min_sleep: float = 0.0, max_sleep: float = 1.0) -> None:
+        loop = asyncio.get_running_loop()
+        ready: Sized = vars(loop)["_ready"]
+        end, looks = loop.time() + max_sleep, 0
+        while looks < 5 and loop.time() < end:
+            drawn = app.frame is not None and app.frame.want == app.reader.want
+            await asyncio.sleep(0 if drawn else 0.002)  # a thread makes what is to be drawn
+            looks = looks + 1 if drawn and not ready else 0
+
+    return idle
 
 
 def on_screen(
@@ -164,8 +169,6 @@ def on_screen(
         finally:
             app.feed.close()
 
-    with (
-        patch("textual.app.wait_for_idle", _nothing_to_do),
-        patch("textual.pilot.wait_for_idle", _nothing_to_do),
-    ):
+    idle = _idle_of(app)
+    with patch("textual.app.wait_for_idle", idle), patch("textual.pilot.wait_for_idle", idle):
         asyncio.run(run())

@@ -13,7 +13,7 @@ from hedger.dashboard.control import NotSent
 from hedger.dashboard.header import EXCHANGED
 from hedger.journal.acknowledged import acknowledged
 from hedger.journal.commands_file import CommandBox, commands_path
-from hedger.journal.identity import mark_of
+from hedger.journal.identity import fingerprint_of
 from hedger.journal.kill_latch import FileLatch
 from tests.hedger.dashboard.made import Recorded, lived, on_screen, rows, seen, shown
 
@@ -30,7 +30,7 @@ def test_a_screen_that_said_paper_steers_no_live_engine_but_kills_it(tmp_path: P
         for file in list(tmp_path.glob("j*")):
             file.rename(tmp_path / f"old-{file.name}")
         live = Recorded(rows(), path, "live")
-        box = CommandBox(path, mark=mark_of(live.journal.storage))
+        box = CommandBox(path, fingerprint=fingerprint_of(live.journal.storage))
         engines.extend((live, box))
         for _ in range(200):
             await pilot.pause(0.02)
@@ -85,11 +85,11 @@ def test_what_a_screen_sends_says_which_journal_it_shows(tmp_path: Path) -> None
     path = tmp_path / "j"
     rig = lived(path)
     app = shown(path, rig.now_ns, control=True)
-    box = CommandBox(path, mark="ef" * 16)  # an engine whose journal came there between look and send
+    box = CommandBox(path, fingerprint="ef" * 16)  # an engine whose journal came there between look and send
     app.control.send(Verb.ARM, "", "r", "s")
     assert box.poll().commands == ()
     box.close()
-    box = CommandBox(path, mark=mark_of(rig.journal.storage))
+    box = CommandBox(path, fingerprint=fingerprint_of(rig.journal.storage))
     app.control.send(Verb.ARM, "", "r", "s")
     assert [c.verb for c in box.poll().commands] == ["arm"]
     box.close()

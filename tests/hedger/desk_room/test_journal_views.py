@@ -13,8 +13,8 @@ import pytest
 
 from hedger.core.events import Answer, Command, Failed, Refreshed, Verb
 from hedger.desk.follow import Follower
-from hedger.desk.profit import profit_document
-from hedger.desk.venue_health import venues_document
+from hedger.desk.profit import ProfitReader
+from hedger.desk.venue_health import VenueReader
 from hedger.engine.heartbeat import Heartbeat
 from hedger.journal.entries import (
     Configuration,
@@ -133,7 +133,10 @@ def test_marks_on_a_tape_that_is_not_at_hand_are_asked_for(
 
 
 def test_a_journal_without_marks_has_no_pnl(capsys: pytest.CaptureFixture[str]) -> None:
-    document = profit_document(records(opening()), Settings())
+    reader = ProfitReader(Settings())
+    for record in records(opening()):
+        reader.take(record)
+    document = reader.document()
     assert document["pnl_usd"] is None and document["attribution_usd"] is None and document["days"] == []
 
 
@@ -202,6 +205,13 @@ def status(seq: int, link: Link, **more: Any) -> tuple[Entry, ...]:
     return turn(seq, VenueStatus("deribit", link, **more))
 
 
+def heard(told: Iterable[Record]) -> VenueReader:
+    reader = VenueReader(Settings())
+    for record in told:
+        reader.take(record)
+    return reader
+
+
 def test_a_venues_day_by_hand() -> None:
     """Up, a gap in one book, down, up again, the dead man fired; two orders answered after 0.1 and 0.3 s, one
     never; a question failed."""
@@ -212,7 +222,7 @@ def test_a_venues_day_by_hand() -> None:
     def sent(seq: int, what: Any) -> Entry:
         return intent_entry(seq, at(seq), Intent(what))
 
-    document = venues_document(
+    document = heard(
         records(
             (listings_entry(-1, NOW_NS, [PERP, call]), book_entry(-1, NOW_NS, Book())),
             status(1, Link.UP, gaps=()),
@@ -227,11 +237,8 @@ def test_a_venues_day_by_hand() -> None:
             turn(10, OrderUpdate(second.client_id, OrderState.REJECTED, code="margin")),
             turn(11, OrderUpdate(third.client_id, OrderState.UNKNOWN)),
             turn(12, Failed("deribit", "account", code="timeout")),
-        ),
-        Settings(),
-        at(22),
-        Heartbeat(42, 0, at(12), 12, "armed", stepped_ns=NS_PER_SECOND // 2),
-    )
+        )
+    ).document(at(22), Heartbeat(42, 0, at(12), 12, "armed", stepped_ns=NS_PER_SECOND // 2))
     assert document["journal_lag_s"] == pytest.approx(1.0)
     assert (document["engine"]["pid"], document["engine"]["clock_stepped_s"]) == (42, 0.5)
     assert document["budgets"] is None
@@ -263,7 +270,7 @@ def test_a_dead_mans_switch_is_as_the_venue_last_took_its_refreshes() -> None:
     again = turn(7, Failed("deribit", "refresh", "", "locked", "the key is refused"))
 
     def dead(*story: Any) -> Any:
-        (venue,) = venues_document(records(listed, *story), Settings(), at(15))["venues"]
+        (venue,) = heard(records(listed, *story)).document(at(15))["venues"]
         assert venue["dead_man"]["fired"] == 0 and venue["dead_man"]["left_s"] is None
         assert venue["dead_man"]["unknown"]
         return venue["dead_man"]
@@ -284,7 +291,7 @@ def test_a_dead_mans_switch_is_as_the_venue_last_took_its_refreshes() -> None:
 
 
 def test_a_journal_of_nothing_tells_nothing() -> None:
-    document = venues_document([], Settings())
+    document = VenueReader(Settings()).document()
     assert (document["as_of"], document["journal_lag_s"], document["venues"]) == (None, None, [])
 
 
@@ -295,8 +302,8 @@ def test_an_unknown_order_that_the_venue_never_had_is_unknown_no_more() -> None:
         turn(1, VenueStatus("deribit", Link.UP), intent_entry(1, at(1), Intent(lost))),
         turn(2, OrderUpdate(lost.client_id, OrderState.UNKNOWN)),
     )
-    before = venues_document(records(*story), Settings())["venues"][0]["orders"]
-    after = venues_document(records(*story, turn(3, Answer("deribit", lost.client_id, None))), Settings())
+    before = heard(records(*story)).document()["venues"][0]["orders"]
+    after = heard(records(*story, turn(3, Answer("deribit", lost.client_id, None)))).document()
     assert (before["unknown"], before["open"]) == (1, 1)
     orders = after["venues"][0]["orders"]
     assert (orders["unknown"], orders["open"]) == (0, 0)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from hedger.core.actions import Permission, Submit
 from hedger.core.decision import Decision
-from hedger.core.gate import Denied, Situation
+from hedger.core.gate import Denied, Situation, Then
 from hedger.core.order_life import OrderRecord
 from hedger.core.order_margin import order_margin
 from hedger.core.state import frozen
@@ -492,15 +492,15 @@ def test_margin_is_unknown_without_terms_and_without_a_balance() -> None:
 
 def test_positions_too_old_pass_by_themselves_and_a_size_does_not() -> None:
     _, _, order, situation = asked()
-    for own, passes in (
-        (replace(WIDE, age=AgeLimits(positions_s_max=0.0)), True),
+    for own, then in (
+        (replace(WIDE, age=AgeLimits(positions_s_max=0.0)), Then.BACK_OFF),
         (
             replace(
                 WIDE, age=AgeLimits(positions_s_max=0.0), order=limits(order={"notional_usd_max": 1.0}).order
             ),
-            False,
+            Then.SET_ASIDE,
         ),
     ):
         found = LimitGate(own, {VENUE: True})(order, situation)
         assert isinstance(found, Denied)
-        assert (found.waits, found.passing) == (passes, passes)
+        assert found.then is then

@@ -52,7 +52,7 @@ class Slow:
     async def listings(self) -> Any:
         return ()
 
-    async def account(self, since_ns: int) -> Any:
+    async def account(self, since_ns: int | None) -> Any:
         self.asked.set()
         try:
             await asyncio.sleep(HANGS_S)

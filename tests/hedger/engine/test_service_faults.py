@@ -77,7 +77,7 @@ class Breaking:
     async def amend(self, client_id: str, price: Any, quantity: Any) -> Any:
         raise AssertionError("nothing is open")
 
-    async def account(self, since_ns: int) -> Any:
+    async def account(self, since_ns: int | None) -> Any:
         await asyncio.sleep(0)
 
     async def refresh(self) -> None:

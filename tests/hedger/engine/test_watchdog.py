@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import hedger.engine.metrics
 from hedger.engine.heartbeat import Heartbeat, beat, heartbeat_path, last_beat
 from hedger.engine.logs import ALLOWED, OURS, WITHHELD, JsonLines, Log
 from hedger.engine.metrics import READERS_MAX, MetricsServer, Sample, exposition, loopback, samples_of
@@ -176,8 +177,9 @@ def test_the_server_hands_out_the_page_and_outlives_rude_readers() -> None:
         server.close()
 
 
-def test_readers_that_drip_darken_nothing_for_others() -> None:
+def test_readers_that_drip_darken_nothing_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each sends a byte before anybody loses patience with it, for as long as it is let."""
+    monkeypatch.setattr(hedger.engine.metrics, "DEADLINE_S", 0.6)
     server = MetricsServer("127.0.0.1", 0)
     server.page = b"hedger_up 1\n"
     ended = threading.Event()

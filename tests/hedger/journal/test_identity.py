@@ -10,20 +10,20 @@ from hedger.core.events import Command, Verb
 from hedger.journal.commands_file import CommandBox, commands_path, send
 from hedger.journal.entries import Head, JournalName, latch_entry
 from hedger.journal.entries import LatchChange as Latch
-from hedger.journal.identity import Opened, mark_of
+from hedger.journal.identity import Opened, fingerprint_of
 from hedger.journal.journal import Journal, open_to_read
 
 OURS, THEIRS = "ab" * 16, "cd" * 16
 
 
 def begun(path: Path, reason: str) -> str:
-    """A journal of one record, and its mark."""
+    """A journal of one record, and its fingerprint."""
     journal = Journal.open(path, JournalName("paper", "test"))
-    assert mark_of(journal.storage) == ""
+    assert fingerprint_of(journal.storage) == ""
     journal.append(latch_entry(-1, 1, Latch(True, "u", reason)))
     journal.close()
     storage = open_to_read(path)
-    found = mark_of(storage)
+    found = fingerprint_of(storage)
     assert storage.head() == Head(1, storage.head().hash) and storage.head().hash.hex().startswith(found)
     storage.close()
     return found
@@ -34,7 +34,7 @@ def test_two_journals_of_one_name_are_told_apart_and_one_is_known_again(tmp_path
     assert len(first) == len(second) == 32 and first != second
     (tmp_path / "a").rename(tmp_path / "c")
     storage = open_to_read(tmp_path / "c")
-    assert mark_of(storage) == first
+    assert fingerprint_of(storage) == first
     storage.close()
 
 
@@ -55,7 +55,7 @@ def test_the_file_that_was_opened_is_missed_when_it_goes_and_known_when_it_comes
 
 def test_of_what_was_meant_for_another_journal_only_the_kill_is_obeyed(tmp_path: Path) -> None:
     path = tmp_path / "j"
-    box = CommandBox(path, mark=OURS)
+    box = CommandBox(path, fingerprint=OURS)
     for verb in Verb:
         send(path, Command(f"theirs-{verb}", verb, "u", "r", ""), 0, THEIRS)
     found = box.poll()
@@ -77,7 +77,7 @@ def test_a_box_of_the_second_form_is_brought_up_to_date_and_its_senders_write_on
             "argument TEXT NOT NULL, sent_ns INTEGER NOT NULL, build TEXT NOT NULL DEFAULT ''); "
             "PRAGMA application_id = 1212434243; PRAGMA user_version = 2;"
         )
-        box = CommandBox(path, mark=OURS)
+        box = CommandBox(path, fingerprint=OURS)
         old.execute(
             "INSERT INTO commands (id, verb, user, reason, argument, sent_ns, build) "
             "VALUES ('old', 'pause', 'u', 'r', '', 0, '0.2.0+ab')"

@@ -28,7 +28,7 @@ def test_deribit_from_the_configuration_answers_for_its_account() -> None:
         async with serve(dialect) as host:
             config = KEYS.model_copy(update={"url": host.ws_url, "account": "main"})
             environment = {"A": "key", "B": "secret", "C": "x"}
-            venue = adapter("deribit", config, environment)
+            venue = adapter("deribit", config, environment, start_s_max=30.0)
             assert environment == {"C": "x"}
             await venue.start()
             try:
@@ -45,7 +45,7 @@ def test_requests_are_paced_as_the_configuration_says_and_as_the_venue_lets_ever
         async def work() -> list[float]:
             dialect, _ = okx()
             async with serve(dialect) as host:
-                venue = adapter("okx", config.model_copy(update={"url": host.url}), {})
+                venue = adapter("okx", config.model_copy(update={"url": host.url}), {}, start_s_max=30.0)
                 assert isinstance(venue, CexVenue)
                 await venue.start()
                 try:
@@ -61,7 +61,7 @@ def test_requests_are_paced_as_the_configuration_says_and_as_the_venue_lets_ever
 
 @pytest.mark.parametrize("name", CONNECTED)
 def test_without_keys_a_venue_takes_no_orders(name: VenueName) -> None:
-    venue = asyncio.run(_made(lambda: adapter(name, VenueConfig(), {})))
+    venue = asyncio.run(_made(lambda: adapter(name, VenueConfig(), {}, start_s_max=30.0)))
     assert venue.capabilities.dead_man_s is None and venue.name == name
 
 
@@ -75,13 +75,13 @@ def test_without_keys_a_venue_takes_no_orders(name: VenueName) -> None:
 )
 def test_keys_that_are_half_given_or_not_there_are_refused(name: VenueName, config: VenueConfig) -> None:
     with pytest.raises(InputError) as caught:
-        asyncio.run(_made(lambda: adapter(name, config, {"A": CANARY, "B": CANARY})))
+        asyncio.run(_made(lambda: adapter(name, config, {"A": CANARY, "B": CANARY}, start_s_max=30.0)))
     assert CANARY not in str(caught.value)
 
 
 def test_an_address_that_is_not_encrypted_is_refused() -> None:
     async def work() -> None:
-        venue = adapter("deribit", VenueConfig(url="ws://www.deribit.com/ws/api/v2"), {})
+        venue = adapter("deribit", VenueConfig(url="ws://www.deribit.com/ws/api/v2"), {}, start_s_max=30.0)
         try:
             with pytest.raises(Untrusted, match="PLAIN_REFUSED"):
                 await asyncio.wait_for(venue.start(), 2.0)
@@ -113,7 +113,7 @@ def test_a_host_that_is_none_of_the_venues_is_refused_before_a_key_is_read(
     environment = {"A": CANARY, "B": CANARY}
     given = KEYS.model_copy(update={"passphrase": "env:B", "wallet": "env:A", **config})
     with pytest.raises(InputError, match="VENUE_HOST") as caught:
-        asyncio.run(_made(lambda: adapter(name, given, environment)))
+        asyncio.run(_made(lambda: adapter(name, given, environment, start_s_max=30.0)))
     assert says in str(caught.value) and environment == {"A": CANARY, "B": CANARY}
     assert "allowed: " in str(caught.value) and "fix: " in str(caught.value)
 

@@ -229,7 +229,7 @@ def test_landing_between_edge_and_centre_under_both_costs(fixed_cost: float, mar
 def test_nothing_is_earned_before_costs(model: str) -> None:
     # everything is bought and sold at its fair value: the mean before costs is 0 within its error, policy by
     # policy
-    made = replace(MONTH, model=usual(model, 0.6), paths=6000, cost_bps=(5.0,), risk_aversion=(0.3, 3.0))
+    made = replace(MONTH, model=usual(model, 0.6), paths=2500, cost_bps=(5.0,), risk_aversion=(0.3, 3.0))
     for row in frontier(made):
         error = row.sd_gross / math.sqrt(made.paths)
         # options traded on an interpolated value, and Heston's steps: a fraction of a cent of 6.85
@@ -239,7 +239,7 @@ def test_nothing_is_earned_before_costs(model: str) -> None:
 @pytest.mark.parametrize("model", ["gbm", "heston", "jump"])
 def test_options_in_the_mix_buy_risk_reduction(model: str) -> None:
     made = replace(
-        MONTH, model=usual(model, 0.6), paths=2000, cost_bps=(20.0,), policies=("whalley_wilmott", "ours_mix")
+        MONTH, model=usual(model, 0.6), paths=1000, cost_bps=(20.0,), policies=("whalley_wilmott", "ours_mix")
     )
     rows = frontier(made)
     ruler = sorted((row for row in rows if row.policy == "whalley_wilmott"), key=lambda row: row.mean_cost)

@@ -18,7 +18,7 @@ from hedger.studies.paths import simulate
 from pricing.black76 import greeks
 from risk.band_widths import landing, one_step_width, whalley_wilmott, zakamouline
 
-PATHS, DAYS, CHECKS = 8, 5.0, 8
+PATHS, DAYS, CHECKS = 4, 5.0, 8
 ONE = (Leg(-1.0, 100.0),)
 PAIR = (Leg(-1.0, 100.0), Leg(0.8, 105.0))
 OWNED = (Leg(1.5, 95.0),)

@@ -170,7 +170,7 @@ def test_bad_requests(capsys: pytest.CaptureFixture[str], flags: list[str], word
         ["--options", "long:2@90", "--cost-bps", "1000"],
         ["--listed-strike-pct", "1"],
         ["--listed-spread-points", "0"],
-        ["--model", "heston", "--vol", "3", "--days", "400", "--checks-per-day", "1"],
+        ["--model", "heston", "--vol", "3", "--days", "100", "--checks-per-day", "1"],
         ["--model", "jump", "--vol", "0.05", "--checks-per-day", "2"],
     ],
 )

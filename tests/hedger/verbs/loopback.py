@@ -146,7 +146,9 @@ def said(
 
 
 @contextmanager
-def started(folder: Path, *words: str, warm: bool = False, env: dict[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
+def started(
+    folder: Path, *words: str, warm: bool = False, env: dict[str, str] | None = None
+) -> Iterator[subprocess.Popen[str]]:
     """One verb, running; gone when the block ends. What it writes goes to files in the folder.
 
     warm: it is forked, for a test that ends it in order or waits for its end (tests/warm.py).

@@ -39,7 +39,7 @@ def test_nothing_of_a_signed_session_is_logged(
 
         async def work() -> None:
             asyncio.get_running_loop().set_debug(True)
-            venue = adapter(place.venue, desk.venues[place.venue], environment())
+            venue = adapter(place.venue, desk.venues[place.venue], environment(), start_s_max=30.0)
             try:
                 await venue.start()
                 await examine_venue(desk, place.venue, venue)

@@ -164,7 +164,7 @@ def test_every_fault_of_a_venue_is_found_and_without_any_it_is_good(
         desk, name = load(file).settings, place.venue
 
         async def work() -> None:
-            venue = adapter(name, desk.venues[name], environment())
+            venue = adapter(name, desk.venues[name], environment(), start_s_max=30.0)
 
             async def look(change: Change | None = None) -> Found:
                 if change is not None:

@@ -16,7 +16,7 @@ from hedger.runs.venue_margin import reports_margin, venue_models
 from hedger.settings import Settings
 
 
-def sending(
+def settings_on_venues(
     desk: Settings, tag: str, limits: LoadedLimits, names: Sequence[str], now_ns: int, live: bool
 ) -> EngineSettings:
     """What an engine decides with. now_ns: when it was started, UTC nanoseconds.
