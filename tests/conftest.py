@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from hedger.runs.lasting import set_aside
 
 settings.register_profile(
     "here",
@@ -51,6 +54,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         place[name] = before / total
         before += len(files[name])
     items[:] = [item for name in sorted(place, key=place.__getitem__) for item in files[name]]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _what_lasts() -> Iterator[None]:
+    """The session's tests are what lasts: nobody looks them over again, and no run that a test starts in this
+    process begins with that."""
+    with set_aside():
+        yield
 
 
 @pytest.fixture(scope="session")

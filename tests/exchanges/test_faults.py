@@ -308,6 +308,26 @@ def test_it_runs_from_a_shell_and_its_fault_port_answers() -> None:
             process.terminate()
 
 
+@pytest.mark.parametrize("name", ["okx", "bybit", "binance", "hyperliquid"])  # the fifth is above
+def test_each_of_the_others_tells_its_port_answers_there_and_ends_when_asked(name: str) -> None:
+    command = [sys.executable, "-m", f"tests.exchanges.{name}", "--port", "0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            port = int(process.stdout.readline())
+            assert asyncio.run(_transfer(f"http://127.0.0.1:{port}")) == 200
+            process.terminate()
+            process.wait(30.0)
+        finally:
+            process.kill()
+
+
+async def _transfer(url: str) -> int:
+    terms = {"account": "desk", "currency": "BTC", "amount": "1"}
+    async with ClientSession() as http, http.post(f"{url}/admin/transfer", json=terms) as response:
+        return response.status
+
+
 async def _from_outside(url: str) -> None:
     async with ClientSession() as http:
 

@@ -29,7 +29,7 @@ from tests.warm import command
 def terminal(
     journal: Path, *more: str, to_be_stopped: bool = False
 ) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """A terminal of 80 x 24 on a journal, and the file that it writes to. to_be_stopped: SIGSTOP reaches it."""
+    """A terminal of 80 x 24 on a journal, and the file that it writes to. to_be_stopped: by SIGSTOP."""
     ours, theirs = pty.openpty()
     started = [sys.executable, "-m", "hedger"] if to_be_stopped else [command()]
     process = subprocess.Popen(

@@ -31,6 +31,8 @@ from tests.warm import command
 
 #: A process that has not done by then what it must is a failure.
 PATIENCE_S = 60.0
+#: Orders that an engine of before left behind are unknown: an end waits so long for them, not ten seconds.
+SOON_CLOSED = "[run]\nclose_s_max = 0.5\n"
 #: A watchdog that bears a loop without a sign of life for less long than it is built to.
 SOON_STALLED = "[run.watchdog]\nstall_s_max = 3.0\n"
 #: Bytes that a file of an engine may yet grow by where its disk is about to be full.
@@ -77,6 +79,12 @@ def wait_for(what: Callable[..., bool]) -> None:
     while not what():
         assert time.monotonic() < end, "nothing came of it in time"
         time.sleep(0.05)
+
+
+def soon_closed(journal: Path) -> tuple[str, str]:
+    config = journal.parent / "closed.toml"
+    config.write_text(SOON_CLOSED)
+    return "--config", str(config)
 
 
 def count(journal: Path, kind: str) -> int:
@@ -143,7 +151,7 @@ def test_f33_the_latch_outlives_kill_9(tmp_path: Path) -> None:
         kill_9(journal, process)
     intents = count(journal, "intent")
     decisions = len(started_modes(journal))
-    with engine(journal, "--no-watchdog", "--minutes", "0.03") as process:
+    with engine(journal, "--no-watchdog", "--minutes", "0.03", *soon_closed(journal)) as process:
         _, err = process.communicate(timeout=PATIENCE_S)
     assert FileLatch(journal).found() is not None and "Traceback" not in err
     assert count(journal, "intent") == intents
@@ -164,7 +172,7 @@ def test_f22_a_second_instance_is_refused_and_a_stale_lock_is_not(tmp_path: Path
         second = one(journal, "run", "--no-watchdog", "--minutes", "0.01")
         assert second.returncode == Exit.REFUSED and "Traceback" not in second.stderr
         kill_9(journal, process)
-    third = one(journal, "run", "--no-watchdog", "--minutes", "0.02")
+    third = one(journal, "run", "--no-watchdog", "--minutes", "0.02", *soon_closed(journal))
     assert third.returncode == Exit.DONE, third.stderr
 
 
@@ -209,6 +217,6 @@ def test_f20_a_full_disk_stops_the_engine_and_not_the_record(tmp_path: Path) -> 
         assert "Traceback" not in err
     assert judged(journal) == []
     records = len(lines(journal)[0])
-    again = one(journal, "run", "--no-watchdog", "--minutes", "0.03")
+    again = one(journal, "run", "--no-watchdog", "--minutes", "0.03", *soon_closed(journal))
     assert again.returncode == Exit.DONE, again.stderr
     assert len(lines(journal)[0]) > records and judged(journal) == []

@@ -219,8 +219,8 @@ def test_options_that_expire_are_settled_once_and_at_the_venues_price() -> None:
 
 
 def test_a_hedge_goes_on_at_the_other_venue_while_one_is_gone_with_an_order_on_its_way() -> None:
-    """The first venue is gone for two thirds of a minute just after an order left for it, and nobody can say what became of
-    that order; the band of the delta then moves away, so that there is something to hedge."""
+    """The first venue is gone for most of a minute just after an order left for it, and nobody can say what
+    became of that order; the band of the delta then moves away, so that there is something to hedge."""
     down_s, gone_s = 20.05, 40.0
     bands = ("delta:BTC=4.9,5.1/4.95,5.05", "delta:BTC=-5.1,-4.9/-5.05,-4.95")
     swings = tuple(Due(round((down_s + 5 + 8 * i) * S), Deed.BANDS, text=bands[i % 2]) for i in range(4))

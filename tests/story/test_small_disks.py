@@ -18,6 +18,7 @@ from tests.story.test_processes import (
     judged,
     lines,
     one,
+    soon_closed,
     started_modes,
     wait_for,
 )
@@ -91,7 +92,7 @@ def test_f20_a_disk_that_turns_read_only_under_a_running_engine_ends_it(tmp_path
     with real_disk(tmp_path) as (disk, _):
         assert len(lines(journal)[0]) >= written and judged(journal) == []
         records, modes = len(lines(journal)[0]), len(started_modes(journal))
-        again = one(journal, "run", "--no-watchdog", "--minutes", "0.02")
+        again = one(journal, "run", "--no-watchdog", "--minutes", "0.02", *soon_closed(tmp_path / "j"))
         assert again.returncode == Exit.DONE, again.stderr
         assert len(lines(journal)[0]) > records and judged(journal) == []
         assert set(started_modes(journal)[modes:]) == {"observe"}

@@ -406,7 +406,7 @@ class Watched:
         self._minutes.write("reply", self.name, of="order", client_id=client_id, outcome=outcome)
         return report
 
-    async def account(self, since_ns: int) -> AccountReport:
+    async def account(self, since_ns: int | None) -> AccountReport:
         """Noted both ways."""
         self._minutes.write("ask_account", self.name)
         asked_ns = time.monotonic_ns()
