@@ -129,7 +129,8 @@ def _serve(place: str) -> list[str]:
                 running[ended] = (pid, ended, line)
                 watched.register(ended, selectors.EVENT_READ, "ended")
                 watched.register(line, selectors.EVENT_READ, pid)
-                line.sendall(pid.to_bytes(4, "big"))
+                with suppress(OSError):  # whoever asked may be gone by now
+                    line.sendall(pid.to_bytes(4, "big"))
             elif key.data == "ended":
                 pid, ended, line = running.pop(cast(int, key.fileobj))
                 _, status = os.waitpid(pid, 0)
@@ -141,7 +142,7 @@ def _serve(place: str) -> list[str]:
                     watched.unregister(line)
                 line.close()
                 os.close(ended)
-            else:  # whoever asked is gone
+            elif any(pid == key.data for pid, *_ in running.values()):  # whoever asked is gone
                 watched.unregister(key.fileobj)
                 _kill(key.data)
 
