@@ -18,6 +18,7 @@ from textual.widgets import Input
 from hedger.core.events import Verb
 from hedger.dashboard import band_edit, steering, tickets
 from hedger.dashboard.calls import CALLS, bindings
+from hedger.dashboard.continuing import continue_whole
 from hedger.dashboard.control import Control
 from hedger.dashboard.dialogs import Dialog, Field
 from hedger.dashboard.feed import Feed
@@ -86,6 +87,7 @@ class Terminal(App[Exception | None]):
 
     def on_mount(self) -> None:
         """Start the reading."""
+        continue_whole(self)
         self._around.set_class(self.feed.name.trading == "live", "live")
         self._show_banner(False)
         self.grid.focus()

@@ -12,6 +12,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Iterator
@@ -78,10 +79,16 @@ def test_f29_the_terminal_dies_hangs_and_leaves_and_the_engine_goes_on(tmp_path:
             read_until(file, "risk as of")
             screen.send_signal(signal.SIGSTOP)  # it hangs, holding whatever it holds
             wait_for(lambda: count(journal, "decision") > before + 5)
+            for key, shown in ((b"2", "bands:"), (b"1", "risk as of")):  # each is read, and by one alone
+                screen.send_signal(signal.SIGCONT)
+                os.write(file, key)
+                read_until(file, shown)
+                screen.send_signal(signal.SIGSTOP)
             screen.send_signal(signal.SIGCONT)
             os.write(file, b"q")
             read_until(file, "engine still running")
             assert screen.wait(PATIENCE_S) == Exit.DONE
+            assert termios.tcgetattr(file)[3] & termios.ICANON  # as the shell had it
         assert running.poll() is None
         with terminal(journal) as (screen, file):
             read_until(file, "risk as of")
