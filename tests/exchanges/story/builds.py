@@ -37,6 +37,8 @@ LETTERS = (
     (Verb.UNKILL, ""),
 )
 _ACCEPTED = (AdjustmentKind.ACCEPTED_POSITION, AdjustmentKind.ACCEPTED_CASH)
+#: A hedge in work may be due for another plan just when a letter comes: that is none of its doing.
+_ANEW = "; planned anew: "
 _FREEDOM = {"killed": 0, "halted": 1, "observe": 2, "reducing": 3, "armed": 4}
 
 
@@ -102,12 +104,13 @@ def _wrong(turn: _Turn, decision: dict[str, Any], record: Record) -> Iterator[Vi
     else:
         freer = changed is not None and _FREEDOM[changed.mode] > _FREEDOM.get(turn.mode, 0)
         resumed = turn.paused and not decision["paused"]
+        planned = decision["ticket"] is not None and _ANEW not in decision["reason"]
         found = (
             ["was not refused"] * ("BUILD_REFUSED" not in codes)
             + [f"made the engine {decision['mode']} that was {turn.mode}"] * freer
             + ["ended a pause"] * resumed
             + ["changed the book"] * bool(turn.accepted)
-            + ["was planned for"] * (decision["ticket"] is not None or "RELOADED" in codes)
+            + ["was planned for"] * (planned or "RELOADED" in codes)
         )
     if command.build != BUILD:
         found = [*found, f"is on record as of build {command.build or 'the engine itself'}"]
