@@ -65,8 +65,9 @@ _PAGES_MAX = 200
 _DELIVERIES = 1000
 #: An order that nobody finds is looked for among the executions of so long before.
 _LOOK_BACK_NS = 6 * 3600 * NS_PER_SECOND
-#: Executions are asked for until so long after the venue's clock was read: those of meanwhile come, too.
-_MARGIN_MS = 60_000
+#: Executions are asked for until so long after the venue's clock was read: those of meanwhile come, too, and
+#: those that it stamped before its clock was set back.
+_MARGIN_MS = 600_000
 _TIMES = {TimeInForce.GTC: "good_til_cancelled", TimeInForce.IOC: "immediate_or_cancel"}
 
 ListingOf = Callable[[str], Awaitable[Listing | None]]

@@ -382,13 +382,15 @@ def test_an_answer_with_an_html_body_or_a_stale_page_is_not_an_account() -> None
     run(work())
 
 
-def test_an_execution_is_told_however_far_ahead_the_venues_clock_is() -> None:
+@pytest.mark.parametrize("set_back", [False, True])
+def test_an_execution_is_told_however_far_ahead_the_venues_clock_is_or_was(set_back: bool) -> None:
     async def scene() -> None:
         async with opened() as (venue, host, _):
             listing = await listing_of(venue)
             host.exchange.clock.skew_ns = 300 * 10**9
             sent = order(listing, marketable=True)
             assert (await venue.submit(sent)).state is OrderState.FILLED
+            host.exchange.clock.skew_ns *= not set_back
             told = (await venue.account(host.exchange.now_ns - 3600 * 10**9)).trades
             assert [t.client_id for t in told] == [sent.client_id]
 

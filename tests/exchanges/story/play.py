@@ -40,8 +40,9 @@ HEDGED_S_MAX = 60.0
 FIRST_S_MAX = 4.0
 #: And until word of an execution is swallowed, where one is to be.
 SWALLOWED_S_MAX = 15.0
-#: And until its next execution, where it was not talked to for who answered.
-GOES_ON_S_MAX = 20.0
+#: And until its next execution, where it was not talked to for who answered: its tries to reach somebody who
+#: was long gone lie half a minute apart.
+GOES_ON_S_MAX = 60.0
 #: At peace for so long, and every account was asked for after that and compared: money that was moved a
 #: moment ago is known. Then nothing moves any more.
 CALM_S, STILL_S = 0.4, 0.3
