@@ -42,6 +42,8 @@ from pricing.market import Marks
 PERIOD_S = 10.0
 #: Until the exchange listens and the engine has seen its market.
 START_S_MAX = 90.0
+#: All options are followed: else the exchange is not asked for half of what it has to say.
+FOLLOWED = 10_000
 #: At a start everything is heard, compiled and valued for the first time: it is told apart.
 WARM_S = 30.0
 #: What memory may grow by, MB a minute, along a line through all periods; through fewer a line says nothing:
@@ -121,7 +123,8 @@ def _quantiles(values: Sequence[float]) -> list[float]:
 
 def engine(folder: Path, url: str, minutes: float) -> None:
     """The engine's process."""
-    desk = {"run": {"feed": ["deribit"], "start_s_max": START_S_MAX}, "venues": {"deribit": {"url": url}}}
+    run = {"feed": ["deribit"], "start_s_max": START_S_MAX, "options_followed": FOLLOWED}
+    desk = {"run": run, "venues": {"deribit": {"url": url}}}
     options = RunOptions(folder / "journal", minutes, arm=True, watchdog=False)
     run_on_venues(options, Settings.model_validate(desk), built_in(), Watching())
 

@@ -354,6 +354,7 @@ class CexStreams:
         The library's answer is one for all who wait: it must be ended by the connection, not by a waiter.
         """
         signing = asyncio.ensure_future(self._dialect.sign_in(self._client, live.channel))
+        signing.add_done_callback(_heard)  # where nobody waits any more, what it raises is nobody's
         try:
             await asyncio.sleep(0.0)  # it has asked for its connection then
             connection = self._client.clients.get(live.channel.url)
@@ -731,6 +732,11 @@ class CexStreams:
 def _drop(connection: Any, why: str) -> None:
     """Leave a connection as if it had broken. The library's own `close` cancels whoever waits for it."""
     connection.on_error(ccxt.NetworkError(why))
+
+
+def _heard(done: asyncio.Future[Any]) -> None:
+    if not done.cancelled():
+        done.exception()
 
 
 def _owed_since(live: _Live) -> float:

@@ -96,8 +96,8 @@ class Execution:
 
     @property
     def filled(self) -> bool:
-        """Whether every leg of the present plan is, as far as its venue takes orders."""
-        return all(leg.left == 0 for leg in self.planned)
+        """Whether every leg of the present plan is, as far as its venue took orders when it was planned."""
+        return all(leg.left == 0 and not leg.cut_off for leg in self.planned)
 
     def ended(self, why: str, failed: bool = True) -> Execution:
         """With a reason to end; the first one stands."""
@@ -181,10 +181,14 @@ def taken_up(execution: Execution, terms: Mapping[tuple[str, str], Listing]) -> 
     """With every leg on the listings as they are now: what is left of it, its next orders and its way back
     are in the new steps."""
 
-    def anew(legs: tuple[WorkLeg, ...]) -> tuple[WorkLeg, ...]:
-        return tuple(replace(leg, listing=terms.get(leg.listing.key, leg.listing)) for leg in legs)
+    def anew(leg: WorkLeg) -> WorkLeg:
+        if leg.listing.key not in terms:
+            return leg
+        least = leg.least or max(leg.listing.lot, leg.listing.minimum)
+        return replace(leg, listing=terms[leg.listing.key], least=least)
 
-    return replace(execution, legs=anew(execution.legs), earlier=anew(execution.earlier), again_ns=0)
+    legs, earlier = (tuple(map(anew, legs)) for legs in (execution.legs, execution.earlier))
+    return replace(execution, legs=legs, earlier=earlier, again_ns=0)
 
 
 def _with_display_taken(leg: WorkLeg, earlier: Sequence[WorkLeg]) -> WorkLeg:

@@ -91,7 +91,7 @@ def on_account(turn: Turn, report: AccountReport) -> None:
     _judge(turn, report, differences, cash)
     _take_margin(turn, report)
     if turn.state.mode is Mode.KILLED:
-        _count_zero(turn, report, repeated)
+        _count_zero(turn, report, known.next_ns if repeated else None)
 
 
 def _take_margin(turn: Turn, report: AccountReport) -> None:
@@ -345,9 +345,9 @@ def _done(turn: Turn, record: OrderRecord) -> bool:
     return turn.now - (record.done_ns or 0) >= patience
 
 
-def _count_zero(turn: Turn, report: AccountReport, repeated: bool) -> None:
-    """After a kill: count the reports in a row that show no open order. repeated: the last one told once
-    more, which was read once.
+def _count_zero(turn: Turn, report: AccountReport, due_ns: int | None) -> None:
+    """After a kill: count the reports in a row that show no open order. due_ns: where it is the last one told
+    once more, which was read once, when the next question was due before it.
 
     One that was sent and that nobody can say anything about may still be on its way: until the venue has said
     what became of it no report of none counts.
@@ -358,7 +358,10 @@ def _count_zero(turn: Turn, report: AccountReport, repeated: bool) -> None:
         record.state in _ON_THE_WAY and (not disowned(turn, record) or contradicts(turn, record))
         for record in turn.state.live_orders(name)
     )
-    if repeated and not still and not on_the_way:
+    if due_ns is not None and not still and not on_the_way:
+        known = turn.state.venues[name]
+        if known.zero_reads < ZERO_READS:  # what was read once puts the next question off no further
+            turn.state = turn.state.with_venue(name, next_ns=min(known.next_ns, due_ns))
         return
     reads = 0 if still or on_the_way else turn.state.venues[name].zero_reads + 1
     if reads <= ZERO_READS:

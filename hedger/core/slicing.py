@@ -36,8 +36,9 @@ class WorkLeg:
     back. paid, referred: sums of price x quantity of its fills, and of the reference then; fees: by currency.
     parts: orders made so far. resting_ns: since when the present slice rests. next_ns: no new order before.
     dry: slices in a row that filled nothing. short: its last slice got less than was displayed. taken: asked
-    for of the book that the venue stamped book_ns: the same display is not taken twice. Times but that stamp
-    are of the monotonic clock.
+    for of the book that the venue stamped book_ns: the same display is not taken twice. least: the smallest
+    order when it was planned, where its venue trades in other steps by now. Times but that stamp are of the
+    monotonic clock.
     """
 
     number: int
@@ -64,12 +65,18 @@ class WorkLeg:
     short: bool = False
     book_ns: int = 0
     taken: Decimal = ZERO
+    least: Decimal = ZERO
 
     @property
     def left(self) -> Decimal:
         """What is not filled yet, order units; 0 when it is less than the venue would take."""
         left = self.listing.quantize_quantity(self.quantity - self.filled)
         return max(left, ZERO)
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether nothing is left of it only because its venue's smallest order has become larger."""
+        return ZERO < self.least <= self.quantity - self.filled and self.left == 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,6 +125,9 @@ def _judged(execution: Execution, sight: Sight, config: ExecutionConfig) -> Exec
     if not sight.sending:
         return execution.ended(NO_ORDERS)
     if all(leg.left == 0 for leg in execution.legs):
+        if cut := next((leg for leg in execution.legs if leg.cut_off), None):
+            why = f"what is left of {cut.listing.symbol} is less than its venue takes by now"
+            return planned_again(execution, why, config)
         moved = _off_zero(execution, sight)
         if not moved:
             return execution.ended(EVERY_LEG_FILLED, failed=False)

@@ -81,3 +81,15 @@ def test_an_order_that_the_venue_denies_hides_no_difference_and_a_person_can_end
     assert engine.state.orders[order.client_id].state is not OrderState.UNKNOWN
     assert engine.command(Verb.ARM).mode is Mode.ARMED
     assert engine.state.book.positions[VENUE, symbol, ""].quantity == part
+
+
+def test_a_report_told_once_more_puts_the_next_question_off_no_further() -> None:
+    engine = Rig({}).armed()
+    engine.command(Verb.KILL)
+    answered(engine, 1, say=True)
+    again = engine.report()
+    engine.send(again)
+    for _ in range(2):
+        engine.send(again, 0.1)  # it was read once
+    assert engine.state.venues[VENUE].zero_reads == 1
+    assert answered(engine, 2, say=True)[-1]

@@ -109,6 +109,26 @@ def test_the_way_back_is_in_the_new_steps() -> None:
     assert "LEGS_LEFT" not in rig.alerts()
 
 
+def test_a_leg_that_its_venue_takes_no_more_is_not_filled() -> None:
+    """The first leg is done when the smallest order of the second becomes larger than that leg: the rest is
+    planned anew, and what the first did is made good at once, by the same execution."""
+    rig = hedged_options()
+    decision = rig.mark(20.0)
+    (order,), execution = decision.orders, rig.state.execution
+    assert execution is not None
+    other = execution.legs[1].listing
+    told(rig, replace(other, lot=D(100), minimum=D(100)))
+    rig.answer(decision)
+    for _ in range(4):
+        if rig.state.execution is None:
+            break
+        rig.answer(rig.mark(1.0))
+    assert rig.state.execution is None and rig.state.counters.executions == 1
+    back = rig.submits()[1]
+    assert (back.listing, back.side) == (order.listing, Side.SELL if order.side is Side.BUY else Side.BUY)
+    assert "delta:BTC" not in rig.decisions[-1].breached
+
+
 def test_another_contract_under_the_name_is_left_out_and_told_once() -> None:
     rig = short_calls("-400")
     old = of(rig)
