@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from textual.keys import _character_to_key
+from textual.keys import Keys, _character_to_key
 
 from pricing.errors import InputError
 
@@ -109,6 +109,9 @@ def remapped(wanted: Mapping[str, object], path: Path) -> tuple[Action, ...]:
         keys = [value] if isinstance(value, str) else value
         if not isinstance(keys, list) or not keys or not all(isinstance(k, str) and k for k in keys):
             raise _refused(path, f"{name}: no key", value, "a key, or a list of keys")
+        if strange := [key for key in keys if not is_key(key)]:
+            known = 'a character, or a name such as "f1", "ctrl+k", "slash", "pageup"'
+            raise _refused(path, f"{name}: no terminal has such a key", ", ".join(strange), known)
         action = found[name]
         found[name] = Action(name, tuple(keys), action.text, action.control)
     owner: dict[str, str] = {}
@@ -118,6 +121,25 @@ def remapped(wanted: Mapping[str, object], path: Path) -> tuple[Action, ...]:
                 what = f"{owner[key]} and {action.name}"
                 raise _refused(path, "one key would do two things", f"{key}: {what}", "one action for a key")
     return tuple(found.values())
+
+
+_MODIFIERS = frozenset({"ctrl", "shift", "alt", "super", "hyper", "meta"})
+_SINGLE = frozenset(_character_to_key(chr(code)) for code in range(0x21, 0x7F))
+_NAMED = frozenset(key.value.rpartition("+")[2] for key in Keys if not key.value.startswith("<"))
+
+
+def is_key(key: str) -> bool:
+    """Whether a terminal ever tells of it. With a modifier a letter is a small one.
+
+    >>> [is_key(key) for key in ("K", "ctrl+k", "f1", "slash", "shift+tab")]
+    [True, True, True, True, True]
+    >>> [is_key(key) for key in ("ctrl+K", "Ctrl+k", "notakey", "ctrl+")]
+    [False, False, False, False]
+    """
+    *modifiers, last = [key] if len(key) == 1 else key.split("+")
+    plain = not modifiers or last.lower() == last
+    last = textual_key(last)
+    return _MODIFIERS.issuperset(modifiers) and plain and (last in _SINGLE or last in _NAMED)
 
 
 def textual_key(key: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hedger.dashboard.calls import CALLS
-from hedger.dashboard.keys import ACTIONS, load_keys, textual_key
+from hedger.dashboard.keys import ACTIONS, is_key, load_keys, textual_key
 from pricing.errors import InputError
 
 
@@ -15,6 +15,10 @@ def test_no_key_does_two_things_and_every_action_is_one() -> None:
     keys = [textual_key(key) for action in ACTIONS for key in action.keys]
     assert len(keys) == len(set(keys))
     assert {action.name for action in ACTIONS} == set(CALLS)
+
+
+def test_every_key_of_ours_is_one_that_terminals_have() -> None:
+    assert all(is_key(key) for action in ACTIONS for key in action.keys)
 
 
 def test_a_file_maps_some_and_leaves_the_others(tmp_path: Path) -> None:
@@ -30,6 +34,8 @@ def test_a_file_maps_some_and_leaves_the_others(tmp_path: Path) -> None:
         ("[keys]\nfly = 'x'\n", "fly"),
         ("[keys]\nhelp = 'K'\n", "one key would do two things"),
         ("[keys]\nhelp = 3\n", "no key"),
+        ("[keys]\nkill = 'notakey'\n", "no terminal has such a key"),
+        ("[keys]\nkill = ['K', 'Ctrl+K']\n", "Ctrl+K"),
         ("[other]\n", "no file of keys"),
         ("not toml", "cannot be read"),
     ],
