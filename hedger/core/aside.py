@@ -19,7 +19,7 @@ options at once (`hedger.core.flattening`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -34,6 +34,7 @@ from hedger.problem.snapshot import Snapshot
 from hedger.sections.execution import ns
 from pricing.contracts import Kind, Listing, Side
 from pricing.daycount import iso
+from risk.limit_codes import Code
 
 #: Reason codes of refusals that say nothing of the next order.
 OF_THE_MOMENT = frozenset(
@@ -178,6 +179,21 @@ def try_again(turn: Turn) -> None:
     if state.aside or state.unfit or state.memory.shut:
         memory = replace(state.memory, shut=())
         turn.state = replace(state, aside=frozen({}), unfit=frozen({}), memory=memory)
+
+
+def on_other_steps(turn: Turn, listed: Collection[tuple[str, str]]) -> None:
+    """Listings are traded in other steps: what was refused there for the form of its orders alone is open."""
+    state = turn.state
+    over = {
+        key
+        for key, aside in state.aside.items()
+        if key[:2] in listed and aside.code not in LASTING and aside.code not in Code.__members__
+    }
+    if over:
+        aside = {key: aside for key, aside in state.aside.items() if key not in over}
+        memory = replace(state.memory, shut=())
+        turn.state = replace(state, aside=frozen(aside), memory=memory)
+        turn.note(f"tried again in the new steps: {', '.join(map(_name, sorted(over)))}")
 
 
 def largest_fit(state: State, now_ns: int, listed: tuple[str, str], longest_s: float) -> Decimal | None:

@@ -179,7 +179,7 @@ def planned_again(execution: Execution, why: str, config: ExecutionConfig) -> Ex
 
 def taken_up(execution: Execution, terms: Mapping[tuple[str, str], Listing]) -> Execution:
     """With every leg on the listings as they are now: what is left of it, its next orders and its way back
-    are in the new steps."""
+    are in the new steps. A wait after a refusal is over where the leg that it is for is among them."""
 
     def anew(leg: WorkLeg) -> WorkLeg:
         if leg.listing.key not in terms:
@@ -188,7 +188,9 @@ def taken_up(execution: Execution, terms: Mapping[tuple[str, str], Listing]) -> 
         return replace(leg, listing=terms[leg.listing.key], least=least)
 
     legs, earlier = (tuple(map(anew, legs)) for legs in (execution.legs, execution.earlier))
-    return replace(execution, legs=legs, earlier=earlier, again_ns=0)
+    first = next((leg for leg in execution.legs if leg.left > 0), None)
+    again_ns = 0 if first is not None and first.listing.key in terms else execution.again_ns
+    return replace(execution, legs=legs, earlier=earlier, again_ns=again_ns)
 
 
 def _with_display_taken(leg: WorkLeg, earlier: Sequence[WorkLeg]) -> WorkLeg:

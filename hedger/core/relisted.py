@@ -9,7 +9,7 @@ either is cancelled.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 
 from hedger.core.actions import Severity
@@ -25,8 +25,8 @@ from venues.orders import VenueStatus
 NAMED_MAX = 5
 
 
-def on_listed(turn: Turn, status: VenueStatus) -> None:
-    """Take in what a venue lists otherwise, and tell of it."""
+def on_listed(turn: Turn, status: VenueStatus) -> Collection[tuple[str, str]]:
+    """Take in what a venue lists otherwise, and tell of it; which listings it trades in other steps."""
     known, universe, venue = turn.state.venues[status.venue], turn.state.market.universe, status.venue
     altered, terms = dict(known.altered), dict[int, Listing]()
     for listing in status.relisted or ():
@@ -47,6 +47,7 @@ def on_listed(turn: Turn, status: VenueStatus) -> None:
     _tell(turn, venue, before)
     if terms:
         _take_up(turn, venue, terms)
+    return {listing.key for listing in terms.values()}
 
 
 def _otherwise(ours: Listing, listing: Listing) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from hedger.core.actions import Severity
+from hedger.core.aside import on_other_steps
 from hedger.core.events import Answer, Failed
 from hedger.core.ledger import order_changed, venue_of
 from hedger.core.order_life import NOT_FOUND, OrderRecord, concerned, immediate, never_had, silent
@@ -184,7 +185,7 @@ def on_status(turn: Turn, status: VenueStatus) -> None:
     if status.maintenance is not None:
         turn.state = turn.state.with_venue(name, maintenance=status.maintenance)
     if status.relisted is not None or status.gone is not None:
-        on_listed(turn, status)
+        on_other_steps(turn, on_listed(turn, status))
     changed = status.link is not known.link
     if not changed and not status.events:
         return

@@ -33,18 +33,22 @@ def breach(c: Breach, u: UnderlyingMoment, memory: Memory) -> Answer:
         low, high = low - c.beyond * (u.target - low), high + c.beyond * (high - u.target)
     unknown = mine & np.isnan(u.value)
     below, above = u.value < low, u.value > high
-    out = mine & ((below & (c.side != "above")) | (above & (c.side != "below")))
+    beyond = out = mine & ((below & (c.side != "above")) | (above & (c.side != "below")))
     if c.until_landing:
         sides = {
             "below": u.value < u.landing_lower,
             "above": u.value > u.landing_upper,
             "both": (u.value < u.landing_lower) | (u.value > u.landing_upper),
         }
-        out |= mine & sides[c.side] & np.array([row in memory.latched for row in u.rows], dtype=np.bool_)
+        latched = np.array([row in memory.latched for row in u.rows], dtype=np.bool_)
+        out = beyond | (mine & sides[c.side] & latched)
     rows = _names(u.rows, out)
     if rows:
         where, more = _beyond_what(c)
-        return Answer("breach", True, f"outside trigger{where}{more}", rows, rows, Scope.NAMED)
+        trigger = f"outside trigger{where}{more}" if beyond.any() else ""
+        landing = "not yet back inside landing" if (out & ~beyond).any() else ""
+        text = " or ".join(filter(None, (trigger, landing)))
+        return Answer("breach", True, text, rows, rows, Scope.NAMED)
     if unknown.any():
         return Answer("breach", None, "not known", (), _names(u.rows, unknown), Scope.NAMED)
     return _inside(c, u, mine)

@@ -268,7 +268,8 @@ def command(arguments: argparse.Namespace) -> Exit:
     elif seq is None:
         print(f"{verb}: left for the engine, which has not taken it within {arguments.wait_s:g} s")
     else:
-        print(f"{verb}: taken as event {seq}; mode {mode or 'not told yet'}" + (f": {reason}" * bool(reason)))
+        stands = "not told yet" if decision is None else f"{mode}{', paused' * bool(decision.get('paused'))}"
+        print(f"{verb}: taken as event {seq}; mode {stands}" + (f": {reason}" * bool(reason)))
     if refused and not arguments.json:
         print(f"{refused['code']}: {refused['text']}", file=sys.stderr)
     if seq is None:

@@ -10,12 +10,13 @@ import pytest
 from hedger.core.actions import Alert, Cancel
 from hedger.core.execution import taken_up
 from hedger.core.relisted import untradable
+from hedger.core.state import Aside, frozen
 from hedger.core.unwinding import net_filled
 from hedger.journal.codec import dump, load
 from pricing.contracts import Listing, Side, TickSteps
 from tests.hedger.core.test_unwinding import hedged_options, only_the_first_leg
 from tests.hedger.rig import CHAIN, VENUE, Rig, desk, option_symbol, replayed
-from venues.orders import Link, VenueStatus
+from venues.orders import Link, OrderState, OrderUpdate, VenueStatus
 from venues.simulated import SimulatedMarket
 
 D = Decimal
@@ -107,6 +108,34 @@ def test_the_way_back_is_in_the_new_steps() -> None:
     assert (back.listing.symbol, back.side) == (PERPETUAL, Side.SELL if order.side is Side.BUY else Side.BUY)
     assert back.price % 5 == 0 and order.price % 5 != 0
     assert "LEGS_LEFT" not in rig.alerts()
+
+
+@pytest.mark.parametrize(("symbol", "at_once"), [(PERPETUAL, True), ("ETH-PERPETUAL", False)])
+def test_a_wait_after_a_refusal_is_over_for_the_listing_that_has_new_steps(
+    symbol: str, at_once: bool
+) -> None:
+    rig = Rig({PERPETUAL: "400000"}, desk(slice_interval_s=0.0)).armed()
+    (order,) = rig.mark(20.0).orders
+    assert order.listing.symbol == PERPETUAL
+    rig.truth.take(order)
+    rig.send(OrderUpdate(order.client_id, OrderState.REJECTED, code="price_not_on_tick"))
+    rig.truth.orders[order.client_id] = (order, OrderState.REJECTED, D(0))
+    told(rig, replace(of(rig, symbol), tick_steps=TickSteps.parse("0:5")))
+    assert bool(rig.decisions[-1].orders) is at_once
+    assert rig.mark(2.0).orders or at_once
+
+
+@pytest.mark.parametrize(
+    ("code", "kept"), [("price_not_on_tick", False), ("market_closed", True), ("MARGIN_INITIAL", True)]
+)
+def test_what_is_set_aside_for_a_form_of_old_steps_is_open_in_the_new_ones(code: str, kept: bool) -> None:
+    rig = short_calls()
+    sides = {(VENUE, PERPETUAL, +1): code, (VENUE, "ETH-PERPETUAL", -1): "price_not_on_tick"}
+    aside = {key: Aside(10**18, 3, why, 0) for key, why in sides.items()}
+    rig.state = replace(rig.state, aside=frozen(aside))
+    told(rig, replace(of(rig), tick_steps=TickSteps.parse("0:5")))
+    left = {(VENUE, PERPETUAL, +1)} if kept else set()
+    assert rig.state.aside.keys() == left | {(VENUE, "ETH-PERPETUAL", -1)}
 
 
 def test_a_leg_that_its_venue_takes_no_more_is_not_filled() -> None:

@@ -90,6 +90,14 @@ def test_a_latched_row_counts_until_it_is_inside_its_landing() -> None:
     when = {"breach": {"until_landing": True}}
     memory = Memory(latched=frozenset({"delta:BTC"}))
     assert ask(when, underlying({"delta:BTC": 7.0}), memory).due
+    assert leaf(when, underlying({"delta:BTC": 7.0}), memory).sentence == (
+        "delta:BTC not yet back inside landing"
+    )
+    assert leaf(when, underlying({"delta:BTC": 11.0}), memory).sentence == "delta:BTC outside trigger"
+    mixed = underlying({"delta:BTC": 7.0, "gamma:BTC": 11.0})
+    assert leaf(when, mixed, memory).sentence == (
+        "delta:BTC, gamma:BTC outside trigger or not yet back inside landing"
+    )
     assert not ask(when, underlying({"delta:BTC": 5.0}), memory).due
     assert not ask(when, underlying({"delta:BTC": 7.0})).due
     assert not ask({"breach": {}}, underlying({"delta:BTC": 7.0}), memory).due
