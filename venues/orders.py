@@ -295,9 +295,9 @@ EVERY_CURRENCY = "*"
 @dataclass(frozen=True, slots=True)
 class AccountMargin:
     """What a venue says of an account's margin in a currency, in that currency: the balance that counts, and
-    what positions and open orders need of it. Under `EVERY_CURRENCY`: in USD, of all of them. by_position:
-    each position is margined by itself, so that one that is closed needs no more; False: as a whole, or the
-    venue does not say."""
+    what positions and open orders need of it; NaN: not told whole, and no part of a pool that is told. Under
+    `EVERY_CURRENCY`: in USD, of all of them. by_position: each position is margined by itself, so that one
+    that is closed needs no more; False: as a whole, or the venue does not say."""
 
     balance: float
     initial: float

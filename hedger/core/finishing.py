@@ -82,11 +82,13 @@ def _stopped_by(state: State) -> str:
 def _say_what_is_left(turn: Turn, execution: Execution, sight: Sight) -> None:
     """Tell a person when legs stand that should not: the unwind could not be done, or not to its end."""
     if stranded(execution, sight):
+        stuck = {leg.listing.key for leg in execution.legs if leg.left > 0} & sight.untradable.keys()
+        named = "".join(f"; {key[1]} on {key[0]}: {sight.untradable[key]}" for key in sorted(stuck))
         turn.alert(
             Severity.CRITICAL,
             "LEGS_LEFT",
             f"execution {execution.id} ended ({execution.ending}) with legs done that leave the book further "
-            f"outside its bands than before; the way back: {'; '.join(unwind_lines(execution)) or 'none'}",
+            f"outside its bands than before; the way back: {'; '.join(unwind_lines(execution)) or 'none'}{named}",
         )
 
 

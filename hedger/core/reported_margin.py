@@ -61,7 +61,7 @@ def reported_margin(order: Order, situation: Situation, share: float) -> MarginV
         return _unknown(f"{venue} has not reported on the account yet")
     from_cash = reported.cash is not None and _is_spot(order.listing)
     what, told = _drawn_on(reported, currency, from_cash)
-    if told is None:
+    if told is None or not math.isfinite(told.balance):
         return _unknown(f"{venue} reports no {'free balance' if from_cash else 'margin'} of {currency}")
     flows, strange = _flows(reported, situation, order)
     if strange:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from hedger.core.aside import largest_fit
 from hedger.core.legs import widths
+from hedger.core.relisted import untradable
 from hedger.core.stranded import stranded_effect
 from hedger.core.turn import Turn
 from hedger.problem.snapshot import Snapshot
@@ -23,7 +24,8 @@ class Sight:
     """The last snapshot, the rows as they stand (m,) with the fills since, the market at this moment, the
     sound listings (n,), the venues that take orders, and whether orders may be sent. width: (m,) what counts
     as one band of each row. combos: venues that take them. largest: of a listing by its
-    place, the most that one order may be, order units."""
+    place, the most that one order may be, order units. untradable: listings on which nothing may be traded any
+    more, and why."""
 
     now_ns: int
     snapshot: Snapshot
@@ -35,6 +37,7 @@ class Sight:
     width: FloatArray
     largest: Callable[[int], Decimal]
     combos: Collection[str] = ()
+    untradable: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 def sight_of(turn: Turn) -> Sight | None:
@@ -59,6 +62,7 @@ def sight_of(turn: Turn) -> Sight | None:
         width=widths(snapshot.bands) if state.width is None else state.width,
         combos=turn.settings.combos,
         largest=partial(_largest, turn, snapshot),
+        untradable=dict(untradable(state)),
     )
 
 

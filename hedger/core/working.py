@@ -89,9 +89,14 @@ def work(execution: Execution, sight: Sight, orders: Sequence[OrderRecord], sett
         execution = rebased(execution, sight, config)
         if taken_back(execution, sight) or _given_up(execution, sight, config):
             return Work(execution, cancels=_resting(orders), over=not orders)
-    leg = next((leg for leg in execution.legs if leg.left > 0), None)
-    if leg is None:
+    owed = [leg for leg in execution.legs if leg.left > 0]
+    if execution.unwinding:  # what cannot be traded any more stays, the others go on
+        owed = [leg for leg in owed if leg.listing.key not in sight.untradable]
+        if not owed:
+            return Work(execution, cancels=_resting(orders), over=not orders)
+    if not owed:
         return Work(execution)
+    leg = owed[0]
     at = sight.market.universe.positions.get(leg.listing.key)
     usable = at is not None and bool(sight.sound[at]) and leg.listing.venue in sight.venues
     if at is None or not usable:

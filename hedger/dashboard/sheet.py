@@ -47,12 +47,14 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """key: what the cursor stays on, "" where it cannot stand. more: shown when it is opened."""
+    """key: what the cursor stays on, "" where it cannot stand. more: shown when it is opened. depth: in a
+    tree; a line belongs to the last one before it that is less deep."""
 
     key: str
     cells: tuple[str, ...]
     tone: Tone = Tone.PLAIN
     more: tuple[str, ...] = ()
+    depth: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +81,11 @@ class Drawn:
 
 
 def laid_out(sheet: Sheet, width: int, wanted: str = "") -> list[Drawn]:
-    """The lines of a sheet. wanted: only lines with these words, capital or not, below their heads."""
+    """The lines of a sheet. wanted: only lines with these words, capital or not, below their heads and what
+    they belong to."""
     drawn: list[Drawn] = []
     for section in sheet:
-        kept = [line for line in section.lines if not wanted or matches(line, wanted)]
+        kept = matching(section.lines, wanted) if wanted else section.lines
         if wanted and not kept:
             continue
         columns = _fitting(section.columns, width - _MARK)
@@ -101,10 +104,20 @@ def laid_out(sheet: Sheet, width: int, wanted: str = "") -> list[Drawn]:
     return drawn
 
 
-def matches(line: Line, wanted: str) -> bool:
-    """Whether a line has every word that is looked for."""
-    text = " ".join(line.cells).casefold()
-    return all(word in text for word in wanted.casefold().split())
+def matching(lines: Sequence[Line], wanted: str) -> list[Line]:
+    """The lines of which each word that is looked for stands in their cells, their name, or in those of what
+    they belong to; and what they belong to."""
+    words = wanted.casefold().split()
+    kept: set[int] = set()
+    above: list[tuple[int, str]] = []  # what the next line belongs to: where it stands, and its words
+    for i, line in enumerate(lines):
+        while above and lines[above[-1][0]].depth >= line.depth:
+            above.pop()
+        above.append((i, " ".join((*line.cells, line.key)).casefold()))
+        text = " ".join(told for _, told in above)
+        if all(word in text for word in words):
+            kept |= {at for at, _ in above}
+    return [line for i, line in enumerate(lines) if i in kept]
 
 
 def _fitting(columns: Sequence[Column], width: int) -> dict[int, int]:

@@ -5,6 +5,7 @@ What nobody watches lets no order out. The doctor says so before anything is sta
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from pathlib import Path
 
@@ -102,7 +103,8 @@ def check_margin(
 
 def _told(report: AccountReport) -> str:
     """What a report tells of margin, in words; "" where nothing."""
-    names = sorted(set(report.margins) - {EVERY_CURRENCY})
+    whole = {currency for currency, margin in report.margins.items() if math.isfinite(margin.balance)}
+    names = sorted(whole - {EVERY_CURRENCY})
     pool = ["all currencies together, in USD"] if EVERY_CURRENCY in report.margins else []
     cash = ["for spot what its wallet has free"] if report.cash else []
     return ", ".join((*pool, *names, *cash))

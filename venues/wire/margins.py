@@ -29,7 +29,8 @@ _DERIBIT_BY_POSITION = ("segregated_sm", "cross_sm")
 
 def deribit(summaries: object) -> Margins:
     """The `summaries` of `private/get_account_summaries`, by currency. Where coins back each other the venue
-    gives each figure for all of them, in this currency, and beside it in USD: then these, of all together.
+    gives each figure for all of them, in this currency, and beside it in USD: then these, of all together. A
+    currency beside them that is not told whole is named, with NaN: it is no part of that pool.
 
     Raises:
         Malformed: a field is not as it must be.
@@ -37,17 +38,20 @@ def deribit(summaries: object) -> Margins:
     found = Margins()
     names = ("margin_balance", "initial_margin", "maintenance_margin")
     pooled: list[tuple[bool, list[float]]] = []
+    apart: list[str] = []
     for item in items(summaries, "summaries"):
         model, crossed = item.text_or("margin_model", ""), item.raw("cross_collateral_enabled")
         by_position = model in _DERIBIT_BY_POSITION
         if crossed is True or model.startswith("cross_"):
             pooled.append((by_position, [item.number(f"total_{name}_usd") for name in names]))
-        elif crossed is False:
-            figures = (item.number(name) for name in names)
-            _put(found, item.text("currency"), *figures, by_position=by_position)
+        else:
+            apart.append(currency := item.text("currency"))
+            if crossed is False:
+                _put(found, currency, *(item.number(name) for name in names), by_position=by_position)
     if pooled:
         balances, initials, maintenances = zip(*(told for _, told in pooled), strict=True)
         most = (-_least(*(-x for x in each)) for each in (initials, maintenances))
+        found = {currency: found.get(currency, AccountMargin(NAN, NAN, NAN)) for currency in apart}
         _put(found, EVERY_CURRENCY, _least(*balances), *most, by_position=all(each for each, _ in pooled))
     return found
 

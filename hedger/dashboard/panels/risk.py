@@ -104,6 +104,7 @@ def _row(row: Json, name: str, per_1pct: float) -> Line:
         ),
         _row_tone(row),
         (f"{row['row']} {figure(row['value'])} {row['unit']}", _band(row)),
+        depth=1,
     )
 
 
@@ -163,7 +164,7 @@ def _expiry(name: str, expiry: str | None, mine: Sequence[Json], closed: Collect
         "no expiry" if expiry is None else expiry[:10] + ("" if expiry[11:16] == "08:00" else expiry[10:16])
     )
     cells = (f"  {_opened(key, closed)}{label}", "", *(figure(x) for x in sums[:5]), "", "")
-    yield Line(key, (*cells, *(figure(x) if expiry else "" for x in sums[5:])), Tone.PLAIN)
+    yield Line(key, (*cells, *(figure(x) if expiry else "" for x in sums[5:])), depth=1)
     if key not in closed:
         yield from (_position(p, 2) for p in sorted(mine, key=_by_strike))
 
@@ -209,6 +210,7 @@ def _position(p: Json, depth: int) -> Line:
             f"vega {figure(p['vega_point'])} per point; theta {figure(p['theta_day'])} per day",
             f"vanna {figure(p['vanna'])} coin per point; volga {figure(p['volga'])} USD per point squared",
         ),
+        depth,
     )
 
 

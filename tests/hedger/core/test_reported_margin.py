@@ -161,6 +161,11 @@ def test_a_pool_in_usd_takes_coins_at_the_index_and_dollars_as_they_are() -> Non
     assert bought.balance_after == pytest.approx(5e6 - 3 * dearest(), rel=1e-12)
 
 
+def test_a_coin_beside_a_pool_that_is_not_told_whole_is_unknown() -> None:
+    view = of("BTC-PERPETUAL", "-100000", LONG, LONG, balance=np.nan, initial=np.nan, maintenance=np.nan)
+    assert not view.proven and "reports no margin of BTC" in view.reason
+
+
 def test_in_a_pool_what_was_traded_in_every_currency_counts() -> None:
     """100,000 USD of the perpetual since the report and three coins bought; then two coins are to be sold."""
     had = {"BTC-PERPETUAL": "300000"}

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from hedger.dashboard.effects import band_effect, too_far, why_not_send
-from hedger.dashboard.sheet import Column, Line, Section, figure, laid_out
+from hedger.dashboard.sheet import Column, Line, Section, figure, laid_out, matching
 
 COLUMNS = (Column("name", 6, left=True), Column("a", 5), Column("b", 5, 2), Column("c", 5, 1))
 SHEET = (Section("title", COLUMNS, (Line("x", ("one", "1", "2", "3")), Line("y", ("two", "4", "5", "6")))),)
@@ -95,6 +95,29 @@ def test_a_filter_leaves_out_what_it_empties_and_says_when_nothing_is_left() -> 
     (only,) = laid_out(two, 60, "nowhere")
     assert only.text == "  no line here has these words: nowhere" and not only.key
     assert laid_out((), 60, "x") == []  # a panel that is being read says so itself
+
+
+def test_a_filter_keeps_what_a_line_belongs_to_and_looks_there_as_well() -> None:
+    tree = (
+        Line("BTC", ("BTC",)),
+        Line("BTC row gamma:BTC", ("gamma",), depth=1),
+        Line("BTC 2026", ("24 Nov",), depth=1),
+        Line("deribit BTC-24NOV26-69000-C", ("69000 C",), depth=2),
+        Line("ETH", ("ETH",)),
+        Line("ETH row gamma:ETH", ("gamma",), depth=1),
+        Line("ETH 2026", ("24 Nov",), depth=1),
+        Line("deribit ETH-24NOV26-3000-C", ("3000 C",), depth=2),
+    )
+
+    def found(wanted: str) -> list[int]:
+        return [tree.index(line) for line in matching(tree, wanted)]
+
+    assert found("gamma") == [0, 1, 4, 5]
+    assert found("eth gamma") == [4, 5]
+    assert found("ETH") == [4, 5, 6, 7]
+    assert found("24nov26-69000") == [0, 2, 3]
+    assert found("24 nov") == [0, 2, 3, 4, 6, 7]
+    assert found("nothing") == []
 
 
 def test_the_column_of_what_is_left_keeps_within_its_bounds() -> None:

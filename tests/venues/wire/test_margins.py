@@ -3,6 +3,7 @@ that one which is missing leaves the margin unknown."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
@@ -210,6 +211,15 @@ def test_deribits_coins_that_back_each_other_are_one_pool_in_usd() -> None:
     assert margins.deribit([CROSSED, ether, CROSSED | {"total_margin_balance_usd": None}]) == {}
     (untold := dict(DERIBIT)).pop("cross_collateral_enabled")
     assert margins.deribit([untold]) == {}
+
+
+@pytest.mark.parametrize("change", [{"initial_margin": -1.0}, {"cross_collateral_enabled": None}])
+def test_deribits_coin_beside_a_pool_that_is_not_told_whole_is_unknown_and_not_of_the_pool(
+    change: Mapping[str, Any],
+) -> None:
+    found = margins.deribit([CROSSED, DERIBIT | {"currency": "SOL"} | change])
+    assert found.keys() == {"SOL", EVERY_CURRENCY}
+    assert math.isnan(found["SOL"].balance) and found[EVERY_CURRENCY].balance == 25.710502678
 
 
 def test_a_balance_may_be_below_zero() -> None:
