@@ -11,10 +11,11 @@ What is of the moment (a price that moved, a rate, a session that ended) sets no
 another one. Every other code, also one that nobody has listed, speaks of the form of that order: its tick,
 its lots, its size. The next order is on the terms as they are known by then, of at most half the size where
 it was too large, and comes a little later, since the venue's list is on its way. `UNFIT_MAX` of them in a row
-are more than a form, and set the side aside as well.
+are more than a form, and set the side aside as well. One that was too large counts only where it was the
+smallest there is: each half is nearer to what the venue takes.
 
-A flatten waits for a perpetual, future or spot that is set aside, for a while at most, rather than pay for
-options at once (`hedger.core.flattening`).
+Where no other perpetual, future or spot is left, a flatten waits for one that is set aside, for a while at
+most, rather than pay for options at once (`hedger.core.flattening`).
 """
 
 from __future__ import annotations
@@ -99,9 +100,11 @@ def on_rejected(turn: Turn, record: OrderRecord) -> None:
     times = 0 if record.code in LASTING else _unfit(turn, record)
     mine = turn.state.execution
     execution = mine if mine is not None and mine.id == record.execution else None
-    if 0 < times < UNFIT_MAX or (times and execution is not None and execution.unwinding):
+    halved = _halves(record)
+    if halved or 0 < times < UNFIT_MAX or (times and execution is not None and execution.unwinding):
         if execution is not None:
-            seconds = min(2.0**times, turn.settings.desk.execution.refused_again_s_max)
+            execution = replace(execution, rejects=max(execution.rejects - halved, 0))
+            seconds = min(2.0 ** max(times, 1), turn.settings.desk.execution.refused_again_s_max)
             waiting = (
                 f"an order on {order.listing.symbol} was refused ({record.code}): the next one is not due"
             )
@@ -125,10 +128,17 @@ def _unfit(turn: Turn, record: OrderRecord) -> int:
     before = turn.state.unfit.get(key)
     if before is None or turn.now >= before.at_ns + longest:
         before = Unfit(0, turn.now)
-    most = order.quantity / 2 if record.code == TOO_LARGE else before.most
-    unfit = {**turn.state.unfit, key: Unfit(before.times + 1, turn.now, most)}
-    turn.state = replace(turn.state, unfit=frozen(unfit))
-    return before.times + 1
+    smallest = max(order.listing.minimum, order.listing.lot)
+    most = max(order.quantity / 2, smallest) if record.code == TOO_LARGE else before.most
+    times = before.times if _halves(record) else before.times + 1
+    turn.state = replace(turn.state, unfit=frozen({**turn.state.unfit, key: Unfit(times, turn.now, most)}))
+    return times
+
+
+def _halves(record: OrderRecord) -> bool:
+    """Whether an order was too large, and a smaller one is left to try."""
+    listing = record.order.listing
+    return record.code == TOO_LARGE and record.order.quantity > max(listing.minimum, listing.lot)
 
 
 def set_aside(turn: Turn, refusal: Refusal) -> None:
@@ -143,7 +153,9 @@ def set_aside(turn: Turn, refusal: Refusal) -> None:
     seconds = min(config.aside_s * 2.0 ** min(times - 1, 30), config.aside_s_max)
     since_ns = before.since_ns if before is not None and again else turn.now
     aside = Aside(turn.now + ns(seconds), times, refusal.code, since_ns)
-    unfit = {other: x for other, x in state.unfit.items() if other != key}
+    unfit = {other: x for other, x in state.unfit.items() if other != key or x.most is not None}
+    if key in unfit:  # the size that it may take is known all the same
+        unfit[key] = replace(unfit[key], times=0)
     turn.state = replace(state, aside=frozen({**state.aside, key: aside}), unfit=frozen(unfit))
     text = f"{_name(key)} {_until(turn.state, aside)}"
     if known or times > 1:
@@ -151,7 +163,7 @@ def set_aside(turn: Turn, refusal: Refusal) -> None:
     else:
         meanwhile = "the plan goes by the others meanwhile"
         if state.asked_for == "flatten" and refusal.listing.contract.kind is not Kind.OPTION:
-            meanwhile = f"the flatten waits for it, {WAITS_S:g} s at most, and goes by the others then"
+            meanwhile = f"without another that is no option the flatten waits for it, {WAITS_S:g} s at most"
         turn.alert(Severity.WARNING, "LISTING_ASIDE", f"{text}; {meanwhile}")
 
 

@@ -84,11 +84,12 @@ def _say_what_is_left(turn: Turn, execution: Execution, sight: Sight) -> None:
     if stranded(execution, sight):
         stuck = {leg.listing.key for leg in execution.legs if leg.left > 0} & sight.untradable.keys()
         named = "".join(f"; {key[1]} on {key[0]}: {sight.untradable[key]}" for key in sorted(stuck))
+        way_back = "; ".join(unwind_lines(execution)) or "none"
         turn.alert(
             Severity.CRITICAL,
             "LEGS_LEFT",
             f"execution {execution.id} ended ({execution.ending}) with legs done that leave the book further "
-            f"outside its bands than before; the way back: {'; '.join(unwind_lines(execution)) or 'none'}{named}",
+            f"outside its bands than before; the way back: {way_back}{named}",
         )
 
 

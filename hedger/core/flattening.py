@@ -16,8 +16,9 @@ again and again. Delta's landing is at least what the index is expected to move 
 While it works, and after, the market moves on: a row counts as flat while it is within `flatten_share` of its
 band, so that it is not chased for ever. Landing is zero all the same: each plan aims there.
 
-Where the linear instrument that would do it was refused and is set aside, a flatten waits for it, `WAITS_S`
-at most: options in its place cost more than delta is expected to lose meanwhile, and their book remains.
+Where every linear instrument that would bring a coin's delta in was refused and is set aside, a flatten waits
+for the first of them, `WAITS_S` at most for each coin: options in its place cost more than delta is expected
+to lose meanwhile, and their book remains. The other coins are brought to zero meanwhile.
 """
 
 from __future__ import annotations
@@ -35,10 +36,10 @@ from hedger.problem.snapshot import Snapshot
 from hedger.settings import Settings
 from pricing.contracts import Kind
 from pricing.daycount import SECONDS_PER_YEAR
-from pricing.universe import FloatArray
+from pricing.universe import FloatArray, Universe
 from risk.bands import Interval
 
-#: So long a flatten waits for what could do it without options, from its first refusal on, seconds.
+#: So long a flatten waits for what could bring a coin in without options, in all, seconds.
 WAITS_S = 90.0
 _RANK = {Kind.PERPETUAL: 0, Kind.FUTURE: 1, Kind.SPOT: 2}
 #: Room for rounding in a sum of many positions, as a share of the step.
@@ -125,14 +126,13 @@ def last_mile(snapshot: Snapshot, settings: Settings) -> Settings:
 def linear_aside(
     snapshot: Snapshot, settings: Settings, aside: Collection[tuple[int, int]], scope: str
 ) -> tuple[tuple[int, int], ...]:
-    """Of the sides of listings (place, sign) that are set aside, those without which the delta of one
-    underlying, or of all, is not brought to its landing by the best kind of linear instrument: a perpetual
-    before a future before spot."""
+    """Of the sides of listings (place, sign) that are set aside, those without which no linear instrument
+    brings the delta of one underlying, or of each, to its landing."""
     universe, exposure, bands = snapshot.market.universe, snapshot.exposure, snapshot.bands
     barred = {side: why for side, why in snapshot.barred.items() if side not in aside}
     tradable, _ = hedge_universe(replace(snapshot, barred=barred), settings)
     buy, sell = allowed_sides(universe, settings)
-    best: dict[int, list[tuple[int, tuple[int, int]]]] = {}
+    moving: dict[int, list[tuple[int, int]]] = {}
     for at in tradable[~universe.is_option[tradable]].tolist():
         contract = universe.listings[at].contract
         row = f"delta:{contract.underlying}"
@@ -143,13 +143,21 @@ def linear_aside(
         sign = -1 if value * effect > 0 else 1
         allowed = (buy if sign > 0 else sell)[at] and (at, sign) not in barred
         if effect and allowed and not bands.landing_lower[i] <= value <= bands.landing_upper[i]:
-            best.setdefault(i, []).append((_RANK[contract.kind], (at, sign)))
+            moving.setdefault(i, []).append((at, sign))
     found = list[tuple[int, int]]()
-    for sides in best.values():
-        first = min(rank for rank, _ in sides)
-        same = [side for rank, side in sides if rank == first]
-        found += same if all(side in aside for side in same) else []
+    for sides in moving.values():
+        found += sides if all(side in aside for side in sides) else []
     return tuple(sorted(found))
+
+
+def without(settings: Settings, universe: Universe, coins: Collection[str]) -> Settings:
+    """The settings with nothing on some coins traded."""
+    theirs = sorted({x.symbol for x in universe.listings if x.contract.underlying in coins})
+    chosen, denied = settings.universe, {}
+    for side in ("deny_buy", "deny_sell"):
+        old = getattr(chosen, side)
+        denied[side] = old.model_copy(update={"symbols": tuple(dict.fromkeys((*old.symbols, *theirs)))})
+    return settings.model_copy(update={"universe": chosen.model_copy(update=denied)})
 
 
 def left_over(snapshot: Snapshot, value: FloatArray, scope: str) -> tuple[tuple[str, float], ...]:

@@ -6,6 +6,7 @@ in work the policy is not asked: it is the execution's to bring the rows in, or 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from hedger.core.actions import Severity
@@ -14,20 +15,21 @@ from hedger.core.decision import Ticket
 from hedger.core.events import Tick
 from hedger.core.execution import Execution, planned_anew, start, unwind_lines
 from hedger.core.finishing import finish, report_flat
-from hedger.core.flattening import WAITS_S, last_mile, linear_aside
+from hedger.core.flattening import WAITS_S, last_mile, linear_aside, without
 from hedger.core.glance import Glance
 from hedger.core.marking import look_again, price_history, value_book
 from hedger.core.outside import left_out, told_already
 from hedger.core.plans import forced, on_open_venues, plan_of, trades
 from hedger.core.sending import send, send_combo
 from hedger.core.sight import sight_of
+from hedger.core.state import frozen
 from hedger.core.stranded import as_if_filled, stranded_orders, waited_for
 from hedger.core.turn import Turn
 from hedger.core.working import work
 from hedger.moment import Attempt, Memory, Moment
 from hedger.moment import Decision as Due
 from hedger.planning import HedgePlan, PlanStatus
-from hedger.policy.pace import advance, capped
+from hedger.policy.pace import advance, capped, way_in
 from hedger.policy.triggering import ask, moment_of
 from hedger.problem.snapshot import Snapshot
 from hedger.sections.execution import ns
@@ -46,8 +48,18 @@ def hedge(turn: Turn, marked: bool) -> None:
     before = turn.state.memory
     if turn.state.execution is not None:
         _work_on(turn)
+        state = turn.state
+        if (
+            state.execution is None
+            and state.waits
+            and state.asked_for == "flatten"
+            and state.seen is not None
+        ):
+            _ask_policy(turn, state.seen)  # for the coins that it does not wait for
     elif (marked or _freed(turn)) and turn.state.seen is not None and not _calm(turn, turn.state.seen):
         _ask_policy(turn, turn.state.seen)
+    if turn.state.waits and turn.state.asked_for != "flatten":
+        turn.state = replace(turn.state, waits=frozen({}))
     _tell_held(turn, before)
 
 
@@ -94,13 +106,24 @@ def _ask_policy(turn: Turn, seen: Snapshot | Glance) -> None:
     expiring = any(condition.expiry is not None for condition in policy.when.each())
     moment, memory = moment_of(snapshot, price_history(state), in_play=expiring), state.memory
     if state.asked_for:
+        # a coin that need not wait has had its turn while another waits: it is not chased within its band
+        coins = state.waits or snapshot.underlyings
         asked = (x for x in snapshot.exposure.rows if state.scope in ("", x.split(":")[1]))
-        memory = replace(memory, latched=memory.latched.union(asked))
+        memory = replace(memory, latched=memory.latched.union(x for x in asked if x.split(":")[1] in coins))
     decision, _ = ask(moment, policy, memory)
     turn.trigger, turn.due, turn.why = decision.reason, decision.due, decision.reason
     weighed = desk.objective.mode is Objective.UTILITY
     wanted = decision.due and bool(decision.called or weighed)
-    against = (_against(turn) or _flatten_waits(turn, snapshot)) if wanted else ""
+    against, now, desk = _against(turn) if wanted else "", moment, turn.settings.desk
+    if wanted and not against and (waits := _flatten_waits(turn, snapshot)):
+        now = replace(moment, underlyings=tuple(u for u in moment.underlyings if u.name not in waits))
+        desk = without(desk, snapshot.market.universe, waits)
+        others, _ = ask(now, policy, memory)
+        against = "" if others.due and others.called else _waits_said(turn, waits)
+        if not against:
+            turn.note(_waits_said(turn, waits))
+    if state.asked_for and not decision.due and any(guard.name == "aside" for guard in decision.guards):
+        against = decision.reason  # it opens by itself: what a person asked for stays asked for
     turn.state = replace(turn.state, withheld=bool(against))
     if not wanted or against:
         if against:
@@ -110,21 +133,22 @@ def _ask_policy(turn: Turn, seen: Snapshot | Glance) -> None:
             _asked_done(turn, decision)
         turn.state = replace(turn.state, memory=advance(state.memory, moment, policy, decision))
         return
-    plan = plan_of(turn, snapshot, policy, memory, moment)
+    plan = plan_of(turn, snapshot, policy, memory, now, desk)
     if plan is None:
         _note_failure(turn, moment, policy, decision)
     elif trades(plan):
-        _begin(turn, plan, moment, policy)
+        _begin(turn, plan, moment, policy, partial=now is not moment)
     else:
         _not_begun(turn, plan, moment, policy)
 
 
-def _begin(turn: Turn, plan: HedgePlan, moment: Moment, policy: PolicyConfig) -> None:
-    """Start the execution of a plan, and send its first orders."""
+def _begin(turn: Turn, plan: HedgePlan, moment: Moment, policy: PolicyConfig, partial: bool) -> None:
+    """Start the execution of a plan, and send its first orders. partial: it leaves out what a flatten waits
+    for, and its end is not that of the flatten."""
     state, settings = turn.state, turn.settings
     turn.trigger = plan.decision.reason
     execution = start(plan, settings.desk, moment, turn.event.seq, turn.now, settings.margin, state.width)
-    execution = replace(execution, to_zero=state.asked_for == "flatten")
+    execution = replace(execution, to_zero=state.asked_for == "flatten", superseded=partial)
     turn.ticket = Ticket.of(plan, unwind_lines(execution))
     counters = replace(state.counters, executions=state.counters.executions + 1)
     memory = advance(state.memory, moment, policy, plan.decision)
@@ -135,7 +159,8 @@ def _begin(turn: Turn, plan: HedgePlan, moment: Moment, policy: PolicyConfig) ->
 def _not_begun(turn: Turn, plan: HedgePlan, moment: Moment, policy: PolicyConfig) -> None:
     """A plan without trades, or one that may not be done: say so, once while it comes to the same."""
     turn.why = f"{plan.reason}{left_out(plan)}"
-    again = told_already(turn, plan) and not turn.state.asked_for
+    waited = any(x[0] in plan.decision.called for x in turn.state.memory.shut)
+    again = told_already(turn, plan) and (not turn.state.asked_for or waited)
     if again:
         undone = turn.state.undone
         assert undone is not None
@@ -173,24 +198,37 @@ def _against(turn: Turn) -> str:
     return ""
 
 
-def _flatten_waits(turn: Turn, snapshot: Snapshot) -> str:
-    """What a flatten waits for rather than pay for options, "" where for nothing."""
-    state, positions = turn.state, snapshot.market.universe.positions
+def _flatten_waits(turn: Turn, snapshot: Snapshot) -> Mapping[str, tuple[int, str]]:
+    """The coins for which a flatten waits rather than pay for options: until when at most, monotonic, and
+    for what. Each has one time to wait in all, whatever is tried meanwhile."""
+    state, universe = turn.state, snapshot.market.universe
+    if state.asked_for != "flatten":
+        return {}
     until = {
-        (positions[key[:2]], key[2]): min(aside.until_ns, aside.since_ns + ns(WAITS_S))
+        (universe.positions[key[:2]], key[2]): aside.until_ns
         for key, aside in in_force(state, turn.now)
-        if key[:2] in positions
+        if key[:2] in universe.positions
     }
-    until = {side: end for side, end in until.items() if turn.now < end}
-    if state.asked_for != "flatten" or not until:
-        return ""
-    desk = on_open_venues(turn, turn.settings.desk)
-    sides = linear_aside(barred(turn, snapshot), desk, until, state.scope)
-    if not sides:
-        return ""
-    listings = snapshot.market.universe.listings
-    names = ", ".join(f"{listings[row].symbol} on {listings[row].venue}" for row, _ in sides)
-    at_ns = turn.event.now_ns + min(until[side] for side in sides) - turn.now
+    if not until:
+        return {}
+    desk, found = on_open_venues(turn, turn.settings.desk), dict[str, list[tuple[int, int]]]()
+    for side in linear_aside(barred(turn, snapshot), desk, until, state.scope):
+        found.setdefault(universe.listings[side[0]].contract.underlying, []).append(side)
+    ends = {**state.waits, **{name: turn.now + ns(WAITS_S) for name in found if name not in state.waits}}
+    if len(ends) > len(state.waits):
+        turn.state = replace(state, waits=frozen(ends))
+    waits = dict[str, tuple[int, str]]()
+    for name, sides in found.items():
+        listings = (universe.listings[row] for row, _ in sides)
+        if turn.now < ends[name]:
+            names = ", ".join(f"{x.symbol} on {x.venue}" for x in listings)
+            waits[name] = min(ends[name], *(until[side] for side in sides)), names
+    return waits
+
+
+def _waits_said(turn: Turn, waits: Mapping[str, tuple[int, str]]) -> str:
+    at_ns = turn.event.now_ns + min(end for end, _ in waits.values()) - turn.now
+    names = ", ".join(names for _, names in waits.values())
     return f"the flatten waits for {names}, which is set aside, until {iso(at_ns // 10**9 * 10**9)} at most"
 
 
@@ -216,8 +254,14 @@ def _note_failure(turn: Turn, moment: Moment, policy: PolicyConfig, decision: Du
 def _note_shut(turn: Turn, moment: Moment, policy: PolicyConfig, decision: Due, until_ns: int) -> None:
     """A plan that could not be made while sides are set aside is no attempt: its rows wait for those."""
     memory = advance(turn.state.memory, moment, policy, decision)
-    others = tuple((row, end) for row, end in memory.shut if row not in decision.called)
-    shut = (*others, *((row, until_ns) for row in sorted(decision.called)))
+    others = tuple(x for x in memory.shut if x[0] not in decision.called)
+    ways = sorted(
+        (row, way_in(u, i))
+        for u in moment.underlyings
+        for i, row in enumerate(u.rows)
+        if row in decision.called
+    )
+    shut = (*others, *((row, until_ns, way) for row, way in ways))
     turn.state = replace(turn.state, memory=replace(memory, shut=shut))
 
 
@@ -254,9 +298,10 @@ def _go_on(turn: Turn) -> bool:
         return False
     if done.replan:
         now = replace(sight.snapshot, exposure=replace(sight.snapshot.exposure, value=sight.value))
-        if waits := _flatten_waits(turn, now):
-            turn.state = replace(turn.state, execution=replace(done.execution, waiting=waits))
-            return False
+        if waits := _flatten_waits(turn, now):  # what need not wait is planned afresh
+            ended = done.execution.ended(_waits_said(turn, waits), failed=False)
+            turn.state = replace(turn.state, execution=replace(ended, superseded=True))
+            return True
         _plan_anew(turn, done.execution)
         return True
     return bool(refused)
@@ -281,7 +326,8 @@ def _plan_anew(turn: Turn, execution: Execution) -> None:
         why = "no further plan" if plan is None else f"{plan.reason}{left_out(plan)}"
         shut_out = plan is not None and shut_until(turn, snapshot, execution.rows) is not None
         ended = execution.ended(f"{execution.replanning}; {why}", failed=not execution.to_zero)
-        ended = replace(ended, shut_out=shut_out)
+        unbegun = shut_out and execution.to_zero and not execution.filled  # it waits, and is not given up
+        ended = replace(ended, shut_out=shut_out, superseded=execution.superseded or unbegun)
         turn.state = replace(turn.state, execution=ended)
         turn.why = ended.ending
         return

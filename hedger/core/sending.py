@@ -144,7 +144,8 @@ def permitted(turn: Turn, order: Order, wish: Wish, sight: Sight, execution: Exe
     if order.client_id in state.orders:
         return Denied("ID_USED", f"ID_USED: {order.client_id} is an order already; nothing was sent")
     if why := sight.untradable.get(order.listing.key):
-        return Denied("UNTRADABLE", f"UNTRADABLE: {order.listing.symbol}: {why}; nothing was sent")
+        text = f"UNTRADABLE: {order.listing.symbol} is not to be traded, {why}; nothing was sent"
+        return Denied("UNTRADABLE", text)
     if wish.quantity > wish.parent:
         text = f"CHILD_ABOVE_PARENT: {wish.quantity} of a leg with {wish.parent} left; nothing was sent"
         return Denied("CHILD_ABOVE_PARENT", text)

@@ -23,9 +23,8 @@ from pricing.universe import BoolArray, FloatArray
 class Sight:
     """The last snapshot, the rows as they stand (m,) with the fills since, the market at this moment, the
     sound listings (n,), the venues that take orders, and whether orders may be sent. width: (m,) what counts
-    as one band of each row. combos: venues that take them. largest: of a listing by its
-    place, the most that one order may be, order units. untradable: listings on which nothing may be traded any
-    more, and why."""
+    as one band of each row. combos: venues that take them. largest: of a listing by its place, the most that
+    one order may be, order units. untradable: listings on which nothing may be traded now, and why."""
 
     now_ns: int
     snapshot: Snapshot

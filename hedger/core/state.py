@@ -322,7 +322,8 @@ class State:
     refused, by (venue, symbol, sign of the trade); unfit: those where orders were for their own form, by the
     same. undone: the plan that was told last and could not be begun, None where the last one was. outside:
     its rows, and why. withheld: a hedge was due at the last question, and the mode, a pause, the venues or a
-    flatten that waits stood against it.
+    flatten that waits stood against it. waits: coins for which the flatten in work
+    has waited for what is set aside, and until when it may, monotonic.
     """
 
     market: Market
@@ -367,6 +368,7 @@ class State:
     undone: Undone | None = None
     outside: Outside = ALL_INSIDE
     withheld: bool = False
+    waits: Mapping[str, int] = field(default_factory=nothing)
 
     @classmethod
     def fresh(cls, universe: Universe, book: Book, venues: Mapping[str, int], **known: Any) -> State:

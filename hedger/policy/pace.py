@@ -27,9 +27,9 @@ def guards(
     held = [_cooldown(moment.now_ns, ordered, policy, memory)]
     held.append(turnover_guard(moment.now_ns, ordered, policy, memory, 0.0))
     held += [capped(moment.now_ns, row, policy, memory) for row in ordered]
-    held += [_shut(moment.now_ns, row, memory) for row in ordered]
     held += [_pause(moment.now_ns, row, policy, memory) for row in ordered]
     for u in moment.underlyings:
+        held += [_shut(moment.now_ns, u, i, memory) for i, row in enumerate(u.rows) if row in called]
         held += [_hysteresis(u, i, policy, memory) for i, row in enumerate(u.rows) if row in called]
     return tuple(answer for answer in held if answer is not None)
 
@@ -102,9 +102,10 @@ def _pause(now_ns: int, row: str, policy: PolicyConfig, memory: Memory) -> Answe
     return Answer("attempts", False, text, (row,), until_ns=until)
 
 
-def _shut(now_ns: int, row: str, memory: Memory) -> Answer | None:
-    """No plan before what it needs may be traded again."""
-    until = next((until for name, until in memory.shut if name == row), now_ns)
+def _shut(now_ns: int, u: UnderlyingMoment, i: int, memory: Memory) -> Answer | None:
+    """No plan before what it needs may be traded again; the other way it needs something else."""
+    row, way = u.rows[i], way_in(u, i)
+    until = next((until for name, until, its_way in memory.shut if (name, its_way) == (row, way)), now_ns)
     if now_ns >= until:
         return None
     text = f"no plan brings {row} in without what is set aside; next at {iso(until)}"
@@ -115,7 +116,7 @@ def _hysteresis(u: UnderlyingMoment, i: int, policy: PolicyConfig, memory: Memor
     """No push back of a row that has not moved on since it was pushed."""
     row, value = u.rows[i], float(u.value[i])
     last = next((p for p in memory.pushes if p.row == row), None)
-    way = -1 if value > u.landing_upper[i] else 1 if value < u.landing_lower[i] else 0
+    way = way_in(u, i)
     if last is None or way != -last.way:
         return None
     opens = last.after + last.way * policy.hysteresis * band_width(u, i)
@@ -127,6 +128,11 @@ def _hysteresis(u: UnderlyingMoment, i: int, policy: PolicyConfig, memory: Memor
         f"{'above' if last.way > 0 else 'below'} {opens:.6g}"
     )
     return Answer("hysteresis", False, text, (row,))
+
+
+def way_in(u: UnderlyingMoment, i: int) -> int:
+    """Which way a row is to go into its landing: +1 up, -1 down, 0 where it is inside."""
+    return -1 if u.value[i] > u.landing_upper[i] else 1 if u.value[i] < u.landing_lower[i] else 0
 
 
 def band_width(u: UnderlyingMoment, i: int) -> float:
@@ -167,7 +173,7 @@ def advance(
         attempts=tuple((row, t) for row, t in memory.attempts if t > now_ns - window),
         turnover=tuple((t, usd) for t, usd in memory.turnover if t > now_ns - NS_PER_HOUR),
         latched=frozenset(latched),
-        shut=tuple((row, until) for row, until in memory.shut if until > now_ns),
+        shut=tuple(x for x in memory.shut if x[1] > now_ns),
     )
     return kept if attempt is None else _with_attempt(kept, moment, attempt)
 

@@ -17,7 +17,7 @@ from pricing.contracts import Kind
 from risk.limit_terms import PermissionLimits
 from tests.hedger.rig import VENUE, Free, Rig, desk
 from tests.risk.limit_desk import limits
-from venues.orders import Order, OrderState, OrderUpdate
+from venues.orders import Order, OrderState, OrderUpdate, TradeReport
 from venues.paper_orders import Code
 from venues.wire.rejects import Reason
 
@@ -200,3 +200,36 @@ def test_what_the_limits_never_let_out_is_not_planned_with_and_the_ticket_says_s
     assert decision.plan is not None and decision.plan.refused["barred"] > 0
     (said,) = [text for text in decision.plan.assumptions if "KIND_NOT_ALLOWED" in text]
     assert "the limits refuse it" in said and "BTC-PERPETUAL" in said
+
+
+def test_what_was_too_large_is_halved_until_it_is_taken() -> None:
+    """A venue that takes a twentieth: nothing is set aside, and halves are no refusals that end a hedge."""
+    settings = desk(slice_interval_s=0.0, rejects_max=2)
+    rig = Rig({"BTC-PERPETUAL": "4000000"}, settings).armed()
+    first, decision = first_order(rig)
+    for _ in range(6):
+        large = decision.orders and decision.orders[0].quantity > first.quantity / 20
+        if not large:
+            break
+        refusing(rig, decision, frozenset({first.listing.symbol}), "above_maximum")
+        decision = rig.mark(3.0)
+    assert decision.orders[0].quantity <= first.quantity / 20
+    assert not rig.state.aside and rig.state.counters.executions == 1
+
+
+def test_what_is_shut_one_way_is_open_the_other() -> None:
+    """Sells are set aside and no plan does without them; what a trade by hand turns short is bought."""
+    only = {"symbols": ("BTC-PERPETUAL",)}
+    settings = desk(slice_interval_s=0.0)
+    allow = settings.universe.allow_buy.model_copy(update=only)
+    universe = settings.universe.model_copy(update={"allow_buy": allow, "allow_sell": allow})
+    rig = Rig(LONG, settings.model_copy(update={"universe": universe})).armed()
+    order, decision = first_order(rig)
+    refusing(rig, decision, frozenset({order.listing.symbol}), "market_closed")
+    refusing(rig, rig.mark(1.0), frozenset(), "")
+    assert [(row, way) for row, _, way in rig.state.memory.shut] == [("delta:BTC", -1)]
+    by_hand = rig.truth.fill_of(replace(order, quantity=Decimal(1_200_000)), Decimal(1_200_000), rig.now_ns)
+    report = TradeReport("", replace(by_hand, trade_id="by hand"))
+    rig.truth.book(report)
+    rig.send(report)
+    assert {str(o.side) for o in rig.mark(2.0).orders} == {"buy"}

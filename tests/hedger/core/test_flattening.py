@@ -230,7 +230,7 @@ def test_a_flatten_does_not_wait_for_ever() -> None:
 
 
 def test_what_a_flatten_waits_for() -> None:
-    """It waits on the side that it needs, for the best kind that is left, and for no worse one."""
+    """It waits on the side that it needs, and where no other linear instrument has that side open."""
     rig = Rig({"BTC-PERPETUAL": "400000"}).armed()
     rig.command(Verb.FLATTEN)
     snapshot = rig.state.snapshot
@@ -238,9 +238,38 @@ def test_what_a_flatten_waits_for() -> None:
     universe = snapshot.market.universe
     kinds = {x.contract.kind: at for at, x in enumerate(universe.listings) if x.contract.underlying == "BTC"}
     perpetual, spot, free = kinds[Kind.PERPETUAL], kinds[Kind.SPOT], Settings()
-    assert linear_aside(snapshot, free, {(perpetual, -1), (spot, -1)}, "") == ((perpetual, -1),)
+    assert linear_aside(snapshot, free, {(perpetual, -1), (spot, -1)}, "") == tuple(
+        sorted(((perpetual, -1), (spot, -1)))
+    )
+    assert linear_aside(snapshot, free, {(perpetual, -1)}, "") == (), "spot is open"
     assert linear_aside(snapshot, free, {(perpetual, 1), (spot, -1)}, "") == ()
-    assert linear_aside(snapshot, free, {(perpetual, -1)}, "ETH") == ()
+    assert linear_aside(snapshot, desk(), {(perpetual, -1)}, "") == ((perpetual, -1),)
+    assert linear_aside(snapshot, desk(), {(perpetual, -1)}, "ETH") == ()
     shut = replace(snapshot, barred={(perpetual, -1): "the limits refuse it"})
     assert linear_aside(shut, free, {(spot, -1)}, "BTC") == ((spot, -1),)
     assert linear_aside(shut, desk(), {(spot, -1)}, "") == (), "the desk's lists deny spot"
+
+
+def test_while_one_coin_waits_the_other_is_brought_to_zero() -> None:
+    """One perpetual is refused: the other coin is flat within the second, and is not told to be all."""
+    rig = Rig({"BTC-PERPETUAL": "400000", "ETH-PERPETUAL": "400000"}, desk(slice_interval_s=0.0)).armed()
+    refusing(rig, rig.command(Verb.FLATTEN), frozenset({"BTC-PERPETUAL"}), "market_closed")
+    assert abs(rig.positions()["ETH-PERPETUAL"]) <= 1000 and rig.positions()["BTC-PERPETUAL"] == 400_000
+    assert rig.state.asked_for == "flatten" and set(rig.state.waits) == {"BTC"}
+    sent = len(rig.submits())
+    rig.answer(rig.mark(5.0))
+    assert len(rig.submits()) == sent and not told(rig, "FLATTENED")
+    rig.answer(rig.mark(30.0))
+    rig.answer(rig.mark(2.0))
+    assert told(rig, "FLATTENED") and not rig.state.waits
+
+
+def test_a_flatten_that_nothing_but_what_is_set_aside_can_do_stays_asked_for() -> None:
+    """Closed for longer than it waits, and no other is allowed: it is done when the venue opens."""
+    settings = desk(slice_interval_s=0.0)
+    only = settings.universe.deny_buy.model_copy(update={"kinds": ("spot", "option", "future")})
+    universe = settings.universe.model_copy(update={"deny_buy": only, "deny_sell": only})
+    rig = Rig({"BTC-PERPETUAL": "400000"}, settings.model_copy(update={"universe": universe})).armed()
+    refused_for(rig, 100.0, most=260.0)
+    assert told(rig, "FLATTENED") and not told(rig, "FLATTEN_INCOMPLETE")
+    assert len(told(rig, "NOT_HEDGED")) == 1

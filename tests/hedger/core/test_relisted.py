@@ -158,6 +158,32 @@ def test_a_leg_that_its_venue_takes_no_more_is_not_filled() -> None:
     assert "delta:BTC" not in rig.decisions[-1].breached
 
 
+@pytest.mark.parametrize("gone", [False, True])
+def test_the_way_back_leaves_out_what_is_not_traded_any_more_and_names_it(gone: bool) -> None:
+    rig = hedged_options(only_the_first_leg)
+    (order,) = rig.mark(20.0).orders
+    rig.truth.take(order)
+    trade = rig.truth.fill(order.client_id, order.quantity, rig.now_ns)
+    assert trade is not None
+    rig.send(trade)
+    rig.send(rig.truth.update(order.client_id))
+    while len(rig.submits()) < 2 and len(rig.events) < 20:
+        rig.mark(1.0)
+    (_, back) = rig.submits()
+    assert rig.state.execution is not None and rig.state.execution.unwinding
+    assert back.listing == order.listing
+    now = of(rig, order.listing.symbol)
+    told(rig, *(() if gone else (replace(now, size=now.size * 10),)), gone=(now.symbol,) if gone else ())
+    rig.truth.take(back)
+    rig.truth.cancel(back.client_id)
+    rig.send(rig.truth.update(back.client_id))
+    for _ in range(3):
+        rig.answer(rig.mark(1.0))
+    assert now.symbol not in {x.listing.symbol for x in rig.submits()[2:]}
+    (left,) = alerts(rig, "LEGS_LEFT")
+    assert f"{now.symbol} on {VENUE}: {dict(untradable(rig.state))[now.key]}" in left.text
+
+
 def test_another_contract_under_the_name_is_left_out_and_told_once() -> None:
     rig = short_calls("-400")
     old = of(rig)

@@ -215,7 +215,7 @@ def test_deribits_coins_that_back_each_other_are_one_pool_in_usd() -> None:
 
 @pytest.mark.parametrize("change", [{"initial_margin": -1.0}, {"cross_collateral_enabled": None}])
 def test_deribits_coin_beside_a_pool_that_is_not_told_whole_is_unknown_and_not_of_the_pool(
-    change: Mapping[str, Any],
+    change: dict[str, Any],
 ) -> None:
     found = margins.deribit([CROSSED, DERIBIT | {"currency": "SOL"} | change])
     assert found.keys() == {"SOL", EVERY_CURRENCY}
