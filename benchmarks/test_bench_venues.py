@@ -22,17 +22,19 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from benchmarks.children import child
+from benchmarks.venue_exchange import KEY, SECRET
 from benchmarks.venue_frames import CEXES, Kept, best, cex_frames, deribit_frames
 from pricing.contracts import Side
 from pricing.universe import Universe
-from tests.venues.deribit_desk import login
 from venues.book_chain import ChainedBook
 from venues.cex_choice import CEX
 from venues.cex_streams import Askers, CexStreams, StreamTerms
 from venues.deribit import DeribitTerms, DeribitVenue
+from venues.deribit_session import Login
 from venues.live_quotes import LiveQuotes
 from venues.news import NewsDesk
 from venues.orders import Order, OrderState, TimeInForce, client_order_id
+from venues.secrets import Secret
 from venues.wire import deribit_frames as frames
 from venues.wire.quotes import BookChange
 
@@ -282,7 +284,7 @@ class Bare:
         """Connect and sign in, for private news too."""
         self._session = aiohttp.ClientSession()
         self._socket = await self._session.ws_connect(self._url, compress=0)
-        grant = {"grant_type": "client_credentials", "client_id": "key", "client_secret": "secret"}
+        grant = {"grant_type": "client_credentials", "client_id": KEY, "client_secret": SECRET}
         await self.ask("public/auth", grant)
         await self.ask("private/subscribe", {"channels": ["user.orders.any.any.raw"]})
 
@@ -336,7 +338,7 @@ def round_trips(
 def test_ours_order(
     benchmark: BenchmarkFixture, runner: asyncio.Runner, exchange_url: str, clock: str
 ) -> None:
-    venue = DeribitVenue(DeribitTerms(url=exchange_url), login())
+    venue = DeribitVenue(DeribitTerms(url=exchange_url), Login(Secret(KEY), Secret(SECRET)))
     runner.run(venue.start())
     listing = next(x for x in runner.run(venue.listings()) if x.symbol == "BTC-PERPETUAL")
     price = listing.quantize_price(listing.minimum * 5_000, Side.BUY)

@@ -28,6 +28,8 @@ from tests.exchanges.server import Host, serve
 from tests.exchanges.words import ApiKey, Instrument
 from tests.exchanges.world import YEAR_S, World
 
+#: Of the one account; a real key of the venue has this shape.
+KEY, SECRET = "benchmark", "benchmark-secret-of-the-loopback-exchange-01"
 #: Two messages come of an update: a ticker and a book.
 _MESSAGES_AN_UPDATE = 2
 _STEP_S = 0.02
@@ -43,7 +45,7 @@ def exchange_of(instruments: int, seed: int = 7) -> tuple[Deribit, World]:
         strikes += 2
     exchange = Exchange(rows, clock=clock)
     world = World(exchange, SPOTS, vols={"BTC": 0.55, "ETH": 0.7}, seed=seed)
-    granted = exchange.grant(ApiKey("key", "secret", "desk", scopes=DEFAULT_SCOPES))
+    granted = exchange.grant(ApiKey(KEY, SECRET, "desk", scopes=DEFAULT_SCOPES))
     for currency, amount in (("BTC", "10000"), ("ETH", "100000"), ("USDC", "500000000")):
         exchange.transfer(granted.account, currency, Decimal(amount))
     return Deribit(exchange, credits=Credits(_ENDLESS, _ENDLESS, _ENDLESS, _ENDLESS)), world
