@@ -28,12 +28,12 @@ LIMITS = '[margin]\nunproven_venues = ["{}"]\n[order]\nnotional_usd_max = 20000.
 
 
 def prepared(host: Host, name: str) -> None:
-    """There is something to hedge, and the first order comes twice."""
+    """There is something to hedge, and the first orders come twice; one of them may find nothing to trade."""
     if name == "binanceusdm":
         account = wallet("desk", "linear")
         host.exchange.outside(account, "BTCUSDT", Side.BUY, Decimal(20), Decimal(60_000), "before the run")
     for call in SUBMIT[name]:
-        host.faults.add(Act.TWICE, call, times=1)
+        host.faults.add(Act.TWICE, call, times=4)
 
 
 @pytest.mark.parametrize("name", list(SUBMIT))
@@ -46,7 +46,7 @@ def test_both_of_an_order_that_came_twice_are_booked_once_and_the_surplus_is_tol
         exchange.do(lambda host: prepared(host, name))
         run = 'mode = "live"\nstart_s_max = 20.0\nunderlyings = ["BTC", "ETH"]'
         place.settings(tmp_path, exchange.do(place.address), run=run, top='limits_file = "limits.toml"')
-        words = ("--journal", "j", "--arm-live", "--no-watchdog", "--json", "--minutes", "0.06")
+        words = ("--journal", "j", "--arm-live", "--no-watchdog", "--json", "--minutes", "0.1")
         ran = said(capsys, tmp_path, "run", *words)
         rows = exchange.do(lambda host: list(host.exchange.truth.rows))
     assert ran.returncode == 0, ran.stderr
@@ -60,9 +60,13 @@ def test_both_of_an_order_that_came_twice_are_booked_once_and_the_surplus_is_tol
     assert booked == Counter(str(row["trade_id"]) for row in traded)
 
     said_so = [line for line in map(json.loads, ran.stderr.splitlines()) if line.get("alert") == "OVERFILL"]
+    overfilled = 0
     for client_id in doubled:
         ordered = next(Decimal(r["quantity"]) for r in rows if r.get("client_id") == client_id)
         filled = sum(Decimal(row["quantity"]) for row in traded if row["client_id"] == client_id)
         ours = sum(x.fill.quantity for x in found.fills if x.client_id == client_id)
-        assert ours == filled > ordered
-        assert any(client_id in line["text"] and line["level"] == "critical" for line in said_so)
+        assert ours == filled
+        told = any(client_id in line["text"] and line["level"] == "critical" for line in said_so)
+        assert told is (filled > ordered)
+        overfilled += told
+    assert overfilled
