@@ -118,7 +118,7 @@ def test_mistakes_are_said_as_by_the_verbs(tape: Path, book: Path, tmp_path: Pat
         hg.risk(tmp_path / "nowhere.csv", tape)
     for given in (None, 3, 4.0, True):
         with pytest.raises(InputError, match=r"USAGE: .* book"):
-            hg.plan(given, tape)  # type: ignore[arg-type]
+            hg.plan(given, tape)  # type: ignore[arg-type]  # the mistake that is tried; so below
         with pytest.raises(InputError, match=r"USAGE: .* market"):
             hg.risk(book, given)  # type: ignore[arg-type]
     for at in (float("nan"), True, 1.5):

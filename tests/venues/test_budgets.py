@@ -78,10 +78,9 @@ def test_a_book_that_comes_whole_is_not_asked_for() -> None:
             ) as desk,
             hearing(desk.venue) as news,
         ):
-            option = min(
-                (x for x in desk.venue.known.values() if isinstance(x.contract, Option)),
-                key=lambda x: (abs(x.contract.strike - 60_000.0), x.symbol),  # type: ignore[union-attr]
-            )
+            listed = desk.venue.known.values()
+            strikes = ((x.contract.strike, x) for x in listed if isinstance(x.contract, Option))
+            _, option = min(strikes, key=lambda of: (abs(of[0] - 60_000.0), of[1].symbol))
             desk.venue.watch(Universe.of([option]), [option.symbol])
 
             def deep() -> bool:

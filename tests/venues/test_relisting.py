@@ -13,12 +13,13 @@ import pytest
 from pricing.contracts import Fees, Future, Listing, Perpetual, TickSteps
 from tests.exchanges.deribit import deribit
 from tests.exchanges.okx import okx
-from tests.exchanges.server import serve
+from tests.exchanges.server import Host, serve
 from tests.venues.cex_desk import QUICK, Desk, opened, run
 from tests.venues.deribit_desk import QUICK as DERIBIT_QUICK
 from tests.venues.deribit_desk import hearing, listing_of, order, until
 from tests.venues.deribit_desk import opened as opened_deribit
 from venues import cex_okx, list_pace
+from venues.base import News
 from venues.cex import CexSettings
 from venues.deribit import DeribitTerms, DeribitVenue
 from venues.orders import Link, OrderState, OrderUpdate, VenueStatus
@@ -186,45 +187,40 @@ def test_the_same_list_is_no_news() -> None:
     run(work())
 
 
+@asynccontextmanager
+async def on_deribit() -> AsyncIterator[tuple[DeribitVenue, Host, list[News]]]:
+    """The adapter of a venue whose list is asked for all the time, and its news."""
+    dialect, _ = deribit()
+    async with serve(dialect) as host:
+        terms = DeribitTerms(url=host.ws_url, start_s_max=5.0, session=DERIBIT_QUICK, listings_s=0.05)
+        venue = DeribitVenue(terms)
+        await venue.start()
+        try:
+            async with hearing(venue) as news:
+                yield venue, host, news
+        finally:
+            await venue.close()
+
+
 def test_deribit_is_asked_again_too() -> None:
     async def work() -> None:
-        dialect, _ = deribit()
-        async with serve(dialect) as host:
-            terms = DeribitTerms(url=host.ws_url, start_s_max=5.0, session=DERIBIT_QUICK, listings_s=0.05)
-            venue = DeribitVenue(terms)
-            await venue.start()
-            try:
-                async with hearing(venue) as news:
-                    exchange = host.exchange
-                    perpetual = exchange.instruments["BTC-PERPETUAL"]
-                    exchange.list_instrument(replace(perpetual, lot=D(20), minimum=D(20)))
-                    await until(lambda: any(_lots(word) == (D(20),) for word in news), "another lot")
-            finally:
-                await venue.close()
+        async with on_deribit() as (_, host, news):
+            perpetual = host.exchange.instruments["BTC-PERPETUAL"]
+            host.exchange.list_instrument(replace(perpetual, lot=D(20), minimum=D(20)))
+            await until(lambda: any(_lots(word) == (D(20),) for word in news), "another lot")
 
     run(work())
 
 
 def test_deribits_row_that_cannot_be_read_keeps_its_terms() -> None:
     async def work() -> None:
-        dialect, _ = deribit()
-        async with serve(dialect) as host:
-            terms = DeribitTerms(url=host.ws_url, start_s_max=5.0, session=DERIBIT_QUICK, listings_s=0.05)
-            venue = DeribitVenue(terms)
-            await venue.start()
-            try:
-                before = venue.known["BTC-PERPETUAL"]
-                async with hearing(venue) as news:
-                    exchange = host.exchange
-                    perpetual = exchange.instruments["BTC-PERPETUAL"]
-                    exchange.list_instrument(replace(perpetual, minimum=D(0)))
-                    await until(lambda: any(_events(word) for word in news), "that it cannot be read")
-                    assert all(
-                        word.gone == () for word in news if isinstance(word, VenueStatus) and _events(word)
-                    )
-                    assert venue.known["BTC-PERPETUAL"] == before and "BTC-PERPETUAL" in venue.refused
-            finally:
-                await venue.close()
+        async with on_deribit() as (venue, host, news):
+            before = venue.known["BTC-PERPETUAL"]
+            perpetual = host.exchange.instruments["BTC-PERPETUAL"]
+            host.exchange.list_instrument(replace(perpetual, minimum=D(0)))
+            await until(lambda: any(_events(word) for word in news), "that it cannot be read")
+            assert all(word.gone == () for word in news if isinstance(word, VenueStatus) and _events(word))
+            assert venue.known["BTC-PERPETUAL"] == before and "BTC-PERPETUAL" in venue.refused
 
     run(work())
 

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import pytest
 from hypothesis import example, given, settings
@@ -149,7 +150,7 @@ class Desk:
 
     def tell(self) -> None:
         for report in self.untold:
-            self.turned(lambda turn, report=report: on_trade(turn, report))  # type: ignore[misc]
+            self.turned(partial(on_trade, report=report))
         self.untold = []
 
     def ask(self) -> None:
@@ -205,9 +206,9 @@ def begun() -> State:
     return replace(RIG.state, orders={}, execution=None, venues={VENUE: venue})
 
 
-def reported(**known: float | bool) -> Desk:
+def reported(**known: Any) -> Desk:
     """A desk whose account was reported on."""
-    desk = Desk(**known)  # type: ignore[arg-type]
+    desk = Desk(**known)
     desk.ask()
     desk.answer()
     return desk

@@ -65,9 +65,10 @@ OPTIONS = {
     "initialMargin": "1084.52138",
     "maintMargin": "151.00138",
 }
+SUMMARY = {"accountValue": "1736.5", "totalMarginUsed": "963.75"}
 STATE = {
     "marginSummary": {"accountValue": "1800", "totalMarginUsed": "1100"},
-    "crossMarginSummary": {"accountValue": "1736.5", "totalMarginUsed": "963.75"},
+    "crossMarginSummary": SUMMARY,
     "crossMaintenanceMarginUsed": "481.875",
 }
 HELD = {"BTC": Decimal("10.0")}
@@ -84,7 +85,7 @@ def hyperliquid_with(row: Mapping[str, Any]) -> Margins:
     return margins.hyperliquid({**STATE, "crossMarginSummary": cross, **beside})
 
 
-CROSS = {**STATE["crossMarginSummary"], "crossMaintenanceMarginUsed": "481.875"}  # type: ignore[dict-item]
+CROSS = {**SUMMARY, "crossMaintenanceMarginUsed": "481.875"}
 #: Of each answer: its reader, the row, what it means, and the figures in it.
 CASES: dict[str, tuple[Read, Mapping[str, Any], Margins, tuple[str, ...]]] = {
     "okx, multi-currency": (
