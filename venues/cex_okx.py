@@ -51,6 +51,8 @@ _BATCH = 20
 _BOOK_SILENT_S_MAX = 90.0
 #: The venue takes 300 cancels in two seconds; the library's own pace is for 300 batches.
 _PAGES_AT_ONCE, _CANCELS_S = 3, 2.0
+#: The venue lets the dead man's switch be set once a second.
+_TIMER_S = 1.05
 _RECENT_NS = 3 * 86_400 * 10**9  # `fills` and `bills` reach back so far at least, their histories 3 months
 #: How a sentence names a channel.
 _NAMED = re.compile(r"\b(channel|instType|instId|instFamily):([^,\s]+)")
@@ -307,8 +309,14 @@ class Okx:
         return len(await self._pending(client))
 
     async def refresh(self, client: Any, seconds: float) -> None:
-        """`trade/cancel-all-after`, 10 to 120 seconds."""
-        await client.private_post_trade_cancel_all_after({"timeOut": str(min(max(round(seconds), 10), 120))})
+        """`trade/cancel-all-after`, 10 to 120 seconds. The venue takes one a second (OKX v5, "cancel all
+        after"): where a check has just set it, an engine that begins waits for its turn, once."""
+        asked = {"timeOut": str(min(max(round(seconds), 10), 120))}
+        try:
+            await client.private_post_trade_cancel_all_after(asked)
+        except ccxt.RateLimitExceeded:
+            await asyncio.sleep(_TIMER_S)
+            await client.private_post_trade_cancel_all_after(asked)
 
     # ---------------------------------------------------------------------------------------------- questions
 

@@ -17,6 +17,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from hedger.core.actions import Severity
+from hedger.core.gate import EngineSettings
 from hedger.core.order_life import ZERO
 from hedger.core.state import Booked, frozen, with_traded
 from hedger.core.turn import Turn
@@ -42,7 +43,7 @@ def note_booked(turn: Turn, fill: Fill) -> None:
         turn.alert(Severity.WARNING, "TRADE_MISDATED", text)
     key = (fill.listing.venue, fill.listing.symbol)
     stamp_ns = min(fill.time_ns, turn.event.now_ns + allowed_ns)
-    kept = tuple(one for one in state.booked if turn.now - one.at_ns <= _on_its_way_ns(turn))
+    kept = tuple(one for one in state.booked if turn.now - one.at_ns <= on_its_way_ns(turn.settings))
     new = Booked(key[0], fill.account, key[1], fill.time_ns, turn.now, fill.signed)
     turn.state = replace(
         state,
@@ -66,9 +67,9 @@ def _note_traded(turn: Turn, fill: Fill) -> None:
     )
 
 
-def _on_its_way_ns(turn: Turn) -> int:
+def on_its_way_ns(settings: EngineSettings) -> int:
     """For how long a report may be on its way."""
-    return ACCOUNT_PATIENCE * ns(turn.settings.desk.execution.watch.answer_s_max)
+    return ACCOUNT_PATIENCE * ns(settings.desk.execution.watch.answer_s_max)
 
 
 def perhaps_missing(turn: Turn, report: AccountReport) -> dict[str, tuple[Decimal, Decimal]]:
@@ -76,7 +77,7 @@ def perhaps_missing(turn: Turn, report: AccountReport) -> dict[str, tuple[Decima
     order units, both unsigned."""
     found: dict[str, tuple[Decimal, Decimal]] = {}
     for one in turn.state.booked:
-        late = one.stamp_ns >= report.venue_ns and turn.now - one.at_ns <= _on_its_way_ns(turn)
+        late = one.stamp_ns >= report.venue_ns and turn.now - one.at_ns <= on_its_way_ns(turn.settings)
         if late and (one.venue, one.account) == (report.venue, report.account):
             bought, sold = found.get(one.symbol, (ZERO, ZERO))
             found[one.symbol] = (bought + max(one.signed, ZERO), sold + max(-one.signed, ZERO))

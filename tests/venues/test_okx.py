@@ -26,7 +26,7 @@ from tests.venues.planting import secrets_at
 from venues.cex import CexSettings, CexVenue
 from venues.cex_client import CexTerms
 from venues.cex_okx import Okx, addresses
-from venues.errors import Malformed, Refused
+from venues.errors import Malformed, Refused, VenueError
 from venues.net import Hosts
 from venues.orders import Order, OrderState, TimeInForce, client_order_id
 from venues.wire.rejects import Reason
@@ -292,5 +292,23 @@ def test_an_amendment_of_what_is_over_at_okx_tells_how_it_ended(code: str) -> No
             assert (await venue.submit(item)).state is OrderState.OPEN
             update = await venue.amend(item.client_id, item.price, 2 * item.quantity)
             assert (update.state, update.quantity) == (OrderState.CANCELLED, item.quantity)
+
+    run(work())
+
+
+def test_a_timer_that_a_check_has_just_set_is_set_again_when_its_turn_comes() -> None:
+    """OKX takes `cancel-all-after` once a second: `doctor` sets it, and the engine that begins behind it."""
+
+    async def work() -> None:
+        async with opened() as (venue, host, _):
+            timer = "trade/cancel-all-after"
+            await venue.refresh()
+            await venue.refresh()
+            assert venue.capabilities.dead_man_s == 45.0
+            assert host.count(timer) == 3  # the second of them came too soon
+            host.faults.add(Act.RATE, timer, times=2)
+            with pytest.raises(VenueError, match="TOO_FAST"):
+                await venue.refresh()
+            assert host.count(timer) == 5 and venue.capabilities.dead_man_s is None
 
     run(work())

@@ -25,6 +25,7 @@ from typing import Any
 from hedger.core.decision import Decision
 from hedger.core.events import Event
 from hedger.core.gate import EngineSettings
+from hedger.core.stamps import on_its_way_ns
 from hedger.core.state import State
 from hedger.engine.engine import Recorder
 from hedger.engine.recording import state_digest
@@ -161,7 +162,8 @@ class Minutes:
         what, marks = self._pipe.recv()
         claim = self._claim(what, state)
         if what == "steady":
-            claim["troubles"] = _troubles(state)
+            assert self._settings is not None
+            claim["troubles"] = _troubles(state, self._settings)
             claim["read_ns"] = {name: self._read_ns.get(name, 0) for name in state.venues}
         if what != "final":
             self._pipe.send([claim])
@@ -203,7 +205,7 @@ class Minutes:
         return found
 
 
-def _troubles(state: State) -> list[str]:
+def _troubles(state: State, settings: EngineSettings) -> list[str]:
     """What the engine itself knows not to be at peace."""
     found = [f"{c} is {r.state}" for c, r in state.orders.items() if r.state is OrderState.UNKNOWN]
     found += [f"{c} is still open" for c, r in state.orders.items() if r.live]
@@ -214,6 +216,10 @@ def _troubles(state: State) -> list[str]:
             found.append(f"{name} is {venue.link} and not reconciled")
         if venue.drift:
             found.append(f"{name} differs from the book: {venue.differences} {venue.cash_differences}")
+        since_ns = state.monotonic_ns - on_its_way_ns(settings)
+        young = [b for b in state.booked if b.venue == name and b.at_ns >= since_ns]
+        if any(b.stamp_ns >= venue.venue_ns for b in young):
+            found.append(f"{name}: its last account may be without an execution, money is not compared")
     return found
 
 
