@@ -123,10 +123,10 @@ def replay(
     sending = replay_engine(desk, limits, universe, first.now_ns, tag)
     models = margin_models(desk.paper, venues_of(universe), first.now_ns)
     results = Results(desk.pnl.tolerance())
-    last_fed: list[Marks] = []
+    feed = _Feed(tape, universe, on_mark)
     seed = _seed(tape) if seed is None else seed
     written, record = _journal(
-        journal, tape, book_file, book, universe, desk, limits, first.now_ns, last_fed, seed, tag
+        journal, tape, book_file, book, universe, desk, limits, first.now_ns, feed.last, seed, tag
     )
     try:
         state = fresh_state(universe, book, first.now_ns)
@@ -138,9 +138,6 @@ def replay(
             seed=seed,
             faults=dict.fromkeys(venues_of(universe), faults),
         )
-        recorded = list(zip(tape.batches.seq.tolist(), tape.batches.now_ns.tolist(), strict=True))
-        fed = done = 0
-        trades = _trades(tape, universe)
         world: PaperWorld
         rest: Iterator[Marks] = chain(head, batches)
         followed: dict[str, Any] | None = None
@@ -152,40 +149,69 @@ def replay(
                 timetable, state, sending, exchanges, record, results, rest, _every_trade(tape)
             )
             world, rest = ran, ran.rest()
-            fed = done = followed["marks"]
-            deque(islice(trades, done), maxlen=0)
+            feed.skip(followed["marks"])
+        begun = feed.fed > 0  # by the timetable, which armed it
         for marks in rest:
-            on_tape = done < len(recorded) and (marks.seq, marks.now_ns) == recorded[done]
-            # A batch is still on its way to us when the next one leaves the tape.
-            last_fed[:] = [*last_fed[-1:], marks] if on_tape and followed is None else last_fed
-            world.feed(marks, next(trades) if on_tape else ())
-            fed, done = fed + 1, done + on_tape
-            if fed == len(head) and (followed is None or not followed["marks"]):
+            feed.give(world, marks, keep=followed is None)
+            if feed.fed == len(head) and not begun:
                 if armed_ns is not None:
                     world.run_to(max(armed_ns, world.clock.now_ns()))
                 world.arm(marks)
-            if on_mark is not None and on_tape:
-                on_mark(done, len(recorded))
         if followed is None or not followed["whole"]:
             world.finish()
     finally:
         if written is not None:
             written.close()
-    state = world.state
-    end = None
+    return _ended(world, results, desk, feed, followed)
+
+
+def _ended(
+    world: PaperWorld, results: Results, desk: Settings, feed: _Feed, followed: dict[str, Any] | None
+) -> Replay:
+    state, end = world.state, None
     if state.snapshot is not None:
         end = take_snapshot(state.book, state.market, desk, marked=True, last_good=state.last_good)
     results.close(state, end)
     document = {
         **results.document(),
-        "marks": fed,
-        "marks_between": fed - done,
+        "marks": feed.fed,
+        "marks_between": feed.fed - feed.done,
         "followed": followed,
         "mode": str(state.mode),
         "reason": state.reason,
         "state_digest": state_digest(state),
     }
     return Replay(document, state, tuple(closing_report(x) for x in world.exchanges))
+
+
+class _Feed:
+    """What a world is fed of a tape, and of what was put between its batches. fed: batches; done: those of
+    the tape among them. last: the tape's newest, of which one is still on its way to us when the next leaves
+    the tape."""
+
+    def __init__(self, tape: Tape, universe: Universe, on_mark: Callable[[int, int], None] | None) -> None:
+        batches = tape.batches
+        self._recorded = list(zip(batches.seq.tolist(), batches.now_ns.tolist(), strict=True))
+        self._trades = _trades(tape, universe)
+        self._on_mark = on_mark
+        self.fed = self.done = 0
+        self.last: list[Marks] = []
+
+    def skip(self, marks: int) -> None:
+        """The tape's first batches came by its timetable."""
+        self.fed = self.done = marks
+        deque(islice(self._trades, marks), maxlen=0)
+
+    def give(self, world: PaperWorld, marks: Marks, keep: bool) -> None:
+        """One batch more. keep: among the newest, if it is the tape's."""
+        at = self.done
+        on_tape = at < len(self._recorded) and (marks.seq, marks.now_ns) == self._recorded[at]
+        if on_tape and keep:
+            self.last[:] = [*self.last[-1:], marks]
+        world.feed(marks, next(self._trades) if on_tape else ())
+        self.fed, self.done = self.fed + 1, self.done + on_tape
+        if self._on_mark is not None and on_tape:
+            self._on_mark(self.done, len(self._recorded))
 
 
 def replay_engine(
