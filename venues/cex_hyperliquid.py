@@ -12,6 +12,7 @@ An action is done on the account that its signer acts for; the wallet in it is n
 the wallet. So a key of another account would trade there, unseen here: before an account is first told, and
 whenever somebody asks what the key may do, the venue itself is asked whose agent the signer is (`userRole`).
 A sub-account or a vault is traded with its address signed as well, which is not done here: it is refused.
+A mass cancel refuses nobody: it looks where the key acts, whatever wallet is named, and at the wallet.
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ class Hyperliquid:
         self._assets: dict[str, int] = {}
         self._nonce = 0
         self._signs_for = ""
+        self._acts_on = ""
 
     # ------------------------------------------------------------------------------------------------ streams
 
@@ -156,8 +158,7 @@ class Hyperliquid:
         """
         signer = client.eth_get_address_from_private_key(client.privateKey)
         owner = _same(signer, client.walletAddress)
-        if not owner:
-            await _check_agent(client, signer)
+        await _check_account(client, signer)
         self._signs_for = client.walletAddress
         return ("owner" if owner else "agent",)
 
@@ -227,12 +228,28 @@ class Hyperliquid:
         raise no_amends(report.client_id, self.venue)
 
     async def cancel_all(self, client: Any) -> int:
-        """List what is open, and cancel it in batches; there is no mass cancel. A cancel names the number of
-        the coin, which is asked for where nothing has been listed."""
+        """List what is open, and cancel it in batches; there is no mass cancel. What rests on the wallet goes
+        without waiting for the word whose account the key acts on; where it is another, that is emptied."""
+        wallet = client.walletAddress
+        there, account = await asyncio.gather(
+            self._cancel_at(client, wallet), self._account_of_key(client), return_exceptions=True
+        )
+        if isinstance(account, str) and not _same(account, wallet):
+            return await self._cancel_at(client, account)
+        if isinstance(there, BaseException):
+            raise there
+        if isinstance(account, BaseException):
+            raise account
+        return there
+
+    async def _cancel_at(self, client: Any, user: str) -> int:
+        """Cancel what is listed of an account; how many were open. A cancel names the number of the coin,
+        which is asked for where nothing has been listed."""
         if self._assets:
-            rows = await self._open(client, 1)
+            rows = await self._open(client, user, 1)
         else:
-            rows, meta = await asyncio.gather(self._open(client, 1), _hurried(client, {"type": "meta"}))
+            listed = self._open(client, user, 1)
+            rows, meta = await asyncio.gather(listed, _hurried(client, {"type": "meta"}))
             self._learn(meta)
         known = [row for row in rows if row.text("coin") in self._assets]
         cancels = [{"a": self._assets[row.text("coin")], "o": row.whole("oid")} for row in known]
@@ -244,8 +261,31 @@ class Hyperliquid:
         return len(rows)
 
     async def resting(self, client: Any) -> int:
-        """`frontendOpenOrders`."""
-        return len(await self._open(client, 1))
+        """`frontendOpenOrders` of the account that the key acts on. Raises Locked where others rest on the
+        wallet: they are not for this key to cancel, and must not be passed over."""
+        wallet, account = client.walletAddress, await self._account_of_key(client)
+        rows = await self._open(client, account, 1)
+        if not rows and not _same(account, wallet) and (others := await self._open(client, wallet, 1)):
+            seen = f"{len(others)} orders rest on {wallet}, and the key acts for {account}, where none does"
+            raise _another_account(seen, "what rests on the wallet was not cancelled")
+        return len(rows)
+
+    async def _account_of_key(self, client: Any) -> str:
+        """The account that what we sign is done on, by the venue's own word, asked for once. Raises Locked
+        where there is none."""
+        if self._signs_for and self._signs_for == client.walletAddress:
+            return self._signs_for
+        if not self._acts_on:
+            signer = client.eth_get_address_from_private_key(client.privateKey)
+            role = await _role(client, signer)
+            match role.text("role"):
+                case "user":
+                    self._acts_on = signer
+                case "agent":
+                    self._acts_on = role.nested("data").text("user")
+                case _:
+                    raise _another_account(f"the signer {signer} is {_told(role)}", "no order was cancelled")
+        return self._acts_on
 
     async def refresh(self, client: Any, seconds: float) -> None:
         """`scheduleCancel`, at least five seconds ahead."""
@@ -288,7 +328,7 @@ class Hyperliquid:
         if self._signs_for != user:
             await self.scopes(client)
         state = await client.public_post_info({"type": "clearinghouseState", "user": user})
-        pending, found = await asyncio.gather(self._open(client), self._fills(client, since_ns))
+        pending, found = await asyncio.gather(self._open(client, user), self._fills(client, since_ns))
         known, strange = told_apart(found, lambda x: x.text("coin"), "tid", listings)
         trades = [wire.execution(item, listings, account) for item in known]
         report = AccountReport(
@@ -304,9 +344,9 @@ class Hyperliquid:
         )
         return Account(report, strange)
 
-    async def _open(self, client: Any, cost: int = 10) -> list[Wire]:
+    async def _open(self, client: Any, user: str, cost: int = 10) -> list[Wire]:
         """cost: less than the venue counts where a kill must not wait for it; it has 1,200 a minute."""
-        asked = {"type": "frontendOpenOrders", "user": client.walletAddress}
+        asked = {"type": "frontendOpenOrders", "user": user}
         return list(items(await _hurried(client, asked, cost), "openOrders"))
 
     def _learn(self, meta: object) -> None:
@@ -335,12 +375,14 @@ async def _hurried(client: Any, asked: Mapping[str, Any], cost: int = 1) -> Any:
     return await client.request("info", ["public"], "POST", dict(asked), config={"cost": cost})
 
 
-async def _check_agent(client: Any, signer: str) -> None:
+async def _check_account(client: Any, signer: str) -> None:
     """That what the signer signs is done on the wallet's account, by the venue's own word. Raises Locked."""
     wallet = client.walletAddress
     owner, agent = await asyncio.gather(_role(client, wallet), _role(client, signer))
     if owner.text("role") != "user":
         raise _another_account(f"the wallet is {_told(owner)}")
+    if _same(signer, wallet):
+        return
     if agent.text("role") != "agent" or not _same(agent.nested("data").text("user"), wallet):
         raise _another_account(f"the signer {signer} is {_told(agent)}, and not an agent of {wallet}")
 
@@ -369,14 +411,14 @@ def _told(role: Wire) -> str:
             return f"a {kind}"
 
 
-def _another_account(observed: str) -> Locked:
+def _another_account(observed: str, not_done: str = "no account was read, no order was sent") -> Locked:
     return Locked(
         "KEY_ACCOUNT",
         "what the key signs is not done on the wallet's account",
         where="venues.hyperliquid",
         observed=observed,
         allowed="an API wallet that the wallet itself has made; the wallet no sub-account, vault or agent",
-        not_done="no account was read, no order was sent",
+        not_done=not_done,
         fix="put the address of the master account into wallet, and the key of an API wallet made by it "
         "into secret",
     )

@@ -13,11 +13,17 @@ from tests.exchanges.hyperliquid import Hyperliquid as Loopback
 from tests.exchanges.hyperliquid import hyperliquid
 from tests.exchanges.hyperliquid_signing import AGENT_KEYS, address_of
 from tests.exchanges.hyperliquid_words import WALLET
+from tests.exchanges.server import serve
+from tests.planted import SIGNING_KEY
 from tests.venues.cex_desk import Desk, opened, run
 from tests.venues.trials import LAST, TRIALS, Stage, perform, perform_all
+from venues.cex import CexVenue
+from venues.cex_client import CexTerms
 from venues.cex_hyperliquid import Hyperliquid, addresses
 from venues.errors import Locked
+from venues.net import Hosts
 from venues.orders import OrderState
+from venues.secrets import Secret
 
 
 @asynccontextmanager
@@ -93,6 +99,25 @@ def test_a_key_that_trades_on_another_account_is_refused(whose: str, role: dict[
                 with pytest.raises(Locked, match="KEY_ACCOUNT") as caught:
                     await question
                 assert seen in str(caught.value)
+
+    run(work())
+
+
+def test_an_agents_own_address_is_no_wallet() -> None:
+    """Wallet and key fit each other, and nothing is ever done on that account."""
+
+    async def work() -> None:
+        async with serve(hyperliquid(limits={})[0]) as host:
+            secrets = {"wallet": Secret(address_of(SIGNING_KEY)), "secret": Secret(SIGNING_KEY)}
+            terms = CexTerms("hyperliquid", Hosts.of([host.url]), addresses(host.url), pause_ms=0.2)
+            venue = CexVenue(Hyperliquid(), terms, secrets)
+            try:
+                await venue.start_to_ask()
+                with pytest.raises(Locked, match="KEY_ACCOUNT") as caught:
+                    await venue.scopes()
+                assert f"an agent of {WALLET.lower()}" in str(caught.value)
+            finally:
+                await venue.close()
 
     run(work())
 

@@ -28,8 +28,9 @@ from pricing.errors import HedgerError
 from risk.book import Book
 from tests.canary import leaked
 from tests.exchanges.deribit import DEFAULT_SCOPES
+from tests.exchanges.hyperliquid_signing import address_of
 from tests.exchanges.server import Host
-from tests.exchanges.words import Side
+from tests.exchanges.words import ApiKey, Side
 from tests.hedger.desk import HEADER
 from tests.hedger.verbs.loopback import (
     PATIENCE_S,
@@ -45,6 +46,7 @@ from tests.hedger.verbs.loopback import (
 )
 from tests.hedger.verbs.places import PLACES
 from tests.hedger.verbs.test_venue_verbs import NOBODY_THERE, wait_for, ws
+from tests.planted import SIGNING_KEY
 
 POSITIONS = "private/get_positions"
 LIVE = 'mode = "live"\nstart_s_max = 20.0'
@@ -280,6 +282,64 @@ def test_a_venue_that_cannot_be_asked_keeps_no_other_from_being_cancelled(
         assert open_at(exchange) == 0
     assert (ran.returncode, told["confirmed"], told["live_orders"]) == (4, False, None)
     assert told["unanswered"] == ["bybit"] and "bybit" in told["note"]
+
+
+#: Another account than that of the agent's master; its wallet has no key here.
+_OTHER_WALLET = "0x" + "ab" * 20
+
+
+@pytest.mark.parametrize(
+    ("wallet", "elsewhere", "code", "left"),
+    [
+        (address_of(SIGNING_KEY), 0, 0, 0),  # the agent's own address: no order ever rests on it
+        (_OTHER_WALLET, 0, 0, 0),
+        (_OTHER_WALLET, 2, 4, None),  # what rests there is not this key's to cancel
+    ],
+)
+def test_a_kill_cancels_on_the_account_that_the_key_acts_for_whatever_wallet_is_named(
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    wallet: str,
+    elsewhere: int,
+    code: int,
+    left: int | None,
+) -> None:
+    place = PLACES["hyperliquid"]
+    named = tmp_path / "wallet"
+    named.write_text(wallet)
+    named.chmod(0o600)
+
+    def rest(host: Host) -> None:
+        host.exchange.grant(ApiKey(_OTHER_WALLET, "", "other"))
+        host.exchange.transfer("other", "USDC", Decimal(5_000_000))
+        for account in ["desk"] * 3 + ["other"] * elsewhere:
+            host.exchange.submit(account, "BTC", Side.BUY, Decimal("0.01"), Decimal(50_000))
+
+    with place.opened() as exchange:
+        exchange.do(rest)
+        more = f'wallet = "file:{named}"\nsecret = "env:DESK_SIGNING_KEY"'
+        place.settings(tmp_path, exchange.do(place.address), run='mode = "live"', more=more)
+        Journal.open(tmp_path / "j", JournalName("live", "abc123")).close()
+        assert open_at(exchange) == 3
+        ran = said(capsys, tmp_path, "kill", "--journal", "j", "--json")
+        assert open_at(exchange) == 0
+    told = document(ran)
+    assert (ran.returncode, told["confirmed"], told["live_orders"]) == (code, not elsewhere, left)
+    assert ("KEY_ACCOUNT" in told["note"] and f"2 orders rest on {wallet}" in told["note"]) == bool(elsewhere)
+
+
+def test_a_key_that_the_venue_does_not_know_confirms_no_kill(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """An agent that was taken back: whose orders it had is not known any more."""
+    place = PLACES["hyperliquid"]
+    with place.opened() as exchange:
+        exchange.do(lambda host: host.dialect.roles.clear())  # type: ignore[attr-defined]
+        place.settings(tmp_path, exchange.do(place.address), run='mode = "live"')
+        Journal.open(tmp_path / "j", JournalName("live", "abc123")).close()
+        told = document(ran := said(capsys, tmp_path, "kill", "--journal", "j", "--json"))
+    assert (ran.returncode, told["confirmed"], told["unanswered"]) == (4, False, ["hyperliquid"])
+    assert "KEY_ACCOUNT" in told["note"] and "unknown to the venue" in told["note"]
 
 
 def open_at(exchange: Loopback) -> int:
