@@ -221,9 +221,13 @@ class Settings(Section):
         merged = every.model_copy(update={key: getattr(own, key) for key in own.model_fields_set})
         return {**given, EVERY: merged}
 
+    def merged_bands(self, underlying: str) -> dict[str, Any]:
+        """What the file says of one underlying's bands: its own keys over those of "*"."""
+        return _merged(self.bands, underlying)
+
     def bands_of(self, underlying: str) -> UnderlyingBands:
         """Bands of one underlying as fixed intervals; of one that follows its cost, what stands in for it."""
-        merged = _merged(self.bands, underlying)  # its keys are UnderlyingBands' fields
+        merged = self.merged_bands(underlying)  # its keys are UnderlyingBands' fields
         specs: dict[str, Any] = {
             k: v.spec() if isinstance(v, BandConfig | CostAwareConfig) else v for k, v in merged.items()
         }

@@ -537,6 +537,19 @@ HEDGING = (
         "A command of another build of the program than the engine's was not obeyed; nothing has changed.",
         "`hedger status` names the engine's build: send it from that one. `pause` and `kill` work from any.",
     ),
+    AlertKind(
+        "BAND_BY_HAND",
+        NOTE,
+        "The engine has started and a band that a person set stands; the text names both, it and the file's.",
+        "Nothing, if it is still wanted; `hedger bands ROW=` takes the file's again.",
+    ),
+    AlertKind(
+        "BAND_BY_FILE",
+        WARNING,
+        "The settings file says something else of a row than when a person set its band: the file is "
+        "followed again. The text names all three.",
+        "Set it anew by `hedger bands` where the file is not what is wanted.",
+    ),
     AlertKind("RELOADED", NOTE, "The settings were taken anew; the text lists what changed.", "Nothing."),
     *(
         AlertKind(

@@ -13,6 +13,8 @@ from dataclasses import replace
 
 from hedger.core.actions import Severity
 from hedger.core.aside import try_again
+from hedger.core.by_hand import ByHand, HandBand, said_by_file
+from hedger.core.by_hand_told import keep_by_hand
 from hedger.core.disowned import told_disowned
 from hedger.core.events import Command, Verb
 from hedger.core.marking import value_book
@@ -20,7 +22,7 @@ from hedger.core.other_engines import alive, told_others
 from hedger.core.reconcile import DRIFT_HALTS, accept, kill_confirmed
 from hedger.core.reload import reload
 from hedger.core.residual import accept_residual
-from hedger.core.state import Mode, State, VenueState, frozen
+from hedger.core.state import Mode, State, VenueState
 from hedger.core.turn import Turn
 from risk.bands import BandSpec, Interval
 from venues.orders import Link, OrderState
@@ -65,7 +67,7 @@ def obey(turn: Turn, command: Command) -> None:
         case Verb.UNKILL:
             _unkill(turn, by)
         case Verb.BANDS:
-            _set_bands(turn, command.argument)
+            _set_bands(turn, command)
         case Verb.RELOAD:
             reload(turn, command.argument)
 
@@ -192,24 +194,27 @@ def _unkill(turn: Turn, by: str) -> None:
             turn.state = turn.state.with_venue(name, reconciled_ns=None, next_ns=turn.now)
 
 
-def _set_bands(turn: Turn, argument: str) -> None:
+def _set_bands(turn: Turn, command: Command) -> None:
     """ROW=LOW,HIGH/LOW,HIGH sets trigger and landing of a row; ROW= goes back to the settings'."""
-    row, _, text = argument.partition("=")
-    snapshot = turn.state.snapshot
-    if snapshot is None or row not in snapshot.exposure.rows:
+    row, _, text = command.argument.partition("=")
+    snapshot, others = turn.state.snapshot, turn.state.by_hand.without(row)
+    taken_back = not text and others != turn.state.by_hand  # of a row that is gone by now as well
+    if not taken_back and (snapshot is None or row not in snapshot.exposure.rows):
         known = ", ".join(snapshot.exposure.rows) if snapshot is not None else "unknown before the first mark"
         _refuse(turn, "BANDS_REFUSED", f"{row!r} is no row of the book; its rows are {known}")
         return
-    overrides = {name: bands for name, bands in turn.state.overrides.items() if name != row}
     if text:
         bands = parse_bands(text)
         if bands is None:
             fix = "for example delta:BTC=-1.5,1.5/-0.7,0.7"
             _refuse(turn, "BANDS_REFUSED", f"{text!r} is no landing inside a trigger; {fix}")
             return
-        overrides[row] = bands
-    turn.state = replace(turn.state, overrides=frozen(overrides))
-    value_book(turn)
+        file = said_by_file(turn.settings.desk, row)
+        band = HandBand(row, *bands, command.user, command.reason, turn.event.now_ns, file)
+        others = ByHand.of((*others.bands, band))
+    keep_by_hand(turn, others)
+    if snapshot is not None:
+        value_book(turn)
 
 
 def parse_bands(text: str) -> tuple[Interval, Interval] | None:

@@ -8,7 +8,9 @@ that only a restart may change leaves the old settings in force, and a person is
 Only what shapes a hedge can be changed like this. The hard limits are a file of their own that no reload
 reads; what guards the engine (ages of quotes, how orders are watched, which differences are borne) and what
 its parts were built from (venues, fees, numeraire, paper terms) change with a restart. An execution in work
-was planned under the old settings: it ends, its orders are cancelled, and the policy is asked anew.
+was planned under the old settings: it ends, its orders are cancelled, and the policy is asked anew. A band
+that a person set stands, unless the file's own band of its row is among what changed: then the file is
+followed again, and that is told.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from hedger.core.actions import Severity
+from hedger.core.by_hand_told import drop_changed
 from hedger.core.marking import value_book
 from hedger.core.turn import Turn
 from hedger.settings import Settings
@@ -87,6 +90,7 @@ def reload(turn: Turn, argument: str) -> None:
         execution = execution.ended("the settings were reloaded")
     turn.state = replace(turn.state, desk=new, execution=execution)
     turn.settings = replace(turn.settings, desk=new)
+    drop_changed(turn)
     value_book(turn)
 
 

@@ -19,6 +19,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
+from hedger.core.by_hand import NOTHING_BY_HAND, ByHand
 from hedger.core.changed import changer
 from hedger.core.execution import Execution
 from hedger.core.glance import Glance
@@ -309,13 +310,14 @@ class State:
     the last mark (`snapshot`), seen_under: the bands set by command that were in force; moved: (m,) what
     fills have added to its rows since; fault: why the book cannot be valued. memory: the pace of hedging;
     hedges: those of late, with the risk before and after each. last_good: indexes. regimes: the vol
-    regimes in force. venues: by name. counters: of the day. overrides: bands set by command. asked_for:
-    what a person asked for ("hedge" or "flatten") and is not done, on one underlying (scope) or on all.
-    averages: (sum, count) of the index in settlement windows. indexes: (ns, USD) seen, where bands or
-    triggers look back. commands: ids of those done. strangers: open orders of others, told of, by
-    (venue, account, name). others: other engines seen at work, monotonic, by (venue, account, tag). touched:
-    the venue's time of the last fill, by (venue, symbol); booked: executions of the last seconds. accrued:
-    funding not booked yet, > 0 owed, by (venue, account, currency). marked_ns: monotonic, of the last mark.
+    regimes in force. venues: by name. counters: of the day. overrides: bands set by command, by_hand: the
+    same and who set them. asked_for: what a person asked for ("hedge" or "flatten") and is not done, on one
+    underlying (scope) or on all. averages: (sum, count) of the index in settlement windows. indexes: (ns,
+    USD) seen, where bands or triggers look back. commands: ids of those done. strangers: open orders of
+    others, told of, by (venue, account, name). others: other engines seen at work, monotonic, by (venue,
+    account, tag). touched: the venue's time of the last fill, by (venue, symbol); booked: executions of the
+    last seconds. accrued: funding not booked yet, > 0 owed, by (venue, account, currency). marked_ns:
+    monotonic, of the last mark.
     width: (m,) of the desk's own bands while a flatten has narrower ones in force; None: those in force.
     settled: expiries of late, and what they were booked at. desk: settings that a `reload` has put in the
     place of those of the start. residual: P&L that nothing explains. aside: sides of listings that were
@@ -347,6 +349,7 @@ class State:
     venues: Mapping[str, VenueState] = field(default_factory=nothing)
     counters: Counters = NOTHING_COUNTED
     overrides: BandOverrides = field(default_factory=nothing)
+    by_hand: ByHand = NOTHING_BY_HAND
     asked_for: str = ""
     scope: str = ""
     averages: Mapping[tuple[str, int], tuple[float, int]] = field(default_factory=nothing)

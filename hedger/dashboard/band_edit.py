@@ -14,6 +14,7 @@ from hedger.dashboard.sheet import figure, interval
 from hedger.dashboard.steering import may, send
 
 _FORM = "LOW,HIGH/LOW,HIGH: trigger and landing inside it, in the row's unit; escape: do nothing"
+_FILE = "the settings file's own"
 
 
 def edit(seat: Seat) -> None:
@@ -30,6 +31,8 @@ def edit(seat: Seat) -> None:
 
     def check(text: str) -> tuple[bool, str]:
         bands = parse_bands(text)
+        if found["by_hand"] and not text.strip():
+            return True, f"{_FILE} band again\nenter: go on to the reason; escape: do nothing"
         if bands is None:
             return False, _FORM
         against = too_far(_open(old[0]), bands[0])
@@ -40,10 +43,12 @@ def edit(seat: Seat) -> None:
 
     def answered(text: str | None) -> None:
         if text is not None:
-            _why(seat, row, _words(old), text)
+            _why(seat, row, _words(old), text.strip())
 
     value = "/".join(",".join("" if x is None else f"{x:.6g}" for x in pair) for pair in old)
     text = f"now {figure(found['value'])} {found['unit']}\nold {_words(old)}"
+    if found["by_hand"]:
+        text += f"\n{found['by_hand']}\nnothing at all: {_FILE} again"
     seat.put(Typed(f"BAND of {row}, {found['unit']}", text, "LOW,HIGH/LOW,HIGH", check, value), answered)
 
 
@@ -59,7 +64,7 @@ def _why(seat: Seat, row: str, old: str, new: str) -> None:
             send(seat, Verb.BANDS, f"{row}={new}", f"{reason.strip()} (was {old})")
 
     bands = parse_bands(new)
-    text = f"old {old}\nnew {new if bands is None else _words(bands)}"
+    text = f"old {old}\nnew {_FILE if bands is None else _words(bands)}"
     seat.put(Typed(f"BAND of {row}: why?", text, "the reason", check), answered)
 
 

@@ -48,7 +48,8 @@ class Want:
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One screen. For the dialogs: bands, by row; indexes, USD by underlying, as of the marks of marked_ns,
-    UTC; empty and 0 while the book cannot be valued. left_out: what is in none of the bands' figures."""
+    UTC; empty and 0 while the book cannot be valued; held: positions by underlying. left_out: what is in none
+    of the bands' figures. preview_usd: what the legs of the preview trade, None unknown."""
 
     want: Want
     standing: Standing
@@ -60,6 +61,8 @@ class Frame:
     marked_ns: int = 0
     replies: Mapping[str, str] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
+    held: Mapping[str, int] = field(default_factory=dict)
+    preview_usd: float | None = None
 
 
 class Painter:
@@ -87,7 +90,11 @@ class Painter:
             self._valued_at = now
             self.snapshot()
         snapshot = self._snapshot[1]
-        bands = {} if snapshot is None else {row["row"]: row for row in band_rows(snapshot)}
+        bands = (
+            {}
+            if snapshot is None
+            else {row["row"]: row for row in band_rows(snapshot, feed.follower.by_hand)}
+        )
         return Frame(
             want=want,
             standing=self._standing(now),
@@ -99,6 +106,8 @@ class Painter:
             marked_ns=self._marked_ns,
             replies=dict(feed.replies),
             left_out=texts(*_lacking(snapshot)),
+            held={} if snapshot is None else _held(snapshot),
+            preview_usd=_traded(feed.preview, snapshot),
         )
 
     # -------------------------------------------------------------------------------------------------- parts
@@ -127,7 +136,9 @@ class Painter:
         match want.panel:
             case 1:
                 snapshot = self.snapshot()
-                return self._nothing() if snapshot is None else risk.sheet(risk_tree(snapshot), want.closed)
+                if snapshot is None:
+                    return self._nothing()
+                return risk.sheet(risk_tree(snapshot, feed.shown.follower.by_hand), want.closed)
             case 2:
                 return self._hedge()
             case 3:
@@ -142,7 +153,7 @@ class Painter:
                     self._order_rows(), [fill_row(report) for report in feed.shown.fills], self._at_ns()
                 )
             case _:
-                document = feed.alerts.document(self._at_ns(), feed.acknowledged)
+                document = feed.alerts.document(self._at_ns(), feed.acknowledged, feed.latched)
                 return alerts.sheet(document, self._keys)
 
     def _nothing(self) -> Sheet:
@@ -151,7 +162,7 @@ class Painter:
     def _hedge(self) -> Sheet:
         feed = self._feed.shown
         snapshot = self.snapshot() if feed.caught_up else None
-        rows = None if snapshot is None else band_rows(snapshot)
+        rows = None if snapshot is None else band_rows(snapshot, feed.follower.by_hand)
         working = [row for row in self._order_rows() if row["live"]]
         return hedge.sheet(
             rows, *_lacking(snapshot), feed.decision, feed.asked, feed.ticket, working,
@@ -215,7 +226,8 @@ class Painter:
     def _venue_document(self, now: float) -> Json:
         if self._venues is None or now - self._venues[0] >= _HEADER_S:
             at_ns = self._at_ns()
-            self._venues = (now, self._feed.shown.venues.document(at_ns, self._feed.outside.beat()))
+            document = self._feed.shown.venues.document(at_ns, self._feed.outside.beat())
+            self._venues = (now, {"running": self._feed.shown.pid is not None, **document})
         return self._venues[1]
 
     def _standing(self, now: float) -> Standing:
@@ -232,6 +244,8 @@ class Painter:
         told = str(decision["mode"]) if decision else mode.mode if mode else None
         accounts = sorted({account for _, _, account in follower.book.positions} if follower.book else ())
         engine, unseen = document["engine"], feed.alerts.unseen(feed.acknowledged)
+        # other ages stop with the engine; what the header says of the data must not look fresh for ever
+        ended_s = max(feed.outside.now_ns() - at_ns, 0) / 1e9 if feed.pid is None else 0.0
         return Standing(
             trading=feed.name.trading,
             engine=feed.name.engine,
@@ -247,13 +261,14 @@ class Painter:
             seq=follower.seq,
             lag_s=(feed.outside.now_ns() - follower.now_ns) / 1e9 if follower.now_ns else None,
             newest_s=(at_ns - follower.marked_ns) / 1e9 if follower.marked_ns else None,
-            oldest_s=None if worst is None else worst["age_s"],
+            oldest_s=None if worst is None or worst["age_s"] is None else worst["age_s"] + ended_s,
             oldest_symbol="" if worst is None else worst["symbol"],
             beat_s=None if engine is None or feed.pid is None else engine["beat_s"],
             clock_s=None if engine is None else engine["clock_stepped_s"],
             unknown=sum(str(order.state) == "unknown" for order in live),
             working=len(live),
             critical=unseen["critical"],
+            grave=feed.alerts.grave(feed.acknowledged),
             warnings=unseen["warning"],
             at_hand=not follower.in_force.of_run,
             incomplete=len(texts(*_lacking(self._snapshot[1]))),
@@ -268,6 +283,21 @@ def _lacking(snapshot: Snapshot | None) -> tuple[list[Json], list[str]]:
     if snapshot is None:
         return [], []
     return missing_list(snapshot), [reading.underlying for reading in snapshot.bad_indexes]
+
+
+def _held(snapshot: Snapshot) -> dict[str, int]:
+    """How many listings of each underlying are held."""
+    held, universe = snapshot.quantities != 0, snapshot.market.universe
+    return {name: int((held & universe.where_underlying(name)).sum()) for name in snapshot.underlyings}
+
+
+def _traded(shown: tuple[int, Json] | None, snapshot: Snapshot | None) -> float | None:
+    """What the legs of the last preview trade, USD; None where it is not known."""
+    if shown is None or snapshot is None:
+        return None
+    asked = shown[1]["preview"]
+    legs, spot = (asked["ticket"] or {}).get("legs", ()), {k: x for k, x in asked["indexes"] if x is not None}
+    return preview.notional_usd(legs, snapshot.market.universe, spot)
 
 
 def _words(text: str) -> Sheet:

@@ -3,7 +3,8 @@
 What was booked stands in the record as fills and adjustments, so no settings are needed for it; the market is
 the fold of the marks. Whoever looks may stop at any record and have both as they stood then. Bands set by
 command are known as far as the engine took them, and so are the settings in force: with those the book is
-valued, whatever the settings file at hand says.
+valued, whatever the settings file at hand says. Older journals tell of such bands by their commands alone,
+and there none outlived a start.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hedger.core.actions import Adjustment
+from hedger.core.by_hand import NOTHING_BY_HAND, ByHand
 from hedger.core.commands import parse_bands
 from hedger.core.events import Command, Verb
 from hedger.core.glance import stamped
@@ -80,6 +82,7 @@ class Follower:
 
     started: the last configuration. mode, latch: the last change. marked_ns: UTC, of the last marks.
     in_force: the settings, since when which; settings: those of now.
+    overrides: bands set by command; by_hand: who set them, none in a journal of an older release.
     arrival: the middle of an order's listing when it was decided on, by client id, NaN where unknown.
     """
 
@@ -101,6 +104,7 @@ class Follower:
         self.seq = -1
         self.arrival: dict[str, float] = {}
         self.overrides: BandOverrides = {}
+        self.by_hand = NOTHING_BY_HAND
         self._fetch, self._depth = fetch, depth
         self._listings: dict[tuple[str, str], Listing] = {}
         self._averages: dict[tuple[str, int], tuple[float, int]] = {}
@@ -141,7 +145,9 @@ class Follower:
             case Intent(order=order):
                 self.arrival[order.client_id] = self.middle(order.listing.key)
             case Configuration():
-                self.started, self.overrides = word, {}
+                self.started, self.overrides = word, self.by_hand.overrides
+            case ByHand():
+                self.by_hand, self.overrides = word, word.overrides
             case ModeChange():
                 self.mode = word
             case LatchChange():

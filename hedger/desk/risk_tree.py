@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from hedger.core.by_hand import NOTHING_BY_HAND, ByHand, band_words
 from hedger.documents import number, risk_document
 from hedger.problem.snapshot import Snapshot
 from pricing.black76 import higher_greeks
@@ -26,9 +27,9 @@ Json = dict[str, Any]
 DAYS_PER_YEAR = 365.0
 
 
-def risk_tree(snapshot: Snapshot) -> Json:
+def risk_tree(snapshot: Snapshot, by_hand: ByHand = NOTHING_BY_HAND) -> Json:
     """The document: `rows` with their bands, `underlyings` with totals, `positions` with their place in the
-    tree; null where a number is not known."""
+    tree; null where a number is not known. by_hand: bands that a person has set."""
     plain = risk_document(snapshot)
     vanna, volga = _second_order(snapshot)
     at, spot = snapshot.market.universe.positions, snapshot.spot
@@ -56,7 +57,7 @@ def risk_tree(snapshot: Snapshot) -> Json:
     return {
         "as_of": plain["as_of"],
         "numeraire": plain["numeraire"],
-        "rows": band_rows(snapshot),
+        "rows": band_rows(snapshot, by_hand),
         "underlyings": [
             {**found, **_scaled(found, spot[found["underlying"]], in_usd)} for found in plain["underlyings"]
         ],
@@ -65,9 +66,8 @@ def risk_tree(snapshot: Snapshot) -> Json:
     }
 
 
-def band_rows(snapshot: Snapshot, value: FloatArray | None = None) -> list[Json]:
-    """Every row with its band and what is used of it. value: (m,) the rows where they are known later than
-    the snapshot has them.
+def band_rows(snapshot: Snapshot, by_hand: ByHand = NOTHING_BY_HAND) -> list[Json]:
+    """Every row with its band, what is used of it, and in words who set it, where a person did, else "".
 
     A row of an underlying of which something is not known (`incomplete`) is not known itself: value, used,
     distance and breached are null, for what is left of the sum may lie anywhere.
@@ -75,7 +75,8 @@ def band_rows(snapshot: Snapshot, value: FloatArray | None = None) -> list[Json]
     exposure, bands = snapshot.exposure, snapshot.bands
     lacking = incomplete(snapshot)
     whole = np.array([name.split(":")[1] not in lacking for name in exposure.rows], dtype=np.bool_)
-    values = np.where(whole, exposure.value if value is None else value, np.nan)
+    values = np.where(whole, exposure.value, np.nan)
+    said = {band.row: f"{band_words(band)}; the file says {band.file}" for band in by_hand.bands}
     found = []
     for i, name in enumerate(exposure.rows):
         trigger = float(bands.trigger_lower[i]), float(bands.trigger_upper[i])
@@ -94,6 +95,7 @@ def band_rows(snapshot: Snapshot, value: FloatArray | None = None) -> list[Json]
                 "used": number(used(x, target, *trigger)) if banded else None,
                 "distance": number(min(x - trigger[0], trigger[1] - x)) if banded else None,
                 "breached": None if math.isnan(x) and banded else bool(x < trigger[0] or x > trigger[1]),
+                "by_hand": said.get(name, ""),
             }
         )
     return found

@@ -1,9 +1,10 @@
 """What the journal writes of one turn of the engine, and the state as a digest.
 
 One event makes one group of records: the event, the fills that were booked, adjustments, a change of mode,
-what budgets and throttles stand at where that has moved, what accounts differ in where that has, what is
-outside its band and why where that is another, the decision, what we ourselves made of orders, and an intent
-for every order that is about to leave, of a combo one for each leg.
+what budgets and throttles stand at where that has moved, the bands set by hand where those are others, what
+accounts differ in where that has moved, what is outside its band and why where that is another, the decision,
+what we ourselves made of orders, and an intent for every order that is about to leave, of a combo one for
+each leg.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from hedger.journal.entries import (
     LatchChange,
     ModeChange,
     adjustment_entry,
+    bands_entry,
     decision_entry,
     differences_entry,
     event_entry,
@@ -95,6 +97,8 @@ def entries_of(
             found.append(latch_entry(seq, now_ns, LatchChange(after.mode is Mode.KILLED, user, reason)))
     if has_moved(before, after):
         found.append(usage_entry(seq, now_ns, usage_of(after)))
+    if after.by_hand != before.by_hand:
+        found.append(bands_entry(seq, now_ns, after.by_hand))
     found += [differences_entry(seq, now_ns, word) for word in newly_different(before, after)]
     if after.outside != before.outside:
         found.append(outside_entry(seq, now_ns, after.outside))

@@ -134,6 +134,8 @@ def first_state(
         counters=counters_after(found.usage, today, now_ns),
         memory=replace(memory_after(found.usage), started_ns=now_ns),
         hedges=hedges_after(found.usage, now_ns, monotonic_ns),
+        by_hand=found.by_hand,
+        overrides=frozen(found.by_hand.overrides),
     )
 
 

@@ -28,6 +28,7 @@ from enum import StrEnum
 from typing import Any
 
 from hedger.core.actions import Adjustment
+from hedger.core.by_hand import ByHand
 from hedger.core.events import Answer, Command, Event, Happening
 from hedger.core.state import Outside
 from hedger.core.usage import Usage
@@ -66,6 +67,7 @@ class Kind(StrEnum):
     LATCH = "latch"  # the kill latch was set or removed
     USAGE = "usage"  # what budgets and throttles stand at: a restart goes on from there
     DIFFERENCES = "differences"  # of a venue's account from the book, or their end
+    BANDS = "bands"  # set by hand: all that stand, or that none does any more
     OUTSIDE = "outside"  # what is outside its band and why it stays there, or that nothing is any more
 
 
@@ -372,6 +374,7 @@ Word = (
     | LatchChange
     | Usage
     | Differences
+    | ByHand
     | Outside
 )
 
@@ -390,6 +393,7 @@ _WORDS: dict[str, Any] = {
     Kind.LATCH: LatchChange,
     Kind.USAGE: Usage,
     Kind.DIFFERENCES: Differences,
+    Kind.BANDS: ByHand,
     Kind.OUTSIDE: Outside,
 }
 
@@ -505,6 +509,11 @@ def usage_entry(seq: int, now_ns: int, usage: Usage) -> Entry:
 def differences_entry(seq: int, now_ns: int, differences: Differences) -> Entry:
     """What a venue's account differs in from the book."""
     return _entry(Kind.DIFFERENCES, seq, now_ns, differences)
+
+
+def bands_entry(seq: int, now_ns: int, bands: ByHand) -> Entry:
+    """The bands set by hand that stand."""
+    return _entry(Kind.BANDS, seq, now_ns, bands)
 
 
 def outside_entry(seq: int, now_ns: int, outside: Outside) -> Entry:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from hedger.core.actions import Adjustment
+from hedger.core.by_hand import NOTHING_BY_HAND, ByHand
 from hedger.core.events import Answer, Command
 from hedger.core.order_life import (
     OrderRecord,
@@ -71,7 +72,7 @@ class Recovered:
     taken. configuration: the last start's. mode, latch: the last change, None where there was none. usage:
     what budgets and throttles stood at last, None where that was never written. differences: of accounts from
     the book, by venue, since the last start; none of an account that agrees. outside: what was outside its
-    band last, and why, since the last start.
+    band last, and why, since the last start. by_hand: the bands that a person has set and that stand.
     """
 
     name: JournalName
@@ -89,6 +90,7 @@ class Recovered:
     usage: Usage | None = None
     differences: Mapping[str, Differences] = field(default_factory=dict)
     outside: Outside = ALL_INSIDE
+    by_hand: ByHand = NOTHING_BY_HAND
     commands: frozenset[str] = frozenset()
     digest: str = ""
     undecided: tuple[int, ...] = ()
@@ -211,6 +213,8 @@ class Reading:
                 others = {name: x for name, x in self.found.differences.items() if name != venue}
                 mine = {venue: word} if word.positions or word.cash else {}
                 self.found = replace(self.found, differences=others | mine)
+            case ByHand():
+                self.found = replace(self.found, by_hand=word)
             case Outside():
                 self.found = replace(self.found, outside=word)
             case Book():

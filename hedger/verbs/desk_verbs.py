@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hedger.verbs.flags import Commands, add_journal, axis, factor, not_negative, positive
+from hedger.verbs.printing import room, say, show_json
 from pricing.errors import Exit, InputError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def whatif(arguments: argparse.Namespace) -> Exit:
     """The book under shocks."""
     from hedger.desk.views import whatif_text
 
-    _say(arguments, shocked(arguments), whatif_text)
+    _say(arguments, shocked(arguments), lambda told: whatif_text(told, room()))
     return Exit.DONE
 
 
@@ -106,7 +106,7 @@ def pnl(arguments: argparse.Namespace) -> Exit:
             reader.take(record)
     _say_at_hand(reader.follower)
     document = reader.document()
-    _say(arguments, document, profit_text)
+    _say(arguments, document, lambda told: profit_text(told, room()))
     return Exit.DONE
 
 
@@ -135,7 +135,10 @@ def venues(arguments: argparse.Namespace) -> Exit:
 def _say(
     arguments: argparse.Namespace, document: dict[str, object], text: Callable[[dict[str, object]], str]
 ) -> None:
-    print(json.dumps(document, allow_nan=False) if arguments.json else text(document))
+    if arguments.json:
+        show_json(document)
+    else:
+        say(text(document))
 
 
 # ---------------------------------------------------------------------------------------------------- what if
@@ -225,7 +228,7 @@ def look_of_journal(arguments: argparse.Namespace, settings: Settings) -> Look:
     def plan(of: Snapshot) -> HedgePlan:
         return make_plan(of, asked, memory=asked.policy.memory())
 
-    return Look(snapshot, retake, plan)
+    return Look(snapshot, retake, plan, follower.by_hand)
 
 
 def _say_at_hand(follower: Follower) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hedger.verbs.flags import Commands
-from hedger.verbs.printing import show, show_json
+from hedger.verbs.printing import say, show, show_json
 from hedger.verbs.reading import Stages, factors_before, settings_of, snapshot_at
 from pricing.errors import Exit, InputError
 
@@ -113,11 +113,15 @@ def _risk_of_journal(arguments: argparse.Namespace, settings: Settings) -> Exit:
     from hedger.ticket import risk_view
     from hedger.verbs.desk_verbs import look_of_journal
 
-    snapshot = look_of_journal(arguments, settings).snapshot
+    look = look_of_journal(arguments, settings)
+    snapshot = look.snapshot
+    plain, tree = risk_document(snapshot), risk_tree(snapshot, look.by_hand)
     if not arguments.json:
         show(risk_view(snapshot))
+        for row in tree["rows"]:
+            if row["by_hand"]:
+                say(f"BY HAND {row['by_hand']}")
         return Exit.DONE
-    plain, tree = risk_document(snapshot), risk_tree(snapshot)
     rows = [{**row, **of} for row, of in zip(plain["rows"], tree["rows"], strict=True)]
     show_json({**plain, **tree, "rows": rows})
     return Exit.DONE

@@ -1,4 +1,4 @@
-"""`hedger status orders arm pause resume flatten kill unkill`: steer a running engine from another shell.
+"""`hedger status orders arm pause resume flatten bands reload kill unkill`: steer a running engine.
 
 They read its journal, leave commands beside it, and set its kill latch. None of them talks to a venue, and
 none writes the journal while an engine does. A command is done when the engine's journal has it: they wait.
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hedger.verbs.flags import Commands, add_journal, not_negative
-from hedger.verbs.printing import show_json
+from hedger.verbs.printing import say, show_json
 from pricing.errors import Exit, HedgerError, InputError
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def declare(commands: Commands) -> None:
         ("pause", command, "no new hedges; checks and cancels go on"),
         ("resume", command, "end a pause"),
         ("flatten", command, "plan the whole book, or one underlying, to zero"),
+        ("bands", command, "set a row's band by hand; it stands over restarts until the file's own changes"),
         (
             "reload",
             reload,
@@ -61,7 +62,11 @@ def declare(commands: Commands) -> None:
         words = add_journal(commands.add(name, verb, text))
         words.set_defaults(wish=name)
         words.add_argument(
-            "--reason", required=name == "unkill", default="", metavar="TEXT", help="why: kept in the record"
+            "--reason",
+            required=name in ("unkill", "bands"),
+            default="",
+            metavar="TEXT",
+            help="why: kept in the record",
         )
         words.add_argument(
             "--wait-s", type=not_negative, default=10.0, metavar="S", help="for the answer (default 10)"
@@ -73,11 +78,18 @@ def declare(commands: Commands) -> None:
             )  # fmt: skip
         if name == "flatten":
             words.add_argument("argument", nargs="?", metavar="UNDERLYING", help="one coin alone")
+        if name == "bands":
+            words.add_argument(
+                "argument", metavar="ROW=LOW,HIGH/LOW,HIGH",
+                help="a row, its trigger and the landing inside it, in the row's unit; ROW= takes the "
+                "settings file's own again",
+            )  # fmt: skip
 
 
 def status(arguments: argparse.Namespace) -> Exit:
     """Whether an engine runs, what it may do, where it stands."""
     from hedger.build import this_build
+    from hedger.core.by_hand import band_words
     from hedger.journal.entries import ENDING
     from hedger.journal.kill_latch import FileLatch
     from hedger.journal.lock import build_of, holder
@@ -123,6 +135,7 @@ def status(arguments: argparse.Namespace) -> Exit:
         "fills": len(recovered.fills),
         "differences": differences,
         "outside": _outside(recovered),
+        "by_hand": _by_hand(recovered),
         "traded": [
             {"venue": venue, "symbol": symbol, "account": account, "quantity": str(quantity)}
             for (venue, symbol, account), quantity in sorted(recovered.traded().items())
@@ -132,32 +145,34 @@ def status(arguments: argparse.Namespace) -> Exit:
         show_json(document)
         return Exit.DONE
     runs = f"running, process {document['pid']}" if held is not None else "not running"
-    print(f"{recovered.name.trading.upper()} engine {recovered.name.engine}: {runs}")
+    say(f"{recovered.name.trading.upper()} engine {recovered.name.engine}: {runs}")
     if held is not None and build != ours:
-        print(f"it is of build {build or 'unknown'}, this is {ours}: from here it takes pause and kill alone")
+        say(f"it is of build {build or 'unknown'}, this is {ours}: from here it takes pause and kill alone")
     paused = ", paused" if document["paused"] else ""
     if lifted:
         who = f" by {by.user or 'nobody named'}: {by.reason or 'no reason given'}" if by else ""
-        print(f"it was killed, and the kill latch is lifted{who}")
-        print("no engine runs; the next start only observes until `hedger arm`")
+        say(f"it was killed, and the kill latch is lifted{who}")
+        say("no engine runs; the next start only observes until `hedger arm`")
     else:
         why = f": {mode.reason}" if mode and not mode.ending else ""
-        print(f"mode {document['mode'] or 'never started'}{paused}{why}")
+        say(f"mode {document['mode'] or 'never started'}{paused}{why}")
     if document["ended"]:
-        print(f"it ended in order: {document['ended']}")
+        say(f"it ended in order: {document['ended']}")
     if held is None and not lifted and document["mode"] not in (None, "killed"):
-        print("that was its mode when it stopped; the next start only observes until `hedger arm`")
+        say("that was its mode when it stopped; the next start only observes until `hedger arm`")
     if latched is not None:
-        print(f"KILLED by {latched.user or 'nobody named'}: {latched.reason or 'no reason given'}")
+        say(f"KILLED by {latched.user or 'nobody named'}: {latched.reason or 'no reason given'}")
     at = iso(recovered.last_now_ns) if recovered.head.number else "never"
-    print(f"last event {recovered.last_seq} at {at}, record {recovered.head.number}")
+    say(f"last event {recovered.last_seq} at {at}, record {recovered.head.number}")
     counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items())) or "none live"
-    print(f"orders: {counts}; fills: {len(recovered.fills)}")
+    say(f"orders: {counts}; fills: {len(recovered.fills)}")
     for line in differences:
-        print(_difference_text(line))
+        say(_difference_text(line))
     if out := _outside(recovered):
         since = iso(out["since_ns"])
-        print(f"OUTSIDE {', '.join(out['rows'])} since {since}: {out['why']}")
+        say(f"OUTSIDE {', '.join(out['rows'])} since {since}: {out['why']}")
+    for band in recovered.by_hand.bands:
+        say(f"BY HAND {band_words(band)}; the file says {band.file}")
     return Exit.DONE
 
 
@@ -193,6 +208,24 @@ def _outside(recovered: Recovered) -> dict[str, Any] | None:
     return {"rows": list(found.rows), "why": found.why, "since_ns": found.since_ns}
 
 
+def _by_hand(recovered: Recovered) -> list[dict[str, Any]]:
+    """The bands that a person has set, who, when and why, and what the settings file says of their rows."""
+    from hedger.documents import number
+
+    return [
+        {
+            "row": band.row,
+            "trigger": [number(edge) for edge in band.trigger],
+            "landing": [number(edge) for edge in band.landing],
+            "user": band.user,
+            "reason": band.reason,
+            "set_ns": band.now_ns,
+            "file": band.file,
+        }
+        for band in recovered.by_hand.bands
+    ]
+
+
 def _difference_text(line: dict[str, Any]) -> str:
     times = "once" if line["reports"] == 1 else f"{line['reports']} times in a row"
     return (
@@ -219,12 +252,12 @@ def orders(arguments: argparse.Namespace) -> Exit:
         return Exit.DONE
     for row in rows:
         code = f" ({row['code']})" if row["code"] else ""
-        print(
+        say(
             f"{row['client_id']} {row['state']}{code}: {row['side']} {row['quantity']} {row['symbol']} on "
             f"{row['venue']} at {row['price']}, filled {row['filled']}, may still fill {row['reserved']}"
         )
     if not rows:
-        print("no orders")
+        say("no orders")
     return Exit.DONE
 
 

@@ -87,6 +87,8 @@ def sheet(
         tenors = [row for row in banded if _of_tenor(row)]
         lines = tuple(_row(r, keys) for r in banded if not _of_tenor(r)) + _worst(tenors)
         found.append(Section(_bands(banded), _ROWS if lines else (), lines or (none,)))
+        hands = tuple(_by_hand(row) for row in rows if row["by_hand"])
+        found += [Section("bands set by hand", (), hands)] if hands else []
     else:
         tenors = []
         words = "the book cannot be valued yet: no mark has come"
@@ -108,6 +110,10 @@ def _bands(banded: Sequence[Json]) -> str:
     units = {row["row"].split(":")[0]: row["unit"] for row in banded}
     words = "bands" + (": " if units else "") + ", ".join(f"{greek} {unit}" for greek, unit in units.items())
     return words + "; of the tenors the worst" * any(map(_of_tenor, banded))
+
+
+def _by_hand(row: Json) -> Line:
+    return Line(f"by hand {row['row']}", (row["by_hand"],), Tone.WARN, tuple(row["by_hand"].split("; ")))
 
 
 def _of_tenor(row: Json) -> bool:
@@ -173,6 +179,7 @@ def _row(row: Json, keys: Mapping[str, str]) -> Line:
             f"{row['row']}, {row['unit']}",
             f"trigger {interval(row['trigger'])}, landing {interval(row['landing'])}"
             + (f"; {keys['bands']} edits them" if "bands" in keys else ""),
+            *filter(None, [row["by_hand"]]),
         ),
     )
 

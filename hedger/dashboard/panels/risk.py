@@ -91,7 +91,7 @@ def _underlying(found: Json, tree: Json, closed: Collection[str]) -> Iterator[Li
 def _row(row: Json, name: str, per_1pct: float) -> Line:
     """A row with its band, in the column of its Greek; what is left to the trigger in the column's unit."""
     greek, _, tenor = row["row"].partition(f":{name}")
-    words = " OUT" if row["breached"] else ""
+    words = " OUT" * bool(row["breached"]) + " by hand" * bool(row["by_hand"])
     _, scale = _place(greek, per_1pct)
     return Line(
         f"{name} row {row['row']}",
@@ -103,7 +103,7 @@ def _row(row: Json, name: str, per_1pct: float) -> Line:
             "" if row["trigger"] is None else figure(_times(row["distance"], scale)),
         ),
         _row_tone(row),
-        (f"{row['row']} {figure(row['value'])} {row['unit']}", _band(row)),
+        (f"{row['row']} {figure(row['value'])} {row['unit']}", _band(row), *filter(None, [row["by_hand"]])),
         depth=1,
     )
 
