@@ -7,7 +7,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hedger.alerts.notices import Notice
@@ -83,18 +83,18 @@ def silent_s(sight: Sight) -> float:
 def standing(sight: Sight, mode: ModeChange | None, config: AlertsConfig) -> Iterator[Notice]:
     """What stands, as far as it is seen from outside. What cannot be seen is not told, but a process without
     a sign of life is."""
-    yield from _process(sight, config)
+    yield from _process(sight, mode, config)
     if sight.replaced:
         text = "another file stands in the journal's place, or none; what is read is the old one"
         yield notice("JOURNAL_REPLACED", text)
     if sight.latched is not None:
         who = sight.latched.user or "nobody named"
         yield notice("KILLED", f"killed by {who}: {sight.latched.reason or 'no reason given'}")
-    if mode is not None and sight.running:
-        yield from _mode(mode)
+    if mode is not None:
+        yield from _mode(mode) if sight.running else map(_of_none, _mode(mode))
     free, least = sight.disk_free_bytes, config.disk_mb_min * MB
     if least and free is not None and free < least:
-        text = f"{free / MB:,.0f} MB free beside the journal, at least {config.disk_mb_min:,.0f} are wanted"
+        text = f"{free / MB:z,.0f} MB free beside the journal, at least {config.disk_mb_min:z,.0f} are wanted"
         yield notice("DISK_LOW", text, Severity.CRITICAL if free < least / 4 else Severity.WARNING)
 
 
@@ -102,7 +102,7 @@ def marks_old(sight: Sight, marked_ns: int, config: AlertsConfig) -> Iterator[No
     """The market unheard of. marked_ns: UTC of the last marks on record, 0: there are none."""
     age_s = (sight.now_ns - marked_ns) / NS_PER_SECOND
     if config.marks_s_max and sight.running and marked_ns and age_s > config.marks_s_max:
-        yield notice("MARKS_OLD", f"the last marks are {age_s:,.0f} s old, allowed {config.marks_s_max:g}")
+        yield notice("MARKS_OLD", f"the last marks are {age_s:z,.0f} s old, allowed {config.marks_s_max:g}")
 
 
 def notice(code: str, text: str, severity: Severity | None = None, subject: str = "") -> Notice:
@@ -111,22 +111,37 @@ def notice(code: str, text: str, severity: Severity | None = None, subject: str 
     return Notice(code, subject, severity or kind.severity, text, repeats=kind.repeats)
 
 
-def _process(sight: Sight, config: AlertsConfig) -> Iterator[Notice]:
+def _process(sight: Sight, mode: ModeChange | None, config: AlertsConfig) -> Iterator[Notice]:
     beat = sight.beat
     if sight.running:
         quiet_s = silent_s(sight)
         if config.silent_s_max and quiet_s > config.silent_s_max:
-            text = f"no sign of life for {quiet_s:,.0f} s of process {sight.pid or 'unknown'}"
+            text = f"no sign of life for {quiet_s:z,.0f} s of process {sight.pid or 'unknown'}"
             yield notice("ENGINE_SILENT", f"{text}, allowed {config.silent_s_max:g}")
     elif beat is None:
         yield notice("ENGINE_ABSENT", "no engine writes this journal")
     elif beat.closed:
-        yield notice(
-            "ENGINE_ENDED", f"the engine, process {beat.pid}, has ended in order; it was {beat.mode}"
-        )
+        text = f"the engine, process {beat.pid}, has ended in order; it was {_was(beat, mode)}"
+        yield notice("ENGINE_ENDED", text)
     else:
-        text = f"the engine, process {beat.pid}, is gone and did not end in order; it was {beat.mode}"
+        text = f"the engine, process {beat.pid}, is gone and did not end in order; it was {_was(beat, mode)}"
         yield notice("ENGINE_DEAD", text)
+
+
+def _was(beat: Heartbeat, mode: ModeChange | None) -> str:
+    """How an engine acted at last; who stopped or paused it and why, where somebody did."""
+    if mode is None or mode.ending:
+        return beat.mode
+    text = beat.mode + ", paused" * mode.paused
+    if not mode.paused and mode.mode not in ("halted", "killed"):
+        return text
+    return f"{text} by {mode.user or 'nobody named'}: {mode.reason or 'no reason given'}"
+
+
+def _of_none(found: Notice) -> Notice:
+    """The mode of an engine that is no more: it is not over before another one begins."""
+    text = f"{found.text}; no engine runs, and the next one only observes until `hedger arm`"
+    return replace(found, text=text, repeats=False)
 
 
 def _mode(mode: ModeChange) -> Iterator[Notice]:

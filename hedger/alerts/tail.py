@@ -19,13 +19,13 @@ from hedger.alerts.notices import Notice
 from hedger.alerts.table import AlertKind, kind_of
 from hedger.core.actions import Severity
 from hedger.core.figures import without_figures
+from hedger.desk.alert_log import UNKNOWN, is_known, order_in
 from hedger.journal.acknowledged import Which
 from hedger.journal.codec import CodecError
 from hedger.journal.entries import Head, Kind, ModeChange, Record, read
 from hedger.journal.recovery import Reading
 from hedger.journal.sqlite import SqliteStorage
 from hedger.journal.storage import StorageFailed
-from venues.orders import OrderState, parse_client_id
 
 #: Of one look, so that a long journal or a fast one holds nothing else up.
 SLICE_S = 0.2
@@ -36,7 +36,6 @@ _OF_ORDERS = (Kind.INTENT, Kind.ACKNOWLEDGEMENT, Kind.ORDER, Kind.FILL)
 _ALERT = b'"action":"alert"'
 #: What a person's `arm` takes back: by then it was looked at.
 _UNTIL_ARMED = ("KEY_REFUSED", "BOOK_NOT_VALUED", "PNL_UNEXPLAINED")
-_NOT_KNOWN = (OrderState.INTENT, OrderState.SENT, OrderState.UNKNOWN)
 
 
 class Tail:
@@ -96,14 +95,12 @@ class Tail:
 
     def stands(self) -> list[Notice]:
         """What the engine told of and has not taken back."""
-        known = [key for key in self._stands if key[0] == "ORDER_UNKNOWN" and self._is_known(key[1])]
+        known = [
+            key for key in self._stands if key[0] == UNKNOWN and is_known(self.orders.orders.get(key[1]))
+        ]
         for key in known:
             del self._stands[key]
         return list(self._stands.values())
-
-    def _is_known(self, client_id: str) -> bool:
-        order = self.orders.orders.get(client_id)
-        return order is not None and order.state not in _NOT_KNOWN
 
     def _take(self, record: Record, now_ns: int) -> list[Notice]:
         if not self._remembers and record.number < self._start:
@@ -194,6 +191,5 @@ def subject_of(kind: AlertKind, text: str) -> str:
     if kind.subject == "venue":
         return words[0] if words else ""
     if kind.subject == "order":
-        ids = [word for word in (w.strip(":,;()") for w in words) if parse_client_id(word)]
-        return ids[0] if ids else without_figures(text)
+        return order_in(text) or without_figures(text)
     return "" if kind.stands else without_figures(text)

@@ -5,7 +5,8 @@ orders that were out, UNKNOWN ones included, each as the limits count it: notion
 accounts not netted (C6); requirements by the venue's model between both ends, as a share of the margin
 balance less the premiums that might have to be paid (C9). The order rate counts messages that left: the legs
 of a combo are one (C13). Greeks are the book's as decided on, without those orders (C7): what they led to is
-told by the refusals. Budgets are what the engine itself counted of the day (C15).
+told by the refusals. Budgets are what the engine itself counted of the day (C15): fees and slippage whenever
+they change, up to the end of the record; the loss also at each valuation, from what the day began with.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from hedger.core.order_life import OrderRecord
 from hedger.core.order_margin import margin_balance, reserve
 from hedger.problem.snapshot import Snapshot
 from pricing.contracts import Listing
-from pricing.daycount import NS_PER_SECOND
+from pricing.daycount import NS_PER_DAY, NS_PER_SECOND
 from risk.costs import coins_per_unit
 from risk.limit_terms import Limits, RateLimits
 from risk.margin import margins, premiums
@@ -177,24 +178,27 @@ def limit_use(
     sent: Mapping[str, list[int]],
     exposures: pl.DataFrame,
     usage: pl.DataFrame,
+    valuations: pl.DataFrame,
     limits: Limits | None,
     width_ns: int,
+    to_ns: int,
 ) -> pl.DataFrame:
     """A line per limit and moment, share: use of what is allowed. Empty where the limits are not known.
 
     Args:
-        rows: what `held` gave. sent: when messages left, by venue, in order. exposures, usage: tables of the
-            report. width_ns: the order rate is told once in so long, at its highest.
+        rows: what `held` gave. sent: when messages left, by venue, in order. exposures, usage, valuations:
+            tables of the report. width_ns: the order rate is told once in so long, at its highest. to_ns: the
+            end of the record.
     """
     if limits is None:
         return pl.DataFrame(schema=SCHEMA)
     found = [{**row, "allowed": _allowed(row, limits)} for row in rows]
     for venue, stamps in sorted(sent.items()):
-        found += _rate(venue, stamps, limits.rate_of(venue), width_ns)
+        found += _rate(venue, stamps, limits.rate_of(venue), width_ns, to_ns)
     frames = [
         pl.DataFrame(found, schema={name: kind for name, kind in SCHEMA.items() if name != "share"}),
         *_greeks(exposures, limits),
-        *_budgets(usage, limits),
+        *_budgets(usage, valuations, limits, to_ns),
     ]
     allowed = pl.when(pl.col("allowed") > 0).then(pl.col("allowed"))
     return (
@@ -210,27 +214,34 @@ def _allowed(row: Row, limits: Limits) -> float:
     return float(getattr(limits.margin, f"{row['key']}_share_max"))
 
 
-def _rate(venue: str, stamps: list[int], rate: RateLimits, width_ns: int) -> list[Row]:
-    """Messages within the window, and credits that were used up, at the highest of every `width_ns`."""
+def _rate(venue: str, stamps: list[int], rate: RateLimits, width_ns: int, to_ns: int) -> list[Row]:
+    """Messages within the window, and credits that were used up, at the highest of every `width_ns`; and what
+    is left of both where a window has passed without any, and at the end."""
     window_ns = round(rate.window_s * NS_PER_SECOND)
     bucket = TokenBucket.full(rate.orders_per_s, rate.burst, stamps[0])
     most: dict[int, list[float]] = {}
-    for i, stamp in enumerate(stamps):
+    quiet: dict[int, tuple[float, float]] = {}
+    for i, (stamp, then) in enumerate(zip(stamps, [*stamps[1:], None], strict=True)):
         bucket = bucket.after(1, stamp)
         within = i + 1 - bisect_left(stamps, stamp - window_ns, hi=i + 1)
-        worst = most.setdefault(stamp // width_ns, [0.0, 0.0])
+        worst = most.setdefault(stamp // width_ns * width_ns, [0.0, 0.0])
         worst[0], worst[1] = max(worst[0], float(within)), max(worst[1], rate.burst - bucket.tokens)
+        over = stamp + window_ns + 1
+        if over <= (to_ns if then is None else then - 1):
+            quiet[over] = 0.0, rate.burst - bucket.at(over).tokens
+    within = len(stamps) - bisect_left(stamps, to_ns - window_ns)
+    quiet[to_ns] = float(within), rate.burst - bucket.at(to_ns).tokens
     names = (
         (f"{venue}, orders in {rate.window_s:g} s", "orders", float(rate.messages_max)),
         (f"{venue}, credits of a burst", "credits", float(rate.burst - rate.cancel_reserve)),
     )
     return [
         {
-            **{"now_ns": at * width_ns, "control": "order rate", "limit": limit, "unit": unit},
+            **{"now_ns": at, "control": "order rate", "limit": limit, "unit": unit},
             **{"use": use, "allowed": allowed, "note": ""},
         }
-        for at, worst in most.items()
-        for (limit, unit, allowed), use in zip(names, worst, strict=True)
+        for at, uses in sorted([*most.items(), *quiet.items()], key=lambda told: told[0])
+        for (limit, unit, allowed), use in zip(names, uses, strict=True)
     ]
 
 
@@ -248,19 +259,47 @@ def _greeks(exposures: pl.DataFrame, limits: Limits) -> Iterator[pl.DataFrame]:
         )
 
 
-def _budgets(usage: pl.DataFrame, limits: Limits) -> Iterator[pl.DataFrame]:
+def _budgets(
+    usage: pl.DataFrame, valuations: pl.DataFrame, limits: Limits, to_ns: int
+) -> Iterator[pl.DataFrame]:
     budget = limits.budget
-    for limit, use, allowed in (
-        ("loss of the day", -pl.col("pnl_low_usd").clip(upper_bound=0), budget.loss_usd_max),
-        ("fees of the day", pl.col("fees_usd"), budget.fee_usd_max),
-        ("slippage of the day", pl.col("slippage_usd"), budget.slippage_usd_max),
-    ):
-        yield usage.select(
-            now_ns="now_ns",
+    counted = {
+        "loss of the day": (-pl.col("pnl_low_usd").clip(upper_bound=0), budget.loss_usd_max),
+        "fees of the day": (pl.col("fees_usd"), budget.fee_usd_max),
+        "slippage of the day": (pl.col("slippage_usd"), budget.slippage_usd_max),
+    }
+    for limit, (use, allowed) in counted.items():
+        told = usage.select(now_ns="now_ns", use=use)
+        if limit == "loss of the day":
+            told = pl.concat([told, _losses(usage, valuations)]).sort("now_ns", maintain_order=True)
+        yield _to_the_end(told, to_ns).select(
+            "now_ns",
             **_words("budget of the day", limit, "USD"),
-            use=use,
+            use="use",
             allowed=pl.lit(float(allowed)),
         )
+
+
+def _losses(usage: pl.DataFrame, valuations: pl.DataFrame) -> pl.DataFrame:
+    """What the book is worth less than when its day began, at the valuations of a day that was begun."""
+    begun = usage.select("now_ns", "day", "equity_open_usd").sort("now_ns")
+    return (
+        valuations.select("now_ns", "equity_usd")
+        .sort("now_ns")
+        .join_asof(begun, on="now_ns")
+        .filter(pl.col("day") == pl.col("now_ns") // NS_PER_DAY)
+        .select("now_ns", use=(pl.col("equity_open_usd") - pl.col("equity_usd")).clip(lower_bound=0))
+        .drop_nulls("use")
+    )
+
+
+def _to_the_end(told: pl.DataFrame, to_ns: int) -> pl.DataFrame:
+    """The same up to the end of the record: what a day has used stays until it is over."""
+    if told.is_empty() or told["now_ns"][-1] >= to_ns:
+        return told
+    same_day = told["now_ns"][-1] // NS_PER_DAY == to_ns // NS_PER_DAY
+    end = told.tail(1).with_columns(now_ns=pl.lit(to_ns, dtype=pl.Int64))
+    return pl.concat([told, end if same_day else end.with_columns(use=pl.lit(0.0))])
 
 
 def _words(control: str, limit: str, unit: str) -> dict[str, pl.Expr]:

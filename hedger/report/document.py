@@ -79,6 +79,7 @@ def report_document(story: Story, made: Tables, around: Around) -> Json:
         "limits_unknown": around.limits.unknown or None,
         "refused": dict(sorted(story.refused.items())),
         "alerts": _alerts(made["alerts"]),
+        "steering": _steering(made["steering"]),
         "worst_hours": _worst_hours(made["hours"]),
         "gaps": _gaps(made["gaps"]),
         "revaluation": None
@@ -144,7 +145,8 @@ def assumptions(story: Story) -> list[str]:
         "index of the moment.",
         "Use of limits: positions, margin and Greeks are the book's, without orders in the market; positions "
         "and margin at each valuation, margin by the venue's model. Budgets of the day are as the engine "
-        "counted them; what orders in the market led to is told by the refusals.",
+        "counted them, and hold until the next count, the day's end or the record's; the day's loss is told "
+        "at each valuation as well. What orders in the market led to is told by the refusals.",
         f"Numeraire of the rows: {_numeraire(story)}.",
     ]
     if story.name.trading == "replay":
@@ -252,6 +254,12 @@ def _alerts(alerts: pl.DataFrame) -> list[Json]:
         count=pl.len(), last_ns=pl.col("now_ns").max(), last_text=pl.col("text").last()
     )
     return counted.sort(["count", "code"], descending=[True, False]).to_dicts()
+
+
+def _steering(steering: pl.DataFrame) -> list[Json]:
+    """Who asked for what, why, and what came of it; what the modes became stands in the table."""
+    asked = steering.filter(pl.col("kind") != "mode").drop("kind")
+    return [{"at": iso(row["now_ns"]), **row} for row in asked.to_dicts()]
 
 
 def _worst_hours(hours: pl.DataFrame) -> list[Json]:

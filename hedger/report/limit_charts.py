@@ -95,7 +95,7 @@ def limit_time_charts(document: Json, made: Tables) -> Iterator[Drawn]:
     notes = [line for line in document["limits"] if line["share"] is None and line["note"]]
     caption = (
         "Each limit as a share of what is allowed; of each kind those that were used most. The order rate "
-        "has a point where something was sent."
+        "has a point where something was sent, where its window has passed since, and at the end."
     )
     if missing:
         why = f": {notes[0]['note']}" if notes else ""
@@ -127,9 +127,11 @@ def _panel(figure: Any, place: int, mine: pl.DataFrame, legend: str, control: st
         line = mine.filter(pl.col("limit") == limit).sort("now_ns")
         first = line.row(0, named=True)
         share = 100 * line["share"].to_numpy()
-        drawn = (
-            {"marker": {"color": colour, "size": 5}} if rate else {"line": {"color": colour, "width": 1.5}}
-        )
+        shape = (
+            "hv" if control.startswith("budget") else "linear"
+        )  # what a day has used stays until it is more
+        lined = {"line": {"color": colour, "width": 1.5, "shape": shape}}
+        drawn = {"marker": {"color": colour, "size": 5}} if rate else lined
         figure.add_scatter(
             x=times(line["now_ns"].to_list()),
             y=share,
@@ -177,4 +179,4 @@ def _amounts(line: Json) -> str:
     """What was used of what is allowed."""
     if line["control"] == "margin":
         return f"{percent(line['worst'])} of the balance, allowed {percent(line['allowed'])}"
-    return f"{line['worst']:,.0f} of {line['allowed']:,.0f} {line['unit']}"
+    return f"{line['worst']:z,.0f} of {line['allowed']:z,.0f} {line['unit']}"

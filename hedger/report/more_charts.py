@@ -8,7 +8,19 @@ from typing import Any
 
 import polars as pl
 
-from hedger.report.charts import AMBER, BLUE, KIND_COLOURS, ORANGE, PINK, SKY, Absent, Chart, Drawn, Tables
+from hedger.report.charts import (
+    AMBER,
+    BLUE,
+    KIND_COLOURS,
+    ORANGE,
+    PINK,
+    SKY,
+    Absent,
+    Chart,
+    Drawn,
+    Tables,
+    dated,
+)
 from hedger.report.gaps import GapKind
 from hedger.report.spans import HOUR_NS
 from hedger.report.words import moment, percent, plural, span, times, usd
@@ -16,7 +28,6 @@ from hedger.report.words import moment, percent, plural, span, times, usd
 Json = dict[str, Any]
 #: Turnover is summed up by the minute or hour in records up to so long, and by the day beyond.
 MINUTELY_H, HOURLY_H = 3.0, 72.0
-MS_PER_HOUR = 3_600_000
 GAP_COLOURS = {
     GapKind.ENGINE: "#444444",
     GapKind.MARKS: ORANGE,
@@ -55,18 +66,15 @@ def turnover_charts(document: Json, made: Tables) -> Iterator[Drawn]:
         mine = summed.filter(pl.col("kind") == kind)
         if mine.height:
             figure.add_bar(
-                x=times(mine["begin"].to_list()),
+                **_within(document, mine["begin"].to_list(), step_ns, 0.9),
                 y=mine["turnover_usd"].to_numpy(),
                 name=kind,
                 marker_color=colour,
-                width=hours * MS_PER_HOUR * 0.9,
-                offset=hours * MS_PER_HOUR * 0.05,
                 hovertemplate="%{y:,.0f} USD<extra>" + kind + "</extra>",
             )
     figure.update_layout(height=320, barmode="stack", bargap=0)
-    figure.update_xaxes(type="date")
+    dated(figure, document)
     figure.update_yaxes(title="USD")
-    _around(figure, summed["begin"].to_list(), step_ns)
     total, fees = document["fills"]["turnover_usd"], document["fills"]["fee_usd"]
     title = f"{usd(total)} were turned over in {plural(document['fills']['count'], 'fill')}"
     if total and fees is not None:
@@ -78,11 +86,14 @@ def turnover_charts(document: Json, made: Tables) -> Iterator[Drawn]:
     yield Chart("turnover", title, caption, figure)
 
 
-def _around(figure: Any, begins: list[int], step_ns: int) -> None:
-    """Few bars get room around them, or one would fill the whole chart."""
-    first, last = min(begins), max(begins)
-    if last - first < 6 * step_ns:
-        figure.update_xaxes(range=times([first - 2 * step_ns, last + 3 * step_ns]).tolist())
+def _within(document: Json, begins: list[int], step_ns: int, share: float) -> Json:
+    """Where bars of equal spans stand on the record's axis of time, a share of their span wide; of the first
+    and the last span what lies in the record."""
+    journal = document["journal"]
+    lows = [max(begin, journal["from_ns"]) for begin in begins]
+    highs = [min(begin + step_ns, journal["to_ns"]) for begin in begins]
+    widths = times([max(high - low, 1) for low, high in zip(lows, highs, strict=True)])
+    return {"x": times(lows), "width": widths * share, "offset": widths * (1 - share) / 2}
 
 
 def hour_charts(document: Json, made: Tables) -> Iterator[Drawn]:
@@ -98,19 +109,16 @@ def hour_charts(document: Json, made: Tables) -> Iterator[Drawn]:
     figure = Figure()
     at = hours["hour_ns"].to_list()
     figure.add_bar(
-        x=times(at),
+        **_within(document, at, HOUR_NS, 0.95),
         y=hours["pnl_usd"].to_numpy(),
-        width=MS_PER_HOUR * 0.95,
-        offset=0,
         name="P&L",
         marker={"color": [ORANGE if x in marked else BLUE for x in at], "line": {"width": 0}},
         showlegend=False,
         hovertemplate="%{x}: %{y:,.0f} USD<extra></extra>",
     )
     figure.update_layout(height=320)
-    figure.update_xaxes(type="date")
+    dated(figure, document)
     figure.update_yaxes(title="P&L of the hour, USD")
-    _around(figure, at, HOUR_NS)
     title = "No hour lost anything"
     if worst:
         lost = usd(-worst[0]["pnl_usd"])
@@ -152,7 +160,7 @@ def gap_charts(document: Json, made: Tables) -> Iterator[Drawn]:
             hovertemplate="%{text}<br>from %{base}<extra></extra>",
         )
     figure.update_layout(height=110 + 38 * min(len(kept), LANES_MAX), barmode="overlay")
-    figure.update_xaxes(type="date")
+    dated(figure, document)
     figure.update_yaxes(automargin=True)
     kinds = {row["kind"]: row for row in document["gaps"]["kinds"]}
     most = max(kinds.values(), key=lambda row: row["seconds"])

@@ -16,6 +16,8 @@ from hedger.report.words import moment, percent, plural, span, usd
 Json = dict[str, Any]
 WIDTH_PX = 980
 HASH_SHOWN = 16
+#: A longer word is broken at the end of a line: no code is so long, hashes and JSON are.
+WORD_MAX = 36
 SECTIONS = {
     "exposures": "Exposures",
     "tenors": "Exposures",
@@ -53,8 +55,8 @@ h3{font-size:18px;line-height:1.35;margin:0 0 2px;font-weight:600}
 .none{background:var(--tint);border-radius:6px;padding:12px 14px;color:var(--soft);margin:8px 0 0}
 table{border-collapse:collapse;width:100%;margin:10px 0;font-size:13px;font-variant-numeric:tabular-nums}
 th{color:var(--soft);font-weight:500;text-align:right;border-bottom:1px solid #c9d0d8;padding:4px 8px}
-td{text-align:right;border-bottom:1px solid var(--line);padding:4px 8px;overflow-wrap:anywhere;
- vertical-align:top}
+td{text-align:right;border-bottom:1px solid var(--line);padding:4px 8px;vertical-align:top}
+td.long{overflow-wrap:anywhere}
 th:first-child,td:first-child{text-align:left;white-space:nowrap}
 td.text,th.text{text-align:left}
 code{font:12px ui-monospace,Menlo,Consolas,monospace}
@@ -63,6 +65,9 @@ ul{padding-left:20px;margin:8px 0}li{margin:3px 0}
 @media print{nav{display:none}main{padding:0}h2{break-after:avoid}tr{break-inside:avoid}
  *{-webkit-print-color-adjust:exact;print-color-adjust:exact}}
 """
+STEERED, MADE = "Who steered", "How it was made"
+#: So many commands stand on the page, the last ones; all of them in the document.
+COMMANDS_MAX = 200
 #: A drag zooms in, a double click out: no buttons are needed over the legend.
 _CONFIG = {"displayModeBar": False}
 
@@ -89,7 +94,7 @@ def page(document: Json, drawn: Sequence[Drawn], files: Mapping[str, Mapping[str
         parts.append(_section(one, library=library and isinstance(one, Chart)))
         library = library and not isinstance(one, Chart)
         parts += _beside(one.name, document)
-    parts += [_about(document, files), "</main></body></html>\n"]
+    parts += [_steering(document["steering"]), _about(document, files), "</main></body></html>\n"]
     return "\n".join(parts)
 
 
@@ -100,7 +105,7 @@ def _anchor(section: str) -> str:
 def _header(document: Json, drawn: Sequence[Drawn], name: str) -> str:
     journal = document["journal"]
     sections = dict.fromkeys(SECTIONS[one.name.split("-")[0]] for one in drawn)
-    links = "".join(f"<a href='#{_anchor(s)}'>{escape(s)}</a>" for s in [*sections, "How it was made"])
+    links = "".join(f"<a href='#{_anchor(s)}'>{escape(s)}</a>" for s in [*sections, STEERED, MADE])
     begin, end = (str(journal[key])[:19].replace("T", " ") for key in ("from", "to"))
     seconds = journal["hours"] * 3600
     return (
@@ -189,12 +194,18 @@ def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], text: Sequence
 
     def line(cells: Sequence[str], tag: str) -> str:
         return "".join(
-            f"<{tag}{' class=text' if i in text else ''}>{escape(cell)}</{tag}>"
-            for i, cell in enumerate(cells)
+            f"<{tag}{_class(cell, words=i in text)}>{escape(cell)}</{tag}>" for i, cell in enumerate(cells)
         )
 
     body = "".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
     return f"<table><thead><tr>{line(columns, 'th')}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _class(cell: str, *, words: bool) -> str:
+    """The class of a cell: of words, of one word too long for a line, which alone may be broken, or both."""
+    long = max(map(len, cell.split()), default=0) > WORD_MAX
+    names = " ".join(("text",) * words + ("long",) * long)
+    return f" class='{names}'" if names else ""
 
 
 def _beside(name: str, document: Json) -> list[str]:
@@ -243,6 +254,22 @@ def _alerts(document: Json) -> list[str]:
     return [_table(columns, rows, (1, 4))]
 
 
+def _steering(steering: Sequence[Json]) -> str:
+    """Commands, with who, why and what came of them; the last ones where they are many."""
+    head = f"<h2 id='{_anchor(STEERED)}'>{STEERED}</h2><section>"
+    if not steering:
+        return f"{head}<h3>Nobody gave a command</h3></section>"
+    people = len({row["user"] for row in steering})
+    title = f"{plural(len(steering), 'command')} by {plural(people, 'user')}"
+    title += f"; the last {COMMANDS_MAX} of them" * (len(steering) > COMMANDS_MAX)
+    columns = ("time, UTC", "command", "by", "reason", "what came of it")
+    rows = (
+        (moment(row["now_ns"]), row["what"], row["user"] or "-", row["reason"] or "-", row["outcome"])
+        for row in steering[-COMMANDS_MAX:]
+    )
+    return f"{head}<h3>{escape(title)}</h3>{_table(columns, rows, (1, 2, 3, 4))}</section>"
+
+
 def _about(document: Json, files: Mapping[str, Mapping[str, Any]]) -> str:
     """Assumptions, hashes, starts, and the files that hold the figures."""
     journal, settings = document["journal"], document["settings"]
@@ -276,7 +303,7 @@ def _about(document: Json, files: Mapping[str, Mapping[str, Any]]) -> str:
     ]
     return "\n".join(
         [
-            f"<h2 id='{_anchor('How it was made')}'>How it was made</h2><section><h3>Assumptions</h3><ul>",
+            f"<h2 id='{_anchor(MADE)}'>{MADE}</h2><section><h3>Assumptions</h3><ul>",
             *(f"<li>{escape(text)}</li>" for text in document["assumptions"]),
             "</ul></section><section><h3>Configuration: hashes, seed, settings in force</h3>",
             _table(("what", "value"), facts, (1,)),

@@ -33,6 +33,7 @@ from hedger.journal.entries import (
     Intent,
     JournalName,
     Kind,
+    LatchChange,
     ModeChange,
     Record,
     cut_off,
@@ -46,6 +47,7 @@ from hedger.report import rows
 from hedger.report.capacity import held
 from hedger.report.gaps import Gap, GapReader
 from hedger.report.spans import Spans
+from hedger.report.steering import SteeringReader
 from hedger.runs.paper_setup import margin_models
 from hedger.settings import Settings
 from pricing.daycount import NS_PER_SECOND
@@ -173,6 +175,7 @@ class _Walk:
         self._settings, self._turns = self._follower.in_force, 0
         self._profit = ProfitReader(settings, follower=self._follower)
         self._gaps = GapReader(settings.age_s_max)
+        self._steering = SteeringReader(story.steering)
         self._orders, self._open = Reading(name, 0), set[str]()
         self._models: Models = {}
         self._messages: set[str] = set()
@@ -307,6 +310,7 @@ class _Walk:
     def _told(self, now_ns: int, found: Json) -> None:
         story, seq = self.story, int(found.get("seq", -1))
         story.spans.decided(now_ns, found.get("exposures", ()), found.get("breached", ()))
+        self._steering.decided(now_ns, seq, found)
         ticket = found.get("ticket")
         if ticket:
             story.tickets[str(ticket.get("status"))] += 1
@@ -318,7 +322,7 @@ class _Walk:
         for action in found.get("actions", ()):
             if action.get("action") == "alert":
                 told = {
-                    name: str(action.get(name, ""))[: rows.TEXT_MAX] for name in ("severity", "code", "text")
+                    name: rows.shortened(str(action.get(name, ""))) for name in ("severity", "code", "text")
                 }
                 story.alerts.append({"now_ns": now_ns, **told})
         if found.get("verification"):
@@ -341,9 +345,10 @@ class _Walk:
             case ModeChange(mode=mode, paused=paused, user=user, reason=reason):
                 what = mode + ", paused" * paused
                 story.steering.append(rows.steered(record, "mode", what, user, reason))
-            case EventBody(what=Command(verb=verb, user=user, reason=reason, argument=argument)):
-                words = f"{verb} {argument}".strip()[: rows.TEXT_MAX]
-                story.steering.append(rows.steered(record, "command", words, user, reason))
+            case EventBody(what=Command() as command):
+                self._steering.command(record, command)
+            case LatchChange() as change:
+                self._steering.latch(record, change)
             case EventBody(what=VenueStatus() as told):
                 self._gaps.status(told, record.now_ns)
             case Intent(order=order, execution=execution):

@@ -20,6 +20,22 @@ from venues.orders import TradeReport
 Json = dict[str, Any]
 Row = dict[str, Any]
 TEXT_MAX = 300
+#: Behind a text of which a part was left out.
+_MORE = " .."
+
+
+def shortened(text: str) -> str:
+    """A text of at most TEXT_MAX characters: cut between words, so that no code in it is half a code, and
+    told. A word longer than that is cut all the same.
+
+    >>> shortened("short"), shortened("a " * 160)[-7:], len(shortened("x" * 400))
+    ('short', 'a a a ..', 300)
+    """
+    if len(text) <= TEXT_MAX:
+        return text
+    head = text[: TEXT_MAX - len(_MORE) + 1]
+    kept = head.rpartition(" ")[0] if " " in head else head[:-1]
+    return kept.rstrip(" ;,:") + _MORE
 
 
 def filled(record: Record, report: TradeReport, execution: int | None, spot: Mapping[str, float]) -> Row:
@@ -63,8 +79,8 @@ def verified(now_ns: int, found: Json, begun_ns: int | None, asked: Json, orders
         "execution": int(found["execution"]),
         "begun_ns": begun_ns,
         "now_ns": now_ns,
-        "trigger": str(asked.get("trigger", ""))[:TEXT_MAX],
-        "ended": str(found["ended"])[:TEXT_MAX],
+        "trigger": shortened(str(asked.get("trigger", ""))),
+        "ended": shortened(str(found["ended"])),
         **{name: bool(found[name]) for name in ("filled", "inside")},
         "replans": int(found["replans"]),
         "orders": orders,
@@ -118,9 +134,10 @@ def started(record: Record, word: Configuration) -> Row:
     return {"now_ns": record.now_ns, **{name: getattr(word, name) for name in names}}
 
 
-def steered(record: Record, kind: str, what: str, user: str, reason: str) -> Row:
-    """A change of mode, or a command."""
-    return {"now_ns": record.now_ns, "kind": kind, "what": what, "user": user, "reason": reason[:TEXT_MAX]}
+def steered(record: Record, kind: str, what: str, user: str, reason: str, outcome: str = "") -> Row:
+    """A change of mode, a command or the kill latch. outcome: what came of a wish, as far as is known yet."""
+    words = {"kind": kind, "what": what, "user": user, "reason": shortened(reason), "outcome": outcome}
+    return {"now_ns": record.now_ns, **words}
 
 
 def used(record: Record, word: Usage) -> Row:
@@ -132,5 +149,6 @@ def used(record: Record, word: Usage) -> Row:
         "slippage_usd": counters.slippage_usd,
         "pnl_usd": counters.pnl_usd,
         "pnl_low_usd": counters.pnl_low_usd,
+        "equity_open_usd": counters.equity_open_usd,
     }
     return {"now_ns": record.now_ns, "day": counters.day, **{name: number(x) for name, x in sums.items()}}

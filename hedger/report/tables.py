@@ -63,7 +63,7 @@ SCHEMAS: dict[str, Schema] = {
     },
     "usage": {
         **_columns(_INT, "now_ns", "day"),
-        **_usd("turnover", "fees", "slippage", "pnl", "pnl_low"),
+        **_usd("turnover", "fees", "slippage", "pnl", "pnl_low", "equity_open"),
     },
     "alerts": {"now_ns": _INT, **_columns(_TEXT, "severity", "code", "text")},
     "starts": {
@@ -72,7 +72,7 @@ SCHEMAS: dict[str, Schema] = {
         "seed": _INT,
         **_columns(_TEXT, "user", "reason"),
     },
-    "steering": {"now_ns": _INT, **_columns(_TEXT, "kind", "what", "user", "reason")},
+    "steering": {"now_ns": _INT, **_columns(_TEXT, "kind", "what", "user", "reason", "outcome")},
 }
 _EXPOSURES: Schema = {
     "from_ns": _INT,
@@ -110,7 +110,14 @@ def tables(story: Story, limits: Limits | None = None) -> dict[str, pl.DataFrame
         **made,
         "settings": pl.DataFrame([asdict(turn) for turn in story.in_force], schema=dict(_SETTINGS)),
         "limit_use": limit_use(
-            story.held, story.sent, exposures, made["usage"], limits, story.spans.width_ns
+            story.held,
+            story.sent,
+            exposures,
+            made["usage"],
+            made["valuations"],
+            limits,
+            story.spans.width_ns,
+            story.to_ns,
         ),
         "gaps": _gaps(story),
         "hours": _hours(story, made),

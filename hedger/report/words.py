@@ -19,7 +19,7 @@ def usd(x: float | None, signed: bool = False) -> str:
     if x is None:
         return "unknown"
     digits = 0 if abs(x) >= 1000 else 2
-    return f"{x:{'+' if signed else ''},.{digits}f} USD"
+    return f"{x:{'+' if signed else ''}z,.{digits}f} USD"
 
 
 def rounded(x: float) -> str:
@@ -28,7 +28,7 @@ def rounded(x: float) -> str:
     >>> rounded(-0.2), rounded(1234.5), rounded(-9.7)
     ('0', '+1,234', '-10')
     """
-    return f"{x:+,.0f}" if abs(x) >= 0.5 else "0"
+    return f"{x:+z,.0f}" if abs(x) >= 0.5 else "0"
 
 
 def percent(share: float | None) -> str:
@@ -41,7 +41,7 @@ def percent(share: float | None) -> str:
         return "unknown"
     if 0 < share < 1e-4:
         return "under 0.01 %"
-    return f"{100 * share:.3g} %" if abs(share) < 0.1 else f"{100 * share:.1f} %"
+    return f"{100 * share:.3g} %" if abs(share) < 0.1 else f"{100 * share:z.1f} %"
 
 
 def span(seconds: float | None) -> str:

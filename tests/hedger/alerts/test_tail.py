@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hedger.alerts.notices import Notice
+from hedger.alerts.notices import Notice, Notices, Why
 from hedger.alerts.outside import Outside, Sight, marks_old, silent_s, standing
 from hedger.alerts.tail import Tail
 from hedger.core.actions import Severity
@@ -220,13 +220,46 @@ def test_the_latch_the_mode_and_the_disk(tmp_path: Path) -> None:
     for other in (replace(ending, user="ann"), replace(ending, reason="looks odd")):
         assert codes(tmp_path, other) == ["MODE_PAUSED"]
     assert codes(tmp_path, ModeChange("reducing", False, "ann", "")) == ["MODE_REDUCING"]
-    assert codes(tmp_path, halted, pid=None) == ["ENGINE_DEAD"]  # its last mode is no one's
+    assert codes(tmp_path, halted, pid=None) == ["ENGINE_DEAD", "MODE_HALTED", "MODE_PAUSED"]
     FileLatch(tmp_path / "a.journal").set(Latched(1, "watchdog", "LOOP_STALLED"))
     assert codes(tmp_path) == ["KILLED"]
     sight = replace(seen(tmp_path, 0.0), pid=1, latched=None)
     for free, found in ((1e9, []), (999e6, ["warning"]), (249e6, ["critical"])):
         told = standing(replace(sight, disk_free_bytes=int(free)), None, AlertsConfig())
         assert [str(n.severity) for n in told] == found
+
+
+@pytest.mark.parametrize(
+    ("mode", "acted", "was", "code"),
+    [
+        (ModeChange("armed", True, "ann", "lunch"), "armed", "armed, paused by ann: lunch", "MODE_PAUSED"),
+        (ModeChange("killed", False, "bob", "odd"), "killed", "killed by bob: odd", None),
+        (ModeChange("halted", False, "engine", "drift"), "halted", "halted by engine: drift", "MODE_HALTED"),
+        (ModeChange("armed", False, "ann", "open"), "armed", "armed", None),
+        (ModeChange("armed", True, "run", "ending: signal"), "armed", "armed", None),
+    ],
+    ids=["paused", "killed", "halted", "armed", "ending"],
+)
+@pytest.mark.parametrize("closed", [False, True])
+def test_what_an_engine_that_is_gone_was_and_by_whom(
+    tmp_path: Path, mode: ModeChange, acted: str, was: str, code: str | None, closed: bool
+) -> None:
+    """A pause is not over because the engine that was paused is dead."""
+    beat(tmp_path / "a.journal", Heartbeat(1, 1000 * SECOND, NOW_NS, 9, acted, closed=closed))
+    process, *modes = standing(replace(seen(tmp_path, 0.0), pid=None), mode, CONFIG)
+    assert process.text.endswith(f"; it was {was}")
+    assert [n.code for n in modes] == ([] if code is None else [code])
+    if code is not None:
+        assert "no engine runs" in modes[0].text and mode.reason in modes[0].text and not modes[0].repeats
+    if code == "MODE_PAUSED":
+        notices = Notices(MINUTE)
+        running = list(standing(replace(seen(tmp_path, 0.0), pid=1), mode, CONFIG))
+        assert [(m.why, m.notice.code) for m in notices.look(0, running)] == [(Why.NEW, "MODE_PAUSED")]
+        told = [(m.why, m.notice.code) for m in notices.look(5 * MINUTE, [process, *modes])]
+        assert told == [(Why.NEW, process.code)]
+        begun = standing(replace(seen(tmp_path, 0.0), pid=1), ModeChange("observe", False, "ann", ""), CONFIG)
+        told = [(m.why, m.notice.code) for m in notices.look(6 * MINUTE, list(begun))]
+        assert (Why.OVER, "MODE_PAUSED") in told
 
 
 def test_marks_are_old_only_of_an_engine_that_runs_and_had_some(tmp_path: Path) -> None:

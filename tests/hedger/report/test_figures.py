@@ -12,10 +12,16 @@ from typing import Any
 import polars as pl
 import pytest
 
+from hedger.report.capacity import limit_use
+from hedger.report.charts import Chart
+from hedger.report.tables import SCHEMAS
+from hedger.report.write import CHARTS
+from pricing.daycount import NS_PER_DAY
+from risk.limit_terms import EVERY, Limits, RateLimits
 from tests.hedger.desk import Json, hedger
 from tests.hedger.report.made import Made, report
 
-HOUR_NS = 3_600_000_000_000
+HOUR_NS, S = 3_600_000_000_000, 1_000_000_000
 PARTS = ("delta", "gamma", "theta", "vega", "vanna", "volga", "charm", "basis", "traded", "slippage", "fees",
          "funding", "settlement", "residual")  # fmt: skip
 
@@ -109,8 +115,77 @@ def test_the_use_of_limits_is_the_worst_of_the_tables(made: Made) -> None:
     assert lines["delta:BTC"]["share"] == pytest.approx(worst / 25_000_000)  # the built-in limit
     assert lines["fees of the day"]["worst"] == max(x["fees_usd"] for x in usage)
     losses = [max(-x["pnl_low_usd"], 0.0) for x in usage if x["pnl_low_usd"] is not None]
+    (opened,) = {x["equity_open_usd"] for x in usage}  # of one day
+    losses += [max(opened - x["equity_usd"], 0.0) for x in made.table("valuations")]
     assert lines["loss of the day"]["worst"] == pytest.approx(max(losses))
     assert lines["loss of the day"]["allowed"] == 1_000_000
+
+
+def test_budgets_go_on_to_the_end_of_the_record(made: Made) -> None:
+    """There they stand as the engine's own last state has them; the window of orders has passed by then."""
+    use, counters = made.table("limit_use"), made.run.state.counters
+    last = {x["limit"]: x for x in use if x["now_ns"] == made.document["journal"]["to_ns"]}
+    assert max(x["now_ns"] for x in made.table("usage")) < made.document["journal"]["to_ns"]
+    assert last["fees of the day"]["use"] == counters.fees_usd > 0
+    assert last["slippage of the day"]["use"] == counters.slippage_usd
+    assert last["loss of the day"]["use"] == pytest.approx(max(-counters.pnl_low_usd, 0.0))
+    assert last["simulated, orders in 60 s"]["use"] == 0
+    assert last["simulated, credits of a burst"]["use"] == 0
+
+
+def test_what_a_window_holds_falls_when_it_has_passed() -> None:
+    """Three orders within a second and one 100 s later, 60 s a window; 2 credits a second come back."""
+    limits = Limits(rate={EVERY: RateLimits(orders_per_s=2.0, burst=10, window_s=60.0)})
+    empty = {name: pl.DataFrame(schema=dict(SCHEMAS[name])) for name in ("usage", "valuations")}
+    exposures = pl.DataFrame(schema={"row": pl.String})
+    sent = [1000 * S, 1000 * S, 1001 * S, 1101 * S]
+    made = limit_use(
+        [], {"here": sent}, exposures, empty["usage"], empty["valuations"], limits, 10 * S, 1121 * S
+    )
+    told = {
+        limit: [(x["now_ns"] / S, x["use"]) for x in made.filter(pl.col("limit") == limit).to_dicts()]
+        for limit in made["limit"].unique()
+    }
+    assert told["here, orders in 60 s"] == [(1000, 3), (pytest.approx(1061), 0), (1100, 1), (1121, 1)]
+    assert told["here, credits of a burst"] == [(1000, 2), (pytest.approx(1061), 0), (1100, 1), (1121, 0)]
+
+
+def test_a_budget_of_yesterday_is_none_of_today() -> None:
+    day, late = NS_PER_DAY, 20_000 * NS_PER_DAY + 86_000 * S
+    usage = pl.DataFrame(
+        [{"now_ns": late, "day": 20_000, "fees_usd": 12.0, "slippage_usd": 3.0, "pnl_low_usd": -5.0}],
+        schema=dict(SCHEMAS["usage"]),
+    )
+    valuations = pl.DataFrame(schema=dict(SCHEMAS["valuations"]))
+    for to_ns, left in ((late + 300 * S, 12.0), (late + day, 0.0)):
+        made = limit_use(
+            [], {}, pl.DataFrame(schema={"row": pl.String}), usage, valuations, Limits(), S, to_ns
+        )
+        fees = made.filter(pl.col("limit") == "fees of the day")
+        assert [(x["now_ns"], x["use"]) for x in fees.to_dicts()] == [(late, 12.0), (to_ns, left)]
+
+
+def test_all_charts_of_time_have_the_record_s_span(made: Made) -> None:
+    tables = {path.stem: pl.read_parquet(path) for path in made.out.glob("*.parquet")}
+    ends = [made.document["journal"][name] / 1e6 for name in ("from_ns", "to_ns")]
+    ranges: dict[str, tuple[float, float]] = {}
+    bars: dict[str, list[Any]] = {}
+    for one in (one for chart in CHARTS for one in chart(made.document, tables)):
+        if not isinstance(one, Chart):
+            continue
+        axes = [axis for axis in one.figure.select_xaxes() if axis.type == "date"]
+        ranges |= {f"{one.name} {i}": axis.range for i, axis in enumerate(axes)}
+        if one.name in ("turnover", "hours"):
+            bars[one.name] = [bar for bar in one.figure.data if bar.type == "bar"]
+    assert {name.split()[0] for name in ranges} >= {
+        "turnover", "hours", "gaps", "profit", "limits-time", "hedges-BTC", "exposures-BTC",
+    }  # fmt: skip
+    (span,) = set(ranges.values())
+    room = 0.01 * (ends[1] - ends[0])
+    assert span == pytest.approx((ends[0] - room, ends[1] + room))
+    for bar in (bar for of in bars.values() for bar in of):
+        for x, offset, width in zip(bar.x, bar.offset, bar.width, strict=True):
+            assert ends[0] <= x + offset < x + offset + width <= ends[1]
 
 
 def test_the_use_of_positions_and_of_the_order_rate_by_hand(made: Made) -> None:
