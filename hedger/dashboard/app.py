@@ -63,7 +63,6 @@ class Terminal(App[Exception | None]):
         self._framed_at = time.monotonic()
         self.killed_at: float | None = None
         self.pending: dict[str, str] = {}
-        self.asked_preview: int | None = None
         self._said, self._filter = "", ""
         self._around = Vertical(id="frame")
 
@@ -122,7 +121,9 @@ class Terminal(App[Exception | None]):
             if id in message.frame.replies:
                 self.say(f"{what}: {message.frame.replies[id]}")
                 del self.pending[id]
-        tickets.answer(self)
+        for screen in self.screen_stack:
+            if isinstance(screen, Dialog):
+                screen.follow()
 
     def _show_banner(self, exchanged: bool) -> None:
         """The word around everything; it is none of a journal that lies here no more."""
@@ -159,10 +160,10 @@ class Terminal(App[Exception | None]):
         self.say(text)
         self.bell()
 
-    def shout(self, title: str, text: str) -> None:
-        """A word in the last line, and one over everything."""
+    def shout(self, title: str, text: str, seconds: float) -> None:
+        """A word in the last line, and one over everything for so long."""
         self.say(text)
-        self.notify(text, title=title, severity="error", timeout=30)
+        self.notify(text, title=title, severity="error", timeout=seconds)
 
     def put(self, dialog: Dialog, answered: Callable[[str | None], None]) -> None:
         """A question over the screen; answered: takes what was said to it."""

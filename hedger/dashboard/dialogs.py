@@ -16,6 +16,9 @@ from textual.widgets import Input, Static
 KILL_S = 2.0
 #: What the key that sends does, of a hedge and of a flatten alike.
 SEND = "send it, planned anew on the market then; escape: do nothing"
+#: Why a preview is not sent, for a moment.
+UNANSWERED = "the engine has not answered yet"
+_ASKED = "y: do it      n, escape: do nothing"
 #: Lines of the screen that no dialog covers: its frame, header and panels above, the last line and its frame.
 _ABOVE, _BELOW = 5, 2
 #: Lines that a dialog needs beside its text, its field and its note: its frame and its title.
@@ -34,17 +37,24 @@ class Field(Input):
 class Dialog(ModalScreen[str | None]):
     """A title, text, perhaps a field, a note. Answers with a text, or None where nothing is to be done.
 
-    The text is scrolled where it is long; title, field and note are always in sight.
+    The text is scrolled where it is long; title, field and note are always in sight. What is given as a call
+    is asked for again whenever the screen is: the engine goes on while a person reads.
     """
 
     BINDINGS: ClassVar = [("escape", "leave", "back")]
 
     def __init__(
-        self, title: str, text: str, field: str | None = None, value: str = "", note: str = "escape: back"
+        self,
+        title: str,
+        text: str | Callable[[], str],
+        field: str | None = None,
+        value: str = "",
+        note: str = "escape: back",
     ) -> None:
         super().__init__()
-        self._title, self._text, self._field, self._value = _plain(title), _plain(text), field, value
-        self._note = _plain(note)
+        self._live = text if callable(text) else None
+        self._title, self._field, self._value = _plain(title), field, value
+        self._text, self._note = _plain(text() if callable(text) else text), _plain(note)
 
     def compose(self) -> ComposeResult:
         """Title, text, field, note."""
@@ -76,15 +86,26 @@ class Dialog(ModalScreen[str | None]):
         """Title, text and note, as they stand."""
         return "\n".join((self._title, self._text, self._note))
 
+    def follow(self) -> None:
+        """The screen behind was made again: say what is so now."""
+        if self._live is not None:
+            self.tell(self._live())
+
     def tell(self, text: str) -> None:
         """Another text, be it before the dialog stands."""
-        self._text = text = _plain(text)
+        text, before = _plain(text), self._text
+        if text == before:
+            return
+        self._text = text
         for body in self.query("#dialog-text").results(Static):
             body.update(text)
 
     def note(self, text: str) -> None:
         """A word below: what is wrong with what was typed, or what comes of it."""
-        self._note = _plain(text)
+        text, before = _plain(text), self._note
+        if text == before:
+            return
+        self._note = text
         for line in self.query("#dialog-note").results(Static):
             line.update(self._note)
             self._fit()
@@ -95,29 +116,53 @@ class Dialog(ModalScreen[str | None]):
 
 
 class Confirm(Dialog):
-    """y does it, anything else does not."""
+    """y does it, anything else does not. against: gives why it would come to nothing now, "" where it would
+    not."""
 
     BINDINGS: ClassVar = [("y", "yes", "yes"), ("n", "leave", "no")]
 
-    def __init__(self, title: str, text: str) -> None:
-        super().__init__(title, text, note="y: do it      n, escape: do nothing")
+    def __init__(self, title: str, text: Callable[[], str], against: Callable[[], str]) -> None:
+        super().__init__(title, text, note=_ASKED)
+        self._against = against
+        self.follow()
+
+    def follow(self) -> None:
+        """What is so now, and whether it may still be done."""
+        super().follow()
+        against = self._against()
+        self.note(f"y does nothing: {against}; n, escape: back" if against else _ASKED)
 
     def action_yes(self) -> None:
-        """It is to be done."""
-        self.dismiss("yes")
+        """It is to be done, if it still may."""
+        self.follow()
+        if not self._against():
+            self.dismiss("yes")
 
 
 class Typed(Dialog):
     """Something must be typed. check: gives (whether it will do, a word on it) for every text."""
 
     def __init__(
-        self, title: str, text: str, field: str, check: Callable[[str], tuple[bool, str]], value: str = ""
+        self,
+        title: str,
+        text: str | Callable[[], str],
+        field: str,
+        check: Callable[[str], tuple[bool, str]],
+        value: str = "",
     ) -> None:
         super().__init__(title, text, field, value, check(value)[1])
-        self._check = check
+        self._check, self._refused = check, False
+
+    def follow(self) -> None:
+        """What is so now, of what is typed as well."""
+        super().follow()
+        for field in self.query("#dialog-field").results(Input):
+            good, word = self._check(field.value)
+            self.note(word if good or not self._refused else f"NOT SENT: {word}")
 
     def on_input_changed(self, changed: Input.Changed) -> None:
         """Say what would come of it."""
+        self._refused = False
         self.note(self._check(changed.value)[1])
 
     def on_input_submitted(self, submitted: Input.Submitted) -> None:
@@ -126,6 +171,7 @@ class Typed(Dialog):
         if good:
             self.dismiss(submitted.value)
         else:
+            self._refused = True
             self.note(f"NOT SENT: {word}")
 
 
@@ -134,47 +180,65 @@ class Flatten(Typed):
     each name once; it asks the engine."""
 
     def __init__(
-        self, text: str, check: Callable[[str], tuple[bool, str]], named: Callable[[str], str | None]
+        self,
+        text: Callable[[], str],
+        check: Callable[[str], tuple[bool, str]],
+        named: Callable[[str], None],
     ) -> None:
         super().__init__("PREVIEW of a flatten: nothing is sent yet", text, "the underlying's name", check)
-        self._named, self.scope = named, ""
+        self._named = named
 
     def on_input_changed(self, changed: Input.Changed) -> None:
         """Say what would come of it, and ask for its preview."""
         super().on_input_changed(changed)
-        asked = self._named(changed.value)
-        if asked is not None and asked != self.scope:
-            self.scope = asked
+        self._named(changed.value)
+        self.follow()
 
 
 class Preview(Dialog):
     """The ticket that a hedge would begin with; the send key asks whether it may go."""
 
-    def __init__(self, send_key: str, ask_key: str, sends: Iterable[str], may: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        text: Callable[[], str],
+        send_key: str,
+        ask_key: str,
+        sends: Iterable[str],
+        may: Callable[[], str],
+    ) -> None:
         """send_key, ask_key: as they are written; sends: as the terminal library has the first."""
-        note = f"{send_key}: {SEND}"
-        super().__init__(
-            "PREVIEW of a hedge: nothing is sent yet", "asked; the engine has not answered yet", note=note
-        )
-        self._sends, self._ask_key, self._may = tuple(sends), ask_key, may
+        super().__init__("PREVIEW of a hedge: nothing is sent yet", text)
+        self._sends, self._send_key, self._ask_key, self._may = tuple(sends), send_key, ask_key, may
+        self._refused = False
+        self.follow()
+
+    def follow(self) -> None:
+        """The answer, and whether it may still be sent."""
+        super().follow()
+        against = self._may()
+        if not against or (against == UNANSWERED and not self._refused):
+            self.note(f"{self._send_key}: {SEND}")
+            return
+        word = "NOT SENT" if self._refused else f"{self._send_key} sends nothing"
+        self.note(f"{word}: {against}; escape and {self._ask_key} ask anew")
 
     def on_key(self, event: events.Key) -> None:
         """Send, or say why not."""
         if event.key in self._sends:
             event.stop()
-            against = self._may()
-            if against:
-                self.note(f"NOT SENT: {against}; escape and {self._ask_key} ask anew")
-            else:
+            self._refused = bool(self._may())
+            self.follow()
+            if not self._refused:
                 self.dismiss("send")
 
 
 class KillNotice(Dialog):
     """The first press was seen; it goes away by itself."""
 
-    def __init__(self, key: str) -> None:
-        text = f"Press {key} again within {KILL_S:g} seconds: nothing new is sent, every order is cancelled."
-        super().__init__("KILL?", text, note="escape: do nothing")
+    def __init__(self, key: str, text: Callable[[], str]) -> None:
+        """text: what it would do now."""
+        again = f"Press {key} again within {KILL_S:g} seconds:"
+        super().__init__("KILL?", lambda: f"{again} {text()}", note="escape: do nothing")
 
     def on_mount(self) -> None:
         """Only for a moment."""

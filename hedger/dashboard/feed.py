@@ -94,7 +94,7 @@ class Feed:
         self.ticket: tuple[int, Json] | None = None
         self.filled = 0
         self.fills: deque[TradeReport] = deque(maxlen=FILLS_KEPT)
-        self.alerts = AlertLog()
+        self.alerts = AlertLog(self.orders.orders)
         self.history: dict[str, deque[tuple[int, float]]] = {}
         self.replies: dict[str, str] = {}
         self._asked: dict[int, str] = {}

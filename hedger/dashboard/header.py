@@ -15,6 +15,8 @@ BANNERS = {
 }
 #: Instead of a banner, once another journal lies where the one on the screen was.
 EXCHANGED = "NOT THE JOURNAL THAT LIES HERE NOW"
+#: Modes in which orders leave, as `state_of` has them.
+_SENDS = ("ARMED", "REDUCING")
 #: How far before the record a clock may be: two processes of one machine read it a moment apart.
 BEHIND_S_MAX = 1.0
 
@@ -24,8 +26,9 @@ class Standing:
     """What the header tells. trading: "live", "testnet", "paper" or "replay". state: the mode as it acts.
 
     Ages in seconds, None unknown. oldest_s: of the oldest quote held. behind: records not read yet. critical,
-    warnings: alerts that nobody has acknowledged. at_hand: the settings of the run are not on record, and
-    others stand in for them. incomplete: positions without a worth and bad indexes.
+    warnings: alerts that nobody has acknowledged; grave: critical ones of them that are not over. at_hand:
+    the settings of the run are not on record, and others stand in for them. incomplete: positions without a
+    worth and bad indexes.
     exchanged: another journal lies where this one was.
     """
 
@@ -49,6 +52,7 @@ class Standing:
     working: int
     critical: int
     warnings: int
+    grave: int
     incomplete: int = 0
     at_hand: bool = False
     fault: str = ""
@@ -70,6 +74,18 @@ def state_of(mode: str | None, paused: bool, killed: bool, runs: bool = True) ->
     return word if runs else f"STOPPED, was {word}"
 
 
+def withheld(s: Standing) -> str:
+    """Why the engine would begin nothing that is asked for now, "" where it would."""
+    mode, _, paused = s.state.partition(", ")
+    if s.exchanged:
+        return "another journal lies here now"
+    if s.pid is None:
+        return "no engine runs"
+    if mode not in _SENDS:
+        return f"the engine is {mode.lower()}"
+    return "the engine is paused" if paused else ""
+
+
 def header(s: Standing) -> tuple[tuple[str, Tone], ...]:
     """Three lines, the first of them what must be seen at once; the most urgent words stand first in each."""
     runs = f"process {s.pid}" if s.pid is not None else "NO ENGINE RUNS"
@@ -78,20 +94,30 @@ def header(s: Standing) -> tuple[tuple[str, Tone], ...]:
     if s.exchanged:
         first = f"{EXCHANGED}: leave and start again | it was {s.trading}, engine {s.engine}"
     lacking = f" | INCOMPLETE {s.incomplete}" if s.incomplete else ""
-    second = f"UNKNOWN orders {s.unknown}{lacking} | working {s.working} | critical {s.critical}, "
-    second += f"warnings {s.warnings}"
-    second += f" | data {age(s.oldest_s)} old {s.oldest_symbol}".rstrip()
+    over = f" ({s.critical - s.grave} over)" if s.critical > s.grave else ""
+    second = f"UNKNOWN orders {s.unknown}{lacking} | working {s.working} | critical {s.critical}{over}, "
+    second += f"warnings {s.warnings} | {_data(s)}"
     if s.fault:
         second = f"NOT READING: {s.fault}"
     elif s.behind:
         second = f"READING the journal: {s.behind} records to go | {second}"
     config = (s.settings_sha256[:8] or "?") + " NOT ON RECORD" * s.at_hand
+    beat = "no beat" if s.beat_s is None else f"beat {age(s.beat_s)}"
     third = (
-        f"journal {age(s.lag_s)} ago, beat {age(s.beat_s)} | account {s.account} | config "
+        f"journal {age(s.lag_s)} ago, {beat} | account {s.account} | config "
         f"{config} | limits {s.limits_sha256[:8] or 'none'} | event {s.seq} | clock "
         f"moved {age(s.clock_s)} | record {s.record}"
     )
     return (first, Tone.BAD if s.exchanged else _state_tone(s)), (second, _out_tone(s)), (third, _lag_tone(s))
+
+
+def _data(s: Standing) -> str:
+    """How old the oldest quote is of what is held."""
+    if not s.oldest_symbol:
+        return "nothing is held"
+    if s.oldest_s is None:
+        return f"no quote yet of {s.oldest_symbol}"
+    return f"data {age(s.oldest_s)} old {s.oldest_symbol}"
 
 
 #: What the last line tells of the keys, the most needed first, and what each is for.
@@ -132,15 +158,15 @@ def tabs(names: Sequence[str], panel: int) -> str:
 
 
 def _state_tone(s: Standing) -> Tone:
-    if s.state == "KILLED" or s.state.startswith("HALTED") or s.pid is None:
+    if s.state.startswith(("KILLED", "HALTED")) or s.pid is None:
         return Tone.BAD
     return Tone.GOOD if s.state == "ARMED" else Tone.WARN
 
 
 def _out_tone(s: Standing) -> Tone:
-    if s.unknown or s.critical or s.fault or s.incomplete:
+    if s.unknown or s.grave or s.fault or s.incomplete:
         return Tone.BAD
-    return Tone.WARN if s.warnings or s.behind else Tone.PLAIN
+    return Tone.WARN if s.critical or s.warnings or s.behind else Tone.PLAIN
 
 
 def _lag_tone(s: Standing) -> Tone:

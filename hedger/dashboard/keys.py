@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from textual.keys import Keys, _character_to_key
@@ -62,6 +62,11 @@ ACTIONS: tuple[Action, ...] = (
     Action("acknowledge", ("a",), "alerts: the one under the cursor was seen", True),
     Action("kill", ("K",), "KILL: twice within two seconds, from anywhere", True),
     Action("quit", ("q",), "leave; the engine goes on"),
+)
+#: The demo's: its engine is its own, and ends with its screen.
+OF_DEMO: tuple[Action, ...] = tuple(
+    replace(action, text="leave; the demo's engine ends with its screen") if action.name == "quit" else action
+    for action in ACTIONS
 )
 _BY_NAME = {action.name: action for action in ACTIONS}
 

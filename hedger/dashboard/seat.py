@@ -21,14 +21,13 @@ class Seat(Protocol):
 
     labels: what is written on the key of each action. pending: what was left for the engine, by the command's
     id, until its answer is read. killed_at: of the first press of the kill key, by a clock that only goes
-    forward. asked_preview: the record of the last preview when one was asked for, None while none is awaited.
+    forward.
     """
 
     frame: Frame | None
     labels: dict[str, str]
     pending: dict[str, str]
     killed_at: float | None
-    asked_preview: int | None
     feed: Feed
     control: Control
     reader: Reader
@@ -52,8 +51,8 @@ class Seat(Protocol):
         """A word in the last line, and the bell."""
         ...
 
-    def shout(self, title: str, text: str) -> None:
-        """A word in the last line, and one over everything."""
+    def shout(self, title: str, text: str, seconds: float) -> None:
+        """A word in the last line, and one over everything for so long."""
         ...
 
     def put(self, dialog: Dialog, answered: Callable[[str | None], None]) -> None:

@@ -191,7 +191,7 @@ def usd(x: float | None) -> str:
     >>> usd(-1234567.8), usd(None)
     ('-1,234,568', '?')
     """
-    return UNKNOWN if x is None or not math.isfinite(x) else f"{x:,.0f}"
+    return UNKNOWN if x is None or not math.isfinite(x) else f"{x:z,.0f}"
 
 
 def percent(x: float | None) -> str:
@@ -200,7 +200,7 @@ def percent(x: float | None) -> str:
     >>> percent(0.256), percent(None)
     ('26 %', '?')
     """
-    return UNKNOWN if x is None or not math.isfinite(x) else f"{100.0 * x:.0f} %"
+    return UNKNOWN if x is None or not math.isfinite(x) else f"{100.0 * x:z.0f} %"
 
 
 def counted(n: float, word: str) -> str:
@@ -233,8 +233,8 @@ def age(seconds: float | None) -> str:
     for limit, scale, word in ((10.0, 1.0, ".1f s"), (120.0, 1.0, ".0f s"), (36000.0, 60.0, ".0f min")):
         if abs(seconds) < limit:
             spec, unit = word.split(" ")
-            return f"{seconds / scale:{spec}} {unit}"
-    return f"{seconds / 3600:.1f} h" if abs(seconds) < 172800.0 else f"{seconds / 86400:.1f} d"
+            return f"{seconds / scale:z{spec}} {unit}"
+    return f"{seconds / 3600:z.1f} h" if abs(seconds) < 172800.0 else f"{seconds / 86400:z.1f} d"
 
 
 def interval(pair: Iterable[float | None] | None) -> str:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from hedger.core.events import Verb
 from hedger.dashboard.control import screen_hash
 from hedger.dashboard.dialogs import KILL_S, Confirm, KillNotice
-from hedger.dashboard.header import header
+from hedger.dashboard.header import header, withheld
 from hedger.dashboard.seat import Seat
 from pricing.errors import HedgerError
+
+#: The word over everything stays so long: after a kill the header and the alerts say it as well, and what it
+#: hides is wanted; that a kill failed is told nowhere else.
+KILLED_S, NOT_KILLED_S = 6.0, 60.0
 
 
 def may(seat: Seat, what: str) -> bool:
@@ -48,7 +53,26 @@ def ask(seat: Seat, title: str, verb: Verb) -> None:
         if answer is not None:
             send(seat, verb)
 
-    seat.put(Confirm(title, summary(seat)), answered)
+    seat.put(Confirm(title, lambda: _before(seat, verb), lambda: _in_vain(seat)), answered)
+
+
+def _before(seat: Seat, verb: Verb) -> str:
+    """Where the engine stands; that a resume alone has nothing sent, where it is so."""
+    said = ""
+    if verb is Verb.RESUME and seat.frame is not None:
+        standing = seat.frame.standing
+        said = withheld(replace(standing, state=standing.state.removesuffix(", PAUSED")))
+    return f"NOTHING IS SENT ALL THE SAME: {said}\n{summary(seat)}" if said else summary(seat)
+
+
+def _in_vain(seat: Seat) -> str:
+    """Why no command makes the engine freer or tighter now, "" where one does."""
+    if seat.frame is None:
+        return ""
+    standing = seat.frame.standing
+    if standing.state.startswith("KILLED"):
+        return "the engine is killed, `hedger unkill --reason ..` first"
+    return withheld(standing) if standing.exchanged or standing.pid is None else ""
 
 
 def acknowledge(seat: Seat) -> None:
@@ -56,6 +80,9 @@ def acknowledge(seat: Seat) -> None:
     current = seat.grid.current
     words = [] if current is None else current.key.split(" ")
     if not may(seat, "acknowledge"):
+        return
+    if words[:1] == ["latch"]:
+        seat.say("nobody need acknowledge it: it stands until `hedger unkill --reason ..`")
         return
     if seat.reader.want.panel != 7 or words[:1] != ["alert"]:
         seat.say("no alert here: put the cursor on one in panel 7")
@@ -76,14 +103,28 @@ def kill(seat: Seat) -> None:
     now = time.monotonic()
     first, seat.killed_at = seat.killed_at, now
     if first is None or now - first > KILL_S:
-        seat.put(KillNotice(seat.labels["kill"]), lambda _: None)
+        seat.put(KillNotice(seat.labels["kill"], lambda: _what_kill_does(seat)), lambda _: None)
         return
     seat.killed_at = None
+    seconds = KILLED_S
     try:
         words = seat.control.kill("key kill, twice", screen_hash(seat.lines()))
     except HedgerError as error:
-        words = f"NOT KILLED: {error.text()}"
+        words, seconds = f"NOT KILLED: {error.text()}", NOT_KILLED_S
     if isinstance(seat.screen, KillNotice):
         seat.screen.dismiss(None)
-    seat.shout("KILL", words)
+    seat.shout("KILL", words, seconds)
     seat.reader.wake()
+
+
+def _what_kill_does(seat: Seat) -> str:
+    """What a second press would do, as the engine stands."""
+    standing = None if seat.frame is None else seat.frame.standing
+    if standing is not None and standing.pid is None:
+        return (
+            "no engine runs, so the latch is set and the next start is killed; `hedger kill` in a shell "
+            "cancels at the venues by itself."
+        )
+    if standing is not None and standing.state.startswith("KILLED"):
+        return "it is KILLED already, and every order is cancelled once more."
+    return "nothing new is sent, every order is cancelled."

@@ -2,56 +2,72 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from hedger.core.events import Verb
 from hedger.dashboard import effects
-from hedger.dashboard.dialogs import SEND, Dialog, Flatten, Preview
+from hedger.dashboard.dialogs import SEND, UNANSWERED, Flatten, Preview
+from hedger.dashboard.header import withheld
 from hedger.dashboard.keys import textual_keys
 from hedger.dashboard.panels import preview
 from hedger.dashboard.panels.incomplete import TITLE
 from hedger.dashboard.seat import Seat
-from hedger.dashboard.sheet import figure
-from hedger.dashboard.steering import may, send, summary
+from hedger.dashboard.sheet import age, counted, figure, usd
+from hedger.dashboard.steering import may, send
+
+_WAITING = f"asked; {UNANSWERED}"
+
+
+@dataclass(slots=True)
+class Asked:
+    """A question that was left for the engine. scope: as its answer tells it. after: the record of the last
+    preview before it, -1: none; only what comes later is its answer. answer: once it was read. traded_usd:
+    what its legs trade, None unknown."""
+
+    scope: str
+    after: int
+    answer: tuple[int, dict[str, Any]] | None = None
+    traded_usd: float | None = None
+
+    def look(self, seat: Seat) -> tuple[int, dict[str, Any]] | None:
+        """The newest answer that was read; what has another scope answers another question."""
+        frame, found = seat.frame, None if seat.frame is None else seat.frame.preview
+        if frame is None or found is None or found[0] <= self.after:
+            return self.answer
+        if found[1]["preview"]["scope"] == self.scope:
+            self.answer, self.traded_usd = found, frame.preview_usd
+        return self.answer
 
 
 def preview_hedge(seat: Seat) -> None:
     """Ask the engine what a hedge would be."""
     if not may(seat, "preview") or seat.frame is None:
         return
-    if send(seat, Verb.PREVIEW):
-        _remember(seat)
-        dialog = Preview(
-            seat.labels["send"],
-            seat.labels["preview"],
-            textual_keys(seat.actions, "send"),
-            lambda: why_not_send(seat),
-        )
-
-        def answered(answer: str | None) -> None:
-            if answer == "send" and seat.frame is not None and seat.frame.preview is not None:
-                send(seat, Verb.HEDGE, "", f"after the preview of record {seat.frame.preview[0]}")
-            seat.asked_preview = None
-
-        seat.put(dialog, answered)
-
-
-def answer(seat: Seat) -> None:
-    """Show what the engine has answered, once it is there."""
-    dialog, found = seat.screen, _new_preview(seat)
-    if found is None:
+    asked = _ask(seat, "")
+    if asked is None:
         return
-    scope = str(found[1]["preview"]["scope"])
-    asked = dialog.scope if isinstance(dialog, Flatten) else "" if isinstance(dialog, Preview) else None
-    if isinstance(dialog, Dialog) and scope == asked:
-        dialog.tell(preview.text(*found))
+
+    def answered(answer: str | None) -> None:
+        if answer == "send" and asked.answer is not None:
+            send(seat, Verb.HEDGE, "", f"after the preview of record {asked.answer[0]}")
+
+    dialog = Preview(
+        lambda: _answer(seat, asked),
+        seat.labels["send"],
+        seat.labels["preview"],
+        textual_keys(seat.actions, "send"),
+        lambda: why_not_send(seat, asked),
+    )
+    seat.put(dialog, answered)
 
 
-def why_not_send(seat: Seat) -> str:
+def why_not_send(seat: Seat, asked: Asked) -> str:
     """Why what was previewed may not be sent any more, "" where it may; the engine plans it anew then."""
-    found = _new_preview(seat)
-    if seat.frame is None or found is None or found[1]["preview"]["scope"]:
-        return "the engine has not answered yet"  # what has a scope answers another question
+    found = asked.look(seat)
+    against = _against(seat)
+    if against or seat.frame is None or found is None:
+        return against or UNANSWERED
     shown = found[1]["preview"]
     if shown["against"]:
         return str(shown["against"])
@@ -70,29 +86,35 @@ def flatten(seat: Seat) -> None:
     """The name of an underlying must be typed; its plan is asked for as soon as it is one."""
     if not may(seat, "flatten") or seat.frame is None:
         return
-    _remember(seat)
+    asked: Asked | None = None
+    typed: str | None = None
 
     def known(text: str) -> str | None:
         names = () if seat.frame is None else seat.frame.indexes
         return next((name for name in names if name.casefold() == text.strip().casefold()), None)
 
     def check(text: str) -> tuple[bool, str]:
-        name = known(text)
+        name, against = known(text), _against(seat)
         if name is None and (seat.frame is None or not seat.frame.indexes):
             return False, "no underlying is known: the book has no worth yet; escape: do nothing"
         if name is None and seat.frame is not None:
             return False, f"type one of {', '.join(seat.frame.indexes)}; escape: do nothing"
+        if against:
+            return False, f"{against}, a flatten is refused; escape: do nothing"
         return True, f"enter: {SEND}"
 
-    def named(text: str) -> str | None:
-        name = known(text)
-        asked = None if name is None else f"flatten {name}"
-        if asked is not None and asked != dialog.scope:
-            send(seat, Verb.PREVIEW, asked)
-        return asked
+    def named(text: str) -> None:
+        nonlocal asked, typed
+        if (name := known(text)) != typed:
+            typed, asked = name, None if name is None else _ask(seat, f"{Verb.FLATTEN} {name}")
+
+    def words() -> str:
+        if asked is not None and asked.look(seat) is not None:
+            return _answer(seat, asked)
+        waiting = "" if typed is None else _WAITING if asked is not None else "the engine could not be asked"
+        return "\n".join(filter(None, (_refused(seat), _known_here(seat, typed), waiting)))
 
     def answered(text: str | None) -> None:
-        seat.asked_preview = None
         if text is None:
             return
         name = known(text)
@@ -101,31 +123,53 @@ def flatten(seat: Seat) -> None:
             return
         send(seat, Verb.FLATTEN, name)
 
-    text = "A plan like any other, to zero: the rows of the underlying that is named."
-    text += f"\n{_totals(seat)}\n{summary(seat)}"
-    dialog = Flatten(text, check, named)
-    seat.put(dialog, answered)
+    seat.put(Flatten(words, check, named), answered)
 
 
-def _totals(seat: Seat) -> str:
-    """Delta, gamma and vega of each underlying, without their tenors; and what is not in them."""
-    rows = [] if seat.frame is None else seat.frame.bands.values()
-    lacking = () if seat.frame is None else seat.frame.left_out
-    kept = [
-        r for r in rows if r["row"].startswith(("delta:", "gamma:", "vega:")) and r["row"].count(":") == 1
+def _ask(seat: Seat, scope: str) -> Asked | None:
+    """Leave a question for the engine; None where it could not be left."""
+    found = None if seat.frame is None else seat.frame.preview
+    return Asked(scope, -1 if found is None else found[0]) if send(seat, Verb.PREVIEW, scope) else None
+
+
+def _answer(seat: Seat, asked: Asked) -> str:
+    """What the engine has answered, with what is against it by now."""
+    found = asked.look(seat)
+    if found is None:
+        return "\n".join(filter(None, (_refused(seat), _WAITING)))
+    old_s = (seat.feed.outside.now_ns() - found[1]["now_ns"]) / 1e9
+    return preview.text(*found, _against(seat), age(old_s), asked.traded_usd)
+
+
+def _against(seat: Seat) -> str:
+    """Why the engine, as it stands now, would begin nothing that is asked for."""
+    return "" if seat.frame is None else withheld(seat.frame.standing)
+
+
+def _refused(seat: Seat) -> str:
+    against = _against(seat)
+    return against and preview.refused(against)
+
+
+def _known_here(seat: Seat, name: str | None) -> str:
+    """What the screen itself knows of one underlying, or of each: what there is to be brought to zero."""
+    assert seat.frame is not None
+    lines = ["To zero go rows, not positions; by the last marks there are:"]
+    for coin in seat.frame.held:
+        lines += _coin(seat, coin) if name in (None, coin) else []
+    return "\n".join([*lines, *(f"{TITLE}: {text}" for text in seat.frame.left_out)])
+
+
+def _coin(seat: Seat, name: str) -> list[str]:
+    """Positions, delta, gamma and vega of an underlying, and which of its rows have a band."""
+    assert seat.frame is not None
+    mine = {row: x for row, x in seat.frame.bands.items() if row.split(":")[1] == name}
+    delta = mine[f"delta:{name}"]["value"]
+    worth = None if delta is None else abs(delta) * seat.frame.indexes[name]
+    banded = [row.replace(f":{name}", "") for row, x in mine.items() if x["trigger"] is not None]
+    totals = [x for row, x in mine.items() if row in (f"delta:{name}", f"gamma:{name}", f"vega:{name}")]
+    return [
+        f"{name}: {counted(seat.frame.held[name], 'position')}, delta of about {usd(worth)} USD",
+        *(f"  {x['row']:<12} {figure(x['value']):>9} {x['unit']}" for x in totals),
+        f"  bands about zero: {', '.join(banded) or 'none'}",
     ]
-    lines = [f"  {r['row']:<12} {figure(r['value']):>9} {r['unit']}" for r in kept]
-    return "\n".join([*lines, *(f"{TITLE}: {text}" for text in lacking)])
-
-
-def _remember(seat: Seat) -> None:
-    """Only an answer that comes after this is one to what is asked now."""
-    found = None if seat.frame is None else seat.frame.preview
-    seat.asked_preview = -1 if found is None else found[0]
-
-
-def _new_preview(seat: Seat) -> tuple[int, dict[str, Any]] | None:
-    """The engine's last answer, if it came after we asked."""
-    found = None if seat.frame is None else seat.frame.preview
-    asked = seat.asked_preview
-    return None if found is None or asked is None or found[0] <= asked else found

@@ -140,9 +140,9 @@ class ProfitReader:
         for day in profit.unexplained_days(self.profit, tolerance):
             parts = self.profit.days[day].attribution.total
             residual = number(parts.residual)
-            words = "an unknown part" if residual is None else f"{residual:,.2f} USD"
+            words = "an unknown part" if residual is None else f"{residual:z,.2f} USD"
             allowed = number(tolerance.allowed_usd(parts))
-            most = "" if allowed is None else f"; at most {allowed:,.2f} USD is borne"
+            most = "" if allowed is None else f"; at most {allowed:z,.2f} USD is borne"
             text = f"{day}: {words} of the P&L has no cause{most}"
             found.append({"severity": "warning", "code": profit.UNEXPLAINED, "day": day, "text": text})
         return found

@@ -42,7 +42,7 @@ def after(facts: Facts, decision: Json) -> Facts:
         found = replace(found, outside=tuple(decision["breached"]))
     ticket = decision.get("ticket")
     if ticket and ticket["legs"] and not found.ticket:
-        text = f"{len(ticket['legs'])} legs for {ticket['cost_usd']:,.0f} USD"
+        text = f"{len(ticket['legs'])} legs for {ticket['cost_usd']:z,.0f} USD"
         found = replace(found, ticket=text, legs=len(ticket["legs"]))
     codes = {action["code"] for action in decision["actions"] if action["action"] == "alert"}
     check = decision.get("verification")
@@ -168,7 +168,7 @@ def _next(f: Facts) -> str:
         if f.report
         else ("`hedger report` makes a page of an engine's journal. ")
     )
-    killed = "KILLED, over every restart, until `hedger unkill --reason ..`. " if f.killed else ""
+    killed = "KILLED until `hedger unkill`. " if f.killed else ""
     return f"{killed}{report}Your own desk, on paper first: `hedger init`."
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
+from itertools import groupby, product
 from typing import Any
 
 from hedger.desk.ladder import grids
+from hedger.fitting import blocks
 from hedger.runs.profit import table as profit_table
 
 Json = Mapping[str, Any]
 UNKNOWN = "?"
+#: Characters of a vol before a line of the ladder.
+_VOL = 8
 
 
 def usd(x: float | None, digits: int = 0) -> str:
@@ -19,11 +22,12 @@ def usd(x: float | None, digits: int = 0) -> str:
     >>> usd(-1234567.8), usd(None), usd(12.345, 2)
     ('-1,234,568', 'unknown', '12.35')
     """
-    return "unknown" if x is None else f"{x:,.{digits}f}"
+    return "unknown" if x is None else f"{x:z,.{digits}f}"
 
 
-def whatif_text(document: Json) -> str:
-    """Ladder, hedge, stresses, thin market and tails."""
+def whatif_text(document: Json, room: int | None = None) -> str:
+    """Ladder, hedge, stresses, thin market and tails. room: how wide the ladder may be; spots that do not fit
+    go on below."""
     ladder = document["ladder"]
     lines = [f"what if, as of {document['as_of']}, numeraire {document['numeraire']}"]
     if document["missing"] or document["bad_indexes"]:
@@ -33,7 +37,7 @@ def whatif_text(document: Json) -> str:
     sides = ["unhedged"] + ["hedged"] * (document["hedge"] is not None)
     for of, one in grids(ladder):
         for side in sides:
-            lines += ["", *_ladder(ladder, of, one["cells"], side)]
+            lines += ["", *_ladder(ladder, of, one["cells"], side, room)]
     for (of, one), side in product(grids(ladder), sides):
         worst, whose = one["worst"][side], f" of {of}" * bool(of)
         lines.append(
@@ -54,7 +58,7 @@ def whatif_text(document: Json) -> str:
     return "\n".join(lines + [f"assumed: {text}" for text in document["assumed"]])
 
 
-def _ladder(ladder: Json, of: str, lines: Sequence[Json], side: str) -> Iterator[str]:
+def _ladder(ladder: Json, of: str, lines: Sequence[Json], side: str, room: int | None) -> Iterator[str]:
     """A grid a day: vols down, spots across; of one scale, so that cells may be compared. of: the coin that
     the lines are of, "" for the whole book."""
     known = [abs(x) for line in lines for x in line[side] if x is not None]
@@ -63,13 +67,19 @@ def _ladder(ladder: Json, of: str, lines: Sequence[Json], side: str) -> Iterator
     yield f"{name}, {word}{ladder['unit']}; spot across in %, vol down in points"
     cells = [[_cell(x, scale) for x in line[side]] for line in lines]
     wide = max((len(cell) for line in cells for cell in line), default=1) + 1
-    wide = max(wide, *(len(f"{spot:+g}") + 1 for spot in ladder["spot_pct"]))
-    day = None
-    for line, row in zip(lines, cells, strict=True):
-        if line["days"] != day:
-            day = line["days"]
-            yield f"in {day:g} d".ljust(8) + "".join(f"{spot:+g}".rjust(wide) for spot in ladder["spot_pct"])
-        yield f"{line['vol_points']:+g}".rjust(6) + "  " + "".join(cell.rjust(wide) for cell in row)
+    spots = [f"{spot:+g}" for spot in ladder["spot_pct"]]
+    wide = max(wide, *(len(spot) + 1 for spot in spots))
+    beside = list(blocks([wide] * len(spots), None if room is None else room - _VOL))
+    for day, grid in groupby(zip(lines, cells, strict=True), key=lambda pair: pair[0]["days"]):
+        rows = list(grid)
+        for part in beside:
+            yield f"in {day:g} d".ljust(_VOL) + "".join(spot.rjust(wide) for spot in spots[part])
+            for line, row in rows:
+                yield (
+                    f"{line['vol_points']:+g}".rjust(_VOL - 2)
+                    + "  "
+                    + "".join(cell.rjust(wide) for cell in row[part])
+                )
 
 
 def _scale(most: float) -> tuple[float, str]:
@@ -84,7 +94,7 @@ def _cell(x: float | None, scale: float) -> str:
     if x is None:
         return UNKNOWN
     scaled = x / scale
-    return f"{scaled:.0f}" if abs(scaled) >= 100 else f"{scaled:.1f}"
+    return f"{scaled:z.0f}" if abs(scaled) >= 100 else f"{scaled:z.1f}"
 
 
 def _hedge(name: str, hedge: Json) -> list[str]:
@@ -104,11 +114,11 @@ def _stresses(stresses: Sequence[Json], sides: Sequence[str]) -> Iterator[str]:
     yield "stress".ljust(16) + "".join(side.rjust(18) for side in sides) + "  moves"
     for stress in stresses:
         moves = ", ".join(
-            f"{u['underlying']} {UNKNOWN if u['fall_pct'] is None else format(u['fall_pct'], '+.0f')} %"
+            f"{u['underlying']} {UNKNOWN if u['fall_pct'] is None else format(u['fall_pct'], '+z.0f')} %"
             for u in stress["underlyings"]
         )
         points = stress["vol_points_30d"]
-        vol = f", vol {UNKNOWN if points is None else format(points, '+.0f')} points at 30 d"
+        vol = f", vol {UNKNOWN if points is None else format(points, '+z.0f')} points at 30 d"
         cells = "".join(f"{usd(stress[side])} {stress['unit']}".rjust(18) for side in sides)
         yield stress["name"].ljust(16) + cells + f"  {moves}{vol}"
         for note in stress["notes"]:
@@ -136,12 +146,12 @@ def _tails(tails: Json, sides: Sequence[str]) -> Iterator[str]:
             )
 
 
-def profit_text(document: Json) -> str:
-    """The P&L by day and cause, and by the ledger."""
+def profit_text(document: Json, room: int | None = None) -> str:
+    """The P&L by day and cause, and by the ledger. room: how wide its tables may be."""
     if document["pnl_usd"] is None and not document["days"]:
         return "no two marks at which the whole book has a worth: the P&L is unknown"
     lines = [f"P&L from {document['from']} to {document['to']}: {usd(document['pnl_usd'], 2)} USD"]
-    lines += [profit_table(document)]
+    lines += [profit_table(document, room)]
     lines.append(
         f"ledger less causes: {usd(document['ledger_difference_usd'], 2)} USD (rounding, or a fault)"
     )
@@ -217,7 +227,7 @@ def _seconds(x: float | None) -> str:
     """
     if x is None:
         return "unknown"
-    return f"{x:.3f} s" if abs(x) < 10 else f"{x:,.0f} s"
+    return f"{x:z.3f} s" if abs(x) < 10 else f"{x:z,.0f} s"
 
 
 def _span(spread: Json) -> str:

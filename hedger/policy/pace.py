@@ -36,8 +36,8 @@ def guards(
 
 def _cooldown(now_ns: int, rows: tuple[str, ...], policy: PolicyConfig, memory: Memory) -> Answer | None:
     """No trade so soon after the last."""
-    if memory.hedged_ns is None:
-        return None
+    if memory.hedged_ns is None or not policy.cooldown_s:
+        return None  # without one the market may well be looked at as of before the last fill
     until = memory.hedged_ns + round(policy.cooldown_s * NS_PER_SECOND)
     if now_ns >= until:
         return None
@@ -61,9 +61,9 @@ def turnover_guard(
     used = math.fsum(usd for _, usd in recent)
     if (used + planned_usd <= budget) if planned_usd > 0 else (used < budget):
         return None
-    said = f"turnover budget {budget:,.0f} USD an hour: {used:,.0f} used"
+    said = f"turnover budget {budget:z,.0f} USD an hour: {used:z,.0f} used"
     if planned_usd > 0:
-        said += f", {planned_usd:,.0f} planned"
+        said += f", {planned_usd:z,.0f} planned"
     if planned_usd > budget:
         return Answer("turnover", False, f"{said}; the plan alone is above the budget, at any time", rows)
     until = now_ns

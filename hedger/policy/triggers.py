@@ -153,7 +153,7 @@ def age(c: Age, u: UnderlyingMoment, now_ns: int, memory: Memory) -> Answer:
         if math.isnan(u.mark_age_s):
             return Answer("age", None, f"the age of the marks of {u.name} is not known")
         old = u.mark_age_s > c.mark_s
-        text = f"the oldest mark of {u.name} is {u.mark_age_s:,.0f} s old, limit {c.mark_s:,.0f} s"
+        text = f"the oldest mark of {u.name} is {u.mark_age_s:z,.0f} s old, limit {c.mark_s:z,.0f} s"
         return Answer("age", old, text, u.rows if old else ())
     assert c.hedge_h is not None
     since = memory.hedged_ns if memory.hedged_ns is not None else memory.started_ns
@@ -205,7 +205,8 @@ def cost_benefit(u: UnderlyingMoment, verdict: Verdict) -> Answer:
         text = "; ".join(s.sentence for s in sticky)
     else:
         text = (
-            f"the risk removed is worth {verdict.worth_usd:,.2f} USD, its cost is {verdict.cost_usd:,.2f} USD"
+            f"the risk removed is worth {verdict.worth_usd:z,.2f} USD, "
+            f"its cost is {verdict.cost_usd:z,.2f} USD"
         )
     return Answer("cost_benefit", bool(worth), text, worth, scope=Scope.FILTER)
 

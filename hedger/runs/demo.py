@@ -258,15 +258,15 @@ def clear_bar() -> None:
 def summary_text(document: dict[str, Any]) -> str:
     """The closing summary for people."""
     cost, pnl = document["cost_usd"], document["pnl_usd"]
-    split = ", ".join(f"{name} {cost[name]:,.2f}" for name in TradeCost.__slots__)
+    split = ", ".join(f"{name} {cost[name]:z,.2f}" for name in TradeCost.__slots__)
     outside = [f"{row} {share:.0%}" for row, share in document["outside_bands"].items() if share]
     worst = [f"{row} {x:.4g}" for row, x in document["worst"].items() if x]
     paragraphs = [
         f"hedges {document['hedges']}, of them verified {document['verified']}, legs {document['legs']}, "
-        f"cost {cost['total']:,.2f} USD ({split})",
+        f"cost {cost['total']:z,.2f} USD ({split})",
         f"found outside its band, share of the marks, before hedging: {', '.join(outside) or 'none'}",
         f"worst exposures, in the rows' units: {', '.join(worst) or 'none'}",
-        f"P&L with hedging {pnl['hedged']:,.0f} USD, without {pnl['unhedged']:,.0f} USD",
+        f"P&L with hedging {pnl['hedged']:z,.0f} USD, without {pnl['unhedged']:z,.0f} USD",
         f"digest {document['digest'][:16]} (same seed, same result)",
     ]
     head = f"Closing summary: {document['minutes']:g} market minutes, seed {document['seed']}"

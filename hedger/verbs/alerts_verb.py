@@ -169,6 +169,7 @@ def _told(arguments: argparse.Namespace) -> Exit:
     from hedger.journal.acknowledged import acknowledged
     from hedger.journal.codec import CodecError
     from hedger.journal.journal import open_to_read
+    from hedger.journal.kill_latch import FileLatch
     from hedger.journal.lock import holder
     from hedger.journal.storage import JournalDamaged, StorageFailed
     from hedger.journal.unreadable import why_unreadable
@@ -179,7 +180,8 @@ def _told(arguments: argparse.Namespace) -> Exit:
         now_ns = time.time_ns() if running else None  # ages of an engine that ended are those of its end
         with storage.steady():
             seen = acknowledged(arguments.journal)
-            document = alerts_document(storage.name, storage.records(), seen, now_ns)
+            latched = FileLatch(arguments.journal).found()
+            document = alerts_document(storage.name, storage.records(), seen, now_ns, latched)
     except (StorageFailed, CodecError) as error:
         damaged = JournalDamaged(
             "JOURNAL_DAMAGED",
@@ -205,7 +207,9 @@ def _say_told(document: Json) -> None:
     for alert in document["alerts"]:
         seen = "" if alert["seen_by"] is None else f" (seen by {alert['seen_by']})"
         seen = " (before the start, nobody has seen it)" if alert["earlier"] else seen
-        print(f"{alert['time']} {alert['severity']} {alert['code']}: {alert['text']}{seen}")
+        over = "" if alert["over_at"] is None else f" (over {alert['over_at']})"
+        at = alert["time"] or "time unknown"
+        print(f"{at} {alert['severity']} {alert['code']}: {alert['text']}{over}{seen}")
     new = document["unseen"]
     dropped = f", {document['dropped']} older ones not kept" * bool(document["dropped"])
     since = document["since"] or "no start is on record"

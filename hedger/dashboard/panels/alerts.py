@@ -16,6 +16,7 @@ _COLUMNS = (
     Column("code: what was told", 0, left=True, least=46),
 )
 _TONES = {"critical": Tone.BAD, "warning": Tone.WARN}
+_LATCH = "it stands until `hedger unkill --reason ..`: nobody need acknowledge it"
 
 
 def sheet(document: Json, keys: Mapping[str, str]) -> Sheet:
@@ -35,28 +36,36 @@ def sheet(document: Json, keys: Mapping[str, str]) -> Sheet:
 
 def _line(alert: Json, keys: Mapping[str, str]) -> Line:
     loud = alert["severity"] in _TONES
-    severity = alert["severity"].upper() if alert["severity"] == "critical" else alert["severity"]
-    new = loud and alert["seen_by"] is None
+    loud_now = alert["severity"] == "critical" and alert["over_at"] is None
+    severity = alert["severity"].upper() if loud_now else alert["severity"]
+    on_record, over = alert["record"] is not None, alert["over_at"]
+    new = loud and on_record and alert["seen_by"] is None
     seen = (
         f"seen by {alert['seen_by']}, {alert['seen_at']}" if alert["seen_by"] is not None else "not seen yet"
     )
     if new and "acknowledge" in keys:
         seen += f"; {keys['acknowledge']} acknowledges it"
+    tone = Tone.DIM if over is not None else _TONES[alert["severity"]] if new or not on_record else Tone.PLAIN
     return Line(
-        f"alert {alert['record']} {alert['place']} {alert['code']}",
+        f"alert {alert['record']} {alert['place']} {alert['code']}"
+        if on_record
+        else f"latch {alert['code']}",
         (
             age(alert["age_s"]),
             severity,
             _clock(alert["time"]),
             alert["seen_by"] or ("NEW" if new else ""),
-            "before the start, " * alert["earlier"] + f"{alert['code']}: {alert['text']}",
+            (f"OVER {_clock(over)}, " if over is not None else "")
+            + "before the start, " * alert["earlier"]
+            + f"{alert['code']}: {alert['text']}",
         ),
-        _TONES[alert["severity"]] if new else Tone.PLAIN,
+        tone,
         (
-            f"{severity} {alert['code']}, record {alert['record']}, {alert['time']}",
+            f"{severity} {alert['code']}, record {alert['record'] or 'none'}, {alert['time']}",
             alert["text"],
+            *([f"over since {over}"] if over is not None else []),
             *(["told before the engine's last start; shown until it is acknowledged"] * alert["earlier"]),
-            seen,
+            seen if on_record else _LATCH,
             "what it means and what to do: `hedger alerts --list`, and the runbook under its code",
         ),
     )

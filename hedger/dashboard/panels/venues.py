@@ -13,7 +13,8 @@ _COLUMNS = (Column("what", 20, left=True), Column("", 0, left=True))
 
 def sheet(document: Json) -> Sheet:
     """document: of `hedger venues`."""
-    found = [_venue(venue) for venue in document["venues"]]
+    then = "" if document["running"] else ", and all ages, as of the engine's end"
+    found = [_venue(venue, then) for venue in document["venues"]]
     budgets = document["budgets"]
     lines = [_line("journal", f"last record {age(document['journal_lag_s'])} ago")]
     engine = document["engine"]
@@ -21,7 +22,7 @@ def sheet(document: Json) -> Sheet:
         lines.append(_line("engine", "no sign of life beside the journal", Tone.WARN))
     else:
         told = f"process {engine['pid']}, {engine['mode']}, beat {age(engine['beat_s'])} ago"
-        told += f", clock moved by {engine['clock_stepped_s']:.3f} s since its start"
+        told += f", clock moved by {engine['clock_stepped_s']:z.3f} s since its start"
         lines.append(_line("engine", told + (", ended in order" if engine["closed"] else "")))
     if budgets is None:
         lines.append(_line("budgets", "nothing was written down yet", Tone.DIM))
@@ -37,7 +38,7 @@ def sheet(document: Json) -> Sheet:
     return (*found, Section("engine and the day's budgets", _COLUMNS, tuple(lines)))
 
 
-def _venue(venue: Json) -> Section:
+def _venue(venue: Json, then: str) -> Section:
     feed, orders, dead = venue["feed"], venue["orders"], venue["dead_man"]
     oldest = feed["oldest_held"]
     down = venue["link"] != "up"
@@ -86,7 +87,8 @@ def _venue(venue: Json) -> Section:
         _line("credits left", f"unknown: {venue['credits']['unknown']}", Tone.DIM),
     ]
     lines = [Line(f"{venue['venue']} {i} {x.key}", x.cells, x.tone, x.more) for i, x in enumerate(lines)]
-    return Section(f"{venue['venue']}: link {(venue['link'] or 'unknown').upper()}", _COLUMNS, tuple(lines))
+    title = f"{venue['venue']}: link {(venue['link'] or 'unknown').upper()}{then}"
+    return Section(title, _COLUMNS, tuple(lines))
 
 
 def _line(what: str, text: str, tone: Tone = Tone.PLAIN) -> Line:
@@ -100,7 +102,7 @@ def _span(spread: Json) -> str:
 
 
 def _short(seconds: float) -> str:
-    return f"{1000 * seconds:.0f} ms" if abs(seconds) < 10 else age(seconds)
+    return f"{1000 * seconds:z.0f} ms" if abs(seconds) < 10 else age(seconds)
 
 
 def _counts(counts: Mapping[str, int]) -> str:

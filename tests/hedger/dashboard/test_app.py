@@ -314,6 +314,26 @@ def test_a_band_shows_old_and_new_and_asks_why(tmp_path: Path) -> None:
         on_screen(app, act)
 
 
+def test_a_band_set_by_hand_is_said_and_given_back_to_the_file(tmp_path: Path) -> None:
+    with desk_of(tmp_path) as (_, box, app):
+
+        async def act(pilot: Pilot[Any]) -> None:
+            await press(pilot, "2")
+            (line,) = (line for line in seen(app) if "delta:BTC: trigger" in line)
+            assert "trigger -0.05 .. 0.05, landing -0.02 .. 0.02, by hand of person at 20" in line
+            await press(pilot, "slash", *"btc", "space", *"coin", "enter", "home", "b")
+            assert "the file says delta_usd: landing -50000 .. 50000" in app.screen.said
+            app.screen.query_one("#dialog-field").value = ""
+            await press(pilot)
+            assert "the settings file's own band again" in app.screen.said
+            await press(pilot, "enter", *"over", "enter")
+            (command,) = letters(box)
+            assert (command.verb, command.argument) == (Verb.BANDS, "delta:BTC=")
+            assert command.reason.startswith("over (was trigger -0.05 .. 0.05 landing -0.02 .. 0.02)")
+
+        on_screen(app, act)
+
+
 def test_a_preview_is_the_engines_and_is_sent_only_while_it_holds(tmp_path: Path) -> None:
     with desk_of(tmp_path) as (rig, box, app):
 

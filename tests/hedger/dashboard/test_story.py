@@ -78,9 +78,9 @@ def test_a_step_is_told_when_it_has_happened_and_the_last_could_be_read() -> Non
     assert len(DWELL_S) == len(STEPS)
 
 
-@given(st.integers(0, len(STEPS) - 1), st.integers(80, 220))
-def test_every_step_fits_its_strip(number: int, width: int) -> None:
-    text = told(Place(number), WHOLE)
+@given(st.integers(0, len(STEPS) - 1), st.integers(80, 220), st.booleans())
+def test_every_step_fits_its_strip(number: int, width: int, killed: bool) -> None:
+    text = told(Place(number), replace(WHOLE, killed=killed))
     lines = [line.removeprefix("» ") for line, _ in strip(text, width - 2)]
     assert len(lines) <= LINES and " ".join(lines) == text
     assert all(len(line) <= width - 4 for line in lines)

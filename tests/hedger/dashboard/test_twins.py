@@ -74,6 +74,11 @@ def test_risk(capsys: pytest.CaptureFixture[str], journal: Path, painter: Painte
     # and the band that a command has set is in both
     (row,) = (row for row in document["rows"] if row["row"] == "delta:BTC")
     assert row["trigger"] == [-0.05, 0.05] and row["landing"] == [-0.02, 0.02]
+    assert "by hand of person at 20" in row["by_hand"] and row["by_hand"].endswith(
+        ": because; the file says delta_usd: landing -50000 .. 50000, trigger -100000 .. 100000"
+    )
+    assert {row["row"] for row in document["rows"] if row["by_hand"]} == {"delta:BTC"}
+    assert any(line[1].strip() == "delta OUT by hand" for line in words(shown))
 
 
 def test_hedge(capsys: pytest.CaptureFixture[str], journal: Path, painter: Painter) -> None:
@@ -85,6 +90,7 @@ def test_hedge(capsys: pytest.CaptureFixture[str], journal: Path, painter: Paint
     for title in (
         "bands: delta coin, gamma coin/USD, vega USD/vol; of the tenors the worst",
         "bands by tenor",
+        "bands set by hand",
     ):
         assert section(made, title) == section(shown, title)
     assert section(made, "working orders") == section(shown, "working orders")

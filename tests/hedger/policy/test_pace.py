@@ -50,6 +50,11 @@ def test_cooldown_holds_until_its_second() -> None:
     assert not ask(cooling, Memory(hedged_ns=NOW + HOUR)).due, "a clock set back does not open it"
 
 
+def test_without_a_cooldown_nothing_cools_down() -> None:
+    """The last fill may well be later than the marks that are looked at."""
+    assert ask(config(cooldown_s=0), Memory(hedged_ns=NOW + SECOND // 2)).due
+
+
 def test_attempts_are_counted_per_row() -> None:
     two = config(attempts_max=2, attempts_window_s=60)
     u = underlying({"delta:BTC": 11.0, "gamma:BTC": 11.0})
