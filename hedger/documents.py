@@ -46,7 +46,7 @@ def plain(amount: Decimal) -> str:
     >>> plain(Decimal("1.234E+4")), plain(Decimal("0.1000"))
     ('12340', '0.1')
     """
-    text = format(amount, "f")
+    text = format(amount, "zf")
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 

@@ -164,8 +164,8 @@ class Sticky:
     def sentence(self) -> str:
         """What a ticket says of it."""
         return (
-            f"{', '.join(self.rows)} sticky: bringing it in costs {self.cost_usd:,.2f} USD, the risk removed "
-            f"is worth {self.worth_usd:,.2f} USD; it trades at {self.worth_usd:,.2f} USD or less"
+            f"{', '.join(self.rows)} sticky: bringing it in costs {self.cost_usd:z,.2f} USD, the risk "
+            f"removed is worth {self.worth_usd:z,.2f} USD; it trades at {self.worth_usd:z,.2f} USD or less"
         )
 
 

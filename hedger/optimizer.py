@@ -181,7 +181,7 @@ def _plan(
     gap = _gap(trial.cost, low)
     done = found.proven or gap <= settings.gap
     spread = f"{len(kept)} of {len(problem.columns)} columns"
-    spread += f", {gap:.2%} of the cost is above the bound of all columns"
+    spread += f", {gap:z.2%} of the cost is above the bound of all columns"
     return Plan(
         quantity=trial.quantity,
         cost=trial.cost,

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 
 import numpy as np
-from rich import box
-from rich.console import Group, JustifyMethod, RenderableType
+from rich.console import Group, RenderableType
 from rich.panel import Panel
-from rich.table import Table
 from rich.text import Text
 
 from hedger.documents import expiries, plain
+from hedger.fitted import Fitted
 from hedger.planning import HedgePlan, PlanStatus
 from hedger.problem.alternatives import Alternative
 from hedger.problem.limited import what_binds
@@ -63,7 +62,7 @@ def usd(x: float) -> str:
     """
     if not math.isfinite(x):
         return "-"
-    return f"{x:,.0f}" if abs(x) >= 1000 else f"{x:,.2f}"
+    return f"{x:z,.0f}" if abs(x) >= 1000 else f"{x:z,.2f}"
 
 
 def grouped(quantity: Decimal) -> str:
@@ -84,24 +83,7 @@ def _range(low: float, high: float) -> str:
 
 
 def _edge(x: float) -> str:
-    return f"{x:,.0f}" if math.isfinite(x) and abs(x) >= 100 else "open" if math.isinf(x) else f"{x:,.2f}"
-
-
-def _table(title: str, left: Sequence[str], right: Sequence[str], fold: str) -> Table:
-    """A table that fits 80 columns: the `left` columns, then the `right`-aligned ones. Where it does not, the
-    column `fold` goes on in the next line: no number is cut."""
-    table = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-    )
-    for column in (*left, *right):
-        align: JustifyMethod = "right" if column in right else "left"
-        table.add_column(column, justify=align, no_wrap=column != fold, overflow="fold")
-    return table
+    return f"{x:z,.0f}" if math.isfinite(x) and abs(x) >= 100 else "open" if math.isinf(x) else f"{x:z,.2f}"
 
 
 def risk_view(snapshot: Snapshot) -> RenderableType:
@@ -109,7 +91,7 @@ def risk_view(snapshot: Snapshot) -> RenderableType:
     exposure, bands = snapshot.exposure, snapshot.bands
     breached = bands.breached(exposure.value)
     title = f"EXPOSURES {iso(snapshot.market.now_ns)}, {snapshot.numeraire} numeraire, in USD terms"
-    table = _table(title, ["", "row"], ["value", "trigger"], fold="row")
+    table = Fitted(["", "row"], ["value", "trigger"], title=title, folds=["row", "trigger"])
     for i, row in enumerate(exposure.rows):
         value, low, high = _dressed(snapshot, row, exposure.value, bands.trigger_lower, bands.trigger_upper)
         style = "bold" if breached[i] else ""
@@ -119,7 +101,9 @@ def risk_view(snapshot: Snapshot) -> RenderableType:
     if by_expiry:
         greeks = ["delta", "gamma", "vega", "theta"]
         right = ["forward", *greeks]
-        expiry_table = _table("By expiry, in USD terms", ["expiry", "forward from"], right, fold="expiry")
+        title, left = "By expiry, in USD terms", ["expiry", "forward from"]
+        spare = ["forward from", "forward"]
+        expiry_table = Fitted(left, right, title=title, folds=["expiry"], spare=spare)
         for e in by_expiry:
             figures = [
                 _whole(dressed(f"{greek}:{e['underlying']}", x, snapshot.spot, snapshot.numeraire))
@@ -163,7 +147,7 @@ def _delta_rule_lines(snapshot: Snapshot) -> list[Text]:
 
 def _whole(x: float) -> str:
     """A figure of a column whose numbers are read against each other: no decimals."""
-    return f"{x:,.0f}" if math.isfinite(x) else "-"
+    return f"{x:z,.0f}" if math.isfinite(x) else "-"
 
 
 def _dressed(snapshot: Snapshot, row: str, *columns: FloatArray) -> list[float]:
@@ -174,7 +158,7 @@ def _dressed(snapshot: Snapshot, row: str, *columns: FloatArray) -> list[float]:
 
 def _missing_view(snapshot: Snapshot) -> RenderableType:
     lines = [
-        f"{m.venue} {m.symbol}: {m.reason}" + (f", age {m.age_s:,.0f} s" if math.isfinite(m.age_s) else "")
+        f"{m.venue} {m.symbol}: {m.reason}" + (f", age {m.age_s:z,.0f} s" if math.isfinite(m.age_s) else "")
         for m in snapshot.missing
     ]
     return Panel.fit(
@@ -217,8 +201,8 @@ def _rows_view(plan: HedgePlan) -> RenderableType | None:
     shown = [i for i in range(len(breached)) if breached[i] or plan.binding[i] or plan.slack[i] > 0]
     if not shown:
         return None
-    right = ["before", "after", "must end in"]
-    table = _table("What is out, what it leaves (USD terms)", ["", "row"], right, fold="row")
+    title, right = "What is out, what it leaves (USD terms)", ["before", "after", "must end in"]
+    table = Fitted(["", "row"], right, title=title, folds=["row", "must end in"])
     for i in shown:
         row = snapshot.exposure.rows[i]
         before, after, low, high = _dressed(
@@ -237,7 +221,8 @@ def _trades_view(plan: HedgePlan) -> RenderableType:
     venues = sorted({trade.listing.venue for trade in plan.trades})
     title = f"What to do, on {venues[0]}" if len(venues) == 1 else "What to do"
     right = ["quantity", "limit", "expected", "cost USD"]
-    table = _table(title, ["side", "instrument"], right, fold="instrument")
+    left, spare = ["side", "instrument"], ["expected"]
+    table = Fitted(left, right, title=title, folds=["instrument", "quantity"], spare=spare)
     for trade in plan.trades:
         listing = trade.listing
         table.add_row(
@@ -246,7 +231,7 @@ def _trades_view(plan: HedgePlan) -> RenderableType:
             f"{grouped(trade.quantity)} {listing.unit}",
             plain(trade.limit_price),
             f"{trade.expected_price:.7g}",
-            f"{trade.cost.total:,.2f}",
+            f"{trade.cost.total:z,.2f}",
         )
     return table
 
@@ -259,12 +244,12 @@ def _cost_line(plan: HedgePlan) -> str:
             f"Costs {usd(plan.cost.total)} USD ({parts}), {usd(weighed.amortised_cost_usd)} of it within "
             f"{weighed.horizon_h:.3g} h, over which\nrisk is priced at {usd(weighed.risk_before_usd)} USD "
             f"before and {usd(weighed.risk_after_usd)} USD after. No plan has less of both together\n"
-            f"than {usd(weighed.bound_usd)} USD (gap {plan.gap:.2%}, {plan.priced} instruments priced)."
+            f"than {usd(weighed.bound_usd)} USD (gap {plan.gap:z.2%}, {plan.priced} instruments priced)."
         )
     return (
         f"Costs {usd(plan.cost.total)} USD ({parts}).\n"
-        f"No plan costs less than {usd(plan.lower_bound_usd)} USD (gap {plan.gap:.2%}, in whole lots "
-        f"{plan.certified_gap:.2%}; {plan.priced} instruments priced)."
+        f"No plan costs less than {usd(plan.lower_bound_usd)} USD (gap {plan.gap:z.2%}, in whole lots "
+        f"{plan.certified_gap:z.2%}; {plan.priced} instruments priced)."
     )
 
 
@@ -290,7 +275,7 @@ def _waiting_line(plan: HedgePlan) -> str:
     """What waiting does, against hedging now."""
     w = plan.waiting
     drift = [
-        f"{_name(row)} {dressed(row, float(x), plan.snapshot.spot, plan.snapshot.numeraire):+,.0f}"
+        f"{_name(row)} {dressed(row, float(x), plan.snapshot.spot, plan.snapshot.numeraire):+z,.0f}"
         for row, x in zip(plan.snapshot.exposure.rows, w.drift, strict=False)
         if row.startswith("delta:")
     ]

@@ -222,7 +222,7 @@ class _Judgement:
         jump = abs(math.log(value) - math.log(last.value))
         if jump <= allowed:
             return
-        said = f"moved {value / last.value - 1.0:+.2%} from {last.value:.8g}, allowed {allowed:.2%}"
+        said = f"moved {value / last.value - 1.0:+z.2%} from {last.value:.8g}, allowed {allowed:.2%}"
         if len(self.kept) > 1:
             self.reasons.append(f"{said}; confirmed by {len(self.kept)} sources")
         elif abs(perpetual / value - 1.0) <= self.settings.deviation_max:

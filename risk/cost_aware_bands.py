@@ -92,7 +92,7 @@ def cost_aware(
     if floor > width.half * factor:
         why.append(f"floored by {floor_name}")
     if rule.width is WidthRule.RISK_BUDGET and error > rule.error_usd_per_day * (1 + 1e-6):
-        why.append(f"hedge error {error:,.0f} USD a day, above the budget of {rule.error_usd_per_day:,.0f}")
+        why.append(f"hedge error {error:z,.0f} USD a day, above the budget of {rule.error_usd_per_day:z,.0f}")
     applied = AppliedBand(
         rule=str(WidthRule.WHALLEY_WILMOTT if width.refused else rule.width),
         half_width=trigger,

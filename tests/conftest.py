@@ -24,7 +24,12 @@ settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Every session plants secrets, and fails if one of them was written down anywhere."""
+    """Every session plants secrets, and fails if one of them was written down anywhere.
+
+    What it runs has a pipe's width: readline in the process that starts the workers tells them a terminal's.
+    """
+    for name in ("COLUMNS", "LINES"):
+        os.environ.pop(name, None)
     config.pluginmanager.import_plugin("tests.canary")
 
 

@@ -385,7 +385,7 @@ class CexStreams:
                 "CLOCK_SKEWED",
                 "the venue refuses a signature, and its clock and ours are apart",
                 where=venue,
-                observed=f"{ahead_ns / NS_PER_SECOND:+.1f} s",
+                observed=f"{ahead_ns / NS_PER_SECOND:+z.1f} s",
                 allowed=f"within {_SKEW_S_MAX:g} s",
                 not_done="the account's stream was not joined; it is tried again",
                 fix="see which of the clocks is wrong",

@@ -456,7 +456,7 @@ class DeribitSession:
             raise Unreachable(
                 "CLOCK_SKEWED",
                 "the venue refuses a signature, and its clock and ours are apart",
-                observed=f"{skew_s:+.1f} s",
+                observed=f"{skew_s:+z.1f} s",
                 allowed=f"within {SKEW_S_MAX:g} s",
                 not_done="no session; it is tried again",
                 fix="see which of the clocks is wrong",

@@ -76,8 +76,8 @@ class PaperReport:
                 parts.append(f"{name}: " + ", ".join(f"{key} {n}" for key, n in found.items()))
         if self.maker_edge_bps is not None:
             parts.append(
-                f"makers' fills were {self.maker_edge_bps:.2f} bps better than taking at the same moment, in "
-                "the mean: where that is positive, paper optimism is that much at most"
+                f"makers' fills were {self.maker_edge_bps:z.2f} bps better than taking at the same moment, "
+                "in the mean: where that is positive, paper optimism is that much at most"
             )
         parts.append(_told(self.calibrated))
         lines = [f"PAPER on {self.venue}: no order left this process", *parts, "assumed:"]
@@ -148,12 +148,12 @@ def _told(found: Calibrated) -> str:
     parts = []
     if found.compared:
         parts.append(
-            f"takers' fills {found.taker_bps:+.2f} bps against those who took on that side within "
+            f"takers' fills {found.taker_bps:+z.2f} bps against those who took on that side within "
             f"{BESIDE_S:g} s ({found.compared} of {found.taken} fills)"
         )
     if found.made:
         ours, theirs = (
-            "/".join("unknown" if math.isnan(x) else f"{x:+.2f}" for x in markouts.values())
+            "/".join("unknown" if math.isnan(x) else f"{x:+z.2f}" for x in markouts.values())
             for markouts in (found.markout_bps, found.markout_of_others_bps)
         )
         seconds = "/".join(map(str, HORIZONS_S))
@@ -161,7 +161,7 @@ def _told(found: Calibrated) -> str:
             f"makers' markouts after {seconds} s {ours} bps ({found.made} fills), of those who really made "
             f"{theirs} bps ({found.made_by_others} trades)"
         )
-    return f"paper optimism = {found.optimism_bps:+.2f} bps: " + "; ".join(parts)
+    return f"paper optimism = {found.optimism_bps:+z.2f} bps: " + "; ".join(parts)
 
 
 def _or_none(x: float) -> float | None:

@@ -76,7 +76,7 @@ class Source:
         by_s = self.ahead_ns / NS_PER_SECOND
         return (
             f"{self.ahead} of {self.lines} lines are stamped more than {_AHEAD_S_MAX} s ahead of their "
-            f"receipt, by up to {by_s:,.0f} s"
+            f"receipt, by up to {by_s:z,.0f} s"
         )
 
 

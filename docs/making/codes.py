@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from docs.making.markdown import cell, code, page, table
 from docs.making.scanning import Said, error_classes, said
 from pricing.errors import Exit
+from venues import order_checks
+from venues.paper_orders import Code
+from venues.wire import rejects
 
 #: What each exit code means to a script or a supervisor.
 EXITS = {
@@ -40,6 +43,13 @@ def checks() -> list[Said]:
 def watchdog() -> list[Said]:
     """Codes of the watchdog, each once."""
     return _once(x for x in said() if x.how == "watchdog")
+
+
+def order_words() -> list[str]:
+    """What an order's `code` can be that ended, was refused or was lost, whatever the venue's own word is."""
+    named = [vars(module) for module in (order_checks, rejects)]
+    constants = [x for names in named for name, x in names.items() if name.isupper() and isinstance(x, str)]
+    return sorted({*map(str, rejects.Reason), *map(str, Code), *constants})
 
 
 def every_code() -> frozenset[str]:
@@ -80,9 +90,13 @@ def make() -> str:
         table(("exit", "means"), [(str(int(x)), cell(text)) for x, text in EXITS.items()]),
         "A supervisor must not restart on 2, 3 or 5: a person has to look first.",
         "## Errors\n",
-        "Where no exit code stands the code is said inside something else: a refused wish, a line of a "
-        "report.\n",
+        "Where no exit code stands the code is said inside something else: an order that is denied, a line "
+        "of a report, a `ValueError` of the Python interface.\n",
         table(("code", "exit", "what is wrong"), [(code(x.code), _exit(x), cell(x.what)) for x in errors()]),
+        "## Words beside an order\n",
+        "`hedger orders` and the journal name why an order ended, was refused by its venue, or is not known, "
+        "in the same words for every venue: " + ", ".join(map(code, order_words())) + ". A code in capitals "
+        "there is one of the errors above, or [a limit's](limit-codes.md).",
         "## What the doctor finds\n",
         "`hedger doctor` exits with 1 while one of these stands.\n",
         table(("code", "what is wrong"), [(code(x.code), cell(x.what)) for x in checks()]),

@@ -42,6 +42,7 @@ EXITS: dict[str, str] = {
     "pause": "1 the engine has not taken it in time · 3 refused, or no engine runs",
     "resume": "1 the engine has not taken it in time · 3 refused, or no engine runs",
     "flatten": "1 the engine has not taken it in time · 3 refused, or no engine runs",
+    "bands": "1 the engine has not taken it in time · 3 refused, or no engine runs",
     "reload": "1 the engine has not taken it in time · 3 refused, or no engine runs",
     "kill": "1 the latch is set, and it is not confirmed that nothing is open · 4 nor did every venue answer",
     "unkill": "1 the engine has not taken it in time · 3 refused, or no engine runs",

@@ -32,7 +32,7 @@ APART: Mapping[str, tuple[str, str]] = {
     "journal show": ("records[].body", ""),
 }
 #: What these are is told by the verb that they begin with.
-_VERB_SAYS = {"arm": ("pause", "resume", "flatten"), "doctor": ("init",)}
+_VERB_SAYS = {"arm": ("pause", "resume", "flatten", "bands"), "doctor": ("init",)}
 
 
 def paths(document: Any, at: str = "", whole: str | None = None) -> Iterator[tuple[str, str]]:

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("pricing", "risk", "venues", "hedger")
-CODE = re.compile(r"(?=.{4})[A-Z][A-Z0-9]*(_[A-Z0-9]+)*")
+CODE = re.compile(r"(?=.{4})[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*")
 #: At the head of a message that is no error object.
-_HEAD = re.compile(r"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|INTERNAL|INTERRUPTED): (.*)", re.DOTALL)
+_HEAD = re.compile(rf"({CODE.pattern}): (.*)", re.DOTALL)
+#: Codes of one word that are said at the head of a message alone. Any other word there is one where it is
+#: raised, or given as a code in the same module: "WARNING: .." is none.
+_HEADS = frozenset(("INTERNAL", "INTERRUPTED"))
 #: Names of parameters that carry a code.
 _PARAMETER = "code"
 #: What a computed code can be: `*` stands for what the program puts in.
@@ -95,14 +98,22 @@ def _exit_of(name: str, found: Mapping[str, tuple[str, int | None]]) -> int | No
 def said() -> tuple[Said, ...]:
     """Every code of the source, with every place of it."""
     rows: list[Said] = []
-    # what many modules call: venues.source_files.refuse, hedger.alerts' notices
+    # what many modules call: venues.source_files.refuse, hedger.alerts' notices, what denies an order
     everywhere = {"refuse": _Taker(0, "InputError"), "Notice": _Taker(0, "notice")}
+    everywhere["Denied"] = _Taker(0, "message")
     for file, tree in trees().items():
         every = nodes()[file]
         takers = _takers(every)
         takers |= {x: taker for x, taker in everywhere.items() if x not in takers or not takers[x].how}
         constants = _constants(tree)
         parts = {id(part) for node in every if isinstance(node, ast.JoinedStr) for part in node.values}
+        raised = {id(x) for node in every if isinstance(node, ast.Raise) for x in ast.walk(node)}
+        given = {
+            x.code
+            for node in every
+            if isinstance(node, ast.Call)
+            for x in _called(node, takers, constants, file)
+        }
         for node in every:
             if isinstance(node, ast.ClassDef) and node.name in error_classes():
                 own = {"__init__": _Taker(0, node.name)}
@@ -112,7 +123,7 @@ def said() -> tuple[Said, ...]:
             elif isinstance(node, ast.Call):
                 rows += _called(node, takers, constants, file)
             elif isinstance(node, ast.Constant | ast.JoinedStr) and id(node) not in parts:
-                rows += _headed(node, file)
+                rows += (x for x in _headed(node, file) if id(node) in raised or _is_code(x.code, given))
             elif isinstance(node, ast.Assign):
                 rows += _assigned(node, file)
     return tuple(dict.fromkeys(rows))
@@ -209,6 +220,11 @@ def _codes(node: ast.expr | None, constants: Mapping[str, str]) -> Iterator[str]
         case ast.JoinedStr():
             pattern = _joined(node, "*")
             yield from COMPUTED.get(pattern, (pattern,))
+
+
+def _is_code(word: str, given: Set[str]) -> bool:
+    """Whether a word at the head of a text is a code. given: those that the module gives as such."""
+    return "_" in word or word in _HEADS or word in given
 
 
 def _headed(node: ast.Constant | ast.JoinedStr, file: str) -> Iterator[Said]:

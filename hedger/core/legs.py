@@ -261,6 +261,6 @@ def unwind_text(legs: Sequence[UnwindLeg], states: Sequence[Interim] = ()) -> tu
 
 
 def _place(state: Interim) -> str:
-    margin = "unknown" if np.isnan(state.margin_usd) else f"{state.margin_usd:+,.0f} USD"
-    short = f", {state.short_usd:,.0f} USD missing" if state.short_usd > 0 else ""
+    margin = "unknown" if np.isnan(state.margin_usd) else f"{state.margin_usd:+z,.0f} USD"
+    short = f", {state.short_usd:z,.0f} USD missing" if state.short_usd > 0 else ""
     return f"rows {state.out:.2f} band widths outside, margin {margin}{short}"

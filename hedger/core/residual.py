@@ -87,7 +87,7 @@ def _judge(turn: Turn) -> None:
         return
     beyond = known.beyond + 1
     turn.state = replace(state, residual=replace(known, beyond=beyond))
-    text = f"{known.usd:+,.0f} USD of the day's P&L are explained by nothing, allowed {allowed:,.0f}"
+    text = f"{known.usd:+z,.0f} USD of the day's P&L are explained by nothing, allowed {allowed:z,.0f}"
     halts = beyond >= RESIDUAL_HALTS
     if beyond <= RESIDUAL_HALTS:
         turn.alert(Severity.CRITICAL if halts else Severity.WARNING, "PNL_UNEXPLAINED", text)

@@ -89,5 +89,5 @@ def misdated(turn: Turn, report: AccountReport) -> str:
     off_ns = report.venue_ns - turn.event.now_ns
     if abs(off_ns) <= ns(turn.settings.desk.execution.reconcile.stamp_s_max):
         return ""
-    off = f"{off_ns / NS_PER_SECOND:+.0f} s from our clock"
+    off = f"{off_ns / NS_PER_SECOND:+z.0f} s from our clock"
     return f"{report.venue} stamps its account {iso(report.venue_ns)}, {off}"

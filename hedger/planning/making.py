@@ -243,7 +243,7 @@ def _status(plan: Plan, decision: Decision, settings: Settings, weighed: bool) -
         return PlanStatus.RELAXED, plan.reason
     why = decision.reason
     if plan.status is Status.time_limit:
-        why += f"; the lot search stopped at its time limit: {plan.gap:.2%} of the cost is above the bound"
+        why += f"; the lot search stopped at its time limit: {plan.gap:z.2%} of the cost is above the bound"
     elif plan.gap > settings.solver.gap:
-        why += f"; whole lots leave {plan.gap:.2%} of the cost above the bound"
+        why += f"; whole lots leave {plan.gap:z.2%} of the cost above the bound"
     return PlanStatus.HEDGE, why

@@ -155,7 +155,7 @@ def _joined(problem: HedgeProblem, risk: RiskTerm, first: Plan, second: Plan, qu
     binds = first.binding != 0
     gap = max(first.gap, second.gap)
     traded = bool(quantity.any())
-    share = f"{gap:.2%} of cost and risk is above the bound of all {len(quantity)} columns"
+    share = f"{gap:z.2%} of cost and risk is above the bound of all {len(quantity)} columns"
     what = (
         "least cost and risk together, in whole lots" if traded else "no trade takes off more than it costs"
     )

@@ -145,6 +145,6 @@ def band_rules_said(rows: Sequence[str], applied: Sequence[AppliedBand | None]) 
         if np.isfinite(band.risk_aversion):
             parts.append(f"risk aversion {band.risk_aversion:.3g} per USD")
         if np.isfinite(band.error_usd_per_day):
-            parts.append(f"hedge error {band.error_usd_per_day:,.0f} USD a day")
+            parts.append(f"hedge error {band.error_usd_per_day:z,.0f} USD a day")
         said.append(f"band of {name}: {', '.join(parts)}; {band.why}")
     return tuple(said)

@@ -128,12 +128,12 @@ def _clock() -> Check:
     wall, monotonic = time.time_ns(), time.monotonic_ns()
     time.sleep(CLOCK_LOOK_S)  # to be slept through: what is measured is how two clocks pass it
     drift_s = ((time.time_ns() - wall) - (time.monotonic_ns() - monotonic)) / NS_PER_SECOND
-    text = f"the wall clock ran {1e3 * drift_s:+.1f} ms against the monotonic one in {CLOCK_LOOK_S:g} s"
+    text = f"the wall clock ran {1e3 * drift_s:+z.1f} ms against the monotonic one in {CLOCK_LOOK_S:g} s"
     figures = (("drift_s", drift_s),)
     if abs(drift_s) <= CLOCK_DRIFT_S_MAX:
         return Check("clock", Finding.GOOD, text, figures)
     return bad(
-        "clock", "CLOCK_DRIFT", "the wall clock is being set", observed=f"{1e3 * drift_s:+.1f} ms",
+        "clock", "CLOCK_DRIFT", "the wall clock is being set", observed=f"{1e3 * drift_s:+z.1f} ms",
         allowed=f"{1e3 * CLOCK_DRIFT_S_MAX:g} ms against the monotonic one in {CLOCK_LOOK_S:g} s",
         fix="let the time service slew it instead of stepping it", figures=figures,
     )  # fmt: skip
@@ -182,12 +182,12 @@ def _free(settings: Settings, folder: Path) -> Check:
     least_mb = settings.run.watchdog.disk_mb_min
     figures = (("free_mb", free_mb),)
     if free_mb > 2 * least_mb:
-        text = f"{free_mb:,.0f} MB free beside the journal, the watchdog kills below {least_mb:,.0f}"
+        text = f"{free_mb:z,.0f} MB free beside the journal, the watchdog kills below {least_mb:z,.0f}"
         return Check("disk, space", Finding.GOOD, text, figures)
     return bad(
         "disk, space", "DISK_FULL", "there is little room for the journal", where=str(folder),
-        observed=f"{free_mb:,.0f} MB free", fix="make room, or name another --journal", figures=figures,
-        allowed=f"more than {2 * least_mb:,.0f} MB, twice what run.watchdog.disk_mb_min kills at",
+        observed=f"{free_mb:z,.0f} MB free", fix="make room, or name another --journal", figures=figures,
+        allowed=f"more than {2 * least_mb:z,.0f} MB, twice what run.watchdog.disk_mb_min kills at",
     )  # fmt: skip
 
 

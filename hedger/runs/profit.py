@@ -17,6 +17,7 @@ from fractions import Fraction
 
 from hedger.core.actions import Adjustment, AdjustmentKind
 from hedger.documents import number
+from hedger.fitting import blocks
 from hedger.problem.snapshot import Snapshot
 from pricing.contracts import STABLE_CURRENCIES
 from pricing.daycount import NS_PER_SECOND, iso
@@ -192,12 +193,15 @@ def _numbers(parts: Mapping[str, float]) -> dict[str, float | None]:
     return {name: number(x) for name, x in parts.items()}
 
 
+#: Characters of a day, and of an amount at least.
+_DAY, _COLUMN = 10, 12
 _PARTS = tuple(Parts.__slots__)
 _LEDGER = tuple(Statement.__slots__)
 
 
-def table(document: Mapping[str, object]) -> str:
-    """The P&L of a document as two tables for people, USD: a line a day, and the sums; "" without any."""
+def table(document: Mapping[str, object], room: int | None = None) -> str:
+    """The P&L of a document as two tables for people, USD: a line a day, and the sums; "" without any.
+    room: how wide they may be; what does not fit goes on below."""
     days = document.get("days")
     total, ledger = document.get("attribution_usd"), document.get("ledger_usd")
     if not isinstance(days, list) or not days or not isinstance(total, dict) or not isinstance(ledger, dict):
@@ -207,20 +211,27 @@ def table(document: Mapping[str, object]) -> str:
     return "\n".join(
         [
             "P&L by cause, USD",
-            *_lines(by_cause, _PARTS, "pnl"),
+            *_lines(by_cause, _PARTS, "pnl", room),
             "P&L by the ledger, USD",
-            *_lines(by_ledger, _LEDGER, "total"),
+            *_lines(by_ledger, _LEDGER, "total", room),
         ]
     )
 
 
 def _lines(
-    rows: list[tuple[str, Mapping[str, float | None]]], names: tuple[str, ...], whole: str
+    rows: list[tuple[str, Mapping[str, float | None]]], names: tuple[str, ...], whole: str, room: int | None
 ) -> list[str]:
     """Columns that are nothing on every day are left out."""
     shown = [name for name in names if any(_is_something(parts.get(name)) for _, parts in rows)]
-    head = "day".ljust(10) + "".join(name.rjust(12) for name in [*shown, whole])
-    return [head, *(day.ljust(10) + "".join(_cell(p.get(n)) for n in [*shown, whole]) for day, p in rows)]
+    columns = [[name, *(_cell(parts.get(name)) for _, parts in rows)] for name in [*shown, whole]]
+    widths = [max(_COLUMN, 1 + max(map(len, cells))) for cells in columns]
+    days = ["day", *(day for day, _ in rows)]
+    lines = []
+    for side in blocks(widths, None if room is None else room - _DAY):
+        beside = list(zip(columns[side], widths[side], strict=True))
+        for i, day in enumerate(days):
+            lines.append(day.ljust(_DAY) + "".join(cells[i].rjust(width) for cells, width in beside))
+    return lines
 
 
 def _is_something(x: float | None) -> bool:
@@ -228,4 +239,4 @@ def _is_something(x: float | None) -> bool:
 
 
 def _cell(x: float | None) -> str:
-    return ("unknown" if x is None else f"{x:,.0f}").rjust(12)
+    return "unknown" if x is None else f"{x:z,.0f}"

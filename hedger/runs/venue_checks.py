@@ -121,7 +121,7 @@ async def _offset(name: str, venue: Adapter) -> Check:
             best = offset_s, half_s
     assert best is not None
     offset_s, half_s = best
-    text, figures = f"{offset_s:+.3f} s, +- {half_s:.3f} s", (("offset_s", offset_s),)
+    text, figures = f"{offset_s:+z.3f} s, +- {half_s:.3f} s", (("offset_s", offset_s),)
     if abs(offset_s) - half_s <= OFFSET_S_MAX:
         return Check(f"{name}, clock", Finding.GOOD, f"the venue's clock less ours: {text}", figures)
     return bad(

@@ -249,7 +249,7 @@ def _quantiles(found: Sequence[float]) -> dict[str, float | None]:
 
 
 def _seconds(x: float | None) -> str:
-    return "never" if x is None else f"{x:.3f} s"
+    return "never" if x is None else f"{x:z.3f} s"
 
 
 def _spans(numbers: Sequence[int]) -> list[str]:

@@ -207,7 +207,7 @@ def _plan(
     bound = max(fraction.bound, paid) if np.isfinite(fraction.bound) else paid
     bound = min(bound, objective)  # rounding may put the bound a digit above
     gap = (objective - bound) / max(abs(objective), 1e-12) if np.isfinite(objective) else 1.0
-    spread = f"{gap:.2%} of cost and risk is above the bound of all {len(lots)} columns"
+    spread = f"{gap:z.2%} of cost and risk is above the bound of all {len(lots)} columns"
     if relaxed is not None or slack.any():
         status = Status.relaxed
         reason = relaxed.reason if relaxed is not None else f"no whole lots meet every row; {spread}"

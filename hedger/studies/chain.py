@@ -277,7 +277,7 @@ def table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
         lines.append([
             row["policy"], setting or "-", row["underlying"],
             *(_shown(row[name]) for name in ("mean_cost", "sd_net", "es5_net")),
-            "/".join(f"{100 * shares[part]:.0f}" for part in PARTS[:3]) if shares else "-",
+            "/".join(f"{100 * shares[part]:z.0f}" for part in PARTS[:3]) if shares else "-",
         ])  # fmt: skip
     return columns, lines
 
@@ -294,13 +294,13 @@ def equal_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
         setting = " ".join(f"{k}={v:g}" for k, v in row["parameters"].items())
         lines.append([
             row["policy"], setting, row["underlying"], str(count),
-            *("-" if x is None else f"{x:.2f}" for x in ratios),
+            *("-" if x is None else f"{x:z.2f}" for x in ratios),
         ])  # fmt: skip
     return columns, lines
 
 
 def _shown(x: float | None) -> str:
-    return "-" if x is None else f"{x:,.0f}"
+    return "-" if x is None else f"{x:z,.0f}"
 
 
 def figures(result: Mapping[str, Any]) -> list[tuple[str, str, Any]]:

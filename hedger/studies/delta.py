@@ -223,7 +223,7 @@ def table(result: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     rows = [
         [
             f"{r['underlying']} {r['side']}", r["hedge"], r["rule"], str(r["pairs"]),
-            "-" if r["gain"] is None else f"{100 * r['gain']:.1f}",
+            "-" if r["gain"] is None else f"{100 * r['gain']:z.1f}",
             "-" if r["low"] is None else f"{100 * r['low']:.0f}..{100 * r['high']:.0f}",
             r["verdict"],
         ]
@@ -255,7 +255,7 @@ def conclusions(result: dict[str, Any]) -> list[str]:
             buckets = [r for r in mine if r["side"] != "all" and r["delta"] != "all"]
             for rule in RULES:
                 won = [
-                    f"{r['side']}s {r['delta']} % ({100 * r['gain']:+.0f} %)"
+                    f"{r['side']}s {r['delta']} % ({100 * r['gain']:+z.0f} %)"
                     for r in buckets
                     if r["rule"] == str(rule) and r["verdict"] == "wins"
                 ]

@@ -168,7 +168,7 @@ def table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
         if row.get("refused"):
             said = [row["refused"], "", "", ""]
         else:
-            said = [*(f"{x:.4f}" for x in figures[:3]), f"{figures[3]:.1f}"]
+            said = [*(f"{x:z.4f}" for x in figures[:3]), f"{figures[3]:z.1f}"]
         rows.append([row["policy"], setting(row["parameters"]), f"{row['cost_bps']:g}", *said])
     return columns, rows
 
@@ -177,7 +177,7 @@ def equal_cost_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[st
     """Column names and rows of text of `at_equal_cost`."""
     columns = ["policy", "bp", "sd", "worst 5 %", "settings"]
     rows = [
-        [r["policy"], f"{r['cost_bps']:g}", *(f"{r[n][0]:.2f} to {r[n][1]:.2f}" for n in RISKS),
+        [r["policy"], f"{r['cost_bps']:g}", *(f"{r[n][0]:z.2f} to {r[n][1]:z.2f}" for n in RISKS),
          str(r["points"])]
         for r in result["at_equal_cost"]
     ]  # fmt: skip

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from hedger.fitted import Fitted
 from hedger.studies.check_venue import VenueComparison, compare_batch, places, stamp_error_s
 from pricing.discrepancies import Reason
 from pricing.universe import Universe
@@ -154,8 +154,8 @@ def check_view(document: Mapping[str, Any]) -> RenderableType:
         for capture in venue["captures"]:
             parts.append(
                 Text(
-                    f"{capture['underlying']}: the index moved {capture['index_move'] * 1e4:+.1f} bp between "
-                    f"the calls for prices and Greeks, {capture['scatter'] * 1e4:.1f} bp left open"
+                    f"{capture['underlying']}: the index moved {capture['index_move'] * 1e4:+z.1f} bp "
+                    f"between the calls for prices and Greeks, {capture['scatter'] * 1e4:.1f} bp left open"
                 )
             )
         if venue["reasons"]:
@@ -174,10 +174,10 @@ def _flag_line(flag: Mapping[str, Any]) -> str:
     return f"{figures}: {flag['says']}"
 
 
-def _venue_table(venue: Mapping[str, Any]) -> Table:
-    table = Table(title=f"{venue['venue']}, convention {venue['convention']}", title_justify="left", box=None)
-    for number, name in enumerate(("Greek", "compared", "worst", "median", "flagged", "worst at")):
-        table.add_column(name, justify="right" if 0 < number < 5 else "left", overflow="fold")
+def _venue_table(venue: Mapping[str, Any]) -> Fitted:
+    title = f"{venue['venue']}, convention {venue['convention']}"
+    figures = ["compared", "worst", "median", "flagged"]
+    table = Fitted(["Greek"], [*figures, "worst at"], title=title, lines=False)
     for name, x in venue["greeks"].items():
         figures = [str(x["compared"]), f"{x['worst']:.2g}", f"{x['median']:.2g}", str(x["flagged"])]
         table.add_row(name, *figures, x["worst_symbol"])

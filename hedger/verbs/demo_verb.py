@@ -84,6 +84,7 @@ def _on_a_screen(arguments: argparse.Namespace) -> Exit:
     from hedger.dashboard.app import terminal
     from hedger.dashboard.control import Control
     from hedger.dashboard.feed import Feed
+    from hedger.dashboard.keys import OF_DEMO
     from hedger.dashboard.narrator import Narrator
     from hedger.dashboard.outside import Outside
     from hedger.engine.heartbeat import last_beat
@@ -102,7 +103,8 @@ def _on_a_screen(arguments: argparse.Namespace) -> Exit:
         feed = Feed(journal, settings, Outside(beat=lambda: last_beat(journal)))
         arming = threading.Timer(ARM_S, _arm, [Control(journal, True, "demo")])
         try:
-            app = terminal(feed, Control(journal, True, opened=feed.opened), narrator=Narrator(str(report)))
+            control = Control(journal, True, opened=feed.opened)
+            app = terminal(feed, control, OF_DEMO, Narrator(str(report)))
             arming.start()
             failed = app.run()
         finally:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hedger.verbs.flags import Commands, add_journal, count, positive, step
-from hedger.verbs.printing import show_json
+from hedger.verbs.printing import room, say, show_json
 from pricing.errors import Exit, InputError
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def run(arguments: argparse.Namespace) -> Exit:
         show_json(ran.document)
     else:
         print(ran.text)
-        print(_summary(ran.document))
+        say(_summary(ran.document))
     return ran.exit
 
 
@@ -177,7 +177,7 @@ def replay(arguments: argparse.Namespace) -> Exit:
         return Exit.DONE
     for report in found.reports:
         print(report.text())
-    print(_summary(found.document))
+    say(_summary(found.document))
     return Exit.DONE
 
 
@@ -255,7 +255,7 @@ def _summary(document: dict[str, Any]) -> str:
 
     def usd(name: str) -> str:
         x = document.get(name)
-        return "unknown" if x is None else f"{x:,.2f} USD"
+        return "unknown" if x is None else f"{x:z,.2f} USD"
 
     refused = ", ".join(f"{code} {n}" for code, n in document["refused"].items()) or "none"
     lines = [
@@ -271,7 +271,7 @@ def _summary(document: dict[str, Any]) -> str:
         f"accepted as {x['venue']} says: {x['what']} {Decimal(x['amount']):+f}"
         for x in document.get("accepted", ())
     ]
-    told = table(document)
+    told = table(document, room())
     if told:
         lines.insert(3, told)
         lines.insert(4, f"ledger less causes: {usd('ledger_difference_usd')} (rounding, or a fault)")

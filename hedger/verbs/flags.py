@@ -70,7 +70,7 @@ def axis(low: float, reached: bool) -> Callable[[str], tuple[float, ...]]:
 
     def read(text: str) -> tuple[float, ...]:
         try:
-            found = sorted(float(part) for part in text.split(","))
+            found = sorted(float(part) + 0.0 for part in text.split(","))  # a minus in front of 0 is none
         except ValueError:
             found = []
         good = all((low <= x if reached else low < x) and x <= 1e4 for x in found)

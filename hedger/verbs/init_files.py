@@ -136,7 +136,7 @@ def usd(text: str) -> float:
     except ValueError:
         value = float("nan")
     if not _USD_MIN <= value <= _USD_MAX:
-        raise BadAnswer(f"an amount in USD from {_USD_MIN:g} to {_USD_MAX:,.0f}, such as 100000")
+        raise BadAnswer(f"an amount in USD from {_USD_MIN:g} to {_USD_MAX:z,.0f}, such as 100000")
     return value
 
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hedger.fitting import shortened
 from hedger.verbs.flags import Commands, add_journal, count
-from hedger.verbs.printing import show_json
+from hedger.verbs.printing import say, show_json
 from pricing.errors import Exit, InputError
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def show(arguments: argparse.Namespace) -> Exit:
             if arguments.json:
                 print(", " * (i > 0) + json.dumps(_document(record)), end="")
             else:
-                print(_line(record))
+                say(_line(record))
         if arguments.json:
             print("]}")
     except (StorageFailed, CodecError) as error:
@@ -120,7 +121,7 @@ def verify(arguments: argparse.Namespace) -> Exit:
         show_json(document)
     else:
         for text in problems:
-            print(text)
+            say(text)
         state = "sound" if not problems else "NOT sound"
         if "replayed" in document:
             again = document["replayed"]
@@ -131,7 +132,7 @@ def verify(arguments: argparse.Namespace) -> Exit:
         if (found := document["compared"]) is not None and not problems:
             counts = ", ".join(f"{found[name]} {name}" for name in ("hedges", "orders", "fills"))
             print(f"its tape replayed: {counts} alike")
-        print(f"{arguments.journal.name}: {state}; {document['records']} records, head {document['head']}")
+        say(f"{arguments.journal.name}: {state}; {document['records']} records, head {document['head']}")
     return Exit.NEGATIVE if problems else Exit.DONE
 
 
@@ -272,7 +273,7 @@ def _line(record: Record) -> str:
     key = "" if record.key is None else f" {json.dumps(record.key)}"
     body = record.text.decode("utf-8", "replace").encode("ascii", "backslashreplace").decode("ascii")
     body = "".join(c if c.isprintable() else "?" for c in body)
-    cut = body if len(body) <= _BODY_SHOWN else body[:_BODY_SHOWN] + f"... ({len(body)} bytes)"
+    cut = body if len(body) <= _BODY_SHOWN else shortened(body, _BODY_SHOWN) + f"... ({len(body)} bytes)"
     cut += "" if record.frame is None else f" + {len(record.frame)} bytes"
     kind = "".join(c if c.isprintable() else "?" for c in record.kind)
     return f"{record.number} {iso(record.now_ns)} seq {record.seq} {kind}{key} {cut}"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from hedger.fitting import commented
 from hedger.verbs.flags import Commands
-from hedger.verbs.printing import show_json
+from hedger.verbs.printing import room, say, show_json
 from pricing.errors import Exit, HedgerError, InputError
 
 
@@ -36,7 +37,10 @@ def limits_show(arguments: argparse.Namespace) -> Exit:
     if arguments.json:
         show_json(limits_document(loaded))
     else:
-        print(default_text() if path is None else limits_text(loaded.limits), end="")
+        text = default_text() if path is None else limits_text(loaded.limits)
+        width = room()
+        for line in text.splitlines():
+            print("\n".join(commented(line, width)))
     return Exit.DONE
 
 
@@ -54,7 +58,7 @@ def limits_validate(arguments: argparse.Namespace) -> Exit:
     if arguments.json:
         show_json({"valid": fault is None, "fault": str(fault) if fault else None})
     else:
-        print(fault or "valid")
+        say(str(fault or "valid"))
     return Exit.NEGATIVE if fault else Exit.DONE
 
 
@@ -69,7 +73,7 @@ def limits_compare(arguments: argparse.Namespace) -> Exit:
     else:
         for word, keys in (("tightened", found.tightened), ("loosened", found.loosened)):
             for key in keys:
-                print(f"{word}  {key}")
+                say(f"{word}  {key}")
         if found.same:
             print("the same limits")
     return Exit.NEGATIVE if found.loosened else Exit.DONE
@@ -84,5 +88,5 @@ def limits_codes(arguments: argparse.Namespace) -> Exit:
         show_json(rows)
     else:
         for row in rows:
-            print(f"{row['control']:<4} {row['code']:<30} {row['what']}; {row['fix']}")
+            say(f"{row['control']:<4} {row['code']:<30} {row['what']}; {row['fix']}")
     return Exit.DONE

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from hedger.fitting import WIDTH_MIN, wrapped
+
 if TYPE_CHECKING:
     from rich.console import RenderableType
-
-#: What the ticket needs to show every figure whole.
-VIEW_COLUMNS_MIN = 80
 
 
 def show_json(document: object) -> None:
@@ -26,18 +26,33 @@ def show(view: RenderableType, *, plain: bool = False) -> None:
 
     terminal = sys.stdout.isatty() and not plain
     console = Console(force_terminal=terminal, color_system="auto" if terminal else None, highlight=False)
-    # A narrower table would cut figures short, and a price cut short is another price: lines wrap instead.
-    console.width = max(console.width, VIEW_COLUMNS_MIN)
+    console.width = max(console.width, WIDTH_MIN)
     console.print(view)
+
+
+def room() -> int | None:
+    """How wide lines may be: what COLUMNS says, else the terminal; None where neither does, as in a pipe."""
+    told = os.environ.get("COLUMNS", "")
+    if told.isascii() and told.isdigit() and int(told):
+        return max(int(told), WIDTH_MIN)
+    try:
+        return max(os.get_terminal_size(sys.stdout.fileno()).columns, WIDTH_MIN)
+    except (OSError, ValueError):  # no terminal, or no file at all
+        return None
+
+
+def say(text: str) -> None:
+    """Print lines so that the terminal need not break one within a number."""
+    width = room()
+    for line in text.split("\n"):
+        print("\n".join(wrapped(line, width)))
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> None:
     """A table without lines, numbers to the right, its caption below."""
-    from rich.table import Table
+    from hedger.fitted import Fitted
 
-    table = Table(caption=caption, caption_justify="left", box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for number, name in enumerate(columns):
-        table.add_column(name, justify="right" if number else "left", overflow="fold")
+    table = Fitted(columns[:1], columns[1:], caption=caption, folds=columns, lines=False)
     for row in rows:
         table.add_row(*row)
     show(table)

@@ -114,8 +114,8 @@ def study_plans(arguments: argparse.Namespace) -> Exit:
     def on_record(record: study.PlanRecord) -> None:
         runner_up = record.runner_up_usd
         print(
-            f"{record.as_of} {record.status}: {record.legs} legs, {record.cost_usd:,.0f} USD, "
-            f"gap {record.gap:.2%}, runner-up {'none' if runner_up is None else f'{runner_up:,.0f}'}, "
+            f"{record.as_of} {record.status}: {record.legs} legs, {record.cost_usd:z,.0f} USD, "
+            f"gap {record.gap:z.2%}, runner-up {'none' if runner_up is None else f'{runner_up:z,.0f}'}, "
             f"{record.value_ms + record.plan_ms:.0f} ms",
             file=sys.stderr,
         )

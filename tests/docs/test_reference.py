@@ -44,6 +44,18 @@ FOREIGN = frozenset(
         "SC_PAGE_SIZE",
     ]
 )
+#: Words of one part that a call begins with and that are no codes: of SQL, of environments, of venues, of
+#: what a screen shows.
+FOREIGN_FIRST = frozenset(
+    ["BEGIN", "COMMIT", "ROLLBACK", "TERM", "COLUMNS", "BUGS", "TRIALS", "USDT", "EXPIRED", "WARNING",
+     "PAPER", "KILL", "HALTED", "UNEXPLAINED"]
+)  # fmt: skip
+#: Texts of the venues' package of two words and more that no order carries: kinds of contracts, events.
+NO_ORDER_WORDS = frozenset(
+    ["linear_future", "linear_option", "linear_perpetual", "inverse_future", "inverse_perpetual",
+     "inverse_option", "inverse_weekly_future", "dead_man", "amend_received", "cancel_received", "feed_gap",
+     "second_order", "no_snapshot", "listing_unread"]
+)  # fmt: skip
 #: Pages whose making runs the program: they are compared by a test of their own.
 SLOW = "reference/json.md"
 
@@ -123,24 +135,40 @@ def test_check_says_which_page_is_old(
 
 
 _CAPITALS = re.compile(r"""f?["']([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)(?:["']|: )""")
+#: A word of one part is one where a call begins with it, alone or at the head of a message.
+_FIRST = re.compile(r"""\w\(\s*f?["']([A-Z][A-Z0-9]{3,})(?:["']|: )""")
 #: An example of a docstring: what it names is made up.
 _EXAMPLE = re.compile(r"^ *>>> .*$", re.MULTILINE)
 
 
 def capitals() -> dict[str, set[str]]:
-    """Every word in capitals of two parts or more that stands in the source as a text, with its files."""
+    """Every word in capitals that may be a code, with the files that it stands in as a text."""
     found: dict[str, set[str]] = {}
     for package in ("pricing", "risk", "venues", "hedger"):
         for file in (ROOT / package).rglob("*.py"):
-            for text in _CAPITALS.findall(_EXAMPLE.sub("", file.read_text("utf-8"))):
+            source = _EXAMPLE.sub("", file.read_text("utf-8"))
+            for text in _CAPITALS.findall(source) + _FIRST.findall(source):
                 found.setdefault(text, set()).add(file.relative_to(ROOT).as_posix())
     return found
 
 
 def test_every_code_in_the_source_is_listed() -> None:
     listed = codes.every_code() | {code.name for code in Code} | set(BY_CODE)
-    unknown = {code: files for code, files in capitals().items() if code not in listed | FOREIGN}
+    listed |= FOREIGN | FOREIGN_FIRST
+    unknown = {code: files for code, files in capitals().items() if code not in listed}
     assert not unknown, "say them as codes, or put them into FOREIGN"
+    page = (FOLDER / "reference/error-codes.md").read_text("utf-8")
+    assert {"UNTRADABLE", "REDUCING", "PROBLEM"} <= set(re.findall(r"^\| `(\w+)`", page, re.MULTILINE))
+
+
+def test_every_word_that_an_order_can_carry_is_listed() -> None:
+    """What adapters and paper put into `code`, by the texts of the venues' own package."""
+    source = "\n".join(file.read_text("utf-8") for file in (ROOT / "venues").rglob("*.py"))
+    said = set(re.findall(r"""^ *(?:[A-Z_]+) = "([a-z]+(?:_[a-z]+)+)"$""", source, re.MULTILINE))
+    assert {"outside_price_band", "already_done", "timed_out"} <= said
+    page = (FOLDER / "reference/error-codes.md").read_text("utf-8")
+    lacking = {word for word in said if f"`{word}`" not in page}
+    assert lacking <= NO_ORDER_WORDS, lacking - NO_ORDER_WORDS
 
 
 def test_every_listed_code_stands_in_the_source() -> None:

@@ -106,3 +106,18 @@ def test_the_document_has_a_preview_only_where_one_was_asked_for() -> None:
     seen = rig.command(Verb.PREVIEW, "BTC")
     assert seen.document()["preview"]["scope"] == "BTC"
     assert seen.digest == seen.made_digest()
+
+
+def test_a_flatten_asked_for_right_after_a_hedge_does_not_wait_for_the_next_mark() -> None:
+    """The hedge's last fill is later than the marks that the book stands on; no cooldown is in force."""
+    rig = settled(desk())
+    rig.command(Verb.ARM)
+    due = rig.mark(0.5)
+    rig.now_ns += 300_000_000  # so long the venue took
+    rig.answer(due)
+    assert rig.state.execution is None and rig.submits()
+    shown = rig.command(Verb.PREVIEW, "flatten BTC").preview
+    assert shown is not None and shown.ticket is not None and shown.ticket.legs
+    begun = rig.command(Verb.FLATTEN, "BTC")
+    assert begun.ticket == shown.ticket and begun.orders
+    assert "FLATTEN_INCOMPLETE" not in rig.alerts()

@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hedger.cli import main
+from hedger.core.by_hand import ByHand, HandBand
 from hedger.core.events import Command, Tick, Verb
 from hedger.core.state import Outside
 from hedger.journal.commands_file import CommandBox, commands_path
@@ -32,6 +33,7 @@ from hedger.journal.entries import (
     Intent,
     LatchChange,
     ModeChange,
+    bands_entry,
     configuration_entry,
     differences_entry,
     intent_entry,
@@ -317,6 +319,30 @@ def test_status_tells_what_is_outside_and_why(tmp_path: Path, capsys: pytest.Cap
     assert "OUTSIDE" not in hedger(capsys, *words).out
 
 
+def test_status_tells_which_bands_are_set_by_hand(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = "delta_usd: landing -50000 .. 50000, trigger -100000 .. 100000"
+    band = HandBand("delta:BTC", (float("-inf"), 2.0), (-1.0, 1.0), "ann", "calm week", NOW_NS, file)
+    journal = Journal.open(tmp_path / "a.journal", NAME)
+    journal.append(*opening(), bands_entry(0, NOW_NS, ByHand((band,))))
+    journal.append(configuration_entry(1, NOW_NS, Configuration("1", "ab" * 32)))  # a start forgets none
+    journal.close()
+    words = ("status", "--journal", tmp_path / "a.journal")
+    assert strict_json(hedger(capsys, *words, "--json").out)["by_hand"] == [
+        {
+            "row": "delta:BTC", "trigger": [None, 2.0], "landing": [-1.0, 1.0], "user": "ann",
+            "reason": "calm week", "set_ns": NOW_NS, "file": file,
+        }
+    ]  # fmt: skip
+    said = hedger(capsys, *words).out
+    assert "BY HAND delta:BTC: trigger .. 2, landing -1 .. 1, by hand of ann at 20" in said
+    assert f": calm week; the file says {file}" in said
+    journal = Journal.open(tmp_path / "a.journal", NAME)
+    journal.append(bands_entry(2, NOW_NS, ByHand()))
+    journal.close()
+    assert strict_json(hedger(capsys, *words, "--json").out)["by_hand"] == []
+    assert "BY HAND" not in hedger(capsys, *words).out
+
+
 def test_orders(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     live = strict_json(hedger(capsys, "orders", "--json").out)["orders"]
     assert [(o["client_id"], o["state"], o["reserved"]) for o in live] == [
@@ -433,6 +459,18 @@ def test_arm_accept_is_a_person_s_word_with_its_reason(
         ran = hedger(capsys, "arm", "--accept", "--reason", "sold 5 by hand", "--json")
     assert ran.code == 0
     assert [(c.verb, c.argument, c.reason) for c in taken] == [(Verb.ARM, "accept", "sold 5 by hand")]
+
+
+def test_a_band_is_set_and_given_back_with_a_reason(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wish = "delta:BTC=-2,2/-1,1"
+    with engine(file) as taken:
+        assert hedger(capsys, "bands", wish).code == 2  # without a reason
+        assert hedger(capsys, "bands", wish, "--reason", "calm week", "--json").code == 0
+        assert hedger(capsys, "bands", "delta:BTC=", "--reason", "over", "--json").code == 0
+    assert [(c.verb, c.argument, c.reason) for c in taken] == [
+        (Verb.BANDS, wish, "calm week"),
+        (Verb.BANDS, "delta:BTC=", "over"),
+    ]
 
 
 def test_an_engine_that_does_not_answer(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

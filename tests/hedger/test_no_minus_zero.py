@@ -1,0 +1,60 @@
+"""What rounds to nothing is 0: no "-0" and no "-0.00" for people, wherever a figure is written."""
+
+from __future__ import annotations
+
+import ast
+import re
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from hedger import ticket
+from hedger.dashboard import sheet
+from hedger.desk import views
+from hedger.documents import plain
+from hedger.report import words
+from hedger.runs import profit
+from hedger.verbs.flags import axis
+
+ROOT = Path(__file__).resolve().parents[2]
+#: A figure with a sign or with its thousands apart: an amount, which may be below 0.
+_AMOUNT = re.compile(r"(?=.*[+,]).*\.(?:\d|\{\})[f%]")
+
+
+def specs() -> list[tuple[str, str]]:
+    """Every format of a figure in the source, with its place; what is put in at run time as `{}`."""
+    found = []
+    for package in ("pricing", "risk", "venues", "hedger"):
+        for file in sorted((ROOT / package).rglob("*.py")):
+            for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+                match node:
+                    case ast.FormattedValue(format_spec=ast.JoinedStr(values=parts)):
+                        spec = "".join(str(x.value) if isinstance(x, ast.Constant) else "{}" for x in parts)
+                    case ast.Call(func=ast.Name(id="format"), args=[_, ast.Constant(value=str(spec))]):
+                        pass
+                    case _:
+                        continue
+                found.append((f"{file.relative_to(ROOT)}:{node.lineno}", spec))
+    return found
+
+
+def test_every_format_of_an_amount_knows_no_minus_zero() -> None:
+    """By the option `z` of Python's own formats."""
+    amounts = [(place, spec) for place, spec in specs() if _AMOUNT.fullmatch(spec)]
+    assert len(amounts) > 50
+    assert [(place, spec) for place, spec in amounts if "z" not in spec] == []
+
+
+@pytest.mark.parametrize("nothing", [-0.0, -1e-12, -0.004])
+def test_an_amount_that_rounds_to_nothing_has_no_sign(nothing: float) -> None:
+    assert views.usd(nothing) == ticket._whole(nothing) == sheet.usd(nothing) == profit._cell(nothing) == "0"
+    assert views.usd(nothing, 2) == ticket.usd(nothing) == "0.00" and words.usd(nothing) == "0.00 USD"
+    assert words.usd(nothing, signed=True) == "+0.00 USD"
+    assert (sheet.percent(nothing / 10), sheet.age(nothing)) == ("0 %", "0.0 s")
+    assert views._cell(nothing, 1.0) == "0.0" and ticket._edge(nothing) == "0.00"
+
+
+def test_exact_figures_and_axes_know_none_either() -> None:
+    assert [plain(Decimal(text)) for text in ("-0", "-0.000", "0E-12", "-0.5")] == ["0", "0", "0", "-0.5"]
+    assert [str(x) for x in axis(-100.0, False)("-0,-5,10")] == ["-5.0", "0.0", "10.0"]
