@@ -23,7 +23,7 @@ from hedger.core.plans import forced, on_open_venues, plan_of, trades
 from hedger.core.sending import send, send_combo
 from hedger.core.sight import sight_of
 from hedger.core.state import frozen
-from hedger.core.stranded import as_if_filled, stranded_orders, waited_for
+from hedger.core.stranded import at_its_nearest, stranded_orders, waited_for
 from hedger.core.turn import Turn
 from hedger.core.working import work
 from hedger.moment import Attempt, Memory, Moment
@@ -102,7 +102,7 @@ def _ask_policy(turn: Turn, seen: Snapshot | Glance) -> None:
     """Ask by the full look whether a hedge is due, and begin it."""
     state, desk = turn.state, turn.settings.desk
     policy = forced(desk.policy) if state.asked_for else desk.policy
-    snapshot = as_if_filled(turn, seen.snapshot.get() if isinstance(seen, Glance) else seen)
+    snapshot = at_its_nearest(turn, seen.snapshot.get() if isinstance(seen, Glance) else seen)
     expiring = any(condition.expiry is not None for condition in policy.when.each())
     moment, memory = moment_of(snapshot, price_history(state), in_play=expiring), state.memory
     if state.asked_for:
@@ -280,7 +280,7 @@ def _go_on(turn: Turn) -> bool:
     state, execution = turn.state, turn.state.execution
     if execution is None:
         return False
-    stranded = stranded_orders(turn)  # not waited for, and counted as filled in what the execution sees
+    stranded = stranded_orders(turn)  # not waited for; the execution sees the rows where they need the least
     mine = tuple(record for record in state.unsettled(execution.id) if record not in stranded)
     sight = sight_of(turn)
     if sight is None:
@@ -317,7 +317,7 @@ def _plan_anew(turn: Turn, execution: Execution) -> None:
         return
     latched = turn.state.memory.latched | set(execution.rows)
     memory = replace(turn.state.memory, latched=latched)
-    snapshot = barred(turn, as_if_filled(turn, turn.state.snapshot))
+    snapshot = barred(turn, at_its_nearest(turn, turn.state.snapshot))
     desk = turn.settings.desk
     if execution.to_zero and (execution.filled or execution.replans >= OPTION_REPLANS):
         desk = last_mile(snapshot, desk)

@@ -21,7 +21,7 @@ from hedger.core.sending import order_of, permitted
 from hedger.core.sight import Sight, sight_of
 from hedger.core.slicing import Wish
 from hedger.core.state import State
-from hedger.core.stranded import as_if_filled, waited_for
+from hedger.core.stranded import at_its_nearest, waited_for
 from hedger.core.turn import Turn
 from hedger.core.working import work
 from hedger.planning import make_plan
@@ -70,7 +70,7 @@ def _preview(turn: Turn, asked: str, scope: str) -> None:
         known = ", ".join(sight.snapshot.underlyings)
         turn.preview = Preview(asked, None, (), f"{scope!r} is none of {known}", indexes)
         return
-    snapshot = barred(turn, as_if_filled(turn, sight.snapshot))
+    snapshot = barred(turn, at_its_nearest(turn, sight.snapshot))
     called = (row for row in snapshot.exposure.rows if scope in ("", row.split(":")[1]))
     memory = replace(state.memory, latched=state.memory.latched.union(called))
     moment, policy = moment_of(snapshot, price_history(state)), forced(desk.policy)

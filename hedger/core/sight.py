@@ -12,7 +12,7 @@ import numpy as np
 from hedger.core.aside import largest_fit
 from hedger.core.legs import widths
 from hedger.core.relisted import untradable
-from hedger.core.stranded import stranded_effect
+from hedger.core.stranded import stranded_shift
 from hedger.core.turn import Turn
 from hedger.problem.snapshot import Snapshot
 from pricing.market import Flag, Market
@@ -45,8 +45,8 @@ def sight_of(turn: Turn) -> Sight | None:
     snapshot, value = state.snapshot, state.value
     if snapshot is None or value is None:
         return None
-    effect = stranded_effect(turn, snapshot)
-    value = value if effect is None else value + effect
+    shift = stranded_shift(turn, snapshot, value)
+    value = value if shift is None else value + shift
     market = replace(state.market, now_ns=turn.event.now_ns)
     age = desk.execution.book_age_s_max
     bad = {reading.underlying for reading in snapshot.bad_indexes}

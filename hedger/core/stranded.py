@@ -2,10 +2,12 @@
 
 As a rule nothing is sent beside an order that may still fill. But a venue may be gone for hours, and what the
 book needs meanwhile must not wait for it. So an order that may still fill at a venue that takes no orders is,
-after `alert_s`, stranded: the rest of the book is hedged elsewhere as if that order had filled as a whole.
-What is out of its band even then is out of it whatever became of the order; what only the order itself would
-bring back in is not hedged a second time, and is told to a person. The limits count it as filled and as not
-filled, as always, and nothing is sent to the venue before it has told what became of the order.
+after `alert_s`, stranded: each row lies somewhere between where it is without any of them and where it is
+with all, and the rest of the book is hedged elsewhere as if it lay where it needs the least. What is out of
+its band even then is out of it whatever became of the orders; what only they would bring back in is not
+hedged a second time, what only they would bring out is not hedged at all, and either is told to a person. The
+limits count each as filled and as not filled, as always, and nothing is sent to the venue before it has told
+what became of them.
 """
 
 from __future__ import annotations
@@ -35,26 +37,30 @@ def stranded_orders(turn: Turn) -> tuple[OrderRecord, ...]:
     )
 
 
-def stranded_effect(turn: Turn, snapshot: Snapshot) -> FloatArray | None:
-    """What stranded orders would do to the rows (m,) if all of them filled; None where there are none."""
+def stranded_shift(turn: Turn, snapshot: Snapshot, value: FloatArray) -> FloatArray | None:
+    """By how much rows (m,) at `value` may lie nearer to their landing, for what stranded orders may have
+    done; never beyond its nearer edge. None where there are no such orders."""
     records = stranded_orders(turn)
     if not records:
         return None
-    effect = np.zeros(len(snapshot.exposure.rows))
+    low, high = np.zeros_like(value), np.zeros_like(value)
     for record in records:
         at = snapshot.market.universe.positions.get(record.order.listing.key)
         if at is not None:
-            signed = record.order.side.sign * float(record.reserved)
-            effect += snapshot.exposure.traded[:, at] * signed
-    return effect
+            effect = snapshot.exposure.traded[:, at] * record.order.side.sign * float(record.reserved)
+            low, high = low + np.minimum(effect, 0.0), high + np.maximum(effect, 0.0)
+    bands = snapshot.bands
+    missing = np.clip(value, bands.landing_lower, bands.landing_upper) - value
+    return np.clip(missing, low, high)
 
 
-def as_if_filled(turn: Turn, snapshot: Snapshot) -> Snapshot:
-    """The book as if stranded orders had filled; the same object where there are none."""
-    effect = stranded_effect(turn, snapshot)
-    if effect is None:
+def at_its_nearest(turn: Turn, snapshot: Snapshot) -> Snapshot:
+    """The book as near to its bands as stranded orders may have brought it; the same object where there are
+    none."""
+    shift = stranded_shift(turn, snapshot, snapshot.exposure.value)
+    if shift is None:
         return snapshot
-    return replace(snapshot, exposure=replace(snapshot.exposure, value=snapshot.exposure.value + effect))
+    return replace(snapshot, exposure=replace(snapshot.exposure, value=snapshot.exposure.value + shift))
 
 
 def waited_for(turn: Turn, state: State) -> list[str]:

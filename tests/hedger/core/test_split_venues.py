@@ -5,9 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+import pytest
+
 from hedger.core.decide import decide
 from hedger.core.decision import Decision
-from hedger.core.events import Event
+from hedger.core.events import Event, Failed
 from hedger.core.gate import EngineSettings
 from hedger.core.state import Mode, State
 from hedger.settings import Settings
@@ -116,3 +118,44 @@ def test_what_a_venue_cannot_do_any_more_the_other_does() -> None:
         orders += desk.fill(found[-1])
     assert found and {o.listing.venue for o in found} == {name for name in FEES if name != down}
     assert 0 <= sum(o.quantity for o in found) - 350_000 < 1000
+
+
+@pytest.mark.parametrize(
+    ("external", "sold"),
+    [
+        (-200_000, 0),  # 200,000 long, or 150,000 short if it filled: either trade may be the wrong one
+        (0, 0),  # what only the order itself would bring back in
+        (
+            300_000,
+            300_000,
+        ),  # 350,000 long even if it filled: that much less 50,000 is out whatever became of it
+        (-900_000, -450_000),  # 500,000 short even without it: back to 50,000
+    ],
+)
+def test_beside_an_order_that_nobody_can_tell_of_only_what_is_out_either_way_is_hedged(
+    external: int, sold: int
+) -> None:
+    """A long of 400,000; a sale of 350,000 is on its way to BETA, which is gone, when ALPHA's position moves
+    by other hands."""
+    desk = Desk({"ALPHA": [(70_000.0, 1e6)], "BETA": [(70_000.0, 1e6)]})
+    (order,) = desk.mark().orders
+    assert order.listing.venue == "BETA" and 350_000 <= order.quantity < 351_000
+    desk.send(Failed("BETA", "submit", order.client_id, "NO_ANSWER", ""))
+    assert desk.state.orders[order.client_id].state is OrderState.UNKNOWN
+    if external:
+        side = Side.BUY if external > 0 else Side.SELL
+        fill = Fill(
+            desk.listings["ALPHA"], side, Decimal(abs(external)), Decimal(70_000), Decimal(0), "BTC", "a-1",
+            "x-1", desk.now_ns,
+        )  # fmt: skip
+        desk.send(TradeReport("", fill))
+    desk.send(VenueStatus("BETA", Link.DOWN))
+    desk.now_ns += round(desk.settings.desk.execution.watch.alert_s) * SECOND
+    found: list[Order] = []
+    for _ in range(3):
+        orders = list(desk.mark().orders)
+        while orders:
+            found.append(orders.pop(0))
+            orders += desk.fill(found[-1])
+    assert {o.listing.venue for o in found} <= {"ALPHA"}
+    assert abs(sum((o.quantity * o.side.sign for o in found), Decimal(sold))) < 1000
