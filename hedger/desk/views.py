@@ -179,9 +179,9 @@ def venues_text(document: Json) -> str:
     budgets = document["budgets"]
     if budgets is not None:
         lines.append(
-            f"day {budgets['day']}: turnover {usd(budgets['turnover_usd'])} USD, "
-            f"fees {usd(budgets['fees_usd'], 2)}, slippage {usd(budgets['slippage_usd'], 2)}, "
-            f"{budgets['fills']} fills"
+            f"day {budgets['day']}: {budgets['fills']} fills, fees {usd(budgets['fees_usd'], 2)} USD; "
+            f"of hedges that ended: turnover {usd(budgets['turnover_usd'])}, "
+            f"slippage {usd(budgets['slippage_usd'], 2)}"
         )
     for venue in document["venues"]:
         lines += ["", *_venue(venue)]

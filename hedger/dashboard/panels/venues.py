@@ -30,9 +30,9 @@ def sheet(document: Json) -> Sheet:
         lines.append(
             _line(
                 f"day {budgets['day']}",
-                f"turnover {usd(budgets['turnover_usd'])} USD, fees {usd(budgets['fees_usd'])}, slippage "
-                f"{usd(budgets['slippage_usd'])}, {counted(budgets['fills'], 'fill')}, "
-                f"{counted(budgets['executions'], 'execution')}",
+                f"{counted(budgets['executions'], 'hedge')} begun, {counted(budgets['fills'], 'fill')}, fees "
+                f"{usd(budgets['fees_usd'])} USD; of those that ended: turnover "
+                f"{usd(budgets['turnover_usd'])}, slippage {usd(budgets['slippage_usd'])}",
             )
         )
     return (*found, Section("engine and the day's budgets", _COLUMNS, tuple(lines)))
