@@ -195,12 +195,16 @@ def usd(x: float | None) -> str:
 
 
 def percent(x: float | None) -> str:
-    """A share as per cent.
+    """A share as per cent, in at most nine characters; beyond 9,999 % as so many times.
 
-    >>> percent(0.256), percent(None)
-    ('26 %', '?')
+    >>> percent(0.256), percent(262.5), percent(1.2e7), percent(None)
+    ('26 %', '262 x', '12M x', '?')
     """
-    return UNKNOWN if x is None or not math.isfinite(x) else f"{100.0 * x:z.0f} %"
+    if x is None or not math.isfinite(x):
+        return UNKNOWN
+    if abs(x) >= 99.995:
+        return f"{x:.0f} x" if abs(x) < 9999.5 else f"{figure(x)} x"
+    return f"{100.0 * x:z.0f} %"
 
 
 def counted(n: float, word: str) -> str:
