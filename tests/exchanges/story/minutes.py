@@ -38,6 +38,7 @@ from pricing.contracts import Listing, Side
 from pricing.daycount import NS_PER_SECOND
 from pricing.market import Marks, price_or_nan
 from pricing.universe import Universe
+from tests.exchanges.story.config import BOOK_AGE_S_MAX
 from venues.base import Capabilities, News
 from venues.errors import VenueError
 from venues.live_quotes import LiveQuotes
@@ -51,8 +52,9 @@ from venues.orders import (
     OrderUpdate,
 )
 
-#: What quotes showed so long ago still counts as displayed: a decision, its record and its order lie between.
-SHOWN_NS = 1_500_000_000
+#: What quotes showed so long ago still counts as displayed: as old as the engine lets them be when it decides,
+#: and its decision, the record and the order lie between.
+SHOWN_NS = round((BOOK_AGE_S_MAX + 0.5) * NS_PER_SECOND)
 _SHOWN_MAX = 64
 
 
