@@ -52,8 +52,8 @@ from venues.orders import (
     OrderUpdate,
 )
 
-#: What quotes showed so long ago still counts as displayed: as old as the engine lets them be when it decides,
-#: and its decision, the record and the order lie between.
+#: What quotes showed so long ago still counts as displayed: as old as the engine lets them be, and then its
+#: decision, the record and the order lie between.
 SHOWN_NS = round((BOOK_AGE_S_MAX + 0.5) * NS_PER_SECOND)
 _SHOWN_MAX = 64
 
