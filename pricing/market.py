@@ -7,7 +7,7 @@ own stamp. `flags` says which quotes may be traded against, with the reason wher
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import lru_cache
 from typing import Any
@@ -118,6 +118,7 @@ class Market:
 
     settlement_average: average index so far of an expiry inside its settlement window,
     by (underlying, expiry_ns); where it is absent (or no positive number) the index stands in.
+    silent: venues that are down; what they last said of an index counts for nothing beside one that is not.
     """
 
     universe: Universe
@@ -136,6 +137,12 @@ class Market:
     forward_kind: NDArray[np.int8]
     depth: Mapping[int, tuple[Depth, Depth]] = field(default_factory=dict)
     settlement_average: Mapping[tuple[str, int], float] = field(default_factory=dict)
+    silent: frozenset[str] = frozenset()
+
+    def hearing(self, venue: str, up: bool) -> Market:
+        """The same market, a venue heard or silent from now on; itself where it was so before."""
+        silent = self.silent - {venue} if up else self.silent | {venue}
+        return self if silent == self.silent else replace(self, silent=silent)
 
     @classmethod
     def empty(cls, universe: Universe, now_ns: int = 0) -> Market:
@@ -205,6 +212,7 @@ class Market:
             seq=marks.seq,
             depth=depth,
             settlement_average=self.settlement_average,
+            silent=self.silent,
             **changed,
         )
 

@@ -29,6 +29,8 @@ from pricing.universe import FloatArray
 FORWARDS_NEAR = 3
 #: The time that `jump_max` is meant for, seconds.
 JUMP_S = 60.0
+#: Why a source is not used whose venue is down while another venue's index is heard.
+DOWN = "its venue is down"
 
 
 class Verdict(StrEnum):
@@ -75,6 +77,11 @@ class IndexSource:
         """A published index, no spot market."""
         return self.name.endswith(" index")
 
+    @property
+    def venue(self) -> str:
+        """Whose word it is."""
+        return self.name.rpartition(" ")[0]
+
 
 @dataclass(frozen=True, slots=True)
 class GoodIndex:
@@ -107,7 +114,8 @@ def read_index(
 
     The value is the median of the largest group of sources that agree within `deviation_max`. Where that is
     no majority, the source nearest to the forwards is taken (degraded); without those the index is
-    bad. It is bad, too, where it contradicts the forwards, or has moved further from the last good
+    bad. What venues that are down said last (`Market.silent`) counts only where no other index is told.
+    The index is bad, too, where it contradicts the forwards, or has moved further from the last good
     value than `jump_max` allows and nothing confirms the move: another source (good), or the middle of the
     perpetual's own book (degraded).
 
@@ -117,12 +125,13 @@ def read_index(
     Returns:
         One IndexReading per underlying. Nothing is raised for bad quotes: the verdict says what is wrong.
     """
-    forwards = near_forwards(market, settings.age_s_max)
-    perpetuals = _perpetual_mids(market, settings.age_s_max)
     told = spot_sources(market)
+    heard = _heard(market)
+    forwards = near_forwards(heard, settings.age_s_max)
+    perpetuals = _perpetual_mids(heard, settings.age_s_max)
     readings = []
     for u, name in enumerate(market.universe.underlyings):
-        judgement = _Judgement(settings, [IndexSource(*source) for source in told[u]])
+        judgement = _Judgement(settings, [IndexSource(*source) for source in told[u]], market.silent)
         value, age = judgement.combine(forwards[u])
         if math.isfinite(value):
             judgement.hold_against_forwards(value, forwards[u])
@@ -133,6 +142,40 @@ def read_index(
             )
         )
     return tuple(readings)
+
+
+def _heard(market: Market) -> Market:
+    """The market without what venues that are down said last, unless all of them are down."""
+    if not market.silent:
+        return market
+    down = market.universe.of_venues(market.silent)
+    return market if down.all() else replace(market, venue_ns=np.where(down, 0, market.venue_ns))
+
+
+def following(market: Market, readings: Iterable[IndexReading]) -> Market:
+    """The market by which positions on venues that are down are valued, where another venue tells the index.
+
+    Forwards, perpetuals and futures there have moved with the index since they were quoted; options have
+    their vols and no prices: what they cost then says nothing of now. The same object where nothing moves.
+    """
+    universe, moved = market.universe, np.full(len(market.universe), np.nan)
+    for u, reading in enumerate(readings):
+        for source in reading.sources:
+            if source.refused == DOWN and math.isfinite(reading.value):
+                rows = universe.of_venues({source.venue}) & (universe.underlying == u)
+                told = np.where(market.index[rows] > 0, market.index[rows], source.value)
+                moved[rows] = reading.value / told
+    at = np.isfinite(moved)
+    if not at.any():
+        return market
+    scale = np.where(at, np.where(universe.is_option, np.nan, moved), 1.0)
+    return replace(
+        market,
+        bid=market.bid * scale,
+        ask=market.ask * scale,
+        mark=market.mark * scale,
+        forward=market.forward * np.where(at, moved, 1.0),
+    )
 
 
 def remember(last_good: LastGood, readings: Iterable[IndexReading], now_ns: int) -> dict[str, GoodIndex]:
@@ -147,9 +190,10 @@ def remember(last_good: LastGood, readings: Iterable[IndexReading], now_ns: int)
 class _Judgement:
     """The verdict on one underlying as it forms; it only ever gets worse."""
 
-    def __init__(self, settings: OracleSettings, sources: list[IndexSource]) -> None:
+    def __init__(self, settings: OracleSettings, sources: list[IndexSource], silent: frozenset[str]) -> None:
         self.settings = settings
         self.sources = sources
+        self.silent = silent
         self.kept: list[IndexSource] = []
         self.verdict = Verdict.GOOD
         self.reasons: list[str] = []
@@ -170,6 +214,14 @@ class _Judgement:
             if abs(source.age_s) > limits.age_s_max:
                 self._refuse(source, f"{source.age_s:.0f} s old, allowed {limits.age_s_max:.0f}")
         used = [source for source in self.sources if not source.refused]
+        heard = [source for source in used if source.venue not in self.silent]
+        if any(
+            source.is_index for source in heard
+        ):  # where nobody else tells, its last word is the best there is
+            for source in used:
+                if source not in heard:
+                    self._refuse(source, DOWN)
+            used = heard
         if not any(source.is_index for source in used):
             self._worse(Verdict.BAD, "no venue's index is fresh" if self.sources else "no venue tells it")
             return math.nan, math.nan

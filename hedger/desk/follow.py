@@ -44,7 +44,7 @@ from pricing.market import Market, Marks, mid_or_nan, price_or_nan
 from pricing.oracle import read_index
 from pricing.universe import Universe
 from risk.book import Book
-from venues.orders import TradeReport
+from venues.orders import Link, TradeReport, VenueStatus
 
 #: Fetches marks that the journal only names.
 Fetch = Callable[[MarksOnTape], Marks]
@@ -129,6 +129,8 @@ class Follower:
         self.in_force.take(record, word)
         marks = self._marks(record, word.what) if isinstance(word, EventBody) else None
         match word:
+            case EventBody(what=VenueStatus(venue=venue, link=link)) if self.market is not None:
+                self.market = self.market.hearing(venue, link is not Link.DOWN)
             case EventBody(what=Command(verb=Verb.BANDS, argument=argument)):
                 self._bands[record.seq] = argument
             case DecisionRecord(document=document):

@@ -14,7 +14,7 @@ from hedger.settings import Settings
 from pricing.contracts import STABLE_CURRENCIES
 from pricing.errors import InputError
 from pricing.market import Market, price_or_nan
-from pricing.oracle import IndexReading, LastGood, Verdict, read_index
+from pricing.oracle import IndexReading, LastGood, Verdict, following, read_index
 from pricing.universe import FloatArray
 from pricing.valuation import MarkStatus, Numeraire, Valuation, ValuationRules, value
 from risk.band_rules import AppliedBand
@@ -143,7 +143,7 @@ def take_snapshot(
     rules = valuation_rules(market, settings) if rules is None else rules
     readings = read_index(market, settings.oracle_settings(), last_good)
     index = np.array([reading.value for reading in readings])
-    valuation = value(market, settings.age_s_max, rules, index)
+    valuation = value(following(market, readings), settings.age_s_max, rules, index)
     universe = market.universe
     underlyings = underlyings_of(book, market, settings)
     quantities = book.quantities(universe)

@@ -17,9 +17,11 @@ from pricing.oracle import (
     IndexReading,
     OracleSettings,
     Verdict,
+    following,
     read_index,
     remember,
 )
+from pricing.valuation import MarkStatus, value
 from tests.builders import (
     NAN,
     NOW_NS,
@@ -27,6 +29,7 @@ from tests.builders import (
     future,
     listing,
     market_of,
+    marks_of,
     option,
     perpetual,
     plain_black,
@@ -104,6 +107,56 @@ def test_an_old_source_is_refused_with_its_age() -> None:
     assert found.reasons == ("b index: 601 s old, allowed 600",)
     early = reading([told("a", INDEX), told("b", INDEX, -601.0)])  # a clock ahead is no fresher
     assert early.sources[1].refused.startswith("-601 s old")
+
+
+def test_a_venue_that_is_down_is_not_asked_beside_one_that_is_not() -> None:
+    """Its last word stands still, and the middle of both would follow the market half the way."""
+    market = market_of([told("a", 60_000.0), told("b", 60_400.0), spot_market("c", 60_402.0)])
+    assert read_index(market, LIMITS)[0].value == 60_400.0
+    (found,) = read_index(market.hearing("b", False), LIMITS)
+    assert found.value == pytest.approx(60_201.0) and found.verdict is Verdict.DEGRADED
+    assert found.sources[1].refused == "its venue is down"
+    (alone,) = read_index(market.hearing("b", False).hearing("c", False), LIMITS)
+    assert alone.value == 60_000.0
+    # where no other index is told the last word is the best there is, and a market beside it no worse
+    silent = market.hearing("a", False).hearing("b", False)
+    assert read_index(silent, LIMITS)[0].value == 60_400.0
+    assert not any(source.refused for source in read_index(silent, LIMITS)[0].sources)
+    assert silent.apply(marks_of([], [], NOW_NS, 9)).silent == {"a", "b"}
+    assert read_index(silent.hearing("b", True), LIMITS)[0].value == pytest.approx(60_401.0)
+
+
+def test_what_a_venue_that_is_down_lists_is_valued_where_the_index_has_gone() -> None:
+    """2 % up elsewhere: forward, perpetual and the option's delta by erf move along; its vol stays."""
+    call = Quote(
+        listing(option(60_000.0, "C", 7), venue="a"),
+        mark=0.03,
+        mark_iv=0.5,
+        forward=60_100.0,
+        index=60_000.0,
+        forward_kind=ForwardKind.SYNTHETIC,
+    )
+    perp = Quote(listing(perpetual(), venue="a"), 60_040.0, 60_060.0, 60_050.0, index=60_000.0)
+    market = market_of([call, perp, told("b", 61_200.0)])
+    rows = {x.venue + x.contract.kind.name: i for i, x in enumerate(market.universe.listings)}
+    option_row, perp_row = rows["aOPTION"], rows["aPERPETUAL"]
+
+    def forward_and_delta(down: bool) -> tuple[float, float, float]:
+        seen = market.hearing("a", not down)
+        readings = read_index(seen, LIMITS)
+        valued = value(following(seen, readings), 600.0, index=np.array([x.value for x in readings]))
+        assert valued.status[option_row] == MarkStatus.OK and valued.vol[option_row] == 0.5
+        return valued.forward[option_row], valued.usd.delta[option_row], valued.forward[perp_row]
+
+    forward, delta, perpetual_price = forward_and_delta(down=True)
+    assert forward == pytest.approx(60_100.0 * 1.02, rel=1e-12)
+    assert perpetual_price == pytest.approx(60_050.0 * 1.02, rel=1e-12)
+    total = 0.5 * math.sqrt(7 / 365)
+    d1 = math.log(60_100.0 * 1.02 / 60_000.0) / total + total / 2
+    assert delta == pytest.approx(0.5 * (1 + math.erf(d1 / math.sqrt(2))), rel=1e-9)
+    assert forward_and_delta(down=False)[0] == 60_100.0
+    alone = market_of([call, perp]).hearing("a", False)
+    assert following(alone, read_index(alone, LIMITS)) is alone
 
 
 def test_nothing_fresh_is_bad_and_unknown_not_zero() -> None:

@@ -54,15 +54,18 @@ class Desk:
         self.state, decision = decide(self.state, event, self.settings)
         return decision
 
-    def mark(self) -> Decision:
+    def mark(self, **indexes: float) -> Decision:
+        """Both venues quote, but where indexes are named: then those."""
         self.now_ns += SECOND
         quotes = [
             Quote(
-                self.listings[name], bids[0][0], 70_001.0, 70_000.0, forward=70_000.0, index=70_000.0,
+                self.listings[name], bids[0][0], 70_001.0, 70_000.0, forward=70_000.0,
+                index=indexes.get(name, 70_000.0),
                 bid_size=bids[0][1], ask_size=1e6, forward_kind=ForwardKind.SYNTHETIC,
                 bids=bids, asks=[(70_001.0, 1e6)],
             )
             for name, bids in self.bids.items()
+            if not indexes or name in indexes
         ]  # fmt: skip
         rows = [self.state.market.universe.positions[q.listing.key] for q in quotes]
         return self.send(marks_of(quotes, rows, self.now_ns, self.seq + 1))
@@ -159,3 +162,17 @@ def test_beside_an_order_that_nobody_can_tell_of_only_what_is_out_either_way_is_
             orders += desk.fill(found[-1])
     assert {o.listing.venue for o in found} <= {"ALPHA"}
     assert abs(sum((o.quantity * o.side.sign for o in found), Decimal(sold))) < 1000
+
+
+def test_the_index_of_a_venue_that_is_down_moves_no_delta() -> None:
+    """It stands still, and the middle of both would follow the market half the way."""
+    desk = Desk({"ALPHA": [(70_000.0, 1e6)], "BETA": [(70_000.0, 1e6)]})
+    desk.mark()
+    assert desk.state.snapshot is not None
+    assert desk.state.snapshot.spot["BTC"] == 70_000.0
+    desk.send(VenueStatus("ALPHA", Link.DOWN))
+    desk.mark(BETA=70_600.0)
+    assert desk.state.snapshot.spot["BTC"] == 70_600.0
+    desk.send(VenueStatus("ALPHA", Link.UP))
+    desk.mark()
+    assert desk.state.snapshot.spot["BTC"] == 70_000.0
