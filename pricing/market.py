@@ -28,6 +28,8 @@ CLOCK_OFFSET_NS_MAX = 60 * NS_PER_SECOND
 
 #: Quotes this near the newest of their venue belong to one gathering of its index, seconds.
 INDEX_TOGETHER_S = 10
+#: The end of an outage that goes on, UTC ns.
+NEVER = np.iinfo(np.int64).max
 
 #: No price or size of any coin is smaller or larger; such a number is a fault of the feed, not a quote.
 NUMBER_ABSURD_BELOW = 1e-15
@@ -118,7 +120,8 @@ class Market:
 
     settlement_average: average index so far of an expiry inside its settlement window,
     by (underlying, expiry_ns); where it is absent (or no positive number) the index stands in.
-    silent: venues that are down; what they last said of an index counts for nothing beside one that is not.
+    outages: until when (UTC ns) venues were down that were, `NEVER` while they are: what one said before
+    that, and has not said anew, is left over from before its outage.
     """
 
     universe: Universe
@@ -137,12 +140,23 @@ class Market:
     forward_kind: NDArray[np.int8]
     depth: Mapping[int, tuple[Depth, Depth]] = field(default_factory=dict)
     settlement_average: Mapping[tuple[str, int], float] = field(default_factory=dict)
-    silent: frozenset[str] = frozenset()
+    outages: Mapping[str, int] = field(default_factory=dict)
 
-    def hearing(self, venue: str, up: bool) -> Market:
-        """The same market, a venue heard or silent from now on; itself where it was so before."""
-        silent = self.silent - {venue} if up else self.silent | {venue}
-        return self if silent == self.silent else replace(self, silent=silent)
+    def hearing(self, venue: str, up: bool, now_ns: int) -> Market:
+        """The same market, a venue up or down from now on; itself where that is no news."""
+        until_ns = self.outages.get(venue, 0)
+        if up is (until_ns != NEVER):
+            return self
+        return replace(self, outages={**self.outages, venue: now_ns if up else NEVER})
+
+    @property
+    def left_over(self) -> BoolArray:
+        """Mask of listings whose quote is left over from before an outage of its venue, (n,)."""
+        if not self.outages:
+            return np.zeros(len(self.universe), dtype=np.bool_)
+        return np.asarray(
+            self.quoted & (self.venue_ns < _ends(self.universe, tuple(sorted(self.outages.items()))))
+        )
 
     @classmethod
     def empty(cls, universe: Universe, now_ns: int = 0) -> Market:
@@ -212,7 +226,7 @@ class Market:
             seq=marks.seq,
             depth=depth,
             settlement_average=self.settlement_average,
-            silent=self.silent,
+            outages=self.outages,
             **changed,
         )
 
@@ -309,6 +323,13 @@ def spot_sources(market: Market) -> list[list[tuple[str, float, float]]]:
                 found[u].append((f"{venue} {name}", float(np.median(values[together])), age))
                 break
     return found
+
+
+@lru_cache(maxsize=16)
+def _ends(universe: Universe, outages: tuple[tuple[str, int], ...]) -> IntArray:
+    """When the last outage of each listing's venue ended, UTC ns, 0 where it had none, (n,)."""
+    until_ns = dict(outages)
+    return np.array([until_ns.get(listing.venue, 0) for listing in universe.listings], dtype=np.int64)
 
 
 @lru_cache(maxsize=16)

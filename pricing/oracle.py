@@ -29,8 +29,8 @@ from pricing.universe import FloatArray
 FORWARDS_NEAR = 3
 #: The time that `jump_max` is meant for, seconds.
 JUMP_S = 60.0
-#: Why a source is not used whose venue is down while another venue's index is heard.
-DOWN = "its venue is down"
+#: Why a source is not used that is left over while another index is told.
+DOWN = "from before an outage of its venue"
 
 
 class Verdict(StrEnum):
@@ -65,12 +65,14 @@ NearForwards = list[tuple[float, float]]
 
 @dataclass(frozen=True, slots=True)
 class IndexSource:
-    """One source's say: value in USD, age in seconds; refused: why it was not used, empty where it was."""
+    """One source's say: value in USD, age in seconds; refused: why it was not used, empty where it was.
+    left_over: from before an outage of its venue."""
 
     name: str
     value: float
     age_s: float
     refused: str = ""
+    left_over: bool = False
 
     @property
     def is_index(self) -> bool:
@@ -114,7 +116,7 @@ def read_index(
 
     The value is the median of the largest group of sources that agree within `deviation_max`. Where that is
     no majority, the source nearest to the forwards is taken (degraded); without those the index is
-    bad. What venues that are down said last (`Market.silent`) counts only where no other index is told.
+    bad. What is left over from before an outage (`Market.outages`) counts only where no other index is told.
     The index is bad, too, where it contradicts the forwards, or has moved further from the last good
     value than `jump_max` allows and nothing confirms the move: another source (good), or the middle of the
     perpetual's own book (degraded).
@@ -125,13 +127,13 @@ def read_index(
     Returns:
         One IndexReading per underlying. Nothing is raised for bad quotes: the verdict says what is wrong.
     """
-    told = spot_sources(market)
     heard = _heard(market)
+    told = _sources(market, heard)
     forwards = near_forwards(heard, settings.age_s_max)
     perpetuals = _perpetual_mids(heard, settings.age_s_max)
     readings = []
     for u, name in enumerate(market.universe.underlyings):
-        judgement = _Judgement(settings, [IndexSource(*source) for source in told[u]], market.silent)
+        judgement = _Judgement(settings, told[u])
         value, age = judgement.combine(forwards[u])
         if math.isfinite(value):
             judgement.hold_against_forwards(value, forwards[u])
@@ -145,30 +147,43 @@ def read_index(
 
 
 def _heard(market: Market) -> Market:
-    """The market without what venues that are down said last, unless all of them are down."""
-    if not market.silent:
+    """The market without what is left over from before an outage; itself where nothing is, or all is."""
+    left = market.left_over
+    if not left.any() or left[market.quoted].all():
         return market
-    down = market.universe.of_venues(market.silent)
-    return market if down.all() else replace(market, venue_ns=np.where(down, 0, market.venue_ns))
+    return replace(market, venue_ns=np.where(left, 0, market.venue_ns))
+
+
+def _sources(market: Market, heard: Market) -> list[list[IndexSource]]:
+    """What every venue says of every underlying: its newest word since its last outage, else the last one
+    before it."""
+    since = [[IndexSource(*source) for source in found] for found in spot_sources(heard)]
+    if not market.left_over.any():
+        return since
+    found = []
+    for new, told in zip(since, spot_sources(market), strict=True):
+        speaking = {} if heard is market else {source.venue: source for source in new}
+        all_told = [IndexSource(*source, left_over=True) for source in told]
+        found.append([speaking.get(source.venue, source) for source in all_told])
+    return found
 
 
 def following(market: Market, readings: Iterable[IndexReading]) -> Market:
-    """The market by which positions on venues that are down are valued, where another venue tells the index.
+    """The market by which positions are valued whose quotes are left over from before an outage of their
+    venue, where the index is told since.
 
     Forwards, perpetuals and futures there have moved with the index since they were quoted; options have
     their vols and no prices: what they cost then says nothing of now. The same object where nothing moves.
     """
-    universe, moved = market.universe, np.full(len(market.universe), np.nan)
-    for u, reading in enumerate(readings):
-        for source in reading.sources:
-            if source.refused == DOWN and math.isfinite(reading.value):
-                rows = universe.of_venues({source.venue}) & (universe.underlying == u)
-                told = np.where(market.index[rows] > 0, market.index[rows], source.value)
-                moved[rows] = reading.value / told
-    at = np.isfinite(moved)
-    if not at.any():
+    left = market.left_over
+    if not left.any():
         return market
-    scale = np.where(at, np.where(universe.is_option, np.nan, moved), 1.0)
+    index = np.array(
+        [x.value if any(not s.refused and not s.left_over for s in x.sources) else np.nan for x in readings]
+    )
+    moved = index[market.universe.underlying] / np.where(market.index > 0, market.index, np.nan)
+    at = left & np.isfinite(moved)
+    scale = np.where(at, np.where(market.universe.is_option, np.nan, moved), 1.0)
     return replace(
         market,
         bid=market.bid * scale,
@@ -190,10 +205,9 @@ def remember(last_good: LastGood, readings: Iterable[IndexReading], now_ns: int)
 class _Judgement:
     """The verdict on one underlying as it forms; it only ever gets worse."""
 
-    def __init__(self, settings: OracleSettings, sources: list[IndexSource], silent: frozenset[str]) -> None:
+    def __init__(self, settings: OracleSettings, sources: list[IndexSource]) -> None:
         self.settings = settings
         self.sources = sources
-        self.silent = silent
         self.kept: list[IndexSource] = []
         self.verdict = Verdict.GOOD
         self.reasons: list[str] = []
@@ -214,7 +228,7 @@ class _Judgement:
             if abs(source.age_s) > limits.age_s_max:
                 self._refuse(source, f"{source.age_s:.0f} s old, allowed {limits.age_s_max:.0f}")
         used = [source for source in self.sources if not source.refused]
-        heard = [source for source in used if source.venue not in self.silent]
+        heard = [source for source in used if not source.left_over]
         if any(
             source.is_index for source in heard
         ):  # where nobody else tells, its last word is the best there is

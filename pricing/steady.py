@@ -94,6 +94,8 @@ def steady_indexes(
 ) -> tuple[SteadyIndex, ...] | None:
     """What stands of the readings until then; None where one of them is bad, refused a source, or is near an
     edge: then the oracle has to be asked each time."""
+    if (market.left_over & market.fresh(limits.age_s_max)).any():
+        return None  # what is left over from before an outage moves with the index
     places: list[list[int]] = [[] for _ in market.universe.underlyings]
     known: dict[str, int] = {}
     for place, (venue, u, _, _) in enumerate(telling(market.universe)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -97,10 +97,6 @@ class Universe:
     def is_option(self) -> BoolArray:
         """Mask of options, (n,)."""
         return np.asarray(self.kind == Kind.OPTION)
-
-    def of_venues(self, names: Collection[str]) -> BoolArray:
-        """Mask of the listings of some venues, (n,)."""
-        return np.array([x.venue in names for x in self.listings], dtype=np.bool_)
 
     def where_underlying(self, name: str) -> BoolArray:
         """Mask of the listings on one underlying, (n,)."""

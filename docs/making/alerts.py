@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from docs.making.markdown import cell, code, page, table
-from hedger.alerts.table import HEDGING, ORDERS, OWN, VENUES, AlertKind
+from hedger.desk.alert_table import HEDGING, ORDERS, OWN, VENUES, AlertKind
 
 _GROUPS = {
     "The process, its files and its modes": OWN,
@@ -41,6 +41,7 @@ STEPS: Mapping[str, tuple[str, ...]] = {
         "NOT_HEDGED", "ROW_HELD", "PLAN_FAILED", "LEGS_LEFT", "ORDER_DENIED", "ORDER_HELD", "PAUSED",
         "HEDGE_INCOMPLETE", "FLATTEN_INCOMPLETE", "LISTING_ASIDE",
     ),
+    "bands": ("BAND_BY_HAND", "BAND_BY_FILE"),
 }  # fmt: skip
 
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hedger.alerts.notices import Notice
-from hedger.alerts.table import kind_of
 from hedger.core.actions import Severity
+from hedger.core.by_whom import by_whom, reason_given
+from hedger.desk.alert_table import kind_of
 from hedger.engine.heartbeat import Heartbeat, last_beat
 from hedger.journal.entries import ModeChange
 from hedger.journal.kill_latch import FileLatch, Latched
@@ -88,8 +89,7 @@ def standing(sight: Sight, mode: ModeChange | None, config: AlertsConfig) -> Ite
         text = "another file stands in the journal's place, or none; what is read is the old one"
         yield notice("JOURNAL_REPLACED", text)
     if sight.latched is not None:
-        who = sight.latched.user or "nobody named"
-        yield notice("KILLED", f"killed by {who}: {sight.latched.reason or 'no reason given'}")
+        yield notice("KILLED", f"killed by {by_whom(sight.latched.user, sight.latched.reason)}")
     if mode is not None:
         yield from _mode(mode) if sight.running else map(_of_none, _mode(mode))
     free, least = sight.disk_free_bytes, config.disk_mb_min * MB
@@ -135,7 +135,7 @@ def _was(beat: Heartbeat, mode: ModeChange | None) -> str:
     text = beat.mode + ", paused" * mode.paused
     if not mode.paused and mode.mode not in ("halted", "killed"):
         return text
-    return f"{text} by {mode.user or 'nobody named'}: {mode.reason or 'no reason given'}"
+    return f"{text} by {by_whom(mode.user, mode.reason)}"
 
 
 def _of_none(found: Notice) -> Notice:
@@ -145,13 +145,13 @@ def _of_none(found: Notice) -> Notice:
 
 
 def _mode(mode: ModeChange) -> Iterator[Notice]:
-    why = f"{mode.reason or 'no reason given'}"
+    why = reason_given(mode.reason)
     if mode.mode == "halted":
         yield notice("MODE_HALTED", f"halted: {why}")
     elif mode.mode == "reducing":
         yield notice("MODE_REDUCING", f"reducing: {why}")
     if mode.paused and not mode.ending:  # an engine that ends in order pauses first: that it ended is told
-        yield notice("MODE_PAUSED", f"paused by {mode.user or 'nobody named'}: {why}")
+        yield notice("MODE_PAUSED", f"paused by {by_whom(mode.user, mode.reason)}")
 
 
 def _pid(journal: Path) -> int | None:

@@ -10,32 +10,23 @@ everything since, and of nothing before it again.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Collection
-from typing import Any
 
 from hedger.alerts.notices import Notice
-from hedger.alerts.table import AlertKind, kind_of
 from hedger.core.actions import Severity
-from hedger.core.figures import without_figures
-from hedger.desk.alert_log import UNKNOWN, is_known, order_in
+from hedger.desk.alert_table import kind_of
+from hedger.desk.standing_alerts import TELLING, StandingAlerts, Told, mode_in
 from hedger.journal.acknowledged import Which
 from hedger.journal.codec import CodecError
-from hedger.journal.entries import Head, Kind, ModeChange, Record, read
+from hedger.journal.entries import Head, Kind, ModeChange, Record
 from hedger.journal.recovery import Reading
 from hedger.journal.sqlite import SqliteStorage
 from hedger.journal.storage import StorageFailed
 
 #: Of one look, so that a long journal or a fast one holds nothing else up.
 SLICE_S = 0.2
-_DAY_NS = 86_400 * 10**9
-_TOLD = (Kind.DECISION, Kind.MODE, Kind.CONFIGURATION)
 _OF_ORDERS = (Kind.INTENT, Kind.ACKNOWLEDGEMENT, Kind.ORDER, Kind.FILL)
-#: In the text of a decision that tells somebody something; most do not, and are not parsed.
-_ALERT = b'"action":"alert"'
-#: What a person's `arm` takes back: by then it was looked at.
-_UNTIL_ARMED = ("KEY_REFUSED", "BOOK_NOT_VALUED", "PNL_UNEXPLAINED")
 
 
 class Tail:
@@ -62,10 +53,9 @@ class Tail:
         self.mode: ModeChange | None = None
         self.fault = ""
         self.caught_up = False
-        self._stands: dict[tuple[str, str], Notice] = {}
-        self._day = 0
+        self._standing = StandingAlerts(self.orders.orders)
         for record in storage.records(kinds=[Kind.MODE]):
-            self._take_mode(record)
+            self.mode = mode_in(record)
 
     def step(self, now_ns: int) -> list[Notice]:
         """Read on for a moment; what has happened. now_ns: UTC."""
@@ -79,7 +69,7 @@ class Tail:
                     break
             end = time.monotonic() + SLICE_S
             self.caught_up = False
-            for record in self._storage.records(self._next, _TOLD):
+            for record in self._storage.records(self._next, TELLING):
                 found += self._take(record, now_ns)
                 self._next = record.number + 1
                 if record.number > self.told.number:
@@ -94,50 +84,20 @@ class Tail:
         return found
 
     def stands(self) -> list[Notice]:
-        """What the engine told of and has not taken back."""
-        known = [
-            key for key in self._stands if key[0] == UNKNOWN and is_known(self.orders.orders.get(key[1]))
-        ]
-        for key in known:
-            del self._stands[key]
-        return list(self._stands.values())
+        """What the engine told of and has not taken back; latch and mode are looked at directly."""
+        self._standing.known()
+        return [_notice(told) for told in self._standing.now if not kind_of(told.code).own]
 
     def _take(self, record: Record, now_ns: int) -> list[Notice]:
-        if not self._remembers and record.number < self._start:
-            return self._unseen(record)
-        day = record.now_ns // _DAY_NS
-        if day != self._day:
-            self._day = day
-            self._take_back("PNL_UNEXPLAINED")  # the sum is of one day
-        if record.kind == Kind.CONFIGURATION:
-            self._stands.clear()  # of an engine that is no more
-            return []
         if record.kind == Kind.MODE:
-            self._take_mode(record)
-            return []
-        found = []
-        for notice in notices_of(record):
-            kind = kind_of(notice.code)
-            for code in kind.ends:
-                self._stands.pop((code, notice.subject), None)
-            if kind.stands:
-                self._stands[notice.key] = notice
-            elif self._is_news(record, now_ns):
-                found.append(notice)
-        return found
-
-    def _unseen(self, record: Record) -> list[Notice]:
-        """What an engine that is no more told and nobody saw. What stood with it the next one tells again,
-        where it still does."""
-        if record.kind != Kind.DECISION:
-            return []
-        return [
-            notice
-            for place, notice in enumerate(notices_of(record))
-            if notice.severity is Severity.CRITICAL
-            and not kind_of(notice.code).stands
-            and (record.number, place) not in self._seen
-        ]
+            self.mode = mode_in(record)
+        told = [x for x in self._standing.take(record) if isinstance(x, Told) and not kind_of(x.code).stands]
+        if not self._remembers and record.number < self._start:
+            # of an engine that is no more what nobody saw; what stood with it the next one tells again
+            told = [x for x in told if x.severity is Severity.CRITICAL and x.which not in self._seen]
+        elif not self._is_news(record, now_ns):
+            told = []
+        return [_notice(x) for x in told]
 
     def _is_news(self, record: Record, now_ns: int) -> bool:
         """Whether what happened is still to be told."""
@@ -145,51 +105,6 @@ class Tail:
             return record.number > self._remembers
         return now_ns - record.now_ns <= self._past_ns
 
-    def _take_mode(self, record: Record) -> None:
-        word = read(record)
-        if not isinstance(word, ModeChange):
-            raise CodecError("a mode is none")
-        self.mode = word
-        if word.mode == "armed":
-            for code in _UNTIL_ARMED:
-                self._take_back(code)
-        if not word.paused:
-            self._take_back("PAUSED")
 
-    def _take_back(self, code: str) -> None:
-        for key in [key for key in self._stands if key[0] == code]:
-            del self._stands[key]
-
-
-def notices_of(record: Record) -> list[Notice]:
-    """What a decision tells people.
-
-    Raises:
-        CodecError: it is no decision.
-    """
-    if _ALERT not in record.text:
-        return []
-    try:
-        document: Any = json.loads(record.body)["document"]
-        actions = [action for action in document["actions"] if action["action"] == "alert"]
-        told = [(Severity(a["severity"]), str(a["code"]), str(a["text"])) for a in actions]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise CodecError(f"record {record.number} is no decision: {error!r}") from error
-    return [
-        Notice(code, subject_of(kind_of(code), text), severity, text, record.now_ns)
-        for severity, code, text in told
-    ]
-
-
-def subject_of(kind: AlertKind, text: str) -> str:
-    """Of what a text speaks: the order or venue it names first, else the text without its figures.
-
-    >>> subject_of(kind_of("LINK_DOWN"), "deribit is down"), subject_of(kind_of("PAUSED"), "paused until")
-    ('deribit', '')
-    """
-    words = text.split()
-    if kind.subject == "venue":
-        return words[0] if words else ""
-    if kind.subject == "order":
-        return order_in(text) or without_figures(text)
-    return "" if kind.stands else without_figures(text)
+def _notice(told: Told) -> Notice:
+    return Notice(told.code, told.subject, told.severity, told.text, told.now_ns)

@@ -196,8 +196,9 @@ def on_status(turn: Turn, status: VenueStatus) -> None:
     turn.state = turn.state.with_venue(
         name, link=status.link, reconciled_ns=None, asked_ns=None, cancel_all_ns=None, next_ns=turn.now
     )
-    market = turn.state.market.hearing(name, status.link is not Link.DOWN)
-    turn.state = replace(turn.state, market=market)
+    if status.link is not Link.DEGRADED:  # half a link is as heard or unheard as it was
+        market = turn.state.market.hearing(name, status.link is Link.UP, turn.event.now_ns)
+        turn.state = replace(turn.state, market=market)
     if changed:
         severity = Severity.NOTE if status.link is Link.UP else Severity.WARNING
         turn.alert(severity, f"LINK_{status.link.upper()}", f"{name} is {status.link} {status.text}".rstrip())

@@ -130,7 +130,8 @@ class Follower:
         marks = self._marks(record, word.what) if isinstance(word, EventBody) else None
         match word:
             case EventBody(what=VenueStatus(venue=venue, link=link)) if self.market is not None:
-                self.market = self.market.hearing(venue, link is not Link.DOWN)
+                if link is not Link.DEGRADED:
+                    self.market = self.market.hearing(venue, link is Link.UP, record.now_ns)
             case EventBody(what=Command(verb=Verb.BANDS, argument=argument)):
                 self._bands[record.seq] = argument
             case DecisionRecord(document=document):

@@ -113,20 +113,31 @@ def test_a_venue_that_is_down_is_not_asked_beside_one_that_is_not() -> None:
     """Its last word stands still, and the middle of both would follow the market half the way."""
     market = market_of([told("a", 60_000.0), told("b", 60_400.0), spot_market("c", 60_402.0)])
     assert read_index(market, LIMITS)[0].value == 60_400.0
-    (found,) = read_index(market.hearing("b", False), LIMITS)
+
+    def without(*venues: str) -> Market:
+        found = market
+        for venue in venues:
+            found = found.hearing(venue, False, NOW_NS)
+        return found
+
+    (found,) = read_index(without("b"), LIMITS)
     assert found.value == pytest.approx(60_201.0) and found.verdict is Verdict.DEGRADED
-    assert found.sources[1].refused == "its venue is down"
-    (alone,) = read_index(market.hearing("b", False).hearing("c", False), LIMITS)
-    assert alone.value == 60_000.0
+    assert found.sources[1].refused == "from before an outage of its venue"
+    assert read_index(without("b", "c"), LIMITS)[0].value == 60_000.0
     # where no other index is told the last word is the best there is, and a market beside it no worse
-    silent = market.hearing("a", False).hearing("b", False)
-    assert read_index(silent, LIMITS)[0].value == 60_400.0
-    assert not any(source.refused for source in read_index(silent, LIMITS)[0].sources)
-    assert silent.apply(marks_of([], [], NOW_NS, 9)).silent == {"a", "b"}
-    assert read_index(silent.hearing("b", True), LIMITS)[0].value == pytest.approx(60_401.0)
+    both = without("a", "b")
+    assert read_index(both, LIMITS)[0].value == 60_400.0
+    assert not any(source.refused for source in read_index(both, LIMITS)[0].sources)
+    # up again it counts from its first word on
+    later = NOW_NS + NS_PER_SECOND
+    again = without("b").hearing("b", True, later)
+    assert read_index(again, LIMITS)[0].value == pytest.approx(60_201.0)
+    rows = [market.universe.positions[x.listing.key] for x in (told("b", 60_500.0),)]
+    heard = again.apply(marks_of([told("b", 60_500.0)], rows, later, 9))
+    assert read_index(heard, LIMITS)[0].value == 60_402.0
 
 
-def test_what_a_venue_that_is_down_lists_is_valued_where_the_index_has_gone() -> None:
+def test_what_is_left_over_from_before_an_outage_is_valued_where_the_index_has_gone() -> None:
     """2 % up elsewhere: forward, perpetual and the option's delta by erf move along; its vol stays."""
     call = Quote(
         listing(option(60_000.0, "C", 7), venue="a"),
@@ -138,25 +149,36 @@ def test_what_a_venue_that_is_down_lists_is_valued_where_the_index_has_gone() ->
     )
     perp = Quote(listing(perpetual(), venue="a"), 60_040.0, 60_060.0, 60_050.0, index=60_000.0)
     market = market_of([call, perp, told("b", 61_200.0)])
-    rows = {x.venue + x.contract.kind.name: i for i, x in enumerate(market.universe.listings)}
-    option_row, perp_row = rows["aOPTION"], rows["aPERPETUAL"]
+    option_row, perp_row = (market.universe.positions[x.listing.key] for x in (call, perp))
 
-    def forward_and_delta(down: bool) -> tuple[float, float, float]:
-        seen = market.hearing("a", not down)
+    def forward_and_delta(seen: Market) -> tuple[float, float, float]:
         readings = read_index(seen, LIMITS)
         valued = value(following(seen, readings), 600.0, index=np.array([x.value for x in readings]))
         assert valued.status[option_row] == MarkStatus.OK and valued.vol[option_row] == 0.5
         return valued.forward[option_row], valued.usd.delta[option_row], valued.forward[perp_row]
 
-    forward, delta, perpetual_price = forward_and_delta(down=True)
+    down = market.hearing("a", False, NOW_NS)
+    forward, delta, perpetual_price = forward_and_delta(down)
     assert forward == pytest.approx(60_100.0 * 1.02, rel=1e-12)
     assert perpetual_price == pytest.approx(60_050.0 * 1.02, rel=1e-12)
     total = 0.5 * math.sqrt(7 / 365)
     d1 = math.log(60_100.0 * 1.02 / 60_000.0) / total + total / 2
     assert delta == pytest.approx(0.5 * (1 + math.erf(d1 / math.sqrt(2))), rel=1e-9)
-    assert forward_and_delta(down=False)[0] == 60_100.0
-    alone = market_of([call, perp]).hearing("a", False)
-    assert following(alone, read_index(alone, LIMITS)) is alone
+    assert forward_and_delta(market)[0] == 60_100.0
+    # up again, the perpetual is quoted anew and the option is not yet
+    later = NOW_NS + NS_PER_SECOND
+    new = Quote(perp.listing, 61_290.0, 61_310.0, 61_300.0, index=61_200.0)
+    again = down.hearing("a", True, later).apply(marks_of([new], [perp_row], later, 9))
+    forward, _, perpetual_price = forward_and_delta(again)
+    assert forward == pytest.approx(60_100.0 * 1.02, rel=1e-12) and perpetual_price == 61_300.0
+    alone = market_of([call, perp]).hearing("a", False, NOW_NS)
+    assert forward_and_delta_alone(alone) == (60_100.0, 60_050.0)
+
+
+def forward_and_delta_alone(market: Market) -> tuple[float, float]:
+    """Where nobody else tells the index nothing moves."""
+    moved = following(market, read_index(market, LIMITS))
+    return float(np.nanmax(moved.forward)), float(np.nanmax(moved.mark))
 
 
 def test_nothing_fresh_is_bad_and_unknown_not_zero() -> None:

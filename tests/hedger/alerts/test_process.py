@@ -216,6 +216,8 @@ def test_once_tells_what_stands_and_by_its_exit_code_whether_it_is_grave(
         assert code == 1
         assert {x["code"] for x in found["standing"]} == {"LINK_DOWN", "KEY_REFUSED"}
         assert "CRITICAL KEY_REFUSED: okx: the key is refused" in desk.text
+        plain = run(capsys, "--once", "--journal", engine.path, "--url", desk.url)[1]
+        assert "2 alerts stand; 1 letter left for 1 sink\n" in plain  # both in one letter
         desk.status = 500
         assert run(capsys, "--once", "--journal", engine.path, "--url", desk.url)[0] == 4
     code, out, _ = run(capsys, "--once", "--journal", engine.path)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hedger.alerts.table import ALERTS, BY_CODE, OWN, AlertKind
 from hedger.core.events import Verb
+from hedger.desk.alert_table import ALERTS, BY_CODE, OWN, AlertKind
 
 ROOT = Path(__file__).resolve().parents[3]
 #: Codes that are put together when they are told, and what they can become.
