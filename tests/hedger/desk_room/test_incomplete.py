@@ -92,7 +92,7 @@ def test_panels_and_verbs_name_it(
     assert [m["symbol"] for m in shocks["missing"]] == [GONE] and not shocks["complete"]
     made = (
         risk.sheet(tree),
-        hedge.sheet(tree["rows"], tree["missing"], [], None, None, None, (), (), 0, {}),
+        hedge.sheet(hedge.Hedging(tree["rows"], tree["missing"])),
         whatif.sheet(
             shocks["ladder"],
             shocks["missing"],
@@ -113,7 +113,7 @@ def test_panels_and_verbs_name_it(
 
 def test_the_header_and_what_the_dialogs_are_told(painter: Painter) -> None:
     frame = painter.frame(Want(1))
-    second = header(frame.standing)[1]
+    second = header(frame.vitals)[1]
     assert "INCOMPLETE 1" in second[0] and str(second[1]) == "bad"
     (text,) = frame.left_out
     assert GONE in text

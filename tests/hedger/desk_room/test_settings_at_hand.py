@@ -101,7 +101,7 @@ def test_settings_that_are_not_on_record_are_said(
     feed = Feed(old, Settings(), Outside(fetch=fetch_of(ran[1])))
     while not feed.caught_up or not feed.number:
         feed.step()
-    third = header(Painter(feed, control=False).frame(Want(2)).standing)[2][0]
+    third = header(Painter(feed, control=False).frame(Want(2)).vitals)[2][0]
     feed.close()
     assert "NOT ON RECORD" in third
 
