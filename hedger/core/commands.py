@@ -9,12 +9,14 @@ it shows, and what it means by a word, may be something else.
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
 
 from hedger.core.actions import Severity
 from hedger.core.aside import try_again
-from hedger.core.by_hand import ByHand, HandBand, said_by_file
-from hedger.core.by_hand_told import keep_by_hand
+from hedger.core.by_hand import ByHand, HandBand
+from hedger.core.by_hand_file import file_band
+from hedger.core.by_whom import by_whom
 from hedger.core.disowned import told_disowned
 from hedger.core.events import Command, Verb
 from hedger.core.marking import value_book
@@ -36,7 +38,7 @@ def obey(turn: Turn, command: Command) -> None:
     if command.id in turn.state.commands:
         return
     turn.state = replace(turn.state, commands=turn.state.commands | {command.id})
-    turn.note(f"{command.verb} by {command.user}: {command.reason or 'no reason given'}")
+    turn.note(f"{command.verb} by {by_whom(command.user, command.reason)}")
     if command.build and command.verb not in FROM_ANY_BUILD:
         told = f"it was sent by build {command.build}, and this engine is of another"
         _refuse(turn, "BUILD_REFUSED", f"no {command.verb}: {told}; send it from the engine's own build")
@@ -196,12 +198,16 @@ def _unkill(turn: Turn, by: str) -> None:
 
 def _set_bands(turn: Turn, command: Command) -> None:
     """ROW=LOW,HIGH/LOW,HIGH sets trigger and landing of a row; ROW= goes back to the settings'."""
-    row, _, text = command.argument.partition("=")
+    row, sets, text = command.argument.partition("=")
     snapshot, others = turn.state.snapshot, turn.state.by_hand.without(row)
     taken_back = not text and others != turn.state.by_hand  # of a row that is gone by now as well
     if not taken_back and (snapshot is None or row not in snapshot.exposure.rows):
         known = ", ".join(snapshot.exposure.rows) if snapshot is not None else "unknown before the first mark"
         _refuse(turn, "BANDS_REFUSED", f"{row!r} is no row of the book; its rows are {known}")
+        return
+    if not sets:
+        fix = f"{row}=LOW,HIGH/LOW,HIGH sets a band, {row}= takes the settings file's own again"
+        _refuse(turn, "BANDS_REFUSED", f"{row!r} says nothing of a band; {fix}")
         return
     if text:
         bands = parse_bands(text)
@@ -209,29 +215,38 @@ def _set_bands(turn: Turn, command: Command) -> None:
             fix = "for example delta:BTC=-1.5,1.5/-0.7,0.7"
             _refuse(turn, "BANDS_REFUSED", f"{text!r} is no landing inside a trigger; {fix}")
             return
-        file = said_by_file(turn.settings.desk, row)
+        file = file_band(turn.settings.desk, row)
         band = HandBand(row, *bands, command.user, command.reason, turn.event.now_ns, file)
         others = ByHand.of((*others.bands, band))
-    keep_by_hand(turn, others)
+    turn.state = replace(turn.state, by_hand=others)
     if snapshot is not None:
         value_book(turn)
+
+
+#: A number as people write it; Python would take more, and other ones where a key was missed.
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
+
+
+def _number(text: str, left_out: float) -> float:
+    """NaN where it is none that is finite."""
+    if not text.strip():
+        return left_out
+    number = float(text) if _NUMBER.fullmatch(text.strip()) else math.nan
+    return number if math.isfinite(number) else math.nan
 
 
 def parse_bands(text: str) -> tuple[Interval, Interval] | None:
     """LOW,HIGH/LOW,HIGH as (trigger, landing); a side left out is open. None where it makes no sense.
 
-    >>> parse_bands("-1.5,1.5/-0.7,0.7"), parse_bands("-1,1/-2,2")
-    (((-1.5, 1.5), (-0.7, 0.7)), None)
+    >>> parse_bands("-1.5,1.5/-0.7,0.7"), parse_bands("-1,1/-2,2"), parse_bands("-1_5,15/-5,5")
+    (((-1.5, 1.5), (-0.7, 0.7)), None, None)
     """
     parts = [side.split(",") for side in text.split("/")]
     if [len(part) for part in parts] != [2, 2]:
         return None
     found = []
     for low, high in parts:
-        try:
-            pair = (float(low) if low.strip() else -math.inf, float(high) if high.strip() else math.inf)
-        except ValueError:
-            return None
+        pair = _number(low, -math.inf), _number(high, math.inf)
         if math.isnan(pair[0]) or math.isnan(pair[1]) or pair[0] > pair[1]:
             return None
         found.append(pair)

@@ -13,7 +13,7 @@ from dataclasses import fields, replace
 import numpy as np
 
 from hedger.core.actions import Severity
-from hedger.core.by_hand_told import tell_by_hand
+from hedger.core.by_hand_told import drop_changed, tell_by_hand
 from hedger.core.fees import price_fees
 from hedger.core.flattening import flat_bands
 from hedger.core.footing import footing_of
@@ -56,8 +56,9 @@ def on_marks(turn: Turn, marks: Marks) -> bool:
     # Time is the engine's: a batch that is stamped otherwise, even backwards, is a batch of now.
     marks = stamped(marks, turn.event.now_ns)
     new_day(turn)
-    if state.marked_ns is None:  # the first mark of a start
-        tell_by_hand(turn)
+    first = state.marked_ns is None  # of a start
+    if first:
+        drop_changed(turn)
     before = turn.state.market
     market = before.apply(marks)
     averages = {key: total / n for key, (total, n) in state.averages.items()}
@@ -67,7 +68,10 @@ def on_marks(turn: Turn, marks: Marks) -> bool:
         turn.state, market=market, averages=frozen(averages_with(dict(state.averages), market, age))
     )
     pass_time(turn, before)
-    return value_book(turn)
+    valued = value_book(turn)
+    if first:
+        tell_by_hand(turn)
+    return valued
 
 
 def look_again(turn: Turn) -> bool:

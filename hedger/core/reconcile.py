@@ -25,6 +25,7 @@ from types import MappingProxyType
 
 from hedger.core.actions import Adjustment, AdjustmentKind, Severity
 from hedger.core.aside import on_rejected, on_taken
+from hedger.core.by_whom import reason_given
 from hedger.core.deliveries import on_deliveries
 from hedger.core.differing import Differences, agrees, cash_differences, position_differences
 from hedger.core.disowned import accept_disowned, contradicts, disowned, tell_contradiction
@@ -200,7 +201,7 @@ def on_update(turn: Turn, update: OrderUpdate) -> None:
         new = seen(heard(record, told_of(record, update), turn.now), update, turn.event.now_ns)
         turn.state = turn.state.with_order(new)
         if new.state is OrderState.REJECTED and record.live and not at:
-            text = f"{update.client_id} rejected: {update.code or update.text or 'no reason given'}"
+            text = f"{update.client_id} rejected: {reason_given(update.code or update.text)}"
             turn.alert(Severity.NOTE, "ORDER_REJECTED", text)
         order_changed(turn, record, new)
         if new.state is OrderState.REJECTED and record.live:

@@ -310,8 +310,8 @@ class State:
     the last mark (`snapshot`), seen_under: the bands set by command that were in force; moved: (m,) what
     fills have added to its rows since; fault: why the book cannot be valued. memory: the pace of hedging;
     hedges: those of late, with the risk before and after each. last_good: indexes. regimes: the vol
-    regimes in force. venues: by name. counters: of the day. overrides: bands set by command, by_hand: the
-    same and who set them. asked_for: what a person asked for ("hedge" or "flatten") and is not done, on one
+    regimes in force. venues: by name. counters: of the day. by_hand: bands set by command, and who set
+    them. asked_for: what a person asked for ("hedge" or "flatten") and is not done, on one
     underlying (scope) or on all. averages: (sum, count) of the index in settlement windows. indexes: (ns,
     USD) seen, where bands or triggers look back. commands: ids of those done. strangers: open orders of
     others, told of, by (venue, account, name). others: other engines seen at work, monotonic, by (venue,
@@ -348,7 +348,6 @@ class State:
     regimes: Mapping[str, float] = field(default_factory=nothing)
     venues: Mapping[str, VenueState] = field(default_factory=nothing)
     counters: Counters = NOTHING_COUNTED
-    overrides: BandOverrides = field(default_factory=nothing)
     by_hand: ByHand = NOTHING_BY_HAND
     asked_for: str = ""
     scope: str = ""
@@ -388,6 +387,11 @@ class State:
         if self.mode is Mode.ARMED and (self.residual.beyond or any(v.drift for v in self.venues.values())):
             return Mode.REDUCING
         return self.mode
+
+    @property
+    def overrides(self) -> BandOverrides:
+        """The bands set by command, by row."""
+        return self.by_hand.overrides
 
     @property
     def snapshot(self) -> Snapshot | None:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from hedger.core.by_hand import NOTHING_BY_HAND, ByHand, band_words
+from hedger.core.by_hand_file import file_words
 from hedger.documents import number, risk_document
 from hedger.problem.snapshot import Snapshot
 from pricing.black76 import higher_greeks
@@ -67,7 +68,8 @@ def risk_tree(snapshot: Snapshot, by_hand: ByHand = NOTHING_BY_HAND) -> Json:
 
 
 def band_rows(snapshot: Snapshot, by_hand: ByHand = NOTHING_BY_HAND) -> list[Json]:
-    """Every row with its band, what is used of it, and in words who set it, where a person did, else "".
+    """Every row with its band, what is used of it, and in words who set it and what the file says, where a
+    person did, else "".
 
     A row of an underlying of which something is not known (`incomplete`) is not known itself: value, used,
     distance and breached are null, for what is left of the sum may lie anywhere.
@@ -76,11 +78,12 @@ def band_rows(snapshot: Snapshot, by_hand: ByHand = NOTHING_BY_HAND) -> list[Jso
     lacking = incomplete(snapshot)
     whole = np.array([name.split(":")[1] not in lacking for name in exposure.rows], dtype=np.bool_)
     values = np.where(whole, exposure.value, np.nan)
-    said = {band.row: f"{band_words(band)}; the file says {band.file}" for band in by_hand.bands}
+    hands = {band.row: band for band in by_hand.bands}
     found = []
     for i, name in enumerate(exposure.rows):
         trigger = float(bands.trigger_lower[i]), float(bands.trigger_upper[i])
         x, target = float(values[i]), float(bands.target[i])
+        hand, spot = hands.get(name), snapshot.spot[name.split(":")[1]]
         banded = bool(bands.banded[i])
         found.append(
             {
@@ -95,7 +98,8 @@ def band_rows(snapshot: Snapshot, by_hand: ByHand = NOTHING_BY_HAND) -> list[Jso
                 "used": number(used(x, target, *trigger)) if banded else None,
                 "distance": number(min(x - trigger[0], trigger[1] - x)) if banded else None,
                 "breached": None if math.isnan(x) and banded else bool(x < trigger[0] or x > trigger[1]),
-                "by_hand": said.get(name, ""),
+                "by_hand": "" if hand is None else band_words(hand),
+                "file": "" if hand is None else file_words(hand.file, name, spot),
             }
         )
     return found

@@ -135,7 +135,6 @@ def first_state(
         memory=replace(memory_after(found.usage), started_ns=now_ns),
         hedges=hedges_after(found.usage, now_ns, monotonic_ns),
         by_hand=found.by_hand,
-        overrides=frozen(found.by_hand.overrides),
     )
 
 

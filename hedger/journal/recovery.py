@@ -125,15 +125,15 @@ def recover(storage: Storage, *, where: str = "the journal", monotonic_ns: int =
         for record in storage.records():
             problem = misplaced(record, last)
             if problem:
-                raise _damaged(where, f"record {record.number} {problem}")
+                raise damage_of(where, f"record {record.number} {problem}")
             reading.take(record)
             last = Head(record.number, record.hash)
         problem = cut_off(last, storage.head())
     except (StorageFailed, CodecError) as error:
-        damaged = _damaged(where, f"after record {last.number}: {error}")
+        damaged = damage_of(where, f"after record {last.number}: {error}")
         raise why_unreadable(storage, error, damaged) from error
     if problem:
-        raise _damaged(where, f"record {last.number} {problem}")
+        raise damage_of(where, f"record {last.number} {problem}")
     return reading.result(last, restarted=True)
 
 
@@ -155,7 +155,7 @@ def summary(storage: Storage, *, where: str = "the journal", running: bool = Fal
         for record in storage.records(first=head.number):
             reading.touch(record)
     except (StorageFailed, CodecError) as error:
-        raise why_unreadable(storage, error, _damaged(where, str(error))) from error
+        raise why_unreadable(storage, error, damage_of(where, str(error))) from error
     return replace(reading.result(head, restarted=not running), undecided=())
 
 
@@ -280,7 +280,8 @@ class Reading:
         )
 
 
-def _damaged(where: str, observed: str) -> JournalDamaged:
+def damage_of(where: str, observed: str) -> JournalDamaged:
+    """The error for people where a journal is not what was written. where: the file's name."""
     return JournalDamaged(
         "JOURNAL_DAMAGED",
         "the journal is not what was written",

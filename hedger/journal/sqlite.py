@@ -25,6 +25,11 @@ _INSERT = """
 INSERT INTO records (number, kind, seq, now_ns, key, body, hash, frame) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
 """
 _SELECT = "SELECT number, kind, seq, now_ns, key, body, hash, {frame} FROM records"
+#: The number after the first record, or before any, that none follows.
+_MISSING = """
+SELECT min(number) + 1 FROM (SELECT 0 AS number UNION ALL SELECT number FROM records) AS one
+WHERE NOT EXISTS (SELECT 1 FROM records WHERE records.number = one.number + 1)
+"""
 #: Files of older versions have no frames, and whoever only reads does not bring them up to date.
 _FRAMES_SINCE = 3
 _MAGIC = b"SQLite format 3\x00"
@@ -141,6 +146,24 @@ class SqliteStorage:
         finally:
             with suppress(*FAULTS):
                 self._connection.execute("ROLLBACK")
+
+    def missing(self) -> tuple[int, int] | None:
+        """The first records that were counted and are not there, from and to; None: all are there.
+
+        Raises:
+            StorageFailed: the file cannot be read.
+        """
+        head = self.head().number
+        try:
+            if self._connection.execute("SELECT count(*) FROM records").fetchone()[0] >= head:
+                return None
+            (first,) = self._connection.execute(_MISSING).fetchone()
+            (after,) = self._connection.execute(
+                "SELECT min(number) FROM records WHERE number > ?", (first,)
+            ).fetchone()
+        except FAULTS as error:
+            raise failed(error) from error
+        return first, head if after is None else after - 1
 
     def problems(self) -> list[str]:
         """What SQLite itself finds wrong with the file; empty = sound."""

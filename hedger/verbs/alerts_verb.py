@@ -37,7 +37,10 @@ def declare(commands: Commands) -> None:
         "as it is, which other users of this machine can then see; may be repeated"
     )
     words.add_argument("--url", action="append", default=[], metavar="SINK", help=text)
-    text = "look once, tell what stands, and end: 1 where something critical does, 4 where a sink failed"
+    text = (
+        "look once, tell what stands, and end: 1 where something critical does, 4 where a sink failed; it "
+        "remembers nothing, the next look tells it again"
+    )
     words.add_argument("--once", action="store_true", help=text)
     text = "print what the engine has told since its start and who has seen it, and end: the panel of alerts"
     words.add_argument("--told", action="store_true", help=text)
@@ -127,6 +130,7 @@ def _watch(
 def _once(arguments: argparse.Namespace, watch: Watch) -> Exit:
     """What stands now, told and printed."""
     from hedger.core.actions import Severity
+    from hedger.report.words import plural
 
     end = time.monotonic() + ONCE_S_MAX
     while True:
@@ -143,8 +147,10 @@ def _once(arguments: argparse.Namespace, watch: Watch) -> Exit:
         print(f"{watch.parts.name.trading.upper()} engine {watch.parts.name.engine}")
         for notice in watch.notices.standing:
             print(f"{notice.severity.upper()} {notice.code}: {notice.text}")
-        stand, whom = len(document["standing"]), len(document["sinks"])
-        print(f"{stand} alerts stand; {document['told']} messages for {whom} sinks")
+        stand, left = len(document["standing"]), sum(sink.sent for sink in watch.parts.sinks)
+        whom = plural(len(document["sinks"]), "sink")
+        stands = f"{plural(stand, 'alert')} {'stands' if stand == 1 else 'stand'}"
+        print(f"{stands}; {plural(left, 'letter')} left for {whom}")
     if any(sink.waiting for sink in watch.parts.sinks):
         return Exit.UNAVAILABLE
     grave = any(notice.severity is Severity.CRITICAL for notice in watch.notices.standing)
@@ -222,7 +228,7 @@ def _say_told(document: Json) -> None:
 
 def _list(arguments: argparse.Namespace) -> Exit:
     """The table of alerts."""
-    from hedger.alerts.table import ALERTS
+    from hedger.desk.alert_table import ALERTS
 
     if arguments.json:
         rows = [

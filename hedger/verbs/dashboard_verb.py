@@ -75,5 +75,6 @@ def _refuse_no_terminal() -> None:
             observed="standard input, output or error is none",
             allowed="a terminal of at least 80 x 24",
             not_done="nothing was shown",
-            fix="without one use `hedger status`, `orders`, `pnl`, `venues` and `whatif`, each with --json",
+            fix="without one use `hedger status`, `risk`, `orders`, `pnl`, `venues`, `whatif` and "
+            "`alerts --told`, each with --json",
         )

@@ -6,7 +6,7 @@ import argparse
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from hedger.core.state import State
     from hedger.dashboard.control import Control
     from hedger.problem.snapshot import Snapshot
+    from hedger.runs.demo import Hedge
     from hedger.settings import Settings
     from venues.paper_report import PaperReport
 
@@ -59,6 +60,19 @@ def _on_a_terminal() -> bool:
     return all(stream.isatty() for stream in streams) and os.environ.get("TERM", "dumb") != "dumb"
 
 
+def _staged(settings: Settings, *, quiet: bool = False) -> Settings:
+    """The settings with the built-in bands: within a desk's own, made for its own book, nothing may happen.
+    quiet: it is not said."""
+    from hedger.settings import Settings as Every
+
+    bands = Every().bands
+    if settings.bands == bands:
+        return settings
+    if not quiet:
+        print("The demo's book has the built-in bands, not those of the settings file.", flush=True)
+    return settings.model_copy(update={"bands": bands})
+
+
 # ------------------------------------------------------------------------------------------------ on a screen
 
 
@@ -68,7 +82,7 @@ def _engine(arguments: argparse.Namespace) -> Exit:
     from hedger.runs.lasting import set_aside
 
     with set_aside():
-        ran = run_demo_engine(arguments.engine, arguments.seed, settings_of(arguments))
+        ran = run_demo_engine(arguments.engine, arguments.seed, _staged(settings_of(arguments), quiet=True))
     if arguments.json:
         show_json(ran.document)
     else:
@@ -91,7 +105,7 @@ def _on_a_screen(arguments: argparse.Namespace) -> Exit:
     from hedger.runs.demo_engine import DemoEngine
     from pricing.compiled import warm_up
 
-    settings = settings_of(arguments)
+    settings = _staged(settings_of(arguments))
     _leave_in_order()
     place = Path(tempfile.mkdtemp(prefix="hedger-demo-"))
     journal, report = place / "journal", place / "report"
@@ -177,15 +191,14 @@ def _close(journal: Path, report: Path, config: Path | None) -> None:
 def _as_text(arguments: argparse.Namespace) -> Exit:
     """Market minutes as fast as the machine goes: book, tickets, fills, verification, summary, and the story
     of a dropped venue."""
-    from hedger.documents import plain
     from hedger.runs import demo
-    from hedger.ticket import risk_view, ticket_view
+    from hedger.ticket import risk_view
     from pricing.compiled import warm_up
 
     with _told_if_slow():
         warm_up()
-    settings = settings_of(arguments)
     quiet = arguments.json
+    settings = _staged(settings_of(arguments), quiet=quiet)
 
     def on_start(snapshot: Snapshot) -> None:
         if not quiet:
@@ -194,17 +207,9 @@ def _as_text(arguments: argparse.Namespace) -> Exit:
             )
             show(risk_view(snapshot), plain=True)
 
-    def on_hedge(hedge: demo.Hedge) -> None:
+    def on_hedge(hedge: Hedge) -> None:
         if not quiet:
-            demo.clear_bar()
-            show(ticket_view(hedge.plan), plain=True)
-            for fill in hedge.fills:
-                listing = fill.listing
-                print(
-                    f"  filled: {demo.side_word(fill.side)} {plain(fill.quantity)} {listing.unit} "
-                    f"{listing.symbol} at {plain(fill.price)}, fee {float(fill.fee):.6g} {fill.fee_currency}"
-                )
-            print(f"  verification: {'passed' if hedge.verified else 'FAILED'}, {hedge.worst_difference}\n")
+            _print_hedge(hedge)
 
     def on_close(report: PaperReport) -> None:
         demo.clear_bar()
@@ -235,24 +240,47 @@ def _as_text(arguments: argparse.Namespace) -> Exit:
     return Exit.NEGATIVE
 
 
+def _print_hedge(hedge: Hedge) -> None:
+    """A ticket, what filled of it, and whether the book came to what it promised."""
+    from hedger.documents import plain
+    from hedger.runs import demo
+    from hedger.ticket import ticket_view
+
+    demo.clear_bar()
+    show(ticket_view(hedge.plan), plain=True)
+    for fill in hedge.fills:
+        listing = fill.listing
+        print(
+            f"  filled: {demo.side_word(fill.side)} {plain(fill.quantity)} {listing.unit} "
+            f"{listing.symbol} at {plain(fill.price)}, fee {float(fill.fee):.6g} {fill.fee_currency}"
+        )
+    print(f"  verification: {'passed' if hedge.verified else 'FAILED'}, {hedge.worst_difference}\n")
+
+
 def _tell_the_fault(seed: int, settings: Settings) -> None:
     """The fault, the kill latch and what next, as the screen tells them, played in virtual time."""
     import textwrap
 
-    from hedger.desk.story import STEPS, Facts, after, seen
+    from hedger.desk.story import FILLS, STEPS, Facts, after, seen
     from hedger.runs.demo_drill import drill
 
     facts = Facts()
     told = 0
 
-    def on_turn(state: State, decision: Decision) -> None:
+    def on_turn(state: State, decision: Decision, fills: Mapping[str, int]) -> None:
         nonlocal facts, told
-        fills: dict[str, int] = {}
         facts = seen(after(facts, decision.document()), tuple(state.orders.values()), fills)
         while told < len(STEPS) and (text := STEPS[told][1](facts)):
+            if told == FILLS and not facts.checked:
+                return  # printed once, with the counts that it ends with
             title = STEPS[told][0]
             print(textwrap.fill(f"{told + 1}. {title}: {text}", 80, subsequent_indent="   "))
             told += 1
 
     print("The same engine once more, and a venue that drops:")
     drill(seed, settings, on_turn)
+    if told < len(STEPS):
+        text = (
+            f"The story ends here, after {told} of {len(STEPS)} steps: with this seed and these settings the "
+        )
+        print(textwrap.fill(f"{text}rest did not happen. Another one: `hedger demo --seed N`.", 80))

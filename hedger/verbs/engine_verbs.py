@@ -251,11 +251,12 @@ def _agreed(arguments: argparse.Namespace, *, tape: bool = False) -> tuple[Setti
 
 def _summary(document: dict[str, Any]) -> str:
     """The figures for people; what is not known says so."""
+    from hedger.amounts import amount
     from hedger.runs.profit import table
 
     def usd(name: str) -> str:
         x = document.get(name)
-        return "unknown" if x is None else f"{x:z,.2f} USD"
+        return "unknown" if x is None else f"{amount(x, 2)} USD"
 
     refused = ", ".join(f"{code} {n}" for code, n in document["refused"].items()) or "none"
     lines = [

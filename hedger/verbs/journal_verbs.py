@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hedger.fitting import shortened
+from hedger.text_width import beginning
 from hedger.verbs.flags import Commands, add_journal, count
 from hedger.verbs.printing import say, show_json
 from pricing.errors import Exit, InputError
@@ -273,7 +273,7 @@ def _line(record: Record) -> str:
     key = "" if record.key is None else f" {json.dumps(record.key)}"
     body = record.text.decode("utf-8", "replace").encode("ascii", "backslashreplace").decode("ascii")
     body = "".join(c if c.isprintable() else "?" for c in body)
-    cut = body if len(body) <= _BODY_SHOWN else shortened(body, _BODY_SHOWN) + f"... ({len(body)} bytes)"
+    cut = body if len(body) <= _BODY_SHOWN else beginning(body, _BODY_SHOWN) + f"... ({len(body)} bytes)"
     cut += "" if record.frame is None else f" + {len(record.frame)} bytes"
     kind = "".join(c if c.isprintable() else "?" for c in record.kind)
     return f"{record.number} {iso(record.now_ns)} seq {record.seq} {kind}{key} {cut}"

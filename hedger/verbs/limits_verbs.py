@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from hedger.fitting import commented
+from hedger.text_width import commented
 from hedger.verbs.flags import Commands
 from hedger.verbs.printing import room, say, show_json
 from pricing.errors import Exit, HedgerError, InputError

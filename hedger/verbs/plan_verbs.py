@@ -120,7 +120,7 @@ def _risk_of_journal(arguments: argparse.Namespace, settings: Settings) -> Exit:
         show(risk_view(snapshot))
         for row in tree["rows"]:
             if row["by_hand"]:
-                say(f"BY HAND {row['by_hand']}")
+                say(f"BY HAND {row['by_hand']}; the file says {row['file']}")
         return Exit.DONE
     rows = [{**row, **of} for row, of in zip(plain["rows"], tree["rows"], strict=True)]
     show_json({**plain, **tree, "rows": rows})

@@ -8,10 +8,15 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from hedger.fitting import WIDTH_MIN, wrapped
+from hedger.text_width import WIDTH_MIN, wrapped
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
+
+#: As wide as no view is: where nothing ends a line.
+_OPEN = 100_000
+#: What is told as a story is no table to be cut by a script.
+_PAGE = 80
 
 
 def show_json(document: object) -> None:
@@ -20,13 +25,13 @@ def show_json(document: object) -> None:
 
 
 def show(view: RenderableType, *, plain: bool = False) -> None:
-    """Show a view as wide as the terminal, 80 columns without one; `plain`: no escape codes even on a
-    terminal."""
+    """Show a view in the room there is, as wide as it likes in a pipe; `plain`: text to be read, without
+    escape codes even on a terminal, and in a pipe as wide as a page."""
     from rich.console import Console
 
     terminal = sys.stdout.isatty() and not plain
     console = Console(force_terminal=terminal, color_system="auto" if terminal else None, highlight=False)
-    console.width = max(console.width, WIDTH_MIN)
+    console.width = room() or (_PAGE if plain else _OPEN)
     console.print(view)
 
 
@@ -42,15 +47,17 @@ def room() -> int | None:
 
 
 def say(text: str) -> None:
-    """Print lines so that the terminal need not break one within a number."""
+    """Print lines so that the terminal need not break one within a number, and what a file or a venue put
+    into them steers no terminal."""
     width = room()
     for line in text.split("\n"):
-        print("\n".join(wrapped(line, width)))
+        shown = "".join(c if c.isprintable() else " " for c in line)
+        print("\n".join(wrapped(shown, width)))
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> None:
     """A table without lines, numbers to the right, its caption below."""
-    from hedger.fitted import Fitted
+    from hedger.width_table import Fitted
 
     table = Fitted(columns[:1], columns[1:], caption=caption, folds=columns, lines=False)
     for row in rows:

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from hedger.core.actions import Alert
-from hedger.core.by_hand import ByHand, HandBand, said_by_file
+from hedger.core.by_hand import ByHand, HandBand
+from hedger.core.by_hand_file import FileBand, file_band, file_words
 from hedger.core.decide import decide
 from hedger.core.decision import Decision
 from hedger.core.events import Verb
 from hedger.core.state import State
+from hedger.desk.follow import Follower
 from hedger.engine.starting import first_state
 from hedger.journal.codec import dump, load
-from hedger.journal.entries import Kind
+from hedger.journal.entries import Entry, Head, Kind, chained
 from hedger.journal.recovery import recover
 from hedger.journal.storage import MemoryStorage
 from hedger.runs.paper_setup import venues_of
 from hedger.settings import Settings
+from pricing.valuation import Numeraire
 from tests.hedger.engine.test_engine import Bench
 from tests.hedger.rig import SOLVER, Rig, desk
 
@@ -73,10 +78,14 @@ def test_a_band_set_by_hand_stands_over_a_restart_and_is_told_with_the_file_s() 
     assert (bands.trigger_lower[at], bands.trigger_upper[at]) == WIDE[0]
     assert (bands.landing_lower[at], bands.landing_upper[at]) == WIDE[1]
     (text,) = told(bench.decisions, "BAND_BY_HAND")
-    assert text.startswith("delta:BTC: trigger -900 .. 900, landing -400 .. 400, by hand of ann at ")
-    assert text.endswith(
-        "calm week; the file says delta_usd: landing -50000 .. 50000, trigger -100000 .. 100000"
-    )
+    assert text.startswith("delta:BTC: trigger -900 .. 900, landing -400 .. 400 coin, set at 20")
+    _, _, file = text.partition(" by ann: calm week; the file says ")
+    own, _, in_coin = file.partition(" (")
+    assert own == "delta_usd: trigger -100000 .. 100000, landing -50000 .. 50000"
+    spot = state.snapshot.spot["BTC"]
+    *edges, index = map(float, re.findall(r"-?[0-9.]*[0-9]", in_coin))
+    assert edges == pytest.approx([usd / spot for usd in (-1e5, 1e5, -5e4, 5e4)], rel=1e-5)
+    assert index == pytest.approx(spot, rel=1e-5) and in_coin.endswith(" USD)")
     again(bench)  # and over another one
     assert dict(bench.world.state.overrides) == {"delta:BTC": WIDE}
 
@@ -100,9 +109,11 @@ def test_the_file_wins_where_its_own_band_has_changed_since() -> None:
     upper = state.snapshot.bands.trigger_upper[at]
     assert upper * state.snapshot.spot["BTC"] == pytest.approx(70_000.0)
     (text,) = told(bench.decisions, "BAND_BY_FILE")
-    assert "trigger -900 .. 900, landing -400 .. 400, by hand of ann at " in text
-    assert "the file said delta_usd: landing -50000 .. 50000, trigger -100000 .. 100000;" in text
-    assert "it says delta_usd: landing -30000 .. 30000, trigger -70000 .. 70000 now" in text
+    assert (
+        "trigger -900 .. 900, landing -400 .. 400 coin, set at 20" in text and " by ann: calm week;" in text
+    )
+    assert "the file said delta_usd: trigger -100000 .. 100000, landing -50000 .. 50000;" in text
+    assert "it says delta_usd: trigger -70000 .. 70000, landing -30000 .. 30000 now" in text
     bench.decisions.clear()
     state = again(bench, desk())  # the old file again: what was dropped does not come back
     assert list(state.overrides) == ["gamma:BTC"] and not told(bench.decisions, "BAND_BY_FILE")
@@ -113,6 +124,22 @@ def test_another_band_in_the_file_is_no_matter_to_this_one() -> None:
     assert list(again(bench, other_file({"ETH": OTHER})).overrides) == ["delta:BTC"]
     vega = {"vega_usd_per_point": {"trigger": [-9, 9], "landing": [-4, 4]}}
     assert list(again(bench, other_file({"ETH": OTHER, "BTC": vega})).overrides) == ["delta:BTC"]
+
+
+@pytest.mark.parametrize(
+    ("band", "stands"),
+    [
+        ({"hedge_ratio": 1.0, "target": 0.0, "width": "fixed"}, True),  # what is built in, written out
+        ({"trigger": [-100_000, math.nextafter(100_000, math.inf)]}, False),  # one that reads the same
+        ({"hedge_ratio": 0.5}, False),
+    ],
+)
+def test_numbers_are_compared_not_their_words(band: Any, stands: bool) -> None:
+    bench = stopped(BAND)
+    same = {"trigger": [-100_000, 100_000], "landing": [-50_000, 50_000]}
+    state = again(bench, other_file({"BTC": {"delta_usd": same | band}}))
+    assert list(state.overrides) == ["delta:BTC"] * stands
+    assert len(told(bench.decisions, "BAND_BY_FILE")) == (not stands)
 
 
 @pytest.mark.parametrize("bands", [{}, {"BTC": OTHER}], ids=["same file", "another"])
@@ -133,9 +160,23 @@ def test_what_a_start_makes_of_them_comes_out_the_same_again(bands: Any) -> None
 
 
 def test_a_journal_of_a_release_that_kept_none_has_none() -> None:
+    """The command and its decision alone: in force until that engine's end, and no start takes it up."""
     bench = stopped(BAND)
-    del bench.disk.records[next(i for i, r in enumerate(bench.disk.records) if r.kind == Kind.COMMAND) :]
+    records = bench.disk.records
+    assert recover(MemoryStorage(bench.disk)).by_hand != ByHand()
+    kept = [Entry(Kind(r.kind), r.seq, r.now_ns, r.body, r.key) for r in records if r.kind != Kind.BANDS]
+    assert len(kept) == len(records) - 1
+    records[:] = chained(kept, Head(0, bench.disk.name.genesis))
     assert recover(MemoryStorage(bench.disk)).by_hand == ByHand()
+    follower = Follower(desk())
+    for record in records:
+        follower.take(record)
+    assert follower.overrides == {"delta:BTC": WIDE} and follower.by_hand == ByHand()
+    number = len(records)
+    assert again(bench).overrides == {}
+    for record in records[number:]:
+        follower.take(record)
+    assert follower.overrides == {}
 
 
 def test_a_reload_leaves_them_unless_it_changes_the_file_s_own() -> None:
@@ -165,34 +206,54 @@ def test_who_set_it_is_that_of_the_command_and_what_was_refused_sets_nothing() -
     rig.command(Verb.BANDS, BAND)
     rig.command(Verb.BANDS, "delta:BTC=nonsense")
     rig.command(Verb.BANDS, "delta:ZZZ=-1,1/-1,1")
-    file = "delta_usd: landing -50000 .. 50000, trigger -100000 .. 100000"
+    edges = {"trigger.low": -1e5, "trigger.high": 1e5, "landing.low": -5e4, "landing.high": 5e4}
+    plain = {"target": 0.0, "hedge_ratio": 1.0, "uncertainty_sds": 0.0}
+    file = FileBand(Numeraire.USD, "delta_usd", edges | plain, {"width": "fixed"})
     band = HandBand("delta:BTC", *WIDE, "person", "because", rig.now_ns, file)
     assert rig.state.by_hand == ByHand((band,))
     assert load(ByHand, dump(ByHand, rig.state.by_hand)) == rig.state.by_hand
 
 
 @pytest.mark.parametrize(
-    ("bands", "row", "says"),
+    ("bands", "row", "says", "in_row_unit"),
     [
-        ({}, "theta:BTC", "no band"),
+        ({}, "theta:BTC", "no band", ""),
         (
             {},
             "vega:ETH:0-7d",
-            "vega_bucket_multiple 2 of vega_usd_per_point: landing -4000 .. 4000, trigger -5000 .. 5000",
+            "vega_bucket_multiple 2 of vega_usd_per_point: trigger -5000 .. 5000, landing -4000 .. 4000",
+            " (trigger -1000000 .. 1000000, landing -800000 .. 800000 USD/vol)",
         ),
         (
             {"*": {"vega_buckets_usd_per_point": {"0-7d": {"trigger": [None, 5], "landing": [None, 3]}}}},
             "vega:BTC:0-7d",
-            "vega_buckets_usd_per_point 0-7d: landing .. 3, trigger .. 5",
+            "vega_buckets_usd_per_point 0-7d: trigger .. 5, landing .. 3",
+            " (trigger .. 500, landing .. 300 USD/vol)",
         ),
         (
             {"BTC": {"delta_usd": {"width": "risk_budget", "error_usd_per_day": 1234567.5}}},
             "delta:BTC",
-            'delta_usd: error_usd_per_day 1234567.5, width "risk_budget"',
+            "delta_usd: error_usd_per_day 1234567.5, uncertainty_sds 2, width risk_budget",
+            "",
+        ),
+        (
+            {"BTC": {"gamma_usd_per_1pct": {"target": 500, "trigger": [-2500, 5000], "landing": [-1, 1]}}},
+            "gamma:BTC",
+            "gamma_usd_per_1pct: trigger -2500 .. 5000, landing -1 .. 1, target 500",
+            " (trigger -8e-05 .. 0.00022, landing 1.996e-05 .. 2.004e-05 coin/USD at 50000 USD)",
+        ),
+        (
+            {"BTC": {"delta_usd": {"hedge_ratio": 0.5, "trigger": [-9, 9], "landing": [-4, 4]}}},
+            "delta:BTC",
+            "delta_usd: trigger -9 .. 9, landing -4 .. 4, hedge_ratio 0.5",
+            "",  # what it comes to hangs on the book
         ),
     ],
 )
-def test_what_the_file_says(bands: Any, row: str, says: str) -> None:
-    assert said_by_file(Settings.model_validate({"bands": bands}), row) == says
-    in_coins = Settings.model_validate({"bands": bands, "numeraire": "coin"})
-    assert said_by_file(in_coins, row) == f"{says}; numeraire coin"
+def test_what_the_file_says(bands: Any, row: str, says: str, in_row_unit: str) -> None:
+    """In the row's unit at 50,000 USD: gamma 100 / 50000^2 a USD, vega 100 a USD."""
+    file = file_band(Settings.model_validate({"bands": bands}), row)
+    assert file_words(file, row, 50_000.0) == says + in_row_unit
+    assert file_words(file, row) == says + (in_row_unit if "vega" in row else "")
+    in_coins = file_band(Settings.model_validate({"bands": bands, "numeraire": "coin"}), row)
+    assert in_coins != file and file_words(in_coins, row) == f"{says}, numeraire coin"

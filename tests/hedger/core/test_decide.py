@@ -231,6 +231,8 @@ def test_hedge_and_bands_by_command() -> None:
     assert rig.command(Verb.BANDS, "delta:BTC=-1,1/-2,2").breached == ()
     assert rig.alerts().count("BANDS_REFUSED") == 2
     assert rig.command(Verb.BANDS, "delta:BTC=-0.5,0.5/-0.2,0.2").breached == ("delta:BTC",)
+    assert rig.command(Verb.BANDS, "delta:BTC").breached == ("delta:BTC",)  # takes nothing back
+    assert rig.alerts().count("BANDS_REFUSED") == 3
     assert rig.command(Verb.BANDS, "delta:BTC=").breached == ()
     rig.answer(rig.command(Verb.HEDGE))  # 80,000 is outside its landing of 50,000
     assert sum(o.quantity for o in rig.submits()) > 0

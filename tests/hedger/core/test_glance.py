@@ -17,6 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hedger.core.by_hand import ByHand, HandBand
+from hedger.core.by_hand_file import file_band
 from hedger.core.decision import Decision, canonical
 from hedger.core.events import Tick, Verb
 from hedger.core.glance import Glance
@@ -30,6 +32,7 @@ from pricing.contracts import Kind
 from pricing.market import ForwardKind, Market, Marks
 from pricing.oracle import remember
 from pricing.universe import Universe
+from risk.bands import Interval
 from risk.book import Book, Position
 from tests.builders import (
     NOW_NS,
@@ -57,6 +60,11 @@ def desk_of(policy: Mapping[str, Any] | None = None, bands: Mapping[str, Any] | 
         document["policy"] = {"when": dict(policy)}
     given = Settings.model_validate(document)
     return desk().model_copy(update={"bands": given.bands, "policy": given.policy})
+
+
+def by_hand(row: str, trigger: Interval, landing: Interval) -> ByHand:
+    """One band that a person set."""
+    return ByHand((HandBand(row, trigger, landing, "ann", "", NOW_NS, file_band(desk(), row)),))
 
 
 def symbols(rig: Rig, kind: Kind) -> list[str]:
@@ -248,7 +256,7 @@ def test_on_the_edge_of_a_band_the_answer_is_the_full_look_s(edge: int, landing:
     trigger = (-abs(on) * 9, abs(on) * 9) if landing else (on - 10 * abs(on), on)
     inner = (on - 5 * abs(on), on) if landing else (on - 5 * abs(on), on - 1 * abs(on))
     state, rig.now_ns, rig.seq = start
-    rig.state = replace(state, overrides={row: (trigger, inner)})
+    rig.state = replace(state, by_hand=by_hand(row, trigger, inner))
     quoted(rig, at, 1.0, seconds=0.0)  # a full look: the bands are others
     assert not isinstance(rig.state.seen, Glance)
     before = rig.state
@@ -293,7 +301,7 @@ def test_a_row_that_leaves_its_band_is_hedged_by_a_plan_of_this_mark() -> None:
     way = 1.0 if then > first else -1.0  # options lose their time: the row drifts
     low, high = sorted((then + way * 5.5 * abs(then - first), then - way * 1e6))
     inner_low, inner_high = sorted((then - way * 2.0, then - way * 1e5))
-    rig.state = replace(rig.state, overrides={"delta:BTC": ((low, high), (inner_low, inner_high))})
+    rig.state = replace(rig.state, by_hand=by_hand("delta:BTC", (low, high), (inner_low, inner_high)))
     sent = [quoted(rig, at, seconds=1.0) for _ in range(7)]
     assert [d.due for d in sent] == [False] * 5 + [True] + [False]
     due = sent[5]

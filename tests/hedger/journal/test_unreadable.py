@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 
 from hedger.build import this_build
+from hedger.core.events import Command, Event, Verb
 from hedger.dashboard.feed import Feed
 from hedger.dashboard.outside import Outside
 from hedger.journal.entries import (
     Configuration,
     Entry,
+    Kind,
     ModeChange,
     configuration_entry,
+    event_entry,
     mode_entry,
 )
 from hedger.journal.journal import Journal, open_to_read
@@ -91,3 +94,17 @@ def test_the_screen_names_the_build_as_well(tmp_path: Path) -> None:
     feed.step()
     assert feed.fault.startswith(f"written by build {THEIRS}, use that")
     feed.close()
+
+
+@pytest.mark.parametrize("verb", ["status", "status --json"])
+def test_a_decision_on_a_reload_that_cannot_be_parsed_is_damage(
+    verb: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The decision on a reload is read for the settings in force alone."""
+    path = tmp_path / "j"
+    reload = Command("id-1", Verb.RELOAD, "trader", "", "{}")
+    event = event_entry(Event(0, 2, 2, reload))
+    deep = Entry(Kind.DECISION, 0, 2, b"[" * 100_000)
+    written(path, start(this_build()), event, deep, a_mode())
+    ran = hedger(capsys, *verb.split(), "--journal", str(path))
+    assert ran.code == 2 and ran.err.startswith("JOURNAL_DAMAGED"), ran.err

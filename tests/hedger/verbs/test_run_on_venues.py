@@ -23,7 +23,7 @@ from hedger.journal.entries import EventBody, JournalName, Kind, read
 from hedger.journal.journal import Journal, open_to_read
 from hedger.journal.recovery import Recovered, recover
 from hedger.journal.storage import JournalDamaged
-from hedger.runs.launch import user_name
+from hedger.journal.user import user_name
 from pricing.errors import HedgerError
 from risk.book import Book
 from tests.canary import leaked

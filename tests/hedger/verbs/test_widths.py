@@ -15,11 +15,11 @@ import pytest
 from rich.console import Console
 
 from hedger.desk.views import profit_text
-from hedger.fitted import Fitted
-from hedger.fitting import commented, shortened, wrapped
 from hedger.limits_file import load_limits
 from hedger.runs.replay import replay
 from hedger.settings import Settings
+from hedger.text_width import beginning, commented, wrapped
+from hedger.width_table import Fitted
 from tests.hedger.desk import hedger, make_book, make_tape
 from venues.tape import Tape
 
@@ -188,6 +188,21 @@ def test_records_break_between_figures_and_are_all_there(width: int, shown: Any)
             assert cut[1] in set(re.findall(r"-?\d[\d.]*", str(bodies[int(line.split()[0])])))
 
 
+@pytest.mark.parametrize("verb", ["risk", "plan"])
+def test_in_a_pipe_nothing_is_left_out(
+    verb: str,
+    desk: tuple[Path, Path, Path],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Without a terminal and without COLUMNS nothing ends a line: as where there is room for any."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    shown = hedger(capsys, *words_of(verb, desk)).out
+    monkeypatch.setenv("COLUMNS", "3000")
+    assert shown == hedger(capsys, *words_of(verb, desk)).out
+    assert "Left out for want of room" not in shown and max(map(len, shown.splitlines())) > 80
+
+
 # ------------------------------------------------------------------------------------------------- the pieces
 
 
@@ -205,8 +220,8 @@ def test_a_line_breaks_between_words_alone(width: int) -> None:
 
 def test_a_text_ends_where_a_line_may() -> None:
     text = '{"cash":{"BTC":"27.854631105250","ETH":"-199.176"},"seq":[1,25,-3]}'
-    assert all(not shortened(text, n).endswith(("27.8", "27.", "-19", "2")) for n in range(2, len(text)))
-    assert shortened("7" * 50, 20) == "7" * 20
+    assert all(not beginning(text, n).endswith(("27.8", "27.", "-19", "2")) for n in range(2, len(text)))
+    assert beginning("7" * 50, 20) == "7" * 20
 
 
 def test_a_comment_that_does_not_fit_stands_above_what_it_says() -> None:

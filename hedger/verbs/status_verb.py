@@ -1,0 +1,271 @@
+"""`hedger status orders`: whether an engine runs, where it stands and what it has open, from its journal."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hedger.verbs.asking import pid_of, summary_of
+from hedger.verbs.printing import say, show_json
+from pricing.errors import Exit
+
+if TYPE_CHECKING:
+    from hedger.desk.settings_in_force import InForce
+    from hedger.journal.entries import LatchChange
+    from hedger.journal.kill_latch import Latched
+    from hedger.journal.recovery import Recovered
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a status is made of. held: what the lock says of the process that writes the journal, None: none
+    does. latched: the kill latch, None where it is not set. in_force: the settings since the last start or
+    reload, None where no engine has begun. build: the engine's, ours: this program's. now_ns: UTC."""
+
+    journal: Path
+    recovered: Recovered
+    held: str | None
+    latched: Latched | None
+    in_force: InForce | None
+    build: str
+    ours: str
+    now_ns: int
+
+    @property
+    def lifted(self) -> bool:
+        """Whether a kill was lifted from outside since the record's last mode, which is the engine's word."""
+        mode = self.recovered.mode
+        return self.held is None and self.latched is None and mode is not None and mode.mode == "killed"
+
+    @property
+    def lifted_by(self) -> LatchChange | None:
+        """Who did, where that is on record."""
+        latch = self.recovered.latch
+        return latch if self.lifted and latch is not None and not latch.set else None
+
+
+def status(arguments: argparse.Namespace) -> Exit:
+    """Whether an engine runs, what it may do, where it stands."""
+    seen = _look(arguments.journal)
+    document = status_document(seen)
+    if arguments.json:
+        show_json(document)
+        return Exit.DONE
+    for line in status_text(seen, document):
+        say(line)
+    return Exit.DONE
+
+
+def _look(journal: Path) -> Seen:
+    from hedger.build import this_build
+    from hedger.journal.kill_latch import FileLatch
+    from hedger.journal.lock import build_of, holder
+
+    held = holder(journal)
+    recovered = summary_of(journal, running=held is not None, whole=True)
+    configuration = recovered.configuration
+    return Seen(
+        journal=journal,
+        recovered=recovered,
+        held=held,
+        latched=FileLatch(journal).found(),
+        in_force=_in_force(journal),
+        build=build_of(held) if held is not None else configuration.version if configuration else "",
+        ours=this_build(),
+        now_ns=time.time_ns(),
+    )
+
+
+def _in_force(journal: Path) -> InForce | None:
+    """The settings since the last start or reload; None where no engine has begun."""
+    from hedger.desk.settings_in_force import turns_of
+    from hedger.journal.codec import CodecError
+    from hedger.journal.journal import open_to_read
+    from hedger.journal.recovery import damage_of
+    from hedger.journal.storage import StorageFailed
+    from hedger.journal.unreadable import why_unreadable
+
+    storage = open_to_read(journal)
+    try:
+        with storage.steady():
+            found = turns_of(storage)
+    except (StorageFailed, CodecError) as error:
+        raise why_unreadable(storage, error, damage_of(journal.name, str(error))) from error
+    finally:
+        storage.close()
+    return found[-1] if found else None
+
+
+def status_document(seen: Seen) -> dict[str, Any]:
+    """It as JSON."""
+    recovered, latched, in_force, by = seen.recovered, seen.latched, seen.in_force, seen.lifted_by
+    configuration = recovered.configuration
+    states = Counter(str(order.state) for order in recovered.orders.values() if order.live)
+    return {
+        "journal": str(seen.journal),
+        "trading": recovered.name.trading,
+        "engine": recovered.name.engine,
+        "running": seen.held is not None,
+        "pid": pid_of(seen.held),
+        **_mode(seen),
+        "killed": None
+        if latched is None
+        else {"set_ns": latched.set_ns, "user": latched.user, "reason": latched.reason},
+        "latch_lifted": seen.lifted,
+        "lifted": None if by is None else {"user": by.user, "reason": by.reason},
+        "head": str(recovered.head),
+        "last_seq": recovered.last_seq,
+        "last_ns": recovered.last_now_ns,
+        "age_s": (seen.now_ns - recovered.last_now_ns) / 1e9 if recovered.head.number else None,
+        "build": seen.build or None,
+        "this_build": seen.ours,
+        "settings_sha256": in_force.told if in_force else None,
+        "settings_from_ns": in_force.now_ns if in_force else None,
+        "limits_sha256": configuration.limits_sha256 if configuration else None,
+        "orders": {state: states[state] for state in sorted(states)},
+        "unknown": states["unknown"],
+        "fills": len(recovered.fills),
+        "differences": _differences(recovered),
+        "outside": _outside(recovered),
+        "by_hand": _by_hand(recovered),
+        "traded": [
+            {"venue": venue, "symbol": symbol, "account": account, "quantity": str(quantity)}
+            for (venue, symbol, account), quantity in sorted(recovered.traded().items())
+        ],
+    }
+
+
+def _mode(seen: Seen) -> dict[str, Any]:
+    """What the engine may do, or could when it ended; the latch stands before its own word."""
+    from hedger.journal.entries import ENDING
+
+    mode = seen.recovered.mode
+    return {
+        "mode": "killed" if seen.latched else "observe" if seen.lifted else mode.mode if mode else None,
+        "paused": mode.paused and not mode.ending if mode else None,
+        "ended": mode.reason.removeprefix(ENDING) if mode and mode.ending and seen.held is None else None,
+    }
+
+
+def _differences(recovered: Recovered) -> list[dict[str, Any]]:
+    """What accounts differ in from the book without a reason, as reconciliation found it since the start."""
+    return [
+        {"venue": venue, "what": kind, "of": of, "difference": str(amount), "reports": word.drift}
+        for venue, word in sorted(recovered.differences.items())
+        for kind, amounts in (("position", word.positions), ("balance", word.cash))
+        for of, amount in amounts
+    ]
+
+
+def _outside(recovered: Recovered) -> dict[str, Any] | None:
+    """The rows outside their bands, and why they stay there, as the engine last wrote it; None: none is."""
+    found = recovered.outside
+    if not found.rows:
+        return None
+    return {"rows": list(found.rows), "why": found.why, "since_ns": found.since_ns}
+
+
+def _by_hand(recovered: Recovered) -> list[dict[str, Any]]:
+    """The bands that a person has set, who, when and why, and what the settings file says of their rows."""
+    from hedger.core.by_hand_file import file_words
+    from hedger.documents import number
+
+    return [
+        {
+            "row": band.row,
+            "unit": band.unit,
+            "trigger": [number(edge) for edge in band.trigger],
+            "landing": [number(edge) for edge in band.landing],
+            "user": band.user,
+            "reason": band.reason,
+            "set_ns": band.now_ns,
+            "file": file_words(band.file, band.row),
+        }
+        for band in recovered.by_hand.bands
+    ]
+
+
+def status_text(seen: Seen, document: dict[str, Any]) -> Iterator[str]:
+    """It in lines. document: of the same."""
+    from hedger.core.by_hand import beside_file
+    from pricing.daycount import iso
+
+    recovered, running = seen.recovered, seen.held is not None
+    runs = f"running, process {document['pid']}" if running else "not running"
+    yield f"{recovered.name.trading.upper()} engine {recovered.name.engine}: {runs}"
+    if running and seen.build != seen.ours:
+        build = seen.build or "unknown"
+        yield f"it is of build {build}, this is {seen.ours}: from here it takes pause and kill alone"
+    yield from _mode_text(seen, document)
+    at = iso(recovered.last_now_ns) if recovered.head.number else "never"
+    yield f"last event {recovered.last_seq} at {at}, record {recovered.head.number}"
+    counts = ", ".join(f"{count} {state}" for state, count in document["orders"].items()) or "none live"
+    yield f"orders: {counts}; fills: {document['fills']}"
+    for line in document["differences"]:
+        yield _difference_text(line)
+    if out := document["outside"]:
+        yield f"OUTSIDE {', '.join(out['rows'])} since {iso(out['since_ns'])}: {out['why']}"
+    for band in recovered.by_hand.bands:
+        yield f"BY HAND {beside_file(band)}"
+
+
+def _mode_text(seen: Seen, document: dict[str, Any]) -> Iterator[str]:
+    """What it may do, and why; what comes next where it does not run."""
+    from hedger.core.by_whom import by_whom
+
+    mode, latched, by = seen.recovered.mode, seen.latched, seen.lifted_by
+    if seen.lifted:
+        who = f" by {by_whom(by.user, by.reason)}" if by else ""
+        yield f"it was killed, and the kill latch is lifted{who}"
+        yield "no engine runs; the next start only observes until `hedger arm`"
+    else:
+        paused = ", paused" if document["paused"] else ""
+        why = f": {mode.reason}" if mode and not mode.ending else ""
+        yield f"mode {document['mode'] or 'never started'}{paused}{why}"
+    if document["ended"]:
+        yield f"it ended in order: {document['ended']}"
+    if seen.held is None and not seen.lifted and document["mode"] not in (None, "killed"):
+        yield "that was its mode when it stopped; the next start only observes until `hedger arm`"
+    if latched is not None:
+        yield f"KILLED by {by_whom(latched.user, latched.reason)}"
+
+
+def _difference_text(line: dict[str, Any]) -> str:
+    times = "once" if line["reports"] == 1 else f"{line['reports']} times in a row"
+    return (
+        f"DIFFERS {line['venue']} {line['what']} {line['of']}: {Decimal(line['difference']):+f} (its figure "
+        f"less the book's), found {times}"
+    )
+
+
+def orders(arguments: argparse.Namespace) -> Exit:
+    """Orders that may still do something; --unknown those alone, --all every one ever intended."""
+    from hedger.journal.export import order_row
+    from hedger.journal.lock import holder
+    from venues.orders import OrderState
+
+    recovered = summary_of(arguments.journal, running=holder(arguments.journal) is not None, whole=True)
+    found = [
+        order
+        for order in recovered.orders.values()
+        if (order.state is OrderState.UNKNOWN if arguments.unknown else arguments.all or not order.settled)
+    ]
+    rows = [order_row(order) | {"reserved": str(order.reserved)} for order in found]
+    if arguments.json:
+        show_json({"orders": rows})
+        return Exit.DONE
+    for row in rows:
+        code = f" ({row['code']})" if row["code"] else ""
+        say(
+            f"{row['client_id']} {row['state']}{code}: {row['side']} {row['quantity']} {row['symbol']} on "
+            f"{row['venue']} at {row['price']}, filled {row['filled']}, may still fill {row['reserved']}"
+        )
+    if not rows:
+        say("no orders")
+    return Exit.DONE
