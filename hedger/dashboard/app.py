@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import ClassVar
 
+from textual import events
 from textual.app import App, ComposeResult
 from textual.containers import Vertical
 from textual.screen import ModalScreen
@@ -25,8 +26,9 @@ from hedger.dashboard.feed import Feed
 from hedger.dashboard.frames import NAMES, Frame, Painter, Want
 from hedger.dashboard.grid import Grid, Lines
 from hedger.dashboard.header import BANNERS, EXCHANGED, header, hints, tabs
-from hedger.dashboard.keys import ACTIONS, Action, labels, textual_keys
+from hedger.dashboard.keys import ACTIONS, Action, labels, textual_key, textual_keys
 from hedger.dashboard.narrator import LINES, Narrator, strip
+from hedger.dashboard.pace import APART_S, KILL_APART_S, Pace
 from hedger.dashboard.palette import Palette
 from hedger.dashboard.panels import orders
 from hedger.dashboard.reading import Framed, Reader
@@ -37,8 +39,14 @@ from hedger.dashboard.style import CSS
 STALE_S = 3.0
 _FILTER = "only lines with these words; escape clears it"
 METRICS = ("pnl", "delta", "gamma", "vega")
+#: What does something in a dialog, beside the keys of control.
+_ANSWERS = ("enter", "y")
 #: The panel that a story begins on: next action, working orders, last ticket, decisions.
 _OF_THE_STORY = 2
+
+
+def _came_at(key: events.Key) -> float:
+    return key.time
 
 
 class Terminal(App[Exception | None]):
@@ -49,8 +57,16 @@ class Terminal(App[Exception | None]):
     ENABLE_COMMAND_PALETTE = False  # its field would take the kill key
     ACTIONS: ClassVar[tuple[Action, ...]] = ACTIONS
 
-    def __init__(self, feed: Feed, control: Control, narrator: Narrator | None = None) -> None:
+    def __init__(
+        self,
+        feed: Feed,
+        control: Control,
+        narrator: Narrator | None = None,
+        came_at: Callable[[events.Key], float] = _came_at,
+    ) -> None:
+        """came_at: seconds at which a key came, by a clock that only goes forward."""
         super().__init__()
+        self._pace, self._came_at = Pace(), came_at
         self.feed, self.control = feed, control
         self.labels = labels(self.actions)
         self._header, self._tabs, self._foot = Lines("header", 3), Lines("tabs", 1), Lines("foot", 1)
@@ -111,8 +127,8 @@ class Terminal(App[Exception | None]):
             self.exit(message.error, return_code=70)
             return
         self.frame, self._framed_at = message.frame, time.monotonic()
-        self._header.show(header(message.frame.standing))
-        self._show_banner(message.frame.standing.exchanged)
+        self._header.show(header(message.frame.vitals))
+        self._show_banner(message.frame.vitals.standing.exchanged)
         if self._strip is not None:
             self._strip.show(strip(message.story, self._strip.size.width))
         if message.frame.want.panel == self.reader.want.panel:
@@ -141,7 +157,7 @@ class Terminal(App[Exception | None]):
         old_s = time.monotonic() - self._framed_at
         if old_s > STALE_S and self.frame is not None:
             words = f"THIS SCREEN IS {old_s:.0f} s OLD: the journal is not being read"
-            shown = list(header(self.frame.standing))
+            shown = list(header(self.frame.vitals))
             self._header.show([(words, Tone.BAD), *shown[:2]])
 
     def _show_sheet(self, sheet: Sheet, anew: bool = False) -> None:
@@ -182,6 +198,27 @@ class Terminal(App[Exception | None]):
             texts.append(self.screen.said)
         return texts
 
+    # ------------------------------------------------------------------------------------------------- keys
+
+    async def on_event(self, event: events.Event) -> None:
+        """Every key, before anybody has it: what steers counts only where it came alone."""
+        if isinstance(event, events.Key) and not event.is_forwarded:
+            apart_s = KILL_APART_S if event.key in self.kill_keys else APART_S
+            if not self._pace.alone(self._came_at(event), apart_s) and self._steers(event):
+                self.say(f"{event.key} came at once with other keys, as in a paste: press it again")
+                return
+        await super().on_event(event)
+
+    def _steers(self, key: events.Key) -> bool:
+        """Whether a key may do something to the engine, here and now."""
+        if key.key in self.kill_keys:
+            return True
+        if isinstance(self.focused, Input) and key.is_printable:
+            return False  # it is typed
+        steering_keys = (each for action in self.actions if action.control for each in action.keys)
+        answers = _ANSWERS if isinstance(self.screen, ModalScreen) else ()
+        return key.key in answers or key.key in map(textual_key, steering_keys)
+
     # ----------------------------------------------------------------------------------------------- moving
 
     def action_panel(self, number: int) -> None:
@@ -201,7 +238,7 @@ class Terminal(App[Exception | None]):
         self.action_panel((self.reader.want.panel - 1 + by) % len(NAMES) + 1)
 
     def action_move(self, by: int, pages: bool = False) -> None:
-        """The cursor."""
+        """Move the cursor by so many lines, or screens of them."""
         self.grid.move(by * self.grid.page() if pages else by)
 
     def action_end(self, last: bool) -> None:
@@ -363,9 +400,13 @@ def _told(action: Action) -> str:
 
 
 def terminal(
-    feed: Feed, control: Control, actions: tuple[Action, ...] = ACTIONS, narrator: Narrator | None = None
+    feed: Feed,
+    control: Control,
+    actions: tuple[Action, ...] = ACTIONS,
+    narrator: Narrator | None = None,
+    came_at: Callable[[events.Key], float] = _came_at,
 ) -> Terminal:
     """A terminal with these keys; the kill key goes before whatever has the keys at the moment. narrator:
-    tells a story in a strip above the last line."""
+    tells a story in a strip above the last line. came_at: as `Terminal`."""
     made: type[Terminal] = type("Keyed", (Terminal,), {"BINDINGS": bindings(actions), "ACTIONS": actions})
-    return made(feed, control, narrator)
+    return made(feed, control, narrator, came_at)

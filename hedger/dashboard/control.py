@@ -8,9 +8,7 @@ lies where the one on the screen was, nothing goes there but a kill.
 
 from __future__ import annotations
 
-import getpass
 import hashlib
-import os
 import time
 import uuid
 from pathlib import Path
@@ -23,6 +21,7 @@ from hedger.journal.commands_file import TEXT_MAX, send
 from hedger.journal.identity import Opened
 from hedger.journal.kill_latch import FileLatch, Latched
 from hedger.journal.lock import build_of, holder
+from hedger.journal.user import user_name
 from pricing.errors import Exit, HedgerError
 
 
@@ -40,7 +39,7 @@ class Control:
         self, journal: Path, allowed: bool, user: str | None = None, opened: Opened | None = None
     ) -> None:
         self._journal, self.allowed, self._opened = journal, allowed, opened
-        self._user = user or _user()
+        self._user = user or user_name()
         self._build = this_build()  # now: what is on the disk later is not what this terminal runs
 
     def send(self, verb: Verb, argument: str, reason: str, screen: str) -> str:
@@ -141,10 +140,3 @@ def screen_hash(lines: list[str]) -> str:
 def _reason(reason: str, screen: str) -> str:
     tail = f" [dashboard, screen {screen}]"
     return reason[: TEXT_MAX - len(tail)] + tail
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a process without a name, as in some containers
-        return f"uid {os.getuid()}"

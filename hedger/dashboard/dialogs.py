@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import ClassVar
 
 from textual import events
@@ -16,13 +17,19 @@ from textual.widgets import Input, Static
 KILL_S = 2.0
 #: What the key that sends does, of a hedge and of a flatten alike.
 SEND = "send it, planned anew on the market then; escape: do nothing"
-#: Why a preview is not sent, for a moment.
-UNANSWERED = "the engine has not answered yet"
 _ASKED = "y: do it      n, escape: do nothing"
 #: Lines of the screen that no dialog covers: its frame, header and panels above, the last line and its frame.
 _ABOVE, _BELOW = 5, 2
 #: Lines that a dialog needs beside its text, its field and its note: its frame and its title.
 _LINES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why something may not be done now. passes: by itself, in a moment."""
+
+    text: str
+    passes: bool = False
 
 
 class Field(Input):
@@ -204,29 +211,29 @@ class Preview(Dialog):
         send_key: str,
         ask_key: str,
         sends: Iterable[str],
-        may: Callable[[], str],
+        against: Callable[[], Refusal | None],
     ) -> None:
         """send_key, ask_key: as they are written; sends: as the terminal library has the first."""
         super().__init__("PREVIEW of a hedge: nothing is sent yet", text)
-        self._sends, self._send_key, self._ask_key, self._may = tuple(sends), send_key, ask_key, may
+        self._sends, self._send_key, self._ask_key, self._against = tuple(sends), send_key, ask_key, against
         self._refused = False
         self.follow()
 
     def follow(self) -> None:
         """The answer, and whether it may still be sent."""
         super().follow()
-        against = self._may()
-        if not against or (against == UNANSWERED and not self._refused):
+        against = self._against()
+        if against is None or (against.passes and not self._refused):
             self.note(f"{self._send_key}: {SEND}")
             return
         word = "NOT SENT" if self._refused else f"{self._send_key} sends nothing"
-        self.note(f"{word}: {against}; escape and {self._ask_key} ask anew")
+        self.note(f"{word}: {against.text}; escape and {self._ask_key} ask anew")
 
     def on_key(self, event: events.Key) -> None:
         """Send, or say why not."""
         if event.key in self._sends:
             event.stop()
-            self._refused = bool(self._may())
+            self._refused = self._against() is not None
             self.follow()
             if not self._refused:
                 self.dismiss("send")

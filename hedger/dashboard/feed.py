@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hedger.build import this_build
+from hedger.dashboard.decided import document_of, shortened
 from hedger.dashboard.outside import Outside
 from hedger.desk.alert_log import AlertLog
 from hedger.desk.follow import Follower
@@ -63,10 +64,16 @@ class Feed:
     its end and what book and orders hang on."""
 
     def __init__(
-        self, journal: Path, settings: Settings, outside: Outside, *, begin: int = 1, long: int = LONG
+        self,
+        journal: Path,
+        settings: Settings,
+        outside: Outside,
+        *,
+        begin: int | None = None,
+        long: int = LONG,
     ) -> None:
         """Open a journal. settings: those at hand, where it does not hold those of the run. begin: the record
-        before which only what book and orders hang on is read.
+        before which only what book and orders hang on is read; None: all is read.
 
         Raises:
             InputError: there is none, or it is no journal.
@@ -103,7 +110,7 @@ class Feed:
         self.acknowledged: dict[Which, Acknowledged] = {}
         self._latch = FileLatch(journal)
         self._noted_ns = 0
-        self._begin, self._long = begin, long
+        self._whole, self._begin, self._long = begin is None, begin or 1, long
         self.quick: Feed | None = None
 
     @property
@@ -130,8 +137,7 @@ class Feed:
             self.head = self._storage.head().number
             if self.head and not self.opened.fingerprint:
                 self.opened.look(self._storage)
-            if self.quick is None and self._begin == 1 and self.head - self.number > self._long:
-                self.quick = Feed(self.journal, self._at_hand, self.outside, begin=self._end())
+            self._begin_end()
             if self._end_first():
                 return True
             for record in self._records():
@@ -156,6 +162,13 @@ class Feed:
                 return f"written by build {build}, use that, this is {this_build()}: "
         return ""
 
+    def _begin_end(self) -> None:
+        """Of a long journal begin near its end as well, where that is further on than what was read."""
+        if self.quick is None and self._whole and self.head - self.number > self._long:
+            begin = self._end()
+            if begin > self.number + 1:
+                self.quick = Feed(self.journal, self._at_hand, self.outside, begin=begin)
+
     def _end_first(self) -> bool:
         """Read on at the end of a long journal; whether that is still behind. Where it cannot be read, the
         whole tells what is wrong."""
@@ -173,6 +186,11 @@ class Feed:
             self.quick = None
 
     def _records(self) -> Iterator[Record]:
+        """What was not read yet.
+
+        Raises:
+            StorageFailed: it cannot be read, or records are missing between the last one read and the head.
+        """
         if self.head <= self.number:
             return
         if self.number < self._begin - 1:
@@ -181,11 +199,20 @@ class Feed:
                     break
                 yield record
             self.number = self._begin - 1
-        yield from self._storage.records(self.number + 1)
+        last = self.number
+        for record in self._storage.records(last + 1):
+            if record.number != last + 1:
+                raise _missing(last + 1, record.number - 1)
+            yield record
+            last = record.number
+        if last < self.head:
+            raise _missing(last + 1, self.head)
 
     def _end(self, least: int = END_RECORDS) -> int:
         """The record that the end begins with: by halves, since numbers and times rise together."""
-        (last,) = islice(self._storage.records(self.head), 1)
+        last = next(self._storage.records(self.head), None)
+        if last is None:
+            return 1  # counted, and not there: reading the whole tells from where on
         since_ns = last.now_ns - round((self.follower.settings.age_s_max + END_S) * 1e9)
         low, high = 1, max(self.head - least, 1)
         while low < high:
@@ -220,14 +247,18 @@ class Feed:
         return sorted(found, key=lambda record: record.number)
 
     def close(self) -> None:
-        """No more."""
+        """Let go of the journal; nothing is read after this."""
         self._storage.close()
         self._let_go()
 
     # ------------------------------------------------------------------------------------------------ records
 
     def _take(self, record: Record) -> None:
-        whole = self._begin == 1  # a P&L of the end alone would be no P&L
+        document = None
+        if record.kind == Kind.DECISION:
+            record = shortened(record)
+            document = document_of(record)
+        whole = self._whole  # a P&L of the end alone would be no P&L
         if whole:
             self._profit(self.profit.before, record)
         taken = self.follower.take(record)
@@ -242,8 +273,8 @@ class Feed:
             self.filled = record.number
         if record.kind == Kind.FILL and ledger and isinstance(ledger[-1], TradeReport):
             self.fills.append(ledger[-1])
-        if record.kind == Kind.DECISION:
-            self._decided(record)
+        if document is not None:
+            self._decided(record, document)
         elif record.kind == Kind.COMMAND and record.key is not None:
             self._asked[record.seq] = record.key
         self.alerts.take(record)
@@ -265,14 +296,7 @@ class Feed:
         except HedgerError as error:
             self.profit_fault = error.text()
 
-    def _decided(self, record: Record) -> None:
-        try:
-            body = json.loads(record.body)
-        except (ValueError, RecursionError) as error:
-            raise CodecError(f"a decision is not JSON: {error}") from error
-        if not (isinstance(body, dict) and isinstance(body.get("document"), dict)):
-            raise CodecError("a decision has a digest and a document")
-        found: Json = body["document"]
+    def _decided(self, record: Record, found: Json) -> None:
         self.decision = found
         if found.get("trigger"):
             self.asked = found
@@ -301,6 +325,10 @@ class Feed:
     def configuration(self) -> Configuration | None:
         """The last start's."""
         return self.venues.follower.started
+
+
+def _missing(first: int, last: int) -> StorageFailed:
+    return StorageFailed("damaged", f"records {first}..{last} are missing")
 
 
 def _pid(held: str) -> int:

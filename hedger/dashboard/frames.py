@@ -11,13 +11,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from hedger.core.state import Mode
 from hedger.dashboard.effects import PREVIEW_AGE_S_MAX
 from hedger.dashboard.feed import Feed
-from hedger.dashboard.header import Standing, state_of
+from hedger.dashboard.header import Vitals
 from hedger.dashboard.keys import LABELS
 from hedger.dashboard.panels import alerts, hedge, orders, pnl, preview, risk, venues, whatif
 from hedger.dashboard.panels.incomplete import texts
 from hedger.dashboard.sheet import Line, Section, Sheet, Tone, age, counted
+from hedger.dashboard.standing import Standing
 from hedger.desk.holdings import after_legs, unhedged
 from hedger.desk.ladder import ladder_of
 from hedger.desk.risk_tree import band_rows, risk_tree
@@ -52,7 +54,7 @@ class Frame:
     of the bands' figures. preview_usd: what the legs of the preview trade, None unknown."""
 
     want: Want
-    standing: Standing
+    vitals: Vitals
     sheet: Sheet
     caught_up: bool
     bands: Mapping[str, Json] = field(default_factory=dict)
@@ -97,7 +99,7 @@ class Painter:
         )
         return Frame(
             want=want,
-            standing=self._standing(now),
+            vitals=self._vitals(now),
             sheet=made[2],
             caught_up=feed.caught_up,
             bands=bands,
@@ -164,10 +166,22 @@ class Painter:
         snapshot = self.snapshot() if feed.caught_up else None
         rows = None if snapshot is None else band_rows(snapshot, feed.follower.by_hand)
         working = [row for row in self._order_rows() if row["live"]]
+        missing, bad_indexes = _lacking(snapshot)
         return hedge.sheet(
-            rows, *_lacking(snapshot), feed.decision, feed.asked, feed.ticket, working,
-            tuple(feed.decisions), self._at_ns(), self._keys,
-        )  # fmt: skip
+            hedge.Hedging(
+                rows,
+                missing=missing,
+                bad_indexes=bad_indexes,
+                decision=feed.decision,
+                asked=feed.asked,
+                ticket=feed.ticket,
+                working=working,
+                decisions=tuple(feed.decisions),
+                now_ns=self._at_ns(),
+                latched=feed.latched is not None,
+                keys=self._keys,
+            )
+        )
 
     def _whatif(self, want: Want) -> Sheet:
         snapshot, feed = self.snapshot(), self._feed.shown
@@ -230,7 +244,7 @@ class Painter:
             self._venues = (now, {"running": self._feed.shown.pid is not None, **document})
         return self._venues[1]
 
-    def _standing(self, now: float) -> Standing:
+    def _vitals(self, now: float) -> Vitals:
         feed = self._feed.shown
         document, at_ns = self._venue_document(now), self._at_ns()
         follower, decision, configuration = feed.venues.follower, feed.decision, feed.configuration()
@@ -240,17 +254,20 @@ class Painter:
         if len(known) < len(oldest):
             worst = next(x for x in oldest if x["age_s"] is None)
         live = [order for order in feed.orders.orders.values() if order.live]
-        mode = follower.mode
-        told = str(decision["mode"]) if decision else mode.mode if mode else None
+        told = decision["mode"] if decision else follower.mode.mode if follower.mode else None
         accounts = sorted({account for _, _, account in follower.book.positions} if follower.book else ())
         engine, unseen = document["engine"], feed.alerts.unseen(feed.acknowledged)
         # other ages stop with the engine; what the header says of the data must not look fresh for ever
         ended_s = max(feed.outside.now_ns() - at_ns, 0) / 1e9 if feed.pid is None else 0.0
-        return Standing(
+        return Vitals(
             trading=feed.name.trading,
             engine=feed.name.engine,
-            state=state_of(
-                told, bool(decision and decision["paused"]), feed.latched is not None, feed.pid is not None
+            standing=Standing(
+                None if told is None else Mode(told),
+                paused=bool(decision and decision["paused"]),
+                latched=feed.latched is not None,
+                runs=feed.pid is not None,
+                exchanged=self._feed.exchanged,
             ),
             pid=feed.pid,
             account=", ".join(a or "not named" for a in accounts) or "none",
@@ -274,7 +291,6 @@ class Painter:
             incomplete=len(texts(*_lacking(self._snapshot[1]))),
             fault=feed.fault or self._feed.fault,
             control=self._control,
-            exchanged=self._feed.exchanged,
         )
 
 

@@ -37,11 +37,11 @@ class Lines(Widget):
 
     @property
     def texts(self) -> list[str]:
-        """What it says."""
+        """Its lines as plain text, top to bottom."""
         return [text for text, _ in self._lines]
 
     def show(self, lines: Sequence[tuple[str, Tone]]) -> None:
-        """Say something else."""
+        """Say these lines from now on; what has not changed is not drawn again."""
         before, self._lines = self._lines, tuple(lines)
         for y in range(max(len(before), len(self._lines))):
             if before[y : y + 1] != self._lines[y : y + 1]:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from hedger.core.state import Mode
 from hedger.dashboard.sheet import Tone, age
+from hedger.dashboard.standing import Standing
 
 BANNERS = {
     "live": "LIVE  REAL MONEY",
@@ -15,26 +17,23 @@ BANNERS = {
 }
 #: Instead of a banner, once another journal lies where the one on the screen was.
 EXCHANGED = "NOT THE JOURNAL THAT LIES HERE NOW"
-#: Modes in which orders leave, as `state_of` has them.
-_SENDS = ("ARMED", "REDUCING")
 #: How far before the record a clock may be: two processes of one machine read it a moment apart.
 BEHIND_S_MAX = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """What the header tells. trading: "live", "testnet", "paper" or "replay". state: the mode as it acts.
+class Vitals:
+    """What the header tells. trading: "live", "testnet", "paper" or "replay". standing: where its engine is.
 
     Ages in seconds, None unknown. oldest_s: of the oldest quote held. behind: records not read yet. critical,
     warnings: alerts that nobody has acknowledged; grave: critical ones of them that are not over. at_hand:
     the settings of the run are not on record, and others stand in for them. incomplete: positions without a
     worth and bad indexes.
-    exchanged: another journal lies where this one was.
     """
 
     trading: str
     engine: str
-    state: str
+    standing: Standing
     pid: int | None
     account: str
     settings_sha256: str
@@ -57,41 +56,15 @@ class Standing:
     at_hand: bool = False
     fault: str = ""
     control: bool = False
-    exchanged: bool = False
 
 
-def state_of(mode: str | None, paused: bool, killed: bool, runs: bool = True) -> str:
-    """What the engine may do, in one word or two.
-
-    >>> state_of("armed", True, False), state_of("armed", False, True), state_of(None, False, False)
-    ('ARMED, PAUSED', 'KILLED', 'NEVER STARTED')
-    """
-    if killed:
-        return "KILLED"
-    if mode is None:
-        return "NEVER STARTED"
-    word = mode.upper() + ", PAUSED" * paused
-    return word if runs else f"STOPPED, was {word}"
-
-
-def withheld(s: Standing) -> str:
-    """Why the engine would begin nothing that is asked for now, "" where it would."""
-    mode, _, paused = s.state.partition(", ")
-    if s.exchanged:
-        return "another journal lies here now"
-    if s.pid is None:
-        return "no engine runs"
-    if mode not in _SENDS:
-        return f"the engine is {mode.lower()}"
-    return "the engine is paused" if paused else ""
-
-
-def header(s: Standing) -> tuple[tuple[str, Tone], ...]:
+def header(s: Vitals) -> tuple[tuple[str, Tone], ...]:
     """Three lines, the first of them what must be seen at once; the most urgent words stand first in each."""
     runs = f"process {s.pid}" if s.pid is not None else "NO ENGINE RUNS"
     right = "control" if s.control else "read-only"
-    first = f"{BANNERS.get(s.trading, s.trading.upper())} | {s.state} | {runs} | {right} | engine {s.engine}"
-    if s.exchanged:
+    first = f"{BANNERS.get(s.trading, s.trading.upper())} | {s.standing.words} | {runs} | {right}"
+    first += f" | engine {s.engine}"
+    if s.standing.exchanged:
         first = f"{EXCHANGED}: leave and start again | it was {s.trading}, engine {s.engine}"
     lacking = f" | INCOMPLETE {s.incomplete}" if s.incomplete else ""
     over = f" ({s.critical - s.grave} over)" if s.critical > s.grave else ""
@@ -108,10 +81,14 @@ def header(s: Standing) -> tuple[tuple[str, Tone], ...]:
         f"{config} | limits {s.limits_sha256[:8] or 'none'} | event {s.seq} | clock "
         f"moved {age(s.clock_s)} | record {s.record}"
     )
-    return (first, Tone.BAD if s.exchanged else _state_tone(s)), (second, _out_tone(s)), (third, _lag_tone(s))
+    return (
+        (first, Tone.BAD if s.standing.exchanged else _state_tone(s)),
+        (second, _out_tone(s)),
+        (third, _lag_tone(s)),
+    )
 
 
-def _data(s: Standing) -> str:
+def _data(s: Vitals) -> str:
     """How old the oldest quote is of what is held."""
     if not s.oldest_symbol:
         return "nothing is held"
@@ -157,19 +134,19 @@ def tabs(names: Sequence[str], panel: int) -> str:
     return "".join(f"[{i} {name}]" if i == panel else f" {i} {name} " for i, name in enumerate(names, 1))
 
 
-def _state_tone(s: Standing) -> Tone:
-    if s.state.startswith(("KILLED", "HALTED")) or s.pid is None:
+def _state_tone(s: Vitals) -> Tone:
+    if s.pid is None or s.standing.killed or s.standing.mode is Mode.HALTED:
         return Tone.BAD
-    return Tone.GOOD if s.state == "ARMED" else Tone.WARN
+    return Tone.GOOD if s.standing.mode is Mode.ARMED and not s.standing.paused else Tone.WARN
 
 
-def _out_tone(s: Standing) -> Tone:
+def _out_tone(s: Vitals) -> Tone:
     if s.unknown or s.grave or s.fault or s.incomplete:
         return Tone.BAD
     return Tone.WARN if s.critical or s.warnings or s.behind else Tone.PLAIN
 
 
-def _lag_tone(s: Standing) -> Tone:
+def _lag_tone(s: Vitals) -> Tone:
     if s.lag_s is not None and s.lag_s < -BEHIND_S_MAX:
         return Tone.BAD  # the clock runs behind the record: no age on the screen is one
     return Tone.BAD if s.pid is not None and (s.lag_s is None or s.lag_s > 10.0) else Tone.DIM

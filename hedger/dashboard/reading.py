@@ -43,7 +43,7 @@ class Reader:
         self._wake, self._ended = threading.Event(), threading.Event()
 
     def start(self) -> None:
-        """Begin."""
+        """Begin to read, in a thread that ends with the process."""
         threading.Thread(target=self._read, name="journal", daemon=True).start()
 
     def wants(self, **changes: Any) -> None:
@@ -68,7 +68,9 @@ class Reader:
                 self._feed.step()
                 story = "" if self._narrator is None else self._narrator.look(self._feed, begun)
                 self._post(Framed(self._painter.frame(self.want), story=story))
-                if self._feed.caught_up:
+                if (
+                    self._feed.caught_up or self._feed.fault
+                ):  # a fault is looked at again, not without a pause
                     self._wake.wait(max(TICK_S - (time.monotonic() - begun), 0.05))
         except Exception as error:  # of a thread nobody sees it otherwise: the screen ends with it
             if not self._ended.is_set():

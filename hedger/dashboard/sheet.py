@@ -14,6 +14,8 @@ from enum import StrEnum
 
 from rich.cells import cell_len, set_cell_size
 
+from hedger import amounts
+
 UNKNOWN = "?"
 _GAP = 1
 #: The digits that an exact amount has at most; of more, four count.
@@ -191,7 +193,7 @@ def usd(x: float | None) -> str:
     >>> usd(-1234567.8), usd(None)
     ('-1,234,568', '?')
     """
-    return UNKNOWN if x is None or not math.isfinite(x) else f"{x:z,.0f}"
+    return amounts.amount(x, unknown=UNKNOWN)
 
 
 def percent(x: float | None) -> str:

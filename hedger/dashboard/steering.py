@@ -8,8 +8,9 @@ from dataclasses import replace
 from hedger.core.events import Verb
 from hedger.dashboard.control import screen_hash
 from hedger.dashboard.dialogs import KILL_S, Confirm, KillNotice
-from hedger.dashboard.header import header, withheld
+from hedger.dashboard.header import header
 from hedger.dashboard.seat import Seat
+from hedger.dashboard.standing import Standing, Withheld
 from pricing.errors import HedgerError
 
 #: The word over everything stays so long: after a kill the header and the alerts say it as well, and what it
@@ -42,7 +43,7 @@ def summary(seat: Seat) -> str:
     """Where the engine stands, for a question: the header, an item a line."""
     if seat.frame is None:
         return ""
-    first, second, third = (text for text, _ in header(seat.frame.standing))
+    first, second, third = (text for text, _ in header(seat.frame.vitals))
     return "\n".join((first, second, *third.split(" | ")[:2]))
 
 
@@ -58,21 +59,26 @@ def ask(seat: Seat, title: str, verb: Verb) -> None:
 
 def _before(seat: Seat, verb: Verb) -> str:
     """Where the engine stands; that a resume alone has nothing sent, where it is so."""
+    standing = _standing(seat)
     said = ""
-    if verb is Verb.RESUME and seat.frame is not None:
-        standing = seat.frame.standing
-        said = withheld(replace(standing, state=standing.state.removesuffix(", PAUSED")))
+    if verb is Verb.RESUME and standing is not None:
+        said = replace(standing, paused=False).withheld
     return f"NOTHING IS SENT ALL THE SAME: {said}\n{summary(seat)}" if said else summary(seat)
 
 
 def _in_vain(seat: Seat) -> str:
     """Why no command makes the engine freer or tighter now, "" where one does."""
-    if seat.frame is None:
+    standing = _standing(seat)
+    if standing is None:
         return ""
-    standing = seat.frame.standing
-    if standing.state.startswith("KILLED"):
-        return "the engine is killed, `hedger unkill --reason ..` first"
-    return withheld(standing) if standing.exchanged or standing.pid is None else ""
+    if standing.killed:
+        return f"{Withheld.KILLED}, `hedger unkill --reason ..` first"
+    return standing.withheld if standing.exchanged or not standing.runs else ""
+
+
+def _standing(seat: Seat) -> Standing | None:
+    """Where the engine stands; None before the first frame."""
+    return None if seat.frame is None else seat.frame.vitals.standing
 
 
 def acknowledge(seat: Seat) -> None:
@@ -119,12 +125,12 @@ def kill(seat: Seat) -> None:
 
 def _what_kill_does(seat: Seat) -> str:
     """What a second press would do, as the engine stands."""
-    standing = None if seat.frame is None else seat.frame.standing
-    if standing is not None and standing.pid is None:
+    standing = _standing(seat)
+    if standing is not None and not standing.runs:
         return (
             "no engine runs, so the latch is set and the next start is killed; `hedger kill` in a shell "
             "cancels at the venues by itself."
         )
-    if standing is not None and standing.state.startswith("KILLED"):
+    if standing is not None and standing.killed:
         return "it is KILLED already, and every order is cancelled once more."
     return "nothing new is sent, every order is cancelled."

@@ -7,8 +7,7 @@ from typing import Any
 
 from hedger.core.events import Verb
 from hedger.dashboard import effects
-from hedger.dashboard.dialogs import SEND, UNANSWERED, Flatten, Preview
-from hedger.dashboard.header import withheld
+from hedger.dashboard.dialogs import SEND, Flatten, Preview, Refusal
 from hedger.dashboard.keys import textual_keys
 from hedger.dashboard.panels import preview
 from hedger.dashboard.panels.incomplete import TITLE
@@ -16,7 +15,8 @@ from hedger.dashboard.seat import Seat
 from hedger.dashboard.sheet import age, counted, figure, usd
 from hedger.dashboard.steering import may, send
 
-_WAITING = f"asked; {UNANSWERED}"
+_UNANSWERED = Refusal("the engine has not answered yet", passes=True)
+_WAITING = f"asked; {_UNANSWERED.text}"
 
 
 @dataclass(slots=True)
@@ -62,24 +62,27 @@ def preview_hedge(seat: Seat) -> None:
     seat.put(dialog, answered)
 
 
-def why_not_send(seat: Seat, asked: Asked) -> str:
-    """Why what was previewed may not be sent any more, "" where it may; the engine plans it anew then."""
+def why_not_send(seat: Seat, asked: Asked) -> Refusal | None:
+    """Why what was previewed may not be sent any more; the engine plans it anew then."""
     found = asked.look(seat)
     against = _against(seat)
-    if against or seat.frame is None or found is None:
-        return against or UNANSWERED
+    if against:
+        return Refusal(against)
+    if seat.frame is None or found is None:
+        return _UNANSWERED
     shown = found[1]["preview"]
     if shown["against"]:
-        return str(shown["against"])
+        return Refusal(str(shown["against"]))
     if not shown["ticket"] or not shown["ticket"]["legs"]:
-        return "there is nothing to send"
-    return effects.why_not_send(
+        return Refusal("there is nothing to send")
+    old = effects.why_not_send(
         found[1]["now_ns"],
         dict(shown["indexes"]),
         seat.feed.outside.now_ns(),
         seat.frame.indexes,
         seat.frame.marked_ns,
     )
+    return Refusal(old) if old else None
 
 
 def flatten(seat: Seat) -> None:
@@ -143,7 +146,7 @@ def _answer(seat: Seat, asked: Asked) -> str:
 
 def _against(seat: Seat) -> str:
     """Why the engine, as it stands now, would begin nothing that is asked for."""
-    return "" if seat.frame is None else withheld(seat.frame.standing)
+    return "" if seat.frame is None else seat.frame.vitals.standing.withheld
 
 
 def _refused(seat: Seat) -> str:

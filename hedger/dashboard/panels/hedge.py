@@ -7,10 +7,12 @@ that is used most stands among the totals.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from hedger.core.state import Mode
 from hedger.dashboard.panels.incomplete import left_out
+from hedger.dashboard.panels.risk import by_hand
 from hedger.dashboard.sheet import (
     Column,
     Line,
@@ -24,6 +26,7 @@ from hedger.dashboard.sheet import (
     percent,
     usd,
 )
+from hedger.dashboard.standing import withheld_in
 from pricing.daycount import iso
 
 Json = Mapping[str, Any]
@@ -62,46 +65,53 @@ _LEGS = (
 _DECISIONS = (Column("time", 8, left=True), Column("event", 7, 2), Column("what and why", 0, left=True))
 
 
-def sheet(
-    rows: Sequence[Json] | None,
-    missing: Sequence[Json],
-    bad_indexes: Sequence[str],
-    decision: Json | None,
-    asked: Json | None,
-    ticket: tuple[int, Json] | None,
-    working: Sequence[Json],
-    decisions: Sequence[tuple[int, Json]],
-    now_ns: int,
-    keys: Mapping[str, str],
-) -> Sheet:
-    """rows: of `band_rows`, None while the book cannot be valued; missing, bad_indexes: what they lack.
+@dataclass(frozen=True, slots=True)
+class Hedging:
+    """What the panel is made of. rows: of `band_rows`, None while the book cannot be valued; missing,
+    bad_indexes: what they lack. decision: the last one; asked: the last one at which the policy was asked.
+    ticket: the last one, with its record. decisions: the newest last. latched: the kill latch is set. keys:
+    of the actions that may be taken."""
 
-    decision: the last one; asked: the last one at which the policy was asked. decisions: the newest last.
-    keys: of the actions that may be taken.
-    """
-    found = [Section("next", (), tuple(_next(decision, asked, working)))]
-    found += left_out(missing, bad_indexes)
-    if rows is not None:
-        banded = [row for row in rows if row["trigger"] is not None]
+    rows: Sequence[Json] | None
+    missing: Sequence[Json] = ()
+    bad_indexes: Sequence[str] = ()
+    decision: Json | None = None
+    asked: Json | None = None
+    ticket: tuple[int, Json] | None = None
+    working: Sequence[Json] = ()
+    decisions: Sequence[tuple[int, Json]] = ()
+    now_ns: int = 0
+    latched: bool = False
+    keys: Mapping[str, str] = field(default_factory=dict)
+
+
+def sheet(shown: Hedging) -> Sheet:
+    """The panel, the most urgent first."""
+    found = [Section("next", (), tuple(_next(shown)))]
+    found += left_out(shown.missing, shown.bad_indexes)
+    if shown.rows is not None:
+        banded = [row for row in shown.rows if row["trigger"] is not None]
         none = Line("", ("no row has a band",), Tone.WARN)
         tenors = [row for row in banded if _of_tenor(row)]
-        lines = tuple(_row(r, keys) for r in banded if not _of_tenor(r)) + _worst(tenors)
+        lines = tuple(_row(r, shown.keys) for r in banded if not _of_tenor(r)) + _worst(tenors)
         found.append(Section(_bands(banded), _ROWS if lines else (), lines or (none,)))
-        hands = tuple(_by_hand(row) for row in rows if row["by_hand"])
+        hands = tuple(line for row in shown.rows for line in _by_hand(row))
         found += [Section("bands set by hand", (), hands)] if hands else []
     else:
         tenors = []
         words = "the book cannot be valued yet: no mark has come"
         found.append(Section("bands", (), (Line("", (words,), Tone.WARN),)))
-    lines = tuple(_working(order, now_ns) for order in working) or (Line("", ("none",), Tone.DIM),)
-    found.append(Section("working orders", _WORKING if working else (), lines))
-    if ticket is not None:
-        found.append(_ticket(*ticket))
+    lines = tuple(_working(order, shown.now_ns) for order in shown.working) or (
+        Line("", ("none",), Tone.DIM),
+    )
+    found.append(Section("working orders", _WORKING if shown.working else (), lines))
+    if shown.ticket is not None:
+        found.append(_ticket(*shown.ticket))
     if tenors:
-        found.append(Section("bands by tenor", _ROWS, tuple(_row(r, keys) for r in tenors)))
-    newest = list(decisions)[-DECISIONS_SHOWN:][::-1]
-    told = tuple(_decision(n, d) for n, d in newest) or (Line("", ("", "", "none yet"), Tone.DIM),)
-    found.append(Section("decisions, newest first", _DECISIONS, told))
+        found.append(Section("bands by tenor", _ROWS, tuple(_row(r, shown.keys) for r in tenors)))
+    newest = list(shown.decisions)[-DECISIONS_SHOWN:][::-1]
+    lines = tuple(_decision(n, d) for n, d in newest) or (Line("", ("", "", "none yet"), Tone.DIM),)
+    found.append(Section("decisions, newest first", _DECISIONS, lines))
     return tuple(found)
 
 
@@ -112,8 +122,11 @@ def _bands(banded: Sequence[Json]) -> str:
     return words + "; of the tenors the worst" * any(map(_of_tenor, banded))
 
 
-def _by_hand(row: Json) -> Line:
-    return Line(f"by hand {row['row']}", (row["by_hand"],), Tone.WARN, tuple(row["by_hand"].split("; ")))
+def _by_hand(row: Json) -> tuple[Line, ...]:
+    """Who set the band, and below it what the file says; nothing where nobody did."""
+    told = by_hand(row)
+    named = zip(("hand", "file"), (Tone.WARN, Tone.DIM), told, strict=False)
+    return tuple(Line(f"by {name} {row['row']}", (text,), tone, told) for name, tone, text in named)
 
 
 def _of_tenor(row: Json) -> bool:
@@ -130,26 +143,25 @@ def _worst(tenors: Sequence[Json]) -> tuple[Line, ...]:
     return (replace(_row(worst, {}), key="worst tenor"),)
 
 
-def _next(decision: Json | None, asked: Json | None, working: Sequence[Json]) -> Iterator[Line]:
+def _next(shown: Hedging) -> Iterator[Line]:
     """What will be done next, and why, in a line or two."""
+    decision, asked, working = shown.decision, shown.asked, shown.working
     if decision is None:
         yield Line("next", ("nothing was decided yet",), Tone.DIM)
         return
     told = decision if asked is None else asked
     why = str(told["trigger"] or told["reason"] or "the policy was not asked yet")
-    mode = str(decision["mode"])
-    sends = mode in ("armed", "reducing") and not decision["paused"]
+    # the latch's file may be there before the engine has said that it is killed
+    mode = Mode.KILLED if shown.latched else Mode(decision["mode"])
+    withheld = withheld_in(mode, decision["paused"])
     if working:
         what, tone = f"{counted(len(working), 'order')} in work", Tone.WARN
-    elif told["due"] and sends:
+    elif told["due"] and not withheld:
         what, tone = "a hedge is due", Tone.WARN
     elif told["due"]:
-        what, tone = (
-            f"a hedge is DUE and nothing leaves: {'paused' if decision['paused'] else mode}",
-            Tone.BAD,
-        )
-    elif not sends:
-        what, tone = f"nothing leaves: the engine is {'paused' if decision['paused'] else mode}", Tone.WARN
+        what, tone = f"a hedge is DUE and nothing leaves: {withheld}", Tone.BAD
+    elif withheld:
+        what, tone = f"nothing leaves: {withheld}", Tone.WARN
     else:
         what, tone = "no hedge", Tone.GOOD
     yield Line("next", (f"{what}: {why}",), tone, (what, why, str(decision.get("reason", ""))))
@@ -179,7 +191,7 @@ def _row(row: Json, keys: Mapping[str, str]) -> Line:
             f"{row['row']}, {row['unit']}",
             f"trigger {interval(row['trigger'])}, landing {interval(row['landing'])}"
             + (f"; {keys['bands']} edits them" if "bands" in keys else ""),
-            *filter(None, [row["by_hand"]]),
+            *by_hand(row),
         ),
     )
 

@@ -17,7 +17,7 @@ def sheet(document: Json | None, fault: str = "") -> Sheet:
         return (Section("P&L", (), (Line("", (why,), Tone.WARN, (why,)),)),)
     days = document["days"][-5:]
     columns = (
-        Column("cause", 16, left=True),
+        Column("cause", 22, left=True),
         Column("all $", 12),
         *(Column(day["day"], 12, len(days) - i) for i, day in enumerate(days)),
     )
@@ -40,7 +40,7 @@ def sheet(document: Json | None, fault: str = "") -> Sheet:
     lines.append(
         Line(
             "cause harvest",
-            ("gamma less theta", usd(document["harvest_usd"]), *(usd(d["harvest_usd"]) for d in days)),
+            ("harvest, gamma + theta", usd(document["harvest_usd"]), *(usd(d["harvest_usd"]) for d in days)),
         )
     )
     title = f"P&L by cause, USD, {document['from'][:19]} to {document['to'][:19]}"

@@ -103,9 +103,14 @@ def _row(row: Json, name: str, per_1pct: float) -> Line:
             "" if row["trigger"] is None else figure(_times(row["distance"], scale)),
         ),
         _row_tone(row),
-        (f"{row['row']} {figure(row['value'])} {row['unit']}", _band(row), *filter(None, [row["by_hand"]])),
+        (f"{row['row']} {figure(row['value'])} {row['unit']}", _band(row), *by_hand(row)),
         depth=1,
     )
+
+
+def by_hand(row: Json) -> tuple[str, ...]:
+    """Who set the band, and what the file says, where a person did."""
+    return (row["by_hand"], f"the file says {row['file']}") if row["by_hand"] else ()
 
 
 def _times(x: float | None, scale: float) -> float | None:

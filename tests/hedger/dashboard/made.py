@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Coroutine, Sized
 from dataclasses import replace
 from decimal import Decimal
+from itertools import count
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -96,11 +97,19 @@ def shown(
     control: bool = False,
     actions: tuple[Action, ...] = ACTIONS,
     narrator: Narrator | None = None,
+    keys_apart_s: float = 1.0,
 ) -> Terminal:
-    """A terminal on a journal at a fixed time."""
+    """A terminal on a journal at a fixed time. keys_apart_s: between any two keys, however fast the test."""
     beat = Heartbeat(4711, 0, now_ns - HALF_S // 2, 1, "armed")
     feed = Feed(path, desk(), Outside(lambda: now_ns, lambda: beat))
-    return terminal(feed, Control(path, control, "trader", feed.opened), actions, narrator)
+    came = count()
+    return terminal(
+        feed,
+        Control(path, control, "trader", feed.opened),
+        actions,
+        narrator,
+        lambda key: keys_apart_s * next(came),
+    )
 
 
 async def settled(pilot: Pilot[Any]) -> None:

@@ -44,6 +44,17 @@ async def press(pilot: Pilot[Any], *keys: str) -> None:
     await settled(pilot)
 
 
+async def says(pilot: Pilot[Any], words: str) -> None:
+    """Until the dialog says so; it follows the engine."""
+    dialog = pilot.app.screen
+    assert isinstance(dialog, Dialog)
+    for _ in range(200):
+        if words in dialog.said:
+            return
+        await pilot.pause(0.05)
+    raise AssertionError(f"{words!r} was never said: {dialog.said}")
+
+
 def letters(box: CommandBox) -> list[Command]:
     return list(box.poll().commands)
 
@@ -320,9 +331,9 @@ def test_a_band_set_by_hand_is_said_and_given_back_to_the_file(tmp_path: Path) -
         async def act(pilot: Pilot[Any]) -> None:
             await press(pilot, "2")
             (line,) = (line for line in seen(app) if "delta:BTC: trigger" in line)
-            assert "trigger -0.05 .. 0.05, landing -0.02 .. 0.02, by hand of person at 20" in line
+            assert "trigger -0.05 .. 0.05, landing -0.02 .. 0.02 coin, set at 20" in line
             await press(pilot, "slash", *"btc", "space", *"coin", "enter", "home", "b")
-            assert "the file says delta_usd: landing -50000 .. 50000" in app.screen.said
+            assert "the file says delta_usd: trigger -100000 .. 100000, landing -50000" in app.screen.said
             app.screen.query_one("#dialog-field").value = ""
             await press(pilot)
             assert "the settings file's own band again" in app.screen.said
@@ -330,6 +341,46 @@ def test_a_band_set_by_hand_is_said_and_given_back_to_the_file(tmp_path: Path) -
             (command,) = letters(box)
             assert (command.verb, command.argument) == (Verb.BANDS, "delta:BTC=")
             assert command.reason.startswith("over (was trigger -0.05 .. 0.05 landing -0.02 .. 0.02)")
+
+        on_screen(app, act)
+
+
+def test_what_is_said_of_a_band_is_of_the_band_in_force(tmp_path: Path) -> None:
+    """Another person sets and takes it back while this one types."""
+    with desk_of(tmp_path) as (rig, box, app):
+
+        async def act(pilot: Pilot[Any]) -> None:
+            await press(pilot, "2", "slash", *"btc", "space", *"coin", "enter", "home", "b")
+            app.screen.query_one("#dialog-field").value = "-0.1,0.1/-0.05,0.05"
+            await press(pilot)
+            rig.command(Verb.BANDS, "delta:BTC=-0.01,0.01/-0.005,0.005")
+            await says(pilot, "old trigger -0.01 .. 0.01 landing")
+            assert "10.0 times" in app.screen.said
+            rig.command(Verb.BANDS, "delta:BTC=-0.2,0.2/-0.1,0.1")
+            await says(pilot, "old trigger -0.2 .. 0.2")
+            await press(pilot, "enter")
+            assert "why?" in app.screen.said and "old trigger -0.2 .. 0.2" in app.screen.said
+            rig.command(Verb.BANDS, "delta:BTC=-0.3,0.3/-0.1,0.1")
+            await says(pilot, "old trigger -0.3 .. 0.3")
+            await press(pilot, *"mine", "enter")
+            (command,) = letters(box)
+            assert command.reason.startswith("mine (was trigger -0.3 .. 0.3 landing -0.1 .. 0.1)")
+
+        on_screen(app, act)
+
+
+def test_a_band_that_was_given_back_meanwhile_is_not_given_back_again(tmp_path: Path) -> None:
+    with desk_of(tmp_path) as (rig, box, app):
+
+        async def act(pilot: Pilot[Any]) -> None:
+            await press(pilot, "2", "slash", *"btc", "space", *"coin", "enter", "home", "b")
+            app.screen.query_one("#dialog-field").value = ""
+            await press(pilot, "enter")
+            rig.command(Verb.BANDS, "delta:BTC=")
+            await says(pilot, "old trigger -1.")
+            await press(pilot, *"mine", "enter")
+            assert "NOT SENT: it is the settings file's own already" in app.screen.said
+            assert not letters(box)
 
         on_screen(app, act)
 

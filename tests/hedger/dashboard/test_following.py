@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from textual.pilot import Pilot
 from hedger.core.events import Command, Verb
 from hedger.dashboard.app import Terminal
 from hedger.dashboard.dialogs import Dialog, KillNotice
-from hedger.dashboard.header import Standing, withheld
 from hedger.dashboard.keys import OF_DEMO
 from hedger.dashboard.panels.preview import notional_usd
 from hedger.dashboard.sheet import Tone
@@ -115,7 +113,7 @@ def test_a_resume_of_an_engine_that_sends_nothing_says_so(tmp_path: Path) -> Non
 
         async def act(pilot: Pilot[Any]) -> None:
             await press(pilot, "r")
-            assert "NOTHING IS SENT ALL THE SAME: the engine is observe" in said(app)
+            assert "NOTHING IS SENT ALL THE SAME: the engine only observes" in said(app)
             await press(pilot, "y")
             assert [c.verb for c in letters(box)] == [Verb.RESUME]  # it takes a pause back
 
@@ -214,7 +212,7 @@ def test_an_unknown_order_that_is_known_again_is_red_no_more(tmp_path: Path) -> 
             known_at = f"{rig.now_ns // 10**9 % 86400 // 3600:02}:{rig.now_ns // 10**9 % 3600 // 60:02}"
             await until(pilot, lambda: "critical 1 (1 over), " in app._header.texts[1])
             await settled(pilot)
-            await until(pilot, lambda: any("OVER" in x for x in app.grid.texts))
+            await until(pilot, lambda: any("OVER" in x and "ORDER_UNKNOWN" in x for x in app.grid.texts))
             (line,) = [x for x in app.grid._drawn if "ORDER_UNKNOWN" in x.text]
             assert line.tone is Tone.DIM and f"critical NEW      OVER {known_at}:" in line.text
             assert header_tone(app) is Tone.WARN  # it is still to be acknowledged
@@ -254,28 +252,6 @@ def test_a_latch_that_no_engine_has_written_down_is_an_alert(tmp_path: Path) -> 
         assert "it stands until `hedger unkill" in seen(app)[-2]
 
     on_screen(app, act, (120, 24))
-
-
-STANDING = Standing(
-    "paper", "test", "ARMED", 1, "", "", "", 1, 0, 1, 0.1, 0.1, 0.1, "X", 0.1, 0.0, 0, 0, 0, 0, 0
-)
-
-
-@pytest.mark.parametrize(
-    ("state", "why"),
-    [
-        ("ARMED", ""),
-        ("REDUCING", ""),
-        ("ARMED, PAUSED", "the engine is paused"),
-        ("HALTED", "the engine is halted"),
-        ("OBSERVE, PAUSED", "the engine is observe"),
-        ("KILLED", "the engine is killed"),
-    ],
-)
-def test_what_the_engine_would_refuse(state: str, why: str) -> None:
-    assert withheld(replace(STANDING, state=state)) == why
-    assert withheld(replace(STANDING, state=state, pid=None)) == "no engine runs"
-    assert withheld(replace(STANDING, state=state, exchanged=True)) == "another journal lies here now"
 
 
 def test_the_demo_says_what_leaving_it_ends() -> None:

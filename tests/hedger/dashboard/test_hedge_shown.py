@@ -10,6 +10,7 @@ from hedger.core.events import Verb
 from hedger.dashboard.feed import Feed
 from hedger.dashboard.frames import Painter, Want
 from hedger.dashboard.outside import Outside
+from hedger.journal.kill_latch import FileLatch, Latched
 from tests.hedger.dashboard.made import Recorded, rows
 from tests.hedger.rig import desk
 
@@ -68,3 +69,20 @@ def test_one_of_another_question_is_not(path: Path, rig: Recorded, scope: str, w
     rig.command(Verb.PREVIEW, scope)
     said, known = hedge_line(path, rig)
     assert f"it is of {word}, not of a hedge of the book" in said and not known
+
+
+@pytest.mark.parametrize("paused", [False, True])
+def test_that_nothing_leaves_of_an_engine_that_was_killed_goes_before_a_pause(
+    path: Path, rig: Recorded, paused: bool
+) -> None:
+    rig.command(Verb.ARM)
+    if paused:
+        rig.command(Verb.PAUSE)
+    rig.journal.sync()
+    FileLatch(path).set(Latched(rig.now_ns, "somebody", "a drill"))
+    feed = Feed(path, desk(), Outside(lambda: rig.now_ns))
+    while not feed.caught_up or not feed.number:
+        feed.step()
+    (line, *_) = Painter(feed, control=False).frame(Want(2)).sheet[0].lines
+    feed.close()
+    assert "nothing leaves: the engine is killed" in line.cells[0]

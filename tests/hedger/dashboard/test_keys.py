@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from docs.making.blocks import blocks
+from docs.making.scanning import ROOT
 from hedger.dashboard.calls import CALLS
 from hedger.dashboard.keys import ACTIONS, is_key, load_keys, textual_key
 from pricing.errors import InputError
@@ -46,3 +48,23 @@ def test_a_file_that_cannot_be_used_says_why(tmp_path: Path, text: str, word: st
     with pytest.raises(InputError, match="KEYS_FILE") as told:
         load_keys(file)
     assert word in str(told.value)
+
+
+def test_the_example_of_the_docs_is_a_file_of_keys(tmp_path: Path) -> None:
+    page = "docs/how-to/screen.md"
+    (example,) = (b for b in blocks(ROOT / page, page) if b.marks.get("file") == "keys.toml")
+    file = tmp_path / "keys.toml"
+    file.write_text(example.text)
+    found = {action.name: action.keys for action in load_keys(file)}
+    assert (found["filter"], found["up"], found["kill"]) == (("ctrl+f",), ("up", "i"), ("K", "f12"))
+    assert found["down"] == ("down", "j")  # what is not named keeps its key
+
+
+def test_the_reference_has_every_action_with_its_keys() -> None:
+    text = (ROOT / "docs/reference/screen-keys.md").read_text("utf-8")
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:3]] for line in text.splitlines() if line[:3] == "| `"
+    ]
+    assert sorted(rows) == sorted(
+        [f"`{action.name}`", " ".join(f"`{key}`" for key in action.keys)] for action in ACTIONS
+    )

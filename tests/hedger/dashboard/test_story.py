@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -22,7 +25,7 @@ WHOLE = Facts(
     report="/tmp/hedger-demo-abcdefgh/report",
     outside=("delta:BTC", "gamma:BTC", "vega:BTC"),
     ticket="16 legs for 5,991 USD",
-    legs=16,
+    wanted=tuple((("simulated", f"BTC-{number}"), Decimal(1)) for number in range(16)),
     filled=16,
     parts=3,
     checked="every row is inside, every leg is filled",
@@ -33,17 +36,18 @@ WHOLE = Facts(
 )
 
 
-@pytest.mark.parametrize("seed", [7, 8])
+@pytest.mark.parametrize("seed", [1, 7, 8, 18, 20, 21])
 def test_the_engine_plays_the_whole_story(seed: int) -> None:
-    """Whatever the seed: every step comes, in order; the order of unknown fate is sent once."""
+    """Whatever the seed: every step comes, in order; the order of unknown fate is sent once. At 1, 18 and 20
+    the first fall leaves the book inside its bands; at 21 the first ticket is filled and checked at once."""
     facts, unknown_when_told = Facts(), False
     first: dict[int, int] = {}
     sent: list[str] = []
 
-    def on_turn(state: State, decision: Decision) -> None:
+    def on_turn(state: State, decision: Decision, fills: Mapping[str, int]) -> None:
         nonlocal facts, unknown_when_told
         sent.extend(order.client_id for order in decision.orders)
-        facts = seen(after(facts, decision.document()), tuple(state.orders.values()), {})
+        facts = seen(after(facts, decision.document()), tuple(state.orders.values()), fills)
         for number, (_, text) in enumerate(STEPS):
             if text(facts) and number not in first:
                 first[number] = decision.seq
@@ -90,6 +94,49 @@ def test_where_nothing_drops_nothing_is_told_of_it() -> None:
     assert not STEPS[4][1](replace(WHOLE, unknown="")) and not STEPS[4][1](replace(WHOLE, dropped=False))
     assert not STEPS[5][1](replace(WHOLE, resolved=""))
     assert "KILLED" in STEPS[7][1](Facts(checked_again="inside", killed=True))
+
+
+def test_a_single_leg_and_its_pieces_are_counted() -> None:
+    one = replace(WHOLE, wanted=WHOLE.wanted[:1], filled=1, parts=0)
+    assert STEPS[2][1](one).startswith("1 of 1 leg is filled: ")
+    assert STEPS[2][1](replace(WHOLE, filled=1, parts=1)).startswith(
+        "1 of 16 legs is filled, 1 of them in parts: "
+    )
+    assert STEPS[2][1](replace(WHOLE, filled=0, parts=0)).startswith("0 of 16 legs are filled: ")
+    assert not STEPS[2][1](replace(WHOLE, filled=0, checked=""))
+    some = replace(WHOLE, filled=12, parts=0, anew=True)
+    assert STEPS[2][1](some).startswith("12 of 16 legs are filled, the rest was planned anew: ")
+    assert "anew" not in STEPS[2][1](replace(some, filled=16))
+
+
+def test_the_text_tells_the_fills_as_they_were_at_the_check(capsys: pytest.CaptureFixture[str]) -> None:
+    """Seed 21: its first ticket has one leg; of seed 7's sixteen, all are filled."""
+    for seed, text in ((21, "3. fills: 1 of 1 leg is filled"), (7, "3. fills: 16 of 16 legs are filled, ")):
+        ran = hedger(capsys, "demo", "--minutes", "0.4", "--seed", seed)
+        assert ran.code == 0 and text in " ".join(ran.out.split())
+        assert "The story ends here" not in ran.out
+
+
+def test_a_story_that_breaks_off_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Nothing may be bought or sold: the breach is told, and no ticket can follow."""
+    config, kinds = tmp_path / "nothing.toml", ["spot", "perpetual", "future", "option"]
+    config.write_text(f"[universe.deny_buy]\nkinds = {kinds}\n[universe.deny_sell]\nkinds = {kinds}\n")
+    lines = " ".join(hedger(capsys, "demo", "--minutes", "0.4", "--config", config).out.split())
+    assert "1. a breach: " in lines and "2. a ticket: " not in lines
+    assert "The story ends here, after 1 of 9 steps" in lines
+
+
+def test_a_desks_own_bands_do_not_silence_the_demo(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "wide.toml"
+    config.write_text(
+        '[bands."*"]\ndelta_usd = { target = 0, trigger = [-1e9, 1e9], landing = [-1e8, 1e8] }\n'
+    )
+    ran = hedger(capsys, "demo", "--minutes", "0.4", "--config", config)
+    lines = " ".join(ran.out.split())
+    assert ran.code == 0 and "built-in bands, not those of the settings file" in lines
+    assert "9. what next: " in lines
 
 
 def test_the_text_tells_the_same_story(capsys: pytest.CaptureFixture[str]) -> None:

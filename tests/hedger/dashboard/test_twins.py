@@ -74,9 +74,14 @@ def test_risk(capsys: pytest.CaptureFixture[str], journal: Path, painter: Painte
     # and the band that a command has set is in both
     (row,) = (row for row in document["rows"] if row["row"] == "delta:BTC")
     assert row["trigger"] == [-0.05, 0.05] and row["landing"] == [-0.02, 0.02]
-    assert "by hand of person at 20" in row["by_hand"] and row["by_hand"].endswith(
-        ": because; the file says delta_usd: landing -50000 .. 50000, trigger -100000 .. 100000"
+    assert row["by_hand"].startswith(
+        "delta:BTC: trigger -0.05 .. 0.05, landing -0.02 .. 0.02 coin, set at 20"
     )
+    assert row["by_hand"].endswith(" by person: because")
+    assert row["file"].startswith(
+        "delta_usd: trigger -100000 .. 100000, landing -50000 .. 50000 (trigger -1."
+    )
+    assert {row["file"] for row in document["rows"] if not row["by_hand"]} == {""}
     assert {row["row"] for row in document["rows"] if row["by_hand"]} == {"delta:BTC"}
     assert any(line[1].strip() == "delta OUT by hand" for line in words(shown))
 
@@ -84,9 +89,8 @@ def test_risk(capsys: pytest.CaptureFixture[str], journal: Path, painter: Painte
 def test_hedge(capsys: pytest.CaptureFixture[str], journal: Path, painter: Painter) -> None:
     document, working = said(capsys, journal, "risk"), said(capsys, journal, "orders")["orders"]
     shown = painter.frame(Want(2)).sheet
-    made = hedge.sheet(
-        document["rows"], document["missing"], [], None, None, None, working, (), painter._at_ns(), {}
-    )
+    at_ns = painter._at_ns()
+    made = hedge.sheet(hedge.Hedging(document["rows"], document["missing"], working=working, now_ns=at_ns))
     for title in (
         "bands: delta coin, gamma coin/USD, vega USD/vol; of the tenors the worst",
         "bands by tenor",
@@ -158,7 +162,7 @@ def test_alerts(capsys: pytest.CaptureFixture[str], journal: Path, painter: Pain
     assert [(a["severity"], a["code"], a["text"]) for a in document["alerts"]] == told
     new = [a["severity"] for a in document["alerts"] if a["seen_by"] is None]
     assert document["unseen"] == {x: new.count(x) for x in ("critical", "warning")}
-    assert (frame.standing.critical, frame.standing.warnings) == tuple(document["unseen"].values())
+    assert (frame.vitals.critical, frame.vitals.warnings) == tuple(document["unseen"].values())
     out = hedger(capsys, "alerts", "--told", "--journal", str(journal)).out
     assert all(f"{code}: {text}" in out for _, code, text in told) and "(seen by trader)" in out
 
@@ -166,14 +170,14 @@ def test_alerts(capsys: pytest.CaptureFixture[str], journal: Path, painter: Pain
 def test_the_header_is_the_status(
     capsys: pytest.CaptureFixture[str], journal: Path, painter: Painter
 ) -> None:
-    status, standing = said(capsys, journal, "status"), painter.frame(Want(5)).standing
-    assert (standing.trading, standing.engine, standing.pid) == ("paper", status["engine"], status["pid"])
-    assert standing.unknown == status["unknown"] == 1
-    assert standing.working == sum(status["orders"].values())
-    assert standing.settings_sha256 == status["settings_sha256"]
-    assert standing.seq == status["last_seq"] and status["head"].startswith(f"{standing.record}:")
-    assert standing.state == f"STOPPED, was {status['mode'].upper()}"
-    text = "\n".join(line for line, _ in header(standing))
+    status, vitals = said(capsys, journal, "status"), painter.frame(Want(5)).vitals
+    assert (vitals.trading, vitals.engine, vitals.pid) == ("paper", status["engine"], status["pid"])
+    assert vitals.unknown == status["unknown"] == 1
+    assert vitals.working == sum(status["orders"].values())
+    assert vitals.settings_sha256 == status["settings_sha256"]
+    assert vitals.seq == status["last_seq"] and status["head"].startswith(f"{vitals.record}:")
+    assert vitals.standing.words == f"STOPPED, was {status['mode'].upper()}"
+    text = "\n".join(line for line, _ in header(vitals))
     assert "UNKNOWN orders 1" in text and "NO ENGINE RUNS" in text
 
 

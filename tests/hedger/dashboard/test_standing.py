@@ -1,0 +1,37 @@
+"""Where an engine stands, and why it would begin nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from hedger.core.state import Mode
+from hedger.dashboard.standing import Standing
+
+
+@pytest.mark.parametrize(
+    ("standing", "words", "why"),
+    [
+        (Standing(Mode.ARMED), "ARMED", ""),
+        (Standing(Mode.REDUCING), "REDUCING", ""),
+        (Standing(Mode.ARMED, paused=True), "ARMED, PAUSED", "the engine is paused"),
+        (Standing(Mode.HALTED), "HALTED", "the engine is halted"),
+        (Standing(Mode.OBSERVE, paused=True), "OBSERVE, PAUSED", "the engine only observes"),
+        (Standing(Mode.KILLED), "KILLED", "the engine is killed"),
+        (Standing(Mode.ARMED, latched=True), "KILLED", "the engine is killed"),
+        (Standing(None), "STARTING", "the engine is only starting"),
+        (Standing(None, runs=False), "NEVER STARTED", "no engine was ever started"),
+        (Standing(None, runs=False, latched=True), "KILLED", "no engine was ever started"),
+        (Standing(Mode.ARMED, runs=False), "STOPPED, was ARMED", "no engine runs"),
+    ],
+)
+def test_each_standing_has_its_words(standing: Standing, words: str, why: str) -> None:
+    assert (standing.words, str(standing.withheld)) == (words, why)
+    assert str(replace(standing, exchanged=True).withheld) == "another journal lies here now"
+
+
+def test_only_an_unkill_helps_an_engine_that_is_killed() -> None:
+    assert Standing(Mode.KILLED).killed and Standing(Mode.ARMED, latched=True).killed
+    assert Standing(None, latched=True, runs=False).killed
+    assert not Standing(Mode.KILLED, runs=False).killed  # its latch was taken away since it ended
