@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -87,8 +88,63 @@ def _read_text(path: Path) -> str:
         ) from None
 
 
+@dataclass(frozen=True, slots=True)
+class BookRow:
+    """A row of a book file, its cells checked, against no market. where: file and line."""
+
+    where: str
+    venue: str
+    symbol: str
+    account: str
+    quantity: Decimal
+    average_price: Decimal | None
+
+
+def read_rows(path: Path) -> list[BookRow]:
+    """The rows of a book file as they stand there; no market says what they are worth.
+
+    Raises:
+        InputError: file, line and value are named; nothing is read in part.
+    """
+    found: dict[tuple[str, str, str], BookRow] = {}
+    for row in _rows(_read_text(path), str(path)):
+        name = (row.venue, row.symbol, row.account)
+        if name in found:
+            raise _twice(row.where, name)
+        found[name] = row
+    if not found:
+        raise _empty(str(path))
+    return list(found.values())
+
+
 def parse_book(text: str, universe: Universe, as_of_ns: int, source: str = "book") -> Book:
     """A book from the text of a CSV file; see `read_book`."""
+    unified = {(x.venue, unified_symbol(x.contract)): x for x in universe.listings}
+    positions: dict[PositionKey, Position] = {}
+    cash: dict[CashKey, Decimal] = {}
+    seen: set[tuple[str, str, str]] = set()
+    for row in _rows(text, source):
+        at = universe.positions.get((row.venue, row.symbol))
+        listing = unified.get((row.venue, row.symbol)) if at is None else universe.listings[at]
+        name = (row.venue, listing.symbol if listing else row.symbol, row.account)
+        if name in seen:
+            raise _twice(row.where, name)
+        seen.add(name)
+        if listing is None:
+            _check_currency(row.symbol, universe, row.where)
+            _check_venue_case(row.venue, universe, row.where)
+            cash[row.venue, row.account, row.symbol] = row.quantity
+        else:
+            _check_alive(listing, as_of_ns, row.where)
+            position = Position(listing, row.account, row.quantity, average_price=row.average_price)
+            positions[position.key] = position
+    if not positions and not cash:
+        raise _empty(source)
+    return Book.of(positions.values(), cash)
+
+
+def _rows(text: str, source: str) -> Iterator[BookRow]:
+    """The rows of a book's text, one after the other, each checked by itself."""
     rows = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         table = [(rows.line_num, row) for row in rows]
@@ -106,10 +162,6 @@ def parse_book(text: str, universe: Universe, as_of_ns: int, source: str = "book
         raise _empty(source)
     header = [name.strip() for name in table[0][1]]
     _check_header(header, source)
-    unified = {(x.venue, unified_symbol(x.contract)): x for x in universe.listings}
-    positions: dict[PositionKey, Position] = {}
-    cash: dict[CashKey, Decimal] = {}
-    seen: set[tuple[str, str, str]] = set()
     for line, row in table[1:]:
         if not any(cell.strip() for cell in row):
             continue
@@ -138,31 +190,19 @@ def parse_book(text: str, universe: Universe, as_of_ns: int, source: str = "book
             )
         quantity = _number(cells["quantity"], f"{where}, column quantity")
         average = _average_price(cells.get("average_price", ""), f"{where}, column average_price")
-        listing = universe.listings[i] if (i := universe.positions.get((venue, symbol))) is not None else None
-        listing = listing or unified.get((venue, symbol))
-        name = (venue, listing.symbol if listing else symbol, account)
-        if name in seen:
-            raise InputError(
-                "BOOK_DUPLICATE",
-                "a position or balance occurs twice",
-                where=where,
-                observed=_shown(" ".join(name).strip()),
-                allowed="one row per venue, symbol and account",
-                not_done=NOTHING_READ,
-                fix="add the quantities up in one row",
-            )
-        seen.add(name)
-        if listing is None:
-            _check_currency(symbol, universe, where)
-            _check_venue_case(venue, universe, where)
-            cash[venue, account, symbol] = quantity
-        else:
-            _check_alive(listing, as_of_ns, where)
-            position = Position(listing, account, quantity, average_price=average)
-            positions[position.key] = position
-    if not positions and not cash:
-        raise _empty(source)
-    return Book.of(positions.values(), cash)
+        yield BookRow(where, venue, symbol, account, quantity, average)
+
+
+def _twice(where: str, name: tuple[str, str, str]) -> InputError:
+    return InputError(
+        "BOOK_DUPLICATE",
+        "a position or balance occurs twice",
+        where=where,
+        observed=_shown(" ".join(name).strip()),
+        allowed="one row per venue, symbol and account",
+        not_done=NOTHING_READ,
+        fix="add the quantities up in one row",
+    )
 
 
 def _empty(source: str) -> InputError:

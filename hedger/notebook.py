@@ -15,6 +15,7 @@ import argparse
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,10 @@ def _interval(name: str) -> dict[str, Column]:
     return {f"{name}_lower": (_NUMBER, (name, 0)), f"{name}_upper": (_NUMBER, (name, 1))}
 
 
+_BOOK_ROWS: Columns = {
+    **_plain(_TEXT, "venue", "symbol", "account"),
+    **_plain(_NUMBER, "quantity", "average_price"),
+}
 _RISK_ROWS: Columns = {
     **_plain(_TEXT, "row", "unit"),
     **_plain(_NUMBER, "value"),
@@ -144,7 +149,7 @@ class WhatIf:
 
 def book(
     book: str | Path,
-    market: str | Path,
+    market: str | Path | None = None,
     *,
     at: str | None = None,
     numeraire: str | None = None,
@@ -152,9 +157,21 @@ def book(
 ) -> pl.DataFrame:
     """The positions and balances of a book file with their worth, a row each: `risk(..).positions`.
 
+    Without a market the rows as they stand in the file, each checked by itself: venue, symbol, account,
+    quantity, average_price.
+
     Raises:
         InputError: as `hedger risk`.
     """
+    if market is None:
+        from hedger.inputs import read_rows
+
+        path = _words(book, book, at, numeraire, config).book
+        rows = [{name: getattr(row, name) for name in _BOOK_ROWS} for row in read_rows(path)]
+        return _frame(
+            [{k: float(v) if isinstance(v, Decimal) else v for k, v in row.items()} for row in rows],
+            _BOOK_ROWS,
+        )
     return risk(book, market, at=at, numeraire=numeraire, config=config).positions
 
 

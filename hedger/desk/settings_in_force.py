@@ -8,18 +8,15 @@ settings at hand stand in for them, and it is said.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-
-from pydantic import ValidationError
 
 from hedger.core.events import Command, Verb
 from hedger.core.reload import changed, differences
 from hedger.journal.entries import Configuration, DecisionRecord, EventBody, Kind, Record, Word, read
 from hedger.journal.storage import Storage
-from hedger.runs.opening import settings_sha256
+from hedger.runs.opening import settings_of, settings_sha256
 from hedger.settings import Settings
 
 Tree = Mapping[str, Any]
@@ -122,13 +119,3 @@ def turns_of(storage: Storage) -> tuple[InForce, ...]:
             if decision is not None:
                 walk.take(decision, read(decision))
     return tuple(walk.turns)
-
-
-def settings_of(word: Configuration) -> Settings | None:
-    """The settings of a start; None where its record does not hold them, or this release cannot read them."""
-    if not word.settings:
-        return None
-    try:
-        return Settings.model_validate(json.loads(word.settings))
-    except (ValidationError, ValueError, RecursionError):
-        return None

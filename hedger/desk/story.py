@@ -6,8 +6,10 @@ happened, and stays told. Pure, so that a screen and a text tell the same.
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Any
 
 from hedger.core.order_life import OrderRecord
@@ -18,16 +20,21 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What has happened so far, each the first time; "" and empty: not yet. parts: orders of the first ticket
-    that were filled in more than one piece. report: where it will lie, "" where none will."""
+    """What has happened so far, each the first time; "" and empty: not yet. wanted: the legs of the first
+    ticket, listing and quantity, and execution: its number; filled: of these legs, parts: of those in more
+    than one piece; counted: up to its check; anew: what was left of it was planned again. report: where it
+    will lie, "" where none will."""
 
     report: str = ""
     outside: tuple[str, ...] = ()
     ticket: str = ""
-    legs: int = 0
+    execution: int = 0
+    wanted: tuple[tuple[tuple[str, str], Decimal], ...] = ()
     filled: int = 0
     parts: int = 0
     checked: str = ""
+    counted: bool = False
+    anew: bool = False
     dropped: bool = False
     unknown: str = ""
     resolved: str = ""
@@ -42,14 +49,15 @@ def after(facts: Facts, decision: Json) -> Facts:
         found = replace(found, outside=tuple(decision["breached"]))
     ticket = decision.get("ticket")
     if ticket and ticket["legs"] and not found.ticket:
-        text = f"{len(ticket['legs'])} legs for {ticket['cost_usd']:z,.0f} USD"
-        found = replace(found, ticket=text, legs=len(ticket["legs"]))
+        wanted = tuple(((leg["venue"], leg["symbol"]), Decimal(leg["quantity"])) for leg in ticket["legs"])
+        text = f"{_legs_said(len(wanted))} for {ticket['cost_usd']:z,.0f} USD"
+        found = replace(found, ticket=text, wanted=wanted, execution=decision["seq"])
     codes = {action["code"] for action in decision["actions"] if action["action"] == "alert"}
     check = decision.get("verification")
     if check:
         words = _checked_words(check["inside"], check["ended"])
         if not found.checked:
-            found = replace(found, checked=words)
+            found = replace(found, checked=words, anew=check["replans"] > 0)
         elif found.resolved and not found.checked_again:
             found = replace(found, checked_again=words)
     if "LINK_DOWN" in codes:
@@ -77,11 +85,9 @@ def _checked_words(inside: bool, ended: str) -> str:
 def seen(facts: Facts, orders: Sequence[OrderRecord], fills: Mapping[str, int]) -> Facts:
     """The facts with a look at the orders; fills: how many each has, by client id."""
     found = facts
-    if found.ticket and not found.checked:
-        filled = [order for order in orders if order.state is OrderState.FILLED]
-        parts = sum(fills.get(order.order.client_id, 0) > 1 or 0 < order.booked < order.order.quantity
-                    for order in orders)  # fmt: skip
-        found = replace(found, filled=min(len(filled), found.legs), parts=max(found.parts, parts))
+    if found.ticket and not found.counted:  # a ticket may be filled and checked in one turn
+        filled, parts = _filled(found, orders, fills)
+        found = replace(found, filled=filled, parts=parts, counted=bool(found.checked))
     lost = [order for order in orders if order.state is OrderState.UNKNOWN]
     if lost and not found.unknown:
         found = replace(found, unknown=lost[0].order.client_id)
@@ -92,6 +98,23 @@ def seen(facts: Facts, orders: Sequence[OrderRecord], fills: Mapping[str, int]) 
             words = "the venue never had it" if never else f"it had filled {order.booked:f}"
             found = replace(found, resolved=words)
     return found
+
+
+def _filled(facts: Facts, orders: Sequence[OrderRecord], fills: Mapping[str, int]) -> tuple[int, int]:
+    """Legs of the first ticket that its orders have filled, and how many of them in more than one piece."""
+    booked: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
+    pieces: Counter[tuple[str, str]] = Counter()
+    for record in orders:
+        if record.execution == facts.execution:
+            key = record.order.listing.key
+            booked[key] += record.booked
+            pieces[key] += fills.get(record.order.client_id, 0)
+    filled = [key for key, quantity in facts.wanted if booked[key] >= quantity]
+    return len(filled), sum(pieces[key] > 1 for key in filled)
+
+
+def _legs_said(n: int) -> str:
+    return f"{n} leg" if n == 1 else f"{n} legs"
 
 
 def _book(f: Facts) -> str:
@@ -110,9 +133,13 @@ def _ticket(f: Facts) -> str:
 
 
 def _legs(f: Facts) -> str:
-    return (f.filled or "") and (
-        f"{f.filled} of {f.legs} legs are filled, {f.parts} of them in parts: the paper venue fills from "
-        "what the book shows, level by level."
+    if not (f.filled or f.checked):
+        return ""
+    parts = f", {f.parts} of them in parts" if f.parts else ""
+    parts += ", the rest was planned anew" if f.anew and f.filled < len(f.wanted) else ""
+    return (
+        f"{f.filled} of {_legs_said(len(f.wanted))} {'is' if f.filled == 1 else 'are'} filled{parts}: the "
+        "paper venue fills from what the book shows, level by level."
     )
 
 
@@ -184,6 +211,8 @@ STEPS: tuple[tuple[str, Callable[[Facts], str]], ...] = (
     ("kill", _kill),
     ("what next", _next),
 )
+#: The step whose counts grow until the ticket is checked.
+FILLS = 2
 #: A step stays for so long before the next is told, seconds.
 DWELL_S = (2.5, 2.5, 2.0, 5.0, 6.0, 5.0, 4.0, 12.0, 0.0)
 

@@ -6,23 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby, product
 from typing import Any
 
+from hedger.amounts import amount
 from hedger.desk.ladder import grids
-from hedger.fitting import blocks
 from hedger.runs.profit import table as profit_table
+from hedger.text_width import blocks
 
 Json = Mapping[str, Any]
 UNKNOWN = "?"
 #: Characters of a vol before a line of the ladder.
 _VOL = 8
-
-
-def usd(x: float | None, digits: int = 0) -> str:
-    """An amount for people; what is unknown says so.
-
-    >>> usd(-1234567.8), usd(None), usd(12.345, 2)
-    ('-1,234,568', 'unknown', '12.35')
-    """
-    return "unknown" if x is None else f"{x:z,.{digits}f}"
 
 
 def whatif_text(document: Json, room: int | None = None) -> str:
@@ -43,7 +35,7 @@ def whatif_text(document: Json, room: int | None = None) -> str:
         lines.append(
             f"worst cell{whose} {side}: unknown"
             if worst is None
-            else f"worst cell{whose} {side}: P&L {usd(worst['pnl'], 2)} at spot {worst['spot_pct']:+g} %, "
+            else f"worst cell{whose} {side}: P&L {amount(worst['pnl'], 2)} at spot {worst['spot_pct']:+g} %, "
             f"vol {worst['vol_points']:+g} points, in {worst['days']:g} days"
         )
     if document["hedge"] is not None:
@@ -100,11 +92,11 @@ def _cell(x: float | None, scale: float) -> str:
 def _hedge(name: str, hedge: Json) -> list[str]:
     possible = "possible" if hedge["possible"] else "NOT possible as asked"
     lines = [
-        f"{name}: {hedge['status']}, {possible}, cost {usd(hedge['cost_usd'], 2)} USD: {hedge['reason']}"
+        f"{name}: {hedge['status']}, {possible}, cost {amount(hedge['cost_usd'], 2)} USD: {hedge['reason']}"
     ]
     lines += [
         f"  {t['side']} {t['quantity']} {t['unit']} {t['symbol']} on {t['venue']}, "
-        f"{usd(t['cost_usd'], 2)} USD"
+        f"{amount(t['cost_usd'], 2)} USD"
         for t in hedge["trades"]
     ]
     return lines + [f"  stays outside: {row['row']}" for row in hedge["outside"]]
@@ -119,7 +111,7 @@ def _stresses(stresses: Sequence[Json], sides: Sequence[str]) -> Iterator[str]:
         )
         points = stress["vol_points_30d"]
         vol = f", vol {UNKNOWN if points is None else format(points, '+z.0f')} points at 30 d"
-        cells = "".join(f"{usd(stress[side])} {stress['unit']}".rjust(18) for side in sides)
+        cells = "".join(f"{amount(stress[side])} {stress['unit']}".rjust(18) for side in sides)
         yield stress["name"].ljust(16) + cells + f"  {moves}{vol}"
         for note in stress["notes"]:
             yield f"  {note}"
@@ -141,8 +133,8 @@ def _tails(tails: Json, sides: Sequence[str]) -> Iterator[str]:
             yield f"{100 * row['level']:g} % {side}: " + (
                 f"unknown, {found['unknown']}"
                 if found["unknown"]
-                else f"VaR {usd(found['var'])} {tails['unit']}, "
-                f"expected shortfall {usd(found['es'])} {tails['unit']}"
+                else f"VaR {amount(found['var'])} {tails['unit']}, "
+                f"expected shortfall {amount(found['es'])} {tails['unit']}"
             )
 
 
@@ -150,14 +142,14 @@ def profit_text(document: Json, room: int | None = None) -> str:
     """The P&L by day and cause, and by the ledger. room: how wide its tables may be."""
     if document["pnl_usd"] is None and not document["days"]:
         return "no two marks at which the whole book has a worth: the P&L is unknown"
-    lines = [f"P&L from {document['from']} to {document['to']}: {usd(document['pnl_usd'], 2)} USD"]
+    lines = [f"P&L from {document['from']} to {document['to']}: {amount(document['pnl_usd'], 2)} USD"]
     lines += [profit_table(document, room)]
     lines.append(
-        f"ledger less causes: {usd(document['ledger_difference_usd'], 2)} USD (rounding, or a fault)"
+        f"ledger less causes: {amount(document['ledger_difference_usd'], 2)} USD (rounding, or a fault)"
     )
     if document["marks_passed_over"]:
         lines.append(f"{document['marks_passed_over']} marks passed over: something held had no worth")
-    lines.append(f"harvest, gamma beyond theta: {usd(document['harvest_usd'], 2)} USD")
+    lines.append(f"harvest, gamma + theta: {amount(document['harvest_usd'], 2)} USD")
     lines += [f"{alert['code']}: {alert['text']}" for alert in document["alerts"]]
     lines += [f"unknown: {text}" for text in document["unknown"]]
     return "\n".join(line for line in lines if line)
@@ -179,9 +171,9 @@ def venues_text(document: Json) -> str:
     budgets = document["budgets"]
     if budgets is not None:
         lines.append(
-            f"day {budgets['day']}: {budgets['fills']} fills, fees {usd(budgets['fees_usd'], 2)} USD; "
-            f"of hedges that ended: turnover {usd(budgets['turnover_usd'])}, "
-            f"slippage {usd(budgets['slippage_usd'], 2)}"
+            f"day {budgets['day']}: {budgets['fills']} fills, fees {amount(budgets['fees_usd'], 2)} USD; "
+            f"of hedges that ended: turnover {amount(budgets['turnover_usd'])}, "
+            f"slippage {amount(budgets['slippage_usd'], 2)}"
         )
     for venue in document["venues"]:
         lines += ["", *_venue(venue)]

@@ -6,13 +6,15 @@ The same engine, market and paper venue, and the same stage as on the screen; th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 
 from hedger.core.decision import Decision
 from hedger.core.events import Event
 from hedger.core.state import State
 from hedger.engine.clock import VirtualClock
 from hedger.engine.engine import NoRecord
+from hedger.engine.recording import newly_booked
 from hedger.runs.demo import DEMO_SOLVER, DEMO_TERMS, ENGINE_TAG
 from hedger.runs.demo_stage import DEMO_STAGE
 from hedger.runs.paper_setup import engine_settings, fresh_state, one_numeraire, paper_limits, venues_of
@@ -28,8 +30,8 @@ from venues.simulated import START_NS, SimulatedMarket
 STEP_S = 1.0
 SECONDS = 45.0
 
-#: Is told of every turn: the state after it, and the decision.
-OnTurn = Callable[[State, Decision], None]
+#: Is told of every turn: the state after it, the decision, and the fills of every order, by client id.
+OnTurn = Callable[[State, Decision, Mapping[str, int]], None]
 
 
 def drill(seed: int, settings: Settings, on_turn: OnTurn) -> State:
@@ -42,8 +44,11 @@ def drill(seed: int, settings: Settings, on_turn: OnTurn) -> State:
     faults = dict.fromkeys(venues, DEMO_STAGE.faults_from(START_NS))
     exchanges = exchanges_of(source.universe, book, lambda _: DEMO_TERMS, START_NS, seed=seed, faults=faults)
 
+    fills: Counter[str] = Counter()
+
     def watch(before: State, event: Event, after: State, decision: Decision) -> None:
-        on_turn(after, decision)
+        fills.update(report.client_id for report in newly_booked(before, event, after))
+        on_turn(after, decision, fills)
 
     world = PaperWorld(
         fresh_state(source.universe, book, START_NS),
@@ -57,7 +62,8 @@ def drill(seed: int, settings: Settings, on_turn: OnTurn) -> State:
     world.feed(source.marks())
     world.arm(source.marks())
     for number in range(round(SECONDS / STEP_S)):
-        for move in DEMO_STAGE.moves_between(number * STEP_S, (number + 1) * STEP_S):
+        had = exchanges[0].fault_counts
+        for move in DEMO_STAGE.moves_between(number * STEP_S, (number + 1) * STEP_S, had):
             source.shock(move.move, move.coin)
         world.feed(source.step(STEP_S))
     world.finish()

@@ -6,6 +6,7 @@ seconds from the engine's start, so that whoever looks sees the same story whene
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 from pricing.daycount import NS_PER_SECOND
@@ -14,11 +15,13 @@ from venues.paper_faults import Fault, FaultKind
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """The index of a coin jumps. at_s: from the engine's start; move: of the logarithm of the index."""
+    """The index of a coin jumps. at_s: from the engine's start; move: of the logarithm of the index. unless:
+    not once the venue has had this fault."""
 
     at_s: float
     coin: str
     move: float
+    unless: FaultKind | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +47,24 @@ class Stage:
             for f in self.faults
         )
 
-    def moves_between(self, begun_s: float, ended_s: float) -> tuple[Move, ...]:
-        """The moves from one time on, up to another without it."""
-        return tuple(move for move in self.moves if begun_s <= move.at_s < ended_s)
+    def moves_between(self, begun_s: float, ended_s: float, had: Container[str]) -> tuple[Move, ...]:
+        """The moves from one time on, up to another without it. had: ids of the faults that the venue had."""
+        return tuple(
+            move
+            for move in self.moves
+            if begun_s <= move.at_s < ended_s and (move.unless is None or str(move.unless) not in had)
+        )
 
 
 #: Nothing is made to happen.
 EMPTY_STAGE = Stage()
-#: The demo's: the first hedge has its time; then BTC falls, and of the hedge that this asks for the first
-#: order's answer is lost and the session is ended over it.
+#: The demo's: the first hedge has its time; then BTC falls, and again where no hedge has left over it, for
+#: some books have room; of that hedge the first order's answer is lost and the session is ended over it.
 DEMO_STAGE = Stage(
-    moves=(Move(18.0, "BTC", -0.025),),
+    moves=(
+        Move(18.0, "BTC", -0.025),
+        Move(19.0, "BTC", -0.025, unless=FaultKind.REQUEST_LOST),
+    ),
     faults=(
         StagedFault(17.9, FaultKind.REQUEST_LOST),
         StagedFault(21.0, FaultKind.SESSION_KILLED, 5.0),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import hashlib
 import logging
 import os
@@ -27,6 +26,7 @@ from hedger.journal.entries import Configuration, Kind
 from hedger.journal.identity import fingerprint_of
 from hedger.journal.journal import open_to_read
 from hedger.journal.recovery import Recovered, recover
+from hedger.journal.user import user_name
 from hedger.limits_file import LoadedLimits, check_restart, limits_text
 from hedger.runs.demo_stage import EMPTY_STAGE, Stage
 from hedger.runs.opening import settings_sha256, settings_text
@@ -190,11 +190,3 @@ def wait_for(dog: subprocess.Popen[bytes]) -> None:
     except subprocess.TimeoutExpired:
         dog.terminate()
         dog.wait()
-
-
-def user_name() -> str:
-    """Who runs this process."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a process without a name, as in some containers
-        return f"uid {os.getuid()}"

@@ -1,18 +1,25 @@
-"""What a journal begins with: the book on its venues' accounts, and the settings by one hash."""
+"""What a journal begins with: the book on its venues' accounts, and the settings by one hash and as a text;
+and what a start had, read off its record again."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from pydantic import ValidationError
+
+from hedger.journal.entries import Configuration
+from hedger.limits_file import LoadedLimits, built_in, read_limits
 from hedger.settings import EVERY, Settings
 from pricing.errors import InputError
 from pricing.market import Market
 from pricing.valuation import MarkStatus, value
 from risk.book import Book, settles_daily
+from risk.limit_terms import Limits
 
 
 def opened(book: Book, market: Market, desk: Settings) -> Book:
@@ -82,6 +89,29 @@ def settings_sha256(settings: Settings) -> str:
 def settings_text(settings: Settings) -> str:
     """The settings that were given, as the JSON that `Settings` is read from again."""
     return _one_text(settings.model_dump(mode="json", exclude_unset=True))
+
+
+def settings_of(word: Configuration) -> Settings | None:
+    """The settings of a start; None where its record does not hold them, or this release cannot read them."""
+    if not word.settings:
+        return None
+    try:
+        return Settings.model_validate(json.loads(word.settings))
+    except (ValidationError, ValueError, RecursionError):
+        return None
+
+
+def limits_on_record(word: Configuration) -> LoadedLimits | None:
+    """The hard limits of a start, under the hash that it wrote of their file; None as for its settings."""
+    if not word.limits:
+        return None
+    try:
+        limits = read_limits(tomllib.loads(word.limits), "the journal")
+    except (ValueError, RecursionError, InputError):
+        return None
+    if word.limits_sha256 == built_in().sha256 and limits != Limits():
+        return None  # this release's text, and not what it says
+    return LoadedLimits(limits, "the journal", word.limits_sha256)
 
 
 def _bands_in_effect(settings: Settings, name: str) -> Mapping[str, Any]:

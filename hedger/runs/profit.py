@@ -15,10 +15,11 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 
+from hedger import amounts
 from hedger.core.actions import Adjustment, AdjustmentKind
 from hedger.documents import number
-from hedger.fitting import blocks
 from hedger.problem.snapshot import Snapshot
+from hedger.text_width import blocks
 from pricing.contracts import STABLE_CURRENCIES
 from pricing.daycount import NS_PER_SECOND, iso
 from risk.attribution import Attribution, Parts, attribute
@@ -159,7 +160,7 @@ class Profit:
 def document(profit: Profit, tolerance: Tolerance = PLAIN_TOLERANCE) -> dict[str, object]:
     """The P&L as JSON; what is unknown is null. tolerance: what of a day may stay without a cause.
 
-    harvest_usd: what gamma earned beyond what theta took. residual_allowed_usd: by the tolerance;
+    harvest_usd: gamma + theta. residual_allowed_usd: by the tolerance;
     unexplained: the days beyond it.
     """
     total = profit.total
@@ -223,7 +224,7 @@ def _lines(
 ) -> list[str]:
     """Columns that are nothing on every day are left out."""
     shown = [name for name in names if any(_is_something(parts.get(name)) for _, parts in rows)]
-    columns = [[name, *(_cell(parts.get(name)) for _, parts in rows)] for name in [*shown, whole]]
+    columns = [[name, *(amounts.amount(parts.get(name)) for _, parts in rows)] for name in [*shown, whole]]
     widths = [max(_COLUMN, 1 + max(map(len, cells))) for cells in columns]
     days = ["day", *(day for day, _ in rows)]
     lines = []
@@ -236,7 +237,3 @@ def _lines(
 
 def _is_something(x: float | None) -> bool:
     return x is None or not math.isfinite(x) or abs(x) >= 0.005
-
-
-def _cell(x: float | None) -> str:
-    return "unknown" if x is None else f"{x:z,.0f}"

@@ -7,7 +7,7 @@ recovered from the records before it, as the engine itself did it then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
@@ -35,7 +35,7 @@ from hedger.journal.recovery import recover
 from hedger.journal.storage import EVERY_KIND, JournalDamaged, Storage
 from hedger.limits_file import LoadedLimits
 from hedger.runs.engine_settings import settings_on_venues
-from hedger.runs.opening import settings_sha256
+from hedger.runs.opening import limits_on_record, settings_of, settings_sha256
 from hedger.runs.paper_setup import fresh_state, one_numeraire, venues_of
 from hedger.runs.replay import replay_engine, tape_sha256
 from hedger.settings import Settings
@@ -75,15 +75,18 @@ class Refolded:
 def refold(path: Path, tape: Tape | None, settings: Settings, limits: LoadedLimits) -> Refolded:
     """Decide a journal again, event by event, and compare the decisions.
 
-    tape: where the marks lie on one. settings, limits: those of then.
+    Every start is decided by the settings and limits on its own record. tape: where the marks lie on one.
+    settings, limits: for starts that wrote down the hash alone, as older releases did.
 
     Raises:
-        InputError: no journal, other settings or limits, or a tape that is missing or another one.
+        InputError: no journal, other settings or limits than such a start had, or a tape that is missing or
+            another one. It is known of every start before anything is decided.
         JournalDamaged: the journal is not what was written.
     """
     storage = open_to_read(path)
     try:
-        walk = _Walk(storage, path, tape, settings, limits)
+        givens = _given(storage, path, tape, one_numeraire(settings), limits)
+        walk = _Walk(storage, path, tape, givens)
         for record in storage.records(kinds=_READ):
             walk.take(record)
         return walk.result()
@@ -94,11 +97,10 @@ def refold(path: Path, tape: Tape | None, settings: Settings, limits: LoadedLimi
 class _Walk:
     """Records taken so far, one after the other."""
 
-    def __init__(
-        self, storage: Storage, path: Path, tape: Tape | None, settings: Settings, limits: LoadedLimits
-    ) -> None:
-        self._storage, self._path, self._tape, self._limits = storage, path, tape, limits
-        self._desk = one_numeraire(settings)
+    def __init__(self, storage: Storage, path: Path, tape: Tape | None, givens: Mapping[int, _Given]) -> None:
+        """givens: of each start, by the number of its record."""
+        self._storage, self._path, self._givens = storage, path, givens
+        self._given: _Given | None = None
         self._marks = _no_tape if tape is None else batches_of(tape)
         self._begin: tuple[Record, Configuration] | None = None
         self._universe: Universe | None = None
@@ -117,7 +119,7 @@ class _Walk:
         word = read(record)
         match word:
             case Configuration():
-                self._check(word)
+                self._given = self._givens[record.number]
                 self._begin = record, word
                 self.starts += 1
             case DecisionRecord():
@@ -163,13 +165,12 @@ class _Walk:
 
     def _start(self, record: Record, began: Configuration, *, latched: bool) -> None:
         """The state of a start, from what the journal held when it was made."""
-        assert self._universe is not None, "a start without listings"
+        assert self._universe is not None and self._given is not None, "a start without listings"
         before = _Until(self._storage, record.number)
         names = began.venues or venues_of(self._universe)
         name = self._storage.name
-        self._engine = settings_on_venues(
-            self._desk, name.engine, self._limits, names, record.now_ns, name.on_venues
-        )
+        desk, limits = self._given.settings, self._given.limits
+        self._engine = settings_on_venues(desk, name.engine, limits, names, record.now_ns, name.on_venues)
         found = recover(before, where=self._path.name, monotonic_ns=began.monotonic_ns)
         self._state = first_state(
             replace(found, last_seq=record.seq),  # a person may have had numbers go on above those of venues
@@ -183,26 +184,57 @@ class _Walk:
         )
 
     def _replay_settings(self, at_ns: int) -> EngineSettings:
-        assert self._universe is not None
-        return replay_engine(self._desk, self._limits, self._universe, at_ns, self._storage.name.engine)
+        assert self._universe is not None and self._given is not None
+        desk, limits = self._given.settings, self._given.limits
+        return replay_engine(desk, limits, self._universe, at_ns, self._storage.name.engine)
 
-    def _check(self, word: Configuration) -> None:
-        """The settings, limits and tape must be those of then."""
-        pairs = [("settings", word.settings_sha256, settings_sha256(self._desk))]
-        pairs.append(("limits", word.limits_sha256, self._limits.sha256))
-        if self._tape is not None:
-            pairs.append(("tape", word.tape_sha256, tape_sha256(self._tape)))
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What a start was given."""
+
+    settings: Settings
+    limits: LoadedLimits
+
+
+def _given(
+    storage: Storage, path: Path, tape: Tape | None, at_hand: Settings, limits: LoadedLimits
+) -> dict[int, _Given]:
+    """What each start was given, by the number of its record: as it stands there, or at hand where the record
+    has the hash alone.
+
+    Raises:
+        InputError: what is at hand, or the tape, is not what a start had.
+    """
+    found = {}
+    for record in storage.records(kinds=[Kind.CONFIGURATION]):
+        word = read(record)
+        assert isinstance(word, Configuration)
+        settings = settings_of(word)
+        if settings is None or settings_sha256(settings) != word.settings_sha256:
+            settings = at_hand  # an older release's record, or one that this release reads otherwise
+        hard = limits_on_record(word) or limits
+        pairs = [("settings", word.settings_sha256, settings_sha256(settings))]
+        pairs.append(("limits", word.limits_sha256, hard.sha256))
+        if tape is not None:
+            pairs.append(("tape", word.tape_sha256, tape_sha256(tape)))
         for name, was, now in pairs:
             if was != now:
-                raise InputError(
-                    "JOURNAL_OTHER",
-                    f"the journal was written with another {name}",
-                    where=str(self._path),
-                    observed=now[:16],
-                    allowed=was[:16],
-                    not_done="nothing was decided again",
-                    fix=f"give the {name} of then",
-                )
+                raise _other(path, name, was, now)
+        found[record.number] = _Given(settings, hard)
+    return found
+
+
+def _other(path: Path, name: str, was: str, now: str) -> InputError:
+    return InputError(
+        "JOURNAL_OTHER",
+        f"the journal was written with another {name}",
+        where=str(path),
+        observed=now[:16],
+        allowed=was[:16],
+        not_done="nothing was decided again",
+        fix=f"give the {name} of then",
+    )
 
 
 def _held(book: Book) -> tuple[object, ...]:

@@ -118,51 +118,90 @@ def replay(
             on_one_account(read_book(book_file, universe, first.now_ns)), universe, first, batches, desk
         )
     timetable = _timetable(tape) if len(head) == 1 and between is None and not faults else None
-    armed_ns = _armed_ns(tape, head)
     tag = ENGINE_TAG if timetable is None else FEED_TAG
-    sending = replay_engine(desk, limits, universe, first.now_ns, tag)
-    models = margin_models(desk.paper, venues_of(universe), first.now_ns)
-    results = Results(desk.pnl.tolerance())
-    feed = _Feed(tape, universe, on_mark)
     seed = _seed(tape) if seed is None else seed
-    written, record = _journal(
-        journal, tape, book_file, book, universe, desk, limits, first.now_ns, feed.last, seed, tag
-    )
-    try:
-        state = fresh_state(universe, book, first.now_ns)
-        exchanges = exchanges_of(
+    models = margin_models(desk.paper, venues_of(universe), first.now_ns)
+    setup = _Setup(
+        tape=tape,
+        book_file=book_file,
+        book=book,
+        desk=desk,
+        limits=limits,
+        now_ns=first.now_ns,
+        seed=seed,
+        tag=tag,
+        sending=replay_engine(desk, limits, universe, first.now_ns, tag),
+        state=fresh_state(universe, book, first.now_ns),
+        exchanges=exchanges_of(
             universe,
             book,
             lambda name: paper_terms(desk, name, models),
             first.now_ns,
             seed=seed,
             faults=dict.fromkeys(venues_of(universe), faults),
-        )
-        world: PaperWorld
-        rest: Iterator[Marks] = chain(head, batches)
-        followed: dict[str, Any] | None = None
-        if timetable is None:
-            world = PaperWorld(state, sending, exchanges, VirtualClock(first.now_ns), record, watch=results)
-            world.connect()
-        else:
-            ran, followed = _followed(
-                timetable, state, sending, exchanges, record, results, rest, _every_trade(tape)
-            )
-            world, rest = ran, ran.rest()
-            feed.skip(followed["marks"])
-        begun = feed.fed > 0  # by the timetable, which armed it
-        for marks in rest:
-            feed.give(world, marks, keep=followed is None)
-            if feed.fed == len(head) and not begun:
-                if armed_ns is not None:
-                    world.run_to(max(armed_ns, world.clock.now_ns()))
-                world.arm(marks)
-        if followed is None or not followed["whole"]:
-            world.finish()
+        ),
+        timetable=timetable,
+    )
+    results, feed = Results(desk.pnl.tolerance()), _Feed(tape, universe, on_mark)
+    written, record = _journal(journal, setup, feed.last)
+    try:
+        world, followed = _played(setup, record, results, feed, head, batches)
     finally:
         if written is not None:
             written.close()
     return _ended(world, results, desk, feed, followed)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Setup:
+    """What a replay begins with, at now_ns. book_file: where its book was read, or the book that was given.
+    tag: the engine's own, or that of the run whose timetable it has."""
+
+    tape: Tape
+    book_file: Path | Book
+    book: Book
+    desk: Settings
+    limits: LoadedLimits
+    now_ns: int
+    seed: int
+    tag: str
+    sending: EngineSettings
+    state: State
+    exchanges: Sequence[PaperExchange]
+    timetable: pl.DataFrame | None
+
+
+def _played(
+    setup: _Setup,
+    record: Recorder,
+    results: Results,
+    feed: _Feed,
+    head: Sequence[Marks],
+    batches: Iterator[Marks],
+) -> tuple[PaperWorld, dict[str, Any] | None]:
+    """The world at the tape's end, and how far a timetable was followed. head: the batches up to the one that
+    tells a price of everything held, after which it is armed."""
+    rest: Iterator[Marks] = chain(head, batches)
+    armed_ns, followed = _armed_ns(setup.tape, head), None
+    world: PaperWorld
+    if setup.timetable is None:
+        clock = VirtualClock(setup.now_ns)
+        world = PaperWorld(setup.state, setup.sending, setup.exchanges, clock, record, watch=results)
+        world.connect()
+    else:
+        ran, followed = _followed(setup, setup.timetable, record, results, rest)
+        world, rest = ran, ran.rest()
+        feed.skip(followed["marks"])
+    begun = feed.fed > 0  # by the timetable, which armed it
+    for marks in rest:
+        feed.give(world, marks, keep=followed is None)
+        if feed.fed == len(head) and not begun:
+            if armed_ns is not None:
+                world.run_to(max(armed_ns, world.clock.now_ns()))
+            world.arm(marks)
+    if followed is None or not followed["whole"]:
+        world.finish()
+    return world, followed
 
 
 def _ended(
@@ -226,21 +265,21 @@ def replay_engine(
 
 
 def _followed(
+    setup: _Setup,
     timetable: pl.DataFrame,
-    state: State,
-    sending: EngineSettings,
-    exchanges: Sequence[PaperExchange],
     record: Recorder,
     results: Results,
     batches: Iterator[Marks],
-    trades: Sequence[MarketTrade],
 ) -> tuple[RunWorld, dict[str, Any]]:
     """A run once more by its timetable, as far as that goes; armed, where it was left before the run was and
     after its first batch."""
     looks = timetable.filter(pl.col("what") == "look")
-    begun = looks.select("now_ns", "monotonic_ns").row(0) if looks.height else (exchanges[0].now_ns,) * 2
+    begun = (
+        looks.select("now_ns", "monotonic_ns").row(0) if looks.height else (setup.exchanges[0].now_ns,) * 2
+    )
     clock = RunClock(*begun)
-    world = RunWorld(state, sending, exchanges, clock, record, results, batches, trades)
+    trades = _every_trade(setup.tape)
+    world = RunWorld(setup.state, setup.sending, setup.exchanges, clock, record, results, batches, trades)
     whole = world.follow(timetable)
     if not whole and not world.armed:
         world.connect()  # perhaps it was left before the run's own first word on its links
@@ -343,22 +382,11 @@ def _trades(tape: Tape, universe: Universe) -> Iterator[list[MarketTrade]]:
 # -------------------------------------------------------------------------------------------------- journal
 
 
-def _journal(
-    path: Path | None,
-    tape: Tape,
-    book_file: Path | Book,
-    book: Book,
-    universe: Universe,
-    desk: Settings,
-    limits: LoadedLimits,
-    now_ns: int,
-    last_fed: list[Marks],
-    seed: int,
-    tag: str,
-) -> tuple[Journal | None, Recorder]:
+def _journal(path: Path | None, setup: _Setup, last_fed: Sequence[Marks]) -> tuple[Journal | None, Recorder]:
+    """A new journal and what writes into it. last_fed: the tape's newest batches, as they come."""
     if path is None:
         return None, NoRecord()
-    journal = Journal.open(path, JournalName("replay", tag))
+    journal = Journal.open(path, JournalName("replay", setup.tag))
     if journal.head.number:
         journal.close()
         raise InputError(
@@ -370,24 +398,24 @@ def _journal(
             not_done="nothing was replayed",
             fix="name another --journal",
         )
-    sha = tape_sha256(tape)
+    sha = tape_sha256(setup.tape)
     journal.append(
         configuration_entry(
             -1,
-            now_ns,
+            setup.now_ns,
             Configuration(
                 version=this_build(),
-                settings_sha256=settings_sha256(desk),
-                limits_sha256=limits.sha256,
+                settings_sha256=settings_sha256(setup.desk),
+                limits_sha256=setup.limits.sha256,
                 tape_sha256=sha,
-                book_sha256="" if isinstance(book_file, Book) else _sha256(book_file),
+                book_sha256="" if isinstance(setup.book_file, Book) else _sha256(setup.book_file),
                 user="replay",
-                settings=settings_text(desk),
-                seed=seed,
+                settings=settings_text(setup.desk),
+                seed=setup.seed,
             ),
         ),
-        listings_entry(-1, now_ns, universe.listings),
-        book_entry(-1, now_ns, book),
+        listings_entry(-1, setup.now_ns, setup.state.market.universe.listings),
+        book_entry(-1, setup.now_ns, setup.book),
     )
 
     def lies_there(marks: Marks) -> bool:

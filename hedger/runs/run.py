@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Container
 from contextlib import suppress
 from functools import partial
 
@@ -165,7 +165,8 @@ def _on_a_loop(
         parts.venues = (venue,)
         service = Service(parts, results)
         stop_on_signals(service)
-        venue.start(_feed(source, parts.clock, parts.config.mark_every_s, stage))
+        feed = _feed(source, parts.clock, parts.config.mark_every_s, stage, exchange.fault_counts)
+        venue.start(feed)
         await service.run()
         return service
 
@@ -174,9 +175,10 @@ def _on_a_loop(
 
 
 async def _feed(
-    source: SimulatedMarket, clock: WallClock, every_s: float, stage: Stage
+    source: SimulatedMarket, clock: WallClock, every_s: float, stage: Stage, had: Container[str]
 ) -> AsyncIterator[Marks | MarketTrade]:
-    """The simulated market in step with the clock; a staged move is in the first batch after its time."""
+    """The simulated market in step with the clock; a staged move is in the first batch after its time. had:
+    ids of the faults that the venue had."""
     yield source.marks()
     begun_ns = told_ns = clock.now_ns()
     while True:
@@ -184,8 +186,8 @@ async def _feed(
         now_ns = clock.now_ns()
         seconds = (now_ns - source.now_ns) / NS_PER_SECOND
         if seconds > 0:
-            passed = ((at_ns - begun_ns) / NS_PER_SECOND for at_ns in (told_ns, now_ns))
-            for move in stage.moves_between(*passed):
+            begun_s, ended_s = ((at_ns - begun_ns) / NS_PER_SECOND for at_ns in (told_ns, now_ns))
+            for move in stage.moves_between(begun_s, ended_s, had):
                 source.shock(move.move, move.coin)
             told_ns = now_ns
             yield source.step(seconds)

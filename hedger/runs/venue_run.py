@@ -39,6 +39,7 @@ from hedger.journal.entries import JournalName
 from hedger.journal.journal import Journal, open_to_read
 from hedger.journal.kill_latch import FileLatch
 from hedger.journal.recovery import Recovered
+from hedger.journal.user import user_name
 from hedger.limits_file import LoadedLimits
 from hedger.runs.agreement import taken
 from hedger.runs.closing import closing_document, exit_code
@@ -53,7 +54,6 @@ from hedger.runs.launch import (
     loop_factory,
     recovered,
     stop_on_signals,
-    user_name,
 )
 from hedger.runs.paper_setup import (
     one_numeraire,
