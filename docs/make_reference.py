@@ -17,6 +17,7 @@ from docs.making import (
     key_rights,
     metrics,
     record,
+    screen_keys,
 )
 
 #: Pages of what was seen on a run: two versions are the same where they tell the same, types apart.
@@ -30,6 +31,7 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "reference/commands.md": command_line.make,
     "reference/error-codes.md": codes.make,
     "reference/keys.md": key_rights.make,
+    "reference/screen-keys.md": screen_keys.make,
     "reference/journal.md": record.make,
     "reference/metrics.md": metrics.make,
     "reference/json.md": documents.make,

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
@@ -62,6 +64,12 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options, allow_abbrev=False)
+        self._words: list[str] = []
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse does; the words are kept for what `error` says of them."""
+        self._words = list(sys.argv[1:] if args is None else args)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         """Refuse the command line."""
@@ -71,8 +79,16 @@ class Parser(argparse.ArgumentParser):
             where=self.prog,
             allowed=" ".join(self.format_usage().split()),
             not_done="nothing was started",
-            fix=f"see `{self.prog} --help`",
+            fix=self._with_equals(message) or f"see `{self.prog} --help`",
         )
+
+    def _with_equals(self, message: str) -> str:
+        """How to write a list that begins with a negative number, which argparse takes for a flag."""
+        flag, _, rest = message.removeprefix("argument ").partition(": ")
+        for word, after in pairwise(self._words):
+            if rest == "expected one argument" and word == flag and re.match(r"-\.?\d", after):
+                return f"write `{flag}={after}`"
+        return ""
 
 
 class _Version(argparse.Action):

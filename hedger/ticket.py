@@ -11,8 +11,8 @@ from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.text import Text
 
+from hedger.amounts import amount
 from hedger.documents import expiries, plain
-from hedger.fitted import Fitted
 from hedger.planning import HedgePlan, PlanStatus
 from hedger.problem.alternatives import Alternative
 from hedger.problem.limited import what_binds
@@ -20,6 +20,7 @@ from hedger.problem.live_bands import band_rules_said
 from hedger.problem.objective import OptionLeg
 from hedger.problem.snapshot import Snapshot
 from hedger.problem.valuing import delta_rule_said
+from hedger.width_table import Fitted
 from pricing.daycount import iso
 from pricing.oracle import Verdict
 from pricing.universe import FloatArray
@@ -60,9 +61,7 @@ def usd(x: float) -> str:
     >>> usd(1234567.8), usd(-12.3), usd(float("inf"))
     ('1,234,568', '-12.30', '-')
     """
-    if not math.isfinite(x):
-        return "-"
-    return f"{x:z,.0f}" if abs(x) >= 1000 else f"{x:z,.2f}"
+    return amount(x, None, unknown="-")
 
 
 def grouped(quantity: Decimal) -> str:
@@ -147,7 +146,7 @@ def _delta_rule_lines(snapshot: Snapshot) -> list[Text]:
 
 def _whole(x: float) -> str:
     """A figure of a column whose numbers are read against each other: no decimals."""
-    return f"{x:z,.0f}" if math.isfinite(x) else "-"
+    return amount(x, unknown="-")
 
 
 def _dressed(snapshot: Snapshot, row: str, *columns: FloatArray) -> list[float]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from risk.band_rules import (
@@ -56,12 +56,7 @@ def cost_aware(
         return "no spot, perpetual or future may be traded, so its cost is unknown"
     if rule.width is WidthRule.RISK_BUDGET and not vol > 0:
         return "no option tells the vol"
-    width = _width(rule, facts, cost)
-    for _ in range(_ROUNDS):
-        at_size = _cost(rule, facts, width.half)
-        if at_size is None or at_size == cost:
-            break
-        cost, width = at_size, _width(rule, facts, at_size)
+    cost, width = _settled(rule, facts, cost)
     scale = scale_now(rule, name, facts, now_ns, before)
     # a budget is a ceiling: nothing widens its band
     factor = min(scale.factor, 1.0) if rule.width is WidthRule.RISK_BUDGET else scale.factor
@@ -77,18 +72,7 @@ def cost_aware(
     ratio = rule.hedge_ratio
     middle = target + (1.0 - ratio) * options - ratio * width.shift
     error = hedge_error_usd_per_day(trigger, inner, facts.spot, vol) if vol > 0 else math.nan
-    by = cost.symbol if math.isnan(rule.cost_rate) else "the desk's setting"
-    why = [
-        f"net gamma {facts.net_gamma:.4g} coin/USD",
-        f"{cost.rate * 1e4:.3g} bp by {by}",
-    ]
-    if width.refused:
-        why.insert(0, f"{rule.width} refused: {width.refused}")
-    why += scale.why
-    if ratio != 1.0:
-        why.append(f"{ratio:.0%} of the options' part is hedged")
-    if width.shift:
-        why.append(f"centred where the options' delta is {width.shift:+.4g} coin off")
+    why = _why(rule, facts, cost, width, scale.why)
     if floor > width.half * factor:
         why.append(f"floored by {floor_name}")
     if rule.width is WidthRule.RISK_BUDGET and error > rule.error_usd_per_day * (1 + 1e-6):
@@ -106,6 +90,18 @@ def cost_aware(
         refused=width.refused,
     )
     return Placement(middle, trigger, inner, applied)
+
+
+def _why(rule: RowRule, facts: BookFacts, cost: DeltaCost, width: _Width, scale: Sequence[str]) -> list[str]:
+    """What a band follows, floors and budgets apart. scale: what made it narrower or wider."""
+    by = cost.symbol if math.isnan(rule.cost_rate) else "the desk's setting"
+    why = [f"{rule.width} refused: {width.refused}"] if width.refused else []
+    why += [f"net gamma {facts.net_gamma:.4g} coin/USD", f"{cost.rate * 1e4:.3g} bp by {by}", *scale]
+    if rule.hedge_ratio != 1.0:
+        why.append(f"{rule.hedge_ratio:.0%} of the options' part is hedged")
+    if width.shift:
+        why.append(f"centred where the options' delta is {width.shift:+.4g} coin off")
+    return why
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +122,17 @@ def _cost(rule: RowRule, facts: BookFacts, size: float) -> DeltaCost | None:
     """
     live = facts.market.cost(size)
     return live if live is None or math.isnan(rule.cost_rate) else replace(live, rate=rule.cost_rate)
+
+
+def _settled(rule: RowRule, facts: BookFacts, cost: DeltaCost) -> tuple[DeltaCost, _Width]:
+    """The cost of a trade as large as the width that it makes, with that width."""
+    width = _width(rule, facts, cost)
+    for _ in range(_ROUNDS):
+        at_size = _cost(rule, facts, width.half)
+        if at_size is None or at_size == cost:
+            break
+        cost, width = at_size, _width(rule, facts, at_size)
+    return cost, width
 
 
 def _width(rule: RowRule, facts: BookFacts, cost: DeltaCost) -> _Width:

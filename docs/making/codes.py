@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
 
 from docs.making.markdown import cell, code, page, table
 from docs.making.scanning import Said, error_classes, said
@@ -11,6 +15,8 @@ from venues import order_checks
 from venues.paper_orders import Code
 from venues.wire import rejects
 
+#: What codes mean whose own words do not tell, by where they stand on the page.
+WORDS = Path(__file__).with_name("code_words.toml")
 #: What each exit code means to a script or a supervisor.
 EXITS = {
     Exit.DONE: "done",
@@ -25,9 +31,17 @@ EXITS = {
 }
 
 
+@cache
+def words() -> Mapping[str, Mapping[str, str]]:
+    """Sentences by hand: `python`, `errors` and `orders`, by code."""
+    return tomllib.loads(WORDS.read_text("utf-8"))
+
+
 def errors() -> list[Said]:
-    """Codes of errors, each once, with all that they say."""
-    return _once(x for x in said() if x.how in error_classes() or x.how == "message")
+    """Codes of errors, each once, with all that they say, or the sentence that stands for it."""
+    rows = _once(x for x in said() if x.how in error_classes() or x.how == "message")
+    by_hand = {**words()["errors"], **words()["python"]}
+    return [replace(row, what=by_hand.get(row.code, row.what)) for row in rows]
 
 
 def alerts() -> list[Said]:
@@ -59,13 +73,14 @@ def every_code() -> frozenset[str]:
 
 def _once(rows: Iterable[Said]) -> list[Said]:
     held: dict[str, Said] = {}
-    for row in sorted(rows, key=lambda x: (x.code, x.file)):
+    bare = (replace(x, what=x.what.removeprefix(f"{x.code}: ")) for x in rows)
+    for row in sorted(bare, key=lambda x: (x.code, x.file)):
         known = held.get(row.code)
         if known is None:
             held[row.code] = row
             continue
         texts = [t for t in known.what.split("; ") if t]
-        what = "; ".join(dict.fromkeys([*texts, row.what] if row.what else texts))
+        what = "; ".join(dict.fromkeys([*texts, *row.what.split("; ")] if row.what else texts))
         how = known.how if known.how != "message" else row.how
         held[row.code] = Said(row.code, how, what, known.file, known.severity)
     return list(held.values())
@@ -78,6 +93,8 @@ def _exit(row: Said) -> str:
 
 def make() -> str:
     """The page."""
+    alone = words()["python"]
+    rows = [(code(x.code), _exit(x), cell(x.what)) for x in errors() if x.code not in alone]
     parts = [
         "An error is one line on stderr: `CODE: what, where, observed, allowed; what was not done; how to "
         "fix`. "
@@ -91,12 +108,17 @@ def make() -> str:
         "A supervisor must not restart on 2, 3 or 5: a person has to look first.",
         "## Errors\n",
         "Where no exit code stands the code is said inside something else: an order that is denied, a line "
-        "of a report, a `ValueError` of the Python interface.\n",
-        table(("code", "exit", "what is wrong"), [(code(x.code), _exit(x), cell(x.what)) for x in errors()]),
+        "of a report.\n",
+        table(("code", "exit", "what is wrong"), rows),
+        "## Of the Python interface alone\n",
+        "These stand at the head of a `ValueError` that names what was given and what is allowed; verbs "
+        "check before.\n",
+        table(("code", "what is wrong"), [(code(name), cell(alone[name])) for name in sorted(alone)]),
         "## Words beside an order\n",
         "`hedger orders` and the journal name why an order ended, was refused by its venue, or is not known, "
-        "in the same words for every venue: " + ", ".join(map(code, order_words())) + ". A code in capitals "
-        "there is one of the errors above, or [a limit's](limit-codes.md).",
+        "in the same words for every venue. A code in capitals there is one of the errors above, or [a "
+        "limit's](limit-codes.md).\n",
+        table(("word", "means"), [(code(x), cell(words()["orders"][x])) for x in order_words()]),
         "## What the doctor finds\n",
         "`hedger doctor` exits with 1 while one of these stands.\n",
         table(("code", "what is wrong"), [(code(x.code), cell(x.what)) for x in checks()]),

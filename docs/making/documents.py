@@ -31,6 +31,57 @@ APART: Mapping[str, tuple[str, str]] = {
     "config schema": ("", "a JSON Schema of the configuration: [Configuration](configuration.md)"),
     "journal show": ("records[].body", ""),
 }
+#: An object under one of those names whose keys are ours all the same: why an engine did not obey.
+_REFUSAL = frozenset(["code", "text"])
+#: Keys that are null on the small examples, by verb: what else they are, and what it would take.
+UNSEEN: tuple[tuple[str, str, str, str], ...] = (
+    ("risk", "rows[].band.refused", "text", "a book whose gammas have both signs"),
+    ("plan", "rows[].band.refused", "text", "a book whose gammas have both signs"),
+    ("risk", "underlyings[].index_sources[].refused", "text", "an index that strays"),
+    ("risk", "venue_check.flags[].amount", "number", "Greeks that a known reason sets apart"),
+    ("plan", "trigger.answers[].until", "text", "an engine that hedged before"),
+    ("replay", "followed", "object", "the tape of a run on a venue's market"),
+    ("journal verify", "compared", "object", "the tape of a run on a venue's market"),
+    ("status", "ended", "text", "an engine that nobody killed before its end"),
+    ("report", "seed_unknown", "text", "a run on venues"),
+    ("report", "limits_unknown", "text", "a journal of another release"),
+    ("report", "pnl.unknown_since", "text", "something held that is worth nothing known"),
+    ("report", "frontier", "object", "a study of many paths"),
+    ("study delta", "rows[].low", "number", "a tape of days"),
+    ("study delta", "rows[].high", "number", "a tape of days"),
+    *(
+        ("study chain", f"{of}[].{name}", "object" if name == "shares" else "number", "a tape of days")
+        for of in ("rows", "books")
+        for name in (
+            "mean_cost", "mean_pnl", "sd_gross", "sd_net", "es5_net", "worst_day", "trades", "shares",
+        )
+    ),
+    ("tape import", "options.perp", "text", "a chain with its bars"),
+    ("study greeks", "rows[].index_move_worst", "number", "two stamps that are compared"),
+    ("init", "checks[].code", "text", "a desk where something is wrong"),
+    ("venues", "venues[].failed_s", "number", "a request that failed"),
+    ("venues", "venues[].dead_man.last_fired_s", "number", "a timer that ran out"),
+    ("venues", "venues[].dead_man.armed", "true or false", "a venue with a timer"),
+    ("venues", "venues[].dead_man.told", "text", "a venue with a timer"),
+    ("venues", "venues[].dead_man.told_s", "number", "a venue with a timer"),
+    ("resume", "refused", "object", "an engine of another build"),
+    ("unkill", "refused", "object", "an order that may still be open"),
+    *(
+        ("run", f"paper.{name}", "number", "a run of hours beside recorded trades")
+        for name in (
+            "maker_edge_bps", "calibration.optimism_bps", "calibration.taker_bps",
+            "calibration.maker_markout_bps.NAME", "calibration.recorded_markout_bps.NAME",
+        )
+    ),
+    ("simulate", "commit", "text", "a source tree under git"),
+    ("simulate", "known_bugs", "object", "a run of minutes over planted bugs"),
+)  # fmt: skip
+#: Keys that are never anything but null, and why they are there.
+EMPTY: Mapping[str, str] = {
+    "venues:venues[].credits.left": "venues do not say; `unknown` beside it says why",
+    "venues:venues[].dead_man.left_s": "only the engine could know; `unknown` beside it says why",
+    "pause:refused": "of all that steers, a pause alone is always obeyed",
+}
 #: What these are is told by the verb that they begin with.
 _VERB_SAYS = {"arm": ("pause", "resume", "flatten", "bands"), "doctor": ("init",)}
 
@@ -47,7 +98,8 @@ def paths(document: Any, at: str = "", whole: str | None = None) -> Iterator[tup
         case dict() if document:
             for key, value in document.items():
                 last = at.rsplit(".", 1)[-1]
-                named = "NAME" if _GIVEN.match(key) or last in _TABLES else key
+                given = last in _TABLES and document.keys() != _REFUSAL
+                named = "NAME" if _GIVEN.match(key) or given else key
                 yield from paths(value, f"{at}.{named}" if at else named, whole)
         case list() if document:
             for value in document:
@@ -78,6 +130,13 @@ def table_of(documents: Sequence[Any], verb: str = "") -> dict[str, str]:
             types.setdefault(path, set()).add(kind)
     longer = {p for path in types for p in above(path)}
     return {path: " or ".join(sorted(kinds)) for path, kinds in types.items() if path not in longer}
+
+
+def types_of(documents: Sequence[Any], verb: str) -> dict[str, str]:
+    """The same with what else a key is that was null on every example."""
+    unseen = {key: kind for of, key, kind, _ in UNSEEN if of == verb}
+    seen = table_of(documents, verb)
+    return {key: f"null or {unseen[key]}" if key in unseen else kind for key, kind in seen.items()}
 
 
 def above(path: str) -> Iterator[str]:
@@ -169,14 +228,14 @@ def make() -> str:
         "prices that go to a venue are decimal texts; `null` is open or unknown, never zero and never "
         "infinity. NAME stands for names that a market or a desk gives, `[]` for each of a list. Keys may "
         "be added, and are only renamed or removed with a line in the change log.\n\nThe keys below were "
-        "printed by the program on small examples; the types are those that were seen there. A list or "
-        "object that was empty there says no more. A unit stands at the end of a name (`_usd`, `_s`, `_ns`, "
-        "`_bps`) or in the words.",
+        "printed by the program on small examples; the types are those that were seen there, or can be "
+        "elsewhere. A list or object that was empty there says no more. A unit stands at the end of a name "
+        "(`_usd`, `_s`, `_ns`, `_bps`) or in the words.",
         "No document: " + "; ".join(f"`hedger {verb}`: {why}" for verb, why in NONE.items()) + ".",
     ]
     documents = printed()
     for verb in [name for name, _, _ in verbs() if name in documents]:
-        found = table_of(documents[verb], verb)
+        found = types_of(documents[verb], verb)
         rows = [(code(path), kind, cell(meaning(verb, path)[1])) for path, kind in found.items()]
         parts.append(f"## `hedger {verb} --json`\n\n" + table(("key", "type", "what it is"), rows))
     return page("JSON documents", *parts)

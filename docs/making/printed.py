@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from hedger.cli import main
+from hedger.journal.acknowledged import acknowledge
 from hedger.simulator.drills import CALM, SIZES, kill_drill
 from hedger.simulator.faults import fault_ids, mix_of
 from hedger.simulator.market import Setting
@@ -45,10 +46,37 @@ simulated,BTC-PERPETUAL,250000,70000
 CASH = "venue,symbol,quantity,average_price\nderibit,BTC,1,\nderibit,USDC,1000,\n"
 #: What a plan that weighs cost against risk says besides.
 UTILITY = '[objective]\nmode = "utility"\n'
+#: Bands that follow what moving delta costs; the third rule's does not hold for this book.
+RULES = {
+    name: f'[bands.BTC]\ndelta_usd = {{ width = "{width}", {by} }}\n'
+    for name, width, by in (
+        ("rule.toml", "zakamouline", "risk_aversion = 1e-5"),
+        ("budget.toml", "risk_budget", "error_usd_per_day = 5000"),
+    )
+}
+#: Hard limits under which nothing leaves: what is outside stays there.
+TIGHT = "[order]\nnotional_usd_max = 1.0\n"
+PRICES = "\n".join(
+    ["ts,open,symbol", *(f"2026-02-{day:02}T00:00:00Z,{70_000 + day % 5 * 900},BTC" for day in range(1, 20))]
+)
 RETURNS = "\n".join(["time,BTC"] + [f"2026-01-{day:02},{-0.01 + day % 7 * 0.004}" for day in range(1, 29)])
+FILES = {
+    "book.csv": BOOK,
+    "cash.csv": CASH,
+    "returns.csv": RETURNS,
+    "prices.csv": PRICES,
+    "reload.toml": "",
+    "utility.toml": UTILITY,
+    **RULES,
+    "tight.toml": 'limits_file = "tight-limits.toml"\n',
+    "tight-limits.toml": TIGHT,
+    "loose.toml": "[order]\nnotional_usd_max = 3000000.0\nopen_max = 3\n",
+    "broken.toml": "what = 1\n",
+}
 _MARKET = ("--book", "book.csv", "--market", "tape")
 _RECORD = ("--journal", "trial.journal")
 _LIVE = ("--journal", "live.journal")
+_TIGHT = ("--journal", "tight.journal")
 _SHOCKS = ("--spot=-20,0,20", "--vol=0,10", "--days", "0,1")
 
 #: Verbs that print no document, and why.
@@ -60,11 +88,18 @@ RUNS: tuple[tuple[str, ...], ...] = (
     ("tape", "info", "tape"),
     ("tape", "verify", "tape"),
     ("risk", *_MARKET),
+    ("risk", *_MARKET, "--config", "rule.toml"),
     ("plan", *_MARKET),
     ("plan", *_MARKET, "--config", "utility.toml"),
+    ("plan", *_MARKET, "--config", "rule.toml"),
+    ("plan", *_MARKET, "--config", "budget.toml"),
+    ("risk", *_MARKET, "--config", "budget.toml"),
     ("whatif", *_MARKET, *_SHOCKS, "--stress", "all"),
+    ("whatif", *_MARKET, *_SHOCKS, "--stress", "all", "--hedged", "--returns", "prices.csv"),
     ("whatif", *_MARKET, *_SHOCKS, "--hedged", "--liquidity", "3", "--returns", "returns.csv"),
     ("replay", "tape", "--book", "book.csv", *_RECORD),
+    ("replay", "tape", "--book", "book.csv", *_TIGHT, "--config", "tight.toml"),
+    ("status", *_TIGHT),
     ("journal", "verify", *_RECORD),
     ("journal", "verify", *_RECORD, "--replay", "--tape", "tape"),
     ("journal", "show", *_RECORD),
@@ -85,15 +120,18 @@ RUNS: tuple[tuple[str, ...], ...] = (
     ("config", "show"),
     ("config", "schema"),
     ("config", "validate"),
+    ("config", "validate", "--config", "broken.toml"),
     ("limits", "show"),
     ("limits", "codes"),
     ("limits", "validate", "limits.toml"),
+    ("limits", "validate", "broken.toml"),
     ("limits", "compare", "limits.toml", "loose.toml"),
     ("completion", "bash"),
     ("completion", "coins", *_RECORD),
     ("alerts", "--list"),
     ("init", "--defaults", "--out", "desk/config.toml"),
     ("doctor",),
+    ("doctor", "--journal", "book.csv/a.journal"),
 )
 #: While an engine runs on paper.
 STEERING: tuple[tuple[str, ...], ...] = (
@@ -106,11 +144,24 @@ STEERING: tuple[tuple[str, ...], ...] = (
     ("reload", *_LIVE, "--config", "reload.toml"),
     ("arm", *_LIVE),
     ("bands", "delta:BTC=-900,900/-400,400", *_LIVE, "--reason", "calm"),
+    ("bands", "delta:DOGE=-900,900/-400,400", *_LIVE, "--reason", "calm"),
     ("flatten", "BTC", *_LIVE),
+    ("flatten", "DOGE", *_LIVE),
     ("kill", *_LIVE, "--reason", "a look"),
     ("status", *_LIVE),
     ("alerts", "--told", *_LIVE),
+    ("arm", *_LIVE),
+    ("resume", *_LIVE),
+    ("pause", *_LIVE),
     ("unkill", *_LIVE, "--reason", "seen"),
+    ("alerts", "--told", *_LIVE),
+    ("kill", *_LIVE, "--reason", "a second look"),
+)
+#: When it has ended, and its alerts were seen.
+AFTER: tuple[tuple[str, ...], ...] = (
+    ("alerts", "--told", *_LIVE),
+    ("unkill", *_LIVE, "--reason", "seen"),
+    ("status", *_LIVE),
 )
 #: With an exchange on the loopback.
 ASKING: tuple[tuple[str, ...], ...] = (
@@ -126,18 +177,17 @@ def printed() -> Documents:
     """Every document that a verb printed, by the verb."""
     found: Documents = {}
     with tempfile.TemporaryDirectory() as folder, chdir(folder):
-        Path("book.csv").write_text(BOOK)
         json_file(Path(), ticker_list())
-        Path("cash.csv").write_text(CASH)
-        Path("utility.toml").write_text(UTILITY)
-        Path("returns.csv").write_text(RETURNS)
-        Path("reload.toml").write_text("")
+        for name, text in FILES.items():
+            Path(name).write_text(text)
         Path("desk").mkdir()
         Path("limits.toml").write_text(_said("limits", "show")[0])
-        Path("loose.toml").write_text("[order]\nnotional_usd_max = 3000000.0\nopen_max = 3\n")
         with _engine(found):
             _keep(found, RUNS)
             _keep(found, STEERING)
+        for alert in found["alerts"][-1]["alerts"]:
+            acknowledge(Path("live.journal"), (alert["record"], alert["place"]), "ann", time.time_ns())
+        _keep(found, AFTER)
         with PLACES["deribit"].opened() as exchange:
             url = PLACES["deribit"].address(exchange.host)
             PLACES["deribit"].settings(Path.cwd(), url)

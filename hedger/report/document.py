@@ -140,7 +140,8 @@ def assumptions(story: Story) -> list[str]:
         "pnl` makes it; what it does not explain is the residual. Fees and slippage count at the index of "
         "their trade, funding when it is booked.",
         "A hedge's cost is its fees and its slippage against the reference price of the plan; the ticket is "
-        "what the plan expected of it.",
+        "what the plan expected of it. Turnover, fees and slippage of hedges are those of hedges that ended, "
+        "as their checks have them; those of fills and of the P&L are of every fill.",
         "Turnover is the price paid for options and spot, the notional of perpetuals and futures, at the "
         "index of the moment.",
         "Use of limits: positions, margin and Greeks are the book's, without orders in the market; positions "

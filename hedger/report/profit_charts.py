@@ -94,7 +94,7 @@ def _waterfall(document: Json, parts: Json) -> Chart:
     caption = (
         "P&L by cause, from left to right; the last bar is their sum. "
         f"What no cause explains is {usd(parts['residual'], signed=True)}, {percent(share)} of all that "
-        f"moved. Gamma and theta together, the harvest of volatility: {usd(harvest, signed=True)}."
+        f"moved. Harvest, gamma + theta: {usd(harvest, signed=True)}."
     )
     return Chart("attribution", title, caption, figure)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hedger.amounts import amount
 from pricing.daycount import iso
 from pricing.universe import FloatArray
 
@@ -16,10 +17,8 @@ def usd(x: float | None, signed: bool = False) -> str:
     >>> usd(-1234567.8), usd(12.345, signed=True), usd(0.004), usd(None)
     ('-1,234,568 USD', '+12.35 USD', '0.00 USD', 'unknown')
     """
-    if x is None:
-        return "unknown"
-    digits = 0 if abs(x) >= 1000 else 2
-    return f"{x:{'+' if signed else ''}z,.{digits}f} USD"
+    told = amount(x, None, signed=signed)
+    return told if told == "unknown" else f"{told} USD"
 
 
 def rounded(x: float) -> str:
@@ -34,14 +33,14 @@ def rounded(x: float) -> str:
 def percent(share: float | None) -> str:
     """A share; small ones keep a digit that counts.
 
-    >>> percent(0.256), percent(0.00012), percent(1e-7), percent(0.0), percent(None)
+    >>> percent(0.256), percent(0.00012), percent(1e-7), percent(-0.0), percent(None)
     ('25.6 %', '0.012 %', 'under 0.01 %', '0 %', 'unknown')
     """
     if share is None:
         return "unknown"
     if 0 < share < 1e-4:
         return "under 0.01 %"
-    return f"{100 * share:.3g} %" if abs(share) < 0.1 else f"{100 * share:z.1f} %"
+    return f"{100 * share:z.3g} %" if abs(share) < 0.1 else f"{100 * share:z.1f} %"
 
 
 def span(seconds: float | None) -> str:

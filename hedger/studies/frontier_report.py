@@ -18,7 +18,6 @@ from hedger.studies.path_models import usual
 from hedger.studies.picture import COLOURS, write_page
 from pricing.errors import InputError
 
-MODELS = ("gbm", "heston", "jump")
 EQUAL_COST = "Risk over Whalley-Wilmott's at the same mean cost, least and greatest of the settings"
 RISKS = ("sd_net", "es5_net")
 FIGURES = ("mean_cost", "sd_gross", "mean_net", "sd_net", "es5_net", "trades")

@@ -11,8 +11,8 @@ import polars as pl
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from hedger.fitted import Fitted
 from hedger.studies.check_venue import VenueComparison, compare_batch, places, stamp_error_s
+from hedger.width_table import Fitted
 from pricing.discrepancies import Reason
 from pricing.universe import Universe
 from pricing.venue_greeks import GREEKS

@@ -105,6 +105,15 @@ def test_bad_words_are_refused_on_one_line(
         assert part in ran.err
 
 
+def test_a_list_that_begins_with_a_minus_is_told_how_to_be_written(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    ran = hedger(capsys, "whatif", "--spot", "-20,0")
+    assert ran.code == 2 and ran.err.rstrip().endswith("fix: write `--spot=-20,0`")
+    ran = hedger(capsys, "whatif", "--spot", "--hedged")
+    assert ran.code == 2 and ran.err.rstrip().endswith("fix: see `hedger whatif --help`")
+
+
 @pytest.mark.parametrize(
     "band",
     ["", "delta:BTC", "delta:BTC=", "delta:BTC=-1,1", "delta:BTC=-1,1/-1", "delta:BTC=-1,1/-0.5,0.5/0,0",

@@ -46,6 +46,25 @@ def test_risk_is_the_verbs_numbers(tape: Path, book: Path, capsys: pytest.Captur
     assert hg.book(book, tape).equals(found.positions)
 
 
+def test_a_book_needs_no_market_to_be_read(tmp_path: Path) -> None:
+    file = tmp_path / "book.csv"
+    file.write_text(
+        "venue,symbol,quantity,average_price\nsimulated,BTC,12,\nsimulated,BTC-PERPETUAL,250000,70000\n"
+    )
+    found = hg.book(file)
+    assert found.columns == ["venue", "symbol", "account", "quantity", "average_price"]
+    assert found.rows() == [
+        ("simulated", "BTC", "", 12.0, None),
+        ("simulated", "BTC-PERPETUAL", "", 250000.0, 70000.0),
+    ]
+    file.write_text("venue,symbol,quantity\nsimulated,BTC,12\nsimulated,BTC,1\n")
+    with pytest.raises(InputError, match="BOOK_DUPLICATE"):
+        hg.book(file)
+    file.write_text("venue,symbol,quantity\n")
+    with pytest.raises(InputError, match="BOOK_EMPTY"):
+        hg.book(file)
+
+
 def test_plan_is_the_verbs_numbers(tape: Path, book: Path, capsys: pytest.CaptureFixture[str]) -> None:
     document = said(capsys, "plan", "--book", book, "--market", tape)
     found = hg.plan(book, tape)

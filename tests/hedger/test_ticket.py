@@ -128,8 +128,9 @@ def test_expiries_are_in_the_same_terms_as_the_rows(plan: HedgePlan) -> None:
 
 
 def test_the_command_prints_what_fits_a_small_terminal(
-    tape: Path, book: Path, capsys: pytest.CaptureFixture[str]
+    tape: Path, book: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     for verb in ("plan", "risk"):
         ran = hedger(capsys, verb, "--book", book, "--market", tape)
         assert (ran.code, ran.err) == (0, "")

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-from hedger.alerts.table import BY_CODE
 from hedger.core.glance import Glance
 from hedger.core.state import Mode
+from hedger.desk.alert_table import BY_CODE
 from hedger.engine.metrics import LABELS, exposition, samples_of
 from hedger.engine.metrics_table import BY_NAME, METRICS, Metric
 from hedger.problem.later import Later

@@ -36,10 +36,10 @@ def wrapped(line: str, width: int | None) -> list[str]:
     return [*pieces, piece.rstrip()]
 
 
-def shortened(text: str, most: int) -> str:
+def beginning(text: str, most: int) -> str:
     """The beginning of a text, of about so many characters, that ends where a line may.
 
-    >>> shortened('{"size":"1,250,000.75","side":"buy"}', 24)
+    >>> beginning('{"size":"1,250,000.75","side":"buy"}', 24)
     '{"size":"1,250,000.75",'
     """
     ends = [place.start() for place in _PLACES.finditer(text, 0, most + 1) if place.start()]

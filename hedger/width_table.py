@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from hedger.fitting import INDENT
+from hedger.text_width import INDENT
 
 
 class Fitted:
@@ -36,11 +36,11 @@ class Fitted:
         self._rows: list[tuple[tuple[str, ...], str]] = []
 
     def add_row(self, *cells: str, style: str = "") -> None:
-        """A row, a cell a column."""
+        """One more row, with as many cells as there are columns, top to bottom as they are given."""
         self._rows.append((cells, style))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """What fits."""
+        """The widest form that is no wider than the console: table, table without what is spared, list."""
         for dropped in range(len(self._spare) + 1):
             table = self._table(self._spare[:dropped])
             if _least(console, options, table) <= options.max_width:
