@@ -113,13 +113,15 @@ def _shut(now_ns: int, u: UnderlyingMoment, i: int, memory: Memory) -> Answer | 
 
 
 def _hysteresis(u: UnderlyingMoment, i: int, policy: PolicyConfig, memory: Memory) -> Answer | None:
-    """No push back of a row that has not moved on since it was pushed."""
+    """No push back of a row that has not moved on since it was pushed. A hedge pushes none beyond its
+    trigger: what is beyond that the market did meanwhile."""
     row, value = u.rows[i], float(u.value[i])
     last = next((p for p in memory.pushes if p.row == row), None)
     way = way_in(u, i)
     if last is None or way != -last.way:
         return None
-    opens = last.after + last.way * policy.hysteresis * band_width(u, i)
+    pushed_to = min(last.after, u.trigger_upper[i]) if last.way > 0 else max(last.after, u.trigger_lower[i])
+    opens = float(pushed_to + last.way * policy.hysteresis * band_width(u, i))
     if (value - opens) * last.way >= 0:
         return None
     words = {1: "up", -1: "down"}

@@ -251,6 +251,19 @@ def test_hedges_do_not_chase_each_other(
         memory = advance(memory, at, chosen, decision, tried)
 
 
+@pytest.mark.parametrize("way", [1, -1])
+def test_what_the_market_did_while_a_row_was_pushed_holds_no_hedge(way: int) -> None:
+    """A short-gamma book: delta is sold from 12 to where it should be and is 41 at the end, since the market
+    fell on. That is no push up from which it would have to move on before it may be sold again."""
+    memory = Memory(pushes=(Push("delta:BTC", way, way * 41.0),))
+    wide = config(hysteresis=0.1)  # of 20, from the trigger's edge at 10
+    for value in (34.0, 12.0):
+        assert ask(wide, memory, underlying({"delta:BTC": way * value})).due, value
+    held = ask(wide, memory, underlying({"delta:BTC": way * 11.9}))
+    assert not held.due and held.guards[0].name == "hysteresis"
+    assert f"{way * 12.0:g}" in held.guards[0].text
+
+
 def test_without_hysteresis_they_would() -> None:
     """The test above can fail: centred at every step, a walk is pushed to and fro."""
     chosen = policy({"calendar": {"every_min": 1}}, hysteresis=0.0)
