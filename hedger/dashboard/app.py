@@ -28,7 +28,7 @@ from hedger.dashboard.grid import Grid, Lines
 from hedger.dashboard.header import BANNERS, EXCHANGED, header, hints, tabs
 from hedger.dashboard.keys import ACTIONS, Action, labels, textual_key, textual_keys
 from hedger.dashboard.narrator import LINES, Narrator, strip
-from hedger.dashboard.pace import APART_S, KILL_APART_S, Pace
+from hedger.dashboard.pace import Pace
 from hedger.dashboard.palette import Palette
 from hedger.dashboard.panels import orders
 from hedger.dashboard.reading import Framed, Reader
@@ -202,12 +202,14 @@ class Terminal(App[Exception | None]):
 
     async def on_event(self, event: events.Event) -> None:
         """Every key, before anybody has it: what steers counts only where it came alone."""
-        if isinstance(event, events.Key) and not event.is_forwarded:
-            apart_s = KILL_APART_S if event.key in self.kill_keys else APART_S
-            if not self._pace.alone(self._came_at(event), apart_s) and self._steers(event):
-                self.say(f"{event.key} came at once with other keys, as in a paste: press it again")
-                return
+        if isinstance(event, events.Key) and not event.is_forwarded and self._crowded(event):
+            self.say(f"{event.key} came at once with other keys, as in a paste: press it again")
+            return
         await super().on_event(event)
+
+    def _crowded(self, key: events.Key) -> bool:
+        """Whether a key that steers came together with others."""
+        return not self._pace.alone(key.key, self._came_at(key)) and self._steers(key)
 
     def _steers(self, key: events.Key) -> bool:
         """Whether a key may do something to the engine, here and now."""

@@ -17,11 +17,11 @@ from hedger.build import this_build
 from hedger.core.commands import FROM_ANY_BUILD
 from hedger.core.events import Command, Verb
 from hedger.journal.acknowledged import Which, acknowledge
-from hedger.journal.commands_file import TEXT_MAX, send
+from hedger.journal.commands_file import send
 from hedger.journal.identity import Opened
 from hedger.journal.kill_latch import FileLatch, Latched
 from hedger.journal.lock import build_of, holder
-from hedger.journal.user import user_name
+from hedger.journal.user import TEXT_MAX, user_name
 from pricing.errors import Exit, HedgerError
 
 

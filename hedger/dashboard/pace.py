@@ -1,31 +1,34 @@
 """Which keys may steer: those that a person pressed, one at a time.
 
 A paste in which an escape code stands ends its brackets early, and the terminal tells the rest of it as keys.
-They come all at once, faster than any hand is.
+They come all at once, faster than any hand is. A line that is slow may bring two presses of one key together:
+of those each counts as the first does, or `K K` would not kill where it is needed.
 """
 
 from __future__ import annotations
 
 import math
 
-#: Seconds that must lie between a key and the one before it, whichever that was, for it to steer.
+#: Seconds that must lie between a key and another one before it for it to steer.
 APART_S = 0.03
-#: The same for the kill key, which kills when it is pressed twice.
-KILL_APART_S = 0.05
 
 
 class Pace:
     """Told of every key once, in order."""
 
     def __init__(self) -> None:
-        self._last_s = -math.inf
+        self._last_s, self._last, self._alone = -math.inf, "", False
 
-    def alone(self, at_s: float, apart_s: float) -> bool:
-        """Whether a key came so long after the one before it. at_s: when, by a clock that only goes forward.
+    def alone(self, key: str, at_s: float) -> bool:
+        """Whether a key came by itself. at_s: when, by a clock that only goes forward.
 
         >>> pace = Pace()
-        >>> pace.alone(1.0, 0.03), pace.alone(1.02, 0.03), pace.alone(1.05, 0.03)
-        (True, False, True)
+        >>> pace.alone("x", 1.0), pace.alone("K", 1.02), pace.alone("K", 1.03), pace.alone("K", 1.1)
+        (True, False, False, True)
+        >>> pace.alone("K", 1.1)
+        True
         """
-        since_s, self._last_s = at_s - self._last_s, at_s
-        return since_s >= apart_s
+        again = key == self._last and self._alone
+        self._alone = again or at_s - self._last_s >= APART_S
+        self._last_s, self._last = at_s, key
+        return self._alone

@@ -24,6 +24,7 @@ from pathlib import Path
 from hedger.build import this_build
 from hedger.core.events import Command, Verb
 from hedger.journal.sqlite import FAULTS, failed
+from hedger.journal.user import TEXT_MAX
 from pricing.errors import InputError
 
 #: "HDGC"
@@ -46,8 +47,6 @@ CREATE TABLE IF NOT EXISTS commands (
 _ADDED = ("build", "journal")
 #: The build of a sender that does not say: none of ours.
 UNKNOWN_BUILD = "unknown"
-#: Longer texts are refused by the sender, and by the reader, who knows no sender.
-TEXT_MAX = 500
 _BUSY_S = 5.0
 _ROWS_AT_ONCE = 100
 #: A preview costs a plan. Of many that come at once the newest alone is handed out, and only so many looks

@@ -5,7 +5,9 @@ from __future__ import annotations
 import getpass
 import os
 
-from hedger.journal.commands_file import TEXT_MAX
+#: Characters that a text of a command may have: longer ones are refused by the sender, and by the reader, who
+#: knows no sender.
+TEXT_MAX = 500
 
 
 def user_name() -> str:

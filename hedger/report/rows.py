@@ -28,7 +28,7 @@ def shortened(text: str) -> str:
     """A text of at most TEXT_MAX characters: cut between words, so that no code in it is half a code, and
     told. A word longer than that is cut all the same.
 
-    >>> shortened("short"), shortened("a " * 160)[-7:], len(shortened("x" * 400))
+    >>> shortened("short"), shortened("a " * 160)[-8:], len(shortened("x" * 400))
     ('short', 'a a a ..', 300)
     """
     if len(text) <= TEXT_MAX:

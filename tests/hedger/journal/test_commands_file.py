@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hedger.core.events import Command, Verb
-from hedger.journal.commands_file import TEXT_MAX, CommandBox, Letters, commands_path, send
+from hedger.journal.commands_file import CommandBox, Letters, commands_path, send
+from hedger.journal.user import TEXT_MAX
 from pricing.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[3]
