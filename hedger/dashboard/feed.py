@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -56,6 +57,8 @@ END_S = 60.0
 _BEFORE_END = tuple(kind for kind in Kind if kind not in (Kind.EVENT, Kind.DECISION))
 #: What is read in one go, so that keys and header never wait for a long journal.
 SLICE_S = 0.2
+#: No look lasts longer, unless the disk hangs.
+LOOK_S_MAX = 5.0
 
 
 class Feed:
@@ -112,6 +115,7 @@ class Feed:
         self._noted_ns = 0
         self._whole, self._begin, self._long = begin is None, begin or 1, long
         self.quick: Feed | None = None
+        self._looking, self._closed = threading.Lock(), False
 
     @property
     def shown(self) -> Feed:
@@ -124,7 +128,11 @@ class Feed:
         return self.number >= self.head
 
     def step(self) -> bool:
-        """Read on for a moment; whether anything was new."""
+        """Read on for a moment; whether anything was new. Nothing is, once it is closed."""
+        with self._looking:
+            return not self._closed and self._step()
+
+    def _step(self) -> bool:
         if why := self.opened.exchanged():
             self.exchanged, self.fault = True, f"{why}: leave and start again"
             self.pid = self.latched = None
@@ -247,9 +255,17 @@ class Feed:
         return sorted(found, key=lambda record: record.number)
 
     def close(self) -> None:
-        """Let go of the journal; nothing is read after this."""
+        """Let go of the journal; nothing is read after this.
+
+        It waits for a look that another thread is at: a database that is closed under one takes the process
+        with it. A look that hangs keeps it open to the end.
+        """
+        if not self._looking.acquire(timeout=LOOK_S_MAX):
+            return
+        self._closed = True
         self._storage.close()
         self._let_go()
+        self._looking.release()
 
     # ------------------------------------------------------------------------------------------------ records
 
