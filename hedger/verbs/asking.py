@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from hedger.journal.recovery import Recovered
     from hedger.journal.storage import Storage
 
-#: Between two looks at a journal that another process writes; this one has nothing else to do.
+#: Between two looks at what another process writes, which tells nobody; a verb has nothing else to do.
 LOOK_S = 0.05
 
 
@@ -80,7 +80,7 @@ def taken(storage: Storage, id: str, first: int, wait_s: float) -> tuple[int | N
                 return seq, dict(found.document) if isinstance(found, DecisionRecord) else None
         if time.monotonic() >= end:
             return seq, None
-        time.sleep(LOOK_S)
+        time.sleep(LOOK_S)  # the engine is another process: its journal is all that tells
 
 
 def refusal(decision: dict[str, Any] | None, verb: str) -> dict[str, str] | None:

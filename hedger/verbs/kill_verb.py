@@ -209,7 +209,7 @@ def _unkilled_by_engine(arguments: argparse.Namespace, latch: FileLatch) -> dict
         storage.close()
     refused = refusal(decision, Verb.UNKILL)
     while refused is None and latch.found() is not None and time.monotonic() < end:
-        time.sleep(LOOK_S)
+        time.sleep(LOOK_S)  # as above: the engine's files are all that tells
     return refused
 
 
@@ -224,7 +224,7 @@ def _quiet(journal: Path, end: float) -> int | None:
         killed = recovered.mode is not None and recovered.mode.mode == "killed"
         if (killed and live == 0) or time.monotonic() >= end:
             return live if killed else None
-        time.sleep(LOOK_S)
+        time.sleep(LOOK_S)  # as above: the engine's files are all that tells
 
 
 def _note_latch(journal: Path, *, set_: bool, reason: str) -> None:

@@ -28,6 +28,7 @@ from pricing.errors import HedgerError
 from risk.book import Book
 from tests.canary import leaked
 from tests.exchanges.deribit import DEFAULT_SCOPES
+from tests.exchanges.hyperliquid import Hyperliquid
 from tests.exchanges.hyperliquid_signing import address_of
 from tests.exchanges.server import Host
 from tests.exchanges.words import ApiKey, Side
@@ -334,12 +335,17 @@ def test_a_key_that_the_venue_does_not_know_confirms_no_kill(
     """An agent that was taken back: whose orders it had is not known any more."""
     place = PLACES["hyperliquid"]
     with place.opened() as exchange:
-        exchange.do(lambda host: host.dialect.roles.clear())  # type: ignore[attr-defined]
+        exchange.do(_forget_agents)
         place.settings(tmp_path, exchange.do(place.address), run='mode = "live"')
         Journal.open(tmp_path / "j", JournalName("live", "abc123")).close()
         told = document(ran := said(capsys, tmp_path, "kill", "--journal", "j", "--json"))
     assert (ran.returncode, told["confirmed"], told["unanswered"]) == (4, False, ["hyperliquid"])
     assert "KEY_ACCOUNT" in told["note"] and "unknown to the venue" in told["note"]
+
+
+def _forget_agents(host: Host) -> None:
+    assert isinstance(host.dialect, Hyperliquid)
+    host.dialect.roles.clear()
 
 
 def open_at(exchange: Loopback) -> int:
