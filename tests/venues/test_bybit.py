@@ -130,7 +130,7 @@ def test_an_engine_that_falls_silent_loses_its_orders_though_its_sockets_live() 
 @pytest.mark.parametrize("act", [Act.CUT_AFTER, Act.CUT_JSON, Act.ERROR_AFTER])
 def test_an_order_whose_answer_is_lost_is_unknown_found_by_its_id_and_never_sent_again(act: Act) -> None:
     async def work() -> None:
-        async with desk(answer_s_max=0.4) as found:
+        async with desk(answer_s_max=1.0) as found:
             found.host.faults.add(act, "*order/create", status=502, seconds=1.0)
             item = found.order("0.002", marketable=True)
             assert (await found.venue.submit(item)).state is OrderState.UNKNOWN

@@ -53,7 +53,7 @@ async def opened(stub: OkxStub) -> AsyncIterator[tuple[CexVenue, Listing]]:
             "okx",
             Hosts.of([url]),
             {"rest": url, "ws": url.replace("http", "ws")},
-            answer_s_max=0.5,
+            answer_s_max=1.0,
             pause_ms=1,
         )
         venue = CexVenue(Okx(), terms, SECRETS, QUICK)

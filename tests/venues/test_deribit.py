@@ -96,7 +96,7 @@ def test_each_product_is_traded_in_its_own_unit(symbol: str, quantity: str, pric
 @pytest.mark.parametrize("act", [Act.CUT_BEFORE, Act.MUTE_BEFORE])
 def test_an_order_lost_on_the_way_is_unknown_until_the_venue_says_that_it_never_had_it(act: Act) -> None:
     async def work() -> None:
-        async with opened(session=replace(QUICK, answer_s_max=0.3)) as (venue, host, _):
+        async with opened(session=replace(QUICK, answer_s_max=1.0)) as (venue, host, _):
             item = order(await listing_of(venue))
             host.faults.add(act, "private/buy")
             assert (await venue.submit(item)).state is OrderState.UNKNOWN
@@ -374,7 +374,7 @@ def test_nothing_goes_by_http_and_the_secret_by_nothing(caplog: pytest.LogCaptur
 
 def test_an_answer_with_an_html_body_or_a_stale_page_is_not_an_account() -> None:
     async def work() -> None:
-        async with opened(session=replace(QUICK, answer_s_max=0.3)) as (venue, host, _):
+        async with opened(session=replace(QUICK, answer_s_max=1.0)) as (venue, host, _):
             host.faults.add(Act.HTML, "private/get_positions")
             with pytest.raises((Unreachable, Untrusted)):
                 await venue.account(0)

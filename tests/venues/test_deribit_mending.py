@@ -23,7 +23,7 @@ from venues.orders import Link, VenueStatus
 
 SECOND = 10**9
 SHORT = SessionTerms(
-    answer_s_max=0.3, connect_s_max=2.0, heartbeat_s=10.0, pause_s_first=0.02, pause_s_most=0.1
+    answer_s_max=1.0, connect_s_max=2.0, heartbeat_s=10.0, pause_s_first=0.02, pause_s_most=0.1
 )
 ETHER = "ETH-PERPETUAL"
 

@@ -21,7 +21,7 @@ from venues.orders import Link, OrderState, OrderUpdate, VenueStatus
 
 SECOND = 10**9
 #: An answer may take so long here, seconds.
-ANSWER_S = 0.25
+ANSWER_S = 1.0
 #: What the account's stream is begun with, by venue. Binance's futures are told by the address alone.
 BEGUN_WITH = [
     ("okx", "login"),
