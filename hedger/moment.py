@@ -96,8 +96,8 @@ class Memory:
     started_ns: since when it is kept: the start of the engine. checked_ns: when the policy was last asked and
     no guard held it. hedged_ns: the last trade. attempts: (row, ns) of plans that did not bring the row where
     it should be. turnover: (ns, USD) of trades within the last hour. pushes: the last hedge of each row.
-    shut: (row, ns, way) of rows that no plan brings in without what is set aside, until when they wait, and
-    which way they are to go (+1 up, -1 down).
+    shut: (row, ns, way) of rows that no plan brings in without what is set aside or has no sound quote, until
+    when they wait, and which way they are to go (+1 up, -1 down).
     latched: rows that left their trigger interval and have not been inside their landing interval since.
     """
 

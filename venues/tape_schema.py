@@ -145,13 +145,15 @@ def flag_column(quotes: pl.DataFrame, listings: pl.DataFrame) -> pl.Series:
     """Per quote null where it may be traded against, else the reason's word: expired at its own stamp, or
     the first of `pricing.market.quote_flags`."""
     key = ["venue", "symbol"]
-    expiries = quotes.select(key).join(
-        listings.select(*key, "expiry_ns"), on=key, how="left", maintain_order="left"
+    named = quotes.select(key).join(
+        listings.select(*key, "expiry_ns", "kind"), on=key, how="left", maintain_order="left"
     )
-    expiry_ns = expiries["expiry_ns"].fill_null(0).to_numpy()
+    expiry_ns = named["expiry_ns"].fill_null(0).to_numpy()
     columns = arrays(quotes)
     marks = Marks(seq=0, now_ns=0, rows=np.arange(quotes.height), **columns)
-    tests = {Flag.EXPIRED: (expiry_ns > 0) & (expiry_ns <= columns["venue_ns"])} | quote_flags(marks)
+    option = (named["kind"] == Kind.OPTION.name.lower()).fill_null(False).to_numpy()
+    past = (expiry_ns > 0) & (expiry_ns <= columns["venue_ns"])
+    tests = {Flag.EXPIRED: past} | quote_flags(marks, option)
     codes = np.select(list(tests.values()), [np.int8(flag) for flag in tests], np.int8(Flag.OK))
     words = {int(flag): None if flag is Flag.OK else flag.reason for flag in Flag}
     return pl.Series("flag", codes, dtype=pl.Int8).replace_strict(words, return_dtype=pl.String)

@@ -24,6 +24,8 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+import numpy as np
+
 from hedger.core.actions import Severity
 from hedger.core.execution import planned_again
 from hedger.core.flattening import WAITS_S
@@ -31,10 +33,12 @@ from hedger.core.order_life import LOST, NOT_FOUND, OrderRecord
 from hedger.core.relisted import untradable
 from hedger.core.state import Aside, State, Unfit, frozen
 from hedger.core.turn import Turn
+from hedger.problem.allowed import allowed_sides
 from hedger.problem.snapshot import Snapshot
 from hedger.sections.execution import ns
 from pricing.contracts import Kind, Listing, Side
 from pricing.daycount import iso
+from pricing.market import Flag
 from risk.limit_codes import Code
 
 #: Reason codes of refusals that say nothing of the next order.
@@ -236,6 +240,20 @@ def shut_until(turn: Turn, snapshot: Snapshot, rows: Iterable[str]) -> int | Non
         return None
     left = min(min(ends) - turn.now, ns(turn.settings.desk.execution.aside_s))
     return turn.event.now_ns + left
+
+
+def unquoted_until(turn: Turn, snapshot: Snapshot, rows: Iterable[str], pause_s: float) -> int | None:
+    """Until when rows for which no plan can be made wait for a quote, UTC: for `pause_s`. None: every
+    perpetual, future and spot market of their coins that the desk trades has one to be traded against, or is
+    expired: what keeps the rows out does not go by itself."""
+    market, desk = snapshot.market, turn.settings.desk
+    universe, flags = market.universe, market.flags(desk.age_s_max)
+    coins = {row.split(":")[1] for row in rows if not row.startswith("pnl")}
+    buy, sell = allowed_sides(universe, desk)
+    wanted = ~universe.is_option & (buy | sell) & (flags != Flag.OK) & (flags != Flag.EXPIRED)
+    if not any(universe.listings[row].contract.underlying in coins for row in np.flatnonzero(wanted)):
+        return None
+    return turn.event.now_ns + ns(pause_s)
 
 
 def barred(turn: Turn, snapshot: Snapshot) -> Snapshot:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from hedger.core.actions import Severity
-from hedger.core.aside import barred, in_force, shut_until
+from hedger.core.aside import barred, in_force, shut_until, unquoted_until
 from hedger.core.decision import Ticket
 from hedger.core.events import Tick
 from hedger.core.execution import Execution, planned_anew, start, unwind_lines
@@ -176,7 +176,10 @@ def _not_begun(turn: Turn, plan: HedgePlan, moment: Moment, policy: PolicyConfig
     else:
         if not again:
             turn.alert(Severity.WARNING, "NOT_HEDGED", f"a hedge is due and none is made: {turn.why}")
-        until = shut_until(turn, plan.snapshot, plan.decision.called)
+        called = plan.decision.called
+        until = shut_until(turn, plan.snapshot, called)
+        if until is None:
+            until = unquoted_until(turn, plan.snapshot, called, policy.attempt_pause_s)
         if until is None:
             _note_failure(turn, moment, policy, plan.decision)
         else:
@@ -252,7 +255,8 @@ def _note_failure(turn: Turn, moment: Moment, policy: PolicyConfig, decision: Du
 
 
 def _note_shut(turn: Turn, moment: Moment, policy: PolicyConfig, decision: Due, until_ns: int) -> None:
-    """A plan that could not be made while sides are set aside is no attempt: its rows wait for those."""
+    """A plan that could not be made while sides are set aside, or not quoted, is no attempt: its rows wait
+    for those."""
     memory = advance(turn.state.memory, moment, policy, decision)
     others = tuple(x for x in memory.shut if x[0] not in decision.called)
     ways = sorted(

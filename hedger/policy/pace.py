@@ -108,7 +108,7 @@ def _shut(now_ns: int, u: UnderlyingMoment, i: int, memory: Memory) -> Answer | 
     until = next((until for name, until, its_way in memory.shut if (name, its_way) == (row, way)), now_ns)
     if now_ns >= until:
         return None
-    text = f"no plan brings {row} in without what is set aside; next at {iso(until)}"
+    text = f"no plan brings {row} in without what is set aside or has no sound quote; next at {iso(until)}"
     return Answer("aside", False, text, (row,), until_ns=until)
 
 

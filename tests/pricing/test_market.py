@@ -172,6 +172,24 @@ def test_each_reason(quote: Quote, flag: Flag) -> None:
     assert market_of([quote]).flags(AGE_S_MAX).tolist() == [flag]
 
 
+@pytest.mark.parametrize(
+    ("bid", "ask", "mark"),
+    [  # tickers as Deribit and Bybit sent them: BTC-PERPETUAL twice, BTCUSDT, BTCPERP
+        (92283.5, 92284.0, 92281.78),
+        (87002.5, 87003.0, 87006.21),
+        (17215.5, 17216.0, 17217.33),
+        (21213.0, 21213.5, 21209.47),
+    ],
+)
+def test_a_perpetual_s_mark_lies_beside_its_touch(bid: float, ask: float, mark: float) -> None:
+    """Venues reckon it from the index; an option with such a mark, or a perpetual far off, is not traded."""
+    sound = Quote(listing(perpetual()), bid=bid, ask=ask, bid_size=1.0, ask_size=1.0, mark=mark)
+    far = [replace(sound, mark=x) for x in (0.994 * bid, 1.006 * ask, 0.0)]
+    quotes = [sound, replace(sound, listing=CALL), *far]
+    for flag, quote in zip([Flag.OK] + [Flag.MARK_OUTSIDE] * 4, quotes, strict=True):
+        assert market_of([quote]).flags(AGE_S_MAX).tolist() == [flag]
+
+
 def test_the_first_reason_is_named() -> None:
     """Every fault at once, then mended one by one in the order of precedence."""
     expired = listing(option(60_000, "C", -1))

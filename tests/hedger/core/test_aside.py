@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
+import numpy as np
 import pytest
 
 from hedger.core.actions import Alert, Permission, Submit
@@ -233,3 +234,25 @@ def test_what_is_shut_one_way_is_open_the_other() -> None:
     rig.truth.book(report)
     rig.send(report)
     assert {str(o.side) for o in rig.mark(2.0).orders} == {"buy"}
+
+
+def test_quotes_that_are_unsound_for_a_while_cost_a_row_none_of_its_attempts() -> None:
+    """Every perpetual, future and spot market is crossed twenty times as often as an attempt may fail, and no
+    option may be traded. Once they are sound the row is hedged within a pause, which has not grown."""
+    settings = desk(slice_interval_s=0.0)
+    denied = settings.universe.deny_buy.model_copy(update={"kinds": ("option",)})
+    universe = settings.universe.model_copy(update={"deny_buy": denied, "deny_sell": denied})
+    rig = Rig(LONG, settings.model_copy(update={"universe": universe})).armed()
+    policy, linear = settings.policy, ~rig.market.universe.is_option
+    for _ in range(20 * policy.attempts_max):
+        marks = rig.market.step(5.0)
+        rig.now_ns += 5 * 10**9
+        crossed = replace(
+            marks, now_ns=rig.now_ns, bid=np.where(linear, marks.ask * 1.001, marks.bid), depth={}
+        )
+        rig.answer(rig.send(crossed))
+    assert rig.submits() == [] and "delta:BTC" in rig.state.outside.rows
+    assert rig.alerts().count("NOT_HEDGED") == 1 and "ROW_HELD" not in rig.alerts()
+    assert "crossed" in texts(rig, "NOT_HEDGED")[0]
+    rig.answer(rig.mark(policy.attempt_pause_s))
+    assert rig.submits() and rig.state.outside.rows == ()
