@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from docs.making.scanning import ROOT
+from tests.hedger.report.browser import opened
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +41,13 @@ def test_nothing_is_fetched_from_elsewhere(site: Path) -> None:
             x for x in styles.findall(text) if "stylesheet" in x or "preconnect" in x
         ]
         assert not found, (file.name, found[:3])
+
+
+def test_search_finds_a_word_on_a_site_opened_from_the_disk(site: Path, tmp_path: Path) -> None:
+    """Without a server, where a browser starts no worker and fetches nothing."""
+    page = opened(f"{(site / 'reference/json.html').as_uri()}?q=zakamouline", tmp_path).stdout
+    found = re.findall(r'<a href="([^"]*)" class="md-search-result__link', page)
+    assert (site / "explanation/models.html").as_uri() in found
 
 
 def test_pictures_are_there_and_drawn(site: Path) -> None:

@@ -60,8 +60,9 @@ class _Drawn(HTMLParser):
         self._depth -= 1
 
 
-def look(page: Path, folder: Path) -> Looked:
-    """Open a page, let its scripts run, and read what became of it. folder: for the browser's own files."""
+def opened(address: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """A page after its scripts have run: its elements, and what it logged. folder: for the browser's own
+    files."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         pytest.skip("no chromium: the page is not looked at in a browser")
@@ -70,13 +71,19 @@ def look(page: Path, folder: Path) -> Looked:
             *(chromium, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
             *("--disable-background-networking", "--no-first-run", f"--user-data-dir={folder / 'profile'}"),
             *("--enable-logging=stderr", "--v=0", "--virtual-time-budget=20000", "--dump-dom"),
-            page.resolve().as_uri(),
+            address,
         ],
         capture_output=True,
         text=True,
         timeout=SECONDS_MAX,
     )
     assert ran.returncode == 0, ran.stderr[-2000:]
+    return ran
+
+
+def look(page: Path, folder: Path) -> Looked:
+    """Open a page, and read what became of it."""
+    ran = opened(page.resolve().as_uri(), folder)
     drawn = _Drawn()
     drawn.feed(ran.stdout)
     complaints = [line for line in ran.stderr.splitlines() if re.search(r":CONSOLE[(:]", line)]
