@@ -57,17 +57,7 @@ def single_option_plans(
     ends = np.sort(np.stack([frame.need_lower[~free], frame.need_upper[~free]], axis=1) / pulled, axis=1)
     wide = (frame.tolerance[~free] / np.abs(pull[~free]))[:, None]
     lines = [(end, line) for line, pair in zip(slope, ends, strict=True) for end in pair if np.isfinite(end)]
-    points = [x_breaks, low[:, None], high[:, None]]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        for at, (end, line) in enumerate(lines):
-            points.append((end - y_breaks) / line[:, None])
-            if at:
-                other_ends = np.array([e for e, _ in lines[:at]])
-                other_lines = np.stack([s for _, s in lines[:at]], axis=1)
-                points.append((end - other_ends) / (line[:, None] - other_lines))
-    x = np.hstack(points)
-    x = np.clip(np.where(np.isfinite(x), x, low[:, None]), low[:, None], high[:, None])  # (k, points)
-
+    x = _tried(lines, x_breaks, y_breaks, low, high)
     y_low, y_high = np.full(x.shape, y_breaks[0]), np.full(x.shape, y_breaks[-1])
     loose_low, loose_high = y_low.copy(), y_high.copy()
     for line, (lower, upper), slack in zip(slope, ends, wide[:, 0], strict=True):
@@ -82,6 +72,29 @@ def single_option_plans(
     total = np.stack([np.interp(*row) for row in zip(x, x_breaks, x_costs, strict=True)]) + anchored
     least[good] = np.where(fits, total, INF).min(axis=1)
     return least
+
+
+def _tried(
+    lines: Sequence[tuple[float, FloatArray]],
+    x_breaks: FloatArray,
+    y_breaks: FloatArray,
+    low: FloatArray,
+    high: FloatArray,
+) -> FloatArray:
+    """Where the least cost of each of k pairs may lie, (k, points), between low and high, (k,).
+
+    lines: end and slopes (k,) of each y = end - slope x.
+    """
+    points = [x_breaks, low[:, None], high[:, None]]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for at, (end, line) in enumerate(lines):
+            points.append((end - y_breaks) / line[:, None])
+            if at:
+                other_ends = np.array([e for e, _ in lines[:at]])
+                other_lines = np.stack([s for _, s in lines[:at]], axis=1)
+                points.append((end - other_ends) / (line[:, None] - other_lines))
+    x = np.hstack(points)
+    return np.clip(np.where(np.isfinite(x), x, low[:, None]), low[:, None], high[:, None])
 
 
 def _interval(

@@ -6,7 +6,7 @@ how to read it. A chart without anything to draw is left out, and the page says 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import Any
@@ -131,50 +131,25 @@ def _short(row: str) -> str:
 
 def _panel(figure: Any, place: int, row: Json, mine: pl.DataFrame) -> None:
     """One row of exposures in desk units, every span a step."""
-    scale = mine["scale"]
 
     def column(name: str) -> FloatArray:
-        return (mine[name] * scale).to_numpy().astype(float)
+        return (mine[name] * mine["scale"]).to_numpy().astype(float)
 
     x = times(mine["from_ns"].to_list())
-    shown = place == 1
     where = {"row": place, "col": 1}
-    edges = {"mode": "lines", "line": {"color": EDGE, "width": 1}, "hoverinfo": "skip", "legendgroup": "t"}
+    shown = place == 1
     low, high = column("trigger_low"), column("trigger_high")
-    both = np.isfinite(low).any() and np.isfinite(high).any()
-    if np.isfinite(low).any():
-        figure.add_scatter(x=x, y=low, name="trigger", showlegend=shown, **edges, **where)
-    if np.isfinite(high).any():
-        fill = {"fill": "tonexty", "fillcolor": BAND} if both else {}
-        figure.add_scatter(
-            x=x, y=high, name="trigger", showlegend=shown and not both, **fill, **edges, **where
-        )
-    for name in ("landing_low", "landing_high"):
-        y = column(name)
-        if np.isfinite(y).any():
-            line = {"color": INNER, "width": 1, "dash": "dot"}
-            first = shown and name == "landing_low"
-            figure.add_scatter(
-                x=x,
-                y=y,
-                mode="lines",
-                line=line,
-                name="landing",
-                showlegend=first,
-                legendgroup="l",
-                hoverinfo="skip",
-                **where,
-            )
     value, lowest, highest = column("value"), column("lowest"), column("highest")
+    _add_trigger(figure, x, low, high, shown, where)
+    _add_landing(figure, x, [column("landing_low"), column("landing_high")], shown, where)
     shade = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip", "showlegend": False}
     figure.add_scatter(x=x, y=lowest, **shade, **where)
     figure.add_scatter(x=x, y=highest, fill="tonexty", fillcolor="rgba(0,114,178,.22)", **shade, **where)
-    line = {"color": BLUE, "width": 1.6, "shape": "hv"}  # a decision's exposures hold until the next
     figure.add_scatter(
         x=x,
         y=value,
         mode="lines",
-        line=line,
+        line={"color": BLUE, "width": 1.6, "shape": "hv"},  # a decision's exposures hold until the next
         name="exposure",
         showlegend=shown,
         legendgroup="v",
@@ -186,18 +161,56 @@ def _panel(figure: Any, place: int, row: Json, mine: pl.DataFrame) -> None:
         # of a span with a stay outside, the end that went furthest
         middle = np.where(np.isfinite(low + high), (low + high) / 2, 0.0)
         far = np.where(np.abs(highest - middle) > np.abs(lowest - middle), highest, lowest)
-        figure.add_scatter(
-            x=x[out],
-            y=far[out],
-            mode="markers",
-            marker={"color": ORANGE, "size": 6},
-            name="outside",
-            legendgroup="o",
-            showlegend=shown,
-            hovertemplate="outside: %{y:,.0f}<extra></extra>",
-            **where,
-        )
+        _add_outside(figure, x[out], far[out], shown, where)
     figure.update_yaxes(title=f"{_short(row['row'])}<br>{unit_of(row['row'])}", row=place, col=1)
+
+
+def _add_trigger(
+    figure: Any, x: Any, low: FloatArray, high: FloatArray, shown: bool, where: Mapping[str, int]
+) -> None:
+    """Its sides, shaded between where it has both; one name for them in the legend."""
+    edges = {"mode": "lines", "line": {"color": EDGE, "width": 1}, "hoverinfo": "skip", "legendgroup": "t"}
+    both = np.isfinite(low).any() and np.isfinite(high).any()
+    if np.isfinite(low).any():
+        figure.add_scatter(x=x, y=low, name="trigger", showlegend=shown, **edges, **where)
+    if np.isfinite(high).any():
+        fill = {"fill": "tonexty", "fillcolor": BAND} if both else {}
+        figure.add_scatter(
+            x=x, y=high, name="trigger", showlegend=shown and not both, **fill, **edges, **where
+        )
+
+
+def _add_landing(
+    figure: Any, x: Any, sides: Sequence[FloatArray], shown: bool, where: Mapping[str, int]
+) -> None:
+    for number, y in enumerate(sides):
+        if np.isfinite(y).any():
+            figure.add_scatter(
+                x=x,
+                y=y,
+                mode="lines",
+                line={"color": INNER, "width": 1, "dash": "dot"},
+                name="landing",
+                showlegend=shown and number == 0,
+                legendgroup="l",
+                hoverinfo="skip",
+                **where,
+            )
+
+
+def _add_outside(figure: Any, x: Any, far: FloatArray, shown: bool, where: Mapping[str, int]) -> None:
+    """A dot for every span with a stay outside the trigger."""
+    figure.add_scatter(
+        x=x,
+        y=far,
+        mode="markers",
+        marker={"color": ORANGE, "size": 6},
+        name="outside",
+        legendgroup="o",
+        showlegend=shown,
+        hovertemplate="outside: %{y:,.0f}<extra></extra>",
+        **where,
+    )
 
 
 def price_charts(document: Json, made: Tables) -> Iterator[Drawn]:

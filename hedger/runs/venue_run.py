@@ -68,7 +68,7 @@ from hedger.runs.timetable import FEED_TAG, NotedExchange, NotedRecord, NotedVen
 from hedger.runs.venue_checks import examine_venue
 from hedger.runs.venue_market import KnownMarket, connected, keys_of
 from hedger.runs.venue_setup import Adapter
-from hedger.runs.venue_start import SETTLE_S, begin, market_name, other_engine
+from hedger.runs.venue_start import SETTLE_S, Start, begin, market_name, other_engine
 from hedger.sections.venues import VenueName
 from hedger.settings import Settings
 from pricing.compiled import warm_up
@@ -226,23 +226,19 @@ async def _begun(
         latched=latched, now_ns=now_ns, monotonic_ns=monotonic_ns,
     )  # fmt: skip
     decides_with = settings_on_venues(desk, journal.name.engine, limits, names, now_ns, live)
-    exchanges: Sequence[PaperExchange] = ()
-    paper: Sequence[PaperVenue] = ()
     record: Recorder = JournalRecorder(journal)
     timetable = Timetable() if options.tape is not None and found.opening is None and not latched else None
     if timetable is not None:
         record = NotedRecord(record, timetable)
+    exchanges: Sequence[PaperExchange] = ()
     if not live:
         # On paper an order lives as long as the engine: the venue begins with the book and no orders.
         terms = partial(paper_terms, desk, models=decides_with.margin)
         kind = PaperExchange if timetable is None else partial(NotedExchange, timetable)
         exchanges = exchanges_of(start.universe, state.book, terms, now_ns, seed=options.seed, make=kind)
-        paper = [
-            NotedVenue(x, clock) if isinstance(x, NotedExchange) else PaperVenue(x, clock) for x in exchanges
-        ]
     end_ns = None if options.minutes is None else clock.monotonic_ns() + round(options.minutes * 60e9)
     parts = Parts(
-        venues=venues if live else paper,
+        venues=venues if live else [_paper_venue(exchange, clock) for exchange in exchanges],
         state=state,
         settings=decides_with,
         record=record,
@@ -258,30 +254,53 @@ async def _begun(
     )
     parts = onlooker.parts(parts, journal)
     results = Results(desk.pnl.tolerance())
-    taping = None
-    if options.tape is not None:
-        feed = tuple(dict.fromkeys(desk.run.feed))
-        taped = RecordOptions(feed, options.tape, every_ms=options.every_ms, part_s=options.part_s)
-        taping = Taping(taped, start.universe, venues, start.first, clock.now_ns, options.seed, timetable)
+    taping = _taping(options, desk, venues, start, clock, timetable)
     first = start.first if taping is None else taping.opening
     service, against = await _served(options, parts, venues, start.known, live, found, results, first, taping)
     if service.ending.fault is not None:
         raise service.ending.fault
     log.say("ended", reason=service.ending.why, seq=service.state.seq)
-    if against and (others := told_others(service.state)):
-        raise other_engine(others)
     if against:
-        raise NotReconciled(
-            "NOT_RECONCILED",
-            "the accounts and the book do not agree",
-            where=options.journal.name,
-            observed="; ".join(against),
-            allowed=f"agreement within run.start_s_max = {desk.run.start_s_max:g} s",
-            not_done="the engine was not armed, nothing was sent",
-            fix="explain the difference, then take the venues' word for it with --accept --reason TEXT (an "
-            "account that was not read is none); or begin a new journal without --book, with what they say",
-        )
+        raise _never_armed(options, desk, against, service)
     return _ran(options, service, results, exchanges, desk, latch.found() is not None, taping)
+
+
+def _paper_venue(exchange: PaperExchange, clock: WallClock) -> PaperVenue:
+    return NotedVenue(exchange, clock) if isinstance(exchange, NotedExchange) else PaperVenue(exchange, clock)
+
+
+def _taping(
+    options: RunOptions,
+    desk: Settings,
+    venues: Sequence[Adapter],
+    start: Start,
+    clock: WallClock,
+    timetable: Timetable | None,
+) -> Taping | None:
+    """What keeps a tape of the run, where one was asked for."""
+    if options.tape is None:
+        return None
+    feed = tuple(dict.fromkeys(desk.run.feed))
+    taped = RecordOptions(feed, options.tape, every_ms=options.every_ms, part_s=options.part_s)
+    return Taping(taped, start.universe, venues, start.first, clock.now_ns, options.seed, timetable)
+
+
+def _never_armed(
+    options: RunOptions, desk: Settings, against: Sequence[str], service: Service
+) -> HedgerError:
+    """Why the accounts and the book do not agree: another engine on the account, else what differs."""
+    if others := told_others(service.state):
+        return other_engine(others)
+    return NotReconciled(
+        "NOT_RECONCILED",
+        "the accounts and the book do not agree",
+        where=options.journal.name,
+        observed="; ".join(against),
+        allowed=f"agreement within run.start_s_max = {desk.run.start_s_max:g} s",
+        not_done="the engine was not armed, nothing was sent",
+        fix="explain the difference, then take the venues' word for it with --accept --reason TEXT (an "
+        "account that was not read is none); or begin a new journal without --book, with what they say",
+    )
 
 
 async def _served(

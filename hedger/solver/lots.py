@@ -13,7 +13,7 @@ from hedger.solver.lot_search import LotAnswer, lot_search, lot_search_by_parts
 from hedger.solver.relaxation import Bound
 from hedger.solver.scaling import power_of_two, row_scale
 from hedger.solver.trial import Trial
-from pricing.universe import FloatArray, IntArray
+from pricing.universe import BoolArray, FloatArray, IntArray
 
 EXACT_COLUMNS = 12  # up to this many kept columns the lots are solved to proven optimality, not to the gap
 
@@ -285,25 +285,7 @@ class Lots:
         nodes, fallbacks = 0, 0
         held, goal = np.tile(self.bound.met, 2), goals * (1.0 + self.gap)
         if self.gap > 0.0:
-            # Good in all rows at once, should the time end amid the goals: first with the rows that can be
-            # met held, then with each of them a lot out, then with more slack everywhere.
-            steps = self.steps()
-            out = np.bincount(frame.rank, (steps / np.tile(frame.weight, 2) * held)[: len(frame.rank)])
-            free = np.full(len(held), INF)
-            for limits, ceiling in (
-                (goal, np.where(held, 0.0, INF)),
-                (goal + out, np.where(held, steps, INF)),
-                *((goal + allowance * (1.0 + goal), free) for allowance in (0.01, 0.1, 1.0)),
-            ):
-                if self.fits(best, limits, ceiling) or spent >= left:
-                    break
-                scale = row_scale(frame)
-                program, _, _ = lot_program(frame, self.kept, limits, last, scale, 1.0, ceiling)
-                _, lots, seconds = dive(program, frame, self.kept, scale, left - spent)
-                spent += seconds
-                if lots is not None:
-                    best = min(best, self.judge(lots), key=self.key)
-                    break
+            best, spent = self._good_everywhere(best, held, goal, left)
         limits, ceiling = np.full(last, INF), np.full(len(held), INF)
         # as long as every priority before is as good as fractions make it, fractions bound this one, too
         tight = True
@@ -335,3 +317,27 @@ class Lots:
         if self.gap == 0.0 and not proven:
             best = min(best, self.near(), key=self.key)
         return Found(best, proven, spent, nodes=nodes, fallbacks=fallbacks)
+
+    def _good_everywhere(
+        self, best: Trial, held: BoolArray, goal: FloatArray, left: float
+    ) -> tuple[Trial, float]:
+        """A plan good in all rows at once, should the time end amid the goals, and the seconds it took: first
+        with the rows that can be met held, then with each a lot out, then with more slack everywhere."""
+        frame, steps, scale = self.frame, self.steps(), row_scale(self.frame)
+        out = np.bincount(frame.rank, (steps / np.tile(frame.weight, 2) * held)[: len(frame.rank)])
+        free = np.full(len(held), INF)
+        spent = 0.0
+        for limits, ceiling in (
+            (goal, np.where(held, 0.0, INF)),
+            (goal + out, np.where(held, steps, INF)),
+            *((goal + allowance * (1.0 + goal), free) for allowance in (0.01, 0.1, 1.0)),
+        ):
+            if self.fits(best, limits, ceiling) or spent >= left:
+                break
+            program, _, _ = lot_program(frame, self.kept, limits, frame.ranks, scale, 1.0, ceiling)
+            _, lots, seconds = dive(program, frame, self.kept, scale, left - spent)
+            spent += seconds
+            if lots is not None:
+                best = min(best, self.judge(lots), key=self.key)
+                break
+        return best, spent

@@ -112,16 +112,41 @@ def ladder_program(frame: Frame, *, elastic: bool, most: FloatArray | None = Non
         np.where(np.isfinite(high), high, np.maximum(greatest, low) + margin),
     )
 
-    levels = np.bincount(place, minlength=columns)
-    count = np.concatenate([levels, slack > 0, high > low]).astype(np.int64)
+    first, count, at, slope = _curves(
+        (place, start, size, frame.sign * frame.price * level_unit / money), columns, slack, low, high
+    )
+    every = np.zeros(len(count))
+    every[:columns] = base
+    return LadderProgram(
+        np.ascontiguousarray(a), first, count, at, slope, every,
+        scale, unit, owner, place, money, len(slack),
+    )  # fmt: skip
+
+
+def _curves(
+    levels: tuple[IntArray, FloatArray, FloatArray, FloatArray],
+    columns: int,
+    slack: FloatArray,
+    low: FloatArray,
+    high: FloatArray,
+) -> tuple[IntArray, IntArray, FloatArray, FloatArray]:
+    """Every variable's cost as a chain of pieces: columns, then slacks, then rows.
+
+    levels: of each its column, where it starts, how long it is and its slope, in the column's unit. slack:
+    the most of each. Returns where a variable's breaks begin, its number of pieces, then of every break its
+    place and the slope after it.
+    """
+    place, start, size, price = levels
+    pieces = np.bincount(place, minlength=columns)
+    count = np.concatenate([pieces, slack > 0, high > low]).astype(np.int64)
     first = np.concatenate([[0], np.cumsum(count + 1)]).astype(np.int64)
     at, slope = np.zeros(first[-1]), np.zeros(first[-1])
     order = np.lexsort((start, place))
     of = place[order]
-    rank = np.arange(len(order)) - (np.cumsum(levels) - levels)[of]
-    spot, last = first[of] + rank, rank + 1 == levels[of]
+    rank = np.arange(len(order)) - (np.cumsum(pieces) - pieces)[of]
+    spot, last = first[of] + rank, rank + 1 == pieces[of]
     at[spot] = start[order]
-    slope[spot] = (frame.sign * frame.price * level_unit / money)[order]
+    slope[spot] = price[order]
     at[spot[last] + 1] = (start + size)[order][last]
     first = first[:-1]
     behind = slice(columns, columns + len(slack))
@@ -129,12 +154,7 @@ def ladder_program(frame: Frame, *, elastic: bool, most: FloatArray | None = Non
     rows = slice(columns + len(slack), None)
     at[first[rows]] = low
     at[first[rows] + count[rows]] = high
-    every = np.zeros(len(count))
-    every[:columns] = base
-    return LadderProgram(
-        np.ascontiguousarray(a), first, count, at, slope, every,
-        scale, unit, owner, place, money, len(slack),
-    )  # fmt: skip
+    return first, count, at, slope
 
 
 class Simplex:

@@ -162,6 +162,37 @@ def contracts_of(universes: list[Universe], underlying: str) -> Contracts:
     )
 
 
+def _tradable(market: Market, valuation: Valuation, rows: IntArray, age_s_max: float) -> BoolArray:
+    """Options with a sound quote and mark, not about to expire."""
+    sound = (market.flags(age_s_max)[rows] == Flag.OK) & np.isfinite(market.mark[rows])
+    living = valuation.years[rows] * DAYS_PER_YEAR >= DAYS_MIN_TRADED
+    return np.asarray(sound & ~valuation.in_window[rows] & living)
+
+
+def _shown(market: Market, rows: IntArray, tradable: BoolArray) -> dict[str, FloatArray]:
+    """Quotes, fees and sizes of options, by their names in `View`; of what is not tradable NaN, sizes 0."""
+    terms, one, size = Terms.of(market.universe, rows), np.ones(rows.size), market.universe.size[rows]
+    bid, ask = market.bid[rows], market.ask[rows]
+    with np.errstate(invalid="ignore"):
+        return {
+            "bid": np.where(tradable, bid, np.nan),
+            "ask": np.where(tradable, ask, np.nan),
+            "buy_fee": np.where(tradable, fee_usd(terms, one, ask) / size, np.nan),
+            "sell_fee": np.where(tradable, fee_usd(terms, one, bid) / size, np.nan),
+            "buy_size": np.where(tradable, market.ask_size[rows] * size, 0.0),
+            "sell_size": np.where(tradable, market.bid_size[rows] * size, 0.0),
+        }
+
+
+def _perp_quote(market: Market, perp: int) -> tuple[float, float, float, float]:
+    """A perpetual's mark, bid, ask and fee; its mark thrice where its book does not have both sides."""
+    bid, ask = float(market.bid[perp]), float(market.ask[perp])
+    marked = float(market.mark[perp]) if market.mark[perp] > 0 else 0.5 * (bid + ask)
+    at = np.array([marked])
+    fee = float(fee_usd(Terms.of(market.universe, np.array([perp])), at, at)[0] / market.universe.size[perp])
+    return (marked, bid, ask, fee) if 0.0 < bid <= ask else (marked, marked, marked, fee)
+
+
 class ChainReader:
     """Makes the views of one coin, snapshot after snapshot; remembers smiles, never sees what comes."""
 
@@ -190,55 +221,31 @@ class ChainReader:
         )  # fmt: skip
         if rows.size == 0 or perps.size == 0:
             return None
-        perp = int(perps[0])
         forward, vol = valuation.forward[rows], valuation.vol[rows]
         nearest = c.expiry_ns[at] == c.expiry_ns[at].min()
         spot = float(np.median(forward[nearest]))
         self._remember(at, forward, vol, spot)
         self._seen[at] = True
         self._dvol = dvol
-        flags = market.flags(age_s_max)
         mark = market.mark[rows]
         price = np.where(np.isfinite(mark) & (mark >= 0), mark, valuation.price[rows])
-        bid, ask = market.bid[rows], market.ask[rows]
-        terms, one = Terms.of(universe, rows), np.ones(rows.size)
-        size = universe.size[rows]
-        tradable = (flags[rows] == Flag.OK) & np.isfinite(mark) & ~valuation.in_window[rows]
-        tradable &= valuation.years[rows] * DAYS_PER_YEAR >= DAYS_MIN_TRADED
-        with np.errstate(invalid="ignore"):
-            shown = {
-                "bid": np.where(tradable, bid, np.nan),
-                "ask": np.where(tradable, ask, np.nan),
-                "buy_fee": np.where(tradable, fee_usd(terms, one, ask) / size, np.nan),
-                "sell_fee": np.where(tradable, fee_usd(terms, one, bid) / size, np.nan),
-                "buy_size": np.where(tradable, market.ask_size[rows] * size, 0.0),
-                "sell_size": np.where(tradable, market.bid_size[rows] * size, 0.0),
-            }
+        tradable = _tradable(market, valuation, rows, age_s_max)
+        shown = _shown(market, rows, tradable)
         missing = self._missing(at, market.now_ns)
-        at = np.concatenate([at, missing])
         more, no = np.full(missing.size, np.nan), np.zeros(missing.size)
         carried = self._carried(missing, market.now_ns, spot, 0.0)
-        mid = 0.5 * (market.bid[perp] + market.ask[perp])
-        marked = market.mark[perp] if market.mark[perp] > 0 else mid
-        two_sided = 0.0 < market.bid[perp] <= market.ask[perp]
         self._last = self._view(
             market.now_ns,
             True,
             spot,
-            (
-                float(marked),
-                float(market.bid[perp] if two_sided else marked),
-                float(market.ask[perp] if two_sided else marked),
-                float(fee_usd(Terms.of(universe, perps[:1]), np.array([marked]), np.array([marked]))[0]
-                      / universe.size[perp]),
-            ),
-            at,
+            _perp_quote(market, int(perps[0])),
+            np.concatenate([at, missing]),
             np.concatenate([forward, carried[0]]),
             np.concatenate([vol, carried[1]]),
             np.concatenate([price, more]),
             {name: np.concatenate([x, no if "size" in name else more]) for name, x in shown.items()},
             np.concatenate([tradable, np.zeros(missing.size, dtype=np.bool_)]),
-        )  # fmt: skip
+        )
         return self._last
 
     def between(self, now_ns: int, perp: float, dvol: float) -> View | None:

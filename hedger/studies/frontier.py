@@ -29,7 +29,7 @@ from __future__ import annotations
 import math
 import os
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import product
@@ -187,12 +187,19 @@ class _Clock:
     landing: FloatArray
 
 
+#: Policy, parameters, cost in bp or None for any.
+_Setting = tuple[str, Mapping[str, float], float | None]
+_Loop = Callable[[_Block, loops.Totals], None]
+#: Settings, and the loop that runs them together.
+_Grid = tuple[list[_Setting], _Loop]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Family:
-    """Settings that one loop runs together: rows of (policy, parameters, cost in bp or None for any)."""
+    """Settings that one loop runs together, and what comes of them."""
 
-    settings: Sequence[tuple[str, Mapping[str, float], float | None]]
-    run: Callable[[_Block, loops.Totals], None]
+    settings: Sequence[_Setting]
+    run: _Loop
     gross: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
     turnover: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
     trades: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
@@ -344,115 +351,167 @@ def _book_value(setup: Setup) -> float:
 
 def _families(setup: Setup, clock: _Clock) -> tuple[list[_Family], list[Row]]:
     """The loops to run, and rows that say why a policy is not run."""
-    made: list[_Family] = []
-    refused: list[Row] = []
-    wanted = setup.policies
-    quantity, strike = _legs(setup.legs)
-    rates = {bps: max(bps * BASIS_POINT, COST_RATE_MIN) for bps in setup.cost_bps}
-
-    def add(
-        settings: Sequence[tuple[str, Mapping[str, float], float | None]],
-        run: Callable[[_Block, loops.Totals], None],
-    ) -> None:
-        if settings:
-            shape = (len(settings), setup.paths)
-            made.append(_Family(settings, run, *(np.empty(shape) for _ in range(4))))
-
-    def refuse(policy: str, parameters: Mapping[str, float], reason: str) -> None:
-        refused.extend(Row(policy, parameters, bps, refused=reason) for bps in setup.cost_bps)
-
-    checks = {hours: hours / HOURS_PER_DAY * setup.checks_per_day for hours in setup.interval_h}
-    on_checks = [h for h, n in checks.items() if round(n) >= 1 and abs(n - round(n)) < 1e-9]
-    for hours in set(setup.interval_h) - set(on_checks):
-        for policy in {"calendar", "leland"} & set(wanted):
-            refuse(policy, {"interval_h": hours}, "the interval is not a whole number of checks")
-    never: list[tuple[str, Mapping[str, float], float | None]] = [("none", {}, None)] * ("none" in wanted)
-    calendars: list[tuple[str, Mapping[str, float], float | None]] = [
-        ("calendar", {"interval_h": h}, None) for h in on_checks if "calendar" in wanted
+    every, refused = _on_checks(setup)
+    refused += _of_two_signs(setup, every)
+    lelands, too_dear = _leland(setup, clock, every)
+    grids = (
+        _calendar(setup, every),
+        _fixed(setup),
+        lelands,
+        _whalley_wilmott(setup),
+        _zakamouline(setup, clock),
+        _ours_perp(setup, clock),
+        _ours_mix(setup, clock),
+    )
+    made = [
+        _Family(settings, run, *(np.empty((len(settings), setup.paths)) for _ in range(4)))
+        for settings, run in grids
+        if settings
     ]
-    every = np.array([0] * len(never) + [round(checks[h]) for h in on_checks], dtype=np.int64)
-    add(never + calendars, lambda b, d: loops.calendar(
-        b.price, b.target, every[: len(never) + len(calendars)],
-        d.hedge, d.cash, d.turnover, d.trades))  # fmt: skip
+    return made, refused + too_dear
 
-    fixed: list[tuple[str, Mapping[str, float], float | None]] = [
-        (policy, {"width_coin": w}, None)
-        for policy in ("fixed_centre", "fixed_edge") if policy in wanted for w in setup.width_coin
+
+def _refused(setup: Setup, policy: str, parameters: Mapping[str, float], reason: str) -> list[Row]:
+    return [Row(policy, parameters, bps, refused=reason) for bps in setup.cost_bps]
+
+
+def _on_checks(setup: Setup) -> tuple[dict[float, int], list[Row]]:
+    """Checks of each interval that is a whole number of them, by hours; the other ones' rows."""
+    checks = {hours: hours / HOURS_PER_DAY * setup.checks_per_day for hours in setup.interval_h}
+    every = {h: round(n) for h, n in checks.items() if round(n) >= 1 and abs(n - round(n)) < 1e-9}
+    why = "the interval is not a whole number of checks"
+    refused = [
+        row
+        for hours in set(setup.interval_h) - set(every)
+        for policy in {"calendar", "leland"} & set(setup.policies)
+        for row in _refused(setup, policy, {"interval_h": hours}, why)
+    ]
+    return every, refused
+
+
+def _of_two_signs(setup: Setup, every: Iterable[float]) -> list[Row]:
+    """Rows of the policies that a book with gammas of both signs cannot have."""
+    if setup.one_sign:
+        return []
+    why = "it holds for gammas of one sign, the book has both"
+    parameters_of = {
+        "leland": [{"interval_h": hours} for hours in every],
+        "zakamouline": [{"risk_aversion": aversion} for aversion in setup.risk_aversion],
+    }
+    return [
+        row
+        for policy, grid in parameters_of.items() if policy in setup.policies
+        for parameters in grid
+        for row in _refused(setup, policy, parameters, why)
     ]  # fmt: skip
-    fixed_width = np.array([parameters["width_coin"] for _, parameters, _ in fixed])
-    fixed_landing = np.array([float(policy == "fixed_edge") for policy, _, _ in fixed])
+
+
+def _rate(bps: float) -> float:
+    return max(bps * BASIS_POINT, COST_RATE_MIN)
+
+
+def _averse(setup: Setup, *policies: str) -> tuple[list[_Setting], FloatArray, FloatArray]:
+    """Policies with a risk aversion: their settings, and of each its cost rate and its risk aversion."""
+    asked = [
+        (policy, bps, aversion)
+        for policy in policies if policy in setup.policies
+        for bps in setup.cost_bps
+        for aversion in setup.risk_aversion
+    ]  # fmt: skip
+    settings: list[_Setting] = [(policy, {"risk_aversion": a}, bps) for policy, bps, a in asked]
+    return settings, np.array([_rate(bps) for _, bps, _ in asked]), np.array([a for _, _, a in asked])
+
+
+def _calendar(setup: Setup, every: Mapping[float, int]) -> _Grid:
+    """No hedge at all is one at no check."""
+    settings: list[_Setting] = [("none", {}, None)] * ("none" in setup.policies)
+    checks = [0] * len(settings)
+    if "calendar" in setup.policies:
+        settings += [("calendar", {"interval_h": hours}, None) for hours in every]
+        checks += every.values()
+    at = np.array(checks, dtype=np.int64)
+    return settings, lambda b, d: loops.calendar(b.price, b.target, at, d.hedge, d.cash, d.turnover, d.trades)
+
+
+def _fixed(setup: Setup) -> _Grid:
+    asked = [
+        (policy, width)
+        for policy in ("fixed_centre", "fixed_edge") if policy in setup.policies
+        for width in setup.width_coin
+    ]  # fmt: skip
+    widths = np.array([width for _, width in asked])
+    landing = np.array([float(policy == "fixed_edge") for policy, _ in asked])
     ones = np.ones((setup.steps, BLOCK))
-    add(fixed, lambda b, d: loops.band(
-        b.price, b.target, np.ascontiguousarray(ones[:, : b.target.shape[1]]), fixed_width, fixed_landing,
-        d.hedge, d.cash, d.turnover, d.trades))  # fmt: skip
+    return [(policy, {"width_coin": width}, None) for policy, width in asked], lambda b, d: loops.band(
+        b.price, b.target, np.ascontiguousarray(ones[:, : b.target.shape[1]]), widths, landing,
+        d.hedge, d.cash, d.turnover, d.trades,
+    )  # fmt: skip
 
-    if not setup.one_sign:
-        for policy in ("leland", "zakamouline"):
-            grid = [{"interval_h": h} for h in on_checks] if policy == "leland" else [
-                {"risk_aversion": a} for a in setup.risk_aversion]  # fmt: skip
-            for parameters in grid if policy in wanted else []:
-                refuse(policy, parameters, "it holds for gammas of one sign, the book has both")
-    short = quantity[0] < 0
 
-    lelands: list[tuple[str, Mapping[str, float], float | None]] = []
-    leland_every: list[int] = []
+def _leland(setup: Setup, clock: _Clock, every: Mapping[float, int]) -> tuple[_Grid, list[Row]]:
+    """To the delta of a vol with costs in it; rows where these leave no variance."""
+    quantity, strike = _legs(setup.legs)
+    settings: list[_Setting] = []
     excess: list[float] = []
-    for bps, hours in product(setup.cost_bps, on_checks if "leland" in wanted and setup.one_sign else []):
+    refused: list[Row] = []
+    why = "its variance would be negative: the costs are too high for this interval"
+    wanted = "leland" in setup.policies and setup.one_sign
+    for bps, hours in product(setup.cost_bps, every if wanted else ()):
         dt = hours / HOURS_PER_DAY / DAYS_PER_YEAR
-        more = (1.0 if short else -1.0) * math.sqrt(2.0 / math.pi) * 2.0 * rates[bps] / math.sqrt(dt)
+        side = 1.0 if quantity[0] < 0 else -1.0
+        more = side * math.sqrt(2.0 / math.pi) * 2.0 * _rate(bps) / math.sqrt(dt)
         if setup.model.vol + more <= 0.0:
-            why = "its variance would be negative: the costs are too high for this interval"
             refused.append(Row("leland", {"interval_h": hours}, bps, refused=why))
             continue
-        lelands.append(("leland", {"interval_h": hours}, bps))
-        leland_every.append(round(checks[hours]))
+        settings.append(("leland", {"interval_h": hours}, bps))
         excess.append(more)
-    add(lelands, lambda b, d: loops.leland(
-        b.price, b.coin, b.vol, clock.years, clock.growth, quantity, strike,
-        np.array(leland_every, dtype=np.int64), np.array(excess),
-        d.hedge, d.cash, d.turnover, d.trades))  # fmt: skip
+    at = np.array([every[parameters["interval_h"]] for _, parameters, _ in settings], dtype=np.int64)
+    more_vol = np.array(excess)
+    return (settings, lambda b, d: loops.leland(
+        b.price, b.coin, b.vol, clock.years, clock.growth, quantity, strike, at, more_vol,
+        d.hedge, d.cash, d.turnover, d.trades,
+    )), refused  # fmt: skip
 
-    def averse(*names: str) -> list[tuple[str, Mapping[str, float], float | None]]:
-        return [(name, {"risk_aversion": a}, bps) for name in names if name in wanted
-                for bps in setup.cost_bps for a in setup.risk_aversion]  # fmt: skip
 
-    def arrays(
-        settings: Sequence[tuple[str, Mapping[str, float], float | None]],
-    ) -> tuple[FloatArray, FloatArray]:
-        rate = [rates[bps] for _, _, bps in settings if bps is not None]
-        return np.array(rate), np.array([parameters["risk_aversion"] for _, parameters, _ in settings])
+def _whalley_wilmott(setup: Setup) -> _Grid:
+    settings, rate, aversion = _averse(setup, "whalley_wilmott", "whalley_wilmott_centre")
+    width = np.cbrt(1.5 * rate / aversion)
+    landing = np.array([float(policy == "whalley_wilmott") for policy, _, _ in settings])
+    return settings, lambda b, d: loops.band(
+        b.price, b.target, b.root, width, landing, d.hedge, d.cash, d.turnover, d.trades
+    )
 
-    widths = averse("whalley_wilmott", "whalley_wilmott_centre")
-    ww_rate, ww_aversion = arrays(widths)
-    ww_landing = np.array([float(policy == "whalley_wilmott") for policy, _, _ in widths])
-    add(widths, lambda b, d: loops.band(
-        b.price, b.target, b.root, np.cbrt(1.5 * ww_rate / ww_aversion), ww_landing,
-        d.hedge, d.cash, d.turnover, d.trades))  # fmt: skip
 
-    zakamouline = averse("zakamouline") if setup.one_sign else []
-    z_rate, z_aversion = arrays(zakamouline)
-    add(zakamouline, lambda b, d: loops.zakamouline(
+def _zakamouline(setup: Setup, clock: _Clock) -> _Grid:
+    quantity, strike = _legs(setup.legs)
+    settings, rate, aversion = _averse(setup, *["zakamouline"] * setup.one_sign)
+    return settings, lambda b, d: loops.zakamouline(
         b.price, b.coin, b.target, b.gamma, b.vol, clock.years, clock.growth, quantity, strike,
-        z_rate, z_aversion, d.hedge, d.cash, d.turnover, d.trades))  # fmt: skip
+        rate, aversion, d.hedge, d.cash, d.turnover, d.trades,
+    )  # fmt: skip
 
-    alone = averse("ours_perp")
-    perp_rate, perp_aversion = arrays(alone)
-    add(alone, lambda b, d: loops.mixed_band(
-        b.price, b.coin, b.leaning, b.gamma, b.vol, clock.years, perp_rate, perp_aversion,
+
+def _ours_perp(setup: Setup, clock: _Clock) -> _Grid:
+    settings, rate, aversion = _averse(setup, "ours_perp")
+    return settings, lambda b, d: loops.mixed_band(
+        b.price, b.coin, b.leaning, b.gamma, b.vol, clock.years, rate, aversion,
         setup.fixed_cost_usd, setup.lot, clock.trigger, clock.landing,
-        d.hedge, d.cash, d.turnover, d.trades))  # fmt: skip
+        d.hedge, d.cash, d.turnover, d.trades,
+    )  # fmt: skip
 
-    mixed, option = averse("ours_mix"), setup.option
-    mix_rate, mix_aversion = arrays(mixed)
-    add(mixed, lambda b, d: loops.mix(
+
+def _ours_mix(setup: Setup, clock: _Clock) -> _Grid:
+    option = setup.option
+    quantity, strike = _legs(setup.legs)
+    settings, rate, aversion = _averse(setup, "ours_mix")
+    return settings, lambda b, d: loops.mix(
         b.price, b.coin, b.leaning, b.gamma, b.vol, b.variance, clock.years, clock.growth, clock.discount,
         clock.lean, b.option_delta, b.option_gamma, option.strike, option.half_spread_vol, option.fee_rate,
         option.fee_cap, option.clip, option.max_quantity, option.days_min / DAYS_PER_YEAR, clock.quartic,
         clock.vol_variance, setup.decide_every, quantity, strike, clock.excess, MONEYNESS_REACH,
-        setup.model.vol, mix_rate, mix_aversion, setup.fixed_cost_usd, setup.lot, clock.trigger,
-        clock.landing, d.hedge, d.cash, d.turnover, d.trades, d.options, d.option_cost,
-        d.option_value))  # fmt: skip
-    return made, refused
+        setup.model.vol, rate, aversion, setup.fixed_cost_usd, setup.lot, clock.trigger,
+        clock.landing, d.hedge, d.cash, d.turnover, d.trades, d.options, d.option_cost, d.option_value,
+    )  # fmt: skip
 
 
 def _rows(setup: Setup, family: _Family) -> list[Row]:
