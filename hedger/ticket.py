@@ -26,6 +26,7 @@ from pricing.oracle import Verdict
 from pricing.universe import FloatArray
 from pricing.valuation import Numeraire
 from risk.bands import row_factor
+from risk.interval_words import interval_words
 
 _DRESS = {
     "delta": "delta",
@@ -76,13 +77,11 @@ def grouped(quantity: Decimal) -> str:
 
 def _range(low: float, high: float) -> str:
     """An interval; "" where both sides are open."""
-    if math.isinf(low) and math.isinf(high):
-        return ""
-    return f"{_edge(low)} .. {_edge(high)}"
+    return "" if math.isinf(low) and math.isinf(high) else interval_words(low, high, _edge)
 
 
 def _edge(x: float) -> str:
-    return f"{x:z,.0f}" if math.isfinite(x) and abs(x) >= 100 else "open" if math.isinf(x) else f"{x:z,.2f}"
+    return f"{x:z,.0f}" if abs(x) >= 100 else f"{x:z,.2f}"
 
 
 def risk_view(snapshot: Snapshot) -> RenderableType:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 
-from hedger.core.by_hand_file import FileBand, edges_words, file_words
+from hedger.core.by_hand_file import FileBand, edges_words, file_words, open_words
 from hedger.core.by_whom import by_whom
 from hedger.problem.snapshot import BandOverrides
 from pricing.daycount import NS_PER_SECOND, iso
@@ -33,6 +33,10 @@ class HandBand:
     reason: str
     now_ns: int
     file: FileBand
+
+    def __post_init__(self) -> None:
+        if ":" not in self.row:
+            raise ValueError(f"{self.row[:40]!r} is no row of an underlying")
 
     @property
     def unit(self) -> str:
@@ -74,8 +78,21 @@ def band_words(band: HandBand) -> str:
     'delta:BTC: trigger -2 .. 2, landing -1 .. 1 coin, set at 1970-01-01T00:00:00Z by ann: calm'
     """
     at = iso(band.now_ns - band.now_ns % NS_PER_SECOND)
-    edges = edges_words(band.trigger, band.landing)
-    return f"{band.row}: {edges} {band.unit}, set at {at} by {by_whom(band.user, band.reason)}"
+    edges, unlimited = edges_words(band.trigger, band.landing), open_words(band.trigger)
+    told = f"{band.row}: {edges} {band.unit}{f' ({unlimited})' * bool(unlimited)}"
+    return f"{told}, set at {at} by {by_whom(band.user, band.reason)}"
+
+
+def change_words(row: str, old: HandBand | None, new: HandBand | None, file: FileBand, spot: float) -> str:
+    """What a command makes of a row's band. old, new: None is the file's own; spot: as for `beside_file`."""
+    before, after = (
+        f"the settings file's own, {file_words(file, row, spot)}"
+        if band is None
+        else band_words(band).removeprefix(f"{row}: ")
+        for band in (old, new)
+    )
+    stands = "; it stands over restarts, until the file says something else of the row" if new else ""
+    return f"{row}: {before} -> {after}{stands}"
 
 
 def beside_file(band: HandBand, spot: float = math.nan) -> str:

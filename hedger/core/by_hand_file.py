@@ -15,6 +15,7 @@ from hedger.settings import Settings
 from pricing.valuation import Numeraire
 from risk.bands import FIELD_OF_ROW, Interval, row_factor
 from risk.exposures import unit_of
+from risk.interval_words import interval_words
 
 _BUCKETS, _MULTIPLE = "vega_buckets_usd_per_point", "vega_bucket_multiple"
 _EDGES = ("trigger", "landing")
@@ -134,11 +135,22 @@ def edges_words(trigger: Interval, landing: Interval, digits: int = 15) -> str:
     return f"trigger {interval(*trigger, digits)}, landing {interval(*landing, digits)}"
 
 
+def open_words(trigger: Interval) -> str:
+    """Which sides of a trigger have no limit, "" where both have one.
+
+    >>> open_words((-math.inf, 2.0)), open_words((-1.0, 2.0))
+    ('open below: never triggers there', '')
+    """
+    below, above = math.isinf(trigger[0]), math.isinf(trigger[1])
+    if below and above:
+        return "open: never triggers"
+    return f"open {'below' if below else 'above'}: never triggers there" if below or above else ""
+
+
 def interval(low: float, high: float, digits: int = 15) -> str:
     """Both ends to so many digits; an open side is left out.
 
     >>> interval(-1.5, 100000.0), interval(-math.inf, 2.0), interval(-10000 / 3, math.inf, 3)
     ('-1.5 .. 100000', '.. 2', '-3330 ..')
     """
-    ends = ["" if math.isinf(x) else f"{float(f'{x:.{digits}g}'):z.15g}" for x in (low, high)]
-    return " .. ".join(ends).strip()
+    return interval_words(low, high, lambda x: f"{float(f'{x:.{digits}g}'):z.15g}")

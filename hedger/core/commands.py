@@ -9,13 +9,13 @@ it shows, and what it means by a word, may be something else.
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import replace
 
 from hedger.core.actions import Severity
 from hedger.core.aside import try_again
-from hedger.core.by_hand import ByHand, HandBand
+from hedger.core.by_hand import ByHand, HandBand, change_words
 from hedger.core.by_hand_file import file_band
+from hedger.core.by_hand_told import spot_of, tell_tight
 from hedger.core.by_whom import by_whom
 from hedger.core.disowned import told_disowned
 from hedger.core.events import Command, Verb
@@ -26,7 +26,10 @@ from hedger.core.reload import reload
 from hedger.core.residual import accept_residual
 from hedger.core.state import Mode, State, VenueState
 from hedger.core.turn import Turn
+from hedger.problem.band_room import too_tight
+from hedger.problem.snapshot import Snapshot
 from risk.bands import BandSpec, Interval
+from risk.interval_words import parse_edges
 from venues.orders import Link, OrderState
 
 #: What only stops is obeyed whoever sends it.
@@ -86,6 +89,7 @@ def _enter(turn: Turn, mode: Mode, by: str) -> None:
         return
     accept_residual(turn)
     turn.turn_to(mode, by)
+    tell_tight(turn)
 
 
 def why_not_arm(state: State) -> tuple[str, ...]:
@@ -209,30 +213,33 @@ def _set_bands(turn: Turn, command: Command) -> None:
         fix = f"{row}=LOW,HIGH/LOW,HIGH sets a band, {row}= takes the settings file's own again"
         _refuse(turn, "BANDS_REFUSED", f"{row!r} says nothing of a band; {fix}")
         return
+    file, band = file_band(turn.settings.desk, row), None
     if text:
+        assert snapshot is not None
         bands = parse_bands(text)
-        if bands is None:
-            fix = "for example delta:BTC=-1.5,1.5/-0.7,0.7"
-            _refuse(turn, "BANDS_REFUSED", f"{text!r} is no landing inside a trigger; {fix}")
+        against = _against_band(turn, snapshot, row, text, bands)
+        if bands is None or against:
+            _refuse(turn, "BANDS_REFUSED", against)
             return
-        file = file_band(turn.settings.desk, row)
         band = HandBand(row, *bands, command.user, command.reason, turn.event.now_ns, file)
         others = ByHand.of((*others.bands, band))
+    old = next((each for each in turn.state.by_hand.bands if each.row == row), None)
+    turn.note(change_words(row, old, band, file, spot_of(turn.state, row)))
     turn.state = replace(turn.state, by_hand=others)
     if snapshot is not None:
         value_book(turn)
 
 
-#: A number as people write it; Python would take more, and other ones where a key was missed.
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
-
-
-def _number(text: str, left_out: float) -> float:
-    """NaN where it is none that is finite."""
-    if not text.strip():
-        return left_out
-    number = float(text) if _NUMBER.fullmatch(text.strip()) else math.nan
-    return number if math.isfinite(number) else math.nan
+def _against_band(
+    turn: Turn, snapshot: Snapshot, row: str, text: str, bands: tuple[Interval, Interval] | None
+) -> str:
+    """Why a band by hand is refused, "" where it is not."""
+    if bands is None:
+        return f"{text!r} is no landing inside a trigger; for example delta:BTC=-1.5,1.5/-0.7,0.7"
+    tight = too_tight(snapshot, turn.settings.desk, row, *bands)
+    if tight is None:
+        return ""
+    return f"{row}={text} would be hedged without end: {tight.words}; widen the trigger or narrow the landing"
 
 
 def parse_bands(text: str) -> tuple[Interval, Interval] | None:
@@ -241,16 +248,10 @@ def parse_bands(text: str) -> tuple[Interval, Interval] | None:
     >>> parse_bands("-1.5,1.5/-0.7,0.7"), parse_bands("-1,1/-2,2"), parse_bands("-1_5,15/-5,5")
     (((-1.5, 1.5), (-0.7, 0.7)), None, None)
     """
-    parts = [side.split(",") for side in text.split("/")]
-    if [len(part) for part in parts] != [2, 2]:
+    edges = parse_edges(text)
+    if edges is None:
         return None
-    found = []
-    for low, high in parts:
-        pair = _number(low, -math.inf), _number(high, math.inf)
-        if math.isnan(pair[0]) or math.isnan(pair[1]) or pair[0] > pair[1]:
-            return None
-        found.append(pair)
-    trigger, landing = found
+    trigger, landing = edges
     target = min(max(0.0, landing[0]), landing[1])
     if not math.isfinite(target):
         return None

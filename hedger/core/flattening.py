@@ -31,6 +31,7 @@ import numpy as np
 
 from hedger.policy.triggering import moment_of
 from hedger.problem.allowed import allowed_sides
+from hedger.problem.band_room import trade_effects
 from hedger.problem.hedge_universe import hedge_universe
 from hedger.problem.snapshot import Snapshot
 from hedger.settings import Settings
@@ -48,11 +49,7 @@ ROUNDING = 1e-6
 
 def steps(snapshot: Snapshot, settings: Settings) -> FloatArray:
     """What the smallest trade does to each row, (m,); 0 where nothing that may be traded moves it."""
-    exposure, universe = snapshot.exposure, snapshot.market.universe
-    tradable, _ = hedge_universe(snapshot, settings)
-    smallest = np.maximum(universe.lot, universe.minimum)[tradable]
-    effect = np.abs(exposure.traded[:, tradable]) * smallest
-    option = universe.is_option[tradable]
+    effect, option, _ = trade_effects(snapshot, settings)
     linear = np.where((effect > 0) & ~option, effect, np.inf).min(axis=1, initial=np.inf)
     options = np.where(option, effect, 0.0).max(axis=1, initial=0.0)
     found: FloatArray = np.where(np.isfinite(linear), linear, options)

@@ -23,7 +23,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from hedger.core.actions import Severity
-from hedger.core.by_hand_told import drop_changed
+from hedger.core.by_hand_told import drop_changed, tell_tight
 from hedger.core.marking import value_book
 from hedger.core.turn import Turn
 from hedger.settings import Settings
@@ -91,7 +91,8 @@ def reload(turn: Turn, argument: str) -> None:
     turn.state = replace(turn.state, desk=new, execution=execution)
     turn.settings = replace(turn.settings, desk=new)
     drop_changed(turn)
-    value_book(turn)
+    if value_book(turn):
+        tell_tight(turn)
 
 
 def changed(old: Settings, argument: str) -> Settings:

@@ -18,9 +18,8 @@ from hedger.sections.section import ConfigInterval, Number, RiskAversion, Sectio
 from risk.band_rules import RowRule, WidthRule
 from risk.band_schedule import BeforeExpiry, DayWindow, Regime
 from risk.bands import BandSpec
+from risk.interval_words import END_MAX
 
-#: A band that ends beyond this is open, in any unit.
-END_MAX = 1e15
 #: What stands in for a delta band whose cost is not known, and where no desk says otherwise, USD.
 DELTA_USD_DEFAULT = (100_000.0, 50_000.0)
 

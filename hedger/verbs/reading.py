@@ -6,7 +6,6 @@ Heavy imports stand inside the function that needs them.
 from __future__ import annotations
 
 import argparse
-import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -20,11 +19,9 @@ if TYPE_CHECKING:
     from pricing.market import Market
     from pricing.oracle import GoodIndex
     from risk.band_schedule import PriceHistory
+    from risk.bands import Interval
     from risk.factor_history import FactorHistory
     from venues.tape import Tape
-
-#: A band that ends beyond this is open; leave the number out.
-END_MAX = 1e15
 
 #: How far back the indexes are followed, against whose last good value the present one may have jumped.
 LOOK_BACK_S = 3600
@@ -172,16 +169,17 @@ def factors_before(tape: Tape, snapshot: Snapshot, settings: Settings) -> Factor
     return history
 
 
-def parse_band(text: str, rows: Sequence[str]) -> tuple[str, tuple[tuple[float, float], tuple[float, float]]]:
+def parse_band(text: str, rows: Sequence[str]) -> tuple[str, tuple[Interval, Interval]]:
     """`ROW=LO,HI/LO,HI`: trigger and landing of a row, an empty number being an open side.
 
     >>> parse_band("delta:BTC=-1,1/-0.5,", ["delta:BTC"])
     ('delta:BTC', ((-1.0, 1.0), (-0.5, inf)))
     """
-    name, _, intervals = text.partition("=")
-    try:
-        trigger, landing = (_interval(part) for part in intervals.split("/"))
-    except ValueError:
+    from risk.interval_words import parse_edges
+
+    name, _, written = text.partition("=")
+    edges = parse_edges(written)
+    if edges is None:
         raise InputError(
             "BAND_SYNTAX",
             "not a band",
@@ -190,7 +188,7 @@ def parse_band(text: str, rows: Sequence[str]) -> tuple[str, tuple[tuple[float, 
             allowed="ROW=LO,HI/LO,HI, trigger then landing, an empty number being an open side",
             not_done="nothing was planned",
             fix="for example --band delta:BTC=-1.5,1.5/-0.7,0.7",
-        ) from None
+        )
     if name not in rows:
         raise InputError(
             "BAND_ROW",
@@ -201,21 +199,4 @@ def parse_band(text: str, rows: Sequence[str]) -> tuple[str, tuple[tuple[float, 
             not_done="nothing was planned",
             fix="name a row as `hedger risk --json` does",
         )
-    return name, (trigger, landing)
-
-
-def _interval(text: str) -> tuple[float, float]:
-    low, high = (part.strip() for part in text.split(","))
-    interval = (_end(low) if low else -math.inf, _end(high) if high else math.inf)
-    if interval[0] > interval[1]:
-        raise ValueError(text)
-    return interval
-
-
-def _end(text: str) -> float:
-    """A finite number; neither `nan`, `1_000` and digits of other scripts, nor 1e999, which would open the
-    side."""
-    number = float(text) if text.isascii() and "_" not in text else math.nan
-    if not abs(number) <= END_MAX:
-        raise ValueError(text)
-    return number
+    return name, edges

@@ -9,19 +9,28 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from hedger.verbs.asking import refusal, refuse_absent, send_wish, taken
 from hedger.verbs.flags import Commands, add_journal, not_negative
 from hedger.verbs.kill_verb import kill, unkill
+from hedger.verbs.orders_verb import orders
 from hedger.verbs.printing import show_json
-from hedger.verbs.status_verb import orders, status
+from hedger.verbs.status_verb import status
 from pricing.errors import Exit, HedgerError, InputError
 
 
 def declare(commands: Commands) -> None:
     """The words of `status`, `orders` and of every command."""
-    add_journal(commands.add("status", status, "whether an engine runs, what it may do, where it stands"))
+    words = add_journal(
+        commands.add("status", status, "whether an engine runs, what it may do, where it stands")
+    )
+    words.add_argument(
+        "--hedge", action="store_true", help="and what comes next and why: bands, last decisions"
+    )
+    _add_tape(words)
     words = add_journal(commands.add("orders", orders, "orders that may still be filled"))
+    _add_tape(words)
     words.add_argument("--all", action="store_true", help="every order ever intended")
     words.add_argument("--unknown", action="store_true", help="only those whose fate nobody knows")
     for name, verb, text in (
@@ -64,6 +73,11 @@ def declare(commands: Commands) -> None:
                 help="a row, its trigger and the landing inside it, in the row's unit; ROW= takes the "
                 "settings file's own again",
             )  # fmt: skip
+
+
+def _add_tape(words: argparse.ArgumentParser) -> None:
+    text = "of a replay's journal: where its marks lie"
+    words.add_argument("--tape", type=Path, metavar="TAPE", help=text)
 
 
 def _sentence(text: str) -> str:

@@ -31,6 +31,8 @@ from tests.hedger.rig import SOLVER, Rig, desk
 
 WIDE = ((-900.0, 900.0), (-400.0, 400.0))
 BAND = "delta:BTC=-900,900/-400,400"
+PERP = "BTC-PERPETUAL"
+NARROW = {"trigger": [-10, 10], "landing": [-5, 5]}
 OTHER = {"delta_usd": {"trigger": [-70_000, 70_000], "landing": [-30_000, 30_000]}}
 
 
@@ -257,3 +259,60 @@ def test_what_the_file_says(bands: Any, row: str, says: str, in_row_unit: str) -
     assert file_words(file, row) == says + (in_row_unit if "vega" in row else "")
     in_coins = file_band(Settings.model_validate({"bands": bands, "numeraire": "coin"}), row)
     assert in_coins != file and file_words(in_coins, row) == f"{says}, numeraire coin"
+
+
+def reason(rig: Rig, argument: str) -> str:
+    return rig.command(Verb.BANDS, argument).reason
+
+
+def test_a_band_that_no_lot_lands_in_is_refused_with_the_least_that_is_allowed() -> None:
+    """10 USD is the perpetual's smallest trade: its delta at the index of now, coins."""
+    rig = Rig({"BTC-PERPETUAL": "10"}, desk()).armed()
+    assert rig.state.snapshot is not None
+    forward = float(rig.state.snapshot.valuation.forward[rig.market.universe.positions["simulated", PERP]])
+    lot = 10.0 / forward
+    for room, refused in ((0.9 * lot, True), (1.1 * lot, False)):
+        said = reason(rig, f"delta:BTC=-1,1/{-1 + room:.12f},0.5")
+        assert ("delta:BTC" in rig.state.overrides) is not refused
+        assert ("would be hedged without end" in said) is refused
+        if refused:
+            observed, least = map(
+                float, re.findall(r"trigger ([0-9.e-]+) coin; .* least ([0-9.]+),", said)[0]
+            )
+            assert (observed, least) == pytest.approx((room, lot), rel=1e-5)
+            assert "the smallest trade of BTC-PERPETUAL; widen the trigger or narrow the landing" in said
+            assert rig.alerts()[-1] == "BANDS_REFUSED"
+    assert "without end" in reason(rig, "delta:BTC=-0.0001,0.0001/0,0")  # narrower than a lot as a whole
+    assert "without end" in reason(rig, "gamma:BTC=-1e-30,1e-30/0,0")
+    assert "without end" not in reason(rig, "delta:BTC=,1/,0.5")  # an open side has room enough
+
+
+def test_a_file_s_band_that_no_lot_lands_in_is_told_at_arming_and_at_a_reload() -> None:
+    rig = Rig({"BTC-PERPETUAL": "10"}, other_file({"BTC": {"delta_usd": NARROW}})).armed()
+    assert rig.alerts().count("BAND_NARROW") == 1
+    rig.command(Verb.RELOAD, json.dumps({"bands": {"BTC": OTHER}}))
+    assert rig.alerts().count("BAND_NARROW") == 1
+    rig.command(Verb.RELOAD, json.dumps({"bands": {"BTC": {"delta_usd": NARROW}}}))
+    assert rig.alerts().count("BAND_NARROW") == 2
+
+
+def test_the_answer_says_what_was_and_what_is_by_whom_and_how_long() -> None:
+    rig = Rig({"BTC-PERPETUAL": "10"}, desk()).armed()
+    said = reason(rig, BAND)
+    assert (
+        "delta:BTC: the settings file's own, delta_usd: trigger -100000 .. 100000, landing -50000 .." in said
+    )
+    assert " USD) -> trigger -900 .. 900, landing -400 .. 400 coin, set at 20" in said
+    assert said.endswith(
+        " by person: because; it stands over restarts, until the file says something else of the row"
+    )
+    said = reason(rig, "delta:BTC=,800/,300")
+    assert "delta:BTC: trigger -900 .. 900, landing -400 .. 400 coin, set at 20" in said
+    assert (
+        " by person: because -> trigger .. 800, landing .. 300 coin (open below: never triggers there)"
+        in said
+    )
+    said = reason(rig, "delta:BTC=")
+    assert " by person: because -> the settings file's own, delta_usd: trigger -100000" in said
+    assert "over restarts" not in said
+    assert "(open: never triggers)" in reason(rig, "delta:BTC=,/,")
