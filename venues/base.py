@@ -15,10 +15,10 @@ queue is kept by none of them at another price, which is what the engine would a
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from pricing.contracts import Listing
 from pricing.market import Marks
@@ -128,4 +128,14 @@ class Venue(Protocol):
 
     async def close(self) -> None:
         """End the sessions; orders stay as they are."""
+        ...
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """A venue that keeps questions back by a pace of its own, beside the messages that the engine counts."""
+
+    @property
+    def paces(self) -> Mapping[str, tuple[float, float]]:
+        """By kind of question: what may leave at once now, and the most that may, in the venue's costs."""
         ...

@@ -160,6 +160,12 @@ class CexVenue:
         )
 
     @property
+    def paces(self) -> Mapping[str, tuple[float, float]]:
+        """How many questions may leave at once, by kind: now, and at most, in the venue's costs."""
+        clients = {"account questions": self._polls, "market questions": self._market}
+        return {kind: client.throttler.left() for kind, client in clients.items() if client is not None}
+
+    @property
     def quotes(self) -> LiveQuotes | None:
         """The newest of what is watched, with counts; None until somebody watches."""
         return self._desk.quotes

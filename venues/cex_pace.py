@@ -26,10 +26,14 @@ class Pace(Throttler):  # type: ignore[misc]
     def __call__(self, cost: float | None = None) -> Any:
         """What is awaited until a request of this cost may leave."""
         if not self.running:
-            quiet_ms = 1e3 * (time.monotonic() - self._quiet_since_s)
-            filled = self.config["tokens"] + quiet_ms * self.config["refillRate"]
-            self.config["tokens"] = min(filled, self.config["capacity"])
+            self.config["tokens"], _ = self.left()
         return super().__call__(cost)
+
+    def left(self) -> tuple[float, float]:
+        """What may leave at once now, in costs, and the most that ever may; below 0: it is owed."""
+        quiet_ms = 0.0 if self.running else 1e3 * (time.monotonic() - self._quiet_since_s)
+        most = float(self.config["capacity"])
+        return min(float(self.config["tokens"] + quiet_ms * self.config["refillRate"]), most), most
 
     async def looper(self) -> None:
         """As the library calls it while requests wait."""

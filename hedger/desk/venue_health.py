@@ -2,8 +2,8 @@
 
 Feeds by the age of their quotes and how late they came; links by what the venue's connection told of itself;
 orders by how long the first word on them took. Of a dead man's switch the journal has when the venue stopped
-taking its refreshes, and took them again. What only the running process knows (credits left, seconds until
-the switch fires) is null, with the reason beside it.
+taking its refreshes, and took them again; the rest of it, the credits and what came of the last question for
+the account are told by the sign of life (`hedger.desk.venue_signs`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import numpy as np
 
 from hedger.core.events import Answer, Failed, Refreshed
 from hedger.core.usage import Usage
+from hedger.desk import venue_signs
 from hedger.desk.follow import Fetch, Follower, Taken, no_tape
 from hedger.documents import number
-from hedger.engine.heartbeat import Heartbeat
+from hedger.engine.heartbeat import Heartbeat, VenueSign
 from hedger.journal.entries import Configuration, EventBody, Intent, Record
 from hedger.settings import Settings
 from pricing.daycount import NS_PER_SECOND, iso
@@ -40,11 +41,6 @@ Json = dict[str, Any]
 #: Delays are taken over so many of the last.
 KEPT = 1000
 DEAD_MAN = "dead_man_fired"
-CREDITS_UNKNOWN = "only the engine knows, not its journal"
-DEAD_MAN_UNKNOWN = (
-    "armed or not: no refresh has failed since the engine's start, and only a failed one is journaled"
-)
-LEFT_UNKNOWN = "seconds left: only the engine knows, not its journal"
 _MINUTE_NS, _HOUR_NS = 60 * NS_PER_SECOND, 3600 * NS_PER_SECOND
 
 
@@ -87,6 +83,7 @@ class VenueReader:
         """follower: one that others are told by as well; who has it calls `heard` instead of `take`."""
         self.follower = follower or Follower(at_hand, fetch)
         self.usage: Usage | None = None
+        self._started_ns = 0
         self._venues: dict[str, _Seen] = {}
         self._waiting: dict[str, tuple[int, str]] = {}
         self._orders: dict[str, tuple[Order, OrderState]] = {}
@@ -120,6 +117,7 @@ class VenueReader:
             case Usage():
                 self.usage = taken.word
             case Configuration():
+                self._started_ns = now_ns
                 for seen in self._venues.values():
                     seen.refreshed = None  # it was said of a session that has ended
             case tuple():
@@ -214,23 +212,26 @@ class VenueReader:
 
     # ---------------------------------------------------------------------------------------------- document
 
-    def document(self, now_ns: int | None = None, beat: Heartbeat | None = None) -> Json:
+    def document(
+        self, now_ns: int | None = None, beat: Heartbeat | None = None, *, runs: bool = False
+    ) -> Json:
         """How things stand at a time, UTC (None: at the last record); null where it is not known.
 
-        beat: the engine's sign of life, None where there is none.
+        beat: the engine's sign of life, None where there is none. runs: whether the engine does.
         """
         at_ns = self.follower.now_ns if now_ns is None else now_ns
         started = self.follower.started
+        signs = {name: venue_signs.sign_of(beat, name, self._started_ns) for name in self._venues}
         return {
             "as_of": iso(at_ns) if at_ns > 0 else None,
             "journal_lag_s": _age(self.follower.now_ns, at_ns),
             "engine": _engine(beat, at_ns),
             "budgets": _budgets(self.usage),
             "version": None if started is None else started.version,
-            "venues": [self._venue(name, at_ns) for name in sorted(self._venues)],
+            "venues": [self._venue(name, at_ns, signs[name], runs) for name in sorted(self._venues)],
         }
 
-    def _venue(self, name: str, at_ns: int) -> Json:
+    def _venue(self, name: str, at_ns: int, sign: VenueSign | None, runs: bool) -> Json:
         seen = self._venues[name]
         live = [state for order, state in self._orders.values() if order.listing.venue == name]
         return {
@@ -263,13 +264,14 @@ class VenueReader:
                 "rejected": dict(sorted(seen.rejected.items())),
                 "first_word_s": _spread(seen.answers_s),
             },
-            "credits": {"left": None, "unknown": CREDITS_UNKNOWN},
+            "account": venue_signs.account(sign, runs, at_ns),
+            "credits": venue_signs.credits(sign, runs),
             "dead_man": {
                 "fired": seen.events[DEAD_MAN],
                 "last_fired_s": _age(seen.dead_man_ns, at_ns),
-                **_refreshes(seen.refreshed, at_ns),
-                "left_s": None,
+                **_switch(seen.refreshed, sign, runs, at_ns),
             },
+            "mmp": {"state": None, "unknown": venue_signs.MMP},
         }
 
     def _oldest_held(self, venue: str, at_ns: int) -> Json | None:
@@ -290,17 +292,19 @@ class VenueReader:
         return {"symbol": symbol, "age_s": number(ages[symbol])}
 
 
-def _refreshes(told: tuple[bool, int, str] | None, at_ns: int) -> Json:
-    """Whether a dead man's switch is on, as it was last told; by the codes of the alerts."""
+def _switch(told: tuple[bool, int, str] | None, sign: VenueSign | None, runs: bool, at_ns: int) -> Json:
+    """The dead man's switch: as the sign of life has it, and what the journal last told of its refreshes, by
+    the codes of the alerts; whether it is armed is the journal's word where there is no other."""
+    found = venue_signs.switch(sign, runs, at_ns)
     if told is None:
-        return {"armed": None, "told": None, "told_s": None, "text": "", "unknown": DEAD_MAN_UNKNOWN}
+        return {"told": None, "told_s": None, "text": "", **found}
     taken, then_ns, why = told
     return {
-        "armed": taken,
         "told": "DEAD_MAN_ON" if taken else "DEAD_MAN_OFF",
         "told_s": _age(then_ns, at_ns),
         "text": "refreshes are taken again" if taken else f"the venue did not take a refresh: {why}",
-        "unknown": LEFT_UNKNOWN,
+        **found,
+        "armed": taken if found["armed"] is None else found["armed"],
     }
 
 

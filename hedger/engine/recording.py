@@ -89,9 +89,7 @@ def entries_of(
     found += [fill_entry(seq, now_ns, trade) for trade in newly_booked(before, event, after)]
     found += [adjustment_entry(seq, now_ns, adjustment) for adjustment in decision.adjustments]
     if (before.mode, before.paused) != (after.mode, after.paused):
-        what = event.what
-        user = what.user if isinstance(what, Command) else ENGINE_USER
-        reason = what.reason if isinstance(what, Command) else after.reason
+        user, reason = _by(event, after, decision)
         found.append(mode_entry(seq, now_ns, ModeChange(str(after.mode), after.paused, user, reason)))
         if Mode.KILLED in (before.mode, after.mode) and before.mode is not after.mode:
             found.append(latch_entry(seq, now_ns, LatchChange(after.mode is Mode.KILLED, user, reason)))
@@ -120,6 +118,16 @@ def entries_of(
             execution = after.orders[order.client_id].execution
             found.append(intent_entry(seq, now_ns, Intent(order, execution)))
     return tuple(found)
+
+
+def _by(event: Event, after: State, decision: Decision) -> tuple[str, str]:
+    """Who has changed the mode, and why. A pause that the engine tells of is its own, even where it came to
+    it over what a person asked for."""
+    own = next((alert.text for alert in decision.alerts if alert.code == "PAUSED"), "")
+    if own:
+        return ENGINE_USER, own
+    what = event.what
+    return (what.user, what.reason) if isinstance(what, Command) else (ENGINE_USER, after.reason)
 
 
 def newly_different(before: State, after: State) -> Iterator[Differences]:

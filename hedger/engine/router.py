@@ -14,6 +14,7 @@ what was decided so long ago was decided on another book.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -143,6 +144,11 @@ class Router:
         """Credits left by venue."""
         now_ns = self._clock.monotonic_ns()
         return {name: lane.credits.at(now_ns) for name, lane in self._lanes.items()}
+
+    @property
+    def kept(self) -> Mapping[str, float]:
+        """Credits that only cancels and questions may use, by venue."""
+        return {name: lane.reserve for name, lane in self._lanes.items()}
 
     @property
     def waiting(self) -> int:
@@ -316,12 +322,15 @@ class VenueLine:
 
     failure: what a task died of that is no fault of the venue: the engine must stop on it. Of refreshes
     that the venue does not take the first of a row is told, and a key that is refused; then that they are
-    taken again.
+    taken again. refreshed_ns: when the last one that it took was sent, UTC.
     """
 
-    def __init__(self, venue: Venue, tell: Tell, latched: Latched) -> None:
+    def __init__(
+        self, venue: Venue, tell: Tell, latched: Latched, now_ns: Callable[[], int] = time.time_ns
+    ) -> None:
         self.venue = venue
-        self._tell, self._latched = tell, latched
+        self._tell, self._latched, self._now_ns = tell, latched, now_ns
+        self.refreshed_ns: int | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._questions: set[asyncio.Task[None]] = set()
         self._unrefreshed: VenueError | None = None
@@ -396,6 +405,7 @@ class VenueLine:
             self._tell(told)
 
     async def _refresh(self) -> None:
+        sent_ns = self._now_ns()
         try:
             await self.venue.refresh()
         except VenueError as error:
@@ -403,6 +413,8 @@ class VenueLine:
             if known is None or (isinstance(error, Locked) and not isinstance(known, Locked)):
                 self._tell(Failed(self.name, "refresh", "", error.code, error.text()))
             return
+        if self.capabilities.dead_man_s is not None:  # else it was said to nobody who promises anything
+            self.refreshed_ns = sent_ns
         if self._unrefreshed is not None:
             self._unrefreshed = None
             self._tell(Refreshed(self.name))

@@ -34,6 +34,7 @@ from hedger.engine.logs import Log
 from hedger.engine.metrics import MetricsServer, exposition, samples_of
 from hedger.engine.reloading import Reload, no_file
 from hedger.engine.router import Router, VenueLine
+from hedger.engine.venue_signs import signs_of
 from hedger.journal.commands_file import CommandBox
 from hedger.journal.entries import ENDING, ENDING_USER
 from hedger.journal.kill_latch import KillLatch
@@ -99,7 +100,9 @@ class Service:
         self._watch = watch
         self._wake = asyncio.Event()
         self.inbox = Inbox(wake=self._wake.set)
-        self._lines = [VenueLine(venue, self.inbox.put, self._latched) for venue in parts.venues]
+        self._lines = tuple(
+            VenueLine(venue, self.inbox.put, self._latched, parts.clock.now_ns) for venue in parts.venues
+        )
         self.router = Router(self._lines, parts.clock, self.inbox.put, self._latched)
         self.engine = Engine(parts.state, parts.settings, parts.clock, parts.record, self._tell, parts.latch)
         self.ending = Ending()
@@ -292,7 +295,7 @@ class Service:
         clock, state = self.parts.clock, self.state
         sign = Heartbeat(
             os.getpid(), clock.monotonic_ns(), clock.now_ns(), state.seq, str(state.acting),
-            clock.stepped_ns(), closed,
+            clock.stepped_ns(), closed, signs_of(self.router, self._lines, state.venues, clock),
         )  # fmt: skip
         with suppress(OSError):  # a full disk: the watchdog takes the silence for what it is
             beat(self.parts.journal, sign)

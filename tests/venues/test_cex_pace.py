@@ -70,3 +70,15 @@ def test_every_client_of_ours_has_it() -> None:
             await client.close()
 
     run(work())
+
+
+def test_what_is_left_is_what_may_leave_and_looking_at_it_takes_nothing() -> None:
+    async def work() -> None:
+        pace = Pace(PACE | {"refillRate": 0.0}, asyncio.get_running_loop(), burst=30.0)
+        assert pace.left() == pace.left() == (30.0, 30.0)
+        assert await let_out(pace, 10)
+        assert pace.left() == (20.0, 30.0)
+        assert await let_out(pace, 25)
+        assert pace.left() == (-5.0, 30.0)
+
+    run(work())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,6 +20,8 @@ from hedger.core.slicing import WorkLeg
 from hedger.core.state import State
 from hedger.core.turn import Turn
 from hedger.engine.limit_gate import LimitGate
+from hedger.engine.recording import entries_of
+from hedger.journal.entries import Kind
 from hedger.moment import Memory
 from hedger.settings import Settings
 from pricing.contracts import Side
@@ -157,6 +160,11 @@ def test_hedges_to_no_effect_pause_the_engine_until_a_person_resumes() -> None:
     assert verdicts(rig, fruitless(300.0, 200.0, 100.0)) == ["FRUITLESS_HEDGES"]
     assert rig.state.paused
     assert "PAUSED" in rig.alerts()
+    (told,) = [alert.text for alert in rig.decisions[-1].alerts if alert.code == "PAUSED"]
+    paused = replace(rig.state, paused=False)
+    written = entries_of(paused, rig.events[-1], rig.state, rig.decisions[-1])
+    (mode,) = [json.loads(entry.body) for entry in written if entry.kind is Kind.MODE]
+    assert (mode["user"], mode["reason"]) == ("engine", told)  # and not why it was armed
     assert verdicts(rig) == []
     rig.command(Verb.RESUME)
     assert not rig.state.paused

@@ -13,7 +13,7 @@ import threading
 import urllib.error
 import urllib.request
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hedger.engine.metrics
-from hedger.engine.heartbeat import Heartbeat, beat, heartbeat_path, last_beat
+from hedger.engine.heartbeat import Heartbeat, VenueSign, beat, heartbeat_path, last_beat
 from hedger.engine.logs import ALLOWED, OURS, WITHHELD, JsonLines, Log
 from hedger.engine.metrics import READERS_MAX, MetricsServer, Sample, exposition, loopback, samples_of
 from hedger.engine.watchdog import Vitals, findings, look, watch
@@ -90,6 +90,18 @@ def test_a_sign_of_life_comes_back_as_it_was_given_and_junk_is_none(tmp_path: Pa
     for junk in (b"", b"{", b"[]", b'{"pid": 1}', wrong):
         heartbeat_path(journal).write_bytes(junk)
         assert last_beat(journal) is None
+
+
+def test_what_it_says_of_venues_is_no_condition_of_a_sign_of_life(tmp_path: Path) -> None:
+    """One of an older build says nothing of them, and one of a newer build may say it otherwise."""
+    journal = tmp_path / "j"
+    venue = VenueSign("okx", 7.5, 60.0, 30.0, 15.0, (("polls", 1.0, 1.0),), True, 45.0, True, 5, None, "")
+    beat(journal, replace(BEAT, venues=(venue,)))
+    assert last_beat(journal) == replace(BEAT, venues=(venue,))
+    for change in ({}, {"venues": [{"venue": "okx"}]}, {"venues": 7}):
+        plain = {name: value for name, value in asdict(BEAT).items() if name != "venues"}
+        heartbeat_path(journal).write_text(json.dumps(plain | change))
+        assert last_beat(journal) == BEAT
 
 
 def test_a_stalled_engine_gets_the_latch_once_and_a_dead_one_ends_the_watch(tmp_path: Path) -> None:
