@@ -48,9 +48,10 @@ class Remembered:
     sinks: tuple[SinkMemory, ...]
 
 
-def memory_path(journal: Path) -> Path:
-    """Where the file is."""
-    return journal.with_name(journal.name + ".alerts")
+def memory_path(journal: Path, *, looks: bool = False) -> Path:
+    """Where the file is. looks: of single looks, which a process that goes on must not disturb, nor they it:
+    each tells sinks of its own."""
+    return journal.with_name(journal.name + (".alerts-once" if looks else ".alerts"))
 
 
 def new_salt() -> str:
@@ -61,8 +62,8 @@ def new_salt() -> str:
 class MemoryFile:
     """The file, written when it has something new to say."""
 
-    def __init__(self, journal: Path) -> None:
-        self._path = memory_path(journal)
+    def __init__(self, journal: Path, *, looks: bool = False) -> None:
+        self._path = memory_path(journal, looks=looks)
         self._written = b""
 
     def read(self, storage: Storage) -> Remembered | None:

@@ -15,7 +15,7 @@ from hedger.core.actions import Severity
 from hedger.core.by_whom import by_whom, reason_given
 from hedger.desk.alert_table import kind_of
 from hedger.engine.heartbeat import Heartbeat, last_beat
-from hedger.journal.entries import ModeChange
+from hedger.journal.entries import ModeChange, Pause
 from hedger.journal.kill_latch import FileLatch, Latched
 from hedger.journal.lock import holder
 from hedger.sections.alerts import AlertsConfig
@@ -81,7 +81,9 @@ def silent_s(sight: Sight) -> float:
     return (sight.monotonic_ns - since_ns) / NS_PER_SECOND
 
 
-def standing(sight: Sight, mode: ModeChange | None, config: AlertsConfig) -> Iterator[Notice]:
+def standing(
+    sight: Sight, mode: ModeChange | None, config: AlertsConfig, pause: Pause | None = None
+) -> Iterator[Notice]:
     """What stands, as far as it is seen from outside. What cannot be seen is not told, but a process without
     a sign of life is."""
     yield from _process(sight, mode, config)
@@ -91,7 +93,8 @@ def standing(sight: Sight, mode: ModeChange | None, config: AlertsConfig) -> Ite
     if sight.latched is not None:
         yield notice("KILLED", f"killed by {by_whom(sight.latched.user, sight.latched.reason)}")
     if mode is not None:
-        yield from _mode(mode) if sight.running else map(_of_none, _mode(mode))
+        told = _mode(mode, pause)
+        yield from told if sight.running else map(_of_none, told)
     free, least = sight.disk_free_bytes, config.disk_mb_min * MB
     if least and free is not None and free < least:
         text = f"{free / MB:z,.0f} MB free beside the journal, at least {config.disk_mb_min:z,.0f} are wanted"
@@ -144,14 +147,15 @@ def _of_none(found: Notice) -> Notice:
     return replace(found, text=text, repeats=False)
 
 
-def _mode(mode: ModeChange) -> Iterator[Notice]:
+def _mode(mode: ModeChange, pause: Pause | None) -> Iterator[Notice]:
     why = reason_given(mode.reason)
     if mode.mode == "halted":
         yield notice("MODE_HALTED", f"halted: {why}")
     elif mode.mode == "reducing":
         yield notice("MODE_REDUCING", f"reducing: {why}")
     if mode.paused and not mode.ending:  # an engine that ends in order pauses first: that it ended is told
-        yield notice("MODE_PAUSED", f"paused by {by_whom(mode.user, mode.reason)}")
+        who = pause or mode
+        yield notice("MODE_PAUSED", f"paused by {by_whom(who.user, who.reason)}")
 
 
 def _pid(journal: Path) -> int | None:

@@ -19,7 +19,7 @@ from hedger.desk.alert_table import kind_of
 from hedger.desk.standing_alerts import TELLING, StandingAlerts, Told, mode_in
 from hedger.journal.acknowledged import Which
 from hedger.journal.codec import CodecError
-from hedger.journal.entries import Head, Kind, ModeChange, Record
+from hedger.journal.entries import Head, Kind, ModeChange, Pause, Record
 from hedger.journal.recovery import Reading
 from hedger.journal.sqlite import SqliteStorage
 from hedger.journal.storage import StorageFailed
@@ -30,8 +30,9 @@ _OF_ORDERS = (Kind.INTENT, Kind.ACKNOWLEDGEMENT, Kind.ORDER, Kind.FILL)
 
 
 class Tail:
-    """A journal as far as it was read. mode: the last change; fault: why nothing more is read, "" if well;
-    caught_up: whether the last look came to the end; told: the last record of which people were told."""
+    """A journal as far as it was read. mode: the last change; pause: who paused the engine; fault: why
+    nothing more is read, "" if well; caught_up: whether the last look came to the end; told: the last record
+    of which people were told."""
 
     def __init__(
         self, storage: SqliteStorage, past_ns: int, told: Head | None = None, seen: Collection[Which] = ()
@@ -51,11 +52,12 @@ class Tail:
         self._next_order = 1
         self.orders = Reading(storage.name, 0)
         self.mode: ModeChange | None = None
+        self.pause: Pause | None = None
         self.fault = ""
         self.caught_up = False
         self._standing = StandingAlerts(self.orders.orders)
         for record in storage.records(kinds=[Kind.MODE]):
-            self.mode = mode_in(record)
+            self._turn(record)
 
     def step(self, now_ns: int) -> list[Notice]:
         """Read on for a moment; what has happened. now_ns: UTC."""
@@ -88,9 +90,13 @@ class Tail:
         self._standing.known()
         return [_notice(told) for told in self._standing.now if not kind_of(told.code).own]
 
+    def _turn(self, record: Record) -> None:
+        self.mode = mode_in(record)
+        self.pause = Pause.after(self.pause, self.mode, record.now_ns)
+
     def _take(self, record: Record, now_ns: int) -> list[Notice]:
         if record.kind == Kind.MODE:
-            self.mode = mode_in(record)
+            self._turn(record)
         told = [x for x in self._standing.take(record) if isinstance(x, Told) and not kind_of(x.code).stands]
         if not self._remembers and record.number < self._start:
             # of an engine that is no more what nobody saw; what stood with it the next one tells again

@@ -189,7 +189,7 @@ class Watch:
 
     def _standing(self, sight: Sight) -> list[Notice]:
         parts = self.parts
-        found = [*parts.tail.stands(), *standing(sight, parts.tail.mode, parts.config)]
+        found = [*parts.tail.stands(), *standing(sight, parts.tail.mode, parts.config, parts.tail.pause)]
         if parts.tail.fault:
             found.append(notice("JOURNAL_UNREADABLE", parts.tail.fault))
         if parts.profit is not None:

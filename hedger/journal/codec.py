@@ -30,6 +30,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
+#: Powers of ten that no amount has: it would be written out digit by digit, and no sum with it is exact.
+EXPONENT_MAX = 300
 _NOT_FINITE = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
@@ -150,7 +152,8 @@ def _exact(kind: type[Decimal] | type[Fraction]) -> Callable[[Any], Any]:
             number = kind(value) if isinstance(value, str) else None
         except (InvalidOperation, ValueError, ZeroDivisionError):
             number = None
-        if number is None or str(number) != value:
+        beyond = isinstance(number, Decimal) and number.is_finite() and abs(number.adjusted()) > EXPONENT_MAX
+        if number is None or beyond or str(number) != value:
             raise CodecError(f"an exact number as text expected, found {_shown(value)}")
         return number
 

@@ -33,6 +33,7 @@ from hedger.core.events import Answer, Command, Event, Happening
 from hedger.core.state import Outside
 from hedger.core.usage import Usage
 from hedger.journal.codec import CodecError, canonical, codec, dump, load, parse
+from hedger.journal.decision_shape import fault_in
 from hedger.journal.frames import MarksFrame, framed, unframed
 from pricing.contracts import Listing
 from pricing.market import Marks
@@ -252,7 +253,7 @@ def unreadable(record: Record) -> str:
     try:
         read(record)
     except CodecError as error:
-        return f"its contents are no {record.kind[:40]}: {error}"
+        return f"its contents are no {record.kind[:40]}: {str(error).removeprefix(_of(record))}"
     return ""
 
 
@@ -299,6 +300,28 @@ class ModeChange:
     def ending(self) -> bool:
         """Whether it is the pause by which an engine begins its orderly end."""
         return self.paused and self.user == ENDING_USER and self.reason.startswith(ENDING)
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Who paused the engine, why, and when, UTC."""
+
+    user: str
+    reason: str
+    now_ns: int
+
+    @classmethod
+    def after(cls, before: Pause | None, change: ModeChange, now_ns: int) -> Pause | None:
+        """What stands after a change; None: no pause. Of several changes while it is paused the first counts:
+        the others are of the mode. The pause by which an engine ends is none.
+
+        >>> first = Pause.after(None, ModeChange("armed", True, "ann", "lunch"), 5)
+        >>> Pause.after(first, ModeChange("reducing", True, "engine", "drift"), 9)
+        Pause(user='ann', reason='lunch', now_ns=5)
+        """
+        if not change.paused or change.ending:
+            return None
+        return before or cls(change.user, change.reason, now_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -404,6 +427,17 @@ def read(record: Record, *, depth: bool = True) -> Word:
     Raises:
         CodecError: its kind is unknown here, or its body is no such word.
     """
+    try:
+        return _read(record, depth)
+    except CodecError as error:
+        raise CodecError(f"{_of(record)}{error}") from error
+
+
+def _of(record: Record) -> str:
+    return f"record {record.number}: "
+
+
+def _read(record: Record, depth: bool) -> Word:
     if record.kind == Kind.DECISION:
         document = parse(record.body)
         if not (isinstance(document, dict) and set(document) == {"digest", "document"}):
@@ -411,6 +445,8 @@ def read(record: Record, *, depth: bool = True) -> Word:
         digest, inner = document["digest"], document["document"]
         if not isinstance(digest, str) or not isinstance(inner, dict):
             raise CodecError("a decision's digest is text, its document an object")
+        if wrong := fault_in(inner):
+            raise CodecError(wrong)
         return DecisionRecord(digest, inner)
     if record.kind not in _WORDS:
         raise CodecError(f"unknown kind {record.kind[:40]!r}")

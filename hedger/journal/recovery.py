@@ -46,6 +46,7 @@ from hedger.journal.entries import (
     Kind,
     LatchChange,
     ModeChange,
+    Pause,
     Record,
     cut_off,
     misplaced,
@@ -69,10 +70,11 @@ class Recovered:
     opening: the book before the first fill, None where none was written. ledger: fills and adjustments since,
     in the order in which they were booked. orders: by client id, in the order of their intents. undecided:
     seqs of events at the end that have no decision: the engine stopped between them. commands: ids of those
-    taken. configuration: the last start's. mode, latch: the last change, None where there was none. usage:
-    what budgets and throttles stood at last, None where that was never written. differences: of accounts from
-    the book, by venue, since the last start; none of an account that agrees. outside: what was outside its
-    band last, and why, since the last start. by_hand: the bands that a person has set and that stand.
+    taken. configuration: the last start's. mode, latch: the last change, None where there was none. pause:
+    who paused it, None where it is not paused. usage: what budgets and throttles stood at last, None where
+    that was never written. differences: of accounts from the book, by venue, since the last start; none of an
+    account that agrees. outside: what was outside its band last, and why, since the last start. by_hand: the
+    bands that a person has set and that stand.
     """
 
     name: JournalName
@@ -86,6 +88,7 @@ class Recovered:
     ledger: tuple[TradeReport | Adjustment, ...] = ()
     orders: Mapping[str, OrderRecord] = field(default_factory=dict)
     mode: ModeChange | None = None
+    pause: Pause | None = None
     latch: LatchChange | None = None
     usage: Usage | None = None
     differences: Mapping[str, Differences] = field(default_factory=dict)
@@ -204,7 +207,8 @@ class Reading:
             case Configuration():
                 self.found = replace(self.found, configuration=word, differences={}, outside=ALL_INSIDE)
             case ModeChange():
-                self.found = replace(self.found, mode=word)
+                pause = Pause.after(self.found.pause, word, record.now_ns)
+                self.found = replace(self.found, mode=word, pause=pause)
             case LatchChange():
                 self.found = replace(self.found, latch=word)
             case Usage():
@@ -261,13 +265,18 @@ class Reading:
                 word = OrderUpdate(new.order.combo, OrderState.OPEN, "", new.booked / new.order.ratio)
                 self.orders[other.order.client_id] = heard(other, told_of(other, word), self.monotonic_ns)
 
-    def result(self, head: Head, *, restarted: bool) -> Recovered:
-        """What was found. restarted: what has had no answer will not get one any more."""
+    def standing(self, *, restarted: bool) -> dict[str, OrderRecord]:
+        """Orders by client id. restarted: what has had no answer will not get one any more."""
         orders = dict(self.orders)
         if restarted:
             for client_id, order in orders.items():
                 if order.state in (OrderState.INTENT, OrderState.SENT):
                     orders[client_id] = silent(order, self.monotonic_ns, RESTARTED)
+        return orders
+
+    def result(self, head: Head, *, restarted: bool) -> Recovered:
+        """What was found. restarted: as for `standing`."""
+        orders = self.standing(restarted=restarted)
         decision = None if self.decision is None else read(self.decision)
         return replace(
             self.found,

@@ -11,7 +11,7 @@ import json
 
 from hedger.build import this_build
 from hedger.journal.codec import CodecError
-from hedger.journal.entries import Head, Kind, Record, misplaced, read
+from hedger.journal.entries import Head, Kind, Record, misplaced, unreadable
 from hedger.journal.storage import JournalDamaged, Storage, StorageFailed
 
 
@@ -59,9 +59,7 @@ def _wrote_it(storage: Storage) -> str:
                 return ""
             if record.kind == Kind.CONFIGURATION:
                 build = _version(record)
-            try:
-                read(record, depth=False)
-            except CodecError:
+            if unreadable(record):
                 return build
             last = Head(record.number, record.hash)
     except StorageFailed:

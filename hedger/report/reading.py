@@ -24,10 +24,11 @@ from hedger.desk.profit import ProfitReader
 from hedger.desk.risk_tree import incomplete
 from hedger.desk.settings_in_force import InForce
 from hedger.documents import number
-from hedger.journal.codec import CodecError, parse
+from hedger.journal.codec import CodecError
 from hedger.journal.entries import (
     EVENT_KINDS,
     Configuration,
+    DecisionRecord,
     EventBody,
     Head,
     Intent,
@@ -38,6 +39,7 @@ from hedger.journal.entries import (
     Record,
     cut_off,
     misplaced,
+    read,
 )
 from hedger.journal.recovery import Reading
 from hedger.journal.storage import JournalDamaged, Storage, StorageFailed
@@ -302,10 +304,7 @@ class _Walk:
         if self._waiting is None:
             return
         (now_ns, found), self._waiting = self._waiting, None
-        try:
-            self._told(now_ns, found)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise CodecError(f"a decision of another form: {type(error).__name__} {error}") from error
+        self._told(now_ns, found)
 
     def _told(self, now_ns: int, found: Json) -> None:
         story, seq = self.story, int(found.get("seq", -1))
@@ -385,8 +384,7 @@ _END = Record(0, "", -2, 0, None, b"", b"")
 
 
 def _decision(record: Record) -> Json:
-    body = parse(record.body)
-    if not (isinstance(body, dict) and isinstance(body.get("document"), dict)):
-        raise CodecError("a decision has a digest and a document")
-    found: Json = body["document"]
-    return found
+    word = read(record)
+    if not isinstance(word, DecisionRecord):
+        raise CodecError(f"record {record.number} is no decision")
+    return dict(word.document)

@@ -38,10 +38,13 @@ def declare(commands: Commands) -> None:
     )
     words.add_argument("--url", action="append", default=[], metavar="SINK", help=text)
     text = (
-        "look once, tell what stands, and end: 1 where something critical does, 4 where a sink failed; it "
-        "remembers nothing, the next look tells it again"
+        "look once, print what stands, and end: 1 where something critical does, 4 where a sink failed; "
+        "sinks are told what an earlier look has not told them, again after `again_min` minutes, and the end "
+        "of it"
     )
     words.add_argument("--once", action="store_true", help=text)
+    text = "tell the sinks everything that stands, whatever an earlier look or process has told them"
+    words.add_argument("--again", action="store_true", help=text)
     text = "print what the engine has told since its start and who has seen it, and end: the panel of alerts"
     words.add_argument("--told", action="store_true", help=text)
     words.add_argument("--minutes", type=positive, metavar="N", help="end after so many (default: run on)")
@@ -116,9 +119,9 @@ def _watch(
     if config.unexplained:
         warm_up()
         profit = ProfitWatch(second, settings)
-    # whoever looks once is told what stands now, whatever was told before
-    memory = None if arguments.once else MemoryFile(arguments.journal)
-    found = None if memory is None else memory.read(first)
+    # looks print what stands; without a sink nobody is told, and there is nothing to remember
+    memory = MemoryFile(arguments.journal, looks=arguments.once) if sinks else None
+    found = None if memory is None or arguments.again else memory.read(first)
     if found is not None and not knows(found, [sink.address.mark(found.salt) for sink in sinks]):
         found = None
     told = None if found is None else Head.parse(found.head)

@@ -13,7 +13,7 @@ from hedger.alerts.outside import Outside, Sight, marks_old, silent_s, standing
 from hedger.alerts.tail import Tail
 from hedger.core.actions import Severity
 from hedger.engine.heartbeat import Heartbeat, beat
-from hedger.journal.entries import Entry, Intent, ModeChange, event_entry, intent_entry
+from hedger.journal.entries import Entry, Intent, ModeChange, Pause, event_entry, intent_entry
 from hedger.journal.journal import Journal, open_to_read
 from hedger.journal.kill_latch import FileLatch, Latched
 from hedger.sections.alerts import AlertsConfig
@@ -292,3 +292,10 @@ def test_a_process_that_writes_is_seen_by_its_lock(tmp_path: Path) -> None:
     assert Outside(tmp_path / "a.journal").look(NOW_NS, 1).pid == os.getpid()
     told.close()
     assert Outside(tmp_path / "a.journal").look(NOW_NS, 1).pid is None
+
+
+def test_a_pause_is_of_who_paused_it_whatever_the_mode_became_since(tmp_path: Path) -> None:
+    pause = Pause("ben", "odd", NOW_NS)
+    drifted = ModeChange("reducing", True, "engine", "drift")
+    told = list(standing(replace(seen(tmp_path, 0.0), pid=1), drifted, CONFIG, pause))
+    assert [n.text for n in told if n.code == "MODE_PAUSED"] == ["paused by ben: odd"]
