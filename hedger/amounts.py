@@ -19,3 +19,12 @@ def amount(x: float | None, digits: int | None = 0, *, signed: bool = False, unk
     if digits is None:
         digits = 0 if abs(x) >= 1000 else 2
     return f"{x:{'+' if signed else ''}z,.{digits}f}"
+
+
+def counted(n: float, word: str) -> str:
+    """So many of something.
+
+    >>> counted(1, "order"), counted(0, "order"), counted(2, "look")
+    ('1 order', '0 orders', '2 looks')
+    """
+    return f"{n:g} {word}" + "s" * (n != 1)

@@ -89,7 +89,7 @@ _TRADES: Columns = {
     **{f"{name}_usd": (_NUMBER, ("cost_usd", name)) for name in _COSTS},
 }
 _STRESSES: Columns = {**_plain(_TEXT, "name", "title", "from", "to"), **_plain(_NUMBER, "unhedged", "hedged")}
-METRICS = ("pnl", "delta", "gamma", "vega")
+METRICS = ("pnl", "delta", "gamma", "vega", "margin")
 #: Flags of `hedger whatif` that have no word here.
 _NOT_ASKED: Json = {"tape": None, "liquidity": None, "returns": None, "horizon_hours": 24.0}
 _LADDER = {
@@ -263,7 +263,7 @@ def whatif(
 
     Args:
         spot_pct, vol_points, days: the ladder's axes, those of the verb where left out. metric: pnl, delta,
-            gamma or vega. hedged: plan, and show the book after it too. stress: "all" or a name.
+            gamma, vega or margin. hedged: plan, and show the book after it too. stress: "all" or a name.
 
     Raises:
         InputError: as `hedger whatif`. ValueError: an axis or a metric that is none.

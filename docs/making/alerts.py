@@ -41,7 +41,7 @@ STEPS: Mapping[str, tuple[str, ...]] = {
         "NOT_HEDGED", "ROW_HELD", "PLAN_FAILED", "LEGS_LEFT", "ORDER_DENIED", "ORDER_HELD", "PAUSED",
         "HEDGE_INCOMPLETE", "FLATTEN_INCOMPLETE", "LISTING_ASIDE",
     ),
-    "bands": ("BAND_BY_HAND", "BAND_BY_FILE"),
+    "bands": ("BAND_BY_HAND", "BAND_BY_FILE", "BAND_NARROW"),
 }  # fmt: skip
 
 

@@ -23,7 +23,7 @@ _TABLES = frozenset(
         "refused", "alerts", "rows", "listings", "violations", "occasions", "counts", "statuses",
         "flags", "drift", "excess", "failed", "rejected", "faults", "greeks", "reasons", "tables",
         "tickets", "kill_s", "parameters", "stages_ms", "timings_ms", "model_parameters",
-        "forward_candidates", "kinds", "happened", "drawn",
+        "forward_candidates", "kinds", "happened", "drawn", "lineage",
     ]
 )  # fmt: skip
 #: Parts that have a page of their own, by verb: told as one key.
@@ -43,6 +43,7 @@ UNSEEN: tuple[tuple[str, str, str, str], ...] = (
     ("replay", "followed", "object", "the tape of a run on a venue's market"),
     ("journal verify", "compared", "object", "the tape of a run on a venue's market"),
     ("status", "ended", "text", "an engine that nobody killed before its end"),
+    ("orders", "orders[].level_size", "number", "an order that rests"),
     ("report", "seed_unknown", "text", "a run on venues"),
     ("report", "limits_unknown", "text", "a journal of another release"),
     ("report", "pnl.unknown_since", "text", "something held that is worth nothing known"),
@@ -61,7 +62,12 @@ UNSEEN: tuple[tuple[str, str, str, str], ...] = (
     ("init", "checks[].code", "text", "a desk where something is wrong"),
     ("venues", "venues[].failed_s", "number", "a request that failed"),
     ("venues", "venues[].dead_man.last_fired_s", "number", "a timer that ran out"),
-    ("venues", "venues[].dead_man.armed", "true or false", "a venue with a timer"),
+    *(
+        ("venues", f"venues[].dead_man.{name}", kind, "a venue with a timer")
+        for name, kind in (
+            ("timer_s", "number"), ("refreshed_s", "number"), ("fires_at", "text"), ("left_s", "number"),
+        )
+    ),
     ("venues", "venues[].dead_man.told", "text", "a venue with a timer"),
     ("venues", "venues[].dead_man.told_s", "number", "a venue with a timer"),
     ("resume", "refused", "object", "an engine of another build"),
@@ -78,8 +84,7 @@ UNSEEN: tuple[tuple[str, str, str, str], ...] = (
 )  # fmt: skip
 #: Keys that are never anything but null, and why they are there.
 EMPTY: Mapping[str, str] = {
-    "venues:venues[].credits.left": "venues do not say; `unknown` beside it says why",
-    "venues:venues[].dead_man.left_s": "only the engine could know; `unknown` beside it says why",
+    "venues:venues[].mmp.state": "no venue is asked for it; `unknown` beside it says why",
     "pause:refused": "of all that steers, a pause alone is always obeyed",
 }
 #: What these are is told by the verb that they begin with.

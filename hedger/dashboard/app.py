@@ -14,6 +14,7 @@ from textual import events
 from textual.app import App, ComposeResult
 from textual.containers import Vertical
 from textual.screen import ModalScreen
+from textual.timer import Timer
 from textual.widgets import Input
 
 from hedger.core.events import Verb
@@ -22,23 +23,24 @@ from hedger.dashboard.calls import CALLS, bindings
 from hedger.dashboard.continuing import continue_whole
 from hedger.dashboard.control import Control
 from hedger.dashboard.dialogs import Dialog, Field
+from hedger.dashboard.exporting import export
 from hedger.dashboard.feed import Feed
 from hedger.dashboard.frames import NAMES, Frame, Painter, Want
 from hedger.dashboard.grid import Grid, Lines
 from hedger.dashboard.header import BANNERS, EXCHANGED, header, hints, tabs
 from hedger.dashboard.keys import ACTIONS, Action, labels, textual_key, textual_keys
 from hedger.dashboard.narrator import LINES, Narrator, strip
-from hedger.dashboard.pace import Pace
+from hedger.dashboard.pace import APART_S, Pace
 from hedger.dashboard.palette import Palette
 from hedger.dashboard.panels import orders
 from hedger.dashboard.reading import Framed, Reader
 from hedger.dashboard.sheet import Drawn, Sheet, Tone
 from hedger.dashboard.style import CSS
+from hedger.desk.ladder import METRICS
 
 #: A frame that is older is told to be: the reading hangs, and what is on the screen is of then.
 STALE_S = 3.0
 _FILTER = "only lines with these words; escape clears it"
-METRICS = ("pnl", "delta", "gamma", "vega")
 #: What does something in a dialog, beside the keys of control.
 _ANSWERS = ("enter", "y")
 #: The panel that a story begins on: next action, working orders, last ticket, decisions.
@@ -63,10 +65,13 @@ class Terminal(App[Exception | None]):
         control: Control,
         narrator: Narrator | None = None,
         came_at: Callable[[events.Key], float] = _came_at,
+        hold_s: float = APART_S,
     ) -> None:
-        """came_at: seconds at which a key came, by a clock that only goes forward."""
+        """came_at: seconds at which a key came, by a clock that only goes forward. hold_s: so long a key that
+        steers waits for another one."""
         super().__init__()
-        self._pace, self._came_at = Pace(), came_at
+        self._pace, self._came_at, self._hold_s = Pace[events.Key](), came_at, hold_s
+        self._let_go: Timer | None = None
         self.feed, self.control = feed, control
         self.labels = labels(self.actions)
         self._header, self._tabs, self._foot = Lines("header", 3), Lines("tabs", 1), Lines("foot", 1)
@@ -201,23 +206,51 @@ class Terminal(App[Exception | None]):
     # ------------------------------------------------------------------------------------------------- keys
 
     async def on_event(self, event: events.Event) -> None:
-        """Every key, before anybody has it: what steers counts only where it came alone."""
-        if isinstance(event, events.Key) and not event.is_forwarded and self._crowded(event):
-            self.say(f"{event.key} came at once with other keys, as in a paste: press it again")
+        """Every key, before anybody has it: what steers counts only where it came alone, and waits until that
+        is known."""
+        if not isinstance(event, events.Key) or event.is_forwarded:
+            await super().on_event(event)
             return
-        await super().on_event(event)
+        at_s = self._came_at(event)
+        counted, crowded = self._pace.followed(event.key, at_s)
+        await self._press(counted)
+        steers = self._steers(event)
+        alone = self._pace.alone(event.key, at_s)
+        if crowded or (steers and not alone):
+            told = ", ".join(
+                dict.fromkeys(key.key for key in [*crowded, event] if key is not event or steers)
+            )
+            self.say(f"{told} came at once with other keys, as in a paste: press it again")
+        if not steers:
+            await super().on_event(event)
+        elif alone:
+            self._pace.held.append(event)
+            if self._let_go is not None:
+                self._let_go.stop()
+            self._let_go = self.set_timer(self._hold_s, self._release)
 
-    def _crowded(self, key: events.Key) -> bool:
-        """Whether a key that steers came together with others."""
-        return not self._pace.alone(key.key, self._came_at(key)) and self._steers(key)
+    async def _release(self) -> None:
+        """Nothing has followed what is held."""
+        await self._press(self._pace.released())
+
+    async def _press(self, keys: list[events.Key]) -> None:
+        """Keys that were held, as if they came now."""
+        for key in keys:
+            await super().on_event(key)
+
+    @property
+    def waits_for_keys(self) -> bool:
+        """Whether a key is held, because others may follow it."""
+        return bool(self._pace.held)
 
     def _steers(self, key: events.Key) -> bool:
-        """Whether a key may do something to the engine, here and now."""
+        """Whether a key may do something to the engine, or leave files, here and now."""
         if key.key in self.kill_keys:
             return True
         if isinstance(self.focused, Input) and key.is_printable:
             return False  # it is typed
-        steering_keys = (each for action in self.actions if action.control for each in action.keys)
+        acts = (action for action in self.actions if action.control or action.name == "export")
+        steering_keys = (each for action in acts for each in action.keys)
         answers = _ANSWERS if isinstance(self.screen, ModalScreen) else ()
         return key.key in answers or key.key in map(textual_key, steering_keys)
 
@@ -277,9 +310,7 @@ class Terminal(App[Exception | None]):
 
         def read() -> None:
             try:
-                found = self.feed.lineage(client_id)
-                rows = [(r.number, r.kind, r.seq, r.now_ns, r.text.decode()) for r in found]
-                text = "\n".join(orders.lineage(client_id, rows))
+                text = "\n".join(orders.lineage(client_id, self.feed.lineage(client_id)))
             except Exception as error:  # of a thread nobody sees it otherwise: the dialog says it
                 text = f"it cannot be read: {error}"
             self.call_from_thread(lambda: dialog.tell(text))
@@ -351,6 +382,21 @@ class Terminal(App[Exception | None]):
         """Leave; the engine goes on."""
         self.exit(None)
 
+    def action_export(self) -> None:
+        """What the panel shows, to files; a thread writes them."""
+        frame = self.frame
+        if frame is None or frame.document is None or frame.want.panel != self.reader.want.panel:
+            self.say("nothing to write yet")
+            return
+        self.say("writing")
+        now_ns = self.feed.outside.now_ns()
+
+        def write() -> None:
+            told = export(self.feed.journal, frame, now_ns)
+            self.call_from_thread(lambda: self.say(told))
+
+        threading.Thread(target=write, name="export", daemon=True).start()
+
     # ---------------------------------------------------------------------------------------------- control
 
     def action_pause(self) -> None:
@@ -407,8 +453,9 @@ def terminal(
     actions: tuple[Action, ...] = ACTIONS,
     narrator: Narrator | None = None,
     came_at: Callable[[events.Key], float] = _came_at,
+    hold_s: float = APART_S,
 ) -> Terminal:
     """A terminal with these keys; the kill key goes before whatever has the keys at the moment. narrator:
-    tells a story in a strip above the last line. came_at: as `Terminal`."""
+    tells a story in a strip above the last line. came_at, hold_s: as `Terminal`."""
     made: type[Terminal] = type("Keyed", (Terminal,), {"BINDINGS": bindings(actions), "ACTIONS": actions})
-    return made(feed, control, narrator, came_at)
+    return made(feed, control, narrator, came_at, hold_s)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from hedger.core.by_hand_file import open_words
 from hedger.core.commands import parse_bands
 from hedger.core.events import Verb
 from hedger.dashboard.dialogs import Typed
@@ -117,4 +118,5 @@ def _open(pair: Iterable[float | None]) -> tuple[float, float]:
 
 def _words(bands: Sequence[Any]) -> str:
     trigger, landing = bands
-    return f"trigger {interval(trigger)} landing {interval(landing)}"
+    unlimited = open_words(_open(trigger))
+    return f"trigger {interval(trigger)} landing {interval(landing)}{f' ({unlimited})' * bool(unlimited)}"

@@ -10,7 +10,7 @@ from hedger.dashboard.keys import Action, textual_key
 
 _SAME = (
     "help", "drill", "filter", "palette", "back", "metric", "side", "preview", "send", "pause", "resume",
-    "bands", "reduce", "flatten", "acknowledge", "kill", "quit",
+    "bands", "reduce", "flatten", "acknowledge", "kill", "export", "quit",
 )  # fmt: skip
 CALLS: Mapping[str, str] = {
     **{f"panel_{i}": f"app.panel({i})" for i in range(1, 8)},

@@ -246,11 +246,21 @@ class KillNotice(Dialog):
         """text: what it would do now."""
         again = f"Press {key} again within {KILL_S:g} seconds:"
         super().__init__("KILL?", lambda: f"{again} {text()}", note="escape: do nothing")
+        self._stands = self._ended = False
 
     def on_mount(self) -> None:
         """Only for a moment."""
         super().on_mount()
+        self._stands = True
+        if self._ended:
+            self.call_later(self._over)
         self.set_timer(KILL_S, self._over)
+
+    def end(self) -> None:
+        """The second press has come, be it before this stands: what is taken away sooner cannot be made."""
+        self._ended = True
+        if self._stands:
+            self.dismiss(None)
 
     def _over(self) -> None:
         if self.is_current:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from hedger.amounts import counted
 from hedger.dashboard.header import BEHIND_S_MAX
-from hedger.dashboard.sheet import age, counted, percent
+from hedger.dashboard.sheet import age, percent
 
 #: A preview is sent at most so old, and only if no index has moved further since, and the marks are fresh.
 PREVIEW_AGE_S_MAX = 15.0

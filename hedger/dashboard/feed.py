@@ -14,15 +14,17 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
 from hedger.build import this_build
-from hedger.dashboard.decided import document_of, shortened
 from hedger.dashboard.outside import Outside
 from hedger.desk.alert_log import AlertLog
+from hedger.desk.decided import document_of, shortened
+from hedger.desk.decision_log import DecisionLog
 from hedger.desk.follow import Follower
+from hedger.desk.journal_end import BEFORE_END, answers, first_since
+from hedger.desk.lineage import lineages
 from hedger.desk.profit import ProfitReader
 from hedger.desk.venue_health import VenueReader
 from hedger.journal.acknowledged import Acknowledged, Which, acknowledged
@@ -42,7 +44,6 @@ from venues.orders import TradeReport
 
 Json = dict[str, Any]
 _T = TypeVar("_T")
-DECISIONS_KEPT = 200
 FILLS_KEPT = 500
 #: Rows are remembered so many seconds apart, for a day.
 HISTORY_S = 10.0
@@ -53,8 +54,6 @@ LONG = 5_000
 #: What the end is at least: so many records, and the time for which a quote counts.
 END_RECORDS = 1_000
 END_S = 60.0
-#: Kinds that book and orders hang on; before the end the others are passed over.
-_BEFORE_END = tuple(kind for kind in Kind if kind not in (Kind.EVENT, Kind.DECISION))
 #: What is read in one go, so that keys and header never wait for a long journal.
 SLICE_S = 0.2
 #: No look lasts longer, unless the disk hangs.
@@ -96,13 +95,7 @@ class Feed:
         self.head = 0
         self.fault = ""
         self.profit_fault = ""
-        self.decision: Json | None = None
-        self.asked: Json | None = None
-        self._said: tuple[Any, ...] = ()
-        self.decisions: deque[tuple[int, Json]] = deque(maxlen=DECISIONS_KEPT)
-        self.preview: tuple[int, Json] | None = None
-        self.ticket: tuple[int, Json] | None = None
-        self.filled = 0
+        self.decided = DecisionLog()
         self.fills: deque[TradeReport] = deque(maxlen=FILLS_KEPT)
         self.alerts = AlertLog(self.orders.orders)
         self.history: dict[str, deque[tuple[int, float]]] = {}
@@ -155,7 +148,9 @@ class Feed:
                     break
             self.fault = ""
         except (StorageFailed, CodecError, HedgerError) as error:
-            self.fault = f"{self._of_other_build(error)}record {self.number + 1} cannot be read: {error}"
+            at = f"record {self.number + 1}"
+            why = str(error).removeprefix(f"{at}: ")
+            self.fault = f"{self._of_other_build(error)}{at} cannot be read: {why}"
         if self.quick is not None and self.caught_up:
             self._let_go()
         return self.number != before
@@ -202,7 +197,7 @@ class Feed:
         if self.head <= self.number:
             return
         if self.number < self._begin - 1:
-            for record in self._storage.records(self.number + 1, _BEFORE_END):
+            for record in self._storage.records(self.number + 1, BEFORE_END):
                 if record.number >= self._begin:
                     break
                 yield record
@@ -217,17 +212,12 @@ class Feed:
             raise _missing(last + 1, self.head)
 
     def _end(self, least: int = END_RECORDS) -> int:
-        """The record that the end begins with: by halves, since numbers and times rise together."""
+        """The record that the end begins with."""
         last = next(self._storage.records(self.head), None)
         if last is None:
             return 1  # counted, and not there: reading the whole tells from where on
         since_ns = last.now_ns - round((self.follower.settings.age_s_max + END_S) * 1e9)
-        low, high = 1, max(self.head - least, 1)
-        while low < high:
-            middle = (low + high) // 2
-            (at,) = islice(self._storage.records(middle), 1)
-            low, high = (low, middle) if at.now_ns >= since_ns else (middle + 1, high)
-        return low
+        return first_since(self._storage, since_ns, self.head - least)
 
     def _look_around(self) -> None:
         """Latch, lock and what was acknowledged: they are files of their own."""
@@ -237,22 +227,9 @@ class Feed:
             held = holder(self.journal)
             self.pid = None if held is None else _pid(held)
 
-    def lineage(self, client_id: str) -> list[Record]:
+    def lineage(self, client_id: str) -> list[Json]:
         """Every record that speaks of an order, and the decision that it came of, in order."""
-        known = self.shown.orders.orders.get(client_id)
-        wanted, found = client_id.encode("ascii", "replace"), []
-        kinds = (Kind.INTENT, Kind.ACKNOWLEDGEMENT, Kind.EVENT, Kind.ORDER, Kind.FILL)
-        for record in self._storage.records(kinds=kinds):
-            if record.frame is None and wanted in record.text:
-                found.append(record)
-        if known is not None and found:
-            first = self._storage.records(max(found[0].number - 50, 1), [Kind.DECISION])
-            for record in first:
-                if record.seq == known.order.seq:
-                    found.append(record)
-                if record.seq >= known.order.seq:
-                    break
-        return sorted(found, key=lambda record: record.number)
+        return lineages(self._storage, [client_id], self.shown.orders.orders)[client_id]
 
     def close(self) -> None:
         """Let go of the journal; nothing is read after this.
@@ -282,11 +259,10 @@ class Feed:
         if whole:
             self._profit(self.profit.heard, taken)
         elif record.kind == Kind.COMMAND and record.number < self._begin:
-            self._answer(record)
+            for answer in answers(self._storage, record):
+                self.follower.take(answer)
         self.orders.take(record)
         ledger = self.orders.ledger
-        if record.kind == Kind.FILL:
-            self.filled = record.number
         if record.kind == Kind.FILL and ledger and isinstance(ledger[-1], TradeReport):
             self.fills.append(ledger[-1])
         if document is not None:
@@ -294,14 +270,6 @@ class Feed:
         elif record.kind == Kind.COMMAND and record.key is not None:
             self._asked[record.seq] = record.key
         self.alerts.take(record)
-
-    def _answer(self, command: Record) -> None:
-        """The decision on a command before the end: whether its bands were taken stands there."""
-        for record in self._storage.records(command.number + 1, [Kind.DECISION]):
-            if record.seq == command.seq:
-                self.follower.take(record)
-            if record.seq >= command.seq:
-                return
 
     def _profit(self, told: Callable[[_T], None], what: _T) -> None:
         """The P&L reader values the book; where that cannot be done, the rest is shown all the same."""
@@ -313,24 +281,12 @@ class Feed:
             self.profit_fault = error.text()
 
     def _decided(self, record: Record, found: Json) -> None:
-        self.decision = found
-        if found.get("trigger"):
-            self.asked = found
+        self.decided.take(record.number, found)
         asked = self._asked.pop(record.seq, None)
         if asked is not None:
             paused = ", paused" * bool(found.get("paused"))
             words = (f"taken as event {record.seq}", f"{found['mode']}{paused}", found["reason"])
             self.replies[asked] = "; ".join(words)
-        loud = any(found.get(name) for name in ("actions", "ticket", "verification", "verdicts", "preview"))
-        said = (found["mode"], found["paused"], found["trigger"])
-        if loud or found["reason"] or (found["trigger"] and said != self._said):
-            self.decisions.append((record.number, found))
-        if found["trigger"]:
-            self._said = said
-        if found.get("ticket"):
-            self.ticket = (record.number, found)
-        if found.get("preview"):
-            self.preview = (record.number, found)
         if record.now_ns - self._noted_ns >= HISTORY_S * 1e9:
             self._noted_ns = record.now_ns
             for row, x in found.get("exposures", ()):

@@ -9,23 +9,30 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from hedger.core.state import Mode
-from hedger.dashboard.effects import PREVIEW_AGE_S_MAX
 from hedger.dashboard.feed import Feed
-from hedger.dashboard.header import Vitals
+from hedger.dashboard.header import Vitals, paused_words
 from hedger.dashboard.keys import LABELS
+from hedger.dashboard.margin_maker import MarginMaker
 from hedger.dashboard.panels import alerts, hedge, orders, pnl, preview, risk, venues, whatif
 from hedger.dashboard.panels.incomplete import texts
-from hedger.dashboard.sheet import Line, Section, Sheet, Tone, age, counted
+from hedger.dashboard.planner import Planner
+from hedger.dashboard.sheet import Line, Section, Sheet, Tone
 from hedger.dashboard.standing import Standing
-from hedger.desk.holdings import after_legs, unhedged
-from hedger.desk.ladder import ladder_of
+from hedger.desk.hedging import Hedging, hedging_document
+from hedger.desk.ladder import ladder_document
+from hedger.desk.look import look_of
+from hedger.desk.order_rows import order_rows
+from hedger.desk.planned_hedge import Planned, basis_of
 from hedger.desk.risk_tree import band_rows, risk_tree
+from hedger.desk.stressed import hedge_document
 from hedger.documents import missing_list
-from hedger.journal.export import fill_row, order_row
+from hedger.journal.export import fill_row
 from hedger.problem.snapshot import Snapshot
+from pricing.daycount import iso
 from pricing.errors import HedgerError
 
 Json = dict[str, Any]
@@ -51,7 +58,8 @@ class Want:
 class Frame:
     """One screen. For the dialogs: bands, by row; indexes, USD by underlying, as of the marks of marked_ns,
     UTC; empty and 0 while the book cannot be valued; held: positions by underlying. left_out: what is in none
-    of the bands' figures. preview_usd: what the legs of the preview trade, None unknown."""
+    of the bands' figures. preview_usd: what the legs of the preview trade, None unknown. document: what the
+    sheet was made of, as the panel's verb prints it; None where there is nothing to show yet."""
 
     want: Want
     vitals: Vitals
@@ -65,6 +73,7 @@ class Frame:
     left_out: tuple[str, ...] = ()
     held: Mapping[str, int] = field(default_factory=dict)
     preview_usd: float | None = None
+    document: Json | None = None
 
 
 class Painter:
@@ -72,21 +81,24 @@ class Painter:
 
     def __init__(self, feed: Feed, control: bool, keys: Mapping[str, str] = LABELS) -> None:
         """keys: what is written on the key of each action; a panel names those that may be used."""
-        self._feed, self._control, self._keys = feed, control, keys if control else {}
+        self._feed, self._control, self._labels = feed, control, keys
+        self._keys = keys if control else {}
+        self.planner, self.margins = Planner(), MarginMaker()
         self._snapshot: tuple[int, Snapshot | None, str] = (-1, None, "")
         self._marked_ns = 0
         self._valued_at = -math.inf
         self._venues: tuple[float, Json] | None = None
-        self._sheet: tuple[float, tuple[Want, bool], Sheet] | None = None
+        self._sheet: tuple[float, tuple[Any, ...], Sheet, Json | None] | None = None
 
     def frame(self, want: Want) -> Frame:
         """What is to be shown now."""
         feed = self._feed.shown
         made = self._sheet
         now = time.monotonic()
-        of = (want, feed.caught_up)  # what says that the journal is being read does not stay after it was
+        # what says that the journal is being read, or a hedge planned, does not stay after it was
+        of = (want, feed.caught_up, self.planner.number, self.margins.number)
         if made is None or made[1] != of or now - made[0] >= EVERY_S[want.panel - 1]:
-            made = (now, of, self._made(want))
+            made = (now, of, *self._made(want))
             self._sheet = made
         if feed.caught_up and now - self._valued_at >= _VALUED_S:
             self._valued_at = now
@@ -104,12 +116,13 @@ class Painter:
             caught_up=feed.caught_up,
             bands=bands,
             indexes={} if snapshot is None else dict(snapshot.spot),
-            preview=feed.preview,
+            preview=feed.decided.preview,
             marked_ns=self._marked_ns,
             replies=dict(feed.replies),
             left_out=texts(*_lacking(snapshot)),
             held={} if snapshot is None else _held(snapshot),
-            preview_usd=_traded(feed.preview, snapshot),
+            preview_usd=_traded(feed.decided.preview, snapshot),
+            document=made[3],
         )
 
     # -------------------------------------------------------------------------------------------------- parts
@@ -128,109 +141,107 @@ class Painter:
             self._marked_ns = 0 if found is None else follower.marked_ns
         return self._snapshot[1]
 
-    def _made(self, want: Want) -> Sheet:
-        """The sheet of the panel; a fault of one leaves the others as they are."""
+    def _made(self, want: Want) -> tuple[Sheet, Json | None]:
+        """The sheet of the panel and its document; a fault of one leaves the others as they are."""
         feed = self._feed
         # the end of a long journal tells what is held and out, not what ever was: causes, counts, alerts
         all_needed = feed.quick is not None and want.panel in (4, 5, 7)
         if all_needed or (not feed.shown.caught_up and want.panel in (1, 3, 4)):
-            return _words(f"reading the journal: {feed.head - feed.number} records to go")
+            return _words(f"reading the journal: {feed.head - feed.number} records to go"), None
         match want.panel:
             case 1:
                 snapshot = self.snapshot()
                 if snapshot is None:
-                    return self._nothing()
-                return risk.sheet(risk_tree(snapshot, feed.shown.follower.by_hand), want.closed)
+                    return self._nothing(), None
+                tree = risk_tree(snapshot, feed.shown.follower.by_hand)
+                return risk.sheet(tree, want.closed), tree
             case 2:
-                return self._hedge()
+                hedging = self.hedging()
+                return hedge.sheet(hedging, self._keys), hedging
             case 3:
                 return self._whatif(want)
             case 4:
                 document = None if feed.profit_fault else feed.profit.shown()
-                return pnl.sheet(document, feed.profit_fault)
+                return pnl.sheet(document, feed.profit_fault), document
             case 5:
-                return venues.sheet(self._venue_document(time.monotonic()))
+                health = self._venue_document(time.monotonic())
+                return venues.sheet(health), health
             case 6:
-                return orders.sheet(
-                    self._order_rows(), [fill_row(report) for report in feed.shown.fills], self._at_ns()
-                )
+                rows, fills = self._order_rows(), [fill_row(report) for report in feed.shown.fills]
+                at_ns = self._at_ns()
+                document = {"at_ns": at_ns, "orders": rows, "fills": fills}
+                return orders.sheet(rows, fills, at_ns), document
             case _:
                 document = feed.alerts.document(self._at_ns(), feed.acknowledged, feed.latched)
-                return alerts.sheet(document, self._keys)
+                return alerts.sheet(document, self._keys), document
 
     def _nothing(self) -> Sheet:
         return _words(self._snapshot[2] or "the book cannot be valued yet: no mark has come")
 
-    def _hedge(self) -> Sheet:
+    def hedging(self) -> Json:
+        """What `hedger status --hedge` prints of it."""
         feed = self._feed.shown
-        snapshot = self.snapshot() if feed.caught_up else None
-        rows = None if snapshot is None else band_rows(snapshot, feed.follower.by_hand)
-        working = [row for row in self._order_rows() if row["live"]]
-        missing, bad_indexes = _lacking(snapshot)
-        return hedge.sheet(
-            hedge.Hedging(
-                rows,
-                missing=missing,
-                bad_indexes=bad_indexes,
-                decision=feed.decision,
-                asked=feed.asked,
-                ticket=feed.ticket,
-                working=working,
-                decisions=tuple(feed.decisions),
-                now_ns=self._at_ns(),
-                latched=feed.latched is not None,
-                keys=self._keys,
-            )
+        of = Hedging(
+            feed.decided,
+            self.snapshot() if feed.caught_up else None,
+            self._order_rows(live=True),
+            self._at_ns(),
+            feed.follower.by_hand,
+            feed.latched is not None,
+            self._snapshot[2],
         )
+        return hedging_document(of)
 
-    def _whatif(self, want: Want) -> Sheet:
-        snapshot, feed = self.snapshot(), self._feed.shown
+    def _whatif(self, want: Want) -> tuple[Sheet, Json | None]:
+        snapshot = self.snapshot()
         if snapshot is None:
-            return self._nothing()
-        name, legs, why_none = self._hedge_shown()
+            return self._nothing(), None
+        found, side, words = self._hedge_beside(snapshot, want)
+        plan = None if found is None else found.plan
+        as_of, settings = iso(snapshot.market.now_ns), self._feed.shown.follower.settings
         begun = time.perf_counter()
-        holdings = [unhedged(snapshot)]
-        try:
-            holdings += [after_legs(snapshot, legs)] if legs else []
-        except KeyError:
-            name, why_none = "", f"no hedge to show: {name} trades what is not on the market now"
-        ladder = ladder_of(snapshot, holdings, want.metric)
-        took_ms = 1000.0 * (time.perf_counter() - begun)
-        as_of = feed.venues.document(self._at_ns())["as_of"]
-        return whatif.sheet(
-            ladder, *_lacking(snapshot), want.side, name, as_of, took_ms, self._keys, why_none
-        )
+        make = partial(ladder_document, snapshot, plan, want.metric, settings=settings)
+        if want.metric == "margin":
+            # of the book by identity: after a fill it is another one, of which no cell is known yet
+            made = self.margins.ladder((snapshot.book, side), as_of, make)
+            if made is None or made.ladder is None:
+                return _words("every cell is being revalued and margined" if made is None else made.why), None
+            ladder, as_of, took_s = made.ladder, made.as_of, made.took_s
+        else:
+            ladder = make()
+            took_s = time.perf_counter() - begun
+        missing, bad_indexes = _lacking(snapshot)
+        document = {
+            "as_of": as_of,
+            "numeraire": str(snapshot.numeraire),
+            "ladder": ladder,
+            "hedge": None if plan is None else hedge_document(plan),
+            "missing": missing,
+            "bad_indexes": bad_indexes,
+        }
+        return whatif.sheet(ladder, missing, bad_indexes, side, words, as_of, 1000.0 * took_s), document
 
-    def _hedge_shown(self) -> tuple[str, list[Json], str]:
-        """The ticket by which "hedged" is meant: its name, its legs, and why there is none.
+    def _hedge_beside(self, snapshot: Snapshot, want: Want) -> tuple[Planned | None, str, str]:
+        """The hedge beside the book, which side of the ladder is shown, and which hedge is meant or why none
+        is, in words. A hedge is planned once its side is asked for; until then the book stands alone."""
+        follower = self._feed.shown.follower
+        side, found = "unhedged", None
+        words = f"{self._labels['side']} plans a hedge and shows the book after it; nothing is sent"
+        if want.side == "hedged":
+            found = self.planner.hedge(basis_of(follower, snapshot), lambda: look_of(follower))
+            if found is None:
+                words = "a hedge is being planned; these are the figures without it"
+            elif found.plan is None:
+                words = f"no hedge to show: {found.why}"
+            else:
+                side, words = "hedged", whatif.means(hedge_document(found.plan), found.basis.marked_ns)
+        return found, side, words
 
-        It is the last preview's, which the engine has made, as long as it is one of the book as it stands: a
-        hedge that was sent since is in the book already, and would count twice.
-        """
+    def _order_rows(self, live: bool = False) -> list[Json]:
+        """live: those alone that may still do something."""
         feed = self._feed.shown
-        if feed.preview is None:
-            return "", [], ""
-        number, decision = feed.preview
-        shown, old_s = decision["preview"], (self._at_ns() - decision["now_ns"]) / 1e9
-        legs = list((shown["ticket"] or {}).get("legs", ()))
-        name = f"the preview of record {number}, {counted(len(legs), 'leg')}, {age(old_s)} old"
-        sent = max(feed.filled, feed.ticket[0] if feed.ticket is not None else 0)
-        why = ""
-        if shown["scope"]:
-            why = f"it is of {preview.asked_about(shown['scope'])}, not of a hedge of the book"
-        elif not legs:
-            why = "it has no legs"
-        elif sent > number:
-            why = "something was sent or filled since"
-        elif old_s > PREVIEW_AGE_S_MAX:
-            why = f"at most {PREVIEW_AGE_S_MAX:g} s count"
-        return ("", [], f"no hedge to show: {name}: {why}") if why else (name, legs, "")
-
-    def _order_rows(self) -> list[Json]:
-        return [
-            order_row(order) | {"reserved": str(order.reserved), "live": order.live}
-            for order in self._feed.shown.orders.orders.values()
-        ]
+        known = feed.orders.standing(restarted=feed.pid is None).values()
+        return order_rows([x for x in known if x.live or not live], feed.follower, self._at_ns())
 
     def _at_ns(self) -> int:
         """Ages count up to now while an engine runs, else up to its end."""
@@ -239,21 +250,22 @@ class Painter:
 
     def _venue_document(self, now: float) -> Json:
         if self._venues is None or now - self._venues[0] >= _HEADER_S:
-            at_ns = self._at_ns()
-            document = self._feed.shown.venues.document(at_ns, self._feed.outside.beat())
-            self._venues = (now, {"running": self._feed.shown.pid is not None, **document})
+            at_ns, runs = self._at_ns(), self._feed.shown.pid is not None
+            document = self._feed.shown.venues.document(at_ns, self._feed.outside.beat(), runs=runs)
+            self._venues = (now, {"running": runs, **document})
         return self._venues[1]
 
     def _vitals(self, now: float) -> Vitals:
         feed = self._feed.shown
         document, at_ns = self._venue_document(now), self._at_ns()
-        follower, decision, configuration = feed.venues.follower, feed.decision, feed.configuration()
+        follower, decision, configuration = feed.venues.follower, feed.decided.last, feed.configuration()
         oldest = [v["feed"]["oldest_held"] for v in document["venues"] if v["feed"]["oldest_held"]]
         known = [x for x in oldest if x["age_s"] is not None]
         worst = max(known, key=lambda x: float(x["age_s"]), default=None)
         if len(known) < len(oldest):
             worst = next(x for x in oldest if x["age_s"] is None)
-        live = [order for order in feed.orders.orders.values() if order.live]
+        orders = feed.orders.standing(restarted=feed.pid is None)
+        live = [order for order in orders.values() if order.live]
         told = decision["mode"] if decision else follower.mode.mode if follower.mode else None
         accounts = sorted({account for _, _, account in follower.book.positions} if follower.book else ())
         engine, unseen = document["engine"], feed.alerts.unseen(feed.acknowledged)
@@ -291,6 +303,7 @@ class Painter:
             incomplete=len(texts(*_lacking(self._snapshot[1]))),
             fault=feed.fault or self._feed.fault,
             control=self._control,
+            paused_by=paused_words(follower.pause, at_ns) if decision and decision["paused"] else "",
         )
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from hedger.core.state import Mode
 from hedger.dashboard.sheet import Tone, age
 from hedger.dashboard.standing import Standing
+from hedger.journal.entries import Pause
+from pricing.daycount import iso
 
 BANNERS = {
     "live": "LIVE  REAL MONEY",
@@ -19,6 +21,8 @@ BANNERS = {
 EXCHANGED = "NOT THE JOURNAL THAT LIES HERE NOW"
 #: How far before the record a clock may be: two processes of one machine read it a moment apart.
 BEHIND_S_MAX = 1.0
+#: Characters of a name in the first line, which must hold the state of the engine and whether it runs.
+USER_MAX = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +32,7 @@ class Vitals:
     Ages in seconds, None unknown. oldest_s: of the oldest quote held. behind: records not read yet. critical,
     warnings: alerts that nobody has acknowledged; grave: critical ones of them that are not over. at_hand:
     the settings of the run are not on record, and others stand in for them. incomplete: positions without a
-    worth and bad indexes.
+    worth and bad indexes. paused_by: who has paused it and when, "" where nobody has.
     """
 
     trading: str
@@ -56,13 +60,29 @@ class Vitals:
     at_hand: bool = False
     fault: str = ""
     control: bool = False
+    paused_by: str = ""
+
+
+def paused_words(pause: Pause | None, now_ns: int) -> str:
+    """By whom and since when, as it goes on after "PAUSED"; with the day where that is another one.
+
+    >>> day = 86_400 * 10**9
+    >>> paused_words(Pause("ann", "lunch", day), day), paused_words(Pause("ann", "lunch", day), 2 * day)
+    (' by ann 00:00Z', ' by ann 01-02 00:00Z')
+    """
+    if pause is None:
+        return ""
+    then, now = iso(pause.now_ns), iso(now_ns)
+    day = "" if then[:10] == now[:10] else f"{then[5:10]} "
+    return f" by {(pause.user or 'nobody named')[:USER_MAX]} {day}{then[11:16]}Z"
 
 
 def header(s: Vitals) -> tuple[tuple[str, Tone], ...]:
     """Three lines, the first of them what must be seen at once; the most urgent words stand first in each."""
     runs = f"process {s.pid}" if s.pid is not None else "NO ENGINE RUNS"
     right = "control" if s.control else "read-only"
-    first = f"{BANNERS.get(s.trading, s.trading.upper())} | {s.standing.words} | {runs} | {right}"
+    state = f"{s.standing.words}{s.paused_by}"
+    first = f"{BANNERS.get(s.trading, s.trading.upper())} | {state} | {runs} | {right}"
     first += f" | engine {s.engine}"
     if s.standing.exchanged:
         first = f"{EXCHANGED}: leave and start again | it was {s.trading}, engine {s.engine}"

@@ -50,8 +50,8 @@ ACTIONS: tuple[Action, ...] = (
     Action("filter", ("/",), "show only lines with these words"),
     Action("palette", (":",), "every action by its name"),
     Action("back", ("escape",), "back: close the dialog, clear the filter"),
-    Action("metric", ("m",), "what-if: next metric (P&L, delta, gamma, vega)"),
-    Action("side", ("u",), "what-if: unhedged, or hedged by the last preview"),
+    Action("metric", ("m",), "what-if: next metric (P&L, delta, gamma, vega, margin)"),
+    Action("side", ("u",), "what-if: unhedged, or hedged as `whatif --hedged` plans it"),
     Action("preview", ("h",), "what a hedge would be now; nothing is sent", True),
     Action("send", ("H",), "inside the preview: send a hedge", True),
     Action("pause", ("p",), "pause: no new hedges; checks and cancels go on", True),
@@ -61,6 +61,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("flatten", ("F",), "flatten an underlying: its name must be typed", True),
     Action("acknowledge", ("a",), "alerts: the one under the cursor was seen", True),
     Action("kill", ("K",), "KILL: twice within two seconds, from anywhere", True),
+    Action("export", ("e",), "write what this panel shows to files, JSON and CSV"),
     Action("quit", ("q",), "leave; the engine goes on"),
 )
 #: The demo's: its engine is its own, and ends with its screen.

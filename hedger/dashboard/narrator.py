@@ -21,7 +21,7 @@ class Narrator:
 
     def look(self, feed: Feed, now_s: float) -> str:
         """What is to be told now. now_s: of a clock that only goes forward."""
-        for number, decision in tuple(feed.decisions):
+        for number, decision in tuple(feed.decided.told):
             if number > self._number:
                 self._number = number
                 self.facts = after(self.facts, decision)

@@ -209,15 +209,6 @@ def percent(x: float | None) -> str:
     return f"{100.0 * x:z.0f} %"
 
 
-def counted(n: float, word: str) -> str:
-    """So many of something.
-
-    >>> counted(1, "order"), counted(0, "order"), counted(2, "look")
-    ('1 order', '0 orders', '2 looks')
-    """
-    return f"{n:g} {word}" + "s" * (n != 1)
-
-
 def amount(text: str) -> str:
     """An exact decimal, without the zeros behind it; as a figure where it has more digits than a cell.
 

@@ -10,7 +10,8 @@ from hedger.dashboard.control import screen_hash
 from hedger.dashboard.dialogs import KILL_S, Confirm, KillNotice
 from hedger.dashboard.header import header
 from hedger.dashboard.seat import Seat
-from hedger.dashboard.standing import Standing, Withheld
+from hedger.dashboard.standing import Standing
+from hedger.desk.withheld import Withheld
 from pricing.errors import HedgerError
 
 #: The word over everything stays so long: after a kill the header and the alerts say it as well, and what it
@@ -118,7 +119,7 @@ def kill(seat: Seat) -> None:
     except HedgerError as error:
         words, seconds = f"NOT KILLED: {error.text()}", NOT_KILLED_S
     if isinstance(seat.screen, KillNotice):
-        seat.screen.dismiss(None)
+        seat.screen.end()
     seat.shout("KILL", words, seconds)
     seat.reader.wake()
 

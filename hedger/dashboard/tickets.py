@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from hedger.amounts import counted
 from hedger.core.events import Verb
 from hedger.dashboard import effects
 from hedger.dashboard.dialogs import SEND, Flatten, Preview, Refusal
@@ -12,7 +13,7 @@ from hedger.dashboard.keys import textual_keys
 from hedger.dashboard.panels import preview
 from hedger.dashboard.panels.incomplete import TITLE
 from hedger.dashboard.seat import Seat
-from hedger.dashboard.sheet import age, counted, figure, usd
+from hedger.dashboard.sheet import age, figure, usd
 from hedger.dashboard.steering import may, send
 
 _UNANSWERED = Refusal("the engine has not answered yet", passes=True)

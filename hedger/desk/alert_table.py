@@ -550,6 +550,13 @@ HEDGING = (
         "followed again. The text names all three.",
         "Set it anew by `hedger bands` where the file is not what is wanted.",
     ),
+    AlertKind(
+        "BAND_NARROW",
+        WARNING,
+        "The engine was armed, or took settings anew, with a band whose landing lies less than one smallest "
+        "trade inside its trigger: what was hedged may be outside again at once.",
+        "Widen the trigger or narrow the landing in the settings file, then `hedger reload`.",
+    ),
     AlertKind("RELOADED", NOTE, "The settings were taken anew; the text lists what changed.", "Nothing."),
     *(
         AlertKind(

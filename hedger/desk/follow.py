@@ -10,9 +10,11 @@ and there none outlived a start.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
+
+import numpy as np
 
 from hedger.core.actions import Adjustment
 from hedger.core.by_hand import NOTHING_BY_HAND, ByHand
@@ -32,6 +34,7 @@ from hedger.journal.entries import (
     LatchChange,
     MarksOnTape,
     ModeChange,
+    Pause,
     Record,
     Word,
     read,
@@ -40,7 +43,7 @@ from hedger.problem.snapshot import BandOverrides, Snapshot, take_snapshot, unde
 from hedger.settings import Settings
 from pricing.contracts import Listing
 from pricing.errors import InputError
-from pricing.market import Market, Marks, mid_or_nan, price_or_nan
+from pricing.market import Depth, Market, Marks, mid_or_nan, price_or_nan
 from pricing.oracle import read_index
 from pricing.universe import Universe
 from risk.book import Book
@@ -48,6 +51,8 @@ from venues.orders import Link, TradeReport, VenueStatus
 
 #: Fetches marks that the journal only names.
 Fetch = Callable[[MarksOnTape], Marks]
+#: Order books by row of the universe: (bids, asks).
+Books = Mapping[int, tuple[Depth, Depth]]
 
 
 def no_tape(what: MarksOnTape) -> Marks:
@@ -78,10 +83,10 @@ class Taken:
 
 class Follower:
     """What was read so far. market, book: as they stand; None before the journal tells of them. depth: with
-    order books, which a plan needs and a valuation does not.
+    order books, which a plan needs and a valuation does not; without, `with_books` reads them when asked.
 
-    started: the last configuration. mode, latch: the last change. marked_ns: UTC, of the last marks.
-    in_force: the settings, since when which; settings: those of now.
+    started: the last configuration. mode, latch: the last change; pause: who paused it. marked_ns: UTC,
+    of the last marks. in_force: the settings, since when which; settings: those of now.
     overrides: bands set by command; by_hand: who set them, none in a journal of an older release.
     arrival: the middle of an order's listing when it was decided on, by client id, NaN where unknown.
     """
@@ -99,6 +104,7 @@ class Follower:
         self.book: Book | None = None
         self.started: Configuration | None = None
         self.mode: ModeChange | None = None
+        self.pause: Pause | None = None
         self.latch: LatchChange | None = None
         self.now_ns = self.marked_ns = 0
         self.seq = -1
@@ -109,6 +115,9 @@ class Follower:
         self._listings: dict[tuple[str, str], Listing] = {}
         self._averages: dict[tuple[str, int], tuple[float, int]] = {}
         self._bands: dict[int, str] = {}
+        # without depth: the record that tells each listing's book, and what was read of one of them
+        self._told_by = np.empty(0, dtype=object)
+        self._read_last: tuple[int, Books] = (0, {})
 
     @property
     def settings(self) -> Settings:
@@ -141,6 +150,7 @@ class Follower:
             case tuple():
                 self._listings = {x.key: x for x in word}
                 self.market = Market.empty(Universe.of(word))
+                self._told_by = np.empty(len(word), dtype=object)
             case TradeReport() if self.book is not None:
                 self.book = self.book.apply(word.fill)
             case Adjustment() if self.book is not None:
@@ -152,7 +162,7 @@ class Follower:
             case ByHand():
                 self.by_hand, self.overrides = word, word.overrides
             case ModeChange():
-                self.mode = word
+                self.mode, self.pause = word, Pause.after(self.pause, word, record.now_ns)
             case LatchChange():
                 self.latch = word
         return Taken(record, word, marks)
@@ -165,21 +175,48 @@ class Follower:
         middle = float(mid_or_nan(self.market)[at])
         return middle if middle == middle else float(price_or_nan(self.market)[at])
 
+    def with_books(self, rows: Sequence[int] | None = None) -> Market | None:
+        """The market with its order books, also where they were left out so far: read now, off the records
+        that told them last. rows: those alone; None: all. None before the journal tells of a market.
+
+        Raises:
+            CodecError: they are not what they should be.
+        """
+        if self.market is None or self._depth:
+            return self.market
+        told_by = self._told_by if rows is None else self._told_by[list(rows)]
+        depth = dict(self.market.depth)
+        for record in {each.number: each for each in told_by if each is not None}.values():
+            books = self._books(record)
+            depth |= {row: books[row] for row in books if self._told_by[row] is record}
+        return replace(self.market, depth=depth)
+
+    def _books(self, record: Record) -> Books:
+        """The order books in a record; those that were read last are kept."""
+        if self._read_last[0] != record.number:
+            word = read(record)
+            marks = word.what if isinstance(word, EventBody) else None
+            self._read_last = (record.number, marks.depth if isinstance(marks, Marks) else {})
+        return self._read_last[1]
+
     def indexes(self) -> dict[str, float]:
         """USD per coin as the market tells them now; those that it does not tell are not in it."""
         readings = () if self.market is None else read_index(self.market, self.settings.oracle_settings())
         return {x.underlying: x.value for x in readings if math.isfinite(x.value)}
 
-    def snapshot(self, asked: Settings | None = None, *, bands: bool = False) -> Snapshot | None:
+    def snapshot(
+        self, asked: Settings | None = None, *, bands: bool = False, books: bool = False
+    ) -> Snapshot | None:
         """The book valued as things stand; None before there are marks. asked: with other settings than those
-        in force; bands: those set by command, too.
+        in force; bands: those set by command, too; books: with order books in any case, for a plan.
 
         Raises:
             HedgerError: it cannot be valued at all.
         """
-        if self.market is None or self.book is None or not self.marked_ns:
+        market = self.with_books() if books else self.market
+        if market is None or self.book is None or not self.marked_ns:
             return None
-        return self.retake(self.market, asked, bands=bands)
+        return self.retake(market, asked, bands=bands)
 
     def retake(self, market: Market, asked: Settings | None = None, *, bands: bool = False) -> Snapshot:
         """The book in a market.
@@ -201,6 +238,11 @@ class Follower:
         if self.market is None or fault_of(marks, self.market):
             return marks  # thrown away by the engine as well
         market = self.market.apply(stamped(marks, record.now_ns))
+        if not self._depth and record.frame is not None:
+            taken = (
+                market.venue_ns[marks.rows] == marks.venue_ns
+            )  # one that is older than what is known is not
+            self._told_by[marks.rows[taken]] = record
         told = {key: total / n for key, (total, n) in self._averages.items()}
         self.market = replace(market, settlement_average=told)
         self._averages = averages_with(self._averages, self.market, self.settings.age_s_max)

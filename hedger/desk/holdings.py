@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from hedger.planning import HedgePlan, PlanStatus
 from hedger.problem.snapshot import Snapshot
-from pricing.contracts import Kind, Side
+from pricing.contracts import Kind
 from pricing.universe import FloatArray
 from risk.costs import reference_price
 from risk.repricing import Holding
@@ -26,42 +25,19 @@ def hedged(snapshot: Snapshot, plan: HedgePlan) -> Holding:
     A blocked plan trades nothing. Perpetuals and futures pay no premium; one whose mark lies beside its
     quotes, and which would lose the difference at once, is never traded.
     """
-    trades = plan.trades if plan.status is not PlanStatus.BLOCKED else ()
-    return _after(snapshot, [(t.row, float(t.quantity) * t.side.sign, t.cost.total) for t in trades])
-
-
-def after_legs(snapshot: Snapshot, legs: Sequence[Mapping[str, Any]]) -> Holding:
-    """`hedged` by a ticket as a decision has it on record: legs with venue, symbol, side, quantity, cost_usd.
-
-    Raises:
-        KeyError: a leg's listing is not on the market.
-    """
-    positions = snapshot.market.universe.positions
-    trades = [
-        (
-            positions[leg["venue"], leg["symbol"]],
-            float(leg["quantity"]) * Side(leg["side"]).sign,
-            float(leg["cost_usd"]),
-        )
-        for leg in legs
-    ]
-    return _after(snapshot, trades)
-
-
-def _after(snapshot: Snapshot, trades: Iterable[tuple[int, float, float]]) -> Holding:
-    """The book after trades: (row of the universe, signed order units, cost in USD)."""
     quantities = snapshot.quantities.copy()
     paid: dict[tuple[str, str], float] = {}
     cost: dict[str, float] = {}
     reference = reference_price(snapshot.market)
     universe = snapshot.market.universe
-    for row, signed, cost_usd in trades:
+    for trade in plan.trades if plan.status is not PlanStatus.BLOCKED else ():
+        row, signed = trade.row, float(trade.quantity) * trade.side.sign
         contract = universe.listings[row].contract
         quantities[row] += signed
         if contract.kind in (Kind.OPTION, Kind.SPOT):
             key = (contract.underlying, contract.settlement)
             paid[key] = paid.get(key, 0.0) + signed * float(universe.size[row]) * float(reference[row])
-        cost[contract.underlying] = cost.get(contract.underlying, 0.0) + cost_usd
+        cost[contract.underlying] = cost.get(contract.underlying, 0.0) + trade.cost.total
     return Holding(quantities, snapshot.balances, paid, cost)
 
 

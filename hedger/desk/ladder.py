@@ -2,7 +2,7 @@
 
 All coins move by the same share, all vols by the same points, expiries come nearer by the same days. Cells
 are in the desk's terms (`risk.repricing.Repriced`); in the coin numeraire each coin is counted in itself and
-there is no sum of several.
+there is no sum of several. Margin is the book's initial margin after the shock (`hedger.desk.margin_ladder`).
 """
 
 from __future__ import annotations
@@ -15,18 +15,28 @@ from typing import Any
 import numpy as np
 
 from hedger.desk.holdings import holdings_of, summed
+from hedger.desk.margin_ladder import margin_cells
 from hedger.documents import number
 from hedger.planning import HedgePlan
 from hedger.problem.snapshot import Snapshot
+from hedger.settings import Settings
 from pricing.universe import FloatArray
 from pricing.valuation import Numeraire
-from risk.repricing import METRICS, Holding, Repriced, reprice
+from risk import repricing
+from risk.repricing import Repriced, reprice
 from risk.scenarios import Shock
 
 Json = dict[str, Any]
 SIDES = ("unhedged", "hedged")
-_USD_UNITS = {"pnl": "USD", "delta": "USD", "gamma": "USD of delta per 1 %", "vega": "USD per point"}
-_COIN_UNITS = {"pnl": "coin", "delta": "coin", "gamma": "coin per 1 %", "vega": "coin per point"}
+METRICS = (*repricing.METRICS, "margin")
+#: In the place of a margin that no model tells.
+NO_MODEL = "-"
+_USD_UNITS = {
+    "pnl": "USD", "delta": "USD", "gamma": "USD of delta per 1 %", "vega": "USD per point", "margin": "USD",
+}  # fmt: skip
+_COIN_UNITS = {
+    "pnl": "coin", "delta": "coin", "gamma": "coin per 1 %", "vega": "coin per point", "margin": "coin",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,29 +67,23 @@ def unit_of_metric(metric: str, numeraire: Numeraire) -> str:
 
 
 def ladder_document(
-    snapshot: Snapshot, plan: HedgePlan | None, metric: str = "pnl", axes: Axes = PLAIN_AXES
+    snapshot: Snapshot,
+    plan: HedgePlan | None,
+    metric: str = "pnl",
+    axes: Axes = PLAIN_AXES,
+    settings: Settings | None = None,
 ) -> Json:
     """The ladder as JSON: null where a number is not known.
 
-    plan: the hedge to show beside the book; None: none was asked for, and `hedged` is null.
-
-    Raises:
-        ValueError: there is no such metric.
-    """
-    return ladder_of(snapshot, holdings_of(snapshot, plan), metric, axes)
-
-
-def ladder_of(
-    snapshot: Snapshot, holdings: Sequence[Holding], metric: str = "pnl", axes: Axes = PLAIN_AXES
-) -> Json:
-    """`ladder_document` of the book and, where there is a second holding, of the book as hedged.
+    plan: the hedge to show beside the book; None: none was asked for, and `hedged` is null. settings: which
+    name the margin models.
 
     Raises:
         ValueError: there is no such metric.
     """
     if metric not in METRICS:
         raise ValueError(f"{metric!r}: allowed are {', '.join(METRICS)}")
-    shocks = axes.shocks()
+    shocks, holdings = axes.shocks(), holdings_of(snapshot, plan)
     found = reprice(
         snapshot.market,
         snapshot.valuation,
@@ -88,16 +92,22 @@ def ladder_of(
         snapshot.meaning,
     )
     in_usd = snapshot.numeraire is Numeraire.USD
-    totals = [summed(one.of(metric), one_unit=in_usd) for one in found]
+    values, notes = (
+        margin_cells(snapshot, holdings, shocks, settings)
+        if metric == "margin"
+        else ([one.of(metric) for one in found], ())
+    )
+    totals = [summed(one, one_unit=in_usd) for one in values]
     return {
         "metric": metric,
         "unit": unit_of_metric(metric, snapshot.numeraire),
+        "notes": list(notes),
         "spot_pct": list(axes.spot_pct),
         "cells": _cells(totals, axes),
         "underlyings": [
             {
                 "underlying": name,
-                "cells": _cells([one.of(metric)[u] for one in found], axes),
+                "cells": _cells([one[u] for one in values], axes),
                 "worst": {
                     side: None if one is None else _worst(one.pnl[u], shocks)
                     for side, one in _sides(found).items()

@@ -7,7 +7,7 @@ from itertools import groupby, product
 from typing import Any
 
 from hedger.amounts import amount
-from hedger.desk.ladder import grids
+from hedger.desk.ladder import NO_MODEL, grids
 from hedger.runs.profit import table as profit_table
 from hedger.text_width import blocks
 
@@ -30,6 +30,7 @@ def whatif_text(document: Json, room: int | None = None) -> str:
     for of, one in grids(ladder):
         for side in sides:
             lines += ["", *_ladder(ladder, of, one["cells"], side, room)]
+    lines += [f"{ladder['metric']}: {note}" for note in ladder["notes"]]
     for (of, one), side in product(grids(ladder), sides):
         worst, whose = one["worst"][side], f" of {of}" * bool(of)
         lines.append(
@@ -57,7 +58,8 @@ def _ladder(ladder: Json, of: str, lines: Sequence[Json], side: str, room: int |
     scale, word = _scale(max(known, default=0.0))
     name = f"{ladder['metric']}{f' of {of}' * bool(of)} {side}"
     yield f"{name}, {word}{ladder['unit']}; spot across in %, vol down in points"
-    cells = [[_cell(x, scale) for x in line[side]] for line in lines]
+    unknown = NO_MODEL if ladder["metric"] == "margin" else UNKNOWN
+    cells = [[_cell(x, scale, unknown) for x in line[side]] for line in lines]
     wide = max((len(cell) for line in cells for cell in line), default=1) + 1
     spots = [f"{spot:+g}" for spot in ladder["spot_pct"]]
     wide = max(wide, *(len(spot) + 1 for spot in spots))
@@ -82,9 +84,9 @@ def _scale(most: float) -> tuple[float, str]:
     return 1e9, "billion "
 
 
-def _cell(x: float | None, scale: float) -> str:
+def _cell(x: float | None, scale: float, unknown: str = UNKNOWN) -> str:
     if x is None:
-        return UNKNOWN
+        return unknown
     scaled = x / scale
     return f"{scaled:z.0f}" if abs(scaled) >= 100 else f"{scaled:z.1f}"
 
@@ -207,8 +209,43 @@ def _venue(venue: Json) -> Iterator[str]:
     dead = venue["dead_man"]
     last = f", last {_seconds(dead['last_fired_s'])} ago" if dead["fired"] else ""
     word = "" if dead["told"] is None else f"{dead['told']} {_seconds(dead['told_s'])} ago, {dead['text']}; "
-    yield f"  dead man's switch: {word}fired {dead['fired']} times{last}; {dead['unknown']}"
-    yield f"  credits: unknown; {venue['credits']['unknown']}"
+    yield f"  dead man's switch: {word}{switch_text(dead)}; fired {dead['fired']} times{last}"
+    yield f"  credits: {credits_text(venue['credits'])}"
+    yield f"  account: {account_text(venue['account'])}"
+    yield f"  market maker protection: - ({venue['mmp']['unknown']})"
+
+
+def switch_text(dead: Json) -> str:
+    """A dead man's switch in words; "-" for what is not known."""
+    if dead["armed"] is False and dead["timer_s"] is None and dead["told"] is None:
+        return f"off ({dead['unknown']})"
+    armed = "-" if dead["armed"] is None else "armed" if dead["armed"] else "NOT ARMED"
+    if dead["left_s"] is not None:
+        left, taken = _seconds(dead["left_s"]), _seconds(dead["refreshed_s"])
+        return f"{armed}, {left} left of {_seconds(dead['timer_s'])}, refreshed {taken} ago"
+    set_to = "" if dead["timer_s"] is None else f", set to {_seconds(dead['timer_s'])}"
+    fires = "" if dead["fires_at"] is None else f", by the last refresh it fires at {dead['fires_at'][:19]}Z"
+    return f"{armed}{set_to}{fires} ({dead['unknown']})"
+
+
+def credits_text(credits: Json) -> str:
+    """What may leave at once, in words."""
+    if credits["left"] is None:
+        return f"- ({credits['unknown']})"
+    paces = "".join(f"; {pace['kind']} {pace['left']:z.0f} of {pace['of']:.0f}" for pace in credits["paces"])
+    return (
+        f"{credits['left']:z.1f} of {credits['of']:.0f} messages, {credits['per_s']:g} more a second, the "
+        f"last {credits['kept_for_cancels']:g} for cancels{paces}"
+    )
+
+
+def account_text(account: Json) -> str:
+    """What came of the last question for an account, in words."""
+    if account["result"] is None:
+        return f"- ({account['unknown']})"
+    if account["agreed_s"] is None:
+        return f"{account['result']}, never agreed with the book"
+    return f"{account['result']}, agreed with the book {_seconds(account['agreed_s'])} ago"
 
 
 def _seconds(x: float | None) -> str:

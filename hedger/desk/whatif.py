@@ -44,7 +44,7 @@ def whatif_document(look: Look, question: Question) -> Json:
     return {
         "as_of": iso(snapshot.market.now_ns),
         "numeraire": str(snapshot.numeraire),
-        "ladder": ladder_document(snapshot, plan, question.metric, question.axes),
+        "ladder": ladder_document(snapshot, plan, question.metric, question.axes, look.settings),
         "hedge": None if plan is None else hedge_document(plan),
         "stresses": stress_documents(snapshot, plan, question.stresses),
         "liquidity": None

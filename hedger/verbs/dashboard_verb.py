@@ -62,7 +62,8 @@ def _refuse_json(arguments: argparse.Namespace) -> None:
             observed="--json",
             allowed="no --json",
             not_done="nothing was shown",
-            fix="its panels in JSON: `hedger status --json`, and `orders`, `pnl`, `venues`, `risk`, `whatif`",
+            fix="its panels in JSON: `hedger status --hedge --json`, and `orders`, `pnl`, `venues`, `risk`, "
+            "`whatif`",
         )
 
 
@@ -75,6 +76,6 @@ def _refuse_no_terminal() -> None:
             observed="standard input, output or error is none",
             allowed="a terminal of at least 80 x 24",
             not_done="nothing was shown",
-            fix="without one use `hedger status`, `risk`, `orders`, `pnl`, `venues`, `whatif` and "
+            fix="without one use `hedger status --hedge`, `risk`, `orders`, `pnl`, `venues`, `whatif` and "
             "`alerts --told`, each with --json",
         )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hedger.desk.look import Look
     from hedger.desk.whatif import Question
     from hedger.journal.entries import Record
+    from hedger.journal.sqlite import SqliteStorage
     from hedger.settings import Settings
 
 
@@ -54,7 +55,7 @@ def _add_shocks(words: argparse.ArgumentParser) -> None:
         ("days", "from now, such as --days 0,1,7", 0.0),
     ):
         words.add_argument(f"--{name}", type=axis(low, name != "spot"), metavar="A,B,..", help=text)
-    words.add_argument("--metric", choices=("pnl", "delta", "gamma", "vega"), default="pnl")
+    words.add_argument("--metric", choices=("pnl", "delta", "gamma", "vega", "margin"), default="pnl")
     words.add_argument(
         "--hedged", action="store_true", help="plan, and show the book after the hedge beside it"
     )
@@ -104,7 +105,7 @@ def pnl(arguments: argparse.Namespace) -> Exit:
         reader = ProfitReader(settings, arguments.apart_s, fetch_of(arguments.tape))
         for record in records:
             reader.take(record)
-    _say_at_hand(reader.follower)
+    say_at_hand(reader.follower)
     document = reader.document()
     _say(arguments, document, lambda told: profit_text(told, room()))
     return Exit.DONE
@@ -124,9 +125,10 @@ def venues(arguments: argparse.Namespace) -> Exit:
         reader = VenueReader(settings, fetch_of(arguments.tape))
         for record in records:
             reader.take(record)
-    _say_at_hand(reader.follower)
+    say_at_hand(reader.follower)
     # ages of an engine that ended are those of its end
-    document = reader.document(time.time_ns() if running else None, last_beat(arguments.journal))
+    at_ns, beat = time.time_ns() if running else None, last_beat(arguments.journal)
+    document = reader.document(at_ns, beat, runs=running)
     document = {"running": running, **document}
     _say(arguments, document, venues_text)
     return Exit.DONE
@@ -193,26 +195,22 @@ def look_of_tape(arguments: argparse.Namespace, settings: Settings) -> Look:
         factors = factors_before(tape, of, settings)
         return make_plan(of, settings, memory=settings.policy.memory(), history=history, factors=factors)
 
-    return Look(snapshot, retake, plan)
+    return Look(snapshot, retake, plan, settings)
 
 
 def look_of_journal(arguments: argparse.Namespace, settings: Settings) -> Look:
     """The book of an engine as its journal has it at the last record, with the settings in force there.
     settings: those at hand, where the journal does not hold its own."""
     from hedger.desk.follow import Follower
-    from hedger.desk.look import Look
-    from hedger.planning import HedgePlan, make_plan
-    from hedger.problem.snapshot import Snapshot
-    from pricing.market import Market
+    from hedger.desk.look import look_of
 
     follower = Follower(settings, fetch_of(arguments.tape))
     with _records(arguments.journal) as records:
         for record in records:
             follower.take(record)
-    _say_at_hand(follower)
-    asked = _with_numeraire(follower.settings, arguments.numeraire)
-    snapshot = follower.snapshot(asked, bands=True)
-    if snapshot is None:
+    say_at_hand(follower)
+    look = look_of(follower, _with_numeraire(follower.settings, arguments.numeraire))
+    if look is None:
         raise InputError(
             "JOURNAL_NO_MARKS",
             "the journal has no marks yet: nothing in it has a worth",
@@ -221,17 +219,10 @@ def look_of_journal(arguments: argparse.Namespace, settings: Settings) -> Look:
             not_done="nothing was valued",
             fix="wait for the first mark",
         )
-
-    def retake(market: Market) -> Snapshot:
-        return follower.retake(market, asked, bands=True)
-
-    def plan(of: Snapshot) -> HedgePlan:
-        return make_plan(of, asked, memory=asked.policy.memory())
-
-    return Look(snapshot, retake, plan, follower.by_hand)
+    return look
 
 
-def _say_at_hand(follower: Follower) -> None:
+def say_at_hand(follower: Follower) -> None:
     """Say it where the settings of the run are not on record: what is shown is of those at hand."""
     if not follower.in_force.of_run:
         text = "the settings of the run are not on record: bands, numeraire and ages are of those at hand"
@@ -276,7 +267,14 @@ def _question(arguments: argparse.Namespace, look: Look, settings: Settings) -> 
 
 @contextmanager
 def _records(path: Path) -> Iterator[Iterator[Record]]:
-    """A journal's records as of one moment.
+    """A journal's records as of one moment; raises as `opened`."""
+    with opened(path) as storage:
+        yield storage.records()
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[SqliteStorage]:
+    """A journal as of one moment.
 
     Raises:
         InputError: it is no journal. JournalDamaged: it cannot be read to its end.
@@ -289,7 +287,7 @@ def _records(path: Path) -> Iterator[Iterator[Record]]:
     storage = open_to_read(path)
     try:
         with storage.steady():
-            yield storage.records()
+            yield storage
     except (StorageFailed, CodecError) as error:
         damaged = JournalDamaged(
             "JOURNAL_DAMAGED",

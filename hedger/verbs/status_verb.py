@@ -1,4 +1,4 @@
-"""`hedger status orders`: whether an engine runs, where it stands and what it has open, from its journal."""
+"""`hedger status`: whether an engine runs and where it stands, from its journal."""
 
 from __future__ import annotations
 
@@ -52,13 +52,23 @@ class Seen:
 
 def status(arguments: argparse.Namespace) -> Exit:
     """Whether an engine runs, what it may do, where it stands."""
+    from hedger.desk.hedging_text import hedging_text
+    from hedger.verbs.orders_verb import hedging
+
     seen = _look(arguments.journal)
     document = status_document(seen)
+    asked = None
+    if arguments.hedge:
+        now_ns = None if seen.held is None else seen.now_ns
+        asked = hedging(arguments, seen.recovered, now_ns, latched=seen.latched is not None)
+    document |= {"hedge": asked}
     if arguments.json:
         show_json(document)
         return Exit.DONE
     for line in status_text(seen, document):
         say(line)
+    if asked is not None:
+        say(hedging_text(asked))
     return Exit.DONE
 
 
@@ -145,10 +155,13 @@ def _mode(seen: Seen) -> dict[str, Any]:
     """What the engine may do, or could when it ended; the latch stands before its own word."""
     from hedger.journal.entries import ENDING
 
-    mode = seen.recovered.mode
+    mode, pause = seen.recovered.mode, seen.recovered.pause
     return {
         "mode": "killed" if seen.latched else "observe" if seen.lifted else mode.mode if mode else None,
         "paused": mode.paused and not mode.ending if mode else None,
+        "pause": None
+        if pause is None
+        else {"user": pause.user, "reason": pause.reason, "since_ns": pause.now_ns},
         "ended": mode.reason.removeprefix(ENDING) if mode and mode.ending and seen.held is None else None,
     }
 
@@ -218,6 +231,7 @@ def status_text(seen: Seen, document: dict[str, Any]) -> Iterator[str]:
 def _mode_text(seen: Seen, document: dict[str, Any]) -> Iterator[str]:
     """What it may do, and why; what comes next where it does not run."""
     from hedger.core.by_whom import by_whom
+    from pricing.daycount import iso
 
     mode, latched, by = seen.recovered.mode, seen.latched, seen.lifted_by
     if seen.lifted:
@@ -225,9 +239,10 @@ def _mode_text(seen: Seen, document: dict[str, Any]) -> Iterator[str]:
         yield f"it was killed, and the kill latch is lifted{who}"
         yield "no engine runs; the next start only observes until `hedger arm`"
     else:
-        paused = ", paused" if document["paused"] else ""
         why = f": {mode.reason}" if mode and not mode.ending else ""
-        yield f"mode {document['mode'] or 'never started'}{paused}{why}"
+        if pause := seen.recovered.pause:
+            why = f", paused since {iso(pause.now_ns)} by {by_whom(pause.user, pause.reason)}"
+        yield f"mode {document['mode'] or 'never started'}{why}"
     if document["ended"]:
         yield f"it ended in order: {document['ended']}"
     if seen.held is None and not seen.lifted and document["mode"] not in (None, "killed"):
@@ -242,30 +257,3 @@ def _difference_text(line: dict[str, Any]) -> str:
         f"DIFFERS {line['venue']} {line['what']} {line['of']}: {Decimal(line['difference']):+f} (its figure "
         f"less the book's), found {times}"
     )
-
-
-def orders(arguments: argparse.Namespace) -> Exit:
-    """Orders that may still do something; --unknown those alone, --all every one ever intended."""
-    from hedger.journal.export import order_row
-    from hedger.journal.lock import holder
-    from venues.orders import OrderState
-
-    recovered = summary_of(arguments.journal, running=holder(arguments.journal) is not None, whole=True)
-    found = [
-        order
-        for order in recovered.orders.values()
-        if (order.state is OrderState.UNKNOWN if arguments.unknown else arguments.all or not order.settled)
-    ]
-    rows = [order_row(order) | {"reserved": str(order.reserved)} for order in found]
-    if arguments.json:
-        show_json({"orders": rows})
-        return Exit.DONE
-    for row in rows:
-        code = f" ({row['code']})" if row["code"] else ""
-        say(
-            f"{row['client_id']} {row['state']}{code}: {row['side']} {row['quantity']} {row['symbol']} on "
-            f"{row['venue']} at {row['price']}, filled {row['filled']}, may still fill {row['reserved']}"
-        )
-    if not rows:
-        say("no orders")
-    return Exit.DONE

@@ -64,7 +64,7 @@ def test_bash_completes_verbs_flags_and_values() -> None:
     assert offered("das") == ["dashboard"]
     assert set(offered("tape", "")) >= {"import", "info", "verify", "simulate"}
     assert offered("tape", "imp") == ["import"]
-    assert offered("whatif", "--metric", "") == ["pnl", "delta", "gamma", "vega"]
+    assert offered("whatif", "--metric", "") == ["pnl", "delta", "gamma", "vega", "margin"]
     assert offered("whatif", "--metric", "v") == ["vega"]
     assert offered("demo", "--head") == ["--headless"]
     assert offered("completion", "")[:3] == ["bash", "zsh", "fish"]

@@ -7,30 +7,16 @@ that is used most stands among the totals.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
-from hedger.core.state import Mode
 from hedger.dashboard.panels.incomplete import left_out
+from hedger.dashboard.panels.orders import ahead
 from hedger.dashboard.panels.risk import by_hand
-from hedger.dashboard.sheet import (
-    Column,
-    Line,
-    Section,
-    Sheet,
-    Tone,
-    age,
-    counted,
-    figure,
-    interval,
-    percent,
-    usd,
-)
-from hedger.dashboard.standing import withheld_in
+from hedger.dashboard.sheet import Column, Line, Section, Sheet, Tone, age, figure, interval, percent, usd
 from pricing.daycount import iso
 
 Json = Mapping[str, Any]
-DECISIONS_SHOWN = 20
 _ROWS = (
     Column("row", 16, left=True),
     Column("now", 9),
@@ -43,15 +29,16 @@ _ROWS = (
     Column("unit", 10, 4, left=True),
 )
 _WORKING = (
-    Column("order", 18, 3, left=True),
+    Column("order", 18, 4, left=True),
     Column("state", 9, left=True),
     Column("side", 4, left=True),
     Column("quantity", 9),
     Column("symbol", 22, left=True),
     Column("at", 10),
     Column("filled", 9, 1),
-    Column("age", 7, 2),
-    Column("kind", 8, 4, left=True),
+    Column("ahead ≤", 8, 2),
+    Column("age", 7, 3),
+    Column("kind", 9, 5, left=True),
 )
 _LEGS = (
     Column("side", 4, left=True),
@@ -65,52 +52,35 @@ _LEGS = (
 _DECISIONS = (Column("time", 8, left=True), Column("event", 7, 2), Column("what and why", 0, left=True))
 
 
-@dataclass(frozen=True, slots=True)
-class Hedging:
-    """What the panel is made of. rows: of `band_rows`, None while the book cannot be valued; missing,
-    bad_indexes: what they lack. decision: the last one; asked: the last one at which the policy was asked.
-    ticket: the last one, with its record. decisions: the newest last. latched: the kill latch is set. keys:
-    of the actions that may be taken."""
-
-    rows: Sequence[Json] | None
-    missing: Sequence[Json] = ()
-    bad_indexes: Sequence[str] = ()
-    decision: Json | None = None
-    asked: Json | None = None
-    ticket: tuple[int, Json] | None = None
-    working: Sequence[Json] = ()
-    decisions: Sequence[tuple[int, Json]] = ()
-    now_ns: int = 0
-    latched: bool = False
-    keys: Mapping[str, str] = field(default_factory=dict)
+NO_KEYS: Mapping[str, str] = {}
 
 
-def sheet(shown: Hedging) -> Sheet:
-    """The panel, the most urgent first."""
-    found = [Section("next", (), tuple(_next(shown)))]
-    found += left_out(shown.missing, shown.bad_indexes)
-    if shown.rows is not None:
-        banded = [row for row in shown.rows if row["trigger"] is not None]
+def sheet(document: Json, keys: Mapping[str, str] = NO_KEYS) -> Sheet:
+    """The panel, the most urgent first. document: of `hedger.desk.hedging`. keys: of the actions that may be
+    taken."""
+    rows = document["rows"]
+    found = [Section("next", (), tuple(_next(document["next"])))]
+    found += left_out(document["missing"], document["bad_indexes"])
+    if rows is not None:
+        banded = [row for row in rows if row["trigger"] is not None]
         none = Line("", ("no row has a band",), Tone.WARN)
         tenors = [row for row in banded if _of_tenor(row)]
-        lines = tuple(_row(r, shown.keys) for r in banded if not _of_tenor(r)) + _worst(tenors)
+        lines = tuple(_row(r, keys) for r in banded if not _of_tenor(r)) + _worst(tenors)
         found.append(Section(_bands(banded), _ROWS if lines else (), lines or (none,)))
-        hands = tuple(line for row in shown.rows for line in _by_hand(row))
+        hands = tuple(line for row in rows for line in _by_hand(row))
         found += [Section("bands set by hand", (), hands)] if hands else []
     else:
         tenors = []
-        words = "the book cannot be valued yet: no mark has come"
+        words = document["fault"] or "the book cannot be valued yet: no mark has come"
         found.append(Section("bands", (), (Line("", (words,), Tone.WARN),)))
-    lines = tuple(_working(order, shown.now_ns) for order in shown.working) or (
-        Line("", ("none",), Tone.DIM),
-    )
-    found.append(Section("working orders", _WORKING if shown.working else (), lines))
-    if shown.ticket is not None:
-        found.append(_ticket(*shown.ticket))
+    working = document["working"]
+    lines = tuple(map(_working, working)) or (Line("", ("none",), Tone.DIM),)
+    found.append(Section("working orders", _WORKING if working else (), lines))
+    if document["ticket"] is not None:
+        found.append(_ticket(document["ticket"]))
     if tenors:
-        found.append(Section("bands by tenor", _ROWS, tuple(_row(r, shown.keys) for r in tenors)))
-    newest = list(shown.decisions)[-DECISIONS_SHOWN:][::-1]
-    lines = tuple(_decision(n, d) for n, d in newest) or (Line("", ("", "", "none yet"), Tone.DIM),)
+        found.append(Section("bands by tenor", _ROWS, tuple(_row(r, keys) for r in tenors)))
+    lines = tuple(map(_decision, document["decisions"])) or (Line("", ("", "", "none yet"), Tone.DIM),)
     found.append(Section("decisions, newest first", _DECISIONS, lines))
     return tuple(found)
 
@@ -143,29 +113,17 @@ def _worst(tenors: Sequence[Json]) -> tuple[Line, ...]:
     return (replace(_row(worst, {}), key="worst tenor"),)
 
 
-def _next(shown: Hedging) -> Iterator[Line]:
+def _next(found: Json | None) -> Iterator[Line]:
     """What will be done next, and why, in a line or two."""
-    decision, asked, working = shown.decision, shown.asked, shown.working
-    if decision is None:
+    if found is None:
         yield Line("next", ("nothing was decided yet",), Tone.DIM)
         return
-    told = decision if asked is None else asked
-    why = str(told["trigger"] or told["reason"] or "the policy was not asked yet")
-    # the latch's file may be there before the engine has said that it is killed
-    mode = Mode.KILLED if shown.latched else Mode(decision["mode"])
-    withheld = withheld_in(mode, decision["paused"])
-    if working:
-        what, tone = f"{counted(len(working), 'order')} in work", Tone.WARN
-    elif told["due"] and not withheld:
-        what, tone = "a hedge is due", Tone.WARN
-    elif told["due"]:
-        what, tone = f"a hedge is DUE and nothing leaves: {withheld}", Tone.BAD
-    elif withheld:
-        what, tone = f"nothing leaves: {withheld}", Tone.WARN
+    what, why, reason = found["what"], found["why"], found["reason"]
+    if found["due"] and found["withheld"] and not found["working"]:
+        tone = Tone.BAD
     else:
-        what, tone = "no hedge", Tone.GOOD
-    yield Line("next", (f"{what}: {why}",), tone, (what, why, str(decision.get("reason", ""))))
-    reason = str(decision.get("reason", ""))
+        tone = Tone.WARN if found["working"] or found["due"] or found["withheld"] else Tone.GOOD
+    yield Line("next", (f"{what}: {why}",), tone, (what, why, reason))
     if reason and reason not in why:
         yield Line("next reason", (reason,), Tone.DIM, (reason,))
 
@@ -196,7 +154,7 @@ def _row(row: Json, keys: Mapping[str, str]) -> Line:
     )
 
 
-def _working(order: Json, now_ns: int) -> Line:
+def _working(order: Json) -> Line:
     unknown = order["state"] == "unknown"
     kind = "post-only" if order["post_only"] else order["time_in_force"]
     return Line(
@@ -209,25 +167,24 @@ def _working(order: Json, now_ns: int) -> Line:
             order["symbol"],
             order["price"],
             order["filled"],
-            age((now_ns - order["wall_ns"]) / 1e9),
+            ahead(order),
+            age(order["age_s"]),
             kind,
         ),
         Tone.BAD if unknown else Tone.PLAIN,
     )
 
 
-def _ticket(number: int, decision: Json) -> Section:
-    ticket = decision["ticket"]
-    lines = tuple(leg_line(leg, i) for i, leg in enumerate(ticket["legs"]))
+def _ticket(ticket: Json) -> Section:
+    lines = tuple(_leg(leg, i) for i, leg in enumerate(ticket["legs"]))
     title = (
-        f"last ticket, {iso(decision['now_ns'])[11:19]}: {ticket['status']}, "
+        f"last ticket, {iso(ticket['now_ns'])[11:19]}: {ticket['status']}, "
         f"{usd(ticket['cost_usd'])} USD, bound {usd(ticket['lower_bound_usd'])}"
     )
     return Section(title, _LEGS, lines)
 
 
-def leg_line(leg: Json, place: int) -> Line:
-    """A leg of a ticket."""
+def _leg(leg: Json, place: int) -> Line:
     return Line(
         f"leg {place}",
         (
@@ -242,61 +199,12 @@ def leg_line(leg: Json, place: int) -> Line:
     )
 
 
-def _decision(number: int, decision: Json) -> Line:
-    words = told(decision)
-    tone = Tone.WARN if decision.get("due") else Tone.DIM if not decision.get("actions") else Tone.PLAIN
+def _decision(found: Json) -> Line:
+    tone = Tone.WARN if found["due"] else Tone.DIM if not found["acted"] else Tone.PLAIN
+    at = iso(found["now_ns"])
     return Line(
-        f"decision {number}",
-        (iso(decision["now_ns"])[11:19], str(decision["seq"]), words),
+        f"decision {found['record']}",
+        (at[11:19], str(found["seq"]), found["text"]),
         tone,
-        (f"record {number}, event {decision['seq']}, {iso(decision['now_ns'])}", *_at_length(decision)),
+        (f"record {found['record']}, event {found['seq']}, {at}", *found["told"]),
     )
-
-
-def told(decision: Json) -> str:
-    """A decision in one line: what was done, and why or why not."""
-    parts = []
-    sent = [a for a in decision["actions"] if a["action"] == "submit"]
-    if decision.get("ticket"):
-        ticket = decision["ticket"]
-        legs = counted(len(ticket["legs"]), "leg")
-        parts.append(f"ticket {ticket['status']}, {legs}, {usd(ticket['cost_usd'])} USD")
-    parts += [f"send {a['side']} {a['quantity']} {a['symbol']}" for a in sent]
-    refused = [v for v in decision["verdicts"] if v["code"]]
-    parts += [f"REFUSED {v['code']}" for v in refused]
-    check = decision.get("verification")
-    if check:
-        parts.append(f"verified: {'inside' if check['inside'] else 'OUTSIDE'}, {check['ended']}")
-    if decision.get("preview"):
-        parts.append("preview")
-    parts += [f"alert {a['code']}" for a in decision["actions"] if a["action"] == "alert"]
-    parts += [text for text in (decision["trigger"], decision["reason"]) if text]
-    mode = decision["mode"] + (", paused" if decision["paused"] else "")
-    return "; ".join(parts) or f"{mode}: nothing to do"
-
-
-def _at_length(decision: Json) -> Iterator[str]:
-    yield f"mode {decision['mode']}{', paused' if decision['paused'] else ''}"
-    if decision["trigger"]:
-        yield f"due: {'yes' if decision['due'] else 'no'}, {decision['trigger']}"
-    if decision["breached"]:
-        yield f"outside: {', '.join(decision['breached'])}"
-    if decision["reason"]:
-        yield decision["reason"]
-    ticket = decision.get("ticket")
-    if ticket:
-        yield f"ticket {ticket['status']}: {ticket['reason']}"
-        for leg in ticket["legs"]:
-            yield f"  {leg['side']} {leg['quantity']} {leg['symbol']} at {leg['limit_price']}"
-        yield from (f"  way back: {text}" for text in ticket["unwind"])
-    for verdict in decision["verdicts"]:
-        yield f"limits on {verdict['client_id']}: {verdict['text'] or 'let out'}"
-    for action in decision["actions"]:
-        if action["action"] == "alert":
-            yield f"{action['severity'].upper()} {action['code']}: {action['text']}"
-        else:
-            words = (str(x) for name, x in action.items() if name != "action" and x not in ("", None))
-            yield f"{action['action']} {' '.join(words)}"
-    check = decision.get("verification")
-    if check:
-        yield f"verification of {check['execution']}: {'; '.join(check['differences']) or 'as promised'}"

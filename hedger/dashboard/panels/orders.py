@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hedger.dashboard.sheet import Column, Line, Section, Sheet, Tone, age, amount
+from hedger.dashboard.sheet import Column, Line, Section, Sheet, Tone, age, amount, figure
 from pricing.daycount import iso
 
 Json = Mapping[str, Any]
@@ -22,6 +21,7 @@ _ORDERS = (
     Column("why", 14, 2, left=True),
     Column("order", 18, 1, left=True),
     Column("may fill", 9, 3),
+    Column("ahead ≤", 8, 3),
     Column("venue", 12, 4, left=True),
     Column("age", 7, 3),
 )
@@ -67,11 +67,17 @@ def _order(order: Json, now_ns: int) -> Line:
             order["code"],
             order["client_id"],
             amount(order["reserved"]),
+            ahead(order) if order["live"] else "",
             order["venue"],
             age((now_ns - order["wall_ns"]) / 1e9) if order["live"] else "",
         ),
         Tone.BAD if bad else Tone.PLAIN,
     )
+
+
+def ahead(order: Json) -> str:
+    """What stands at its price, at most so much of it ahead; "-" where the book does not show it."""
+    return "-" if order["level_size"] is None else figure(order["level_size"])
 
 
 def _fill(fill: Json) -> Line:
@@ -92,37 +98,9 @@ def _fill(fill: Json) -> Line:
     )
 
 
-def lineage(client_id: str, records: Sequence[tuple[int, str, int, int, str]]) -> list[str]:
-    """(number, kind, seq, now_ns, body) of the records on an order, in words: intent, answers, fills."""
+def lineage(client_id: str, records: Sequence[Json]) -> list[str]:
+    """The records on an order in words: intent, answers, fills."""
     lines = [f"order {client_id}: {len(records)} records"]
-    for number, kind, seq, now_ns, body in records:
-        lines.append(f"{number} {iso(now_ns)[11:23]} event {seq} {kind}: {_gist(kind, body)}")
+    for r in records:
+        lines.append(f"{r['record']} {iso(r['now_ns'])[11:23]} event {r['seq']} {r['kind']}: {r['text']}")
     return lines if records else [f"order {client_id}: no record speaks of it"]
-
-
-def _gist(kind: str, body: str) -> str:
-    """What a record says, shortened to what is of an order."""
-    try:
-        found = json.loads(body)
-    except ValueError:
-        return "not readable"
-    if kind == "decision":
-        document = found["document"]
-        why = document["trigger"] or document["reason"]
-        return f"{why}, {len(document['verdicts'])} orders let out or denied"
-    inner = found.get("what", found) if isinstance(found, dict) else found
-    flat = _flat(inner)
-    kept = ("side", "quantity", "price", "state", "filled", "code", "trade_id", "fee", "symbol")
-    words = [f"{name} {flat[name]}" for name in kept if flat.get(name) not in (None, "")]
-    return f"{flat.get('type', '')} {', '.join(words)}".strip()
-
-
-def _flat(found: Any) -> dict[str, Any]:
-    """The plain values of a document, the outer ones first."""
-    if not isinstance(found, dict):
-        return {}
-    plain = {name: x for name, x in found.items() if not isinstance(x, dict | list)}
-    for x in found.values():
-        if isinstance(x, dict):
-            plain = {**_flat(x), **plain}
-    return plain

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hedger.dashboard.sheet import Column, Line, Section, Sheet, Tone, counted, usd
+from hedger.amounts import counted
+from hedger.dashboard.sheet import Column, Line, Section, Sheet, Tone, usd
 
 Json = Mapping[str, Any]
 

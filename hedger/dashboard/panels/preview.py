@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hedger.amounts import counted
 from hedger.core.events import Verb
-from hedger.dashboard.sheet import counted, figure, usd
+from hedger.dashboard.sheet import figure, usd
 from pricing.daycount import iso
 from pricing.universe import Universe
 from risk import costs

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hedger.dashboard.sheet import Column, Line, Section, Sheet, Tone, age, counted, usd
+from hedger.amounts import counted
+from hedger.dashboard.sheet import Column, Line, Section, Sheet, Tone, age, usd
+from hedger.desk.views import account_text, credits_text, switch_text
 
 Json = Mapping[str, Any]
 _COLUMNS = (Column("what", 20, left=True), Column("", 0, left=True))
@@ -61,7 +63,11 @@ def _venue(venue: Json, then: str) -> Section:
             f"{', '.join(venue['gaps']) or 'none open'}, {venue['gaps_seen']} seen",
             Tone.BAD if venue["gaps"] else Tone.PLAIN,
         ),
-        _line("account read", f"{age(venue['account_s'])} ago"),
+        _line(
+            "account",
+            f"read {age(venue['account_s'])} ago, {account_text(venue['account'])}",
+            Tone.PLAIN if venue["account"]["result"] in ("agrees", None) else Tone.BAD,
+        ),
         _line(
             "orders",
             f"{orders['sent']} sent ({orders['last_minute']}/min, {orders['last_hour']}/h), "
@@ -78,17 +84,32 @@ def _venue(venue: Json, then: str) -> Section:
         _line(
             "dead man's switch",
             ("" if dead["told"] is None else f"{dead['told']} {age(dead['told_s'])} ago, ")
-            + f"fired {counted(dead['fired'], 'time')}"
+            + f"{switch_text(dead)}; fired {counted(dead['fired'], 'time')}"
             + (f", last {age(dead['last_fired_s'])} ago" if dead["fired"] else ""),
-            Tone.BAD if dead["armed"] is False else Tone.WARN if dead["fired"] else Tone.PLAIN,
+            _switch_tone(dead),
         ),
         *([_line("", dead["text"], Tone.DIM if dead["armed"] else Tone.BAD)] if dead["text"] else []),
-        _line("", dead["unknown"], Tone.DIM),
-        _line("credits left", f"unknown: {venue['credits']['unknown']}", Tone.DIM),
+        _line("credits left", credits_text(venue["credits"]), _credit_tone(venue["credits"])),
+        _line("maker protection", f"- ({venue['mmp']['unknown']})", Tone.DIM),
     ]
     lines = [Line(f"{venue['venue']} {i} {x.key}", x.cells, x.tone, x.more) for i, x in enumerate(lines)]
     title = f"{venue['venue']}: link {(venue['link'] or 'unknown').upper()}{then}"
     return Section(title, _COLUMNS, tuple(lines))
+
+
+def _switch_tone(dead: Json) -> Tone:
+    """Bad where it should be armed and is not."""
+    wanted = dead["timer_s"] is not None or dead["told"] is not None
+    if dead["armed"] is False and wanted:
+        return Tone.BAD
+    return Tone.WARN if dead["fired"] else Tone.PLAIN
+
+
+def _credit_tone(credits: Json) -> Tone:
+    """New orders wait once only what is kept for cancels is left."""
+    if credits["left"] is None:
+        return Tone.DIM
+    return Tone.WARN if credits["left"] < credits["kept_for_cancels"] + 1.0 else Tone.PLAIN
 
 
 def _line(what: str, text: str, tone: Tone = Tone.PLAIN) -> Line:

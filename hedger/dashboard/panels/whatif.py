@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hedger.amounts import counted
 from hedger.dashboard.panels.incomplete import left_out
-from hedger.dashboard.sheet import Column, Line, Section, Sheet, Tone, counted, figure
-from hedger.desk.ladder import grids
+from hedger.dashboard.sheet import UNKNOWN, Column, Line, Section, Sheet, Tone, figure, usd
+from hedger.desk.ladder import NO_MODEL, grids
+from pricing.daycount import iso
 
 Json = Mapping[str, Any]
 #: Moves that stay the longest when the screen is narrow; the others go in this order's reverse.
@@ -22,12 +24,9 @@ def sheet(
     hedge: str,
     as_of: str,
     took_ms: float,
-    keys: Mapping[str, str],
-    why_none: str = "",
 ) -> Sheet:
     """ladder: of `hedger.desk.ladder`, None while the book cannot be valued; missing, bad_indexes: what it
-    lacks. side: "unhedged" or "hedged". hedge: which hedge that is, "" where there is none to show; why_none:
-    why. keys: of the actions that may be taken."""
+    lacks. side: "unhedged" or "hedged". hedge: which hedge is meant, or why there is none, in words."""
     if ladder is None:
         return (Section("what if", (), (Line("", ("the book cannot be valued yet",), Tone.WARN),)),)
     shown = grids(ladder)
@@ -36,10 +35,10 @@ def sheet(
         Line(f"worst {of}".rstrip(), (text,), Tone.WARN, (text,))
         for (of, _), text in zip(shown, words, strict=True)
     ]
-    none = why_none or "no hedge to show: none was previewed"
-    none += f"; {keys['preview']} asks for one" if "preview" in keys else ""
-    means = f"hedged means: {hedge}" if hedge else none
-    lines.append(Line("hedge", (means,), Tone.PLAIN, (means,)))
+    lines.append(Line("hedge", (hedge,), Tone.PLAIN, (hedge,)))
+    notes = (f"{ladder['metric']}: {note}" for note in ladder["notes"])
+    lines += [Line(f"note {i}", (note,), Tone.PLAIN, (note,)) for i, note in enumerate(notes)]
+    unknown = NO_MODEL if ladder["metric"] == "margin" else UNKNOWN
     found = [
         *left_out(missing, bad_indexes),
         Section(
@@ -57,8 +56,15 @@ def sheet(
             mine = [cell for cell in one["cells"] if cell["days"] == days]
             when = f"in {counted(days, 'day')}" if days else "now"
             title = f"{of}, {when}" if of else when
-            found.append(Section(title, columns, tuple(_line(of, c, side) for c in mine)))
+            found.append(Section(title, columns, tuple(_line(of, c, side, unknown) for c in mine)))
     return tuple(found)
+
+
+def means(hedge: Json, marked_ns: int) -> str:
+    """Which hedge is meant: as `hedger whatif --hedged` has it, on the marks of then, UTC."""
+    legs, cost = counted(len(hedge["trades"]), "leg"), usd(hedge["cost_usd"])
+    at = iso(marked_ns)[11:19]
+    return f"hedged means: {hedge['status']}, {legs}, {cost} USD, planned at {at}: {hedge['reason']}"
 
 
 def _worst(of: str, worst: Json | None, side: str) -> str:
@@ -71,9 +77,9 @@ def _worst(of: str, worst: Json | None, side: str) -> str:
     return f"{told}{figure(worst['pnl'])} {at}"
 
 
-def _line(of: str, cell: Json, side: str) -> Line:
+def _line(of: str, cell: Json, side: str, unknown: str) -> Line:
     numbers: Sequence[float | None] = cell[side] or [None] * len(cell["unhedged"])
     vol = f"{cell['vol_points']:+g} pt" if cell["vol_points"] else "0"
     tone = Tone.PLAIN if cell["vol_points"] else Tone.HEAD
     key = f"{of} {cell['days']} {cell['vol_points']}".lstrip()
-    return Line(key, (vol, *(figure(x) for x in numbers)), tone)
+    return Line(key, (vol, *(unknown if x is None else figure(x) for x in numbers)), tone)

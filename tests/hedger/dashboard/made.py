@@ -34,15 +34,17 @@ from venues.orders import Link, OrderState, OrderUpdate, VenueStatus
 from venues.simulated import SimulatedMarket
 
 HALF_S = 500_000_000
+#: A key that is held so long is let go by none but another one.
+FOR_GOOD_S = 1000.0
 
 
 class Recorded(Rig):
     """A rig whose turns are written down."""
 
-    def __init__(self, rows: dict[str, str], path: Path, trading: str = "paper") -> None:
-        super().__init__(rows, desk())
+    def __init__(self, rows: dict[str, str], path: Path, trading: str = "paper", **execution: Any) -> None:
+        super().__init__(rows, desk(**execution))
         name = JournalName(trading, "test")
-        self.journal = Journal.open(path, name)
+        self.path, self.journal = path, Journal.open(path, name)
         self._recorder = JournalRecorder(self.journal)
         configuration = Configuration("1", "ab" * 32, "cd" * 32, user="person")
         fresh = Recovered(name, Head(0, name.genesis))
@@ -98,8 +100,10 @@ def shown(
     actions: tuple[Action, ...] = ACTIONS,
     narrator: Narrator | None = None,
     keys_apart_s: float = 1.0,
+    hold_s: float = 0.001,
 ) -> Terminal:
-    """A terminal on a journal at a fixed time. keys_apart_s: between any two keys, however fast the test."""
+    """A terminal on a journal at a fixed time. keys_apart_s: between any two keys, however fast the test;
+    hold_s: so long a key that steers waits for another one."""
     beat = Heartbeat(4711, 0, now_ns - HALF_S // 2, 1, "armed")
     feed = Feed(path, desk(), Outside(lambda: now_ns, lambda: beat))
     came = count()
@@ -109,6 +113,7 @@ def shown(
         actions,
         narrator,
         lambda key: keys_apart_s * next(came),
+        hold_s,
     )
 
 
@@ -149,6 +154,7 @@ def _no_figure(found: re.Match[str]) -> str:
 
 def _idle_of(app: Terminal) -> Callable[..., Coroutine[Any, Any, None]]:
     """Waits until what is wanted is drawn and every task waits for time or a key; Textual's own bound stays.
+    A key that is held for a moment is waited for as well, one that is held for good is not.
 
     Its own measure is 20 ms with little CPU, twice a key: long, and wrong where a machine has other work.
     """
@@ -159,6 +165,7 @@ def _idle_of(app: Terminal) -> Callable[..., Coroutine[Any, Any, None]]:
         end, looks = loop.time() + max_sleep, 0
         while looks < 5 and loop.time() < end:
             drawn = app.frame is not None and app.frame.want == app.reader.want
+            drawn = drawn and not (app.waits_for_keys and app._hold_s < FOR_GOOD_S)
             await asyncio.sleep(0 if drawn else 0.002)  # a thread makes what is to be drawn
             looks = looks + 1 if drawn and not ready else 0
 

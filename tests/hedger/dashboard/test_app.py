@@ -511,11 +511,19 @@ def test_the_metric_and_the_side_of_the_ladder(tmp_path: Path) -> None:
 
         async def act(pilot: Pilot[Any]) -> None:
             await press(pilot, "3")
-            for metric in ("delta", "gamma", "vega", "pnl"):
+            for metric in ("delta", "gamma", "vega", "margin", "pnl"):
                 await press(pilot, "m")
+                for _ in range(400):  # a thread reckons the margin
+                    if "is being revalued" not in app.grid.texts[0]:
+                        break
+                    await pilot.pause(0.05)
                 assert app.grid.texts[0].startswith(f"{metric} unhedged")
             await press(pilot, "u")
-            assert app.grid.texts[0].startswith("pnl hedged")
+            for _ in range(400):  # a thread plans it
+                if app.grid.texts[0].startswith("pnl hedged"):
+                    return
+                await pilot.pause(0.05)
+            raise AssertionError("the hedged side never came")
 
         on_screen(app, act)
 

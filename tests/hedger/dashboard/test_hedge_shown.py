@@ -1,18 +1,29 @@
-"""Which hedge panel 3 means by "hedged": a preview of the book as it stands, none that is in it already."""
+"""Which hedge panel 3 means by "hedged": one that the screen plans, of the book as it stands, of no other."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from textual.pilot import Pilot
 
 from hedger.core.events import Verb
 from hedger.dashboard.feed import Feed
 from hedger.dashboard.frames import Painter, Want
 from hedger.dashboard.outside import Outside
+from hedger.dashboard.planner import Planner
+from hedger.desk.look import Look, look_of
+from hedger.desk.planned_hedge import Basis, basis_of
 from hedger.journal.kill_latch import FileLatch, Latched
-from tests.hedger.dashboard.made import Recorded, rows
+from hedger.planning import HedgePlan
+from hedger.problem.snapshot import Snapshot
+from pricing.errors import InputError
+from tests.hedger.dashboard.made import HALF_S, Recorded, lived, on_screen, rows, seen, settled, shown
 from tests.hedger.rig import desk
+
+LONG_S = 60.0
 
 
 @pytest.fixture
@@ -22,53 +33,140 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def rig(path: Path) -> Recorded:
-    """An engine that observes, and has been asked what a hedge would be."""
+    """An engine that only observes, with something to hedge; nobody has asked for a preview."""
     rig = Recorded(rows(), path)
     rig.answer(rig.mark())
-    rig.command(Verb.PREVIEW, "")
     return rig
 
 
-def hedge_line(path: Path, rig: Recorded) -> tuple[str, bool]:
-    """What the panel says of the hedge, and whether its hedged side has figures."""
-    rig.journal.sync()
+@pytest.fixture
+def painter(path: Path, rig: Recorded) -> Iterator[Painter]:
+    """Read-only, as it began to read."""
     feed = Feed(path, desk(), Outside(lambda: rig.now_ns))
-    while not feed.caught_up or not feed.number:
-        feed.step()
-    sheet = Painter(feed, control=False).frame(Want(3, side="hedged")).sheet
+    made = Painter(feed, control=False)
+    read(made, rig)
+    yield made
+    made.planner.wait(LONG_S)
     feed.close()
-    lines = {line.key: line.cells for section in sheet for line in section.lines}
-    return lines["hedge"][0], "?" not in lines["0 0"][1:]
 
 
-def test_a_preview_of_now_is_meant_and_its_age_said(path: Path, rig: Recorded) -> None:
-    rig.mark(5.0)
-    said, known = hedge_line(path, rig)
-    assert said.startswith("hedged means: the preview of record ") and "5.0 s old" in said and known
+def read(painter: Painter, rig: Recorded) -> None:
+    rig.journal.sync()
+    painter._feed.step()
+    assert painter._feed.caught_up and painter._feed.number
 
 
-def test_one_that_is_too_old_is_not(path: Path, rig: Recorded) -> None:
-    rig.mark(16.0)
-    said, known = hedge_line(path, rig)
-    assert said.startswith("no hedge to show: ") and "16 s old: at most 15 s count" in said and not known
+def hedge_line(painter: Painter, side: str = "hedged") -> tuple[str, str]:
+    """What the panel says of the hedge, and which side it shows."""
+    painter._sheet = None  # a second or two later
+    sheet = painter.frame(Want(3, side=side)).sheet
+    (line,) = (line for section in sheet for line in section.lines if line.key == "hedge")
+    return line.cells[0], sheet[0].title.split(",")[0].split()[1]
 
 
-def test_one_that_was_sent_since_is_in_the_book_already(path: Path, rig: Recorded) -> None:
+def test_the_book_stands_alone_until_its_hedge_is_planned(painter: Painter) -> None:
+    said, side = hedge_line(painter)
+    assert (said, side) == ("a hedge is being planned; these are the figures without it", "unhedged")
+    painter.planner.wait(LONG_S)
+    sheet = painter.frame(Want(3, side="hedged")).sheet  # at once, not only when the ladder is due again
+    assert sheet[0].title.startswith("pnl hedged, ")
+    said, side = hedge_line(painter)
+    assert said.startswith("hedged means: hedge, 1 leg, ") and side == "hedged"
+
+
+def test_nothing_is_planned_while_nobody_asks_for_it(painter: Painter) -> None:
+    said, side = hedge_line(painter, "unhedged")
+    assert said == "u plans a hedge and shows the book after it; nothing is sent" and side == "unhedged"
+    for panel in (1, 2, 4, 5, 6, 7):
+        painter.frame(Want(panel, side="hedged"))
+    painter.planner.wait(LONG_S)
+    assert painter.planner.number == 0
+
+
+def test_it_is_planned_once_for_marks_that_hardly_move(painter: Painter, rig: Recorded) -> None:
+    hedge_line(painter)
+    painter.planner.wait(LONG_S)
+    for _ in range(3):
+        rig.send(replace(rig.market.marks(), now_ns=rig.now_ns), 1.0)
+        read(painter, rig)
+        assert hedge_line(painter)[1] == "hedged"
+    painter.planner.wait(LONG_S)
+    assert painter.planner.number == 1
+
+
+def test_a_hedge_that_was_sent_since_is_in_the_book_already(painter: Painter, rig: Recorded) -> None:
+    hedge_line(painter)
+    painter.planner.wait(LONG_S)
+    assert hedge_line(painter)[1] == "hedged"
     before = rig.state.book
     rig.command(Verb.ARM)
     rig.answer(rig.mark(0.5))
-    for _ in range(5):
-        rig.answer(rig.tick(0.5))
     assert rig.state.book != before
-    said, known = hedge_line(path, rig)
-    assert "something was sent or filled since" in said and not known
+    read(painter, rig)
+    assert hedge_line(painter)[1] == "unhedged"
+    painter.planner.wait(LONG_S)
+    said, side = hedge_line(painter)
+    assert side == "hedged" and said.startswith("hedged means: no_trade, 0 legs, 0 USD, planned at ")
+    assert painter.planner.number == 2
 
 
-@pytest.mark.parametrize(("scope", "word"), [("flatten BTC", "a flatten of BTC"), ("BTC", "a hedge of BTC")])
-def test_one_of_another_question_is_not(path: Path, rig: Recorded, scope: str, word: str) -> None:
-    rig.command(Verb.PREVIEW, scope)
-    said, known = hedge_line(path, rig)
-    assert f"it is of {word}, not of a hedge of the book" in said and not known
+def looked(painter: Painter) -> tuple[Basis, Look]:
+    follower, snapshot = painter._feed.follower, painter.snapshot()
+    look = look_of(follower)
+    assert snapshot is not None and look is not None
+    return basis_of(follower, snapshot), look
+
+
+@pytest.mark.parametrize(
+    ("spot", "later_s", "near"),
+    [(1.0, 0.0, True), (1.0009, 29.0, True), (0.9989, 0.0, False), (1.0, 31.0, False)],
+)
+def test_what_is_a_market_that_has_hardly_moved(
+    painter: Painter, spot: float, later_s: float, near: bool
+) -> None:
+    basis, _ = looked(painter)
+    moved = {name: x * spot for name, x in basis.spot.items()}
+    now = replace(basis, spot=moved, marked_ns=basis.marked_ns + round(later_s * 1e9))
+    assert basis.same(now) and basis.near(now) is near
+    other = replace(now, overrides={"delta:BTC": ((-1.0, 1.0), (-0.5, 0.5))})
+    assert not basis.same(other)
+
+
+def test_a_plan_that_fails_says_why(painter: Painter) -> None:
+    basis, look = looked(painter)
+
+    def refuse(of: Snapshot) -> HedgePlan:
+        raise InputError("PLAN_NO", "no plan today", where="here")
+
+    def stumble(of: Snapshot) -> HedgePlan:
+        raise ZeroDivisionError("by nothing")
+
+    for plan, why in ((refuse, "no plan today"), (stumble, "ZeroDivisionError: by nothing")):
+        planner = Planner()
+        assert planner.hedge(basis, lambda plan=plan: replace(look, plan=plan)) is None  # type: ignore[misc]
+        planner.wait(LONG_S)
+        found = planner.hedge(basis, lambda: None)
+        assert found is not None and found.plan is None and why in found.why
+        painter.planner = planner
+        said, side = hedge_line(painter)
+        assert said == f"no hedge to show: {found.why}" and side == "unhedged"
+
+
+def test_on_the_screen_its_key_shows_both(path: Path) -> None:
+    rig = lived(path)
+    rig.journal.close()
+    app = shown(path, rig.now_ns + HALF_S)
+
+    async def act(pilot: Pilot[None]) -> None:
+        await pilot.press("3", "u")
+        await settled(pilot)
+        for _ in range(400):
+            if any("pnl hedged" in line for line in seen(app)):
+                return
+            await pilot.pause(0.05)
+        raise AssertionError("the hedged side never came")
+
+    on_screen(app, act)
 
 
 @pytest.mark.parametrize("paused", [False, True])

@@ -11,9 +11,11 @@ from textual.pilot import Pilot
 
 from hedger.core.events import Verb
 from hedger.dashboard.app import Terminal
+from hedger.dashboard.pace import APART_S
+from hedger.dashboard.palette import Palette
 from hedger.journal.commands_file import CommandBox
 from hedger.journal.kill_latch import FileLatch
-from tests.hedger.dashboard.made import HALF_S, Recorded, lived, on_screen, shown
+from tests.hedger.dashboard.made import FOR_GOOD_S, HALF_S, Recorded, lived, on_screen, shown
 
 #: What stands in a paste, as the keys that a terminal tells of it.
 PASTES = {
@@ -21,6 +23,9 @@ PASTES = {
     "pause": ("x", "p"),
     "resume": ("x", "r", "y"),
     "resume, the first key opens it": ("r", "y"),
+    "pause, the first key": ("p", "x"),
+    "reducing, the first key": ("R", "e", "d"),
+    "kill, the first keys": ("K", "K", "i"),
     "flatten": ("F", "B", "T", "C", "enter"),
     "palette": ("colon", *"pause", "enter"),
 }
@@ -34,11 +39,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Reco
     rig.journal.close()
 
 
-def left(place: tuple[Path, Recorded], keys: tuple[str, ...], apart_s: float) -> tuple[list[Verb], bool, str]:
-    """What was left for the engine, whether the latch is set, and the last line."""
+def left(
+    place: tuple[Path, Recorded], keys: tuple[str, ...], apart_s: float, hold_s: float = 0.001
+) -> tuple[list[Verb], bool, str]:
+    """What was left for the engine, whether the latch is set, and the last line; no question may be open."""
     path, rig = place
     app, box, latch = (
-        shown(path, rig.now_ns + HALF_S, control=True, keys_apart_s=apart_s),
+        shown(path, rig.now_ns + HALF_S, control=True, keys_apart_s=apart_s, hold_s=hold_s),
         CommandBox(path),
         FileLatch(path),
     )
@@ -49,6 +56,7 @@ def left(place: tuple[Path, Recorded], keys: tuple[str, ...], apart_s: float) ->
         await pilot.press(*keys)
         await pilot.pause()
         said.append(app._said)
+        assert all(isinstance(screen, Palette) for screen in app.screen_stack[1:]) or hold_s < FOR_GOOD_S
 
     on_screen(app, act)
     verbs: list[Verb] = [command.verb for command in box.poll().commands if command.verb is not Verb.PREVIEW]
@@ -60,7 +68,7 @@ def left(place: tuple[Path, Recorded], keys: tuple[str, ...], apart_s: float) ->
 
 @pytest.mark.parametrize("what", PASTES)
 def test_what_comes_at_once_steers_nothing(place: tuple[Path, Recorded], what: str) -> None:
-    verbs, killed, said = left(place, PASTES[what], 0.002)
+    verbs, killed, said = left(place, PASTES[what], 0.002, FOR_GOOD_S)
     assert (verbs, killed) == ([], False)
     assert "came at once with other keys" in said
 
@@ -88,3 +96,30 @@ def test_what_is_typed_fast_into_a_field_stands_there(place: tuple[Path, Recorde
         assert app._field.value == "pbar"
 
     on_screen(app, act)
+
+
+def test_a_key_that_steers_acts_by_itself_without_another(place: tuple[Path, Recorded]) -> None:
+    """Held as long as it is for a desk; nothing is pressed after it."""
+    assert left(place, ("p",), 0.002, APART_S)[:2] == ([Verb.PAUSE], False)
+    assert left(place, ("p", "x"), 0.2, FOR_GOOD_S)[:2] == (
+        [Verb.PAUSE],
+        False,
+    )  # what comes later lets it go
+
+
+def test_presses_that_were_held_together_kill_before_the_notice_of_the_first_stands(
+    place: tuple[Path, Recorded],
+) -> None:
+    path, rig = place
+    app = shown(path, rig.now_ns + HALF_S, control=True, keys_apart_s=0.001, hold_s=FOR_GOOD_S)
+    latch = FileLatch(path)
+
+    async def act(pilot: Pilot[Any]) -> None:
+        await pilot.press("K", "K")
+        assert latch.found() is None and app.waits_for_keys
+        await app._release()
+        await pilot.pause()
+        assert latch.found() is not None and len(app.screen_stack) == 1
+
+    on_screen(app, act)
+    latch.clear()

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from hedger.core.events import Verb
 from hedger.core.state import Mode
+from hedger.dashboard.feed import Feed
+from hedger.dashboard.frames import Painter, Want
+from hedger.dashboard.header import header
+from hedger.dashboard.outside import Outside
 from hedger.dashboard.standing import Standing
+from pricing.daycount import iso
+from tests.hedger.dashboard.made import lived
+from tests.hedger.rig import desk
 
 
 @pytest.mark.parametrize(
@@ -35,3 +44,21 @@ def test_only_an_unkill_helps_an_engine_that_is_killed() -> None:
     assert Standing(Mode.KILLED).killed and Standing(Mode.ARMED, latched=True).killed
     assert Standing(None, latched=True, runs=False).killed
     assert not Standing(Mode.KILLED, runs=False).killed  # its latch was taken away since it ended
+
+
+def test_the_header_says_who_paused_it_and_since_when_until_it_is_resumed(tmp_path: Path) -> None:
+    rig = lived(tmp_path / "j")
+    feed = Feed(tmp_path / "j", desk(), Outside(lambda: rig.now_ns))
+
+    def first_line() -> str:
+        while feed.step() or not feed.caught_up:
+            pass
+        return header(Painter(feed, control=False).frame(Want(5)).vitals)[0][0]
+
+    rig.command(Verb.PAUSE)
+    at = iso(rig.now_ns)[11:16]
+    assert f"ARMED, PAUSED by person {at}Z | process " in first_line()
+    rig.command(Verb.RESUME)
+    assert "PAUSED" not in first_line() and "person" not in first_line()
+    feed.close()
+    rig.journal.close()

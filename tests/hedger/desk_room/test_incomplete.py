@@ -92,7 +92,7 @@ def test_panels_and_verbs_name_it(
     assert [m["symbol"] for m in shocks["missing"]] == [GONE] and not shocks["complete"]
     made = (
         risk.sheet(tree),
-        hedge.sheet(hedge.Hedging(tree["rows"], tree["missing"])),
+        hedge.sheet(told(capsys, ran, "status", "--hedge")["hedge"]),
         whatif.sheet(
             shocks["ladder"],
             shocks["missing"],
@@ -101,7 +101,6 @@ def test_panels_and_verbs_name_it(
             "",
             shocks["as_of"],
             0.0,
-            {},
         ),
     )
     for number, twin in enumerate(made, 1):

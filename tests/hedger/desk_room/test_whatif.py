@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ from hedger.dashboard.panels import whatif
 from hedger.dashboard.sheet import figure
 from hedger.desk.stress_table import stresses
 from tests.hedger.desk import Json, change_tape, exposures, hedger, make_book, make_tape, refused, ticket
-from venues.tape import Tape
+from venues.simulated import SimulatedMarket
+from venues.simulated_law import SimulationSettings
+from venues.simulated_tape import tape_frames
+from venues.tape import Tape, write
 
 ROWS = [
     ("BTC-27MAR26-68000-C", -40),
@@ -258,7 +262,7 @@ def test_in_coin_text_and_panel_show_each_coin(
     document = asked(capsys, tape, book, *words)
     assert "several coins, each in its own: no sum" in document["tails"]["unknown"]
     text = hedger(capsys, "whatif", "--book", book, "--market", tape, *words).out
-    sheet = whatif.sheet(document["ladder"], [], [], "unhedged", "", document["as_of"], 0.0, {})
+    sheet = whatif.sheet(document["ladder"], [], [], "unhedged", "", document["as_of"], 0.0)
     titles = [section.title for section in sheet]
     for coin, u in zip(("BTC", "ETH"), document["ladder"]["underlyings"], strict=True):
         assert f"pnl of {coin} unhedged, coin" in text and f"worst cell of {coin} unhedged: P&L" in text
@@ -269,3 +273,50 @@ def test_in_coin_text_and_panel_show_each_coin(
     assert "?" not in grid and all("?" not in cell for s in sheet[1:] for x in s.lines for cell in x.cells)
     keys = [line.key for section in sheet for line in section.lines]
     assert len(set(keys)) == len(keys)
+
+
+def test_margin_that_no_model_tells_is_a_dash_and_says_so(
+    tape: Path, book: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ladder = asked(capsys, tape, book, "--metric", "margin")["ladder"]
+    assert ladder["unit"] == "USD" and ladder["notes"] == ['no margin model is named: paper.margin is "none"']
+    assert {x for line in ladder["cells"] for x in line["unhedged"]} == {None}
+    assert ladder["worst"]["unhedged"]["pnl"] < 0  # the P&L is known all the same
+    text = hedger(capsys, "whatif", "--book", book, "--market", tape, "--metric", "margin").out
+    assert (
+        "margin unhedged, USD" in text and 'margin: no margin model is named: paper.margin is "none"' in text
+    )
+    assert " - " in text.split("margin: no")[0] and " 0.0" not in text.split("margin: no")[0]
+
+
+def test_margin_by_the_venue_s_terms(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of q = Q/F coins of the inverse perpetual 2 % and 0.005 % for each coin, as Deribit publishes it."""
+    listings, quotes, depth = tape_frames(SimulatedMarket(7, settings=SimulationSettings()), 2, 60.0)
+    tape, named = tmp_path / "tape", pl.lit("deribit").alias("venue")
+    of_deribit = [replace(listing, venue="deribit") for listing in listings]
+    write(tape, of_deribit, quotes.with_columns(named), depth.with_columns(named))
+    config = tmp_path / "config.toml"
+    config.write_text('[paper]\nmargin = "standard"\n')
+    book = make_book(tmp_path / "book.csv", [("BTC-PERPETUAL", -2_500_000), ("BTC", "12.5")])
+    book.write_text(book.read_text().replace("simulated", "deribit"))
+    words = ("--metric", "margin", "--hedged", "--config", config)
+    ladder = asked(capsys, tape, book, *words)["ladder"]
+    (perp,) = (x for x in exposures(capsys, tape, book)["positions"] if x["symbol"] == "BTC-PERPETUAL")
+    index = exposures(capsys, tape, book)["underlyings"][0]["index"]
+    bought = sum(
+        float(t["quantity"]) * (1 if t["side"] == "buy" else -1)
+        for t in ticket(capsys, tape, book)["trades"]
+        if t["symbol"] == "BTC-PERPETUAL"
+    )
+    assert bought > 0
+    for move in (-20, 0, 10):
+        for side, dollars in (("unhedged", -2_500_000.0), ("hedged", -2_500_000.0 + bought)):
+            coins = abs(dollars) / (perp["mark"] * (1 + move / 100))
+            margin = coins * (0.02 + 0.00005 * coins) * index * (1 + move / 100)
+            assert cell(ladder, side, move, 5, 1) == pytest.approx(margin, rel=1e-9)
+    assert ladder["notes"][0] == "initial margin by the standard model of deribit"
+    in_coin = asked(capsys, tape, book, *words, "--numeraire", "coin")["ladder"]
+    assert in_coin["unit"] == "coin"
+    assert cell(in_coin, "unhedged", 10) == pytest.approx(
+        cell(ladder, "unhedged", 10) / index / 1.1, rel=1e-9
+    )

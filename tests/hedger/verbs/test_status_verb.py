@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from hedger.journal.entries import (
 from hedger.journal.journal import Journal
 from hedger.journal.recovery import recover
 from hedger.journal.sqlite import read_sqlite
+from pricing.daycount import iso
 from pricing.valuation import Numeraire
 from tests.builders import NOW_NS
 from tests.hedger.desk import hedger, strict_json
@@ -110,7 +112,8 @@ def test_status_tells_which_bands_are_set_by_hand(tmp_path: Path, capsys: pytest
         }
     ]  # fmt: skip
     said = hedger(capsys, *words).out
-    assert "BY HAND delta:BTC: trigger .. 2, landing -1 .. 1 coin, set at 20" in said
+    open_side = "(open below: never triggers there)"
+    assert f"BY HAND delta:BTC: trigger .. 2, landing -1 .. 1 coin {open_side}, set at 20" in said
     assert f" by ann: calm week; the file says {file}\n" in said
     journal = Journal.open(tmp_path / "a.journal", NAME)
     journal.append(bands_entry(2, NOW_NS, ByHand()))
@@ -179,3 +182,30 @@ def test_records_that_are_missing_are_told(
     connection.close()
     ran = hedger(capsys, verb)
     assert ran.code == 2 and ran.err.startswith("JOURNAL_DAMAGED") and f"{told} are missing" in ran.err
+
+
+def test_a_pause_says_by_whom_and_since_when_whatever_the_mode_does_meanwhile(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    second = 1_000_000_000
+    with closing(Journal.open(tmp_path / "j", NAME)) as journal:
+        journal.append(*opening())
+        for after_s, mode in (
+            (1, ModeChange("armed", False, "ann", "opens")),
+            (2, ModeChange("armed", True, "ben", "the feed looks odd")),
+            (3, ModeChange("reducing", True, "engine", "drift")),
+        ):
+            journal.append(mode_entry(-1, NOW_NS + after_s * second, mode))
+        at = ("--journal", tmp_path / "j")
+        found = strict_json(hedger(capsys, "status", *at, "--json").out)
+        assert (found["mode"], found["paused"]) == ("reducing", True)
+        assert found["pause"] == {
+            "user": "ben",
+            "reason": "the feed looks odd",
+            "since_ns": NOW_NS + 2 * second,
+        }
+        said = f"mode reducing, paused since {iso(NOW_NS + 2 * second)} by ben: the feed looks odd\n"
+        assert said in hedger(capsys, "status", *at).out
+        journal.append(mode_entry(-1, NOW_NS + 4 * second, ModeChange("reducing", False, "ann", "well")))
+        found = strict_json(hedger(capsys, "status", *at, "--json").out)
+        assert (found["paused"], found["pause"]) == (False, None)

@@ -6,26 +6,26 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from hedger.core.state import Mode
 from hedger.journal.codec import CodecError, canonical
+from hedger.journal.decision_shape import fault_in
 from hedger.journal.entries import Record
 
 Json = dict[str, Any]
 #: Characters of one text that are kept: no screen shows more of it, and a longer one would hold it up.
 TEXT_MAX = 4_000
-#: What every decision has, and of which kind.
-_SHAPE: dict[str, type] = {
-    "seq": int,
-    "now_ns": int,
-    "mode": str,
-    "paused": bool,
-    "breached": list,
-    "trigger": str,
-    "due": bool,
-    "verdicts": list,
-    "actions": list,
-    "reason": str,
-}
+#: What every decision has.
+_HAS = (
+    "seq",
+    "now_ns",
+    "mode",
+    "paused",
+    "breached",
+    "trigger",
+    "due",
+    "verdicts",
+    "actions",
+    "reason",
+)
 
 
 def shortened(decision: Record) -> Record:
@@ -43,7 +43,7 @@ def shortened(decision: Record) -> Record:
     try:
         return replace(decision, body=canonical(cut))
     except ValueError as error:
-        raise CodecError(f"a decision is not JSON: {error}") from error
+        raise CodecError(f"record {decision.number}: a decision is not JSON: {error}") from error
 
 
 def document_of(decision: Record) -> Json:
@@ -54,36 +54,19 @@ def document_of(decision: Record) -> Json:
     """
     body = _parsed(decision)
     if not (isinstance(body, dict) and isinstance(body.get("document"), dict)):
-        raise CodecError("a decision has a digest and a document")
+        raise CodecError(f"record {decision.number}: a decision has a digest and a document")
     found: Json = body["document"]
-    for name, kind in _SHAPE.items():
-        if name not in found:
-            raise CodecError(f"a decision has no {name!r}")
-        if type(found[name]) is not kind:
-            raise CodecError(f"a decision's {name!r} is {str(found[name])[:40]!r}")
-    if found["mode"] not in list(Mode):
-        raise CodecError(f"a decision's 'mode' is {found['mode'][:40]!r}")
-    if not all(isinstance(each, dict) for name in ("actions", "verdicts") for each in found[name]):
-        raise CodecError("a decision's actions and verdicts are objects")
-    if not all(map(_is_exposure, found.get("exposures", ()))):
-        raise CodecError("a decision's exposures are pairs of a row and a figure")
-    if not all(isinstance(found.get(name), dict | None) for name in ("ticket", "preview", "verification")):
-        raise CodecError("a decision's ticket, preview and verification are objects")
+    lacking = next((name for name in _HAS if name not in found), "")
+    if wrong := f"a decision has no {lacking!r}" if lacking else fault_in(found):
+        raise CodecError(f"record {decision.number}: {wrong}")
     return found
-
-
-def _is_exposure(pair: Any) -> bool:
-    match pair:
-        case [str(), int() | float() | None]:
-            return True
-    return False
 
 
 def _parsed(decision: Record) -> Any:
     try:
         return json.loads(decision.body)
     except (ValueError, RecursionError) as error:
-        raise CodecError(f"a decision is not JSON: {error}") from error
+        raise CodecError(f"record {decision.number}: a decision is not JSON: {error}") from error
 
 
 def _cut(value: Any) -> Any:
