@@ -34,6 +34,8 @@ from venues.wire.quotes import Change, Heard, Quote
 
 _PLAIN = ("mark", "mark_iv", "forward", "funding_rate")
 _NOTHING: frozenset[str] = frozenset()
+#: A clock that is further ahead of ours is wrong, and may be set right at any moment.
+_WRONG_NS_MIN = NS_PER_SECOND
 #: A book that is so much older than a touch which it contradicts has missed something.
 _BEHIND_NS_MAX = 5 * NS_PER_SECOND
 
@@ -120,7 +122,9 @@ class LiveQuotes:
         known = self._stamps.get(part)
         if known is None:
             self._begin(part)
-        elif venue_ns < known and venue_ns:
+        elif (
+            venue_ns < known and venue_ns and not _set_right(known, self._receipts[part], venue_ns, heard_ns)
+        ):
             self.counts.late += 1
             return False
         self._stamps[part] = venue_ns
@@ -131,7 +135,9 @@ class LiveQuotes:
             if "bid" in told:
                 self._sided.add(symbol)
             before = self._quotes.get(symbol)
-            self._quotes[symbol] = quote if before is None else _over(before.quote(), quote.quote(), told)
+            if before is not None:
+                quote = _over(before.quote(), quote.quote(), told, heard_ns)
+            self._quotes[symbol] = quote
         self._heard[symbol] = None
         self.counts.quotes += 1
         return True
@@ -144,9 +150,10 @@ class LiveQuotes:
     def hear_index(self, underlying: str, venue_ns: int, price: float) -> None:
         """A new index, where it comes by itself."""
         now_ns = self.now_ns()
+        known, heard_ns, _ = self._index.get(underlying, (0, 0, NAN))
         if venue_ns > now_ns + CLOCK_OFFSET_NS_MAX:
             self.counts.ahead += 1
-        elif venue_ns >= self._index.get(underlying, (0, 0, NAN))[0]:
+        elif venue_ns >= known or _set_right(known, heard_ns, venue_ns, now_ns):
             self._index[underlying] = (venue_ns, now_ns, price)
 
     def change(self, change: Change) -> Broken | None:
@@ -333,9 +340,17 @@ class LiveQuotes:
         return now_ns - stamp_or_receipt(venue_ns, heard_ns) > self._parts.limits_ns["index_price"]
 
 
-def _over(before: Quote, quote: Quote, told: frozenset[str]) -> Quote:
-    """The newer quote; what its message does not tell of stays as it was."""
-    newest_ns = max(before.venue_ns, quote.venue_ns)
+def _set_right(known: int, heard_ns: int, venue_ns: int, now_ns: int) -> bool:
+    """Whether the venue's clock was wrong when it stamped the message before, and is not any more: else all
+    that it says would be older than that one for as long as it was ahead."""
+    return known > heard_ns + _WRONG_NS_MIN and venue_ns <= now_ns + _WRONG_NS_MIN
+
+
+def _over(before: Quote, quote: Quote, told: frozenset[str], heard_ns: int) -> Quote:
+    """The newer quote; what its message does not tell of stays as it was. A stamp of a clock that was ahead
+    is no measure of what comes later."""
+    ahead = before.venue_ns > heard_ns + _WRONG_NS_MIN
+    newest_ns = quote.venue_ns if ahead else max(before.venue_ns, quote.venue_ns)
     return before._replace(venue_ns=newest_ns, **{name: getattr(quote, name) for name in told})
 
 

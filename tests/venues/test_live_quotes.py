@@ -339,6 +339,27 @@ def test_a_stamp_from_the_future_is_neither_taken_nor_remembered(told: frozenset
     assert taken(quotes, ours)[0] == 3.0
 
 
+@pytest.mark.parametrize("told", [None, MARK])
+def test_a_clock_that_is_set_right_makes_nothing_late(told: frozenset[str] | None) -> None:
+    """It was 30 s ahead; while it was, an older message was as late as ever, and it is again afterwards."""
+    quotes, ours = listening()
+    quotes.change(book_at(1030.0, 1))
+    assert quotes.hear(Quote(NAMES[0], at(1030.0), mark=1.0, told=told))
+    quotes.hear_index("BTC", at(1030.0), 100.0)
+    assert not quotes.hear(Quote(NAMES[0], at(1029.9), mark=9.0, told=told)) and quotes.counts.late == 1
+    quotes.hear_index("BTC", at(1029.9), 9.0)
+    ours.s = 1000.2
+    assert quotes.hear(Quote(NAMES[0], at(1000.1), mark=2.0, told=told))
+    quotes.hear_index("BTC", at(1000.1), 101.0)
+    found = taken(quotes, ours)
+    assert found[0] == 2.0 and quotes.counts.late == 1 and (told is None or found[2] == 101.0)
+    assert not quotes.hear(Quote(NAMES[0], at(1000.0), mark=9.0, told=told))
+    quotes.hear_index("BTC", at(1000.0), 9.0)
+    quotes.change(book_at(1000.2, 2))
+    found = taken(quotes, ours)
+    assert quotes.counts.late == 2 and found[0] == 2.0 and (told is None or found[2] == 101.0)
+
+
 def test_a_book_from_the_future_is_as_old_as_its_receipt() -> None:
     quotes, ours = listening()
     quotes.change(book_at(1000.0 + 86_400.0, 1))

@@ -120,6 +120,9 @@ def write(
         age=BOOK_AGE_S_MAX,
         coin=places[0][0].coin,
     )
+    for place in (place for place, _ in places if place.spot):  # what is not there cannot be sold
+        least = ", ".join(f"{currency} = 0.0" for currency in place.currencies)
+        text += f"\n[limits.balance_min]\n{place.venue} = {{ {least} }}\n"
     for place, host in places:
         keys = "".join(f'{name} = "env:{place.named(name)}"\n' for name in place.secrets)
         text += f"\n[venues.{place.venue}]\nanswer_s_max = 0.5\n{ages}{place.config(host)}{keys}"

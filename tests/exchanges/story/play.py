@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,8 @@ GOES_ON_S_MAX = 60.0
 #: At peace for so long, and every account was asked for after that and compared: money that was moved a
 #: moment ago is known. Then nothing moves any more.
 CALM_S, STILL_S = 0.4, 0.3
+#: Coins that are too few to be worth an order.
+SPENT = Decimal("0.01")
 #: So many lives are asked for what they hold in the end.
 LIVES_MAX = 3
 #: The market moves so often, s; and jumps, by a share of this spread, so often.
@@ -117,8 +120,13 @@ class Story:
     async def _goes_on(self) -> None:
         """What was refused for who it was is used again when it is the venue again."""
         fills = self._fills()
-        if not await until(lambda: self._fills() > fills, GOES_ON_S_MAX):
+        if not await until(lambda: self._fills() > fills or self._spent(), GOES_ON_S_MAX):
             self.keeper.own.append("it did not go on when the venue could prove itself again")
+
+    def _spent(self) -> bool:
+        """Whether there is nothing left to sell: spot is sold from what is there."""
+        place, exchange = self.stages[0].place, self.stages[0].host.exchange
+        return place.spot and exchange.summary(place.account, place.coin).margin_balance < SPENT
 
     async def _hedged(self, watch: Watch) -> None:
         """Delta comes to lie in its band, and no execution on the way there went too far."""
