@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from itertools import groupby
 
 from rich.cells import cell_len, set_cell_size
 
@@ -37,7 +38,7 @@ class Tone(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Column:
     """width: characters; 0: what is left, from `least` to `most`. rank: 0 is always shown, the highest goes
-    first."""
+    first. paired: it goes together with the others of its rank."""
 
     title: str
     width: int
@@ -45,6 +46,7 @@ class Column:
     left: bool = False
     least: int = 12
     most: int = 1000
+    paired: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +129,13 @@ def _fitting(columns: Sequence[Column], width: int) -> dict[int, int]:
     kept = sorted(range(len(columns)), key=lambda i: (columns[i].rank, i))
     found: dict[int, int] = {}
     left, rest = width + _GAP, [i for i in kept if columns[i].width == 0]
-    for i in kept:
-        need = (columns[i].width or columns[i].least) + _GAP
-        if need <= left or columns[i].rank == 0:
-            found[i] = columns[i].width
-            left -= need
-        else:
+    for _, group in groupby(kept, lambda i: (columns[i].rank, -1 if columns[i].paired else i)):
+        these = list(group)
+        need = sum((columns[i].width or columns[i].least) + _GAP for i in these)
+        if need > left and columns[these[0]].rank:
             break  # one that comes later and is narrower would stand among others than it belongs to
+        found |= {i: columns[i].width for i in these}
+        left -= need
     for i in rest:
         if i in found:
             more = max(min(left, columns[i].most - columns[i].least), 0)

@@ -49,7 +49,7 @@ def sheet(
     ]
     columns = (
         Column("vol \\ spot %", 12, left=True),
-        *(Column(f"{x:+g}" if x else "0", 8, _RANKS.get(x, 6)) for x in ladder["spot_pct"]),
+        *(Column(f"{x:+g}" if x else "0", 8, _RANKS.get(x, 6), paired=True) for x in ladder["spot_pct"]),
     )
     for of, one in shown:
         for days in dict.fromkeys(cell["days"] for cell in one["cells"]):

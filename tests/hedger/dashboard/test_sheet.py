@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -22,6 +23,14 @@ SHEET = (Section("title", COLUMNS, (Line("x", ("one", "1", "2", "3")), Line("y",
 )
 def test_columns_of_the_highest_rank_go_first(width: int, line: str) -> None:
     assert laid_out(SHEET, width)[2].text == line
+
+
+@pytest.mark.parametrize(
+    ("width", "line"), [(26, "  one        1     2     3"), (25, "  one"), (20, "  one")]
+)
+def test_columns_that_are_paired_go_together(width: int, line: str) -> None:
+    columns = (COLUMNS[0], *(Column(name, 5, 1, paired=True) for name in "abc"))
+    assert laid_out((replace(SHEET[0], columns=columns),), width)[2].text == line
 
 
 def test_a_number_that_changes_moves_nothing() -> None:
