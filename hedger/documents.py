@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from hedger.inputs import cash_keys
 from hedger.moment import Answer, Decision, Sticky
 from hedger.planning import HedgePlan, PlanStatus
 from hedger.policy.waiting import Waiting
@@ -233,16 +232,17 @@ def _positions(snapshot: Snapshot) -> list[Json]:
 
 
 def _balances(snapshot: Snapshot) -> list[Json]:
-    """Cash as rows beside the positions; its delta is null where several coins count it."""
+    """Margin balances, with the gains of perpetuals and futures, as rows beside the positions; the delta is
+    null where several coins count it."""
     documents = []
-    for (venue, account, currency), amount in cash_keys(snapshot.book).items():
+    for (venue, account, currency), amount in snapshot.margin_balances.items():
         delta: float | None = 0.0
         if snapshot.numeraire is Numeraire.USD and currency in snapshot.spot:
             delta = float(amount)
         elif snapshot.numeraire is Numeraire.COIN and currency in STABLE_CURRENCIES:
             one = snapshot.meaning.stable_underlying
             counted = (one,) if one else snapshot.underlyings
-            delta = number(-float(amount) / snapshot.spot[counted[0]]) if len(counted) == 1 else None
+            delta = number(float(-amount) / snapshot.spot[counted[0]]) if len(counted) == 1 else None
         documents.append(
             {
                 "venue": venue,

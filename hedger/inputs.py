@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -15,7 +15,7 @@ from pricing.contracts import STABLE_CURRENCIES, Listing
 from pricing.daycount import NS_PER_SECOND, SECONDS_PER_DAY, iso
 from pricing.errors import InputError
 from pricing.universe import Universe
-from risk.book import Book, CashKey, Position, PositionKey, as_decimal
+from risk.book import Book, CashKey, Position, PositionKey
 from venues.deribit_names import unified_symbol
 
 BOOK_BYTES_MAX = 16 << 20
@@ -358,8 +358,3 @@ def parse_time(text: str) -> int:
     delta = stamp - datetime(1970, 1, 1, tzinfo=UTC)
     whole = delta.days * SECONDS_PER_DAY + delta.seconds
     return whole * NS_PER_SECOND + int((match["fraction"] or "").ljust(9, "0"))
-
-
-def cash_keys(book: Book) -> Mapping[CashKey, Decimal]:
-    """Balances of a book as decimals, for display."""
-    return {key: as_decimal(amount) for key, amount in book.cash.items()}

@@ -100,7 +100,7 @@ class Bands:
     def with_row(self, row: int, trigger: Interval, landing: Interval) -> Bands:
         """The same bands with one row's intervals replaced, absolute, in the row's unit; its target is 0
         where that lies inside the landing interval, else the landing's nearest edge."""
-        target = min(max(0.0, landing[0]), landing[1])
+        target = target_of(landing)
         offsets = (trigger[0] - target, trigger[1] - target), (landing[0] - target, landing[1] - target)
         BandSpec(target, *offsets)
         columns = {name: getattr(self, name).copy() for name in Bands.__slots__}
@@ -108,6 +108,15 @@ class Bands:
         for name, number in zip(Bands.__slots__, new, strict=True):
             columns[name][row] = number
         return replace(self, **columns)
+
+
+def target_of(landing: Interval) -> float:
+    """Where a band that is given by its edges alone is steered to: 0, or the landing's end nearest to it.
+
+    >>> target_of((-1.0, 1.0)), target_of((2.0, 3.0)), target_of((-3.0, -2.0))
+    (0.0, 2.0, -2.0)
+    """
+    return min(max(0.0, landing[0]), landing[1])
 
 
 def row_factor(greek: str, spot: float, numeraire: Numeraire) -> float:

@@ -93,6 +93,18 @@ class Position:
         return self.paid - natural / price if self.listing.contract.inverse else natural * price - self.paid
 
 
+def by_currency(balances: Mapping[CashKey, Fraction]) -> dict[str, Fraction]:
+    """Balances of several accounts added up.
+
+    >>> by_currency({("a", "", "BTC"): Fraction(1), ("b", "", "BTC"): Fraction(2)})
+    {'BTC': Fraction(3, 1)}
+    """
+    totals: dict[str, Fraction] = {}
+    for (_, _, currency), amount in balances.items():
+        totals[currency] = totals.get(currency, Fraction(0)) + amount
+    return totals
+
+
 def _entry(listing: Listing, quantity: Decimal, price: Decimal) -> Fraction:
     """What a trade of a perpetual or future adds to `Position.paid`."""
     natural = Fraction(quantity) * Fraction(listing.size)
@@ -247,7 +259,15 @@ class Book:
         prices: Mapping[tuple[str, str], float] | None = None,
         unknown: Collection[tuple[str, str]] = (),
     ) -> dict[str, Fraction]:
-        """Margin balance per currency, over venues and accounts, with futures marked at `prices`.
+        """Margin balance per currency, over venues and accounts: `margin_balances` added up."""
+        return by_currency(self.margin_balances(prices, unknown))
+
+    def margin_balances(
+        self,
+        prices: Mapping[tuple[str, str], float] | None = None,
+        unknown: Collection[tuple[str, str]] = (),
+    ) -> dict[CashKey, Fraction]:
+        """Margin balance by (venue, account, currency), with futures marked at `prices`.
 
         Args:
             prices: price by (venue, symbol) for every open perpetual and future; None: gains left out
@@ -257,17 +277,16 @@ class Book:
         Raises:
             KeyError: an open future has no price. ValueError: its price is no positive number.
         """
-        totals: dict[str, Fraction] = {}
-        for (_, _, currency), amount in self.cash.items():
-            totals[currency] = totals.get(currency, Fraction(0)) + amount
+        found = dict(self.cash)
         if prices is None:
-            return totals
+            return found
         for position in self.daily:
-            if position.listing.key not in unknown:
-                currency = position.listing.contract.settlement
-                price = _price_of(position.listing, prices) if position.quantity else Decimal(1)
-                totals[currency] = totals.get(currency, Fraction(0)) + position.gain(Fraction(price))
-        return totals
+            listing = position.listing
+            if listing.key not in unknown:
+                account = (listing.venue, position.account, listing.contract.settlement)
+                price = _price_of(listing, prices) if position.quantity else Decimal(1)
+                found[account] = found.get(account, Fraction(0)) + position.gain(Fraction(price))
+        return found
 
     def pay(self, venue: str, account: str, currency: str, amount: Decimal) -> Book:
         """The book after a payment that is no trade, such as funding; amount > 0 is paid, < 0 received."""

@@ -14,13 +14,14 @@ END_MAX = 1e15
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 
 
-def interval_words(low: float, high: float, figure: Callable[[float], str]) -> str:
-    """Both ends as `figure` writes them; ".." where both sides are open.
+def interval_words(low: float | None, high: float | None, figure: Callable[[float], str]) -> str:
+    """Both ends as `figure` writes them; ".." where both sides are open, which is infinity or, in a document,
+    None.
 
-    >>> interval_words(-1.5, 2.0, str), interval_words(-math.inf, 2.0, str)
-    ('-1.5 .. 2.0', '.. 2.0')
+    >>> interval_words(-1.5, 2.0, str), interval_words(-math.inf, 2.0, str), interval_words(-1.5, None, str)
+    ('-1.5 .. 2.0', '.. 2.0', '-1.5 ..')
     """
-    return " .. ".join("" if math.isinf(x) else figure(x) for x in (low, high)).strip()
+    return " .. ".join("" if x is None or math.isinf(x) else figure(x) for x in (low, high)).strip()
 
 
 def parse_edges(text: str) -> tuple[Interval, Interval] | None:

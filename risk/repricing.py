@@ -36,12 +36,15 @@ class Holding:
 
     paid: cash that trades on an underlying pay, by (underlying, currency), > 0 paid: it counts on that
     underlying alone. cost_usd: by underlying, what the trades cost: a loss in every shock, none among them.
+    gained: by underlying, coins and dollars that trades are worth at once by their marks: in the balance
+    after every shock, none among them.
     """
 
     quantities: FloatArray
     balances: Mapping[str, float]
     paid: Mapping[tuple[str, str], float] = field(default_factory=dict)
     cost_usd: Mapping[str, float] = field(default_factory=dict)
+    gained: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -234,7 +237,7 @@ class _Legs:
         moved: FloatArray,
         settings: ExposureSettings,
     ) -> dict[str, FloatArray]:
-        """A holding's metrics, (shocks,): positions, balances, what trades paid, what they cost."""
+        """A holding's metrics, (shocks,): positions, balances, what trades paid, gained at once and cost."""
         mine = np.flatnonzero(holding.quantities[self.rows])
         quantity = holding.quantities[self.rows][mine]
         index = self._spot * (1.0 + moved)
@@ -245,7 +248,11 @@ class _Legs:
             per_unit_pnl, per_unit_delta = _currency(currency, self.name, self._spot, index, settings)
             pnl, held["delta"] = pnl + amount * per_unit_pnl, held["delta"] + amount * per_unit_delta
         cost = holding.cost_usd.get(self.name, 0.0)
-        pnl = pnl - (cost if numeraire is Numeraire.USD else cost / index)
+        coins, dollars = holding.gained.get(self.name, (0.0, 0.0))
+        per_coin, per_dollar = _per_currency(self.name, index, settings)
+        held["delta"] = held["delta"] + coins * per_coin + dollars * per_dollar
+        in_usd = coins * index + dollars - cost
+        pnl = pnl + (in_usd if numeraire is Numeraire.USD else in_usd / index)
         if numeraire is Numeraire.COIN:
             scale = {"delta": np.ones_like(index), "gamma": np.full_like(index, 1e-2)}
             scale["vega"] = np.full_like(index, 1e-2)

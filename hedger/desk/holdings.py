@@ -22,12 +22,14 @@ def unhedged(snapshot: Snapshot) -> Holding:
 def hedged(snapshot: Snapshot, plan: HedgePlan) -> Holding:
     """The book after a plan's trades at their reference prices, less what the ticket says that they cost.
 
-    A blocked plan trades nothing. Perpetuals and futures pay no premium; one whose mark lies beside its
-    quotes, and which would lose the difference at once, is never traded.
+    A blocked plan trades nothing. Perpetuals and futures pay no premium: one whose mark lies beside its
+    quotes gains or loses the difference at once. The difference between a spot's price and its index, or an
+    option's price and its worth by its vol, is in no figure.
     """
     quantities = snapshot.quantities.copy()
     paid: dict[tuple[str, str], float] = {}
     cost: dict[str, float] = {}
+    gained: dict[str, tuple[float, float]] = {}
     reference = reference_price(snapshot.market)
     universe = snapshot.market.universe
     for trade in plan.trades if plan.status is not PlanStatus.BLOCKED else ():
@@ -37,8 +39,17 @@ def hedged(snapshot: Snapshot, plan: HedgePlan) -> Holding:
         if contract.kind in (Kind.OPTION, Kind.SPOT):
             key = (contract.underlying, contract.settlement)
             paid[key] = paid.get(key, 0.0) + signed * float(universe.size[row]) * float(reference[row])
+        else:
+            coins, dollars = gained.get(contract.underlying, (0.0, 0.0))
+            mark, traded_at = float(snapshot.valuation.forward[row]), float(reference[row])
+            amount = signed * float(universe.size[row])
+            if contract.inverse:
+                coins += amount * (1.0 / traded_at - 1.0 / mark)
+            else:
+                dollars += amount * (mark - traded_at)
+            gained[contract.underlying] = coins, dollars
         cost[contract.underlying] = cost.get(contract.underlying, 0.0) + trade.cost.total
-    return Holding(quantities, snapshot.balances, paid, cost)
+    return Holding(quantities, snapshot.balances, paid, cost, gained)
 
 
 def holdings_of(snapshot: Snapshot, plan: HedgePlan | None) -> Sequence[Holding]:

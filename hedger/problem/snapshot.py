@@ -21,7 +21,7 @@ from risk.band_rules import AppliedBand
 from risk.band_schedule import NO_HISTORY, PriceHistory
 from risk.bands import Bands, Interval
 from risk.bands_in_force import with_floor_rules, with_trial_rule
-from risk.book import Book
+from risk.book import Book, CashKey, by_currency
 from risk.costs import reference_price
 from risk.exposures import Exposure, ExposureSettings, expose
 from risk.missing import MissingSettings, value_range
@@ -47,8 +47,9 @@ class Missing:
 class Snapshot:
     """A book valued in a market: everything `risk` shows and `plan` starts from.
 
-    meaning: what its rows mean. quantities: (n,) signed, order units. balances: by currency. spot: index by
-    underlying, USD, NaN where unknown. underlyings: those with rows. readings: how each index came about.
+    meaning: what its rows mean. quantities: (n,) signed, order units. balances: by currency, those of
+    margin_balances added up. spot: index by underlying, USD, NaN where unknown. underlyings: those with rows.
+    readings: how each index came about.
     band_rules: where each row's band comes from, None where it has none.
     errors: of every Greek row per order unit, from vols and from forwards, (2, rows, n), where the desk keeps
     room for them; None where it does not. barred: sides of listings that may not be traded now whatever the
@@ -60,6 +61,7 @@ class Snapshot:
     meaning: ExposureSettings
     valuation: Valuation
     quantities: FloatArray
+    margin_balances: Mapping[CashKey, Fraction]
     balances: Mapping[str, float]
     underlyings: tuple[str, ...]
     spot: Mapping[str, float]
@@ -147,7 +149,8 @@ def take_snapshot(
     universe = market.universe
     underlyings = underlyings_of(book, market, settings)
     quantities = book.quantities(universe)
-    balances = {name: float(amount) for name, amount in _balances(book, market, valuation, marked).items()}
+    margin_balances = _margin_balances(book, market, valuation, marked)
+    balances = {name: float(amount) for name, amount in by_currency(margin_balances).items()}
     spot = {name: float(valuation.spot[i]) for i, name in enumerate(universe.underlyings)}
     reference, meaning = reference_price(market), settings.exposure_settings()
     exposure = expose(quantities, balances, valuation, reference, underlyings, meaning)
@@ -175,6 +178,7 @@ def take_snapshot(
         meaning=meaning,
         valuation=valuation,
         quantities=quantities,
+        margin_balances=margin_balances,
         balances=balances,
         underlyings=underlyings,
         spot=spot,
@@ -188,20 +192,22 @@ def take_snapshot(
     )
 
 
-def _balances(book: Book, market: Market, valuation: Valuation, marked: bool) -> dict[str, Fraction]:
+def _margin_balances(
+    book: Book, market: Market, valuation: Valuation, marked: bool
+) -> dict[CashKey, Fraction]:
     """Margin balances; where `marked`, with the gains of perpetuals and futures up to now.
 
     One whose quote is stale gains up to its last one; one never quoted gains nothing that could be known.
     Both are among what is missing, so that the book counts as incomplete.
     """
     if not marked:
-        return book.balances()
+        return book.margin_balances()
     positions = valuation.universe.positions
     last = price_or_nan(market)
     keys = sorted({p.listing.key for p in book.daily})
     now = {key: float(valuation.forward[positions[key]]) for key in keys}
     prices = {key: x if np.isfinite(x) else float(last[positions[key]]) for key, x in now.items()}
-    return book.balances(prices, [key for key, x in prices.items() if not x > 0])
+    return book.margin_balances(prices, [key for key, x in prices.items() if not x > 0])
 
 
 def equity_usd(snapshot: Snapshot, left_out: Container[str] = ()) -> float:

@@ -10,7 +10,11 @@ from typing import Any
 
 import pytest
 
-from hedger.documents import number, plain
+from hedger.documents import number, plain, risk_document
+from hedger.problem.snapshot import take_snapshot
+from hedger.settings import Settings
+from risk.book import Book, Position
+from tests.builders import Quote, listing, market_of, perpetual
 from tests.hedger.desk import Json, exposures, hedger, make_book, ticket
 from tests.hedger.own import RawMarket
 
@@ -264,6 +268,33 @@ def test_positions_add_up_to_the_rows(tape: Path, tmp_path: Path, capsys: pytest
             assert sum(p[greek] for p in risk["positions"]) == pytest.approx(
                 values[f"{greek}:BTC"], rel=1e-12
             )
+
+
+@pytest.mark.parametrize("numeraire", ["USD", "coin"])
+def test_positions_add_up_after_futures_have_moved(numeraire: str) -> None:
+    """A cash row is the margin balance: what perpetuals have gained since they were opened is in it, on the
+    account and in the currency that they settle in."""
+    inverse = Quote(listing(perpetual(), lot="10"), 50_099.5, 50_100.5, 50_100.0, index=50_000.0)
+    linear = Quote(listing(perpetual(inverse=False)), 50_049.5, 50_050.5, 50_050.0, index=50_000.0)
+    held = [
+        Position(inverse.listing, "", Decimal(5_010)),
+        Position(inverse.listing, "hot", Decimal(-20_040)),
+        Position(linear.listing, "", Decimal(3)),
+    ]
+    cash = {("deribit", "", "BTC"): Decimal(2), ("deribit", "", "USDC"): Decimal(1_000)}
+    book = Book.of(held, cash).opened_at({inverse.listing.key: 40_000.0, linear.listing.key: 48_000.0})
+    settings = Settings.model_validate({"numeraire": numeraire})
+    document = risk_document(take_snapshot(book, market_of([inverse, linear]), settings, marked=True))
+    rows = {(p["symbol"], p["account"]): p for p in document["positions"]}
+    coins = {"": 2 + 5_010 * (1 / 40_000 - 1 / 50_100), "hot": -20_040 * (1 / 40_000 - 1 / 50_100)}
+    dollars = 1_000 + 3 * (50_050 - 48_000)
+    for account, amount in coins.items():
+        assert rows["BTC", account]["quantity"] == pytest.approx(amount, rel=1e-12)
+    assert rows["USDC", ""]["quantity"] == pytest.approx(dollars, rel=1e-12)
+    balance = sum(coins.values()) if numeraire == "USD" else -dollars / 50_000
+    delta = balance + (5_010 - 20_040) / 50_100 + 3 * 50_050 / 50_000
+    assert math.fsum(p["delta"] for p in rows.values()) == pytest.approx(delta, rel=1e-12)
+    assert document["underlyings"][0]["delta"] == pytest.approx(delta, rel=1e-12)
 
 
 def test_stable_balances_are_counted_where_the_desk_says(

@@ -341,6 +341,18 @@ def test_other_venues_and_coins_and_days_have_no_margin() -> None:
     assert "BTC" in due.reasons[0]
 
 
+def test_the_simulated_venue_margins_as_deribit_did_and_that_is_its_own_rule() -> None:
+    """1,000 USD of the inverse perpetual at 50,000 are 0.02 coins: 0.02 (2 % + 0.005 % x 0.02) of margin."""
+    late = margin_terms("simulated", 1_786_000_000 * NS_PER_SECOND)  # 2026-08-06
+    assert late is not None and late.venue == "simulated"
+    assert {"BTC", "ETH"} <= set(late.standard) & set(late.matrix)
+    here = replace(perp(50_000.0), listing=listing(perpetual(), venue="simulated", lot="1"))
+    _, valuation = valued([here])
+    held = np.array([1_000.0])
+    due = margins(valuation, held, held, "simulated", STANDARD, late)["BTC"]
+    assert due.proven and due.initial == pytest.approx(0.02 * (0.02 + 0.00005 * 0.02), rel=1e-12)
+
+
 def test_margin_after_a_change_of_model_is_an_estimate() -> None:
     late = deribit(1_786_000_000 * NS_PER_SECOND)  # 2026-08-06
     _, valuation = valued([perp(50_000.0)])
