@@ -193,8 +193,11 @@ def _unknown(exchange: PaperExchange) -> list[str]:
     """What this run in particular could not know."""
     counts, found = exchange.core.counts, []
     if exchange.terms.margin is None:
+        named = exchange.terms.rules.margin_unknown
+        no_table = f"the {named} model is named, but no table of {exchange.core.venue} is known"
         found.append(
-            "margin: not modelled, as stated; no order was refused for it and no position liquidated"
+            f"margin: not modelled, {no_table if named else 'as stated'}; no order was refused for it and no "
+            "position liquidated"
         )
     elif unknown := exchange.core.checks.margin_unknown:
         found.append(f"margin: {unknown} orders passed although it could not be told")

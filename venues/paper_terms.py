@@ -186,7 +186,8 @@ class Duplicates(StrEnum):
 class PaperTerms:
     """All that the paper venue is told. fees, latency, queue and margin must be stated.
 
-    margin: a `Margin`, or None, said aloud: not modelled.
+    margin: a `Margin`, or None, said aloud: not modelled; margin_unknown: the model that was asked for and
+    cannot be had, for the report.
     price_band: None: prices are not banded. duplicates: as there. combos: it takes `ComboOrder`s.
     order_rate, order_burst: new orders a second for long, and at once; cancels are free.
     dead_man_s: all orders are cancelled when `refresh` was not heard for so long; None: there is no timer.
@@ -199,6 +200,7 @@ class PaperTerms:
     latency: Latencies | Unstated = UNSTATED
     queue: Queue | Unstated = UNSTATED
     margin: Margin | Unstated | None = UNSTATED
+    margin_unknown: str = ""
     price_band: PriceBand | None = None
     combos: bool = False
     duplicates: Duplicates = Duplicates.REFUSED

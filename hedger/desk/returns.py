@@ -1,7 +1,7 @@
 """Past returns by coin, for value at risk: from a tape, a file of prices, or a file of returns.
 
 - a tape (folder): the index of every batch, over windows of the horizon that begin at each batch;
-- prices (CSV or parquet): `ts` (UTC), `open`, optional `symbol` (BTC_USDT, ETH-PERPETUAL, ..), likewise;
+- prices (CSV or parquet): `ts` (UTC), `open`, optional `symbol` (BTCUSDT, ETH-PERPETUAL, ..), likewise;
 - returns (CSV or parquet): a column per coin named as the coin, a row per outcome, -0.1 = -10 %; the horizon
   is whatever they were made of.
 
@@ -56,7 +56,8 @@ def read_returns(path: Path, underlyings: Sequence[str], horizon_h: float, age_s
         return _windows(str(path), _indexes(Tape.open(path), underlyings, age_s_max), horizon_h)
     table = _table(path)
     if {"ts", "open"} <= set(table.columns):
-        told = {name: (x.at, x.value) for name, x in read_perp(path).items() if name in underlyings}
+        series = read_perp(path, underlyings) if underlyings else {}
+        told = {name: (x.at, x.value) for name, x in series.items()}
         return _windows(str(path), told, horizon_h)
     return _given(table, path, underlyings)
 

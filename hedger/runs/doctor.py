@@ -23,7 +23,7 @@ from hedger.build import this_build
 from hedger.journal.lock import build_of, holder
 from hedger.runs.checks import Check, Finding, bad
 from hedger.runs.venue_checks import examine_venues
-from hedger.runs.venue_margin import check_limits_file
+from hedger.runs.venue_margin import check_limits_file, check_paper_margin
 from hedger.settings import Settings
 from pricing.daycount import NS_PER_SECOND
 from venues.pins import PINNED
@@ -46,6 +46,7 @@ def examine_machine(settings: Settings, journal: Path) -> tuple[Check, ...]:
         check_build(this_build(), _holder(journal)),
         _configuration(settings),
         *([] if (limits := check_limits_file(settings)) is None else [limits]),
+        *([] if (margin := check_paper_margin(settings, time.time_ns())) is None else [margin]),
         check_libraries(PINNED, installed),
         _clock(),
         *_disk(settings, journal),

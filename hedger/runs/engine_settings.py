@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from hedger.core.gate import EngineSettings
 from hedger.engine.limit_gate import LimitGate
 from hedger.limits_file import LoadedLimits
-from hedger.runs.paper_setup import engine_settings, margin_models, paper_limits
-from hedger.runs.venue_margin import reports_margin, venue_models
+from hedger.margin_models import margin_models, reports_margin, venue_models
+from hedger.runs.paper_setup import engine_settings, paper_limits
 from hedger.settings import Settings
 
 

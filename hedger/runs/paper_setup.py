@@ -8,14 +8,13 @@ from dataclasses import replace
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from hedger.core.gate import EngineSettings
 from hedger.core.headroom import headroom
+from hedger.core.leg_margin import NO_MODELS, Models
 from hedger.core.state import State
 from hedger.engine.limit_gate import LimitGate
-from hedger.margin_tables import margin_terms
 from hedger.moment import Memory
 from hedger.planning import HedgePlan
 from hedger.problem.snapshot import equity_usd, take_snapshot
@@ -27,24 +26,10 @@ from pricing.valuation import Numeraire
 from risk.book import Book
 from risk.costs import TradeCost
 from risk.limit_terms import Limits
-from risk.margin_terms import MarginModel, MarginTerms
 from risk.standing import worth
 from venues.paper_terms import Constant, FeeModel, Latencies, LogNormal, PaperTerms, PriceBand, Queue
 
 NS_PER_MS = 1_000_000
-
-
-Models = Mapping[str, tuple[MarginModel, MarginTerms]]
-NO_MODELS: Models = MappingProxyType({})
-
-
-def margin_models(config: PaperConfig, venues: Collection[str], at_ns: int) -> Models:
-    """How each venue margins the account; none where it is not to be modelled, or its table is not known."""
-    if config.margin == "none":
-        return {}
-    terms = {name: margin_terms(name, at_ns) for name in venues}
-    model = MarginModel(config.margin)
-    return {name: (model, known) for name, known in terms.items() if known is not None}
 
 
 def paper_terms(settings: Settings, venue: str, models: Models) -> PaperTerms:
@@ -62,6 +47,7 @@ def paper_terms(settings: Settings, venue: str, models: Models) -> PaperTerms:
         latency=_latencies(config),
         queue=Queue(cancels_ahead=Decimal(repr(config.cancels_ahead))),
         margin=margin,
+        margin_unknown="" if margin is not None or config.margin == "none" else config.margin,
         price_band=PriceBand(Decimal(repr(config.price_band_bps)) / 10_000)
         if config.price_band_bps
         else None,

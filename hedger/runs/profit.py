@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
@@ -74,6 +75,14 @@ class Profit:
         found: Interval | None = None
         for day in self.days.values():
             found = day if found is None else found.then(day)
+        return found
+
+    def copied(self) -> Profit:
+        """As it stands; what either is told from here on the other does not know."""
+        found = copy(self)
+        found.days = dict(self.days)
+        found._trades, found._payments = list(self._trades), list(self._payments)
+        found._settled, found._received = dict(self._settled), list(self._received)
         return found
 
     def traded(self, trade: Trade) -> None:
@@ -170,18 +179,20 @@ def document(profit: Profit, tolerance: Tolerance = PLAIN_TOLERANCE) -> dict[str
         "ledger_usd": None if total is None else _numbers(total.statement.as_dict()),
         "ledger_difference_usd": None if total is None else number(total.difference_usd),
         "marks_passed_over": profit.passed_over,
-        "days": [
-            {
-                "day": day,
-                "pnl_usd": number(found.attribution.equity_change),
-                "attribution_usd": _numbers(found.attribution.total.as_dict()),
-                "harvest_usd": number(found.attribution.total.harvest),
-                "residual_allowed_usd": number(tolerance.allowed_usd(found.attribution.total)),
-                "ledger_usd": _numbers(found.statement.as_dict()),
-                "ledger_difference_usd": number(found.difference_usd),
-            }
-            for day, found in profit.days.items()
-        ],
+        "days": [{"day": day, **interval_document(found, tolerance)} for day, found in profit.days.items()],
+    }
+
+
+def interval_document(found: Interval, tolerance: Tolerance) -> dict[str, object]:
+    """A span's P&L by both accounts as JSON."""
+    parts = found.attribution.total
+    return {
+        "pnl_usd": number(found.attribution.equity_change),
+        "attribution_usd": _numbers(parts.as_dict()),
+        "harvest_usd": number(parts.harvest),
+        "residual_allowed_usd": number(tolerance.allowed_usd(parts)),
+        "ledger_usd": _numbers(found.statement.as_dict()),
+        "ledger_difference_usd": number(found.difference_usd),
     }
 
 
@@ -194,21 +205,26 @@ def _numbers(parts: Mapping[str, float]) -> dict[str, float | None]:
     return {name: number(x) for name, x in parts.items()}
 
 
-#: Characters of a day, and of an amount at least.
-_DAY, _COLUMN = 10, 12
+#: Characters of what a line is of, and of an amount at least.
+_DAY, _COLUMN = 11, 12
 _PARTS = tuple(Parts.__slots__)
 _LEDGER = tuple(Statement.__slots__)
 
 
 def table(document: Mapping[str, object], room: int | None = None) -> str:
-    """The P&L of a document as two tables for people, USD: a line a day, and the sums; "" without any.
-    room: how wide they may be; what does not fit goes on below."""
+    """The P&L of a document as two tables for people, USD: a line a day, the sums, and what is since the
+    last hedge where the document tells of one; "" without any. room: how wide they may be; what does not fit
+    goes on below."""
     days = document.get("days")
     total, ledger = document.get("attribution_usd"), document.get("ledger_usd")
     if not isinstance(days, list) or not days or not isinstance(total, dict) or not isinstance(ledger, dict):
         return ""
     by_cause = [(day["day"], day["attribution_usd"]) for day in days] + [("all", total)]
     by_ledger = [(day["day"], day["ledger_usd"]) for day in days] + [("all", ledger)]
+    since = document.get("since_hedge")
+    if isinstance(since, dict):
+        by_cause.append(("since hedge", since["attribution_usd"]))
+        by_ledger.append(("since hedge", since["ledger_usd"]))
     return "\n".join(
         [
             "P&L by cause, USD",

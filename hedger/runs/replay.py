@@ -33,13 +33,13 @@ from hedger.journal.entries import (
 )
 from hedger.journal.journal import Journal
 from hedger.limits_file import LoadedLimits
+from hedger.margin_models import margin_models
 from hedger.problem.snapshot import take_snapshot
 from hedger.runs.by_timetable import RunClock, RunWorld
 from hedger.runs.opening import on_one_account, opened, settings_sha256, settings_text
 from hedger.runs.paper_setup import (
     engine_settings,
     fresh_state,
-    margin_models,
     one_numeraire,
     paper_limits,
     paper_terms,

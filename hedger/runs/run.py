@@ -23,6 +23,7 @@ from hedger.journal.entries import JournalName
 from hedger.journal.journal import Journal
 from hedger.journal.kill_latch import FileLatch
 from hedger.limits_file import LoadedLimits
+from hedger.margin_models import margin_models
 from hedger.runs.agreement import check_market, taken
 from hedger.runs.closing import closing_document, exit_code
 from hedger.runs.demo_stage import Stage
@@ -39,7 +40,6 @@ from hedger.runs.launch import (
 from hedger.runs.opening import on_one_account, opened
 from hedger.runs.paper_setup import (
     engine_settings,
-    margin_models,
     one_numeraire,
     paper_limits,
     paper_terms,
@@ -138,7 +138,7 @@ def _run(options: RunOptions, desk: Settings, limits: LoadedLimits, journal: Jou
         config=desk.run,
         log=log,
         clock=clock,
-        arm=options.arm,
+        arm="started with --arm" if options.arm else "",
         end_ns=None if options.minutes is None else clock.monotonic_ns() + round(options.minutes * 60e9),
         reload=partial(read_again, options.config, partial(taken, limits)),
     )

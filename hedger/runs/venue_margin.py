@@ -6,11 +6,10 @@ What nobody watches lets no order out. The doctor says so before anything is sta
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
 from pathlib import Path
 
-from hedger.core.leg_margin import Models
 from hedger.limits_file import load_limits
+from hedger.margin_models import without_table
 from hedger.margin_tables import margin_terms
 from hedger.runs.checks import Check, Finding, bad, from_error
 from hedger.sections.venues import VenueName
@@ -20,25 +19,7 @@ from risk.limit_terms import allows
 from risk.margin_terms import MarginModel
 from venues.errors import VenueError
 from venues.orders import EVERY_CURRENCY, AccountReport
-
-
-def reports_margin(desk: Settings, venue: str) -> bool:
-    """Whether a venue's own figures are to be taken."""
-    return any(name == venue and config.margin == "reported" for name, config in desk.venues.items())
-
-
-def venue_models(desk: Settings, venues: Collection[str], at_ns: int) -> Models:
-    """The venues whose margin a model of the package is to reckon, and its terms at a time, UTC nanoseconds;
-    a venue whose table is not known is left out."""
-    found = {}
-    for name, config in desk.venues.items():
-        if (
-            name in venues
-            and config.margin != "reported"
-            and (terms := margin_terms(name, at_ns)) is not None
-        ):
-            found[str(name)] = MarginModel(config.margin), terms
-    return found
+from venues.simulated_books import VENUE
 
 
 def check_limits_file(settings: Settings) -> Check | None:
@@ -50,6 +31,17 @@ def check_limits_file(settings: Settings) -> Check | None:
     except InputError as error:
         return from_error("limits", error)
     return Check("limits", Finding.GOOD, f"{settings.limits_file} can be read")
+
+
+def check_paper_margin(settings: Settings, now_ns: int) -> Check | None:
+    """Whether the model that `paper.margin` names can be had of the venues traded on; None where none is
+    named, and live."""
+    if settings.run.mode == "live" or settings.paper.margin == "none":
+        return None
+    what, venues = "margin on paper", settings.run.feed or (VENUE,)
+    if text := without_table(settings.paper, venues, now_ns):
+        return Check(what, Finding.NOTE, text)
+    return Check(what, Finding.GOOD, f"by the {settings.paper.margin} model of the package")
 
 
 def check_margin(

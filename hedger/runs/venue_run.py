@@ -14,6 +14,7 @@ order of another journal can be taken for one of its own.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import secrets
 import string
@@ -41,6 +42,7 @@ from hedger.journal.kill_latch import FileLatch
 from hedger.journal.recovery import Recovered
 from hedger.journal.user import user_name
 from hedger.limits_file import LoadedLimits
+from hedger.margin_models import without_table
 from hedger.runs.agreement import taken
 from hedger.runs.closing import closing_document, exit_code
 from hedger.runs.engine_settings import settings_on_venues
@@ -236,6 +238,8 @@ async def _begun(
         terms = partial(paper_terms, desk, models=decides_with.margin)
         kind = PaperExchange if timetable is None else partial(NotedExchange, timetable)
         exchanges = exchanges_of(start.universe, state.book, terms, now_ns, seed=options.seed, make=kind)
+        if text := without_table(desk.paper, names, now_ns):
+            log.say("margin not modelled", level=logging.WARNING, text=text)
     end_ns = None if options.minutes is None else clock.monotonic_ns() + round(options.minutes * 60e9)
     parts = Parts(
         venues=venues if live else [_paper_venue(exchange, clock) for exchange in exchanges],
@@ -247,7 +251,7 @@ async def _begun(
         config=desk.run,
         log=log,
         clock=clock,
-        arm=options.arm or live,
+        arm="started with --arm-live" if live else "started with --arm" if options.arm else "",
         accept=Accepting(user_name(), options.reason) if live and options.accept else None,
         end_ns=end_ns,
         reload=partial(read_again, options.config, partial(taken, limits)),

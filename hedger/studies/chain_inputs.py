@@ -9,6 +9,8 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from hedger.inputs import parse_time
 from hedger.studies.chain_market import Contracts, View
 from hedger.studies.chain_walk import Start
 from hedger.studies.flow import RecordedFlow
-from pricing.contracts import Kind
+from pricing.contracts import STABLE_CURRENCIES, Kind
 from pricing.errors import InputError
 from pricing.universe import FloatArray, IntArray
 from risk.book import Book
@@ -52,18 +54,51 @@ class Series:
 NO_SERIES = Series(np.empty(0, dtype=np.int64), np.empty(0))
 
 
-def read_perp(path: Path) -> dict[str, Series]:
-    """Hourly bars (parquet or CSV: ts, open, optional symbol) by coin: the open, known when the bar begins.
+def read_perp(path: Path, coins: Collection[str]) -> dict[str, Series]:
+    """Bars (parquet or CSV: ts, open, optional symbol) by coin: the open, known when the bar begins.
 
-    Without a symbol they are of BTC.
+    Without a symbol they are of BTC. What is of none of `coins` is left out.
+
+    Raises:
+        InputError: the file cannot be used, none of it is of one of the coins, or one has several symbols.
     """
     table = _table(path, ("ts", "open"))
-    if "symbol" not in table.columns:
-        return {"BTC": _series(table, "open", path)}
-    found = {}
-    for (symbol,), part in table.group_by("symbol", maintain_order=True):
-        found[str(symbol).replace("_", "-").split("-")[0].upper()] = _series(part, "open", path)
-    return found
+    parts = {"BTC": table}
+    if "symbol" in table.columns:
+        parts = {str(s): part for (s,), part in table.group_by("symbol", maintain_order=True)}
+    of: dict[str, list[str]] = {}
+    for symbol in parts:
+        of.setdefault(coin_of(symbol, coins), []).append(symbol)
+    unasked = ", ".join(sorted(of.pop("", []))[:20])
+    if not of:
+        raise InputError(
+            "FILE_SYMBOLS", "no symbol is of a coin that is asked for", where=str(path),
+            observed=unasked if "symbol" in table.columns else "no column symbol, so BTC",
+            allowed=f"of {', '.join(coins)}, such as BTC_USDT, BTCUSD, BTC-PERPETUAL",
+            not_done=NOTHING, fix="name another file",
+        )  # fmt: skip
+    if twice := sorted(symbol for symbols in of.values() if len(symbols) > 1 for symbol in symbols):
+        raise InputError(
+            "FILE_SYMBOLS", "several symbols are of one coin", where=str(path),
+            observed=", ".join(twice[:20]), allowed="one symbol a coin",
+            not_done=NOTHING, fix="keep the symbol that is meant",
+        )  # fmt: skip
+    return {coin: _series(parts[symbol], "open", path) for coin, (symbol,) in of.items()}
+
+
+def coin_of(symbol: str, coins: Collection[str]) -> str:
+    """The coin whose price in dollars a symbol is, however its venue writes it; "" where it is of none.
+
+    >>> [coin_of(x, ["BTC"]) for x in ("BTC-PERPETUAL", "BTCUSDT", "btcusd_perp", "BTC/USDC:USDC")]
+    ['BTC', 'BTC', 'BTC', 'BTC']
+    >>> [coin_of(x, ["BTC", "ETH"]) for x in ("WBTCUSDT", "ETHBTC", "ETH/BTC", "USDT")]
+    ['', '', '', '']
+    """
+    base, *rest = re.split(r"[-_/:]", symbol.upper())
+    if rest and rest[0] in {"BTC", "ETH"}:
+        return ""  # a price in another coin
+    heads = (base, *(base.removesuffix(quote) for quote in sorted(STABLE_CURRENCIES)))
+    return next((head for head in heads if head in coins), "")
 
 
 def read_dvol(path: Path) -> dict[str, Series]:

@@ -98,7 +98,7 @@ def question_of(arguments: argparse.Namespace, tapes: Sequence[Tape]) -> Questio
         seeds=arguments.seeds,
         book=arguments.book,
         flow=flow,
-        perp=read_perp(arguments.perp) if arguments.perp is not None else None,
+        perp=read_perp(arguments.perp, wanted) if arguments.perp is not None else None,
         dvol=read_dvol(arguments.dvol) if arguments.dvol is not None else None,
     )
 
