@@ -249,6 +249,11 @@ class Settings(Section):
         """Hours of index before now that bands and triggers ask for; 0 where none looks back."""
         return max(self.vol_window_h(), self.policy.window_h())
 
+    def traded_age_s_max(self) -> float:
+        """Age of the oldest quote that is traded on."""
+        age = self.execution.book_age_s_max
+        return self.age_s_max if age is None else age
+
     def exposure_settings(self) -> ExposureSettings:
         """What a row means."""
         return ExposureSettings(self.numeraire, self.gamma_days_min, self.stable_underlying)

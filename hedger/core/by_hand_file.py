@@ -125,9 +125,19 @@ def _in_row_unit(file: FileBand, row: str, spot: float) -> str:
         ((target + low) * factor, (target + high) * factor)
         for low, high in (_edge(file, "trigger"), _edge(file, "landing"))
     )
-    needs_index = math.isnan(row_factor(greek, math.nan, file.numeraire))
-    at = f" at {spot:z.6g} USD" if needs_index else ""
+    at = f" at {spot:z.6g} USD" if follows_index(file, row) else ""
     return f" ({edges_words(trigger, landing, 6)} {unit_of(row, file.numeraire)}{at})"
+
+
+def follows_index(file: FileBand, row: str) -> bool:
+    """Whether the file's band of a row, in the row's unit, moves with the index.
+
+    >>> follows_index(FileBand(Numeraire.USD, "delta_usd"), "delta:BTC")
+    True
+    >>> follows_index(FileBand(Numeraire.USD, "vega_usd_per_point"), "vega:BTC")
+    False
+    """
+    return bool(file.key) and math.isnan(row_factor(row.split(":")[0], math.nan, file.numeraire))
 
 
 def edges_words(trigger: Interval, landing: Interval, digits: int = 15) -> str:

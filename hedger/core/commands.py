@@ -21,6 +21,7 @@ from hedger.core.disowned import told_disowned
 from hedger.core.events import Command, Verb
 from hedger.core.marking import value_book
 from hedger.core.other_engines import alive, told_others
+from hedger.core.previewed import Previewed, parse_previewed, scope_of
 from hedger.core.reconcile import DRIFT_HALTS, accept, kill_confirmed
 from hedger.core.reload import reload
 from hedger.core.residual import accept_residual
@@ -28,7 +29,7 @@ from hedger.core.state import Mode, State, VenueState
 from hedger.core.turn import Turn
 from hedger.problem.band_room import too_tight
 from hedger.problem.snapshot import Snapshot
-from risk.bands import BandSpec, Interval
+from risk.bands import BandSpec, Interval, target_of
 from risk.interval_words import parse_edges
 from venues.orders import Link, OrderState
 
@@ -152,27 +153,37 @@ def only_differs(state: State) -> bool:
 
 def _ask_for(turn: Turn, command: Command) -> None:
     """A hedge of everything, or a hedge to nothing, now."""
-    state = turn.state
+    state, scope = turn.state, command.argument
+    previewed: Previewed | None = None
+    if command.verb is Verb.HEDGE:
+        scope = scope_of(command.argument)
+        try:
+            previewed = parse_previewed(command.argument)
+        except ValueError as error:
+            _refuse(turn, "HEDGE_REFUSED", f"no hedge: what was previewed cannot be read: {error}")
+            return
     if not state.acting.sends or state.paused:
         why = "paused" if state.acting.sends else str(state.acting)
         _refuse(turn, f"{command.verb.upper()}_REFUSED", f"no {command.verb}: the engine is {why}")
         return
-    if command.argument and command.argument not in state.market.universe.underlyings:
+    if scope and scope not in state.market.universe.underlyings:
         names = ", ".join(state.market.universe.underlyings)
-        _refuse(turn, f"{command.verb.upper()}_REFUSED", f"{command.argument!r} is none of {names}")
+        _refuse(turn, f"{command.verb.upper()}_REFUSED", f"{scope!r} is none of {names}")
         return
     flattening = state.asked_for == "flatten"
-    if flattening and command.verb is Verb.FLATTEN and command.argument == state.scope:
+    if flattening and command.verb is Verb.FLATTEN and scope == state.scope:
         turn.note("that is being flattened already")
         return
-    if flattening and state.scope and command.argument != "":
-        text = f"no {command.verb} {command.argument}: {state.scope} is being flattened; ask again when it is"
+    if flattening and state.scope and scope != "":
+        text = f"no {command.verb} {scope}: {state.scope} is being flattened; ask again when it is"
         _refuse(turn, f"{command.verb.upper()}_REFUSED", text)
         return
     execution = state.execution
     if execution is not None:
         execution = replace(execution.ended(f"{command.verb} was asked for", failed=False), superseded=True)
-    turn.state = replace(state, asked_for=str(command.verb), scope=command.argument, execution=execution)
+    turn.state = replace(
+        state, asked_for=str(command.verb), scope=scope, previewed=previewed, execution=execution
+    )
     value_book(turn)
 
 
@@ -252,7 +263,7 @@ def parse_bands(text: str) -> tuple[Interval, Interval] | None:
     if edges is None:
         return None
     trigger, landing = edges
-    target = min(max(0.0, landing[0]), landing[1])
+    target = target_of(landing)
     if not math.isfinite(target):
         return None
     try:

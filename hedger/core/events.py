@@ -27,6 +27,12 @@ class Verb(StrEnum):
     BANDS = "bands"  # other bands for a row
     RELOAD = "reload"  # other settings
 
+    @property
+    def refusals(self) -> tuple[str, str]:
+        """Codes of the alerts that say that the engine did not obey."""
+        # what frees the engine to send again is refused alike, be it for all orders or for some
+        return "BUILD_REFUSED", f"{(Verb.ARM if self is Verb.REDUCE else self).upper()}_REFUSED"
+
 
 @dataclass(frozen=True, slots=True)
 class Command:

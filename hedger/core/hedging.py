@@ -20,6 +20,7 @@ from hedger.core.glance import Glance
 from hedger.core.marking import look_again, price_history, value_book
 from hedger.core.outside import left_out, told_already
 from hedger.core.plans import forced, on_open_venues, plan_of, trades
+from hedger.core.previewed import other_than
 from hedger.core.sending import send, send_combo
 from hedger.core.sight import sight_of
 from hedger.core.state import frozen
@@ -137,6 +138,9 @@ def _ask_policy(turn: Turn, seen: Snapshot | Glance) -> None:
     if plan is None:
         _note_failure(turn, moment, policy, decision)
     elif trades(plan):
+        if other := _other_than_previewed(turn, plan):
+            _refuse_other(turn, other)
+            return
         _begin(turn, plan, moment, policy, partial=now is not moment)
     else:
         _not_begun(turn, plan, moment, policy)
@@ -154,6 +158,23 @@ def _begin(turn: Turn, plan: HedgePlan, moment: Moment, policy: PolicyConfig, pa
     memory = advance(state.memory, moment, policy, plan.decision)
     turn.state = replace(state, execution=execution, counters=counters, memory=memory, undone=None)
     _work_on(turn)
+
+
+def _other_than_previewed(turn: Turn, plan: HedgePlan) -> str:
+    """Why a plan is not what a person had seen of the hedge, "" where it is, or he had seen none."""
+    state = turn.state
+    if state.asked_for != "hedge" or state.previewed is None:
+        return ""
+    return other_than(state.previewed, plan.trades, plan.cost.total, turn.settings.desk.execution)
+
+
+def _refuse_other(turn: Turn, why: str) -> None:
+    """Send nothing of a hedge that has become another one since its preview, and show what it is by now."""
+    turn.shown = turn.state.scope
+    turn.why = f"no hedge: {why}; its new preview is in this record"
+    turn.alert(Severity.WARNING, "HEDGE_REFUSED", turn.why)
+    turn.note(turn.why)
+    turn.state = replace(turn.state, asked_for="", scope="", previewed=None)
 
 
 def _not_begun(turn: Turn, plan: HedgePlan, moment: Moment, policy: PolicyConfig) -> None:

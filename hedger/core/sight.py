@@ -48,14 +48,13 @@ def sight_of(turn: Turn) -> Sight | None:
     shift = stranded_shift(turn, snapshot, value)
     value = value if shift is None else value + shift
     market = replace(state.market, now_ns=turn.event.now_ns)
-    age = desk.execution.book_age_s_max
     bad = {reading.underlying for reading in snapshot.bad_indexes}
     return Sight(
         now_ns=turn.now,
         snapshot=snapshot,
         value=value,
         market=market,
-        sound=sound_listings(market, desk.age_s_max if age is None else age, bad),
+        sound=sound_listings(market, desk.traded_age_s_max(), bad),
         venues=frozenset(name for name, v in state.venues.items() if v.takes_orders),
         sending=state.acting.sends and not state.paused,
         width=widths(snapshot.bands) if state.width is None else state.width,

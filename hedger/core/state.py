@@ -24,6 +24,7 @@ from hedger.core.changed import changer
 from hedger.core.execution import Execution
 from hedger.core.glance import Glance
 from hedger.core.order_life import ZERO, OrderRecord
+from hedger.core.previewed import Previewed
 from hedger.core.trades_seen import TradesSeen
 from hedger.moment import Memory
 from hedger.problem.snapshot import BandOverrides, Snapshot
@@ -312,12 +313,12 @@ class State:
     hedges: those of late, with the risk before and after each. last_good: indexes. regimes: the vol
     regimes in force. venues: by name. counters: of the day. by_hand: bands set by command, and who set
     them. asked_for: what a person asked for ("hedge" or "flatten") and is not done, on one
-    underlying (scope) or on all. averages: (sum, count) of the index in settlement windows. indexes: (ns,
-    USD) seen, where bands or triggers look back. commands: ids of those done. strangers: open orders of
-    others, told of, by (venue, account, name). others: other engines seen at work, monotonic, by (venue,
-    account, tag). touched: the venue's time of the last fill, by (venue, symbol); booked: executions of the
-    last seconds. accrued: funding not booked yet, > 0 owed, by (venue, account, currency). marked_ns:
-    monotonic, of the last mark.
+    underlying (scope) or on all; previewed: what he had seen of that hedge, None where nothing. averages:
+    (sum, count) of the index in settlement windows. indexes: (ns, USD) seen, where bands or triggers look
+    back. commands: ids of those done. strangers: open orders of others, told of, by (venue, account, name).
+    others: other engines seen at work, monotonic, by (venue, account, tag). touched: the venue's time of
+    the last fill, by (venue, symbol); booked: executions of the last seconds. accrued: funding not booked
+    yet, > 0 owed, by (venue, account, currency). marked_ns: monotonic, of the last mark.
     width: (m,) of the desk's own bands while a flatten has narrower ones in force; None: those in force.
     settled: expiries of late, and what they were booked at. desk: settings that a `reload` has put in the
     place of those of the start. residual: P&L that nothing explains. aside: sides of listings that were
@@ -351,6 +352,7 @@ class State:
     by_hand: ByHand = NOTHING_BY_HAND
     asked_for: str = ""
     scope: str = ""
+    previewed: Previewed | None = None
     averages: Mapping[tuple[str, int], tuple[float, int]] = field(default_factory=nothing)
     indexes: Mapping[str, tuple[tuple[int, float], ...]] = field(default_factory=nothing)
     commands: frozenset[str] = frozenset()

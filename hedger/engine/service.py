@@ -38,6 +38,7 @@ from hedger.engine.venue_signs import signs_of
 from hedger.journal.commands_file import CommandBox
 from hedger.journal.entries import ENDING, ENDING_USER
 from hedger.journal.kill_latch import KillLatch
+from hedger.journal.user import user_name
 from hedger.sections.paper import RunConfig
 from pricing.daycount import NS_PER_SECOND
 from venues.base import Venue
@@ -70,9 +71,9 @@ class Accepting:
 
 @dataclass(slots=True, eq=False)
 class Parts:
-    """What a service is made of. box, metrics: None where there is none. arm: as soon as it can be. accept:
-    where accounts differ before that, or show another engine; None: nobody does. reload: reads the settings
-    again."""
+    """What a service is made of. box, metrics: None where there is none. arm: why it is to be armed as
+    soon as it can be, "" where it is not to be. accept: where accounts differ before that, or show another
+    engine; None: nobody does. reload: reads the settings again."""
 
     venues: Sequence[Venue]
     state: State
@@ -85,7 +86,7 @@ class Parts:
     clock: WallClock = field(default_factory=WallClock)
     box: CommandBox | None = None
     metrics: MetricsServer | None = None
-    arm: bool = False
+    arm: str = ""
     accept: Accepting | None = None
     end_ns: int | None = None
     reload: Reload = no_file
@@ -192,10 +193,10 @@ class Service:
         kill back finds an engine that observes, whatever it was started with."""
         parts, accept = self.parts, self.parts.accept
         if self.armed or self.state.mode is Mode.KILLED:
-            parts.arm, parts.accept = False, None
+            parts.arm, parts.accept = "", None
         elif parts.arm and not why_not_arm(self.state):
-            parts.arm, parts.accept = False, None
-            self._own(Verb.ARM, "started with --arm", "run")
+            self._own(Verb.ARM, parts.arm, user_name())
+            parts.arm, parts.accept = "", None
         elif accept is not None and only_differs(self.state):
             parts.accept = None
             parts.log.say(

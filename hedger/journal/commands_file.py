@@ -24,7 +24,7 @@ from pathlib import Path
 from hedger.build import this_build
 from hedger.core.events import Command, Verb
 from hedger.journal.sqlite import FAULTS, failed
-from hedger.journal.user import TEXT_MAX
+from hedger.journal.user import ARGUMENT_MAX, TEXT_MAX
 from pricing.errors import InputError
 
 #: "HDGC"
@@ -84,7 +84,7 @@ def send(journal: Path, command: Command, sent_ns: int, fingerprint: str = "") -
             "COMMAND_TEXT",
             problem,
             where=f"hedger {command.verb}",
-            allowed=f"at most {TEXT_MAX} printable characters",
+            allowed=f"at most {TEXT_MAX} printable characters, {ARGUMENT_MAX} of an argument",
             not_done="nothing was sent",
             fix="shorten it, on one line",
         )
@@ -223,7 +223,8 @@ def _command(texts: list[object], ours: str, fingerprint: str) -> Command | str:
 def _unfit(command: Command) -> str:
     for name in ("id", "user", "reason", "argument", "build"):
         text = getattr(command, name)
-        if len(text) > TEXT_MAX or not (text.isprintable() or not text):
+        most = ARGUMENT_MAX if name == "argument" else TEXT_MAX
+        if len(text) > most or not (text.isprintable() or not text):
             return f"the {name} is too long, or not printable"
     return "" if command.id else "the id is missing"
 

@@ -15,7 +15,7 @@ from enum import Enum
 from functools import cache
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
-from hedger.core.actions import Adjustment, Alert
+from hedger.core.actions import Adjustment, Alert, AskAccount, AskOrder
 from hedger.core.decision import Preview, Ticket, Verdict
 from hedger.core.state import Mode
 from hedger.core.verification import RowCheck, Verification
@@ -58,6 +58,10 @@ def _action(value: Any) -> str:
     match value["action"]:
         case "alert":
             return _object(_parts_of(Alert), value)
+        case "ask_account":
+            return _object(_parts_of(AskAccount), value)
+        case "ask_order":
+            return _object(_parts_of(AskOrder), value)
         case "submit":
             return _object((_ORDER, frozenset(_ORDER)), value)
         case "submit_combo":

@@ -21,16 +21,16 @@ from typing import Any
 import polars as pl
 
 from hedger.core.actions import Adjustment
-from hedger.core.order_life import OrderRecord, order_document
+from hedger.core.order_life import OrderRecord
 from hedger.journal.codec import CodecError
 from hedger.journal.entries import EventBody, Kind, Record, read
 from hedger.journal.recovery import recover
-from hedger.journal.storage import JournalDamaged, Storage, StorageFailed
-from hedger.journal.unreadable import why_unreadable
+from hedger.journal.rows import fill_row, order_row
+from hedger.journal.storage import Storage, StorageFailed
+from hedger.journal.unreadable import unreadable_from, why_unreadable
 from pricing.errors import InputError
 from pricing.market import QUOTE_FIELDS, Marks
 from risk.book import Book
-from venues.orders import TradeReport
 
 _RECORDS = {
     "number": pl.Int64,
@@ -153,7 +153,7 @@ def tables(storage: Storage, *, where: str) -> dict[str, pl.DataFrame]:
     try:
         walked = _walked(storage)
     except (StorageFailed, CodecError) as error:
-        damaged = JournalDamaged("JOURNAL_DAMAGED", "the journal cannot be read", observed=error)
+        damaged = unreadable_from(where, str(error), "nothing was written")
         raise why_unreadable(storage, error, damaged) from error
     return {
         **walked,
@@ -163,41 +163,9 @@ def tables(storage: Storage, *, where: str) -> dict[str, pl.DataFrame]:
     }
 
 
-def order_row(record: OrderRecord) -> dict[str, Any]:
-    """An order in plain words, for JSON and tables: exact amounts as text."""
-    return {
-        **order_document(record.order),
-        "execution": record.execution,
-        "wall_ns": record.wall_ns,
-        "state": str(record.state),
-        "filled": str(record.booked),
-        "code": record.code,
-        "venue_order_id": record.venue_order_id,
-    }
-
-
 def _order(record: OrderRecord) -> dict[str, Any]:
     row = order_row(record)
     return row | {f"{name}_number": float(row[name]) for name in ("quantity", "price", "filled")}
-
-
-def fill_row(report: TradeReport) -> dict[str, Any]:
-    """An execution in plain words: exact amounts as text, and as numbers beside it."""
-    fill = report.fill
-    amounts = {"quantity": fill.quantity, "price": fill.price, "fee": fill.fee}
-    return {
-        "venue": fill.listing.venue,
-        "symbol": fill.listing.symbol,
-        "account": fill.account,
-        "trade_id": fill.trade_id,
-        "time_ns": fill.time_ns,
-        "client_id": report.client_id,
-        "maker": report.maker,
-        "side": str(fill.side),
-        "fee_currency": fill.fee_currency,
-        **{name: str(amount) for name, amount in amounts.items()},
-        **{f"{name}_number": float(amount) for name, amount in amounts.items()},
-    }
 
 
 def _opening(book: Book | None) -> pl.DataFrame:

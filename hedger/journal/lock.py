@@ -99,11 +99,18 @@ def build_of(held: str | None) -> str:
     >>> build_of('{"pid": 7, "build": "0.2.0+ab"}'), build_of('{"pid": 7}'), build_of(None)
     ('0.2.0+ab', '', '')
     """
-    with suppress(ValueError, RecursionError):
-        found = json.loads(held or "{}")
-        build = found.get("build") if isinstance(found, dict) else None
-        return build if isinstance(build, str) else ""
-    return ""
+    build = _word(held, "build")
+    return build if isinstance(build, str) else ""
+
+
+def pid_of(held: str | None) -> int | None:
+    """The process of a holder by its text; None: there is none, or it does not say.
+
+    >>> pid_of('{"pid": 7}'), pid_of('{"pid": "x"}'), pid_of('{"pid": tr'), pid_of(None)
+    (7, None, None, None)
+    """
+    pid = _word(held, "pid")
+    return pid if isinstance(pid, int) else None
 
 
 def boot_id() -> str:
@@ -111,6 +118,14 @@ def boot_id() -> str:
     with suppress(OSError):
         return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
     return ""
+
+
+def _word(held: str | None, name: str) -> object:
+    """What a holder's text says under a name; None: nothing, or it is none of ours."""
+    with suppress(ValueError, RecursionError):
+        found = json.loads(held or "{}")
+        return found.get(name) if isinstance(found, dict) else None
+    return None
 
 
 def _read(descriptor: int) -> str:

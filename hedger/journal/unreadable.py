@@ -35,6 +35,19 @@ def why_unreadable(storage: Storage, error: Exception, damaged: JournalDamaged) 
     )
 
 
+def unreadable_from(where: str, observed: str, not_done: str) -> JournalDamaged:
+    """The error for whoever only reads a journal that is damaged. where: the file's name."""
+    return JournalDamaged(
+        "JOURNAL_DAMAGED",
+        "the journal cannot be read to its end",
+        where=where,
+        observed=observed,
+        allowed="one unbroken chain of records that this build knows",
+        not_done=not_done,
+        fix="`hedger journal verify` says how far it is sound",
+    )
+
+
 def build_at(storage: Storage, number: int) -> str:
     """The build that wrote a record, by the last start up to it; "" where no start says.
 

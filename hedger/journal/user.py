@@ -8,6 +8,8 @@ import os
 #: Characters that a text of a command may have: longer ones are refused by the sender, and by the reader, who
 #: knows no sender.
 TEXT_MAX = 500
+#: That its argument may have: a hedge carries the legs that were previewed.
+ARGUMENT_MAX = 4000
 
 
 def user_name() -> str:

@@ -75,6 +75,8 @@ class ExecutionConfig(Section):
     aside_s_max: Number = Field(default=600.0, gt=0, le=7 * 86_400)
     flatten_share: Number = Field(default=0.02, gt=0, lt=1)
     flatten_drift_s: Number = Field(default=10.0, ge=0, le=600)
+    preview_cost_share_max: Number = Field(default=0.25, ge=0, allow_inf_nan=False)
+    preview_cost_usd_max: Number = Field(default=50.0, ge=0, allow_inf_nan=False)
     watch: WatchConfig = WatchConfig()
     reconcile: ReconcileConfig = ReconcileConfig()
 

@@ -19,6 +19,7 @@ from hedger.journal.entries import Configuration, Kind, read
 from hedger.journal.journal import open_to_read
 from hedger.journal.kill_latch import FileLatch, Latched
 from hedger.journal.recovery import recover
+from hedger.journal.user import user_name
 from tests.hedger.desk import hedger, strict_json
 from tests.warm import command
 
@@ -120,6 +121,13 @@ def test_a_killed_process_leaves_a_journal_to_start_from(running: Running) -> No
     running.until("armed")
     running.process.kill()
     running.process.communicate(timeout=PATIENCE_S)
+    storage = open_to_read(running.journal)
+    try:
+        armed = next(storage.records(kinds=[Kind.COMMAND]))
+    finally:
+        storage.close()
+    told = json.loads(armed.body)["what"]
+    assert (told["user"], told["reason"]) == (user_name(), "started with --arm")
     before = orders_of(running.journal)
     config = running.journal.parent / "config.toml"
     config.write_text(

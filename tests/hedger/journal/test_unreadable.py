@@ -88,6 +88,15 @@ def test_no_verb_speaks_of_damage(verb: str, capsys: pytest.CaptureFixture[str],
     assert f"use build {THEIRS}" in ran.err and "begin a new" not in ran.err
 
 
+def test_a_look_at_the_alerts_names_the_build_as_well(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    written(tmp_path / "j", start(THEIRS), with_field(a_mode()))
+    ran = hedger(capsys, "alerts", "--once", "--journal", tmp_path / "j")
+    assert (ran.code, ran.out) == (2, "") and ran.err.startswith("JOURNAL_OTHER_BUILD"), ran.err
+    assert f"use build {THEIRS}" in ran.err
+
+
 def test_the_screen_names_the_build_as_well(tmp_path: Path) -> None:
     written(tmp_path / "j", start(THEIRS), with_field(a_mode()))
     feed = Feed(tmp_path / "j", desk(), Outside())
