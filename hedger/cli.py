@@ -30,12 +30,13 @@ from hedger.verbs import (
     report_verb,
     simulate_verb,
     steering,
+    streams,
     study_verbs,
     tape_verbs,
     venue_verbs,
 )
 from hedger.verbs.flags import Commands, Verb
-from pricing.errors import Exit, HedgerError, InputError
+from pricing.errors import Exit, HedgerError, InputError, printable
 
 #: What declares verbs, in the order of `hedger --help`.
 VERBS = (
@@ -104,19 +105,21 @@ class _Version(argparse.Action):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns its exit code. An error a person can mend is one line on stderr, no traceback."""
-    parser = build_parser()
-    arguments = argparse.Namespace(debug=False)
+    arguments, code = argparse.Namespace(debug=False), Exit.DONE
     try:
-        arguments = parser.parse_args(argv)
-        verb: Verb | None = getattr(arguments, "verb", None)
-        if verb is None:
-            parser.print_help()
-            return int(Exit.INVALID)
-        with warnings.catch_warnings():
-            warnings.showwarning = _show_warning
-            code = int(verb(arguments))
-        sys.stdout.flush()  # here, where a reader that went away is no fault
-        return code
+        streams.guard()
+        parser = build_parser()
+        try:
+            arguments = parser.parse_args(argv)
+        except SystemExit as end:  # -h and --version print, and end
+            code = Exit(int(end.code or 0))
+        else:
+            code = _run(parser, arguments)
+        streams.check_output()  # here, where a reader that went away is no fault
+        return int(code)
+    except streams.OutputFailed as error:
+        print(error, file=sys.stderr)
+        return int(code or error.exit_code)
     except HedgerError as error:
         if arguments.debug:
             raise
@@ -134,11 +137,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.debug:
             raise
         print(
-            f"INTERNAL: {type(error).__name__}: {error}; this is a fault of the program, please report it; "
-            "--debug prints the traceback",
+            f"INTERNAL: {type(error).__name__}: {printable(str(error))}; this is a fault of the program, "
+            "please report it; --debug prints the traceback",
             file=sys.stderr,
         )
         return int(Exit.INTERNAL)
+
+
+def _run(parser: Parser, arguments: argparse.Namespace) -> Exit:
+    """The verb that was asked for, or the help where none was."""
+    verb: Verb | None = getattr(arguments, "verb", None)
+    if verb is None:
+        parser.print_help()
+        return Exit.INVALID
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        return verb(arguments)
 
 
 def _show_warning(
@@ -150,10 +164,10 @@ def _show_warning(
     line: str | None = None,
 ) -> None:
     """A warning as a line for people, without the place in our code that gave it."""
-    print(f"WARNING: {message}", file=sys.stderr)
+    print(f"WARNING: {printable(str(message))}", file=sys.stderr)
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """The whole command line."""
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(

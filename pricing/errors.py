@@ -16,8 +16,18 @@ class Exit(IntEnum):
     UNAVAILABLE = 4
     UNRECONCILED = 5
     INTERNAL = 70
+    OUTPUT = 74
     INTERRUPTED = 130
     TERMINATED = 143
+
+
+def printable(text: str) -> str:
+    r"""A text on one line that steers no terminal, whatever a file or a venue put into it.
+
+    >>> printable("a\x1b[2J\nb")
+    'a [2J b'
+    """
+    return "".join(c if c.isprintable() else " " for c in text)
 
 
 class HedgerError(Exception):
@@ -52,7 +62,7 @@ allowed: a decimal number; nothing was done; fix: correct the cell
         super().__init__(self.text())
 
     def text(self) -> str:
-        """The message on one line, parts without content left out."""
+        """The message on one printable line, parts without content left out."""
         head = f"{self.code}: {self.what}"
         if self.where:
             head += f", where: {self.where}"
@@ -63,7 +73,7 @@ allowed: a decimal number; nothing was done; fix: correct the cell
         parts = [head, self.not_done]
         if self.fix:
             parts.append(f"fix: {self.fix}")
-        return "; ".join(parts)
+        return printable("; ".join(parts))
 
 
 class InputError(HedgerError):

@@ -1,6 +1,7 @@
 """`hedger alerts`: tell people what an engine tells, and when it tells nothing any more.
 
-`--told` only prints what it has told since its start: the screen's panel of alerts as text or JSON.
+`--told` only prints what it has told since its start: the screen's panel of alerts as text or JSON. `--seen`
+notes that somebody has seen one of these.
 """
 
 from __future__ import annotations
@@ -8,10 +9,9 @@ from __future__ import annotations
 import argparse
 import signal
 import time
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from hedger.verbs.flags import Commands, add_journal, positive
+from hedger.verbs.flags import Commands, add_journal, count, positive
 from hedger.verbs.printing import show_json
 from pricing.errors import Exit, InputError
 
@@ -47,6 +47,8 @@ def declare(commands: Commands) -> None:
     words.add_argument("--again", action="store_true", help=text)
     text = "print what the engine has told since its start and who has seen it, and end: the panel of alerts"
     words.add_argument("--told", action="store_true", help=text)
+    text = "note that an alert was seen, by its record and its place there as --told prints them, and end"
+    words.add_argument("--seen", nargs=2, type=count, metavar=("RECORD", "PLACE"), help=text)
     words.add_argument("--minutes", type=positive, metavar="N", help="end after so many (default: run on)")
     text = "print every alert there is, with what it means and what to do, and end"
     words.add_argument("--list", action="store_true", help=text)
@@ -56,10 +58,12 @@ def alerts(arguments: argparse.Namespace) -> Exit:
     """Watch an engine's journal and tell people."""
     if arguments.list:
         return _list(arguments)
+    if arguments.seen is not None:
+        return _seen(arguments)
     if arguments.told:
         return _told(arguments)
     from hedger.alerts.addresses import addresses
-    from hedger.journal.journal import open_to_read
+    from hedger.verbs.journals import followed
     from hedger.verbs.reading import settings_of
 
     settings = settings_of(arguments)
@@ -75,26 +79,12 @@ def alerts(arguments: argparse.Namespace) -> Exit:
             fix='name a sink: [[alerts.sinks]] url = "file:PATH", or --url env:NAME',
         )
     from hedger.alerts.sinks import Sink
-    from hedger.journal.codec import CodecError
-    from hedger.journal.storage import JournalDamaged, StorageFailed
 
-    try:
-        with ExitStack() as files:
-            storage, again = (open_to_read(arguments.journal) for _ in range(2))
-            files.callback(storage.close)
-            files.callback(again.close)
-            whom = [Sink(address, storage.name, settings.alerts) for address in sinks]
-            watching = _watch(arguments, (storage, again), settings, whom)
-            return _once(arguments, watching) if arguments.once else _follow(arguments, watching)
-    except (StorageFailed, CodecError) as error:
-        raise JournalDamaged(
-            "JOURNAL_DAMAGED",
-            "the journal cannot be read",
-            where=arguments.journal.name,
-            observed=error,
-            not_done="nothing is watched",
-            fix="`hedger journal verify` says how far it is sound",
-        ) from error
+    path, not_done = arguments.journal, "nothing is watched"
+    with followed(path, not_done) as storage, followed(path, not_done) as again:
+        whom = [Sink(address, storage.name, settings.alerts) for address in sinks]
+        watching = _watch(arguments, (storage, again), settings, whom)
+        return _once(arguments, watching) if arguments.once else _follow(arguments, watching)
 
 
 def _watch(
@@ -132,8 +122,8 @@ def _watch(
 
 def _once(arguments: argparse.Namespace, watch: Watch) -> Exit:
     """What stands now, told and printed."""
+    from hedger.amounts import counted
     from hedger.core.actions import Severity
-    from hedger.report.words import plural
 
     end = time.monotonic() + ONCE_S_MAX
     while True:
@@ -151,9 +141,9 @@ def _once(arguments: argparse.Namespace, watch: Watch) -> Exit:
         for notice in watch.notices.standing:
             print(f"{notice.severity.upper()} {notice.code}: {notice.text}")
         stand, left = len(document["standing"]), sum(sink.sent for sink in watch.parts.sinks)
-        whom = plural(len(document["sinks"]), "sink")
-        stands = f"{plural(stand, 'alert')} {'stands' if stand == 1 else 'stand'}"
-        print(f"{stands}; {plural(left, 'letter')} left for {whom}")
+        whom = counted(len(document["sinks"]), "sink")
+        stands = f"{counted(stand, 'alert')} {'stands' if stand == 1 else 'stand'}"
+        print(f"{stands}; {counted(left, 'letter')} left for {whom}")
     if any(sink.waiting for sink in watch.parts.sinks):
         return Exit.UNAVAILABLE
     grave = any(notice.severity is Severity.CRITICAL for notice in watch.notices.standing)
@@ -172,43 +162,61 @@ def _follow(arguments: argparse.Namespace, watch: Watch) -> Exit:
     return Exit(128 + stopped[0]) if stopped else Exit.DONE
 
 
+def _seen(arguments: argparse.Namespace) -> Exit:
+    """Note that the user has seen an alert, as the screen's key does; it needs no engine, and tells none."""
+    from hedger.journal.acknowledged import acknowledge
+    from hedger.journal.user import user_name
+
+    record, place = arguments.seen
+    alert = next(
+        (x for x in _alerts(arguments)["alerts"] if (x["record"], x["place"]) == (record, place)), None
+    )
+    if alert is None:
+        raise InputError(
+            "ALERT_UNKNOWN",
+            "no such alert is told",
+            where="--seen",
+            observed=f"record {record}, place {place}",
+            allowed="the record and the place of one that `hedger alerts --told` prints",
+            not_done="nothing was noted",
+            fix="look it up there",
+        )
+    user = alert["seen_by"]
+    if user is None:
+        user = user_name()
+        acknowledge(arguments.journal, (record, place), user, time.time_ns())
+    if arguments.json:
+        show_json({"record": record, "place": place, "code": alert["code"], "seen_by": user})
+    else:
+        print(f"{alert['code']} of record {record}: seen by {user}")
+    return Exit.DONE
+
+
 def _told(arguments: argparse.Namespace) -> Exit:
     """What was told since the engine's start, as the screen has it."""
-    from hedger.desk.alert_log import alerts_document
-    from hedger.journal.acknowledged import acknowledged
-    from hedger.journal.codec import CodecError
-    from hedger.journal.journal import open_to_read
-    from hedger.journal.kill_latch import FileLatch
-    from hedger.journal.lock import holder
-    from hedger.journal.storage import JournalDamaged, StorageFailed
-    from hedger.journal.unreadable import why_unreadable
-
-    storage = open_to_read(arguments.journal)
-    try:
-        running = holder(arguments.journal) is not None
-        now_ns = time.time_ns() if running else None  # ages of an engine that ended are those of its end
-        with storage.steady():
-            seen = acknowledged(arguments.journal)
-            latched = FileLatch(arguments.journal).found()
-            document = alerts_document(storage.name, storage.records(), seen, now_ns, latched)
-    except (StorageFailed, CodecError) as error:
-        damaged = JournalDamaged(
-            "JOURNAL_DAMAGED",
-            "the journal cannot be read to its end",
-            where=arguments.journal.name,
-            observed=error,
-            not_done="no alert is shown",
-            fix="`hedger journal verify` says how far it is sound",
-        )
-        raise why_unreadable(storage, error, damaged) from error
-    finally:
-        storage.close()
-    document = {"running": running, **document}
+    document = _alerts(arguments)
     if arguments.json:
         show_json(document)
     else:
         _say_told(document)
     return Exit.DONE
+
+
+def _alerts(arguments: argparse.Namespace) -> Json:
+    """The screen's panel of alerts."""
+    from hedger.desk.alert_log import alerts_document
+    from hedger.journal.acknowledged import acknowledged
+    from hedger.journal.kill_latch import FileLatch
+    from hedger.journal.lock import holder
+    from hedger.verbs.journals import opened
+
+    running = holder(arguments.journal) is not None
+    now_ns = time.time_ns() if running else None  # ages of an engine that ended are those of its end
+    with opened(arguments.journal, "no alert is shown") as storage:
+        seen = acknowledged(arguments.journal)
+        latched = FileLatch(arguments.journal).found()
+        document = alerts_document(storage.name, storage.records(), seen, now_ns, latched)
+    return {"running": running, **document}
 
 
 def _say_told(document: Json) -> None:
@@ -218,7 +226,8 @@ def _say_told(document: Json) -> None:
         seen = " (before the start, nobody has seen it)" if alert["earlier"] else seen
         over = "" if alert["over_at"] is None else f" (over {alert['over_at']})"
         at = alert["time"] or "time unknown"
-        print(f"{at} {alert['severity']} {alert['code']}: {alert['text']}{over}{seen}")
+        which = "" if alert["record"] is None else f" [{alert['record']} {alert['place']}]"
+        print(f"{at} {alert['severity']} {alert['code']}: {alert['text']}{over}{seen}{which}")
     new = document["unseen"]
     dropped = f", {document['dropped']} older ones not kept" * bool(document["dropped"])
     since = document["since"] or "no start is on record"

@@ -6,7 +6,6 @@ None of this talks to a venue, and none writes the journal.
 from __future__ import annotations
 
 import argparse
-import json
 import time
 import uuid
 from pathlib import Path
@@ -16,7 +15,6 @@ from hedger.journal.user import user_name
 from pricing.errors import Exit, HedgerError
 
 if TYPE_CHECKING:
-    from hedger.journal.recovery import Recovered
     from hedger.journal.storage import Storage
 
 #: Between two looks at what another process writes, which tells nobody; a verb has nothing else to do.
@@ -30,7 +28,7 @@ class EngineAbsent(HedgerError):
 
 
 def refuse_absent(journal: Path, verb: str) -> None:
-    from hedger.journal.lock import build_of, holder
+    from hedger.journal.lock import build_of, holder, pid_of
 
     held = holder(journal)
     if held is None:
@@ -66,6 +64,18 @@ def send_wish(arguments: argparse.Namespace, verb: Any, fingerprint: str = "") -
     return id
 
 
+def left(
+    arguments: argparse.Namespace, verb: Any, storage: Storage
+) -> tuple[str, int | None, dict[str, Any] | None]:
+    """Leave a command for the engine and wait: its id, the event that it became, the decision on that."""
+    from hedger.journal.identity import fingerprint_of
+
+    refuse_absent(arguments.journal, verb)
+    first = storage.head().number + 1  # before it is sent: the engine may be quick
+    id = send_wish(arguments, verb, fingerprint_of(storage))
+    return id, *taken(storage, id, first, arguments.wait_s)
+
+
 def taken(storage: Storage, id: str, first: int, wait_s: float) -> tuple[int | None, dict[str, Any] | None]:
     """The event that a command became, and the decision on it; None while there is none."""
     from hedger.journal.entries import DecisionRecord, Kind, read
@@ -85,36 +95,10 @@ def taken(storage: Storage, id: str, first: int, wait_s: float) -> tuple[int | N
 
 def refusal(decision: dict[str, Any] | None, verb: str) -> dict[str, str] | None:
     """Why the engine did not obey: the alert's code and text; None where it did, or has not answered."""
-    codes = ("BUILD_REFUSED", f"{verb.upper()}_REFUSED")
+    from hedger.core.events import Verb
+
+    codes = Verb(verb).refusals
     for action in (decision or {}).get("actions", ()):
         if action.get("code") in codes and action.get("action") == "alert":
             return {"code": str(action["code"]), "text": str(action.get("text", ""))}
     return None
-
-
-def summary_of(journal: Path, *, running: bool, whole: bool = False) -> Recovered:
-    """A look at a journal. whole: refuse one whose records are not all there, which a kill must not."""
-    from hedger.journal.journal import open_to_read
-    from hedger.journal.recovery import damage_of, summary
-    from hedger.journal.storage import StorageFailed
-
-    storage = open_to_read(journal)
-    try:
-        with storage.steady():
-            found = summary(storage, where=journal.name, running=running)
-            missing = storage.missing() if whole else None
-    except StorageFailed as error:
-        raise damage_of(journal.name, str(error)) from error
-    finally:
-        storage.close()
-    if missing is not None:
-        raise damage_of(journal.name, f"records {missing[0]}..{missing[1]} are missing")
-    return found
-
-
-def pid_of(held: str | None) -> int | None:
-    try:
-        pid = json.loads(held or "{}").get("pid")
-    except (ValueError, AttributeError):
-        return None
-    return pid if isinstance(pid, int) else None

@@ -53,6 +53,8 @@ def _offers() -> Offers:
 
     return {
         "flatten": (COINS,),
+        "hedge": (COINS,),
+        "preview": (COINS,),
         "record --underlying": (COINS,),
         "record --venue": CONNECTED,
         "book fetch --venue": CONNECTED,
@@ -69,16 +71,13 @@ def _coins(arguments: argparse.Namespace) -> list[str]:
 
         return sorted(set(load(arguments.config).settings.bands) - {EVERY})
     from hedger.journal.entries import Kind, read
-    from hedger.journal.journal import open_to_read
+    from hedger.verbs.journals import opened
     from pricing.contracts import Listing
 
-    storage = open_to_read(arguments.journal)
-    try:
+    with opened(arguments.journal, "no coin is named") as storage:
         last = None
         for record in storage.records(kinds=[Kind.LISTINGS]):
             last = record
-    finally:
-        storage.close()
-    listed = () if last is None else read(last)
+        listed = () if last is None else read(last)
     assert isinstance(listed, tuple)
     return sorted({x.contract.underlying for x in listed if isinstance(x, Listing)})

@@ -6,11 +6,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hedger.verbs.flags import Commands
 from hedger.verbs.printing import show_json
 from pricing.errors import Exit, HedgerError, InputError
+
+if TYPE_CHECKING:
+    from hedger.runs.checks import Check
 
 
 def declare(commands: Commands) -> None:
@@ -39,12 +45,16 @@ def config_validate(arguments: argparse.Namespace) -> Exit:
     from hedger.config import load
     from hedger.limits_file import load_limits
     from hedger.runs.agreement import agreed
+    from hedger.runs.checks import Finding
+    from hedger.runs.venue_margin import check_paper_margin
 
     fault: HedgerError | None = None
+    note: Check | None = None
     try:
         loaded = load(arguments.config)
         named = loaded.settings.limits_file
         agreed(loaded.settings, load_limits(Path(named) if named else None), loaded.origin)
+        note = check_paper_margin(loaded.settings, time.time_ns())
     except InputError as error:
         if error.code == "CONFIG_UNREADABLE":
             raise
@@ -53,6 +63,8 @@ def config_validate(arguments: argparse.Namespace) -> Exit:
         show_json({"valid": fault is None, "fault": str(fault) if fault else None})
     else:
         print(fault or "valid")
+    if note is not None and note.finding is not Finding.GOOD:
+        print(f"{note.finding}: {note.text}", file=sys.stderr)
     return Exit.NEGATIVE if fault else Exit.DONE
 
 

@@ -31,7 +31,7 @@ def dashboard(arguments: argparse.Namespace) -> Exit:
     from hedger.dashboard.outside import Outside
     from hedger.engine.heartbeat import last_beat
     from hedger.journal.lock import holder
-    from hedger.verbs.desk_verbs import fetch_of
+    from hedger.verbs.journals import fetch_of
     from hedger.verbs.reading import settings_of
     from pricing.compiled import warm_up
 
@@ -43,7 +43,7 @@ def dashboard(arguments: argparse.Namespace) -> Exit:
         _refuse_no_terminal()
         warm_up()
         app = terminal(feed, Control(arguments.journal, arguments.control, opened=feed.opened), keys)
-        failed = app.run()
+        failed = app.show()
     finally:
         feed.close()
     if failed is not None:

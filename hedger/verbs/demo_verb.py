@@ -92,7 +92,6 @@ def _engine(arguments: argparse.Namespace) -> Exit:
 
 def _on_a_screen(arguments: argparse.Namespace) -> Exit:
     """The engine in a process of its own, the dashboard on it, and its report when the dashboard is left."""
-    import tempfile
     import threading
 
     from hedger.dashboard.app import terminal
@@ -107,8 +106,7 @@ def _on_a_screen(arguments: argparse.Namespace) -> Exit:
 
     settings = _staged(settings_of(arguments))
     _leave_in_order()
-    place = Path(tempfile.mkdtemp(prefix="hedger-demo-"))
-    journal, report = place / "journal", place / "report"
+    place, journal, report = _place()
     print(f"The demo: an engine on paper, on a simulated market. Its files: {place}", flush=True)
     with _told_if_slow():
         warm_up()  # before the engine starts, which then finds everything compiled
@@ -120,7 +118,7 @@ def _on_a_screen(arguments: argparse.Namespace) -> Exit:
             control = Control(journal, True, opened=feed.opened)
             app = terminal(feed, control, OF_DEMO, Narrator(str(report)))
             arming.start()
-            failed = app.run()
+            failed = app.show()
         finally:
             arming.cancel()
             feed.close()
@@ -165,17 +163,19 @@ def _arm(control: Control) -> None:
     control.send(Verb.ARM, "", "the demo arms its own engine, on paper", "none")
 
 
+def _place() -> tuple[Path, Path, Path]:
+    """A new folder that stays, and in it the places of the journal and of the report."""
+    import tempfile
+
+    place = Path(tempfile.mkdtemp(prefix="hedger-demo-"))
+    return place, place / "journal", place / "report"
+
+
 def _close(journal: Path, report: Path, config: Path | None) -> None:
     """The report, and what to do next."""
     print("Writing the report of what you saw ..", flush=True)
-    words = [sys.executable, "-m", "hedger", "report", "--journal", str(journal), "--out", str(report)]
-    words += [] if config is None else ["--config", str(config)]
-    try:
-        made = subprocess.run(words, capture_output=True, text=True, timeout=REPORT_S_MAX)
-        said = made.stderr.strip() if made.returncode else ""
-    except subprocess.TimeoutExpired:
-        said = f"not within {REPORT_S_MAX:g} s"
-    print(f"No report: {said}" if said else f"The report: {report / 'report.html'}")
+    fault = _write_report(journal, report, config)
+    print(f"No report: {fault}" if fault else f"The report: {report / 'report.html'}")
     for line in (
         f"The record: hedger journal show --journal {journal}",
         f"The screen again, without an engine: hedger dashboard --journal {journal}",
@@ -185,6 +185,17 @@ def _close(journal: Path, report: Path, config: Path | None) -> None:
         print(line)
 
 
+def _write_report(journal: Path, report: Path, config: Path | None) -> str:
+    """Make it, in a process of its own; why there is none, "" where there is."""
+    words = [sys.executable, "-m", "hedger", "report", "--journal", str(journal), "--out", str(report)]
+    words += [] if config is None else ["--config", str(config)]
+    try:
+        made = subprocess.run(words, capture_output=True, text=True, timeout=REPORT_S_MAX)
+    except subprocess.TimeoutExpired:
+        return f"not within {REPORT_S_MAX:g} s"
+    return made.stderr.strip() if made.returncode else ""
+
+
 # ---------------------------------------------------------------------------------------------------- as text
 
 
@@ -192,6 +203,7 @@ def _as_text(arguments: argparse.Namespace) -> Exit:
     """Market minutes as fast as the machine goes: book, tickets, fills, verification, summary, and the story
     of a dropped venue."""
     from hedger.runs import demo
+    from hedger.runs.demo_drill import drill
     from hedger.ticket import risk_view
     from pricing.compiled import warm_up
 
@@ -225,11 +237,16 @@ def _as_text(arguments: argparse.Namespace) -> Exit:
         on_start=on_start,
         on_close=on_close,
     )
+    _, journal, report = _place()
     if quiet:
-        show_json(document)
+        drill(arguments.seed, settings, lambda state, decision, fills: None, journal)
+        fault = _write_report(journal, report, arguments.config)
+        made = {"report": None if fault else str(report), "report_fault": fault or None}
+        show_json(document | {"journal": str(journal)} | made)
     else:
         print(demo.summary_text(document), end="\n\n")
-        _tell_the_fault(arguments.seed, settings)
+        _tell_the_fault(arguments.seed, settings, journal, report)
+        _close(journal, report, arguments.config)
     if (amiss := document["hedges"] - document["verified"]) == 0:
         return Exit.DONE
     text = f"{amiss} of {document['hedges']} hedges did not come to what their tickets promised"
@@ -257,14 +274,14 @@ def _print_hedge(hedge: Hedge) -> None:
     print(f"  verification: {'passed' if hedge.verified else 'FAILED'}, {hedge.worst_difference}\n")
 
 
-def _tell_the_fault(seed: int, settings: Settings) -> None:
+def _tell_the_fault(seed: int, settings: Settings, journal: Path, report: Path) -> None:
     """The fault, the kill latch and what next, as the screen tells them, played in virtual time."""
     import textwrap
 
     from hedger.desk.story import FILLS, STEPS, Facts, after, seen
     from hedger.runs.demo_drill import drill
 
-    facts = Facts()
+    facts = Facts(str(report), screen=False)
     told = 0
 
     def on_turn(state: State, decision: Decision, fills: Mapping[str, int]) -> None:
@@ -274,11 +291,17 @@ def _tell_the_fault(seed: int, settings: Settings) -> None:
             if told == FILLS and not facts.checked:
                 return  # printed once, with the counts that it ends with
             title = STEPS[told][0]
-            print(textwrap.fill(f"{told + 1}. {title}: {text}", 80, subsequent_indent="   "))
+            line = f"{told + 1}. {title}: {text}"
+            # a path is not broken
+            print(
+                textwrap.fill(
+                    line, 80, subsequent_indent="   ", break_on_hyphens=False, break_long_words=False
+                )
+            )
             told += 1
 
-    print("The same engine once more, and a venue that drops:")
-    drill(seed, settings, on_turn)
+    print(f"The same engine once more, and a venue that drops. Its files: {journal.parent}")
+    drill(seed, settings, on_turn, journal)
     if told < len(STEPS):
         text = (
             f"The story ends here, after {told} of {len(STEPS)} steps: with this seed and these settings the "

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hedger.verbs.flags import Commands, add_journal, axis, factor, not_negative, positive
+from hedger.verbs.flags import Commands, add_journal, axis, factor, journal_file, not_negative, positive
+from hedger.verbs.journals import NOT_SHOWN, NOT_VALUED, fetch_of, opened, say_at_hand
 from hedger.verbs.printing import room, say, show_json
 from pricing.errors import Exit, InputError
 
 if TYPE_CHECKING:
-    from hedger.desk.follow import Fetch, Follower
     from hedger.desk.look import Look
     from hedger.desk.whatif import Question
-    from hedger.journal.entries import Record
-    from hedger.journal.sqlite import SqliteStorage
     from hedger.settings import Settings
 
 
@@ -47,7 +43,7 @@ def _add_shocks(words: argparse.ArgumentParser) -> None:
     )
     words.add_argument("--market", type=Path, metavar="TAPE", help="tape folder")
     words.add_argument("--at", metavar="TIME", help="last batch not after this time (default: the last one)")
-    words.add_argument("--journal", type=Path, metavar="FILE", help="instead: an engine's last state")
+    words.add_argument("--journal", type=journal_file, metavar="FILE", help="instead: an engine's last state")
     words.add_argument("--numeraire", choices=("USD", "coin"), help="overrides the configuration")
     for name, text, low in (
         ("spot", "moves in %%, such as --spot=-20,-10,0,10", -100.0),
@@ -101,9 +97,9 @@ def pnl(arguments: argparse.Namespace) -> Exit:
     from hedger.verbs.reading import settings_of
 
     settings = settings_of(arguments)
-    with _records(arguments.journal) as records:
+    with opened(arguments.journal, NOT_VALUED) as storage:
         reader = ProfitReader(settings, arguments.apart_s, fetch_of(arguments.tape))
-        for record in records:
+        for record in storage.records():
             reader.take(record)
     say_at_hand(reader.follower)
     document = reader.document()
@@ -121,9 +117,9 @@ def venues(arguments: argparse.Namespace) -> Exit:
 
     settings = settings_of(arguments)
     running = holder(arguments.journal) is not None
-    with _records(arguments.journal) as records:
+    with opened(arguments.journal, NOT_SHOWN) as storage:
         reader = VenueReader(settings, fetch_of(arguments.tape))
-        for record in records:
+        for record in storage.records():
             reader.take(record)
     say_at_hand(reader.follower)
     # ages of an engine that ended are those of its end
@@ -205,8 +201,8 @@ def look_of_journal(arguments: argparse.Namespace, settings: Settings) -> Look:
     from hedger.desk.look import look_of
 
     follower = Follower(settings, fetch_of(arguments.tape))
-    with _records(arguments.journal) as records:
-        for record in records:
+    with opened(arguments.journal, NOT_VALUED) as storage:
+        for record in storage.records():
             follower.take(record)
     say_at_hand(follower)
     look = look_of(follower, _with_numeraire(follower.settings, arguments.numeraire))
@@ -220,13 +216,6 @@ def look_of_journal(arguments: argparse.Namespace, settings: Settings) -> Look:
             fix="wait for the first mark",
         )
     return look
-
-
-def say_at_hand(follower: Follower) -> None:
-    """Say it where the settings of the run are not on record: what is shown is of those at hand."""
-    if not follower.in_force.of_run:
-        text = "the settings of the run are not on record: bands, numeraire and ages are of those at hand"
-        print(f"WARNING: {text}", file=sys.stderr)
 
 
 def _with_numeraire(settings: Settings, asked: str | None) -> Settings:
@@ -260,74 +249,3 @@ def _question(arguments: argparse.Namespace, look: Look, settings: Settings) -> 
         liquidity=arguments.liquidity,
         returns=returns,
     )
-
-
-# --------------------------------------------------------------------------------------------------- journals
-
-
-@contextmanager
-def _records(path: Path) -> Iterator[Iterator[Record]]:
-    """A journal's records as of one moment; raises as `opened`."""
-    with opened(path) as storage:
-        yield storage.records()
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[SqliteStorage]:
-    """A journal as of one moment.
-
-    Raises:
-        InputError: it is no journal. JournalDamaged: it cannot be read to its end.
-    """
-    from hedger.journal.codec import CodecError
-    from hedger.journal.journal import open_to_read
-    from hedger.journal.storage import JournalDamaged, StorageFailed
-    from hedger.journal.unreadable import why_unreadable
-
-    storage = open_to_read(path)
-    try:
-        with storage.steady():
-            yield storage
-    except (StorageFailed, CodecError) as error:
-        damaged = JournalDamaged(
-            "JOURNAL_DAMAGED",
-            "the journal cannot be read to its end",
-            where=path.name,
-            observed=error,
-            not_done="nothing was valued",
-            fix="`hedger journal verify` says how far it is sound",
-        )
-        raise why_unreadable(storage, error, damaged) from error
-    finally:
-        storage.close()
-
-
-def fetch_of(path: Path | None) -> Fetch:
-    """What finds the marks that a journal only names, on the tape at hand."""
-    from hedger.desk.follow import no_tape
-
-    if path is None:
-        return no_tape
-    from hedger.journal.entries import MarksOnTape
-    from hedger.runs.refold import batches_of
-    from hedger.runs.replay import tape_sha256
-    from pricing.market import Marks
-    from venues.tape import Tape
-
-    tape = Tape.open(path)
-    find, sha = batches_of(tape), tape_sha256(tape)
-
-    def fetch(what: MarksOnTape) -> Marks:
-        if what.tape != sha:
-            raise InputError(
-                "JOURNAL_OTHER",
-                "the journal was written on another tape",
-                where=f"--tape {path}",
-                observed=sha[:16],
-                allowed=what.tape[:16],
-                not_done="nothing was valued",
-                fix="give the tape of then",
-            )
-        return find(what)
-
-    return fetch

@@ -11,7 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hedger.verbs.flags import Commands, add_journal, count, positive, step
+from hedger.verbs.flags import Commands, add_journal, count, journal_file, positive, step
 from hedger.verbs.printing import room, say, show_json
 from pricing.errors import Exit, InputError
 
@@ -53,7 +53,7 @@ def _declare_replay(commands: Commands) -> None:
     words.add_argument("tape", type=Path, metavar="TAPE")
     text = "positions to begin with (CSV)"
     words.add_argument("--book", required=True, type=Path, metavar="BOOK", help=text)
-    words.add_argument("--journal", type=Path, metavar="FILE", help="record the run in a new file")
+    words.add_argument("--journal", type=journal_file, metavar="FILE", help="record the run in a new file")
     text = "between snapshots of a chain: hourly bars of the perpetual (ts, open, symbol)"
     words.add_argument("--perp", type=Path, metavar="FILE", help=text)
     text = "beside --perp: hourly DVOL index (ts, dvol, currency), which shifts the smiles"
@@ -144,7 +144,9 @@ def _acceptable(arguments: argparse.Namespace, settings: Settings) -> None:
 
 def replay(arguments: argparse.Namespace) -> Exit:
     """A tape through the engine, in tape time."""
+    from hedger.margin_models import without_table
     from hedger.runs.lasting import set_aside
+    from hedger.runs.paper_setup import venues_of
     from hedger.runs.replay import replay as play
     from venues.paper_faults import fault_kinds, seeded_faults
     from venues.tape import Tape
@@ -160,6 +162,8 @@ def replay(arguments: argparse.Namespace) -> Exit:
             print(f"{10 * tenth} % of {total} batches", file=sys.stderr)
 
     between = _between(arguments, settings)
+    if text := without_table(settings.paper, venues_of(tape.universe), int(tape.batches.now_ns[0])):
+        print(text, file=sys.stderr)
     with set_aside():
         found = play(
             tape,
@@ -198,10 +202,10 @@ def _between(arguments: argparse.Namespace, settings: Settings) -> Filling | Non
                 fix="give the perpetual's hourly prices, too, or leave --dvol out",
             )
         return None
-    perp = read_perp(arguments.perp)
     dvol = {} if arguments.dvol is None else read_dvol(arguments.dvol)
 
     def filling(universe: Universe, batches: Iterator[Marks]) -> Iterator[Marks]:
+        perp = read_perp(arguments.perp, universe.underlyings)
         found = Between(universe, settings.age_s_max, perp, dvol)
         still = [name for name in universe.underlyings if name not in found.coins]
         if still:
@@ -252,7 +256,9 @@ def _agreed(arguments: argparse.Namespace, *, tape: bool = False) -> tuple[Setti
 def _summary(document: dict[str, Any]) -> str:
     """The figures for people; what is not known says so."""
     from hedger.amounts import amount
-    from hedger.runs.profit import table
+    from hedger.desk.profit import APART_S
+    from hedger.runs.profit import APART_NS, table
+    from pricing.daycount import NS_PER_SECOND
 
     def usd(name: str) -> str:
         x = document.get(name)
@@ -264,7 +270,8 @@ def _summary(document: dict[str, Any]) -> str:
         f"hedges {document['hedges']}, orders {document['orders']}, fills {document['fills']}",
         f"refused by the limits: {refused}",
         f"cost {usd('cost_usd')} (fees {usd('fees_usd')}, slippage {usd('slippage_usd')})",
-        f"P&L {usd('pnl_usd')}, of it unexplained {usd('residual_usd')}",
+        f"P&L {usd('pnl_usd')}, of it unexplained {usd('residual_usd')} (valued at each fill and at marks "
+        f"{APART_NS / NS_PER_SECOND:g} s or more apart; `hedger pnl`: {APART_S:g} s, so it has another)",
         f"mode {document['mode']}" + (f": {document['reason']}" if document.get("reason") else ""),
         f"digest {document['digest'][:16]}",
     ]

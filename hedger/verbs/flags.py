@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,8 +43,16 @@ def add_journal(
 ) -> argparse.ArgumentParser:
     """--journal, with its default."""
     text = f"{what} (default ./{JOURNAL_FILE})"
-    parser.add_argument("--journal", type=Path, default=JOURNAL_FILE, metavar="FILE", help=text)
+    parser.add_argument("--journal", type=journal_file, default=JOURNAL_FILE, metavar="FILE", help=text)
     return parser
+
+
+def journal_file(text: str) -> Path:
+    """Where a journal is or will be: a file, beside which others lie that bear its name."""
+    path = Path(text)
+    if not path.name or os.path.isdir(path):  # Path.is_dir raises of what may not be looked at
+        raise argparse.ArgumentTypeError(f"{text!r} is a folder, and a journal is a file")
+    return path
 
 
 def positive(text: str) -> float:

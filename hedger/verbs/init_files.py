@@ -35,17 +35,22 @@ class Answers:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """name: of the answer and of the flag. ask: in one line. read: text to a value, raises BadAnswer."""
+    """name: of the answer and of the flag. ask: in one line. read: text to a value, raises BadAnswer. asked:
+    False where it keeps its default unless a flag says otherwise."""
 
     name: str
     ask: str
     default: str
     read: Callable[[str], object]
+    asked: bool = True
 
 
-def questions(venues: Sequence[str], answered: Mapping[str, object]) -> list[Question]:
-    """What is still to be asked, in order, at most six. answered: by name; what they make needless is not
-    asked: the simulated market has no keys and no live mode."""
+def questions(
+    venues: Sequence[str], answered: Mapping[str, object], *, replacing: bool = False
+) -> list[Question]:
+    """What is still to be answered, in order, at most six with the one about files that are there. answered:
+    by name; what they make needless is not asked: the simulated market has no keys and no live mode, and
+    paper needs none. replacing: a person was asked about the files, and is not asked about keys as well."""
     venue = str(answered.get("venue", SIMULATED))
     here = venue == SIMULATED
     live = answered.get("mode") == "live"
@@ -59,7 +64,13 @@ def questions(venues: Sequence[str], answered: Mapping[str, object]) -> list[Que
         default = f"env:{venue.upper()}" if live else NO_KEY
         found += [
             Question("mode", "mode (paper, live); begin on paper", "paper", one_of(MODES)),
-            Question("key", f"where the keys lie ({KEY_ALLOWED})", default, key_place(live)),
+            Question(
+                "key",
+                f"where the keys lie ({KEY_ALLOWED})",
+                default,
+                key_place(live),
+                asked=live and not replacing,
+            ),
         ]
     found += [
         Question("band_usd", "band of delta per coin, USD either side", "100000", usd),

@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,11 +48,9 @@ def declare(commands: Commands) -> None:
 def init(arguments: argparse.Namespace) -> Exit:
     """Ask, write, and let the doctor look."""
     out: Path = arguments.out or arguments.config or Path("config.toml")
-    limits = out.with_name(LIMITS_NAME)
     _refuse_place(out)
-    for path in (out, limits):
-        _may_replace(path, arguments)
-    answers = _answers(arguments)
+    limits = out.with_name(LIMITS_NAME)
+    answers = _answers(arguments, replacing=_may_replace((out, limits), arguments))
     settings = _sound(answers, out, limits)
     _write(limits, limits_text(answers))
     _write(out, config_text(answers, str(limits)))
@@ -85,8 +84,8 @@ def init(arguments: argparse.Namespace) -> Exit:
 # ---------------------------------------------------------------------------------------------------- answers
 
 
-def _answers(arguments: argparse.Namespace) -> Answers:
-    """Flags first, then what is asked.
+def _answers(arguments: argparse.Namespace, *, replacing: bool) -> Answers:
+    """Flags first, then what is asked. replacing: a person was asked about the files that are there.
 
     Raises:
         InputError: a flag that will not do, or the answers end before the questions.
@@ -95,14 +94,16 @@ def _answers(arguments: argparse.Namespace) -> Answers:
 
     found: dict[str, Any] = {}
     asked: set[str] = set()
-    while left := [q for q in questions(CONNECTED, found) if q.name not in asked]:
+    while left := [q for q in questions(CONNECTED, found, replacing=replacing) if q.name not in asked]:
         question = left[0]
         asked.add(question.name)
         given: str | None = getattr(arguments, question.name)
         if given is not None:
             found[question.name] = _of_flag(question, given)
-        elif arguments.defaults:
+        elif arguments.defaults or not question.asked:
             found[question.name] = question.read(question.default)
+            if question.name == "key" and found.get("mode") == "live":
+                print(f"keys: {question.default}; --key names another place", file=sys.stderr)
         else:
             found[question.name] = _ask(question)
     for name, (flag, *_) in _FLAGS.items():
@@ -184,26 +185,30 @@ def _refuse_place(out: Path) -> None:
         )
 
 
-def _may_replace(path: Path, arguments: argparse.Namespace) -> None:
-    """Whether a file that is there may go.
+def _may_replace(paths: Sequence[Path], arguments: argparse.Namespace) -> bool:
+    """Whether a person was asked about files that are there, in one question, and lets them go.
 
     Raises:
-        InputError: it may not.
+        InputError: they may not.
     """
-    if arguments.force or not os.path.lexists(path):
-        return
+    there = [path for path in paths if os.path.lexists(path)]
+    if arguments.force or not there:
+        return False
+    names = " and ".join(map(str, there))
     if not arguments.defaults:
-        answer = _line(f"{path} is there already; replace it? (yes, no) [no]: ")
+        them = "it" if len(there) == 1 else "both"
+        are = "is" if len(there) == 1 else "are"
+        answer = _line(f"{names} {are} there already; replace {them}? (yes, no) [no]: ")
         if answer.strip().casefold() in ("y", "yes"):
-            return
+            return True
     raise InputError(
         "INIT_EXISTS",
         "a file is there already",
         where="--out",
-        observed=path,
-        allowed="a new file, or --force",
+        observed=names,
+        allowed="new files, or --force",
         not_done="nothing was written",
-        fix="name another file with --out, or replace it with --force",
+        fix="name another file with --out, or replace what is there with --force",
     )
 
 

@@ -41,11 +41,8 @@ def declare(commands: Commands) -> None:
 
 def show(arguments: argparse.Namespace) -> Exit:
     """Records, one a line; with --json one document, written as it is read."""
-    from hedger.journal.codec import CodecError
     from hedger.journal.entries import Kind
-    from hedger.journal.journal import open_to_read
-    from hedger.journal.storage import JournalDamaged, StorageFailed
-    from hedger.journal.unreadable import why_unreadable
+    from hedger.verbs.journals import followed
 
     kinds = arguments.kind or []
     unknown = sorted(set(kinds) - set(Kind))
@@ -59,8 +56,7 @@ def show(arguments: argparse.Namespace) -> Exit:
             not_done="nothing was read",
             fix="name one of them, or leave it out",
         )
-    storage = open_to_read(arguments.journal)
-    try:
+    with followed(arguments.journal, "what was shown up to here is all that is shown") as storage:
         head = storage.head()
         if arguments.json:
             start = {"trading": storage.name.trading, "engine": storage.name.engine, "head": str(head)}
@@ -73,18 +69,6 @@ def show(arguments: argparse.Namespace) -> Exit:
                 say(_line(record))
         if arguments.json:
             print("]}")
-    except (StorageFailed, CodecError) as error:
-        damaged = JournalDamaged(
-            "JOURNAL_DAMAGED",
-            "the journal cannot be read any further",
-            where=arguments.journal.name,
-            observed=error,
-            not_done="what was shown up to here is all that is shown",
-            fix="`hedger journal verify` says how far it is sound",
-        )
-        raise why_unreadable(storage, error, damaged) from error
-    finally:
-        storage.close()
     return Exit.DONE
 
 
@@ -218,14 +202,10 @@ def _walk(storage: SqliteStorage, expected: Head | None) -> tuple[Head, list[str
 def export(arguments: argparse.Namespace) -> Exit:
     """Write the tables."""
     from hedger.journal.export import export as write_tables
-    from hedger.journal.journal import open_to_read
+    from hedger.verbs.journals import opened
 
-    storage = open_to_read(arguments.journal)
-    try:
-        with storage.steady():
-            rows = write_tables(storage, arguments.out, where=arguments.journal.name)
-    finally:
-        storage.close()
+    with opened(arguments.journal, "nothing was written") as storage:
+        rows = write_tables(storage, arguments.out, where=arguments.journal.name)
     if arguments.json:
         show_json({"out": str(arguments.out), "rows": rows})
     else:

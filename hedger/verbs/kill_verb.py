@@ -11,12 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hedger.journal.user import on_one_line, user_name
-from hedger.verbs.asking import LOOK_S, refusal, refuse_absent, send_wish, summary_of, taken
+from hedger.verbs.asking import LOOK_S, refusal, refuse_absent, send_wish, taken
+from hedger.verbs.journals import followed, opened
 from hedger.verbs.printing import show_json
 from pricing.errors import Exit, HedgerError, InputError
 
 if TYPE_CHECKING:
     from hedger.journal.kill_latch import FileLatch
+    from hedger.journal.recovery import Recovered
+
+
+_NOT_CONFIRMED = "the kill is not confirmed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +84,12 @@ def _killed_by_engine(arguments: argparse.Namespace) -> _Killing:
     """What a running engine has made of it when it is confirmed, or the time is up. One that ends meanwhile
     cancels nothing more: then the orders are cancelled here."""
     from hedger.core.events import Verb
-    from hedger.journal.codec import CodecError
-    from hedger.journal.journal import open_to_read
     from hedger.journal.kill_answers import KillAnswers
     from hedger.journal.lock import holder
-    from hedger.journal.storage import StorageFailed
 
     journal, end = arguments.journal, time.monotonic() + arguments.wait_s
     try:
-        storage = open_to_read(journal)
-        try:
+        with followed(journal, _NOT_CONFIRMED) as storage:
             first = storage.head().number + 1
             answers = KillAnswers(storage, send_wish(arguments, Verb.KILL), first)
             while not answers.confirmed and time.monotonic() < end:
@@ -97,11 +98,9 @@ def _killed_by_engine(arguments: argparse.Namespace) -> _Killing:
                 answers.look()
                 if not answers.confirmed:
                     time.sleep(LOOK_S)  # the engine is another process: its journal is all that tells
-        finally:
-            storage.close()
         live = _quiet(journal, end)
         may_be_open = [_may_be_open(journal, name) for name in answers.silent]
-    except (HedgerError, StorageFailed, CodecError) as error:
+    except HedgerError as error:
         return _Killing(None, False, (str(error),))
     notes = (*answers.against(), *may_be_open)
     return _Killing(live, answers.confirmed and live == 0, notes, answers.silent)
@@ -109,7 +108,7 @@ def _killed_by_engine(arguments: argparse.Namespace) -> _Killing:
 
 def _may_be_open(journal: Path, venue: str) -> str:
     """What may rest at a venue that has not answered, as far as the journal knows."""
-    orders = summary_of(journal, running=True).orders.values()
+    orders = _recovered(journal).orders.values()
     left = sorted(record.order.client_id for record in orders if record.live and record.venue == venue)
     if left:
         return f"at {venue} these may be open: {', '.join(left)}, and whatever else rests there"
@@ -154,15 +153,10 @@ def _killed_alone(arguments: argparse.Namespace) -> _Killing:
 
 def _trades_on(journal: Path) -> str:
     """What a journal is of, where its orders rest on venues; nothing where they do not."""
-    from hedger.journal.journal import open_to_read
-
     if not journal.exists() or not journal.stat().st_size:
         return ""
-    storage = open_to_read(journal)
-    try:
+    with followed(journal, _NOT_CONFIRMED) as storage:
         return storage.name.trading if storage.name.on_venues else ""
-    finally:
-        storage.close()
 
 
 def unkill(arguments: argparse.Namespace) -> Exit:
@@ -173,9 +167,9 @@ def unkill(arguments: argparse.Namespace) -> Exit:
     journal: Path = arguments.journal
     _refuse_unknown_place(journal)
     latch = FileLatch(journal)
-    was, refused = latch.found(), None
+    was, running, refused = latch.found(), holder(journal) is not None, None
     if was is not None:
-        if holder(journal) is not None:
+        if running:
             refused = _unkilled_by_engine(arguments, latch)
         else:
             _note_latch(journal, set_=False, reason=arguments.reason)
@@ -186,7 +180,8 @@ def unkill(arguments: argparse.Namespace) -> Exit:
     elif was is None:
         print("the kill latch was not set")
     else:
-        print("the kill latch is still set" if left else "the kill latch is removed; the engine observes")
+        after = "the engine observes" if running else "no engine runs"
+        print("the kill latch is still set" if left else f"the kill latch is removed; {after}")
         if refused:
             print(f"{refused['code']}: {refused['text']}", file=sys.stderr)
     return Exit.REFUSED if refused else Exit.NEGATIVE if left else Exit.DONE
@@ -196,17 +191,13 @@ def _unkilled_by_engine(arguments: argparse.Namespace, latch: FileLatch) -> dict
     """Ask the engine, and wait until the latch is gone, or it has said why not."""
     from hedger.core.events import Verb
     from hedger.journal.identity import fingerprint_of
-    from hedger.journal.journal import open_to_read
 
     end = time.monotonic() + arguments.wait_s
-    storage = open_to_read(arguments.journal)
-    try:
+    with followed(arguments.journal, "the latch stays until the engine removes it") as storage:
         refuse_absent(arguments.journal, Verb.UNKILL)
         first = storage.head().number + 1
         id = send_wish(arguments, Verb.UNKILL, fingerprint_of(storage))
         _, decision = taken(storage, id, first, arguments.wait_s)
-    finally:
-        storage.close()
     refused = refusal(decision, Verb.UNKILL)
     while refused is None and latch.found() is not None and time.monotonic() < end:
         time.sleep(LOOK_S)  # as above: the engine's files are all that tells
@@ -219,12 +210,20 @@ def _quiet(journal: Path, end: float) -> int | None:
     None: the engine has not said that it is killed.
     """
     while True:
-        recovered = summary_of(journal, running=True)
+        recovered = _recovered(journal)
         live = sum(order.live for order in recovered.orders.values())
         killed = recovered.mode is not None and recovered.mode.mode == "killed"
         if (killed and live == 0) or time.monotonic() >= end:
             return live if killed else None
         time.sleep(LOOK_S)  # as above: the engine's files are all that tells
+
+
+def _recovered(journal: Path) -> Recovered:
+    """Where a running engine stands by its journal, be it whole or not: a kill takes what is there."""
+    from hedger.journal.recovery import summary
+
+    with opened(journal, _NOT_CONFIRMED) as storage:
+        return summary(storage, where=journal.name, running=True)
 
 
 def _note_latch(journal: Path, *, set_: bool, reason: str) -> None:

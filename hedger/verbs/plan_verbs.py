@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hedger.verbs.flags import Commands
+from hedger.verbs.flags import Commands, journal_file
 from hedger.verbs.printing import say, show, show_json
 from hedger.verbs.reading import Stages, factors_before, settings_of, snapshot_at
 from pricing.errors import Exit, InputError
@@ -24,7 +24,7 @@ def declare(commands: Commands) -> None:
     words = commands.add("risk", risk, "exposures of a book, and what is missing or stale")
     _add_market(words, required=False)
     text = "instead: an engine's last state, as the dashboard's first panel has it"
-    words.add_argument("--journal", type=Path, metavar="FILE", help=text)
+    words.add_argument("--journal", type=journal_file, metavar="FILE", help=text)
     text = "of a replay's journal: where its marks lie"
     words.add_argument("--tape", type=Path, metavar="TAPE", help=text)
     words.add_argument(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from hedger.text_width import WIDTH_MIN, wrapped
+from pricing.errors import printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -29,8 +30,14 @@ def show(view: RenderableType, *, plain: bool = False) -> None:
     escape codes even on a terminal, and in a pipe as wide as a page."""
     from rich.console import Console
 
+    class Piped(Console):
+        """A console that leaves a reader who went away to `hedger.cli`: by itself it ends with exit 1."""
+
+        def on_broken_pipe(self) -> None:
+            raise  # what Rich has just caught
+
     terminal = sys.stdout.isatty() and not plain
-    console = Console(force_terminal=terminal, color_system="auto" if terminal else None, highlight=False)
+    console = Piped(force_terminal=terminal, color_system="auto" if terminal else None, highlight=False)
     console.width = room() or (_PAGE if plain else _OPEN)
     console.print(view)
 
@@ -51,8 +58,7 @@ def say(text: str) -> None:
     into them steers no terminal."""
     width = room()
     for line in text.split("\n"):
-        shown = "".join(c if c.isprintable() else " " for c in line)
-        print("\n".join(wrapped(shown, width)))
+        print("\n".join(wrapped(printable(line), width)))
 
 
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[str]], caption: str) -> None:

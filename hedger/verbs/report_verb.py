@@ -32,11 +32,10 @@ def declare(commands: Commands) -> None:
 
 def report(arguments: argparse.Namespace) -> Exit:
     """Write the report."""
-    from hedger.journal.journal import open_to_read
     from hedger.report.reading import read_story
     from hedger.report.write import check_out, write_report
     from hedger.runs.paper_setup import one_numeraire
-    from hedger.verbs.desk_verbs import fetch_of
+    from hedger.verbs.journals import fetch_of, opened
     from hedger.verbs.reading import settings_of
     from pricing.compiled import warm_up
 
@@ -45,14 +44,10 @@ def report(arguments: argparse.Namespace) -> Exit:
     check_out(out)
     frontier = None if arguments.frontier is None else read_frontier(arguments.frontier)
     fetch = fetch_of(arguments.tape)
-    storage = open_to_read(journal)
-    settings = one_numeraire(settings_of(arguments))
-    try:
+    with opened(journal, "nothing was written") as storage:
+        settings = one_numeraire(settings_of(arguments))
         warm_up()
-        with storage.steady():
-            story = read_story(storage, settings, fetch, journal.name)
-    finally:
-        storage.close()
+        story = read_story(storage, settings, fetch, journal.name)
     document = write_report(story, _around(arguments, settings, story, frontier), out)
     if arguments.json:
         print(json.dumps({"out": str(out), **document}, allow_nan=False))

@@ -11,15 +11,16 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hedger.verbs.asking import pid_of, summary_of
+from hedger.verbs.journals import NOT_SHOWN, fetch_of, opened, say_at_hand, whole_summary
 from hedger.verbs.printing import say, show_json
-from pricing.errors import Exit
+from pricing.errors import Exit, HedgerError
 
 if TYPE_CHECKING:
     from hedger.desk.settings_in_force import InForce
     from hedger.journal.entries import LatchChange
     from hedger.journal.kill_latch import Latched
     from hedger.journal.recovery import Recovered
+    from hedger.journal.sqlite import SqliteStorage
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +54,11 @@ class Seen:
 def status(arguments: argparse.Namespace) -> Exit:
     """Whether an engine runs, what it may do, where it stands."""
     from hedger.desk.hedging_text import hedging_text
-    from hedger.verbs.orders_verb import hedging
 
-    seen = _look(arguments.journal)
-    document = status_document(seen)
-    asked = None
-    if arguments.hedge:
-        now_ns = None if seen.held is None else seen.now_ns
-        asked = hedging(arguments, seen.recovered, now_ns, latched=seen.latched is not None)
-    document |= {"hedge": asked}
+    with opened(arguments.journal, NOT_SHOWN) as storage:
+        seen = _look(arguments.journal, storage)
+        asked = _hedging(arguments, storage, seen) if arguments.hedge else None
+    document = {**status_document(seen), "hedge": asked}
     if arguments.json:
         show_json(document)
         return Exit.DONE
@@ -72,48 +69,66 @@ def status(arguments: argparse.Namespace) -> Exit:
     return Exit.DONE
 
 
-def _look(journal: Path) -> Seen:
+def _look(journal: Path, storage: SqliteStorage) -> Seen:
     from hedger.build import this_build
+    from hedger.desk.settings_in_force import turns_of
     from hedger.journal.kill_latch import FileLatch
     from hedger.journal.lock import build_of, holder
 
     held = holder(journal)
-    recovered = summary_of(journal, running=held is not None, whole=True)
-    configuration = recovered.configuration
+    recovered = whole_summary(storage, journal, running=held is not None)
+    configuration, turns = recovered.configuration, turns_of(storage)
     return Seen(
         journal=journal,
         recovered=recovered,
         held=held,
         latched=FileLatch(journal).found(),
-        in_force=_in_force(journal),
+        in_force=turns[-1] if turns else None,
         build=build_of(held) if held is not None else configuration.version if configuration else "",
         ours=this_build(),
         now_ns=time.time_ns(),
     )
 
 
-def _in_force(journal: Path) -> InForce | None:
-    """The settings since the last start or reload; None where no engine has begun."""
-    from hedger.desk.settings_in_force import turns_of
-    from hedger.journal.codec import CodecError
-    from hedger.journal.journal import open_to_read
-    from hedger.journal.recovery import damage_of
-    from hedger.journal.storage import StorageFailed
-    from hedger.journal.unreadable import why_unreadable
+def _hedging(arguments: argparse.Namespace, storage: SqliteStorage, seen: Seen) -> dict[str, Any]:
+    """What comes next and why, as the dashboard's second panel shows it.
 
-    storage = open_to_read(journal)
+    Raises:
+        StorageFailed, CodecError: the journal cannot be read to its end.
+        InputError: its marks lie on a tape that is not named.
+    """
+    from hedger.desk.decided import document_of, shortened
+    from hedger.desk.decision_log import DecisionLog
+    from hedger.desk.engine_state import standing_of
+    from hedger.desk.follow import Follower
+    from hedger.desk.hedging import Hedging, hedging_document
+    from hedger.desk.order_rows import order_rows
+    from hedger.journal.entries import Kind
+    from hedger.verbs.reading import settings_of
+
+    follower, log = Follower(settings_of(arguments), fetch_of(arguments.tape), depth=False), DecisionLog()
+    for record in storage.records():
+        follower.take(record)
+        if record.kind == Kind.DECISION:
+            log.take(record.number, document_of(shortened(record)))
+    say_at_hand(follower)
+    snapshot, fault = None, ""
     try:
-        with storage.steady():
-            found = turns_of(storage)
-    except (StorageFailed, CodecError) as error:
-        raise why_unreadable(storage, error, damage_of(journal.name, str(error))) from error
-    finally:
-        storage.close()
-    return found[-1] if found else None
+        snapshot = follower.snapshot(bands=True)
+    except HedgerError as error:
+        fault = error.text()
+    runs, latched = seen.held is not None, seen.latched is not None
+    at_ns = seen.now_ns if runs else follower.now_ns
+    live = [order for order in seen.recovered.orders.values() if order.live]
+    working = order_rows(live, follower, at_ns)
+    standing = standing_of(log.last, follower.mode, latched=latched, runs=runs)
+    return hedging_document(Hedging(log, snapshot, working, at_ns, standing, follower.by_hand, fault))
 
 
 def status_document(seen: Seen) -> dict[str, Any]:
     """It as JSON."""
+    from hedger.journal.lock import pid_of
+
     recovered, latched, in_force, by = seen.recovered, seen.latched, seen.in_force, seen.lifted_by
     configuration = recovered.configuration
     states = Counter(str(order.state) for order in recovered.orders.values() if order.live)
@@ -231,13 +246,14 @@ def status_text(seen: Seen, document: dict[str, Any]) -> Iterator[str]:
 def _mode_text(seen: Seen, document: dict[str, Any]) -> Iterator[str]:
     """What it may do, and why; what comes next where it does not run."""
     from hedger.core.by_whom import by_whom
+    from hedger.desk.engine_state import next_start
     from pricing.daycount import iso
 
     mode, latched, by = seen.recovered.mode, seen.latched, seen.lifted_by
     if seen.lifted:
         who = f" by {by_whom(by.user, by.reason)}" if by else ""
         yield f"it was killed, and the kill latch is lifted{who}"
-        yield "no engine runs; the next start only observes until `hedger arm`"
+        yield f"no engine runs; {next_start(document['trading'])}"
     else:
         why = f": {mode.reason}" if mode and not mode.ending else ""
         if pause := seen.recovered.pause:
@@ -246,7 +262,7 @@ def _mode_text(seen: Seen, document: dict[str, Any]) -> Iterator[str]:
     if document["ended"]:
         yield f"it ended in order: {document['ended']}"
     if seen.held is None and not seen.lifted and document["mode"] not in (None, "killed"):
-        yield "that was its mode when it stopped; the next start only observes until `hedger arm`"
+        yield f"that was its mode when it stopped; {next_start(document['trading'])}"
     if latched is not None:
         yield f"KILLED by {by_whom(latched.user, latched.reason)}"
 

@@ -1,5 +1,5 @@
-"""`hedger arm pause resume flatten bands reload`: steer a running engine; the words of these, and of `status
-orders kill unkill`.
+"""`hedger arm reduce pause resume hedge flatten bands reload`: steer a running engine; the words of these,
+and of `status orders preview kill unkill`.
 
 They leave commands beside its journal. None of them talks to a venue, and none writes the journal while an
 engine does. A command is done when the engine's journal has it: they wait.
@@ -11,10 +11,11 @@ import argparse
 import sys
 from pathlib import Path
 
-from hedger.verbs.asking import refusal, refuse_absent, send_wish, taken
+from hedger.verbs.asking import left, refusal, refuse_absent, send_wish
 from hedger.verbs.flags import Commands, add_journal, not_negative
 from hedger.verbs.kill_verb import kill, unkill
 from hedger.verbs.orders_verb import orders
+from hedger.verbs.preview_verb import preview
 from hedger.verbs.printing import show_json
 from hedger.verbs.status_verb import status
 from pricing.errors import Exit, HedgerError, InputError
@@ -35,8 +36,11 @@ def declare(commands: Commands) -> None:
     words.add_argument("--unknown", action="store_true", help="only those whose fate nobody knows")
     for name, verb, text in (
         ("arm", command, "let a running engine send orders"),
+        ("reduce", command, "let a running engine send only orders that lower risk"),
         ("pause", command, "no new hedges; checks and cancels go on"),
         ("resume", command, "end a pause"),
+        ("preview", preview, "what a hedge would be now, of all or of one underlying; nothing is sent"),
+        ("hedge", command, "hedge now, whatever the triggers say: every row outside its landing"),
         ("flatten", command, "plan the whole book, or one underlying, to zero"),
         ("bands", command, "set a row's band by hand; it stands over restarts until the file's own changes"),
         (
@@ -45,7 +49,7 @@ def declare(commands: Commands) -> None:
             "let a running engine take its settings file anew; hard limits only change at a start",
         ),
         ("kill", kill, "stop sending at once and cancel everything; stays until unkill, over restarts"),
-        ("unkill", unkill, "remove the kill latch; the engine then observes until it is armed"),
+        ("unkill", unkill, "remove the kill latch; a running engine then observes until it is armed"),
     ):
         words = add_journal(commands.add(name, verb, text))
         words.set_defaults(wish=name)
@@ -65,7 +69,9 @@ def declare(commands: Commands) -> None:
                 "--accept", dest="argument", action="store_const", const="accept",
                 help="take the venues' word where their accounts differ from the book; needs --reason",
             )  # fmt: skip
-        if name == "flatten":
+        if name == "preview":
+            words.add_argument("--flatten", action="store_true", help="what a flatten would be instead")
+        if name in ("preview", "hedge", "flatten"):
             words.add_argument("argument", nargs="?", metavar="UNDERLYING", help="one coin alone")
         if name == "bands":
             words.add_argument(
@@ -89,7 +95,6 @@ def _sentence(text: str) -> str:
 def command(arguments: argparse.Namespace) -> Exit:
     """Leave a command for the engine, and wait until its journal has it and what it decided."""
     from hedger.core.events import Verb
-    from hedger.journal.identity import fingerprint_of
     from hedger.journal.journal import open_to_read
 
     verb = Verb(arguments.wish)
@@ -110,10 +115,7 @@ def command(arguments: argparse.Namespace) -> Exit:
             raise
         return _paused_unread(arguments, error)
     try:
-        refuse_absent(arguments.journal, verb)
-        first = storage.head().number + 1  # before it is sent: the engine may be quick
-        id = send_wish(arguments, verb, fingerprint_of(storage))
-        seq, decision = taken(storage, id, first, arguments.wait_s)
+        id, seq, decision = left(arguments, verb, storage)
     finally:
         storage.close()
     refused = refusal(decision, verb)

@@ -33,6 +33,11 @@ def test_a_long_observation_is_cut() -> None:
     assert len(str(InputError("X", "garbage", observed="g" * 10**6))) < 300
 
 
+def test_no_part_steers_a_terminal_or_breaks_the_line() -> None:
+    error = InputError("X", "a\x1b[2J", where="b\r", observed="c\nd", allowed="\x07e", fix="\u202ef")
+    assert str(error) == "X: a [2J, where: b , observed: c d, allowed:  e; nothing was done; fix:  f"
+
+
 @pytest.mark.parametrize(("kind", "code"), [(HedgerError, 70), (InputError, 2)])
 def test_the_exit_codes_of_errors(kind: type[HedgerError], code: int) -> None:
     assert kind("X", "y").exit_code == code
@@ -48,6 +53,7 @@ def test_every_exit_code() -> None:
         "UNAVAILABLE": 4,
         "UNRECONCILED": 5,
         "INTERNAL": 70,
+        "OUTPUT": 74,
         "INTERRUPTED": 130,
         "TERMINATED": 143,
     }

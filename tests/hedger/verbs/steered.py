@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Event as Flag
 from threading import Thread
 
+from hedger.core.decision import Decision
 from hedger.core.events import Command, Tick, Verb
 from hedger.journal.commands_file import CommandBox
 from hedger.journal.entries import ModeChange, mode_entry
@@ -17,6 +18,7 @@ from hedger.journal.kill_latch import FileLatch
 from hedger.journal.recovery import recover
 from pricing.contracts import Side
 from tests.builders import NOW_NS
+from tests.hedger.dashboard.made import Recorded
 from tests.hedger.journal_words import NAME, turn
 from venues.orders import AccountReport, OrderReport, OrderState, OrderUpdate
 
@@ -79,6 +81,36 @@ def engine(
     thread.start()
     assert ready.wait(10)
     try:
+        yield taken
+    finally:
+        stop.set()
+        thread.join()
+
+
+@contextmanager
+def answering(path: Path, *, read: bool = True) -> Iterator[list[tuple[Command, Decision]]]:
+    """A rig with a perpetual that needs a hedge, which decides on every command that comes; it only observes.
+    read: its account was read, and agrees."""
+    taken: list[tuple[Command, Decision]] = []
+    stop, ready = Flag(), Flag()
+
+    def run() -> None:  # a journal and a box belong to the thread that opened them
+        rig = Recorded({"BTC-PERPETUAL": "400000"}, path)
+        marked = rig.mark()
+        if read:
+            rig.answer(marked)
+        box = CommandBox(path)
+        ready.set()
+        while not stop.wait(0.01):
+            for command in box.poll().commands:
+                taken.append((command, rig.send(command)))
+        box.close()
+        rig.journal.close()
+
+    thread = Thread(target=run)
+    thread.start()
+    try:
+        assert ready.wait(30)
         yield taken
     finally:
         stop.set()

@@ -168,6 +168,16 @@ def test_a_record_that_is_damaged_is_named_by_whoever_reads_it(
     assert f"record {record.number} cannot be read: " in found["dashboard"][1]
 
 
+def test_whoever_asks_for_its_coins_is_told(
+    sound: Sound, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (record,) = (record for record in sound.records if record.kind == Kind.LISTINGS)
+    sound.with_body(tmp_path / "j", record.number, b"{}")
+    ran = hedger(capsys, "completion", "coins", "--journal", tmp_path / "j")
+    assert (ran.code, ran.out) == (2, "") and re.match("JOURNAL_(DAMAGED|OTHER_BUILD): ", ran.err)
+    assert f"record {record.number}: " in ran.err and "no coin is named" in ran.err
+
+
 def test_whatever_stands_in_a_record_no_reader_ends_as_a_fault_of_the_program(
     sound: Sound, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

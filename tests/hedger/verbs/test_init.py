@@ -113,7 +113,7 @@ def test_over_a_terminal_bad_answers_are_asked_again(folder: Path) -> None:
     assert "sk_live_4711" not in (folder / "config.toml").read_text() + out.decode()
 
 
-@pytest.mark.parametrize("answers", ["", "deribit\nBTC\npaper\nnone\n100000\n"])
+@pytest.mark.parametrize("answers", ["", "deribit\nBTC\npaper\n100000\n"])
 def test_the_end_of_the_answers_writes_nothing(folder: Path, answers: str) -> None:
     ran = piped(folder, answers)
     assert ran.code == Exit.INVALID and "INIT_UNANSWERED" in ran.err and not ran.out
@@ -130,6 +130,26 @@ def test_a_file_that_is_there_is_asked_about_first(folder: Path, capsys: pytest.
     assert piped(folder, "yes\n\n\n\n\n").code == Exit.DONE
     assert "mine" not in old.read_text()
     assert hedger(capsys, "init", "--defaults", "--force").code == Exit.DONE
+
+
+@pytest.mark.parametrize(
+    ("typed", "keys"),
+    [("yes\nokx\nETH\npaper\n5000\n6000\n", None), ("yes\nokx\nETH\nlive\n5000\n6000\n", "env:OKX_KEY")],
+)
+def test_both_files_are_one_question_and_six_are_asked_in_all(
+    folder: Path, typed: str, keys: str | None
+) -> None:
+    """Six lines are all that is typed; a seventh question would end with INIT_UNANSWERED."""
+    for name in ("config.toml", "limits.toml"):
+        (folder / name).write_text("# mine\n")
+    ran = piped(folder, typed, "--json")
+    assert "config.toml and limits.toml are there already; replace both?" in ran.err
+    assert ran.err.count("]: ") == 6 and "where the keys lie" not in ran.err
+    assert ("keys: env:OKX; --key names another place" in ran.err) == (keys is not None)
+    found = tomllib.loads((folder / "config.toml").read_text())
+    assert found.get("venues", {}).get("okx", {}).get("key") == keys
+    assert found["run"]["underlyings"] == ["ETH"]
+    assert tomllib.loads((folder / "limits.toml").read_text())["order"]["notional_usd_max"] == 6000
 
 
 @pytest.mark.parametrize(
@@ -155,13 +175,23 @@ def test_what_will_not_do_is_refused_before_anything_is_written(
     assert not list(folder.iterdir())
 
 
+@pytest.mark.parametrize("out", [".", "/", "..", ""])
+def test_a_folder_is_no_file_to_write(folder: Path, out: str, capsys: pytest.CaptureFixture[str]) -> None:
+    ran = hedger(capsys, "init", "--defaults", "--force", "--out", out)
+    assert (ran.code, ran.err.partition(":")[0]) == (2, "INIT_PLACE")
+    assert list(folder.iterdir()) == []
+
+
 @pytest.mark.parametrize("venue", ["simulated", "deribit", "okx", "bybit", "binance", "hyperliquid"])
 def test_at_most_six_questions_and_what_is_written_is_read(folder: Path, venue: str) -> None:
     for mode in ("paper", "live"):
-        left = questions(
-            ("deribit", "okx", "bybit", "binance", "hyperliquid"), {"venue": venue, "mode": mode}
-        )
-        assert len(left) + 2 <= 6
+        for replacing in (False, True):
+            left = questions(
+                ("deribit", "okx", "bybit", "binance", "hyperliquid"),
+                {"venue": venue, "mode": mode},
+                replacing=replacing,
+            )
+            assert sum(question.asked for question in left) + 2 + replacing <= 6
     answers = Answers(venue=venue, mode="paper" if venue == "simulated" else "live", key="keyring:desk")
     (folder / "limits.toml").write_text(limits_text(answers))
     (folder / "config.toml").write_text(config_text(answers, "limits.toml"))

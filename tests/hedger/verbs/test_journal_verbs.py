@@ -165,7 +165,7 @@ def test_what_is_no_journal(
     (tmp_path / "foreign").write_text("venue,symbol\n")
     for name, code in (
         ("absent", "JOURNAL_MISSING"),
-        (".", "JOURNAL_MISSING"),
+        (".", "USAGE"),
         ("foreign", "JOURNAL_FOREIGN"),
     ):
         ran = hedger(capsys, *words, *out, "--journal", tmp_path / name)

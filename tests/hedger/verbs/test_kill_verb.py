@@ -73,7 +73,8 @@ def test_kill_and_unkill_without_an_engine_are_in_the_record(
     assert hedger(capsys, "kill", "--reason", "again").code == 0
     document = strict_json(hedger(capsys, "status", "--json").out)
     assert (document["mode"], document["killed"]["reason"]) == ("killed", "red")
-    assert hedger(capsys, "unkill", "--reason", "calm").code == 0
+    lifted = hedger(capsys, "unkill", "--reason", "calm")
+    assert (lifted.code, lifted.out) == (0, "the kill latch is removed; no engine runs\n")
     assert not latch_path(file).exists()
     storage = read_sqlite(file)
     changes = [read(record) for record in storage.records(kinds=["latch"])]

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from hedger.dashboard.header import BANNERS
-from hedger.journal.entries import JournalName
+from hedger.journal.entries import JournalName, Kind
 from hedger.journal.journal import Journal, open_to_read
+from hedger.journal.user import user_name
 from tests.exchanges.server import Host
 from tests.hedger.verbs.loopback import (
     Loopback,
@@ -105,6 +106,9 @@ def test_a_run_on_a_test_network_says_so_and_is_never_gone_on_with_as_live(
         assert (ran.returncode, document(ran)["trading"]) == (0, "testnet"), ran.stderr
         status = said(capsys, tmp_path, "status", "--journal", "j")
         assert status.stdout.startswith("TESTNET engine ") and "TESTNET" in BANNERS["testnet"]
+        with closing(open_to_read(tmp_path / "j")) as storage:
+            told = json.loads(next(storage.records(kinds=[Kind.COMMAND])).body)["what"]
+        assert (told["user"], told["reason"]) == (user_name(), "started with --arm-live")
 
         _at(place, tmp_path, url, sandbox=False)
         before = asked_of(exchange)

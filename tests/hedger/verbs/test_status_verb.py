@@ -17,6 +17,7 @@ from hedger.journal.entries import (
     Configuration,
     Differences,
     Entry,
+    JournalName,
     ModeChange,
     bands_entry,
     configuration_entry,
@@ -32,6 +33,8 @@ from pricing.valuation import Numeraire
 from tests.builders import NOW_NS
 from tests.hedger.desk import hedger, strict_json
 from tests.hedger.journal_words import NAME, opening
+
+PAPER_NEXT = "the next start observes until `hedger arm`, or arms at once with `--arm`"
 
 
 def test_status_where_nothing_runs(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -49,7 +52,18 @@ def test_status_where_nothing_runs(file: Path, capsys: pytest.CaptureFixture[str
     assert document["orders"] == {"unknown": 1} and document["last_seq"] == 13
     plain = hedger(capsys, "status").out
     assert plain.startswith("PAPER engine k3x9: not running") and "1 unknown" in plain
-    assert "the next start only observes" in plain
+    assert f"that was its mode when it stopped; {PAPER_NEXT}\n" in plain
+
+
+@pytest.mark.parametrize("trading", ["live", "testnet"])
+def test_the_next_start_on_venues_arms_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], trading: str
+) -> None:
+    with closing(Journal.open(tmp_path / "j", JournalName(trading, NAME.engine))) as journal:
+        journal.append(*opening(), mode_entry(-1, NOW_NS, ModeChange("halted", False, "engine", "drift")))
+    plain = hedger(capsys, "status", "--journal", tmp_path / "j").out
+    itself = "the next start arms itself once the accounts agree with the book"
+    assert f"that was its mode when it stopped; {itself}\n" in plain and "observe" not in plain
 
 
 def test_status_tells_what_accounts_differ_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -155,7 +169,7 @@ def test_status_says_that_a_kill_was_lifted_while_nothing_ran(
     plain = hedger(capsys, "status").out
     assert "mode killed" not in plain and "KILLED" not in plain
     assert "the kill latch is lifted" in plain and "calm" in plain
-    assert "no engine runs; the next start only observes" in plain
+    assert f"no engine runs; {PAPER_NEXT}\n" in plain
 
 
 def test_a_first_start_alone_can_be_looked_at(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

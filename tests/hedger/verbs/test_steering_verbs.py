@@ -7,19 +7,24 @@ from pathlib import Path
 
 import pytest
 
+from hedger.cli import build_parser
 from hedger.core.events import Verb
+from hedger.dashboard.keys import ACTIONS
+from hedger.journal.acknowledged import acknowledged, place_of
 from hedger.journal.commands_file import commands_path
 from hedger.journal.recovery import recover
 from hedger.journal.sqlite import read_sqlite
+from hedger.journal.user import user_name
+from tests.hedger.dashboard.made import Recorded
 from tests.hedger.desk import hedger, strict_json
-from tests.hedger.verbs.steered import engine
+from tests.hedger.verbs.steered import answering, engine
 
 
-@pytest.mark.parametrize("verb", ["pause", "resume", "flatten"])
+@pytest.mark.parametrize("verb", ["pause", "resume", "reduce", "hedge", "flatten"])
 def test_a_command_is_done_when_the_journal_has_it(
     verb: str, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["BTC"] if verb == "flatten" else []
+    words = ["BTC"] if verb in ("hedge", "flatten") else []
     with engine(file) as taken:
         ran = hedger(capsys, verb, *words, "--reason", "lunch", "--json")
     document = strict_json(ran.out)
@@ -73,7 +78,7 @@ def test_an_engine_that_does_not_answer(file: Path, capsys: pytest.CaptureFixtur
     assert (ran.code, strict_json(ran.out)["taken"]) == (1, False)
 
 
-@pytest.mark.parametrize("verb", ["arm", "pause", "resume", "flatten"])
+@pytest.mark.parametrize("verb", ["arm", "reduce", "pause", "resume", "preview", "hedge", "flatten"])
 def test_without_an_engine_nothing_is_left_for_a_later_one(
     verb: str, file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -87,3 +92,77 @@ def test_texts_that_do_not_fit(reason: str, file: Path, capsys: pytest.CaptureFi
     with engine(file):
         ran = hedger(capsys, "pause", "--reason", reason)
     assert ran.code == 2 and ran.err.startswith("COMMAND_TEXT")
+
+
+#: What of the keys that steer has another name in a shell.
+NAMED = {"send": ("hedge",), "acknowledge": ("alerts", "--seen", "1", "0"), "preview": ("preview",)}
+WORDS = {"bands": ("delta:BTC=", "--reason", "over"), "flatten": ("BTC",)}
+
+
+@pytest.mark.parametrize("action", [action.name for action in ACTIONS if action.control])
+def test_every_key_that_steers_is_a_verb_too(action: str) -> None:
+    words = NAMED.get(action, (action, *WORDS.get(action, ())))
+    arguments = build_parser().parse_args([*words, "--json"])
+    assert arguments.json and (action == "acknowledge" or arguments.wish == words[0])
+    assert action == "acknowledge" or Verb(arguments.wish)
+
+
+@pytest.mark.parametrize(
+    ("words", "argument"), [((), ""), (("BTC",), "BTC"), (("BTC", "--flatten"), "flatten BTC")]
+)
+def test_a_preview_waits_for_the_engine_and_prints_its_answer(
+    words: tuple[str, ...], argument: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with answering(tmp_path / "hedger.journal") as taken:
+        ran = hedger(capsys, "preview", *words, "--json")
+        text = hedger(capsys, "preview", *words).out
+    assert [(c.verb, c.argument) for c, _ in taken] == [(Verb.PREVIEW, argument)] * 2
+    shown, told = ran.json["preview"], taken[0][1].preview
+    assert (ran.code, ran.json["taken"], ran.json["refused"]) == (0, True, None)
+    assert told is not None and told.ticket is not None
+    assert shown["scope"] == argument and shown["against"] == "the engine is observe"
+    assert [leg["symbol"] for leg in shown["ticket"]["legs"]] == [leg.symbol for leg in told.ticket.legs]
+    (leg,) = told.ticket.legs
+    assert ran.json["notional_usd"] == pytest.approx(
+        float(leg.quantity)
+    )  # an inverse perpetual counts in USD
+    assert text.startswith("IT WOULD NOT LEAVE: the engine is observe") and leg.symbol in text
+
+
+def test_a_preview_of_what_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with answering(tmp_path / "hedger.journal"):
+        ran = hedger(capsys, "preview", "DOGE", "--json")
+    assert ran.code == 1 and "'DOGE' is none of BTC" in ran.json["preview"]["against"]
+
+
+def test_a_hedge_that_is_refused_and_a_reduce_before_the_account_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with answering(tmp_path / "hedger.journal", read=False) as taken:
+        hedge = hedger(capsys, "hedge", "BTC", "--json")
+        reduce = hedger(capsys, "reduce", "--reason", "thin", "--json")
+    assert [(c.verb, c.argument, c.reason) for c, _ in taken] == [
+        (Verb.HEDGE, "BTC", ""),
+        (Verb.REDUCE, "", "thin"),
+    ]
+    assert (hedge.code, hedge.json["refused"]["code"]) == (3, "HEDGE_REFUSED")
+    assert (reduce.code, reduce.json["refused"]["code"]) == (3, "ARM_REFUSED")
+
+
+def test_an_alert_is_noted_as_seen_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rig = Recorded({"BTC-PERPETUAL": "400000"}, tmp_path / "hedger.journal")
+    rig.mark()
+    rig.command(Verb.HEDGE)
+    rig.journal.close()
+    (alert,) = (
+        x for x in hedger(capsys, "alerts", "--told", "--json").json["alerts"] if x["code"] == "HEDGE_REFUSED"
+    )
+    which = (str(alert["record"]), str(alert["place"]))
+    assert f"[{' '.join(which)}]" in hedger(capsys, "alerts", "--told").out
+    ran = hedger(capsys, "alerts", "--seen", *which, "--json")
+    assert (ran.code, ran.json["code"], ran.json["seen_by"]) == (0, "HEDGE_REFUSED", user_name())
+    assert list(acknowledged(rig.path)) == [(alert["record"], alert["place"])]
+    assert hedger(capsys, "alerts", "--seen", *which).code == 0
+    assert len(place_of(rig.path).read_text().splitlines()) == 1
+    unknown = hedger(capsys, "alerts", "--seen", "99999", "0")
+    assert (unknown.code, unknown.out) == (2, "") and unknown.err.startswith("ALERT_UNKNOWN")

@@ -255,7 +255,7 @@ def test_a_table_is_whole_or_short_of_a_column_or_a_list(width: int) -> None:
 def test_days_and_spots_that_do_not_fit_go_on_below() -> None:
     """By hand: fourteen causes of nine digits, and a ladder of thirteen spots."""
     causes = {f"cause{i}": -123_456_789.0 - i for i in range(3)}
-    parts = {"delta": -1_234_567_890.4, "gamma": 22_333.0, "fees": -0.2, "pnl": 1.0}
+    parts = {"delta": -1_234_567_890.4, "gamma": 22_333.0, "fees": -0.2, "residual": 0.3, "pnl": 1.0}
     day = {
         "day": "2026-03-02",
         "attribution_usd": parts,
@@ -264,9 +264,13 @@ def test_days_and_spots_that_do_not_fit_go_on_below() -> None:
     document = {
         "pnl_usd": 1.0, "from": "a", "to": "b", "days": [day], "attribution_usd": parts,
         "ledger_usd": day["ledger_usd"], "ledger_difference_usd": -1e-9, "marks_passed_over": 0,
-        "harvest_usd": -0.001, "alerts": [], "unknown": [],
+        "since_hedge": None, "apart_s": 300.0, "harvest_usd": -0.001, "alerts": [], "unknown": [],
     }  # fmt: skip
     text = profit_text(document, 40)
     assert {"-1,234,567,890", "22,333"} <= numbers(text) and max(map(len, text.splitlines())) <= 80
+    assert (
+        "of it unexplained 0.30 USD, valued at marks 300 s or more apart;" in text
+        and "text: 1 s, and each fill" in text
+    )
     assert "ledger less causes: 0.00 USD" in text and "theta: 0.00 USD" in text
     assert not re.search(r"-0(?:\.0+)?(?![\d.])", text)

@@ -1,0 +1,67 @@
+"""`hedger preview`: ask a running engine what a hedge, or a flatten, would be now, and print its answer."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from hedger.verbs.asking import left, refusal
+from hedger.verbs.printing import show_json
+from pricing.errors import Exit
+
+if TYPE_CHECKING:
+    from hedger.journal.storage import Storage
+
+
+def preview(arguments: argparse.Namespace) -> Exit:
+    """Leave the question, wait until it is answered, and print the ticket; nothing is sent."""
+    from hedger.core.events import Verb
+    from hedger.desk.decided import decision_on
+    from hedger.verbs.journals import followed
+
+    coin = arguments.argument or ""
+    arguments.argument = f"{Verb.FLATTEN} {coin}".rstrip() if arguments.flatten else coin
+    traded_usd, number = None, None
+    with followed(arguments.journal, "no hedge was previewed") as storage:
+        first = storage.head().number + 1
+        id, seq, decision = left(arguments, Verb.PREVIEW, storage)
+        shown = None if decision is None else decision.get("preview")
+        if seq is not None and shown is not None:
+            found = decision_on(storage, seq, first)
+            number, traded_usd = None if found is None else found.number, _traded_usd(storage, shown)
+    refused = refusal(decision, Verb.PREVIEW)
+    document = {"command": "preview", "id": id, "taken": seq is not None, "seq": seq, "record": number}
+    document |= {"mode": None if decision is None else decision.get("mode"), "refused": refused}
+    document |= {"notional_usd": traded_usd, "preview": shown}
+    if arguments.json:
+        show_json(document)
+    elif decision is not None and shown is not None and number is not None:
+        from hedger.dashboard.panels.preview import text
+        from hedger.dashboard.sheet import age
+
+        old = age((time.time_ns() - decision["now_ns"]) / 1e9)
+        print(text(number, decision, "", old, traded_usd))
+    elif refused is None:
+        print(f"preview: left for the engine, which has not answered it within {arguments.wait_s:g} s")
+    if refused is not None:
+        if not arguments.json:
+            print(f"{refused['code']}: {refused['text']}", file=sys.stderr)
+        return Exit.REFUSED
+    return Exit.NEGATIVE if shown is None or shown["ticket"] is None else Exit.DONE
+
+
+def _traded_usd(storage: Storage, shown: dict[str, Any]) -> float | None:
+    """What the legs of a preview trade, by the listings of the journal; None where it is not known."""
+    from hedger.dashboard.panels.preview import notional_usd
+    from hedger.journal.entries import Kind, read
+    from pricing.contracts import Listing
+    from pricing.universe import Universe
+
+    listed = list(storage.records(kinds=[Kind.LISTINGS]))
+    listings = read(listed[-1]) if listed else ()
+    assert isinstance(listings, tuple)
+    legs = (shown["ticket"] or {}).get("legs", ())
+    spot = {name: x for name, x in shown["indexes"] if x is not None}
+    return notional_usd(legs, Universe.of(x for x in listings if isinstance(x, Listing)), spot)
