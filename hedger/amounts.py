@@ -21,10 +21,10 @@ def amount(x: float | None, digits: int | None = 0, *, signed: bool = False, unk
     return f"{x:{'+' if signed else ''}z,.{digits}f}"
 
 
-def counted(n: float, word: str) -> str:
-    """So many of something.
+def counted(n: float, one: str, many: str = "") -> str:
+    """So many of something, in full.
 
-    >>> counted(1, "order"), counted(0, "order"), counted(2, "look")
-    ('1 order', '0 orders', '2 looks')
+    >>> counted(1, "order"), counted(0, "entry", "entries"), counted(1_500_000, "fill"), counted(0.5, "day")
+    ('1 order', '0 entries', '1,500,000 fills', '0.5 days')
     """
-    return f"{n:g} {word}" + "s" * (n != 1)
+    return f"{n:,.15g} {one if n == 1 else many or one + 's'}"

@@ -27,15 +27,23 @@ def margin_terms(venue: str, at_ns: int) -> MarginTerms | None:
     document = _document(venue)
     if document is None:
         return None
+    numbers = _borrowed(document["like"]) if "like" in document else document
     at = datetime.fromtimestamp(at_ns // NS_PER_SECOND, UTC).date()
     unknown_from = document.get("standard_unknown_from")
     note = document.get("standard_unknown_note", "") if unknown_from and at >= unknown_from else ""
     return MarginTerms(
         venue=document["venue"],
-        standard=_in_force(document.get("standard", []), at, StandardTerms),
-        matrix=_in_force(document.get("matrix", []), at, MatrixTerms),
+        standard=_in_force(numbers.get("standard", []), at, StandardTerms),
+        matrix=_in_force(numbers.get("matrix", []), at, MatrixTerms),
         note=note,
     )
+
+
+def _borrowed(venue: str) -> dict[str, Any]:
+    """The numbers of another venue's table; an estimate of that one is a rule where it is borrowed."""
+    of = _document(venue) or {}
+    kinds = ("standard", "matrix")
+    return {kind: [entry | {"confirmed": True} for entry in of.get(kind, [])] for kind in kinds}
 
 
 def _in_force(entries: list[dict[str, Any]], at: date, kind: type[Terms]) -> dict[str, Terms]:

@@ -26,6 +26,7 @@ EXITS = {
     Exit.UNAVAILABLE: "a venue or the network is not available",
     Exit.UNRECONCILED: "the accounts and the book do not agree; no trading was begun",
     Exit.INTERNAL: "a fault of the program: please report it",
+    Exit.OUTPUT: "the command was taken and ran to its end, and what it printed could not be written",
     Exit.INTERRUPTED: "interrupted from the keyboard, after an orderly cancel",
     Exit.TERMINATED: "ended by a signal, after an orderly cancel",
 }

@@ -42,6 +42,9 @@ EXITS: dict[str, str] = {
     "pause": "1 the engine has not taken it in time · 3 refused, or no engine runs",
     "resume": "1 the engine has not taken it in time · 3 refused, or no engine runs",
     "flatten": "1 the engine has not taken it in time · 3 refused, or no engine runs",
+    "reduce": "1 the engine has not taken it in time · 3 refused, or no engine runs",
+    "hedge": "1 the engine has not taken it in time · 3 refused, or no engine runs",
+    "preview": "1 the engine has not answered in time, or can plan none · 3 refused, or no engine runs",
     "bands": "1 the engine has not taken it in time · 3 refused, or no engine runs",
     "reload": "1 the engine has not taken it in time · 3 refused, or no engine runs",
     "kill": "1 the latch is set, and it is not confirmed that nothing is open · 4 nor did every venue answer",
@@ -107,7 +110,7 @@ def make() -> str:
         "Times are ISO "
         "8601 UTC or integer nanoseconds. Flags are never abbreviated.\n\n"
         "Every verb may exit with 0 (done), 2 (command, settings or input invalid), 70 (a fault of the "
-        "program) and "
+        "program), 74 (the command was taken, and its output could not be written) and "
         "130 (interrupted); those with more say so below. [All exit codes](error-codes.md#exit-codes).",
     ]
     for name, text, parser in verbs():

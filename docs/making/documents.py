@@ -60,6 +60,11 @@ UNSEEN: tuple[tuple[str, str, str, str], ...] = (
     ("tape import", "options.perp", "text", "a chain with its bars"),
     ("study greeks", "rows[].index_move_worst", "number", "two stamps that are compared"),
     ("init", "checks[].code", "text", "a desk where something is wrong"),
+    ("demo", "report_fault", "text", "a report that could not be made"),
+    *(
+        ("venues", f"venues[].answer_s.order.{name}", "number", "an order that was asked after")
+        for name in ("p50", "p99", "max")
+    ),
     ("venues", "venues[].failed_s", "number", "a request that failed"),
     ("venues", "venues[].dead_man.last_fired_s", "number", "a timer that ran out"),
     *(
@@ -71,6 +76,7 @@ UNSEEN: tuple[tuple[str, str, str, str], ...] = (
     ("venues", "venues[].dead_man.told", "text", "a venue with a timer"),
     ("venues", "venues[].dead_man.told_s", "number", "a venue with a timer"),
     ("resume", "refused", "object", "an engine of another build"),
+    ("preview", "refused", "object", "an engine of another build"),
     ("unkill", "refused", "object", "an order that may still be open"),
     *(
         ("run", f"paper.{name}", "number", "a run of hours beside recorded trades")
@@ -88,7 +94,7 @@ EMPTY: Mapping[str, str] = {
     "pause:refused": "of all that steers, a pause alone is always obeyed",
 }
 #: What these are is told by the verb that they begin with.
-_VERB_SAYS = {"arm": ("pause", "resume", "flatten", "bands"), "doctor": ("init",)}
+_VERB_SAYS = {"arm": ("reduce", "pause", "resume", "hedge", "flatten", "bands"), "doctor": ("init",)}
 
 
 def paths(document: Any, at: str = "", whole: str | None = None) -> Iterator[tuple[str, str]]:

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from hedger.cli import main
 from hedger.journal.acknowledged import acknowledge
@@ -141,17 +142,23 @@ STEERING: tuple[tuple[str, ...], ...] = (
     ("risk", *_LIVE),
     ("alerts", "--once", *_LIVE),
     ("pause", *_LIVE),
+    ("preview", *_LIVE),
+    ("preview", "BTC", "--flatten", *_LIVE),
+    ("reduce", *_LIVE),
     ("resume", *_LIVE),
     ("reload", *_LIVE, "--config", "reload.toml"),
     ("arm", *_LIVE),
     ("bands", "delta:BTC=-900,900/-400,400", *_LIVE, "--reason", "calm"),
     ("bands", "delta:DOGE=-900,900/-400,400", *_LIVE, "--reason", "calm"),
+    ("hedge", "BTC", *_LIVE),
+    ("hedge", "DOGE", *_LIVE),
     ("flatten", "BTC", *_LIVE),
     ("flatten", "DOGE", *_LIVE),
     ("kill", *_LIVE, "--reason", "a look"),
     ("status", *_LIVE),
     ("alerts", "--told", *_LIVE),
     ("arm", *_LIVE),
+    ("reduce", *_LIVE),
     ("resume", *_LIVE),
     ("pause", *_LIVE),
     ("unkill", *_LIVE, "--reason", "seen"),
@@ -177,7 +184,12 @@ PATIENCE_S = 60.0
 def printed() -> Documents:
     """Every document that a verb printed, by the verb."""
     found: Documents = {}
-    with tempfile.TemporaryDirectory() as folder, chdir(folder):
+    command()  # others use it when this folder is gone: it must not lie in it
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        chdir(folder),
+        patch.object(tempfile, "tempdir", folder),  # what the demo leaves goes with it
+    ):
         json_file(Path(), ticker_list())
         for name, text in FILES.items():
             Path(name).write_text(text)
@@ -188,6 +200,8 @@ def printed() -> Documents:
             _keep(found, STEERING)
         for alert in found["alerts"][-1]["alerts"]:
             acknowledge(Path("live.journal"), (alert["record"], alert["place"]), "ann", time.time_ns())
+        last = found["alerts"][-1]["alerts"][-1]
+        _keep(found, (("alerts", "--seen", str(last["record"]), str(last["place"]), *_LIVE),))
         _keep(found, AFTER)
         with PLACES["deribit"].opened() as exchange:
             url = PLACES["deribit"].address(exchange.host)

@@ -3,7 +3,6 @@ mode, the disk, the age of the marks. Everything here stands, or does not."""
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,10 +13,11 @@ from hedger.alerts.notices import Notice
 from hedger.core.actions import Severity
 from hedger.core.by_whom import by_whom, reason_given
 from hedger.desk.alert_table import kind_of
+from hedger.desk.engine_state import next_start
 from hedger.engine.heartbeat import Heartbeat, last_beat
 from hedger.journal.entries import ModeChange, Pause
 from hedger.journal.kill_latch import FileLatch, Latched
-from hedger.journal.lock import holder
+from hedger.journal.lock import holder, pid_of
 from hedger.sections.alerts import AlertsConfig
 from pricing.daycount import NS_PER_SECOND
 
@@ -82,10 +82,15 @@ def silent_s(sight: Sight) -> float:
 
 
 def standing(
-    sight: Sight, mode: ModeChange | None, config: AlertsConfig, pause: Pause | None = None
+    sight: Sight,
+    mode: ModeChange | None,
+    config: AlertsConfig,
+    pause: Pause | None = None,
+    *,
+    trading: str = "paper",
 ) -> Iterator[Notice]:
     """What stands, as far as it is seen from outside. What cannot be seen is not told, but a process without
-    a sign of life is."""
+    a sign of life is. trading: what the journal is of."""
     yield from _process(sight, mode, config)
     if sight.replaced:
         text = "another file stands in the journal's place, or none; what is read is the old one"
@@ -94,7 +99,7 @@ def standing(
         yield notice("KILLED", f"killed by {by_whom(sight.latched.user, sight.latched.reason)}")
     if mode is not None:
         told = _mode(mode, pause)
-        yield from told if sight.running else map(_of_none, told)
+        yield from told if sight.running else (_of_none(one, trading) for one in told)
     free, least = sight.disk_free_bytes, config.disk_mb_min * MB
     if least and free is not None and free < least:
         text = f"{free / MB:z,.0f} MB free beside the journal, at least {config.disk_mb_min:z,.0f} are wanted"
@@ -141,9 +146,9 @@ def _was(beat: Heartbeat, mode: ModeChange | None) -> str:
     return f"{text} by {by_whom(mode.user, mode.reason)}"
 
 
-def _of_none(found: Notice) -> Notice:
+def _of_none(found: Notice, trading: str) -> Notice:
     """The mode of an engine that is no more: it is not over before another one begins."""
-    text = f"{found.text}; no engine runs, and the next one only observes until `hedger arm`"
+    text = f"{found.text}; no engine runs, and {next_start(trading)}"
     return replace(found, text=text, repeats=False)
 
 
@@ -162,13 +167,7 @@ def _pid(journal: Path) -> int | None:
     held = None
     with suppress(OSError):
         held = holder(journal)
-    if held is None:
-        return None
-    with suppress(ValueError, RecursionError):
-        found = json.loads(held)
-        pid = found.get("pid") if isinstance(found, dict) else None
-        return pid if isinstance(pid, int) else 0
-    return 0
+    return None if held is None else pid_of(held) or 0
 
 
 def _file(journal: Path) -> tuple[int, int] | None:

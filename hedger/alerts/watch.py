@@ -189,7 +189,8 @@ class Watch:
 
     def _standing(self, sight: Sight) -> list[Notice]:
         parts = self.parts
-        found = [*parts.tail.stands(), *standing(sight, parts.tail.mode, parts.config, parts.tail.pause)]
+        tail, trading = parts.tail, parts.name.trading
+        found = [*tail.stands(), *standing(sight, tail.mode, parts.config, tail.pause, trading=trading)]
         if parts.tail.fault:
             found.append(notice("JOURNAL_UNREADABLE", parts.tail.fault))
         if parts.profit is not None:

@@ -5,6 +5,7 @@ What the keys of control do stands in `steering`, `tickets` and `band_edit`; wha
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from hedger.dashboard.exporting import export
 from hedger.dashboard.feed import Feed
 from hedger.dashboard.frames import NAMES, Frame, Painter, Want
 from hedger.dashboard.grid import Grid, Lines
-from hedger.dashboard.header import BANNERS, EXCHANGED, header, hints, tabs
+from hedger.dashboard.header import BANNERS, EXCHANGED, header, header_small, hints, tabs, too_small
 from hedger.dashboard.keys import ACTIONS, Action, labels, textual_key, textual_keys
 from hedger.dashboard.narrator import LINES, Narrator, strip
 from hedger.dashboard.pace import APART_S, Pace
@@ -43,6 +44,10 @@ STALE_S = 3.0
 _FILTER = "only lines with these words; escape clears it"
 #: What does something in a dialog, beside the keys of control.
 _ANSWERS = ("enter", "y")
+#: What its keys do where the screen is too small to show what they do, beside what moves.
+_WHEN_SMALL = ("pause", "kill", "quit", "help", "back", "up", "down", "page_up", "page_down")
+#: A kill key that comes so soon after another one, seconds, is held: no terminal repeats a key more slowly.
+_REPEATS_S = 0.1
 #: The panel that a story begins on: next action, working orders, last ticket, decisions.
 _OF_THE_STORY = 2
 
@@ -72,6 +77,7 @@ class Terminal(App[Exception | None]):
         super().__init__()
         self._pace, self._came_at, self._hold_s = Pace[events.Key](), came_at, hold_s
         self._let_go: Timer | None = None
+        self._kill_key_s, self.killed = -math.inf, False
         self.feed, self.control = feed, control
         self.labels = labels(self.actions)
         self._header, self._tabs, self._foot = Lines("header", 3), Lines("tabs", 1), Lines("foot", 1)
@@ -84,7 +90,7 @@ class Terminal(App[Exception | None]):
         self._framed_at = time.monotonic()
         self.killed_at: float | None = None
         self.pending: dict[str, str] = {}
-        self._said, self._filter = "", ""
+        self._said, self._filter, self._small = "", "", False
         self._around = Vertical(id="frame")
 
     @property
@@ -96,6 +102,17 @@ class Terminal(App[Exception | None]):
     def kill_keys(self) -> tuple[str, ...]:
         """Names of the keys that no field takes for itself."""
         return textual_keys(self.actions, "kill")
+
+    def show(self) -> Exception | None:
+        """Until it is left. What ended it, None where it was left in order: an error is said by whoever began
+        it, in one line, and not by the library with the values of a thousand names."""
+        failed = self.run()
+        if failed is None and self.return_code:
+            return self._exception or RuntimeError("the screen ended by itself")
+        return failed
+
+    def _print_error_renderables(self) -> None:
+        self._exit_renderables.clear()
 
     def compose(self) -> ComposeResult:
         """Header, names of the panels, the panel, the line for words."""
@@ -120,9 +137,22 @@ class Terminal(App[Exception | None]):
         """No more reading."""
         self.reader.end()
 
-    def on_resize(self) -> None:
-        """The last line may have room for more keys, or for fewer."""
+    def on_resize(self, event: events.Resize) -> None:
+        """The last line may have room for more keys, or for fewer; there may be no room for anything."""
+        self._small = too_small(*event.size)
+        self._around.set_class(self._small, "small")
+        if self._small:
+            self._leave_unseen()
+        self._show_header()
         self.call_after_refresh(self._show_foot)
+
+    def _leave_unseen(self) -> None:
+        """No question stays open that cannot be read, nor a field that would take the keys."""
+        while isinstance(self.screen, Dialog) and self.screen.ASKS:
+            self.screen.answer(None)
+            self._said = "too small: the dialog was left, nothing was sent"
+        if self._field.has_class("open"):
+            self._end_filter()
 
     # ---------------------------------------------------------------------------------------------- showing
 
@@ -132,7 +162,7 @@ class Terminal(App[Exception | None]):
             self.exit(message.error, return_code=70)
             return
         self.frame, self._framed_at = message.frame, time.monotonic()
-        self._header.show(header(message.frame.vitals))
+        self._show_header()
         self._show_banner(message.frame.vitals.standing.exchanged)
         if self._strip is not None:
             self._strip.show(strip(message.story, self._strip.size.width))
@@ -145,6 +175,18 @@ class Terminal(App[Exception | None]):
         for screen in self.screen_stack:
             if isinstance(screen, Dialog):
                 screen.follow()
+
+    def _headlines(self) -> list[tuple[str, Tone]]:
+        """What am I and what is out, as far as there is room."""
+        if self.frame is None:
+            return []
+        if not self._small:
+            return list(header(self.frame.vitals))
+        keys = hints(self.labels, self.control.allowed, self.size.width, small=True)
+        return list(header_small(self.frame.vitals, keys))
+
+    def _show_header(self) -> None:
+        self._header.show(self._headlines())
 
     def _show_banner(self, exchanged: bool) -> None:
         """The word around everything; it is none of a journal that lies here no more."""
@@ -162,8 +204,7 @@ class Terminal(App[Exception | None]):
         old_s = time.monotonic() - self._framed_at
         if old_s > STALE_S and self.frame is not None:
             words = f"THIS SCREEN IS {old_s:.0f} s OLD: the journal is not being read"
-            shown = list(header(self.frame.vitals))
-            self._header.show([(words, Tone.BAD), *shown[:2]])
+            self._header.show([(words, Tone.BAD), *self._headlines()[:2]])
 
     def _show_sheet(self, sheet: Sheet, anew: bool = False) -> None:
         self.grid.show(sheet, self._filter, anew=anew)
@@ -193,7 +234,7 @@ class Terminal(App[Exception | None]):
     def _show_foot(self) -> None:
         filtered = f"filter: {self._filter}  " if self._filter else ""
         room = (self._foot.size.width or self.size.width - 2) - len(filtered)
-        keys = hints(self.labels, self.control.allowed, room)
+        keys = "" if self._small else hints(self.labels, self.control.allowed, room)
         self._foot.show([(filtered + (self._said or keys), Tone.DIM)])
 
     def lines(self) -> list[str]:
@@ -216,13 +257,15 @@ class Terminal(App[Exception | None]):
         await self._press(counted)
         steers = self._steers(event)
         alone = self._pace.alone(event.key, at_s)
+        if self._goes_on_killing(event, at_s):
+            return
         if crowded or (steers and not alone):
             told = ", ".join(
                 dict.fromkeys(key.key for key in [*crowded, event] if key is not event or steers)
             )
             self.say(f"{told} came at once with other keys, as in a paste: press it again")
         if not steers:
-            await super().on_event(event)
+            await self._take(event)
         elif alone:
             self._pace.held.append(event)
             if self._let_go is not None:
@@ -234,9 +277,29 @@ class Terminal(App[Exception | None]):
         await self._press(self._pace.released())
 
     async def _press(self, keys: list[events.Key]) -> None:
-        """Keys that were held, as if they came now."""
-        for key in keys:
-            await super().on_event(key)
+        """Keys that were held, as if they came now: presses of one key that came together, which are one, and
+        two of the kill key, which two make."""
+        for key in keys[:2]:
+            if key is keys[0] or (key.key in self.kill_keys and not self.killed):
+                await self._take(key)
+
+    async def _take(self, key: events.Key) -> None:
+        """Do what a key does, unless what it does could not be seen."""
+        if self._small:
+            self._leave_unseen()
+            unseen = (action.keys for action in self.actions if action.name not in _WHEN_SMALL)
+            if key.key in (textual_key(name) for names in unseen for name in names):
+                self.say("too small for this key")
+                return
+        await super().on_event(key)
+
+    def _goes_on_killing(self, key: events.Key, at_s: float) -> bool:
+        """Whether it is the kill key, held on after it has killed: one kill is left, not thirty a second."""
+        if key.key not in self.kill_keys:
+            return False
+        before, self._kill_key_s = self._kill_key_s, at_s
+        self.killed = self.killed and at_s - before < _REPEATS_S
+        return self.killed
 
     @property
     def waits_for_keys(self) -> bool:

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from hedger.core.by_hand_file import open_words
+from hedger.core.by_hand_file import file_band, follows_index, open_words
 from hedger.core.commands import parse_bands
 from hedger.core.events import Verb
 from hedger.dashboard.dialogs import Typed
-from hedger.dashboard.effects import band_effect, too_far
+from hedger.dashboard.effects import Price, band_effect, paid, too_far
 from hedger.dashboard.panels.risk import by_hand
 from hedger.dashboard.seat import Seat
 from hedger.dashboard.sheet import figure, interval
 from hedger.dashboard.steering import may, send
+from risk.bands import target_of
 
 _FORM = "LOW,HIGH/LOW,HIGH: trigger and landing inside it, in the row's unit"
+_TARGET = "by hand 0 or the landing's end next to it, else settings"
 _FILE = "the settings file's own"
 
 
@@ -29,8 +31,13 @@ def edit(seat: Seat) -> None:
         seat.say("no band here: put the cursor on a row of panel 1 or 2")
         return
 
+    value = "/".join(
+        ",".join("" if x is None else f"{x:.6g}" for x in pair)
+        for pair in (found["trigger"], found["landing"])
+    )
+
     def check(text: str) -> tuple[bool, str]:
-        against = _against(seat, row, text)
+        against = _against(seat, row, text) or _unchanged(seat, row, text, value, found["by_hand"])
         if against:
             return False, f"{against}; escape: do nothing"
         return True, "\n".join((*_effect(seat, row, text), "enter: go on to the reason; escape: do nothing"))
@@ -39,10 +46,6 @@ def edit(seat: Seat) -> None:
         if text is not None:
             _why(seat, row, text.strip())
 
-    value = "/".join(
-        ",".join("" if x is None else f"{x:.6g}" for x in pair)
-        for pair in (found["trigger"], found["landing"])
-    )
     title = f"BAND of {row}, {found['unit']}"
     seat.put(Typed(title, lambda: _now(seat, row), "LOW,HIGH/LOW,HIGH", check, value), answered)
 
@@ -75,7 +78,8 @@ def _now(seat: Seat, row: str) -> str:
     found = _found(seat, row)
     if found is None:
         return f"{row} has no band now"
-    text = f"now {figure(found['value'])} {found['unit']}\nold {_old(seat, row)}"
+    target = f"target {figure(found['target'])}; {_TARGET}"
+    text = f"now {figure(found['value'])} {found['unit']}\nold {_old(seat, row)}\n{target}"
     told = by_hand(found)
     return "\n".join((text, *told, f"nothing at all: {_FILE} again")) if told else text
 
@@ -97,13 +101,36 @@ def _against(seat: Seat, row: str, text: str) -> str:
     return _FORM if bands is None else too_far(_open(found["trigger"]), bands[0])
 
 
+def _unchanged(seat: Seat, row: str, text: str, before: str, by_hand_then: str) -> str:
+    """Why what the field began with is no new band, "" where it is one: it is the row's own in few digits,
+    and set by hand it would stand still where the file's own moves."""
+    found, bands = _found(seat, row), parse_bands(text)
+    same = found is not None and found["by_hand"] == by_hand_then
+    return "that is the band as it is" if same and bands and bands == parse_bands(before) else ""
+
+
+def _stands_still(seat: Seat, row: str) -> tuple[str, ...]:
+    """That a band of the file follows the index no more once one is set by hand."""
+    found, file = _found(seat, row), file_band(seat.feed.shown.follower.settings, row)
+    if found is None or found["by_hand"] or not follows_index(file, row):
+        return ()
+    return (f"by hand it moves no more; the file's {file.key} follows the index",)
+
+
 def _effect(seat: Seat, row: str, text: str) -> tuple[str, ...]:
     """What a band that may be sent would have changed."""
     bands, found = parse_bands(text), _found(seat, row)
     if bands is None or found is None:
         return (f"{_FILE} band again",)
-    history = tuple(seat.feed.shown.history.get(row, ()))
-    return f"new {_words(bands)}", *band_effect(history, _open(found["trigger"]), bands[0])
+    feed = seat.feed.shown
+    greek, underlying = row.split(":")[:2]
+    index = seat.frame.indexes.get(underlying) if seat.frame is not None and greek == "delta" else None
+    cost = paid(decision for _, decision in tuple(feed.decided.told))
+    old = _open(found["trigger"]), _open(found["landing"])
+    price = Price(found["unit"], index)
+    told = band_effect(tuple(feed.history.get(row, ())), old, bands, price, cost)
+    new = f"new {_words(bands)}, target {figure(target_of(bands[1]))}"
+    return new, *_stands_still(seat, row), *told
 
 
 def _under_cursor(seat: Seat) -> str | None:

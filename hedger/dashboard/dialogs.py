@@ -13,6 +13,8 @@ from textual.containers import Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
+from hedger.dashboard.header import too_small
+
 #: Seconds within which the second press of the kill key counts.
 KILL_S = 2.0
 #: What the key that sends does, of a hedge and of a flatten alike.
@@ -20,6 +22,8 @@ SEND = "send it, planned anew on the market then; escape: do nothing"
 _ASKED = "y: do it      n, escape: do nothing"
 #: Lines of the screen that no dialog covers: its frame, header and panels above, the last line and its frame.
 _ABOVE, _BELOW = 5, 2
+#: On a screen that is too small for all that, only the mode's and the state's line.
+_ABOVE_SMALL = 1
 #: Lines that a dialog needs beside its text, its field and its note: its frame and its title.
 _LINES = 3
 
@@ -49,6 +53,8 @@ class Dialog(ModalScreen[str | None]):
     """
 
     BINDINGS: ClassVar = [("escape", "leave", "back")]
+    #: Whether an answer to it does something: it may be given only where the question is in sight.
+    ASKS: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -85,8 +91,13 @@ class Dialog(ModalScreen[str | None]):
     def _fit(self) -> None:
         width = max(min(int(0.92 * self.size.width), 120) - 4, 20)
         note = sum(max(len(textwrap.wrap(line, width)), 1) for line in self._note.splitlines())
-        rest = self.size.height - _ABOVE - _BELOW - _LINES - note - (self._field is not None)
-        self.query_one("#dialog-body").styles.max_height = max(rest, 3)
+        small = too_small(*self.app.size)
+        self.set_class(small, "small")
+        if small:
+            rest = self.size.height - _ABOVE_SMALL - 1 - note
+        else:
+            rest = self.size.height - _ABOVE - _BELOW - _LINES - note - (self._field is not None)
+        self.query_one("#dialog-body").styles.max_height = max(rest, 1)
 
     @property
     def said(self) -> str:
@@ -117,15 +128,22 @@ class Dialog(ModalScreen[str | None]):
             line.update(self._note)
             self._fit()
 
+    def answer(self, said: str | None) -> None:
+        """Go away with an answer, once: a key that is pressed twice, or held, answers nothing more. Nor does
+        a question that lies under another dialog, which would go in its place."""
+        if self.app.screen is self:
+            self.dismiss(said)
+
     def action_leave(self) -> None:
         """Nothing is done."""
-        self.dismiss(None)
+        self.answer(None)
 
 
 class Confirm(Dialog):
     """y does it, anything else does not. against: gives why it would come to nothing now, "" where it would
     not."""
 
+    ASKS = True
     BINDINGS: ClassVar = [("y", "yes", "yes"), ("n", "leave", "no")]
 
     def __init__(self, title: str, text: Callable[[], str], against: Callable[[], str]) -> None:
@@ -143,11 +161,13 @@ class Confirm(Dialog):
         """It is to be done, if it still may."""
         self.follow()
         if not self._against():
-            self.dismiss("yes")
+            self.answer("yes")
 
 
 class Typed(Dialog):
     """Something must be typed. check: gives (whether it will do, a word on it) for every text."""
+
+    ASKS = True
 
     def __init__(
         self,
@@ -176,7 +196,7 @@ class Typed(Dialog):
         """Enter: only what will do."""
         good, word = self._check(submitted.value)
         if good:
-            self.dismiss(submitted.value)
+            self.answer(submitted.value)
         else:
             self._refused = True
             self.note(f"NOT SENT: {word}")
@@ -204,6 +224,8 @@ class Flatten(Typed):
 
 class Preview(Dialog):
     """The ticket that a hedge would begin with; the send key asks whether it may go."""
+
+    ASKS = True
 
     def __init__(
         self,
@@ -236,7 +258,7 @@ class Preview(Dialog):
             self._refused = self._against() is not None
             self.follow()
             if not self._refused:
-                self.dismiss("send")
+                self.answer("send")
 
 
 class KillNotice(Dialog):
@@ -260,11 +282,10 @@ class KillNotice(Dialog):
         """The second press has come, be it before this stands: what is taken away sooner cannot be made."""
         self._ended = True
         if self._stands:
-            self.dismiss(None)
+            self.answer(None)
 
     def _over(self) -> None:
-        if self.is_current:
-            self.dismiss(None)
+        self.answer(None)
 
 
 def _plain(text: str) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from hedger.amounts import counted
+from hedger.amounts import amount, counted
 from hedger.dashboard.header import BEHIND_S_MAX
-from hedger.dashboard.sheet import age, percent
+from hedger.dashboard.sheet import age, figure, percent
+from risk.bands import Interval
 
 #: A preview is sent at most so old, and only if no index has moved further since, and the marks are fresh.
 PREVIEW_AGE_S_MAX = 15.0
@@ -15,6 +18,10 @@ PREVIEW_MOVE_BPS_MAX = 10.0
 MARK_AGE_S_MAX = 5.0
 #: A band may become at most so many times as wide, or as narrow, by a key; further by the settings.
 WIDTH_FACTOR_MAX = 5.0
+#: What a hedge costs is taken over so many of the last.
+HEDGES_MAX = 20
+#: (trigger, landing), in the row's unit.
+Band = tuple[Interval, Interval]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +30,22 @@ class Excursions:
 
     share: float
     exits: int
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a row is counted in, and what one of that is worth, USD; None: it has no price."""
+
+    unit: str
+    usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """Fees and slippage of so many hedges by what they traded, basis points."""
+
+    bps: float
+    hedges: int
 
 
 def outside(history: Sequence[tuple[int, float]], low: float, high: float) -> Excursions | None:
@@ -38,11 +61,44 @@ def outside(history: Sequence[tuple[int, float]], low: float, high: float) -> Ex
     return Excursions(sum(out) / len(out), exits)
 
 
+def hedges_begun(history: Sequence[tuple[int, float]], band: Band) -> tuple[int, float]:
+    """How many hedges a band would have begun, and how far they would have moved the row: each to its landing
+    at once, and on from there with the row as it was until that came back inside the trigger.
+
+    >>> hedges_begun([(0, 2.0), (1, 4.0), (2, 0.0)], ((-1.0, 1.0), (-0.5, 0.5)))
+    (2, 3.5)
+    """
+    (low, high), landing = band
+    begun, moved, hedged = 0, 0.0, 0.0
+    for _, x in history:
+        if low <= x <= high:
+            hedged = 0.0
+        elif not low <= x - hedged <= high:
+            far = x - hedged - min(max(x - hedged, landing[0]), landing[1])
+            begun, moved, hedged = begun + 1, moved + abs(far), hedged + far
+    return begun, moved
+
+
+def paid(decisions: Iterable[Mapping[str, Any]]) -> Paid | None:
+    """What the last hedges that ended cost, by their verification; None where none has traded or is known."""
+    checks = [found["verification"] for found in decisions if found.get("verification")]
+    known = [
+        (check["fee_usd"] + check["slippage_usd"], check["turnover_usd"])
+        for check in checks
+        if None not in (check["fee_usd"], check["slippage_usd"], check["turnover_usd"])
+    ]
+    traded = [pair for pair in known if pair[1] > 0.0][-HEDGES_MAX:]
+    if not traded:
+        return None
+    return Paid(1e4 * math.fsum(x for x, _ in traded) / math.fsum(x for _, x in traded), len(traded))
+
+
 def band_effect(
-    history: Sequence[tuple[int, float]], old: tuple[float, float], new: tuple[float, float]
+    history: Sequence[tuple[int, float]], old: Band, new: Band, price: Price, cost: Paid | None
 ) -> list[str]:
-    """What a new trigger would have changed, in words: by the rows as they were, hedges and all."""
-    was, would = outside(history, *old), outside(history, *new)
+    """What another band would have changed, in words: by the row as it was, hedges and all. cost: of the last
+    hedges, None unknown."""
+    was, would = outside(history, *old[0]), outside(history, *new[0])
     if was is None or would is None:
         return ["what it would have changed: unknown, nothing of this row is remembered yet"]
     span_s = (history[-1][0] - history[0][0]) / 1e9
@@ -50,7 +106,28 @@ def band_effect(
         f"over the last {age(span_s)}, {len(history)} looks, as the row was:",
         f"outside the old trigger {percent(was.share)} of the looks, {counted(was.exits, 'time')}",
         f"outside the new trigger {percent(would.share)} of the looks, {counted(would.exits, 'time')}",
+        *_hedges(hedges_begun(history, old), hedges_begun(history, new), price, cost),
     ]
+
+
+def _hedges(old: tuple[int, float], new: tuple[int, float], price: Price, cost: Paid | None) -> Iterator[str]:
+    """The hedges that both bands would have begun, what they would have traded and cost: an estimate."""
+    for name, (begun, moved) in (("old", old), ("new", new)):
+        text = f"{name}: about {counted(begun, 'hedge')}, moving {figure(moved)} {price.unit}"
+        if price.usd is not None:
+            text += f", {amount(moved * price.usd, 0)} USD"
+            text += "" if cost is None else f", cost {amount(moved * price.usd * cost.bps / 1e4, 2)} USD"
+        yield text
+    if price.usd is None:
+        yield "their turnover in USD and their cost: unknown, only a delta's move has a price"
+    elif cost is None:
+        yield "their cost: unknown, no hedge on record has traded"
+    else:
+        saved = (old[1] - new[1]) * price.usd * cost.bps / 1e4
+        yield (
+            f"estimated at {cost.bps:z.2f} bp, of {counted(cost.hedges, 'hedge')} of late; the new band "
+            f"{'saves' if saved >= 0.0 else 'costs'} {amount(abs(saved), 2)} USD"
+        )
 
 
 def too_far(old: tuple[float, float], new: tuple[float, float]) -> str:
@@ -70,10 +147,13 @@ def why_not_send(
     now_ns: int,
     indexes: Mapping[str, float],
     marked_ns: int,
+    quotes: Sequence[tuple[str, int | None]],
+    quote_age_s_max: float,
 ) -> str:
     """Why a hedge may not be sent on a preview; "" where it may. Times UTC.
 
-    planned_on: the indexes of the preview; indexes: those of now.
+    planned_on: the indexes of the preview; indexes: those of now. quotes: the legs' symbols and the stamps of
+    their quotes of now, None where there is no quote. What it costs by now is the engine's to look at.
     """
     old_s, mark_s = (now_ns - previewed_ns) / 1e9, (now_ns - marked_ns) / 1e9
     if min(old_s, mark_s) < -BEHIND_S_MAX:  # a clock that was set back makes everything young
@@ -89,4 +169,10 @@ def why_not_send(
         moved = 1e4 * abs(now / then - 1.0)
         if moved > PREVIEW_MOVE_BPS_MAX:
             return f"{name} has moved {moved:.1f} bps since; at most {PREVIEW_MOVE_BPS_MAX:g}"
+    for symbol, stamp_ns in quotes:
+        if stamp_ns is None:
+            return f"{symbol} is not quoted any more"
+        quoted_s = (now_ns - stamp_ns) / 1e9
+        if quoted_s > quote_age_s_max:
+            return f"the quote of {symbol} is {age(quoted_s)} old; at most {quote_age_s_max:g} s"
     return ""

@@ -1,4 +1,5 @@
-"""What a panel shows, as files: its document as the panel's verb prints it (JSON), its lines (CSV).
+"""What a panel shows, as files: as JSON, of the document that the panel's command prints, the part that the
+panel shows, each figure at its place and unrounded; and its lines as CSV.
 
 Beside the journal, or where no file may be made there in the working directory. No file is ever written over.
 """
@@ -13,18 +14,34 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
-from hedger.dashboard.frames import Frame
+from hedger.dashboard.frames import Frame, Want
 from hedger.dashboard.sheet import Sheet
 from pricing.daycount import NS_PER_SECOND
 
-#: The panels by the verbs that print the same.
-VERBS = ("risk", "hedge", "whatif", "pnl", "venues", "orders", "alerts")
+#: Of each panel, what its files are called by, and the command that prints all of it with --json.
+COMMANDS = {
+    "risk": "risk",
+    "hedge": "status --hedge",
+    "whatif": "whatif",
+    "pnl": "pnl",
+    "venues": "venues",
+    "orders": "orders --all",
+    "alerts": "alerts --told",
+}
+
+
+def command_of(want: Want) -> str:
+    """What prints all that a panel shows a part of, without the program's name."""
+    command = tuple(COMMANDS.values())[want.panel - 1]
+    if command == "whatif":
+        command += f" --metric {want.metric}" + " --hedged" * (want.side == "hedged")
+    return f"{command} --json"
 
 
 def export(journal: Path, frame: Frame, now_ns: int) -> str:
     """Write a frame's panel; what was written, or why nothing was, in words. now_ns: UTC, for the name."""
     at = datetime.fromtimestamp(now_ns // NS_PER_SECOND, UTC)
-    stem = f"{journal.name}-{VERBS[frame.want.panel - 1]}-{at:%Y%m%dT%H%M%SZ}"
+    stem = f"{journal.name}-{tuple(COMMANDS)[frame.want.panel - 1]}-{at:%Y%m%dT%H%M%SZ}"
     text = json.dumps(frame.document, indent=1, allow_nan=False) + "\n"
     why = ""
     for folder in (journal.parent, Path()):
@@ -34,7 +51,8 @@ def export(journal: Path, frame: Frame, now_ns: int) -> str:
         except OSError as error:
             why = error.strerror or str(error)
             continue
-        return f"written: {written[0]} and {written[1].name}"
+        part_of = command_of(frame.want)
+        return f"written: {written[0]} and {written[1].name}; all of it: hedger {part_of}"
     return f"NOT WRITTEN, neither beside the journal nor in the working directory: {why}"
 
 

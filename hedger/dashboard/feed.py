@@ -7,7 +7,6 @@ as long as a day's work is.
 
 from __future__ import annotations
 
-import json
 import sys
 import threading
 import time
@@ -20,10 +19,10 @@ from typing import Any, TypeVar
 from hedger.build import this_build
 from hedger.dashboard.outside import Outside
 from hedger.desk.alert_log import AlertLog
-from hedger.desk.decided import document_of, shortened
+from hedger.desk.decided import decision_on, document_of, shortened
 from hedger.desk.decision_log import DecisionLog
 from hedger.desk.follow import Follower
-from hedger.desk.journal_end import BEFORE_END, answers, first_since
+from hedger.desk.journal_end import BEFORE_END, first_since
 from hedger.desk.lineage import lineages
 from hedger.desk.profit import ProfitReader
 from hedger.desk.venue_health import VenueReader
@@ -33,7 +32,7 @@ from hedger.journal.entries import Configuration, Kind, Record
 from hedger.journal.identity import Opened
 from hedger.journal.journal import open_to_read
 from hedger.journal.kill_latch import FileLatch, Latched
-from hedger.journal.lock import holder
+from hedger.journal.lock import holder, pid_of
 from hedger.journal.recovery import Reading
 from hedger.journal.sqlite import SqliteStorage
 from hedger.journal.storage import StorageFailed
@@ -225,7 +224,7 @@ class Feed:
         self.acknowledged = acknowledged(self.journal)
         with suppress(OSError):
             held = holder(self.journal)
-            self.pid = None if held is None else _pid(held)
+            self.pid = None if held is None else pid_of(held) or 0
 
     def lineage(self, client_id: str) -> list[Json]:
         """Every record that speaks of an order, and the decision that it came of, in order."""
@@ -259,7 +258,8 @@ class Feed:
         if whole:
             self._profit(self.profit.heard, taken)
         elif record.kind == Kind.COMMAND and record.number < self._begin:
-            for answer in answers(self._storage, record):
+            answer = decision_on(self._storage, record.seq, record.number)
+            if answer is not None:
                 self.follower.take(answer)
         self.orders.take(record)
         ledger = self.orders.ledger
@@ -285,7 +285,8 @@ class Feed:
         asked = self._asked.pop(record.seq, None)
         if asked is not None:
             paused = ", paused" * bool(found.get("paused"))
-            words = (f"taken as event {record.seq}", f"{found['mode']}{paused}", found["reason"])
+            refused = (f"NOT DONE: {x.get('text', '')}" for x in found["actions"] if _refuses(x))
+            words = (*refused, f"taken as event {record.seq}", f"{found['mode']}{paused}", found["reason"])
             self.replies[asked] = "; ".join(words)
         if record.now_ns - self._noted_ns >= HISTORY_S * 1e9:
             self._noted_ns = record.now_ns
@@ -299,14 +300,10 @@ class Feed:
         return self.venues.follower.started
 
 
+def _refuses(action: Json) -> bool:
+    """Whether an action tells that what was asked for is not done."""
+    return action.get("action") == "alert" and str(action.get("code")).endswith("_REFUSED")
+
+
 def _missing(first: int, last: int) -> StorageFailed:
     return StorageFailed("damaged", f"records {first}..{last} are missing")
-
-
-def _pid(held: str) -> int:
-    try:
-        found = json.loads(held)
-    except (ValueError, RecursionError):
-        return 0
-    pid = found.get("pid") if isinstance(found, dict) else None
-    return pid if isinstance(pid, int) else 0

@@ -12,16 +12,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from hedger.core.state import Mode
 from hedger.dashboard.feed import Feed
-from hedger.dashboard.header import Vitals, paused_words
+from hedger.dashboard.header import Vitals, since_words
 from hedger.dashboard.keys import LABELS
 from hedger.dashboard.margin_maker import MarginMaker
 from hedger.dashboard.panels import alerts, hedge, orders, pnl, preview, risk, venues, whatif
 from hedger.dashboard.panels.incomplete import texts
 from hedger.dashboard.planner import Planner
 from hedger.dashboard.sheet import Line, Section, Sheet, Tone
-from hedger.dashboard.standing import Standing
+from hedger.desk.engine_state import Standing, standing_of
 from hedger.desk.hedging import Hedging, hedging_document
 from hedger.desk.ladder import ladder_document
 from hedger.desk.look import look_of
@@ -30,7 +29,9 @@ from hedger.desk.planned_hedge import Planned, basis_of
 from hedger.desk.risk_tree import band_rows, risk_tree
 from hedger.desk.stressed import hedge_document
 from hedger.documents import missing_list
-from hedger.journal.export import fill_row
+from hedger.journal.entries import Pause
+from hedger.journal.kill_latch import Latched
+from hedger.journal.rows import fill_row
 from hedger.problem.snapshot import Snapshot
 from pricing.daycount import iso
 from pricing.errors import HedgerError
@@ -39,7 +40,8 @@ Json = dict[str, Any]
 NAMES = ("risk", "hedge", "what-if", "P&L", "venues", "orders", "alerts")
 #: A panel is made again at most so often, seconds; the header at most four times a second.
 EVERY_S = (0.5, 0.25, 2.0, 1.0, 1.0, 0.25, 0.5)
-_HEADER_S = 0.5
+#: What is told of the venues, in the header too, is so old at most.
+_VENUES_S = 0.5
 #: What dialogs hang on, bands and indexes, is so old at most, whatever panel is in sight.
 _VALUED_S = 0.5
 
@@ -58,8 +60,10 @@ class Want:
 class Frame:
     """One screen. For the dialogs: bands, by row; indexes, USD by underlying, as of the marks of marked_ns,
     UTC; empty and 0 while the book cannot be valued; held: positions by underlying. left_out: what is in none
-    of the bands' figures. preview_usd: what the legs of the preview trade, None unknown. document: what the
-    sheet was made of, as the panel's verb prints it; None where there is nothing to show yet."""
+    of the bands' figures. preview_usd: what the legs of the preview trade, None unknown. preview_quotes:
+    their symbols and the stamps of their quotes, UTC, None where there is none; quote_age_s_max: of one that
+    is traded on. document: what the sheet was made of, a part of what the panel's verb prints; None where
+    there is nothing to show yet."""
 
     want: Want
     vitals: Vitals
@@ -73,6 +77,8 @@ class Frame:
     left_out: tuple[str, ...] = ()
     held: Mapping[str, int] = field(default_factory=dict)
     preview_usd: float | None = None
+    preview_quotes: tuple[tuple[str, int | None], ...] = ()
+    quote_age_s_max: float = math.inf
     document: Json | None = None
 
 
@@ -96,7 +102,7 @@ class Painter:
         made = self._sheet
         now = time.monotonic()
         # what says that the journal is being read, or a hedge planned, does not stay after it was
-        of = (want, feed.caught_up, self.planner.number, self.margins.number)
+        of = (want, feed.caught_up, self.planner.work.number, self.margins.work.number)
         if made is None or made[1] != of or now - made[0] >= EVERY_S[want.panel - 1]:
             made = (now, of, *self._made(want))
             self._sheet = made
@@ -122,6 +128,8 @@ class Painter:
             left_out=texts(*_lacking(snapshot)),
             held={} if snapshot is None else _held(snapshot),
             preview_usd=_traded(feed.decided.preview, snapshot),
+            preview_quotes=_quoted(feed.decided.preview, snapshot),
+            quote_age_s_max=feed.follower.settings.traded_age_s_max(),
             document=made[3],
         )
 
@@ -157,7 +165,7 @@ class Painter:
                 return risk.sheet(tree, want.closed), tree
             case 2:
                 hedging = self.hedging()
-                return hedge.sheet(hedging, self._keys), hedging
+                return hedge.sheet(hedging, self._keys), {"hedge": hedging}
             case 3:
                 return self._whatif(want)
             case 4:
@@ -186,8 +194,8 @@ class Painter:
             self.snapshot() if feed.caught_up else None,
             self._order_rows(live=True),
             self._at_ns(),
+            self._standing(),
             feed.follower.by_hand,
-            feed.latched is not None,
             self._snapshot[2],
         )
         return hedging_document(of)
@@ -203,14 +211,17 @@ class Painter:
         make = partial(ladder_document, snapshot, plan, want.metric, settings=settings)
         if want.metric == "margin":
             # of the book by identity: after a fill it is another one, of which no cell is known yet
-            made = self.margins.ladder((snapshot.book, side), as_of, make)
+            made = self.margins.ladder((snapshot.book, settings, side), found, as_of, make)
             if made is None or made.ladder is None:
                 return _words("every cell is being revalued and margined" if made is None else made.why), None
             ladder, as_of, took_s = made.ladder, made.as_of, made.took_s
+            # the hedge in the cells is told, not one that was planned since
+            found, words = made.hedge, _means(made.hedge) or words
         else:
             ladder = make()
             took_s = time.perf_counter() - begun
         missing, bad_indexes = _lacking(snapshot)
+        plan = None if found is None else found.plan
         document = {
             "as_of": as_of,
             "numeraire": str(snapshot.numeraire),
@@ -234,7 +245,7 @@ class Painter:
             elif found.plan is None:
                 words = f"no hedge to show: {found.why}"
             else:
-                side, words = "hedged", whatif.means(hedge_document(found.plan), found.basis.marked_ns)
+                side, words = "hedged", _means(found)
         return found, side, words
 
     def _order_rows(self, live: bool = False) -> list[Json]:
@@ -243,13 +254,23 @@ class Painter:
         known = feed.orders.standing(restarted=feed.pid is None).values()
         return order_rows([x for x in known if x.live or not live], feed.follower, self._at_ns())
 
+    def _standing(self) -> Standing:
+        feed = self._feed.shown
+        return standing_of(
+            feed.decided.last,
+            feed.venues.follower.mode,
+            latched=feed.latched is not None,
+            runs=feed.pid is not None,
+            exchanged=self._feed.exchanged,
+        )
+
     def _at_ns(self) -> int:
         """Ages count up to now while an engine runs, else up to its end."""
         feed = self._feed.shown
         return feed.outside.now_ns() if feed.pid is not None else feed.venues.follower.now_ns
 
     def _venue_document(self, now: float) -> Json:
-        if self._venues is None or now - self._venues[0] >= _HEADER_S:
+        if self._venues is None or now - self._venues[0] >= _VENUES_S:
             at_ns, runs = self._at_ns(), self._feed.shown.pid is not None
             document = self._feed.shown.venues.document(at_ns, self._feed.outside.beat(), runs=runs)
             self._venues = (now, {"running": runs, **document})
@@ -258,7 +279,7 @@ class Painter:
     def _vitals(self, now: float) -> Vitals:
         feed = self._feed.shown
         document, at_ns = self._venue_document(now), self._at_ns()
-        follower, decision, configuration = feed.venues.follower, feed.decided.last, feed.configuration()
+        follower, standing, configuration = feed.venues.follower, self._standing(), feed.configuration()
         oldest = [v["feed"]["oldest_held"] for v in document["venues"] if v["feed"]["oldest_held"]]
         known = [x for x in oldest if x["age_s"] is not None]
         worst = max(known, key=lambda x: float(x["age_s"]), default=None)
@@ -266,7 +287,6 @@ class Painter:
             worst = next(x for x in oldest if x["age_s"] is None)
         orders = feed.orders.standing(restarted=feed.pid is None)
         live = [order for order in orders.values() if order.live]
-        told = decision["mode"] if decision else follower.mode.mode if follower.mode else None
         accounts = sorted({account for _, _, account in follower.book.positions} if follower.book else ())
         engine, unseen = document["engine"], feed.alerts.unseen(feed.acknowledged)
         # other ages stop with the engine; what the header says of the data must not look fresh for ever
@@ -274,13 +294,7 @@ class Painter:
         return Vitals(
             trading=feed.name.trading,
             engine=feed.name.engine,
-            standing=Standing(
-                None if told is None else Mode(told),
-                paused=bool(decision and decision["paused"]),
-                latched=feed.latched is not None,
-                runs=feed.pid is not None,
-                exchanged=self._feed.exchanged,
-            ),
+            standing=standing,
             pid=feed.pid,
             account=", ".join(a or "not named" for a in accounts) or "none",
             settings_sha256=follower.in_force.told,
@@ -303,8 +317,24 @@ class Painter:
             incomplete=len(texts(*_lacking(self._snapshot[1]))),
             fault=feed.fault or self._feed.fault,
             control=self._control,
-            paused_by=paused_words(follower.pause, at_ns) if decision and decision["paused"] else "",
+            by_whom=_by_whom(standing, feed.latched, follower.pause, at_ns),
         )
+
+
+def _by_whom(standing: Standing, latched: Latched | None, pause: Pause | None, now_ns: int) -> str:
+    """Who brought the engine to where it stands, and when; a pause tells nothing of a kill."""
+    if standing.latched and latched is not None:
+        return since_words(latched.user, latched.set_ns, now_ns)
+    if standing.words.endswith("PAUSED") and pause is not None:
+        return since_words(pause.user, pause.now_ns, now_ns)
+    return ""
+
+
+def _means(found: Planned | None) -> str:
+    """Which hedge is meant; "" where there is none."""
+    if found is None or found.plan is None:
+        return ""
+    return whatif.means(hedge_document(found.plan), found.basis.marked_ns)
 
 
 def _lacking(snapshot: Snapshot | None) -> tuple[list[Json], list[str]]:
@@ -327,6 +357,18 @@ def _traded(shown: tuple[int, Json] | None, snapshot: Snapshot | None) -> float 
     asked = shown[1]["preview"]
     legs, spot = (asked["ticket"] or {}).get("legs", ()), {k: x for k, x in asked["indexes"] if x is not None}
     return preview.notional_usd(legs, snapshot.market.universe, spot)
+
+
+def _quoted(shown: tuple[int, Json] | None, snapshot: Snapshot | None) -> tuple[tuple[str, int | None], ...]:
+    """The legs of the last preview and when they were quoted last, UTC; nothing where no book is valued."""
+    if shown is None or snapshot is None:
+        return ()
+    market, found = snapshot.market, list[tuple[str, int | None]]()
+    for leg in (shown[1]["preview"]["ticket"] or {}).get("legs", ()):
+        at = market.universe.positions.get((leg["venue"], leg["symbol"]))
+        quoted = at is not None and bool(market.quoted[at])
+        found.append((leg["symbol"], int(market.venue_ns[at]) if quoted else None))
+    return tuple(found)
 
 
 def _words(text: str) -> Sheet:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from hedger.core.state import Mode
 from hedger.dashboard.sheet import Tone, age
-from hedger.dashboard.standing import Standing
-from hedger.journal.entries import Pause
+from hedger.desk.engine_state import Standing
 from pricing.daycount import iso
 
 BANNERS = {
@@ -21,6 +20,8 @@ BANNERS = {
 EXCHANGED = "NOT THE JOURNAL THAT LIES HERE NOW"
 #: How far before the record a clock may be: two processes of one machine read it a moment apart.
 BEHIND_S_MAX = 1.0
+#: Columns and lines below which no dialog that asks is shown: it would be answered unseen.
+LEAST = (80, 22)
 #: Characters of a name in the first line, which must hold the state of the engine and whether it runs.
 USER_MAX = 16
 
@@ -32,7 +33,7 @@ class Vitals:
     Ages in seconds, None unknown. oldest_s: of the oldest quote held. behind: records not read yet. critical,
     warnings: alerts that nobody has acknowledged; grave: critical ones of them that are not over. at_hand:
     the settings of the run are not on record, and others stand in for them. incomplete: positions without a
-    worth and bad indexes. paused_by: who has paused it and when, "" where nobody has.
+    worth and bad indexes. by_whom: who has killed or paused it and when, "" where nobody has.
     """
 
     trading: str
@@ -60,28 +61,30 @@ class Vitals:
     at_hand: bool = False
     fault: str = ""
     control: bool = False
-    paused_by: str = ""
+    by_whom: str = ""
 
 
-def paused_words(pause: Pause | None, now_ns: int) -> str:
-    """By whom and since when, as it goes on after "PAUSED"; with the day where that is another one.
+def since_words(user: str, since_ns: int, now_ns: int) -> str:
+    """By whom and since when (UTC, 0 unknown), as it goes on after "PAUSED" or "KILLED"; with the day where
+    that is another one.
 
     >>> day = 86_400 * 10**9
-    >>> paused_words(Pause("ann", "lunch", day), day), paused_words(Pause("ann", "lunch", day), 2 * day)
-    (' by ann 00:00Z', ' by ann 01-02 00:00Z')
+    >>> since_words("ann", day, day), since_words("ann", day, 2 * day), since_words("", 0, day)
+    (' by ann 00:00Z', ' by ann 01-02 00:00Z', '')
     """
-    if pause is None:
-        return ""
-    then, now = iso(pause.now_ns), iso(now_ns)
+    who = user[:USER_MAX]
+    if not since_ns:
+        return who and f" by {who}"
+    then, now = iso(since_ns), iso(now_ns)
     day = "" if then[:10] == now[:10] else f"{then[5:10]} "
-    return f" by {(pause.user or 'nobody named')[:USER_MAX]} {day}{then[11:16]}Z"
+    return f" by {who or 'nobody named'} {day}{then[11:16]}Z"
 
 
 def header(s: Vitals) -> tuple[tuple[str, Tone], ...]:
     """Three lines, the first of them what must be seen at once; the most urgent words stand first in each."""
     runs = f"process {s.pid}" if s.pid is not None else "NO ENGINE RUNS"
     right = "control" if s.control else "read-only"
-    state = f"{s.standing.words}{s.paused_by}"
+    state = f"{s.standing.words}{s.by_whom}"
     first = f"{BANNERS.get(s.trading, s.trading.upper())} | {state} | {runs} | {right}"
     first += f" | engine {s.engine}"
     if s.standing.exchanged:
@@ -108,6 +111,30 @@ def header(s: Vitals) -> tuple[tuple[str, Tone], ...]:
     )
 
 
+def header_small(s: Vitals, keys: str) -> tuple[tuple[str, Tone], ...]:
+    """Instead of it where a screen is too small: mode and state, shortened, first. keys: those that act."""
+    state = EXCHANGED if s.standing.exchanged else _short(s.standing)
+    tone = Tone.BAD if s.standing.exchanged else _state_tone(s)
+    least = f"too small, min {LEAST[0]}x{LEAST[1]}"
+    return (f"{s.trading.upper()} {state}", tone), (least, Tone.WARN), (keys, Tone.DIM)
+
+
+def too_small(width: int, height: int) -> bool:
+    """Whether a screen cannot hold header, a dialog's text, field and note in sight.
+
+    >>> too_small(80, 24), too_small(79, 24), too_small(80, 21)
+    (False, True, True)
+    """
+    return width < LEAST[0] or height < LEAST[1]
+
+
+def _short(standing: Standing) -> str:
+    """Where the engine stands in one word: the gravest of them."""
+    first, _, rest = standing.words.partition(", ")
+    graver = standing.killed or standing.mode is Mode.HALTED
+    return rest if rest == "PAUSED" and not graver else first
+
+
 def _data(s: Vitals) -> str:
     """How old the oldest quote is of what is held."""
     if not s.oldest_symbol:
@@ -129,15 +156,18 @@ _STEERS = (
     ("flatten", "flatten"),
     ("quit", "leave"),
 )
+_SMALL = (("pause", "pause"), ("quit", "leave"), ("help", "keys"))
 
 
-def hints(keys: Mapping[str, str], control: bool, width: int) -> str:
-    """The keys in one line, those that this terminal has. keys: what is written on the key of each action.
+def hints(keys: Mapping[str, str], control: bool, width: int, small: bool = False) -> str:
+    """The keys in one line, those that this terminal has. keys: what is written on the key of each action;
+    small: only those that act where the screen is too small for anything else.
 
     >>> hints({"help": "?", "quit": "q", "filter": "/", "palette": ":", "kill": "K"}, False, 40)
     '? keys  q leave  / filter  : actions'
     """
-    words = [f"{keys[name]} {word}" for name, word in (_STEERS if control else _LOOKS)]
+    told = _SMALL[not control :] if small else _STEERS if control else _LOOKS
+    words = [f"{keys[name]} {word}" for name, word in told]
     if control:
         kill = keys["kill"]
         words.insert(0, f"{kill}{kill} kill" if len(kill) == 1 else f"{kill} twice kills")

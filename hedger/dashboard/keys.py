@@ -60,7 +60,7 @@ ACTIONS: tuple[Action, ...] = (
     Action("reduce", ("R",), "REDUCING: only orders that lower risk; it asks first", True),
     Action("flatten", ("F",), "flatten an underlying: its name must be typed", True),
     Action("acknowledge", ("a",), "alerts: the one under the cursor was seen", True),
-    Action("kill", ("K",), "KILL: twice within two seconds, from anywhere", True),
+    Action("kill", ("K",), "KILL: twice within two seconds, or held down, from anywhere", True),
     Action("export", ("e",), "write what this panel shows to files, JSON and CSV"),
     Action("quit", ("q",), "leave; the engine goes on"),
 )

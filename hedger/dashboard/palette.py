@@ -16,6 +16,7 @@ _NOTE = "type part of a name; up, down choose; enter does it; escape: back"
 class Palette(Dialog):
     """Answers with the name of an action. Its field leaves the kill key alone, as every field does."""
 
+    ASKS = True
     BINDINGS: ClassVar = [("up", "choose(-1)", "the one before"), ("down", "choose(1)", "the next")]
 
     def __init__(self, actions: Sequence[Action]) -> None:
@@ -35,7 +36,7 @@ class Palette(Dialog):
     def on_input_submitted(self, submitted: Input.Submitted) -> None:
         """Do the one that is chosen."""
         if self._found:
-            self.dismiss(self._found[self._at].name)
+            self.answer(self._found[self._at].name)
         else:
             self.note(f"NOT DONE: no action has these words: {submitted.value}")
 

@@ -21,13 +21,14 @@ class Seat(Protocol):
 
     labels: what is written on the key of each action. pending: what was left for the engine, by the command's
     id, until its answer is read. killed_at: of the first press of the kill key, by a clock that only goes
-    forward.
+    forward. killed: a press has killed, and the key was not let go since.
     """
 
     frame: Frame | None
     labels: dict[str, str]
     pending: dict[str, str]
     killed_at: float | None
+    killed: bool
     feed: Feed
     control: Control
     reader: Reader

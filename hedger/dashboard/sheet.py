@@ -16,6 +16,7 @@ from itertools import groupby
 from rich.cells import cell_len, set_cell_size
 
 from hedger import amounts
+from risk.interval_words import interval_words
 
 UNKNOWN = "?"
 _GAP = 1
@@ -237,12 +238,12 @@ def age(seconds: float | None) -> str:
 
 
 def interval(pair: Iterable[float | None] | None) -> str:
-    """Two edges; an open side is three dots.
+    """Two edges; an open side is left out.
 
     >>> interval((-1.5, None)), interval(None)
     ('-1.5 ..', 'none')
     """
     if pair is None:
         return "none"
-    low, high = (None if x is None or not math.isfinite(x) else x for x in pair)
-    return f"{'' if low is None else figure(low)} .. {'' if high is None else figure(high)}".strip()
+    low, high = pair
+    return interval_words(low, high, figure)

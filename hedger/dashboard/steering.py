@@ -6,12 +6,12 @@ import time
 from dataclasses import replace
 
 from hedger.core.events import Verb
+from hedger.core.previewed import scope_of
 from hedger.dashboard.control import screen_hash
 from hedger.dashboard.dialogs import KILL_S, Confirm, KillNotice
 from hedger.dashboard.header import header
 from hedger.dashboard.seat import Seat
-from hedger.dashboard.standing import Standing
-from hedger.desk.withheld import Withheld
+from hedger.desk.engine_state import Standing, Withheld
 from pricing.errors import HedgerError
 
 #: The word over everything stays so long: after a kill the header and the alerts say it as well, and what it
@@ -33,7 +33,7 @@ def send(seat: Seat, verb: Verb, argument: str = "", reason: str = "") -> bool:
     except HedgerError as error:
         seat.warn(f"NOT SENT: {error.what}; {error.fix}")
         return False
-    what = f"{verb} {argument}".strip()
+    what = f"{verb} {scope_of(argument)}".strip()
     seat.pending[id] = what
     seat.say(f"{what}: left for the engine")
     seat.reader.wake()
@@ -116,6 +116,7 @@ def kill(seat: Seat) -> None:
     seconds = KILLED_S
     try:
         words = seat.control.kill("key kill, twice", screen_hash(seat.lines()))
+        seat.killed = True
     except HedgerError as error:
         words, seconds = f"NOT KILLED: {error.text()}", NOT_KILLED_S
     if isinstance(seat.screen, KillNotice):

@@ -7,6 +7,7 @@ from typing import Any
 
 from hedger.amounts import counted
 from hedger.core.events import Verb
+from hedger.core.previewed import argument_of
 from hedger.dashboard import effects
 from hedger.dashboard.dialogs import SEND, Flatten, Preview, Refusal
 from hedger.dashboard.keys import textual_keys
@@ -51,7 +52,9 @@ def preview_hedge(seat: Seat) -> None:
 
     def answered(answer: str | None) -> None:
         if answer == "send" and asked.answer is not None:
-            send(seat, Verb.HEDGE, "", f"after the preview of record {asked.answer[0]}")
+            number, shown = asked.answer[0], asked.answer[1]["preview"]
+            argument = argument_of(shown["scope"], shown["ticket"])
+            send(seat, Verb.HEDGE, argument, f"after the preview of record {number}")
 
     dialog = Preview(
         lambda: _answer(seat, asked),
@@ -76,12 +79,16 @@ def why_not_send(seat: Seat, asked: Asked) -> Refusal | None:
         return Refusal(str(shown["against"]))
     if not shown["ticket"] or not shown["ticket"]["legs"]:
         return Refusal("there is nothing to send")
+    if shown["ticket"]["cost_usd"] is None:
+        return Refusal("what it costs is not known")
     old = effects.why_not_send(
         found[1]["now_ns"],
         dict(shown["indexes"]),
         seat.feed.outside.now_ns(),
         seat.frame.indexes,
         seat.frame.marked_ns,
+        seat.frame.preview_quotes,
+        seat.frame.quote_age_s_max,
     )
     return Refusal(old) if old else None
 

@@ -61,7 +61,8 @@ OWN = (
         "ENGINE_ENDED",
         WARNING,
         "The engine has ended in order. Nothing hedges from now on.",
-        "If nobody meant it, start it again; it only observes until `hedger arm`.",
+        "If nobody meant it, start it again. Live it arms itself once the accounts agree; on paper it "
+        "observes until `hedger arm`, or arms at once with `--arm`.",
         repeats=False,
     ),
     _own(

@@ -1,4 +1,5 @@
-"""A decision as the panels take it: of the shape that they read, and no text in it without end. Pure."""
+"""A decision as the panels take it: found by its event, of the shape that they read, and no text in it
+without end."""
 
 from __future__ import annotations
 
@@ -8,7 +9,8 @@ from typing import Any
 
 from hedger.journal.codec import CodecError, canonical
 from hedger.journal.decision_shape import fault_in
-from hedger.journal.entries import Record
+from hedger.journal.entries import Kind, Record
+from hedger.journal.storage import Storage
 
 Json = dict[str, Any]
 #: Characters of one text that are kept: no screen shows more of it, and a longer one would hold it up.
@@ -26,6 +28,19 @@ _HAS = (
     "actions",
     "reason",
 )
+
+
+def decision_on(storage: Storage, seq: int, first: int) -> Record | None:
+    """The decision on an event: why an order was sent, whether a command was taken; None where it is not on
+    record. first: a record from which on it is looked for, such as that of the event.
+
+    Raises:
+        StorageFailed: it cannot be read.
+    """
+    for record in storage.records(first, [Kind.DECISION]):
+        if record.seq >= seq:
+            return record if record.seq == seq else None
+    return None
 
 
 def shortened(decision: Record) -> Record:

@@ -6,16 +6,16 @@ the record, nothing is planned. Null stands for unknown.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hedger.amounts import amount, counted
+from hedger.amounts import counted
 from hedger.core.by_hand import NOTHING_BY_HAND, ByHand
-from hedger.core.state import Mode
 from hedger.desk.decision_log import DecisionLog
+from hedger.desk.engine_state import Standing
+from hedger.desk.hedging_text import at_length, in_a_line
 from hedger.desk.risk_tree import band_rows
-from hedger.desk.withheld import withheld_in
 from hedger.documents import missing_list
 from hedger.problem.snapshot import Snapshot
 from pricing.daycount import iso
@@ -28,15 +28,14 @@ _LEG = ("venue", "symbol", "side", "quantity", "limit_price", "expected_price", 
 @dataclass(frozen=True, slots=True)
 class Hedging:
     """What the document is made of. snapshot: None while the book cannot be valued; fault: why, "" before the
-    first mark. working: `order_rows` of what may still do something. at_ns: ages count up to it, UTC.
-    latched: the kill latch is set."""
+    first mark. working: `order_rows` of what may still do something. at_ns: ages count up to it, UTC."""
 
     log: DecisionLog
     snapshot: Snapshot | None
     working: Sequence[Json]
     at_ns: int
+    standing: Standing
     by_hand: ByHand = NOTHING_BY_HAND
-    latched: bool = False
     fault: str = ""
 
 
@@ -64,12 +63,10 @@ def _next(of: Hedging) -> Json | None:
         return None
     asked = of.log.asked or decision
     why = str(asked["trigger"] or asked["reason"] or "the policy was not asked yet")
-    # the latch's file may be there before the engine has said that it is killed
-    mode = Mode.KILLED if of.latched else Mode(decision["mode"])
-    withheld = withheld_in(mode, decision["paused"])
+    withheld = of.standing.withheld
     working, due = len(of.working), bool(asked["due"])
     if working:
-        what = f"{counted(working, 'order')} in work"
+        what = f"{counted(working, 'order')} in work" + ("" if of.standing.runs else f", and {withheld}")
     elif due:
         what = f"a hedge is DUE and nothing leaves: {withheld}" if withheld else "a hedge is due"
     else:
@@ -98,7 +95,7 @@ def _decision(number: int, decision: Mapping[str, Any]) -> Json:
     """One that says something: `text` in one line, what was done and why or why not; `told` at length."""
     ticket, check = decision.get("ticket"), decision.get("verification")
     actions = decision["actions"]
-    return {
+    found = {
         "record": number,
         "seq": decision["seq"],
         "now_ns": decision["now_ns"],
@@ -124,55 +121,5 @@ def _decision(number: int, decision: Mapping[str, Any]) -> Json:
         "previewed": bool(decision.get("preview")),
         "alerts": [action["code"] for action in actions if action["action"] == "alert"],
         "acted": bool(actions),
-        "text": _in_a_line(decision),
-        "told": list(_at_length(decision)),
     }
-
-
-def _in_a_line(decision: Mapping[str, Any]) -> str:
-    """A decision in one line: what was done, and why or why not."""
-    parts = []
-    sent = [a for a in decision["actions"] if a["action"] == "submit"]
-    if decision.get("ticket"):
-        ticket = decision["ticket"]
-        legs = counted(len(ticket["legs"]), "leg")
-        parts.append(f"ticket {ticket['status']}, {legs}, {amount(ticket['cost_usd'], unknown='?')} USD")
-    parts += [f"send {a['side']} {a['quantity']} {a['symbol']}" for a in sent]
-    refused = [v for v in decision["verdicts"] if v["code"]]
-    parts += [f"REFUSED {v['code']}" for v in refused]
-    check = decision.get("verification")
-    if check:
-        parts.append(f"verified: {'inside' if check['inside'] else 'OUTSIDE'}, {check['ended']}")
-    if decision.get("preview"):
-        parts.append("preview")
-    parts += [f"alert {a['code']}" for a in decision["actions"] if a["action"] == "alert"]
-    parts += [text for text in (decision["trigger"], decision["reason"]) if text]
-    mode = decision["mode"] + (", paused" if decision["paused"] else "")
-    return "; ".join(parts) or f"{mode}: nothing to do"
-
-
-def _at_length(decision: Mapping[str, Any]) -> Iterator[str]:
-    yield f"mode {decision['mode']}{', paused' if decision['paused'] else ''}"
-    if decision["trigger"]:
-        yield f"due: {'yes' if decision['due'] else 'no'}, {decision['trigger']}"
-    if decision["breached"]:
-        yield f"outside: {', '.join(decision['breached'])}"
-    if decision["reason"]:
-        yield decision["reason"]
-    ticket = decision.get("ticket")
-    if ticket:
-        yield f"ticket {ticket['status']}: {ticket['reason']}"
-        for leg in ticket["legs"]:
-            yield f"  {leg['side']} {leg['quantity']} {leg['symbol']} at {leg['limit_price']}"
-        yield from (f"  way back: {text}" for text in ticket["unwind"])
-    for verdict in decision["verdicts"]:
-        yield f"limits on {verdict['client_id']}: {verdict['text'] or 'let out'}"
-    for action in decision["actions"]:
-        if action["action"] == "alert":
-            yield f"{action['severity'].upper()} {action['code']}: {action['text']}"
-        else:
-            words = (str(x) for name, x in action.items() if name != "action" and x not in ("", None))
-            yield f"{action['action']} {' '.join(words)}"
-    check = decision.get("verification")
-    if check:
-        yield f"verification of {check['execution']}: {'; '.join(check['differences']) or 'as promised'}"
+    return {**found, "text": in_a_line(found), "told": list(at_length(decision))}

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import islice
 
+from hedger.desk.decided import decision_on
 from hedger.desk.follow import Fetch, Follower
-from hedger.journal.entries import Kind, Record
+from hedger.journal.entries import Kind
 from hedger.journal.storage import Storage
 from hedger.settings import Settings
 
@@ -29,17 +29,8 @@ def first_since(storage: Storage, since_ns: int, most: int) -> int:
     return low
 
 
-def answers(storage: Storage, command: Record) -> Iterator[Record]:
-    """The decision on a command: whether what it asks for was taken stands there."""
-    for record in storage.records(command.number + 1, [Kind.DECISION]):
-        if record.seq == command.seq:
-            yield record
-        if record.seq >= command.seq:
-            return
-
-
-def market_at_end(storage: Storage, fetch: Fetch) -> Follower:
-    """The market as it stands, as far as its quotes are not too old, and the settings in force.
+def follower_at_end(storage: Storage, fetch: Fetch) -> Follower:
+    """Who knows the market as it stands, as far as its quotes are not too old, and the settings in force.
 
     Raises:
         StorageFailed, CodecError: it cannot be read.
@@ -51,7 +42,10 @@ def market_at_end(storage: Storage, fetch: Fetch) -> Follower:
         return follower
     for record in storage.records(kinds=(Kind.LISTINGS, Kind.CONFIGURATION, Kind.COMMAND)):
         follower.take(record)
-        for answer in answers(storage, record) if record.kind == Kind.COMMAND else ():
+        answer = None
+        if record.kind == Kind.COMMAND:
+            answer = decision_on(storage, record.seq, record.number)
+        if answer is not None:
             follower.take(answer)
     since_ns = last.now_ns - round(follower.settings.age_s_max * 1e9)
     for record in storage.records(first_since(storage, since_ns, head), [Kind.EVENT]):

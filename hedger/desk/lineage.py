@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from hedger.core.order_life import OrderRecord
-from hedger.desk.decided import document_of
+from hedger.desk.decided import decision_on, document_of
 from hedger.desk.journal_end import first_since
 from hedger.journal.codec import CodecError
 from hedger.journal.entries import Kind, Record
@@ -18,8 +18,8 @@ Json = dict[str, Any]
 _KINDS = (Kind.INTENT, Kind.ACKNOWLEDGEMENT, Kind.EVENT, Kind.ORDER, Kind.FILL)
 #: A text in JSON: an id is looked for as a whole, for `h-4-0-1` is the head of `h-4-0-10`.
 _TEXTS = re.compile(rb'"([^"\\]*)"')
-#: A decision stands before the first record on its order, at most so many records.
-_BEFORE = 50
+#: So many records before an order's first one its decision mostly stands.
+_STEP = 50
 
 
 def lineages(
@@ -44,9 +44,13 @@ def lineages(
         named = {x for text in set(_TEXTS.findall(record.text)) for x in wanted.get(text, ())}
         for client_id in named:
             found[client_id].append(record)
+    decisions: dict[int, Record | None] = {}
     for client_id, records in found.items():
         if client_id in known and records:
-            records += _decisions(storage, records[0].number, known[client_id].order.seq)
+            seq = known[client_id].order.seq
+            if seq not in decisions:
+                decisions[seq] = decision_on(storage, seq, _before(storage, records[0].number, seq))
+            records += [decision for decision in (decisions[seq],) if decision is not None]
     return {
         client_id: [_told(record) for record in sorted(records, key=lambda x: x.number)]
         for client_id, records in found.items()
@@ -59,15 +63,15 @@ def _first(storage: Storage, known: Mapping[str, OrderRecord], client_ids: Itera
     return first_since(storage, min(since_ns), storage.head().number)
 
 
-def _decisions(storage: Storage, first: int, seq: int) -> list[Record]:
-    """The decision on the event that an order came of. first: the first record on the order."""
-    found = []
-    for record in storage.records(max(first - _BEFORE, 1), [Kind.DECISION]):
-        if record.seq == seq:
-            found.append(record)
-        if record.seq >= seq:
+def _before(storage: Storage, number: int, seq: int) -> int:
+    """A record that stands before an event. number: of one behind it, mostly a few records, and for the last
+    part of a hedge many; so the steps back double."""
+    step = _STEP
+    while number > 1:
+        number, step = max(number - step, 1), 2 * step
+        if next(storage.records(number)).seq < seq:
             break
-    return found
+    return number
 
 
 def _told(record: Record) -> Json:

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from hedger.margin_models import margin_models, reports_margin, venue_models
 from hedger.problem.snapshot import Snapshot
-from hedger.runs.paper_setup import margin_models
-from hedger.runs.venue_margin import reports_margin, venue_models
 from hedger.settings import Settings
 from pricing.contracts import Kind
 from pricing.universe import FloatArray

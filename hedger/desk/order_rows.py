@@ -11,7 +11,7 @@ import numpy as np
 from hedger.core.order_life import OrderRecord
 from hedger.desk.follow import Follower
 from hedger.documents import number
-from hedger.journal.export import order_row
+from hedger.journal.rows import order_row
 from pricing.contracts import Side
 from pricing.market import Market
 from venues.orders import TimeInForce

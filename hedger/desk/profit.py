@@ -1,7 +1,8 @@
 """`hedger pnl`: where the P&L of a journal came from, by day, cause and ledger.
 
 The book is valued at marks so many seconds apart, between them expanded to second order
-(`risk.attribution`). The arrival mid of a trade is that of the moment at which its order was decided on.
+(`risk.attribution`). The arrival mid of a trade is that of the moment at which its order was decided on. It
+is valued at the end of every hedge as well: what is since the last one is told by itself.
 Marks at which something held has no worth are passed over; what moved meanwhile waits for the next. Funding
 counts when it is booked. Valued and judged with the settings that were in force, as the journal has them.
 """
@@ -12,9 +13,10 @@ from copy import copy
 from typing import Any
 
 from hedger.core.actions import Adjustment
+from hedger.desk.decided import document_of
 from hedger.desk.follow import Fetch, Follower, Taken, no_tape
 from hedger.documents import number
-from hedger.journal.entries import Record
+from hedger.journal.entries import Kind, Record
 from hedger.problem.snapshot import Snapshot
 from hedger.runs import profit
 from hedger.runs.profit import Interval, Profit
@@ -48,6 +50,10 @@ class ProfitReader:
         self._taken_ns: int | None = None
         self._waiting = False
         self._flows = 0
+        # what is since the end of the last hedge, which one that is, and one that ended with this event
+        self._since: Profit | None = None
+        self._hedge: int | None = None
+        self._ended: int | None = None
 
     def take(self, record: Record) -> None:
         """One record more.
@@ -65,8 +71,10 @@ class ProfitReader:
             HedgerError: as `take`.
         """
         self._marked_ns = self.follower.marked_ns
-        if self._waiting and record.seq != self.follower.seq:
-            self._mark()  # all that its event booked is booked
+        if record.seq != self.follower.seq:  # all that its event booked is booked
+            self._begin_since()
+            if self._waiting:
+                self._mark()
 
     def heard(self, taken: Taken) -> None:
         """What the follower has taken in."""
@@ -74,11 +82,17 @@ class ProfitReader:
             case TradeReport(client_id=client_id, fill=fill):
                 known = self.follower.arrival.pop(client_id, None)
                 middle = self.follower.middle(fill.listing.key) if known is None else known
-                self.profit.traded(Trade(fill, middle, self.follower.indexes()))
+                trade = Trade(fill, middle, self.follower.indexes())
+                for each in self._told():
+                    each.traded(trade)
                 self._flows += 1
             case Adjustment():
-                self.profit.adjusted(taken.word)
+                for each in self._told():
+                    each.adjusted(taken.word)
                 self._flows += 1
+        ended = _ended(taken.record)
+        if ended is not None:
+            self._ended = ended
         if self.follower.marked_ns != self._marked_ns and taken.marks is not None:
             due = self._taken_ns is None or self.follower.marked_ns - self._taken_ns >= self._apart_ns
             self._waiting = due
@@ -88,20 +102,34 @@ class ProfitReader:
         snapshot = self.follower.snapshot()
         if snapshot is not None:
             self._taken_ns, self._flows, self.valued = snapshot.market.now_ns, 0, snapshot
-            self.profit.marked(snapshot)
+            for each in self._told():
+                each.marked(snapshot)
+
+    def _told(self) -> list[Profit]:
+        return [self.profit] if self._since is None else [self.profit, self._since]
+
+    def _begin_since(self) -> None:
+        """After the end of a hedge: the book as it then stands begins what is since. The days' intervals stay
+        as they are, so that their parts do not hang on when hedges ended."""
+        if self._ended is None:
+            return
+        self._hedge, self._ended, self._since = self._ended, None, Profit()
+        snapshot = self.follower.snapshot()
+        if snapshot is not None:
+            self._since.marked(snapshot)
 
     def total_at(self, snapshot: Snapshot) -> Interval | None:
         """All of the P&L up to a moment that need not be the end of an interval; nothing of it is remembered.
         None before two marks could be valued."""
         if snapshot is self.valued:
             return self.profit.total
-        look = copy(self.profit)
-        look.days = dict(self.profit.days)
+        look = self.profit.copied()
         look.marked(snapshot)
         return look.total
 
     def document(self) -> Json:
         """The P&L so far, up to the last mark; null where it is not known."""
+        self._begin_since()
         snapshot = self.follower.snapshot()
         if snapshot is not None and (self._flows or snapshot.market.now_ns != self._taken_ns):
             self._mark()
@@ -121,6 +149,7 @@ class ProfitReader:
                 {"underlying": name, **{part: number(x) for part, x in parts.as_dict().items()}}
                 for name, parts in attribution.rows.items()
             ],
+            "since_hedge": self._since_hedge(),
             **profit.document(self.profit, self.follower.settings.pnl.tolerance()),
             "alerts": self._alerts(),
             "unknown": [] if attribution is None else list(attribution.unknown[:10]),
@@ -130,9 +159,22 @@ class ProfitReader:
     def shown(self) -> Json:
         """`document`, and nothing of the look is remembered: what is told later does not hang on it."""
         look = copy(self)
-        look.profit = copy(self.profit)
-        look.profit.days = dict(self.profit.days)
+        look.profit = self.profit.copied()
+        look._since = None if self._since is None else self._since.copied()
         return look.document()
+
+    def _since_hedge(self) -> Json | None:
+        """What is since the end of the last hedge; null before one has ended, and until there are two marks
+        with a worth after it."""
+        found = None if self._since is None else self._since.total
+        if found is None:
+            return None
+        return {
+            "execution": self._hedge,
+            "from": iso(found.attribution.from_ns),
+            "to": iso(found.attribution.to_ns),
+            **profit.interval_document(found, self.follower.settings.pnl.tolerance()),
+        }
 
     def _alerts(self) -> list[Json]:
         """What a person must look at: days whose P&L has more without a cause than is borne."""
@@ -146,6 +188,17 @@ class ProfitReader:
             text = f"{day}: {words} of the P&L has no cause{most}"
             found.append({"severity": "warning", "code": profit.UNEXPLAINED, "day": day, "text": text})
         return found
+
+
+def _ended(record: Record) -> int | None:
+    """The execution that ended with a decision; None where none did.
+
+    Raises:
+        CodecError: it is no decision of the shape that is read.
+    """
+    if record.kind != Kind.DECISION or b'"verification":{' not in record.body:
+        return None
+    return int(document_of(record)["verification"]["execution"])
 
 
 def _missing(snapshot: Snapshot | None) -> list[Json]:

@@ -10,6 +10,7 @@ none. Use of a band is the distance from its target as a share of the distance o
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,11 +61,28 @@ def risk_tree(snapshot: Snapshot, by_hand: ByHand = NOTHING_BY_HAND) -> Json:
         "numeraire": plain["numeraire"],
         "rows": band_rows(snapshot, by_hand),
         "underlyings": [
-            {**found, **_scaled(found, spot[found["underlying"]], in_usd)} for found in plain["underlyings"]
+            {
+                **found,
+                **_scaled(found, spot[found["underlying"]], in_usd),
+                **second_order_sums([p for p in positions if p["underlying"] == found["underlying"]]),
+            }
+            for found in plain["underlyings"]
         ],
         "positions": positions,
         "missing": plain["missing"],
     }
+
+
+def second_order_sums(positions: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    """Vanna and volga of positions together; null as soon as that of one option is not known.
+
+    >>> call = {"strike": 5.0, "vanna": 2.0, "volga": None}
+    >>> second_order_sums([call, call, {"strike": None}])
+    {'vanna': 4.0, 'volga': None}
+    """
+    options = [p for p in positions if p["strike"] is not None]
+    values = {name: [p[name] for p in options] for name in ("vanna", "volga")}
+    return {name: None if None in each else math.fsum(each) for name, each in values.items()}
 
 
 def band_rows(snapshot: Snapshot, by_hand: ByHand = NOTHING_BY_HAND) -> list[Json]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from hedger.core.events import Command, Verb
 from hedger.core.reload import changed, differences
+from hedger.desk.decided import decision_on
 from hedger.journal.entries import Configuration, DecisionRecord, EventBody, Kind, Record, Word, read
 from hedger.journal.storage import Storage
 from hedger.runs.opening import settings_of, settings_sha256
@@ -115,7 +116,7 @@ def turns_of(storage: Storage) -> tuple[InForce, ...]:
     for record in storage.records(first, [Kind.CONFIGURATION, Kind.COMMAND]):
         walk.take(record, read(record))
         if walk.waiting:
-            decision = next(iter(storage.records(record.number, [Kind.DECISION])), None)
+            decision = decision_on(storage, record.seq, record.number)
             if decision is not None:
                 walk.take(decision, read(decision))
     return tuple(walk.turns)

@@ -23,9 +23,10 @@ class Facts:
     """What has happened so far, each the first time; "" and empty: not yet. wanted: the legs of the first
     ticket, listing and quantity, and execution: its number; filled: of these legs, parts: of those in more
     than one piece; counted: up to its check; anew: what was left of it was planned again. report: where it
-    will lie, "" where none will."""
+    will lie, "" where none will. screen: people look on, and leave when they like."""
 
     report: str = ""
+    screen: bool = True
     outside: tuple[str, ...] = ()
     ticket: str = ""
     execution: int = 0
@@ -190,10 +191,13 @@ def _kill(f: Facts) -> str:
 def _next(f: Facts) -> str:
     if not f.checked_again:
         return ""
+    where = f"its report will lie in {f.report}. "
     report = (
-        f"q leaves and ends this engine; its report will lie in {f.report}. "
-        if f.report
-        else ("`hedger report` makes a page of an engine's journal. ")
+        "`hedger report` makes a page of an engine's journal. "
+        if not f.report
+        else f"q leaves and ends this engine; {where}"
+        if f.screen
+        else f"This engine has ended; {where}"
     )
     killed = "KILLED until `hedger unkill`. " if f.killed else ""
     return f"{killed}{report}Your own desk, on paper first: `hedger init`."

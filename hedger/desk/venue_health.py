@@ -1,9 +1,10 @@
 """`hedger venues`: how each venue is doing, as far as the journal and the sign of life hold it.
 
 Feeds by the age of their quotes and how late they came; links by what the venue's connection told of itself;
-orders by how long the first word on them took. Of a dead man's switch the journal has when the venue stopped
-taking its refreshes, and took them again; the rest of it, the credits and what came of the last question for
-the account are told by the sign of life (`hedger.desk.venue_signs`).
+orders by how long the first word on them took, questions for the account or an order by how long their
+answer took, from the decision to ask, our own pace of questions included. Of a dead man's switch the journal
+has when the venue stopped taking its refreshes, and took them again; the rest of it, the credits and what
+came of the last question for the account are told by the sign of life (`hedger.desk.venue_signs`).
 """
 
 from __future__ import annotations
@@ -19,10 +20,11 @@ import numpy as np
 from hedger.core.events import Answer, Failed, Refreshed
 from hedger.core.usage import Usage
 from hedger.desk import venue_signs
+from hedger.desk.decided import document_of
 from hedger.desk.follow import Fetch, Follower, Taken, no_tape
 from hedger.documents import number
 from hedger.engine.heartbeat import Heartbeat, VenueSign
-from hedger.journal.entries import Configuration, EventBody, Intent, Record
+from hedger.journal.entries import Configuration, EventBody, Intent, Kind, Record
 from hedger.settings import Settings
 from pricing.daycount import NS_PER_SECOND, iso
 from pricing.market import Market, Marks
@@ -41,6 +43,9 @@ Json = dict[str, Any]
 #: Delays are taken over so many of the last.
 KEPT = 1000
 DEAD_MAN = "dead_man_fired"
+#: What a venue is asked for, by the action that asks it.
+_ASKING = {"ask_account": "account", "ask_order": "order"}
+QUESTIONS = tuple(_ASKING.values())
 _MINUTE_NS, _HOUR_NS = 60 * NS_PER_SECOND, 3600 * NS_PER_SECOND
 
 
@@ -70,6 +75,8 @@ class _Seen:
     marked_ns: int | None = None
     lags_s: deque[float] = field(default_factory=_kept)
     answers_s: deque[float] = field(default_factory=_kept)
+    asked_ns: dict[tuple[str, str], int] = field(default_factory=dict)  # by what of whom: not answered yet
+    questions_s: dict[str, deque[float]] = field(default_factory=lambda: {x: _kept() for x in QUESTIONS})
     sent_ns: deque[int] = field(default_factory=lambda: deque(maxlen=100 * KEPT))
     orders: int = 0
     fills: int = 0
@@ -101,6 +108,10 @@ class VenueReader:
         now_ns = taken.record.now_ns
         if taken.marks is not None:
             self._quoted(taken.marks, now_ns)
+        if (
+            taken.record.kind == Kind.DECISION and b'"ask_' in taken.record.body
+        ):  # few do, and most of a journal
+            self._asked(document_of(taken.record), now_ns)
         match taken.word:
             case EventBody(what=what):
                 self._heard(what, now_ns)
@@ -120,6 +131,7 @@ class VenueReader:
                 self._started_ns = now_ns
                 for seen in self._venues.values():
                     seen.refreshed = None  # it was said of a session that has ended
+                    seen.asked_ns.clear()
             case tuple():
                 for listing in taken.word:
                     self._of(listing.venue)
@@ -137,19 +149,36 @@ class VenueReader:
                 self._answered(client_id, now_ns)
             case AccountReport(venue=venue, orders=orders):
                 self._of(venue).account_ns = now_ns
+                self._told(venue, "account", "", now_ns)
                 for report in orders:
                     self._state(report.client_id, report.state)
-            case Answer(client_id=client_id, report=report):
+            case Answer(venue=venue, client_id=client_id, report=report):
+                self._told(venue, "order", client_id, now_ns)
                 self._answered(client_id, now_ns)
                 self._state(client_id, OrderState.REJECTED if report is None else report.state)
-            case Failed(venue=venue, what=question, code=code):
+            case Failed(venue=venue, what=question, client_id=client_id, code=code):
                 seen = self._of(venue)
+                seen.asked_ns.pop((question, client_id), None)
                 seen.failed[code or question] += 1
                 seen.failed_ns = now_ns
                 if question == "refresh" and (seen.refreshed is None or seen.refreshed[0]):
                     seen.refreshed = False, now_ns, what.text or code
             case Refreshed(venue=venue):
                 self._of(venue).refreshed = True, now_ns, ""
+
+    def _asked(self, decision: Json, now_ns: int) -> None:
+        """What a decision asks of venues; of a question asked again the last counts."""
+        for action in decision["actions"]:
+            question = _ASKING.get(action["action"])
+            if question is not None:
+                self._of(action["venue"]).asked_ns[question, action.get("client_id", "")] = now_ns
+
+    def _told(self, venue: str, question: str, client_id: str, now_ns: int) -> None:
+        """The answer to a question; one that nobody asked for has no delay."""
+        seen = self._of(venue)
+        asked_ns = seen.asked_ns.pop((question, client_id), None)
+        if asked_ns is not None:
+            seen.questions_s[question].append((now_ns - asked_ns) / NS_PER_SECOND)
 
     def _status(self, told: VenueStatus, now_ns: int) -> None:
         seen = self._of(told.venue)
@@ -252,6 +281,7 @@ class VenueReader:
                 "lag_s": _spread(seen.lags_s),
             },
             "account_s": _age(seen.account_ns, at_ns),
+            "answer_s": {question: _spread(each) for question, each in seen.questions_s.items()},
             "failed": dict(sorted(seen.failed.items())),
             "failed_s": _age(seen.failed_ns, at_ns),
             "orders": {

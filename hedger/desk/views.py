@@ -1,4 +1,4 @@
-"""The desk's documents as plain text for people; numbers are scaled here and nowhere else."""
+"""What if, P&L and venues as plain text for people: documents in raw units, scaled as they are printed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any
 
 from hedger.amounts import amount
 from hedger.desk.ladder import NO_MODEL, grids
+from hedger.runs.profit import APART_NS
 from hedger.runs.profit import table as profit_table
 from hedger.text_width import blocks
+from pricing.daycount import NS_PER_SECOND
 
 Json = Mapping[str, Any]
 UNKNOWN = "?"
@@ -145,6 +147,12 @@ def profit_text(document: Json, room: int | None = None) -> str:
     if document["pnl_usd"] is None and not document["days"]:
         return "no two marks at which the whole book has a worth: the P&L is unknown"
     lines = [f"P&L from {document['from']} to {document['to']}: {amount(document['pnl_usd'], 2)} USD"]
+    if document["attribution_usd"] is not None:
+        residual = amount(document["attribution_usd"]["residual"], 2)
+        lines += [
+            f"of it unexplained {residual} USD, valued at marks {document['apart_s']:g} s or more apart;",
+            f"at others it is another (a run's closing text: {APART_NS / NS_PER_SECOND:g} s, and each fill)",
+        ]
     lines += [profit_table(document, room)]
     lines.append(
         f"ledger less causes: {amount(document['ledger_difference_usd'], 2)} USD (rounding, or a fault)"
@@ -152,6 +160,12 @@ def profit_text(document: Json, room: int | None = None) -> str:
     if document["marks_passed_over"]:
         lines.append(f"{document['marks_passed_over']} marks passed over: something held had no worth")
     lines.append(f"harvest, gamma + theta: {amount(document['harvest_usd'], 2)} USD")
+    since = document["since_hedge"]
+    lines.append(
+        "since hedge: - (none has ended)"
+        if since is None
+        else f"since hedge {since['execution']}, from {since['from']}: {amount(since['pnl_usd'], 2)} USD"
+    )
     lines += [f"{alert['code']}: {alert['text']}" for alert in document["alerts"]]
     lines += [f"unknown: {text}" for text in document["unknown"]]
     return "\n".join(line for line in lines if line)
@@ -203,6 +217,8 @@ def _venue(venue: Json) -> Iterator[str]:
         f"{orders['last_hour']} in an hour), {orders['open']} open, {orders['unknown']} UNKNOWN, "
         f"{orders['fills']} fills; first word after {_span(orders['first_word_s'])}"
     )
+    delays = (f"{name} {_span(x) if x['count'] else '-'}" for name, x in venue["answer_s"].items())
+    yield f"  answers after: {'; '.join(delays)}"
     for name, counts in (("rejected", orders["rejected"]), ("failed questions", venue["failed"])):
         if counts:
             yield f"  {name}: " + ", ".join(f"{code} {n}" for code, n in counts.items())

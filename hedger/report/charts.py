@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from hedger.amounts import counted
 from hedger.report.capacity import unit_of
 from hedger.report.tables import underlyings
-from hedger.report.words import percent, plural, span, times, usd
+from hedger.report.words import percent, span, times, usd
 from hedger.studies.picture import COLOURS
 from pricing.universe import FloatArray
 
@@ -115,7 +116,7 @@ def _outside(coin: str, what: str, rows: Sequence[Json]) -> str:
     text = f"{span(worst['outside_s'])}, {percent(worst['outside_share'])} of the time"
     text += " in which it was known" if worst["unknown_s"] else ""
     others = sum(row["outside_s"] > 0 for row in rows) - 1
-    more = f"; {plural(others, 'other row')} less" if others else ""
+    more = f"; {counted(others, 'other row')} less" if others else ""
     return f"{coin} {_short(worst['row'])} was outside its trigger for {text}{more}"
 
 
@@ -269,7 +270,7 @@ def _price(document: Json, name: str, line: pl.DataFrame, fills: pl.DataFrame) -
     total = None if sums.null_count() else float(sums.sum())
     title = (
         f"{name} moved between {usd(min(indexes))} and {usd(max(indexes))}; "
-        f"{plural(fills.height, 'fill')} in it turned over {usd(total)}"
+        f"{counted(fills.height, 'fill')} in it turned over {usd(total)}"
     )
     caption = (
         "Triangles up are buys, down sells, of any instrument on this coin; the larger, the more turnover."
@@ -316,7 +317,7 @@ def _costs(document: Json, hedges: pl.DataFrame) -> Chart:
         figure.update_xaxes(title="paid less ticket, USD", row=1, col=2)
     figure.update_layout(height=380, barmode="group", bargap=0.25, legend={"x": 0, "xanchor": "left"})
     paid, promised = sums["cost_usd"], sums["expected_usd"]
-    title = f"{plural(sums['count'], 'hedge')} cost {usd(paid)}"
+    title = f"{counted(sums['count'], 'hedge')} cost {usd(paid)}"
     title += f"; the tickets said {usd(promised)}" if differ else ", as the tickets said"
     if differ and paid is not None and promised is not None and promised > 0:
         over = paid / promised - 1.0

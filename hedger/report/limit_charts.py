@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from hedger.amounts import counted
 from hedger.report.capacity import CONTROLS
 from hedger.report.charts import BLUE, ORANGE, Absent, Chart, Drawn, Tables, dated
-from hedger.report.words import moment, percent, plural, times
+from hedger.report.words import moment, percent, times
 from hedger.studies.picture import COLOURS
 
 Json = dict[str, Any]
@@ -63,7 +64,7 @@ def limit_charts(document: Json, made: Tables) -> Iterator[Drawn]:
     refused = sum(document["refused"].values())
     title = (
         f"The limit used most was {_limit_name(worst)}, {percent(worst['share'])} of it; "
-        f"{plural(refused, 'order')} were refused"
+        f"{counted(refused, 'order')} were refused"
         if refused != 1
         else f"The limit used most was {_limit_name(worst)}, {percent(worst['share'])} of it; "
         "1 order was refused"

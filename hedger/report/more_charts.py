@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from hedger.amounts import counted
 from hedger.report.charts import (
     AMBER,
     BLUE,
@@ -23,7 +24,7 @@ from hedger.report.charts import (
 )
 from hedger.report.gaps import GapKind
 from hedger.report.spans import HOUR_NS
-from hedger.report.words import moment, percent, plural, span, times, usd
+from hedger.report.words import moment, percent, span, times, usd
 
 Json = dict[str, Any]
 #: Turnover is summed up by the minute or hour in records up to so long, and by the day beyond.
@@ -76,7 +77,7 @@ def turnover_charts(document: Json, made: Tables) -> Iterator[Drawn]:
     dated(figure, document)
     figure.update_yaxes(title="USD")
     total, fees = document["fills"]["turnover_usd"], document["fills"]["fee_usd"]
-    title = f"{usd(total)} were turned over in {plural(document['fills']['count'], 'fill')}"
+    title = f"{usd(total)} were turned over in {counted(document['fills']['count'], 'fill')}"
     if total and fees is not None:
         title += f", at {fees / total * 1e4:.2f} bp of fees"
     caption = (
@@ -127,7 +128,7 @@ def hour_charts(document: Json, made: Tables) -> Iterator[Drawn]:
         "P&L of every hour of the clock. A stretch between two valuations counts in the hour of its end."
     )
     if worst:
-        caption += f" In orange the {plural(len(worst), 'worst one') if len(worst) > 1 else 'worst one'}."
+        caption += f" In orange the {counted(len(worst), 'worst one') if len(worst) > 1 else 'worst one'}."
     yield Chart("hours", title, caption, figure)
 
 
@@ -167,8 +168,8 @@ def gap_charts(document: Json, made: Tables) -> Iterator[Drawn]:
     hours = document["journal"]["hours"]
     share = most["seconds"] / (hours * 3600) if hours > 0 else None
     title = (
-        f'{plural(made["gaps"].height, "gap")} in the data; most time went to "{most["kind"]}": '
-        f"{span(most['seconds'])} in {plural(most['count'], 'spell')}"
+        f'{counted(made["gaps"].height, "gap")} in the data; most time went to "{most["kind"]}": '
+        f"{span(most['seconds'])} in {counted(most['count'], 'spell')}"
     )
     if share is not None and share <= 1:
         title += f", {percent(share)} of the record"

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from hedger.amounts import counted
 from hedger.report.charts import Absent, Chart, Drawn
-from hedger.report.words import moment, percent, plural, span, usd
+from hedger.report.words import moment, percent, span, usd
 
 Json = dict[str, Any]
 WIDTH_PX = 980
@@ -111,8 +112,8 @@ def _header(document: Json, drawn: Sequence[Drawn], name: str) -> str:
     return (
         f"<header><h1>{escape(name)}: {escape(journal['file'])}</h1>"
         f"<p>{begin} to {end} UTC, {span(seconds)}; engine {escape(journal['engine'])}, "
-        f"{plural(document['events'], 'event')}, {plural(document['orders'], 'order')}, "
-        f"{plural(document['fills']['count'], 'fill')}</p><nav>{links}</nav></header>"
+        f"{counted(document['events'], 'event')}, {counted(document['orders'], 'order')}, "
+        f"{counted(document['fills']['count'], 'fill')}</p><nav>{links}</nav></header>"
     )
 
 
@@ -128,7 +129,7 @@ def _cards(document: Json) -> str:
         (
             "Hedging",
             usd(hedges["cost_usd"]),
-            f"{plural(hedges['count'], 'hedge')}; tickets said {usd(hedges['expected_usd'])}",
+            f"{counted(hedges['count'], 'hedge')}; tickets said {usd(hedges['expected_usd'])}",
         ),
         (
             "Outside a band",
@@ -260,7 +261,7 @@ def _steering(steering: Sequence[Json]) -> str:
     if not steering:
         return f"{head}<h3>Nobody gave a command</h3></section>"
     people = len({row["user"] for row in steering})
-    title = f"{plural(len(steering), 'command')} by {plural(people, 'user')}"
+    title = f"{counted(len(steering), 'command')} by {counted(people, 'user')}"
     title += f"; the last {COMMANDS_MAX} of them" * (len(steering) > COMMANDS_MAX)
     columns = ("time, UTC", "command", "by", "reason", "what came of it")
     rows = (
@@ -276,7 +277,10 @@ def _about(document: Json, files: Mapping[str, Mapping[str, Any]]) -> str:
     same = {True: "as the run had them", False: "NOT all as the run had them", None: "no start is on record"}
     seed = str(document["seed"]) if document["seed_unknown"] is None else document["seed_unknown"]
     facts = [
-        ("journal", f"{plural(journal['records'], 'record')}, chain of hashes sound up to {journal['head']}"),
+        (
+            "journal",
+            f"{counted(journal['records'], 'record')}, chain of hashes sound up to {journal['head']}",
+        ),
         ("seed", f"none: {seed}" if document["seed"] is None else seed),
         (
             "settings in force at the end",

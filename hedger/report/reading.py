@@ -43,14 +43,14 @@ from hedger.journal.entries import (
 )
 from hedger.journal.recovery import Reading
 from hedger.journal.storage import JournalDamaged, Storage, StorageFailed
-from hedger.journal.unreadable import why_unreadable
+from hedger.journal.unreadable import unreadable_from, why_unreadable
+from hedger.margin_models import margin_models
 from hedger.problem.snapshot import Snapshot
 from hedger.report import rows
 from hedger.report.capacity import held
 from hedger.report.gaps import Gap, GapReader
 from hedger.report.spans import Spans
 from hedger.report.steering import SteeringReader
-from hedger.runs.paper_setup import margin_models
 from hedger.settings import Settings
 from pricing.daycount import NS_PER_SECOND
 from pricing.errors import InputError, named
@@ -145,15 +145,7 @@ def _begun(storage: Storage, where: str) -> Story:
 
 
 def _damaged(where: str, observed: str) -> JournalDamaged:
-    return JournalDamaged(
-        "JOURNAL_DAMAGED",
-        "the journal is not what was written",
-        where=where,
-        observed=observed,
-        allowed="a chain of records that holds to its end",
-        not_done="nothing was written",
-        fix="`hedger journal verify` says how far it is sound",
-    )
+    return unreadable_from(where, observed, "nothing was written")
 
 
 def _empty(where: str, observed: str) -> InputError:

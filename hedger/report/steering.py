@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hedger.core.events import Command, Verb
+from hedger.core.previewed import scope_of
 from hedger.journal.entries import LatchChange, Record
 from hedger.report.rows import Row, shortened, steered
 from hedger.report.words import span
@@ -43,7 +44,8 @@ class SteeringReader:
         """Somebody asked for something."""
         if command.verb is Verb.PREVIEW:
             return
-        argument = "" if command.verb is Verb.RELOAD else command.argument  # its changes are what comes of it
+        # a reload's changes are what comes of it
+        argument = "" if command.verb is Verb.RELOAD else scope_of(command.argument)
         what = shortened(f"{command.verb} {argument}".strip())
         row = steered(record, "command", what, command.user, command.reason, UNDECIDED)
         self._asked[record.seq] = command.verb, row
@@ -73,9 +75,7 @@ class SteeringReader:
         if seq not in self._asked:
             return
         verb, row = self._asked.pop(seq)
-        refused = next(
-            (a for a in alerts if a.get("code") in ("BUILD_REFUSED", f"{verb.upper()}_REFUSED")), None
-        )
+        refused = next((a for a in alerts if a.get("code") in verb.refusals), None)
         if refused is not None:
             row["outcome"] = shortened(f"refused, {refused['code']}: {refused.get('text', '')}")
             return

@@ -66,15 +66,6 @@ def moment(now_ns: int | None) -> str:
     return "unknown" if now_ns is None else iso(now_ns - now_ns % 1_000_000_000)[:19].replace("T", " ")
 
 
-def plural(n: int, one: str, many: str = "") -> str:
-    """A number and its noun.
-
-    >>> plural(1, "hedge"), plural(1200, "hedge"), plural(0, "entry", "entries")
-    ('1 hedge', '1,200 hedges', '0 entries')
-    """
-    return f"{n:,} {one if n == 1 else many or one + 's'}"
-
-
 def times(stamps: Sequence[int]) -> FloatArray:
     """Stamps as a chart's axis of dates takes them: milliseconds since 1970.
 

@@ -61,10 +61,7 @@ def numbers(document: Any) -> Iterator[float]:
 def hedger(capsys: pytest.CaptureFixture[str], *words: object) -> Ran:
     """Run `hedger ...` in this process."""
     capsys.readouterr()
-    try:
-        code = main([str(word) for word in words])
-    except SystemExit as end:  # -h only
-        code = int(end.code or 0)
+    code = main([str(word) for word in words])
     out, err = capsys.readouterr()
     return Ran(code, out, err)
 

@@ -115,6 +115,40 @@ def test_a_list_that_begins_with_a_minus_is_told_how_to_be_written(
 
 
 @pytest.mark.parametrize(
+    "words",
+    [("status",), ("orders",), ("venues",), ("kill",), ("pause",), ("run",), ("doctor",),
+     ("watchdog", "--pid", "1"), ("risk",), ("whatif",), ("replay", "t", "--book", "b"),
+     ("journal", "verify")],
+    ids=lambda words: words[0],
+)  # fmt: skip
+def test_a_folder_is_no_journal(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    for place in (".", "/", "", ".."):
+        ran = hedger(capsys, *words, "--journal", place)
+        assert (ran.code, ran.out) == (2, "")
+        assert ran.err.startswith(f"USAGE: argument --journal: '{place}' is a folder")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("status", "--journal", "a\x1b[2Jb"), ("config", "show", "--config", "a\x1b[2Jb"), ("frob\x1b[2J\r",)],
+)
+def test_what_a_person_typed_steers_no_terminal(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran = hedger(capsys, *words)
+    assert ran.code == 2
+    assert "[2J" in ran.err and ran.err.removesuffix("\n").isprintable()
+
+
+def test_what_a_file_says_steers_no_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "config.toml"
+    for text in ('numeraire = "\\u001b[2J\\u0007"\n', '"\\u001b[2J" = 1\n', '[venues."\\u001b[2J"]\nx = 1\n'):
+        config.write_text(text)
+        ran = hedger(capsys, "config", "show", "--config", config)
+        assert ran.code == 2 and ran.err.removesuffix("\n").isprintable()
+
+
+@pytest.mark.parametrize(
     "band",
     ["", "delta:BTC", "delta:BTC=", "delta:BTC=-1,1", "delta:BTC=-1,1/-1", "delta:BTC=-1,1/-0.5,0.5/0,0",
      "delta:BTC=1,-1/0,0", "delta:BTC=nan,1/0,0", "delta:BTC=-1,inf/0,0", "delta:BTC=-1,1e400/0,0",
@@ -275,11 +309,15 @@ def test_settings_come_from_file_environment_and_command_line(tape: Path, book: 
     assert json.loads(ran.stdout)["numeraire"] == "coin"
 
 
-@pytest.mark.parametrize("words", [("risk",), ("config", "validate")], ids=" ".join)
+@pytest.mark.parametrize(
+    "words",
+    [("risk", "--json"), ("config", "validate", "--json"), ("risk",), ("plan",), ("whatif",)],
+    ids=" ".join,
+)
 def test_a_reader_that_goes_away_is_no_fault(words: tuple[str, ...], tape: Path, book: Path) -> None:
-    """Of much output and of little, which is written last of all."""
-    more = ["--book", str(book), "--market", str(tape)] if words == ("risk",) else []
-    started = [sys.executable, "-m", "hedger", *words, *more, "--json"]
+    """Of much output and of little, which is written last of all; of documents and of tables."""
+    more = [] if words[0] == "config" else ["--book", str(book), "--market", str(tape)]
+    started = [sys.executable, "-m", "hedger", *words, *more]
     with subprocess.Popen(started, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as ran:
         assert ran.stdout is not None and ran.stderr is not None
         ran.stdout.close()

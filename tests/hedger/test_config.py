@@ -213,6 +213,16 @@ def test_show_prints_every_value_with_its_origin(tmp_path: Path, capsys: pytest.
     assert len(text.splitlines()) == len(rows)
 
 
+def test_validate_says_that_no_table_of_a_venue_is_known(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    okx = config(tmp_path, 'run.feed = ["okx"]\npaper.margin = "standard"')
+    ran = hedger(capsys, "config", "validate", "--config", okx)
+    assert (ran.code, ran.out) == (0, "valid\n") and "no table of okx is known" in ran.err
+    here = config(tmp_path, 'paper.margin = "standard"', "simulated.toml")
+    assert hedger(capsys, "config", "validate", "--config", here).err == ""
+
+
 def test_validate_tells_valid_from_invalid(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     good, bad = config(tmp_path, "age_s_max = 1"), config(tmp_path, "age_s_max = 0", "bad.toml")
     assert hedger(capsys, "config", "validate", "--config", good).out == "valid\n"

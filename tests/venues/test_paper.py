@@ -603,6 +603,10 @@ def test_the_closing_report_says_what_paper_cannot_know() -> None:
     assert document["rejected"] == {"quantity_not_in_lots": 1}
     assert document["fees"] == {"BTC": "0.000000083320"}
     assert "PAPER on deribit" in report.text()
+    named = " ".join(closing_report(opened(margin_unknown="standard")).unknown)
+    assert (
+        "the standard model is named, but no table of deribit is known" in named and "as stated" not in named
+    )
 
 
 def test_the_makers_edge_is_the_distance_to_the_other_side() -> None:

@@ -20,12 +20,18 @@ def sheet(document: Json | None, fault: str = "") -> Sheet:
     columns = (
         Column("cause", 22, left=True),
         Column("all $", 12),
+        Column("since hedge", 12),
         *(Column(day["day"], 12, len(days) - i) for i, day in enumerate(days)),
     )
     lines = [
         Line(
             f"cause {name}",
-            (_word(name), usd(x), *(usd(day["attribution_usd"][name]) for day in days)),
+            (
+                _word(name),
+                usd(x),
+                _since(document, "attribution_usd", name),
+                *(usd(day["attribution_usd"][name]) for day in days),
+            ),
             _tone(name, document),
         )
         for name, x in sorted(document["attribution_usd"].items(), key=lambda item: _place(item[0]))
@@ -34,14 +40,24 @@ def sheet(document: Json | None, fault: str = "") -> Sheet:
         2,
         Line(
             "cause allowed",
-            ("  of it allowed", "", *(usd(d["residual_allowed_usd"]) for d in days)),
+            (
+                "  of it allowed",
+                "",
+                _since(document, "residual_allowed_usd"),
+                *(usd(d["residual_allowed_usd"]) for d in days),
+            ),
             Tone.DIM,
         ),
     )
     lines.append(
         Line(
             "cause harvest",
-            ("harvest, gamma + theta", usd(document["harvest_usd"]), *(usd(d["harvest_usd"]) for d in days)),
+            (
+                "harvest, gamma + theta",
+                usd(document["harvest_usd"]),
+                _since(document, "harvest_usd"),
+                *(usd(d["harvest_usd"]) for d in days),
+            ),
         )
     )
     title = f"P&L by cause, USD, {document['from'][:19]} to {document['to'][:19]}"
@@ -52,7 +68,15 @@ def sheet(document: Json | None, fault: str = "") -> Sheet:
     if alerts:
         found.insert(0, Section("UNEXPLAINED", (), alerts))
     ledger = tuple(
-        Line(f"ledger {name}", (_word(name), usd(x), *(usd(day["ledger_usd"][name]) for day in days)))
+        Line(
+            f"ledger {name}",
+            (
+                _word(name),
+                usd(x),
+                _since(document, "ledger_usd", name),
+                *(usd(day["ledger_usd"][name]) for day in days),
+            ),
+        )
         for name, x in sorted(document["ledger_usd"].items(), key=lambda item: _place(item[0]))
     )
     found.append(Section("P&L by the ledger, USD", columns, ledger))
@@ -61,13 +85,26 @@ def sheet(document: Json | None, fault: str = "") -> Sheet:
         for u in document["underlyings"]
     )
     found.append(Section("by underlying, USD", columns[:2], per))
-    texts = [f"ledger less causes {usd(document['ledger_difference_usd'])} USD: rounding, or a fault"]
+    since = document["since_hedge"]
+    hedge = "-, none has ended" if since is None else f"{since['execution']}, from {since['from'][:19]} on"
+    texts = [f"since hedge {hedge}"]
+    texts.append(f"ledger less causes {usd(document['ledger_difference_usd'])} USD: rounding, or a fault")
     if document["marks_passed_over"]:
         passed = counted(document["marks_passed_over"], "mark")
         texts.append(f"{passed} passed over: something held had no worth")
     texts += [f"unknown: {text}" for text in document["unknown"]]
     found.append(Section("", (), tuple(Line("", (text,), Tone.DIM) for text in texts)))
     return tuple(found)
+
+
+def _since(document: Json, *names: str) -> str:
+    """A figure of what is since the last hedge; "-" where none has ended."""
+    found: Any = document["since_hedge"]
+    if found is None:
+        return "-"
+    for name in names:
+        found = found[name]
+    return usd(found)
 
 
 def _total(parts: Json) -> float | None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from hedger.dashboard.panels.incomplete import left_out
 from hedger.dashboard.sheet import Column, Line, Section, Sheet, Tone, age, figure, interval, percent
+from hedger.desk.risk_tree import second_order_sums
 
 Json = Mapping[str, Any]
 _GREEKS = ("delta", "delta_usd", "gamma_1pct", "vega_point", "theta_day", "vanna", "volga")
@@ -65,8 +66,7 @@ def _underlying(found: Json, tree: Json, closed: Collection[str]) -> Iterator[Li
             *(figure(found.get(greek)) for greek in _GREEKS[:5]),
             percent(None) if unknown else "" if worst is None else percent(worst["used"]),
             "",
-            "",
-            "",
+            *(figure(found[greek]) for greek in _GREEKS[5:]),
             "",
             figure(found["index"]),
             age(found["index_age_s"]),
@@ -164,7 +164,7 @@ def _band(row: Json) -> str:
 
 def _expiry(name: str, expiry: str | None, mine: Sequence[Json], closed: Collection[str]) -> Iterator[Line]:
     key = f"{name} {expiry or 'open'}"
-    sums = [_sum(mine, greek) for greek in _GREEKS]
+    sums = [*(_sum(mine, greek) for greek in _GREEKS[:5]), *second_order_sums(mine).values()]
     label = (
         "no expiry" if expiry is None else expiry[:10] + ("" if expiry[11:16] == "08:00" else expiry[10:16])
     )
@@ -179,9 +179,8 @@ def _by_strike(position: Json) -> tuple[float, str, str]:
 
 
 def _sum(positions: Sequence[Json], greek: str) -> float | None:
-    """What is known of a sum; None as soon as a part of it is not. Contracts without it count nothing."""
-    second = greek in ("vanna", "volga")
-    values = [p[greek] for p in positions if not second or p["strike"] is not None]
+    """What is known of a sum; None as soon as a part of it is not."""
+    values = [p[greek] for p in positions]
     return None if any(x is None for x in values) else sum(values)
 
 

@@ -75,6 +75,7 @@ def _venue(venue: Json, then: str) -> Section:
             Tone.BAD if orders["unknown"] else Tone.PLAIN,
         ),
         _line("first word after", _span(orders["first_word_s"])),
+        _line("answers after", "; ".join(f"{name} {_delay(x)}" for name, x in venue["answer_s"].items())),
         _line("rejected", _counts(orders["rejected"])),
         _line("failed questions", _counts(venue["failed"])),
         _line(
@@ -120,6 +121,11 @@ def _span(spread: Json) -> str:
     if not spread["count"]:
         return "unknown: none was seen"
     return f"median {_short(spread['p50'])}, 99 % {_short(spread['p99'])}, of the last {spread['count']}"
+
+
+def _delay(spread: Json) -> str:
+    """Of questions, of which many a venue is never asked."""
+    return _span(spread) if spread["count"] else "-"
 
 
 def _short(seconds: float) -> str:

@@ -20,9 +20,11 @@ from hedger.alerts.addresses import addresses
 from hedger.alerts.sinks import Sink
 from hedger.alerts.tail import Tail
 from hedger.alerts.watch import Parts, Watch
+from hedger.build import this_build
 from hedger.cli import main
 from hedger.engine.heartbeat import Heartbeat, beat
 from hedger.engine.logs import Log
+from hedger.journal.entries import Configuration, configuration_entry
 from hedger.journal.journal import Journal, open_to_read
 from hedger.journal.kill_latch import FileLatch, Latched
 from hedger.sections.alerts import AlertsConfig
@@ -266,7 +268,8 @@ def test_what_is_asked_wrongly(engine: Engine, capsys: pytest.CaptureFixture[str
 
 
 def test_a_journal_that_is_damaged_is_said_to_be(engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:
-    engine.journal.append(replace(mode(1, "armed"), body=b'{"mode":7}'))
+    ours = configuration_entry(0, 1, Configuration(this_build(), "ab" * 32))
+    engine.journal.append(ours, replace(mode(1, "armed"), body=b'{"mode":7}'))
     engine.journal.sync()
     code, out, err = run(capsys, "--once", "--journal", engine.path)
     assert (code, out) == (2, "")

@@ -15,7 +15,7 @@ from hedger.journal.journal import open_to_read
 from hedger.limits_file import load_limits
 from hedger.runs.replay import replay
 from hedger.settings import Settings
-from hedger.verbs.desk_verbs import fetch_of
+from hedger.verbs.journals import fetch_of
 from tests.hedger.desk import make_book, make_tape
 from venues.tape import Tape
 

@@ -250,7 +250,11 @@ def test_what_an_engine_that_is_gone_was_and_by_whom(
     assert process.text.endswith(f"; it was {was}")
     assert [n.code for n in modes] == ([] if code is None else [code])
     if code is not None:
-        assert "no engine runs" in modes[0].text and mode.reason in modes[0].text and not modes[0].repeats
+        after = "the next start observes until `hedger arm`, or arms at once with `--arm`"
+        assert modes[0].text.endswith(f"; no engine runs, and {after}")
+        assert mode.reason in modes[0].text and not modes[0].repeats
+        (live,) = list(standing(replace(seen(tmp_path, 0.0), pid=None), mode, CONFIG, trading="live"))[1:]
+        assert live.text.endswith("the next start arms itself once the accounts agree with the book")
     if code == "MODE_PAUSED":
         notices = Notices(MINUTE)
         running = list(standing(replace(seen(tmp_path, 0.0), pid=1), mode, CONFIG))

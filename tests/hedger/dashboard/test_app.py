@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -313,7 +314,9 @@ def test_a_band_shows_old_and_new_and_asks_why(tmp_path: Path) -> None:
             assert "NOT SENT: 180.0 times the width" in app.screen.said
             field.value = "-0.1,0.1/-0.05,0.05"
             await press(pilot)
-            assert "outside the new trigger" in app.screen.said
+            assert "outside the new trigger" in app.screen.said and "new: about" in app.screen.said
+            assert "estimated at" in app.screen.said and "0.05, target 0" in app.screen.said
+            assert "target 0; by hand 0 or the landing's end next to it" in app.screen.said
             await press(pilot, "enter")
             await press(pilot, "enter")
             assert "NOT SENT: a reason" in app.screen.said and not letters(box)
@@ -424,8 +427,41 @@ def test_a_sound_preview_is_sent(tmp_path: Path) -> None:
                 assert leg.symbol in app.screen.said
             await press(pilot, "H")
             (command,) = letters(box)
-            assert (command.verb, command.argument) == (Verb.HEDGE, "")
+            legs = [[leg.venue, leg.symbol, leg.side] for leg in shown_first.ticket.legs]
+            carried = {"cost_usd": pytest.approx(shown_first.ticket.cost_usd, rel=1e-8), "legs": legs}
+            assert command.verb is Verb.HEDGE and json.loads(command.argument) == carried
             assert rig.send(command).ticket == shown_first.ticket
+
+        on_screen(app, act)
+
+
+def test_a_preview_that_has_become_another_hedge_is_not_sent_and_the_screen_says_why(tmp_path: Path) -> None:
+    """Between the key and the engine every spread becomes 25 times as wide; no index moves."""
+    rig = Recorded({"BTC-PERPETUAL": "400000"}, tmp_path / "j")
+    rig.answer(rig.mark())
+    rig.command(Verb.ARM)
+    with desk_of(tmp_path, rig=rig) as (_, box, app):
+
+        async def act(pilot: Pilot[Any]) -> None:
+            await press(pilot, "h")
+            (command,) = letters(box)
+            rig.send(command)
+            await pilot.pause(0.6)
+            await settled(pilot)
+            await press(pilot, "H")
+            (command,) = letters(box)
+            rig.command(Verb.PAUSE)
+            marks = rig.market.marks()
+            half, middle = 12.5 * (marks.ask - marks.bid), 0.5 * (marks.ask + marks.bid)
+            rig.mark(bid=middle - half, ask=middle + half, depth={})
+            rig.command(Verb.RESUME)
+            refused = rig.send(command)
+            assert not refused.orders and refused.preview is not None and not rig.submits()
+            await pilot.pause(0.6)
+            await settled(pilot)
+            assert any("hedge: NOT DONE: no hedge: it costs" in line for line in seen(app))
+            await press(pilot, "7")
+            assert any("HEDGE_REFUSED" in line for line in seen(app))
 
         on_screen(app, act)
 

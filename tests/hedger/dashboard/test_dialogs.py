@@ -11,6 +11,7 @@ from textual.pilot import Pilot
 
 from hedger.dashboard.app import Terminal
 from hedger.dashboard.dialogs import Dialog
+from hedger.dashboard.header import LEAST
 from hedger.dashboard.keys import ACTIONS, labels, remapped, textual_key
 from tests.hedger.dashboard.made import HALF_S, lived, on_screen, seen, settled, shown
 from tests.hedger.dashboard.test_app import desk_of, letters, press
@@ -25,7 +26,8 @@ DIALOGS = {
     "flatten": (("F",), "escape: do nothing"),
     "flatten, named": (("F", *"BTC"), "enter: send it, planned anew"),
     "preview": (("h",), "escape: do nothing"),
-    "band": (("1", "down", "b"), "enter: go on to the reason"),
+    "band": (("1", "down", "b", *"-0.1,0.1/-0.05,0.05"), "enter: go on to the reason"),
+    "band, as it is": (("1", "down", "b"), "that is the band as it is; escape: do nothing"),
     "band, nonsense": (("1", "down", "b", "x"), "escape: do nothing"),
     "line": (("5", "enter"), "escape: back"),
     "alert": (("7", "enter"), "escape: back"),
@@ -42,9 +44,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int]
     rig.journal.close()
 
 
+@pytest.mark.parametrize("size", [SMALL, LEAST])
 @pytest.mark.parametrize("name", DIALOGS)
 def test_header_field_and_note_are_in_sight_on_a_small_screen(
-    place: tuple[Path, int], tmp_path: Path, name: str
+    place: tuple[Path, int], tmp_path: Path, name: str, size: tuple[int, int]
 ) -> None:
     keys, last = DIALOGS[name]
     app = shown(*place, control=True)
@@ -62,11 +65,11 @@ def test_header_field_and_note_are_in_sight_on_a_small_screen(
         assert last in text, "\n".join(now)
         if app.screen.query("#dialog-field"):
             region = app.screen.query_one("#dialog-field").region
-            assert region.height == 1 and region.bottom <= SMALL[1] - 2
+            assert region.height == 1 and region.bottom <= size[1] - 2
         box = app.screen.query_one("#dialog").region
-        assert box.y >= 5 and box.bottom <= SMALL[1] - 2
+        assert box.y >= 5 and box.bottom <= size[1] - 2
 
-    on_screen(app, act, SMALL)
+    on_screen(app, act, size)
 
 
 def test_a_long_ticket_is_scrolled_and_what_sends_it_stays_in_sight(tmp_path: Path) -> None:

@@ -12,10 +12,11 @@ import pytest
 from textual.pilot import Pilot
 
 from hedger.dashboard.app import Terminal
-from hedger.dashboard.exporting import VERBS
+from hedger.dashboard.exporting import COMMANDS, command_of
+from hedger.dashboard.frames import Want
 from hedger.dashboard.keys import ACTIONS, remapped
 from tests.hedger.dashboard.made import HALF_S, Recorded, lived, on_screen, settled, shown
-from tests.hedger.desk import hedger, strict_json
+from tests.hedger.desk import strict_json
 
 
 @pytest.fixture(scope="module")
@@ -48,10 +49,8 @@ def files(path: Path) -> set[str]:
     return {p.name for p in path.parent.iterdir() if p.suffix in (".json", ".csv")}
 
 
-@pytest.mark.parametrize(("panel", "verb"), list(enumerate(VERBS, 1)))
-def test_every_panel_is_written_as_its_verb_prints_it_and_as_it_stands(
-    panel: int, verb: str, place: tuple[Path, Recorded]
-) -> None:
+@pytest.mark.parametrize(("panel", "verb"), list(enumerate(COMMANDS, 1)))
+def test_every_panel_is_written_as_it_stands(panel: int, verb: str, place: tuple[Path, Recorded]) -> None:
     path, rig = place
     before = files(path)
     app = shown(path, rig.now_ns + HALF_S)
@@ -59,7 +58,7 @@ def test_every_panel_is_written_as_its_verb_prints_it_and_as_it_stands(
     new = sorted(files(path) - before)
     assert [name.rpartition(".")[2] for name in new] == ["csv", "json"]
     table, twin = (path.with_name(name) for name in new)
-    assert said == f"written: {twin} and {table.name}" and twin.name.startswith(f"j-{verb}-20")
+    assert said.startswith(f"written: {twin} and {table.name}; ") and twin.name.startswith(f"j-{verb}-20")
     document = strict_json(twin.read_text("utf-8"))
     assert app.frame is not None and document == json.loads(json.dumps(app.frame.document))
     rows = list(csv.reader(table.read_text("utf-8").splitlines()))
@@ -69,16 +68,9 @@ def test_every_panel_is_written_as_its_verb_prints_it_and_as_it_stands(
     assert all(p.stat().st_mode & 0o077 == 0 for p in (table, twin))
 
 
-def test_the_twin_of_risk_is_that_of_the_verb(
-    place: tuple[Path, Recorded], capsys: pytest.CaptureFixture[str]
-) -> None:
-    path, rig = place
-    said = said_after(shown(path, rig.now_ns + HALF_S), "1", "e")
-    written = strict_json(Path(said.removeprefix("written: ").partition(" and ")[0]).read_text("utf-8"))
-    config = path.with_name("config.toml")
-    config.write_text("")
-    printed = hedger(capsys, "risk", "--journal", path, "--config", config, "--json").json
-    assert written["positions"] == printed["positions"] and written["underlyings"] == printed["underlyings"]
+def test_the_command_has_what_the_panel_was_asked_for() -> None:
+    assert command_of(Want(3, metric="vega", side="hedged")) == "whatif --metric vega --hedged --json"
+    assert command_of(Want(2)) == "status --hedge --json"
 
 
 def test_no_file_is_written_over_and_the_key_may_be_another(place: tuple[Path, Recorded]) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual.pilot import Pilot
@@ -12,10 +14,12 @@ from textual.pilot import Pilot
 from hedger.core.events import Verb
 from hedger.dashboard.feed import Feed
 from hedger.dashboard.frames import Painter, Want
+from hedger.dashboard.margin_maker import MarginMaker
 from hedger.dashboard.outside import Outside
 from hedger.dashboard.planner import Planner
 from hedger.desk.look import Look, look_of
-from hedger.desk.planned_hedge import Basis, basis_of
+from hedger.desk.planned_hedge import Basis, Planned, basis_of
+from hedger.desk.stressed import hedge_document
 from hedger.journal.kill_latch import FileLatch, Latched
 from hedger.planning import HedgePlan
 from hedger.problem.snapshot import Snapshot
@@ -24,6 +28,7 @@ from tests.hedger.dashboard.made import HALF_S, Recorded, lived, on_screen, rows
 from tests.hedger.rig import desk
 
 LONG_S = 60.0
+Json = dict[str, Any]
 
 
 @pytest.fixture
@@ -46,7 +51,7 @@ def painter(path: Path, rig: Recorded) -> Iterator[Painter]:
     made = Painter(feed, control=False)
     read(made, rig)
     yield made
-    made.planner.wait(LONG_S)
+    made.planner.work.wait(LONG_S)
     feed.close()
 
 
@@ -56,10 +61,10 @@ def read(painter: Painter, rig: Recorded) -> None:
     assert painter._feed.caught_up and painter._feed.number
 
 
-def hedge_line(painter: Painter, side: str = "hedged") -> tuple[str, str]:
+def hedge_line(painter: Painter, side: str = "hedged", metric: str = "pnl") -> tuple[str, str]:
     """What the panel says of the hedge, and which side it shows."""
     painter._sheet = None  # a second or two later
-    sheet = painter.frame(Want(3, side=side)).sheet
+    sheet = painter.frame(Want(3, side=side, metric=metric)).sheet
     (line,) = (line for section in sheet for line in section.lines if line.key == "hedge")
     return line.cells[0], sheet[0].title.split(",")[0].split()[1]
 
@@ -67,7 +72,7 @@ def hedge_line(painter: Painter, side: str = "hedged") -> tuple[str, str]:
 def test_the_book_stands_alone_until_its_hedge_is_planned(painter: Painter) -> None:
     said, side = hedge_line(painter)
     assert (said, side) == ("a hedge is being planned; these are the figures without it", "unhedged")
-    painter.planner.wait(LONG_S)
+    painter.planner.work.wait(LONG_S)
     sheet = painter.frame(Want(3, side="hedged")).sheet  # at once, not only when the ladder is due again
     assert sheet[0].title.startswith("pnl hedged, ")
     said, side = hedge_line(painter)
@@ -79,24 +84,24 @@ def test_nothing_is_planned_while_nobody_asks_for_it(painter: Painter) -> None:
     assert said == "u plans a hedge and shows the book after it; nothing is sent" and side == "unhedged"
     for panel in (1, 2, 4, 5, 6, 7):
         painter.frame(Want(panel, side="hedged"))
-    painter.planner.wait(LONG_S)
-    assert painter.planner.number == 0
+    painter.planner.work.wait(LONG_S)
+    assert painter.planner.work.number == 0
 
 
 def test_it_is_planned_once_for_marks_that_hardly_move(painter: Painter, rig: Recorded) -> None:
     hedge_line(painter)
-    painter.planner.wait(LONG_S)
+    painter.planner.work.wait(LONG_S)
     for _ in range(3):
         rig.send(replace(rig.market.marks(), now_ns=rig.now_ns), 1.0)
         read(painter, rig)
         assert hedge_line(painter)[1] == "hedged"
-    painter.planner.wait(LONG_S)
-    assert painter.planner.number == 1
+    painter.planner.work.wait(LONG_S)
+    assert painter.planner.work.number == 1
 
 
 def test_a_hedge_that_was_sent_since_is_in_the_book_already(painter: Painter, rig: Recorded) -> None:
     hedge_line(painter)
-    painter.planner.wait(LONG_S)
+    painter.planner.work.wait(LONG_S)
     assert hedge_line(painter)[1] == "hedged"
     before = rig.state.book
     rig.command(Verb.ARM)
@@ -104,10 +109,47 @@ def test_a_hedge_that_was_sent_since_is_in_the_book_already(painter: Painter, ri
     assert rig.state.book != before
     read(painter, rig)
     assert hedge_line(painter)[1] == "unhedged"
-    painter.planner.wait(LONG_S)
+    painter.planner.work.wait(LONG_S)
     said, side = hedge_line(painter)
     assert side == "hedged" and said.startswith("hedged means: no_trade, 0 legs, 0 USD, planned at ")
-    assert painter.planner.number == 2
+    assert painter.planner.work.number == 2
+
+
+def test_margin_cells_stand_beside_the_hedge_that_is_in_them(painter: Painter, rig: Recorded) -> None:
+    """Another hedge of the same book is planned meanwhile; the cells are not yet of it."""
+    painter.margins = MarginMaker(rest=math.inf)  # never anew for younger marks alone
+    first, cells, words = margin_shown(painter)
+    assert words.startswith("hedged means: hedge, 1 leg, ") and first is painter.planner.work.found
+    rig.mark(60.0)
+    read(painter, rig)
+    hedge_line(painter)
+    painter.planner.work.wait(LONG_S)
+    assert painter.planner.work.number == 2 and painter.planner.work.found is not first
+    painter._sheet = None
+    frame = painter.frame(Want(3, metric="margin", side="hedged"))
+    assert frame.document is not None and first is not None and first.plan is not None
+    assert frame.document["ladder"] == cells and frame.document["hedge"] == hedge_document(first.plan)
+    assert hedge_line(painter, metric="margin") == (words, "hedged")
+    # other settings, which name the margin model, leave no cell as it was
+    in_force = painter._feed.shown.follower.in_force
+    in_force.settings = in_force.settings.model_copy()
+    painter._sheet = None
+    assert painter.frame(Want(3, metric="margin", side="hedged")).document is None
+    painter.margins.work.wait(LONG_S)
+
+
+def margin_shown(painter: Painter) -> tuple[Planned | None, Json, str]:
+    """The hedge that is planned, the margin ladder of it, and what the panel says that it is of."""
+    want = Want(3, metric="margin", side="hedged")
+    for _ in range(4):  # margins may be at work on the side without the hedge when it is planned
+        painter._sheet = None
+        painter.frame(want)
+        painter.planner.work.wait(LONG_S)
+        painter.margins.work.wait(LONG_S)
+    words, _ = hedge_line(painter, metric="margin")
+    document = painter.frame(want).document
+    assert document is not None
+    return painter.planner.work.found, document["ladder"], words
 
 
 def looked(painter: Painter) -> tuple[Basis, Look]:
@@ -144,7 +186,7 @@ def test_a_plan_that_fails_says_why(painter: Painter) -> None:
     for plan, why in ((refuse, "no plan today"), (stumble, "ZeroDivisionError: by nothing")):
         planner = Planner()
         assert planner.hedge(basis, lambda plan=plan: replace(look, plan=plan)) is None  # type: ignore[misc]
-        planner.wait(LONG_S)
+        planner.work.wait(LONG_S)
         found = planner.hedge(basis, lambda: None)
         assert found is not None and found.plan is None and why in found.why
         painter.planner = planner

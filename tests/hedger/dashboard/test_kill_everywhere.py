@@ -37,7 +37,7 @@ PLACES = {
     "detail": ("7", "home", "enter"),
     "lineage": ("6", "home", "down", "down", "enter"),
     "band": ("1", "home", "down", "b"),
-    "reason": ("1", "home", "down", "b", "enter"),
+    "reason": ("1", "home", "down", "b", *"-0.1,0.1/-0.05,0.05", "enter"),
     "a dialog over a dialog": ("question_mark", "colon"),
 }
 

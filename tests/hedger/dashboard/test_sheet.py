@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from hedger.dashboard.effects import band_effect, too_far, why_not_send
+from hedger.dashboard.effects import Paid, Price, band_effect, paid, too_far, why_not_send
 from hedger.dashboard.sheet import Column, Line, Section, figure, laid_out, matching
 
 COLUMNS = (Column("name", 6, left=True), Column("a", 5), Column("b", 5, 2), Column("c", 5, 1))
@@ -66,10 +66,42 @@ def test_a_figure_has_at_most_nine_characters_and_unknown_is_never_zero(x: float
 
 def test_what_a_band_would_have_changed() -> None:
     history = [(i * 10**9, float(x)) for i, x in enumerate((0, 2, 0, 2, 4, 0))]
-    told = band_effect(history, (-1.0, 1.0), (-3.0, 3.0))
+    old, new = ((-1.0, 1.0), (-0.5, 0.5)), ((-3.0, 3.0), (-1.0, 1.0))
+    told = band_effect(history, old, new, Price("coin", 100.0), Paid(2.0, 4))
     assert "outside the old trigger 50 % of the looks, 2 times" in told
     assert "outside the new trigger 17 % of the looks, 1 time" in told
-    assert "unknown" in band_effect([], (-1.0, 1.0), (-3.0, 3.0))[0]
+    # old: at 2 to 0.5; again at 2, and at 4, which that hedge would have left at 2.5; new: at 4 to 1
+    assert told[3:5] == [
+        "old: about 3 hedges, moving 5 coin, 500 USD, cost 0.10 USD",
+        "new: about 1 hedge, moving 3 coin, 300 USD, cost 0.06 USD",
+    ]
+    assert told[5] == "estimated at 2.00 bp, of 4 hedges of late; the new band saves 0.04 USD"
+    assert (
+        "the new band costs 0.04 USD" in band_effect(history, new, old, Price("coin", 100.0), Paid(2.0, 4))[5]
+    )
+    assert "unknown" in band_effect([], old, new, Price("coin"), None)[0]
+    for price, word in (
+        (Price("coin", 100.0), "no hedge on record"),
+        (Price("USD/vol"), "only a delta's move"),
+    ):
+        *_, shown, last = band_effect(history, old, new, price, None)
+        assert "unknown" in last and word in last and "cost" not in shown
+
+
+def test_what_hedges_cost_is_fee_and_slippage_over_what_they_traded() -> None:
+    def ended(fee: float | None, slippage: float, turnover: float) -> dict[str, object]:
+        return {"verification": {"fee_usd": fee, "slippage_usd": slippage, "turnover_usd": turnover}}
+
+    none: list[dict[str, object]] = [
+        {},
+        {"verification": None},
+        ended(0.0, 0.0, 0.0),
+        ended(None, 1.0, 5_000.0),
+    ]
+    found = paid([*none, ended(3.0, -1.0, 10_000.0), ended(1.0, 0.0, 5_000.0)])
+    assert found is not None and found.hedges == 2
+    assert found.bps == pytest.approx(2.0)  # 3 USD on 15,000
+    assert paid(none) is None
 
 
 def test_a_band_changes_within_a_cap() -> None:
@@ -94,8 +126,27 @@ def test_a_band_changes_within_a_cap() -> None:
 )
 def test_a_preview_is_sent_only_while_it_holds(age_s: float, index: float, mark_s: float, word: str) -> None:
     now = 10**12
-    said = why_not_send(now - int(age_s * 1e9), {"BTC": 100.0}, now, {"BTC": index}, now - int(mark_s * 1e9))
+    marked = now - int(mark_s * 1e9)
+    said = why_not_send(now - int(age_s * 1e9), {"BTC": 100.0}, now, {"BTC": index}, marked, (), 600.0)
     assert word in said and bool(said) == bool(word)
+
+
+@pytest.mark.parametrize(
+    ("stamps_s", "word"),
+    [
+        ((1.0, 30.0), ""),
+        ((1.0, 31.0), "the quote of B is 31 s old; at most 30 s"),
+        ((31.0, 1.0), "the quote of A is 31 s old; at most 30 s"),
+        ((1.0, None), "B is not quoted any more"),
+    ],
+)
+def test_a_preview_is_sent_only_while_its_legs_are_quoted(
+    stamps_s: tuple[float | None, ...], word: str
+) -> None:
+    now = 10**12
+    stamps = (None if x is None else now - int(x * 1e9) for x in stamps_s)
+    quotes = tuple(zip(("A", "B"), stamps, strict=True))
+    assert why_not_send(now, {"BTC": 100.0}, now, {"BTC": 100.0}, now, quotes, 30.0) == word
 
 
 def test_a_filter_leaves_out_what_it_empties_and_says_when_nothing_is_left() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -34,6 +36,12 @@ WHOLE = Facts(
     resolved="the venue never had it",
     checked_again="every row is inside, every leg is filled",
 )
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the demo leaves its files."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
 
 
 @pytest.mark.parametrize("seed", [1, 7, 8, 18, 20, 21])
@@ -139,12 +147,27 @@ def test_a_desks_own_bands_do_not_silence_the_demo(
     assert "9. what next: " in lines
 
 
-def test_the_text_tells_the_same_story(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_text_tells_the_same_story(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     ran = hedger(capsys, "demo", "--minutes", "0.5")
     lines = " ".join(ran.out.split())
     assert ran.code == 0 and "\x1b" not in ran.out
     for number, (title, _) in enumerate(STEPS, 1):
         assert f"{number}. {title}: " in lines
-    for word in ("UNKNOWN", "RECONCILED", "K K", "`hedger kill`", "survives a restart", "`hedger report`"):
+    for word in ("UNKNOWN", "RECONCILED", "K K", "`hedger kill`", "survives a restart"):
         assert word in lines
-    assert lines.endswith("on paper first: `hedger init`.")
+    (place,) = tmp_path.iterdir()
+    assert f"This engine has ended; its report will lie in {place / 'report'}. " in lines
+    assert f"The report: {place / 'report' / 'report.html'} The record: hedger journal show" in lines
+    assert ran.out.rstrip().endswith("Next: `hedger init` writes your own config.toml, on paper first.")
+
+
+def test_the_text_leaves_a_sound_journal_of_the_story_and_its_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What it tells is on record: the order of unknown fate, and fills as many as the report counts."""
+    found = hedger(capsys, "demo", "--minutes", "0.4", "--json").json
+    assert hedger(capsys, "journal", "verify", "--journal", found["journal"]).code == 0
+    told = hedger(capsys, "status", "--journal", found["journal"], "--json").json
+    report = json.loads(Path(found["report"], "report.json").read_text())
+    assert told["fills"] == report["tables"]["fills"]["rows"] > 0
+    assert not report["warnings"]

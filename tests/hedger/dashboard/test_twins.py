@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from hedger.dashboard.exporting import export
 from hedger.dashboard.feed import Feed
 from hedger.dashboard.frames import Painter, Want
 from hedger.dashboard.header import header
@@ -92,7 +93,7 @@ def test_risk(capsys: pytest.CaptureFixture[str], journal: Path, painter: Painte
 def test_hedge(capsys: pytest.CaptureFixture[str], journal: Path, painter: Painter) -> None:
     document = said(capsys, journal, "status", "--hedge")["hedge"]
     assert hedge.sheet(document) == painter.frame(Want(2)).sheet
-    assert document == json.loads(json.dumps(painter.frame(Want(2)).document))
+    assert {"hedge": document} == json.loads(json.dumps(painter.frame(Want(2)).document))
     # and the figures are those of the other verbs, and of the record as it stands
     rows = said(capsys, journal, "risk")["rows"]
     assert [{name: row[name] for name in of} for row, of in zip(rows, document["rows"], strict=True)] == (
@@ -118,7 +119,8 @@ def test_hedge(capsys: pytest.CaptureFixture[str], journal: Path, painter: Paint
     assert [d["record"] for d in document["decisions"]] == sorted(told, reverse=True) and len(told) == 13
     first = min(told)  # why not: it only observed
     assert "a hedge is due and the engine is observe" in told[first]["text"] and told[first]["sent"] == []
-    assert document["next"]["what"] == "1 order in work" and document["next"]["due"]
+    assert document["next"]["what"] == "1 order in work, and no engine runs"
+    assert document["next"]["due"] and document["next"]["withheld"] == "no engine runs"
 
 
 def test_what_comes_next_as_text(capsys: pytest.CaptureFixture[str], journal: Path) -> None:
@@ -126,7 +128,7 @@ def test_what_comes_next_as_text(capsys: pytest.CaptureFixture[str], journal: Pa
     plain = hedger(capsys, "status", "--journal", journal).out
     out = hedger(capsys, "status", "--hedge", "--journal", journal, "--config", config).out
     assert out.startswith(plain) and "next: " not in plain
-    assert "next: 1 order in work: delta:BTC outside trigger" in out
+    assert "next: 1 order in work, and no engine runs: delta:BTC outside trigger" in out
     assert "in work: htest-16-0-0 unknown, sell 48530 BTC-PERPETUAL at 69998.5" in out
     assert "event 4: ticket hedge, 1 leg, 104 USD; send sell 205690 BTC-PERPETUAL; delta:BTC" in out
     assert said(capsys, journal, "status")["hedge"] is None
@@ -138,16 +140,16 @@ def test_whatif(capsys: pytest.CaptureFixture[str], journal: Path, painter: Pain
     of = Want(3, metric=metric, side="hedged")
     if metric == "margin":  # it is reckoned in a thread of its own as well
         painter.frame(replace(of, side="unhedged"))
-        painter.margins.wait(60.0)
+        painter.margins.work.wait(60.0)
         first = painter.frame(replace(of, side="unhedged")).sheet
         painter.frame(of)
     else:
         first = painter.frame(of).sheet
         assert "a hedge is being planned" in hedge_line(first)
     assert "hedged" not in first[0].title.split()
-    painter.planner.wait(60.0)
+    painter.planner.work.wait(60.0)
     painter.frame(of)
-    painter.margins.wait(60.0)
+    painter.margins.work.wait(60.0)
     frame = painter.frame(of)
     shown, snapshot = frame.sheet, painter.snapshot()
     assert snapshot is not None and frame.document is not None
@@ -242,6 +244,21 @@ def test_alerts(capsys: pytest.CaptureFixture[str], journal: Path, painter: Pain
     assert (frame.vitals.critical, frame.vitals.warnings) == tuple(document["unseen"].values())
     out = hedger(capsys, "alerts", "--told", "--journal", str(journal)).out
     assert all(f"{code}: {text}" in out for _, code, text in told) and "(seen by trader)" in out
+
+
+@pytest.mark.parametrize("panel", range(1, 8))
+def test_the_written_file_is_a_part_of_what_the_command_prints(
+    capsys: pytest.CaptureFixture[str], journal: Path, painter: Painter, panel: int
+) -> None:
+    """Of the command that the last line names."""
+    want = Want(panel, metric="delta", side="hedged")
+    painter.frame(want)
+    painter.planner.work.wait(60.0)
+    told = export(journal, painter.frame(want), 0)
+    files, _, command = told.removeprefix("written: ").partition("; all of it: hedger ")
+    written = json.loads(Path(files.partition(" and ")[0]).read_text("utf-8"))
+    assert written
+    assert_within(written, said(capsys, journal, *command.removesuffix(" --json").split()))
 
 
 def test_the_header_is_the_status(

@@ -17,7 +17,7 @@ from hedger.dashboard.sheet import Section, Sheet
 from hedger.limits_file import load_limits
 from hedger.runs.replay import replay
 from hedger.settings import Settings
-from hedger.verbs.desk_verbs import fetch_of
+from hedger.verbs.journals import fetch_of
 from tests.hedger.desk import Json, change_tape, hedger, make_book, make_tape
 from tests.hedger.report.made import report
 from venues.tape import Tape

@@ -11,13 +11,17 @@ from typing import Any
 
 import pytest
 
-from hedger.core.events import Answer, Command, Failed, Refreshed, Verb
+from hedger.core.events import Answer, Command, Failed, Refreshed, Tick, Verb
+from hedger.dashboard.panels.venues import sheet
 from hedger.desk.follow import Follower
 from hedger.desk.profit import ProfitReader
 from hedger.desk.venue_health import VenueReader
+from hedger.desk.views import venues_text
 from hedger.engine.heartbeat import Heartbeat
+from hedger.journal.codec import CodecError
 from hedger.journal.entries import (
     Configuration,
+    DecisionRecord,
     Entry,
     Head,
     Intent,
@@ -30,6 +34,7 @@ from hedger.journal.entries import (
     fill_entry,
     intent_entry,
     listings_entry,
+    read,
 )
 from hedger.journal.journal import open_to_read
 from hedger.limits_file import load_limits
@@ -38,10 +43,11 @@ from hedger.runs.replay import Replay, replay
 from hedger.settings import Settings
 from pricing.daycount import NS_PER_SECOND
 from risk.book import Book
+from risk.standing import Standing, equity_usd
 from tests.builders import NOW_NS, Quote, listing, marks_of, option
 from tests.hedger.desk import Json, hedger, make_book, make_tape, refused
 from tests.hedger.journal_words import NAME, PERP, event, opening, order, trade, turn
-from venues.orders import Link, OrderState, OrderUpdate, VenueStatus
+from venues.orders import AccountReport, Link, OrderState, OrderUpdate, TradeReport, VenueStatus
 from venues.tape import Tape
 
 ROWS = [
@@ -109,6 +115,45 @@ def test_the_parts_sum_to_the_pnl_whatever_the_interval(
     assert by_coin == pytest.approx(found["attribution_usd"]["pnl"], rel=1e-9)
 
 
+def test_since_the_hedge_is_the_change_of_equity_since_its_end(
+    tape: Path, ran: tuple[Replay, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The last execution that ended, found in the record by hand; the book valued then and at the end."""
+    told_of, equity = ran[1], []
+    storage = open_to_read(told_of)
+    try:
+        every = list(storage.records())
+    finally:
+        storage.close()
+    words = [(r.seq, read(r)) for r in every]
+    ends = [(seq, x.document["verification"]) for seq, x in words if isinstance(x, DecisionRecord)]
+    seq, check = [(seq, check) for seq, check in ends if check][-1]
+    follower = Follower(Settings(), batches_of(Tape.open(tape)))
+    for record, after in zip(every, [*every[1:], None], strict=True):
+        follower.take(record)
+        if after is None or (record.seq == seq and after.seq != seq):
+            snapshot = follower.snapshot()
+            assert snapshot is not None and not snapshot.missing
+            equity.append(equity_usd(Standing(snapshot.valuation, snapshot.quantities, snapshot.balances)))
+    reports = [x for at_seq, x in words if at_seq > seq and isinstance(x, TradeReport)]
+    assert {report.fill.fee_currency for report in reports} <= {"USD", "USDC", "USDT"}
+    fees = math.fsum(float(report.fill.fee) for report in reports)
+    document = told(capsys, "pnl", told_of, "--tape", tape)
+    since = document["since_hedge"]
+    assert since["execution"] == check["execution"] and since["to"] == document["to"]
+    assert document["from"] < since["from"] < since["to"]
+    assert since["pnl_usd"] == pytest.approx(equity[1] - equity[0], rel=1e-9)
+    assert since["pnl_usd"] != pytest.approx(document["pnl_usd"])
+    parts = since["attribution_usd"]
+    assert math.fsum(parts[name] for name in PARTS) == pytest.approx(since["pnl_usd"], rel=1e-9)
+    assert math.fsum(x for k, x in since["ledger_usd"].items() if k != "total") == pytest.approx(
+        since["pnl_usd"], rel=1e-6
+    )
+    assert parts["fees"] == pytest.approx(-fees, abs=1e-9) and abs(since["ledger_difference_usd"]) < 1e-4
+    text = hedger(capsys, "pnl", "--journal", told_of, "--tape", tape).out
+    assert f"since hedge {since['execution']}, from {since['from']}: {since['pnl_usd']:,.2f} USD" in text
+
+
 def test_more_without_a_cause_than_is_borne_is_an_alert(
     tape: Path, ran: tuple[Replay, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -138,6 +183,7 @@ def test_a_journal_without_marks_has_no_pnl(capsys: pytest.CaptureFixture[str]) 
         reader.take(record)
     document = reader.document()
     assert document["pnl_usd"] is None and document["attribution_usd"] is None and document["days"] == []
+    assert document["since_hedge"] is None
 
 
 # ------------------------------------------------------------------------------------------------- last state
@@ -266,6 +312,58 @@ def test_a_venues_day_by_hand() -> None:
     assert dead["armed"] is None and dead["left_s"] is None and dead["unknown"]
     assert venue["credits"]["left"] is None and venue["credits"]["unknown"]
     json.dumps(document, allow_nan=False)
+
+
+def test_the_delay_of_a_venues_answers_by_hand() -> None:
+    """Two questions for the account answered after 0.2 and 0.4 s, one that failed, one before a restart; an
+    order asked after and answered after 0.3 s. A report that nobody asked for has no delay."""
+    lost = order(1)
+    report = AccountReport("deribit", "", NOW_NS, (), {}, {})
+    account = {"action": "ask_account", "venue": "deribit", "since_ns": 0}
+    after = {"action": "ask_order", "venue": "deribit", "client_id": lost.client_id}
+
+    def asking(seq: int, *actions: Json) -> tuple[Entry, ...]:
+        document = {
+            "seq": seq, "now_ns": at(seq), "mode": "armed", "paused": False, "breached": [], "trigger": "",
+            "due": False, "verdicts": [], "actions": list(actions), "reason": "",
+        }  # fmt: skip
+        return (*turn(seq, Tick()), decision_entry(seq, at(seq), "00", document, quiet=False))
+
+    def delays(*story: Any) -> Any:
+        listed = (listings_entry(-1, NOW_NS, [PERP]),)
+        (venue,) = heard(records(listed, *story)).document(at(40))["venues"]
+        return venue
+
+    none = {"count": 0, "p50": None, "p99": None, "max": None}
+    quiet = delays(turn(1, report))
+    assert quiet["answer_s"] == {"account": none, "order": none}
+    story = (
+        asking(1, account), turn(3, report),
+        asking(4, account, after), turn(7, Answer("deribit", lost.client_id, None)), turn(8, report),
+        asking(9, account), turn(12, Failed("deribit", "account", code="timeout")), turn(13, report),
+        asking(14, account), (configuration_entry(-1, at(15), Configuration("1", "0" * 64)),),
+        turn(16, report),
+    )  # fmt: skip
+    venue = delays(*story)
+    found = venue["answer_s"]
+    assert (found["account"]["count"], found["order"]["count"]) == (2, 1)
+    assert found["account"]["max"] == pytest.approx(0.4) and found["order"]["p50"] == pytest.approx(0.3)
+
+    def shown_in(venue: Json) -> tuple[str, str]:
+        document = heard(records()).document(at(40)) | {"running": True, "venues": [venue]}
+        lines = [line for section in sheet(document) for line in section.lines]
+        return next(x.cells[1] for x in lines if x.cells[0] == "answers after"), venues_text(document)
+
+    panel, text = shown_in(venue)
+    assert panel.split("; ") == [
+        "account median 400 ms, 99 % 400 ms, of the last 2",
+        "order median 300 ms, 99 % 300 ms, of the last 1",
+    ]
+    assert "answers after: account 0.400 s (99 %: 0.400 s, of 2); order 0.300 s" in text
+    assert shown_in(quiet)[0] == "account -; order -"
+    bad = {"action": "ask_account", "venue": 7, "since_ns": 0}
+    with pytest.raises(CodecError, match=r"'actions'.*'venue' is '7'"):
+        heard(records(asking(1, bad)))
 
 
 def test_a_dead_mans_switch_is_as_the_venue_last_took_its_refreshes() -> None:

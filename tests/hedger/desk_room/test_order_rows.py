@@ -15,9 +15,10 @@ from hedger.dashboard.feed import Feed
 from hedger.dashboard.frames import Painter, Want
 from hedger.dashboard.outside import Outside
 from hedger.desk.follow import Follower, no_tape
-from hedger.desk.journal_end import market_at_end
+from hedger.desk.journal_end import follower_at_end
 from hedger.desk.lineage import lineages
 from hedger.desk.order_rows import order_rows
+from hedger.journal.entries import Intent, LatchChange, intent_entry, latch_entry
 from hedger.journal.journal import open_to_read
 from hedger.settings import Settings
 from pricing.contracts import Side
@@ -25,7 +26,7 @@ from pricing.market import Depth, Market
 from tests.hedger.dashboard.made import Recorded, rows
 from tests.hedger.desk import hedger
 from tests.hedger.rig import desk, thinned
-from venues.orders import OrderState, OrderUpdate, TimeInForce
+from venues.orders import OrderState, OrderUpdate, TimeInForce, client_order_id
 
 PERP = "BTC-PERPETUAL"
 #: Sizes that the tests put on both sides of the perpetual's book, the touch first, half a dollar apart.
@@ -187,6 +188,30 @@ def test_the_lineage_of_one_is_not_that_of_another_whose_id_begins_alike(rig: Re
     assert other["text"] == "OrderUpdate state rejected, code not ours"
 
 
+def test_the_lineage_of_the_last_part_of_a_hedge_has_the_decision_of_its_first(
+    begun: Recorded,
+) -> None:
+    """However much was written between them; and an order whose decision is not on record has none."""
+    (first,) = begun.submits()
+    late = replace(first, client_id=client_order_id("test", first.seq, 0, 1), part=1)
+    lost = replace(first, client_id=client_order_id("test", first.seq + 1, 0, 0), seq=first.seq + 1)
+    seq = begun.state.seq + 1
+    for i in range(200):
+        begun.journal.append(latch_entry(seq + i, begun.now_ns, LatchChange(i % 2 == 0, "ann", "trial")))
+    for order in (late, lost):
+        begun.journal.append(intent_entry(seq + 200, begun.now_ns, Intent(order, first.seq)))
+    begun.journal.close()
+    storage = open_to_read(begun.path)
+    known = {order.client_id: OrderRecord(order, first.seq, 0, begun.now_ns) for order in (late, lost)}
+    found = lineages(storage, known, known)
+    storage.close()
+    assert [(r["kind"], r["seq"]) for r in found[late.client_id]] == [
+        ("decision", first.seq),
+        ("intent", seq + 200),
+    ]
+    assert [r["kind"] for r in found[lost.client_id]] == ["intent"]
+
+
 def test_the_end_of_a_journal_tells_the_market(rig: Recorded) -> None:
     """Read without what lies before it: quotes that still count are as if all had been read."""
     for _ in range(3):
@@ -195,7 +220,7 @@ def test_the_end_of_a_journal_tells_the_market(rig: Recorded) -> None:
         marked(rig)
     rig.journal.close()
     storage = open_to_read(rig.path)
-    whole, end = Follower(desk()), market_at_end(storage, no_tape)
+    whole, end = Follower(desk()), follower_at_end(storage, no_tape)
     for record in storage.records():
         whole.take(record)
     storage.close()

@@ -16,7 +16,7 @@ from hedger.journal.journal import Journal, open_to_read
 from hedger.limits_file import load_limits
 from hedger.runs.replay import replay
 from hedger.settings import Settings
-from hedger.verbs.desk_verbs import fetch_of
+from hedger.verbs.journals import fetch_of
 from tests.hedger.desk import Json, hedger, make_book, make_tape
 from venues.tape import Tape
 

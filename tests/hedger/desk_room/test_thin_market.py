@@ -11,6 +11,7 @@ import pytest
 
 from hedger.desk.returns import read_returns
 from hedger.desk.stressed import thinned
+from pricing.errors import InputError
 from tests.builders import Quote, listing, market_of, option, perpetual
 from tests.hedger.desk import make_tape
 from venues.tape import Tape
@@ -69,6 +70,59 @@ def test_windows_of_prices_overlap_and_gaps_are_no_returns(tmp_path: Path) -> No
     assert list(found.moves) == ["BTC", "ETH"] and (found.count, found.apart) == (2, 1)
     for moves in found.moves.values():
         assert moves.tolist() == pytest.approx([0.2, 99 / 110 - 1])
+
+
+def bars(file: Path, *symbols: str) -> Path:
+    """Three hours of prices that rise by 10 % each; without symbols the file has no such column."""
+    rows = [
+        {"ts": f"2026-01-01T0{h}:00:00", "open": x} | ({"symbol": symbol} if symbol else {})
+        for symbol in symbols or ("",)
+        for h, x in enumerate((100.0, 110.0, 121.0))
+    ]
+    pl.DataFrame(rows).write_csv(file)
+    return file
+
+
+@pytest.mark.parametrize(
+    "symbols",
+    [
+        ("BTCUSDT", "ETHUSDT"), ("BTCUSD", "ETHUSD"), ("BTC/USDT:USDT", "ETH/USDC:USDC"), ("BTC", "ETH"),
+        ("btcusd_perp", "ethfdusd"), ("BTC-USDT-SWAP", "ETH_USDT", "WBTCUSDT", "ETHBTC", "ETH/BTC"),
+    ],
+)  # fmt: skip
+def test_a_coin_is_known_however_its_venue_writes_the_symbol(
+    tmp_path: Path, symbols: tuple[str, ...]
+) -> None:
+    found = read_returns(bars(tmp_path / "bars.csv", *symbols), ["BTC", "ETH"], 1.0, 600.0)
+    assert {name: moves.tolist() for name, moves in found.moves.items()} == {
+        name: pytest.approx([0.1, 0.1]) for name in ("BTC", "ETH")
+    }
+
+
+@pytest.mark.parametrize(
+    ("symbols", "coin", "told"),
+    [
+        (("SOLUSDT", "ETHBTC"), "ETH", "ETHBTC, SOLUSDT"),
+        ((), "ETH", "no column symbol, so BTC"),
+        (("BTCUSDT", "BTC-PERPETUAL", "SOLUSDT"), "BTC", "BTC-PERPETUAL, BTCUSDT"),
+    ],
+)
+def test_symbols_that_tell_no_coin_or_one_twice_are_refused_and_named(
+    tmp_path: Path, symbols: tuple[str, ...], coin: str, told: str
+) -> None:
+    with pytest.raises(InputError) as refused:
+        read_returns(bars(tmp_path / "bars.csv", *symbols), [coin], 1.0, 600.0)
+    assert (refused.value.code, refused.value.observed) == ("FILE_SYMBOLS", told)
+    assert read_returns(tmp_path / "bars.csv", [], 1.0, 600.0).moves == {}  # a book that holds no coin
+
+
+def test_every_file_of_prices_at_hand_tells_returns(shared_data: Path) -> None:
+    files = sorted((shared_data / "ohlcv").glob("*.parquet"))
+    for file in files:
+        coins = ["BTC"] if "deribit" in file.name else ["BTC", "ETH"]
+        found = read_returns(file, coins, 24.0, 600.0)
+        assert list(found.moves) == coins and found.count > 100, file.name
+    assert files
 
 
 def test_returns_of_a_tape_are_those_of_its_index(tmp_path: Path) -> None:

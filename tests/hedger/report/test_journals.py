@@ -76,7 +76,7 @@ def test_a_decision_of_another_form_is_said_to_be_one(
     odd = decision_entry(1, NOW_NS, "00", {"seq": 1, "verification": {"execution": "x"}}, quiet=True)
     journal = told(tmp_path / "j", opening(), [event_entry(event(1, Tick())), odd], turn(2, Tick()))
     said = refusal(capsys, "JOURNAL_OTHER_BUILD", journal)
-    assert "record 4: a decision's 'verification' has no 'cost'" in said
+    assert "record 4: a decision has no 'now_ns'" in said
 
 
 def test_marks_on_a_tape_that_is_not_named_are_asked_for(

@@ -4,18 +4,25 @@ be refused; and on the file of hard limits."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
+from hedger.margin_models import venue_models, without_table
 from hedger.runs.checks import Check, Finding
-from hedger.runs.venue_margin import check_limits_file, check_margin, venue_models
+from hedger.runs.venue_margin import check_limits_file, check_margin, check_paper_margin
 from hedger.sections.venues import VenueName
 from hedger.settings import Settings
 from risk.margin_terms import MarginModel
+from tests.hedger.desk import hedger, make_book
 from venues.errors import Unreachable, VenueError
 from venues.orders import EVERY_CURRENCY, AccountMargin, AccountReport
+from venues.simulated import SimulatedMarket
+from venues.simulated_tape import tape_frames
+from venues.tape import write
 
 NOW_NS = 1_798_761_600_000_000_000  # 2027-01-01: after Deribit's standard model has changed
 BEFORE_NS = 1_767_225_600_000_000_000  # 2026-01-01
@@ -95,3 +102,41 @@ def test_a_missing_file_of_limits_is_bad(tmp_path: Path) -> None:
     good = check_limits_file(Settings(limits_file=str(tmp_path / "limits.toml")))
     assert good is not None and good.finding is Finding.GOOD
     assert check_limits_file(Settings()) is None
+
+
+@pytest.mark.parametrize(
+    ("run", "margin", "finding"),
+    [
+        ({}, "none", None),
+        ({}, "standard", Finding.GOOD),
+        ({"feed": ["deribit"]}, "portfolio", Finding.GOOD),
+        ({"feed": ["deribit", "okx"]}, "standard", Finding.NOTE),
+        ({"feed": ["okx"], "mode": "live"}, "standard", None),
+    ],
+)
+def test_a_model_that_paper_names_and_no_table_tells_is_said(
+    run: dict[str, Any], margin: str, finding: Finding | None
+) -> None:
+    desk = Settings.model_validate({"run": run, "paper": {"margin": margin}})
+    check = check_paper_margin(desk, BEFORE_NS)
+    assert (check and check.finding) == finding
+    if check is not None and finding is Finding.NOTE:
+        assert "named, but no table of okx is known" in check.text
+        assert check.text == without_table(desk.paper, desk.run.feed, BEFORE_NS)
+
+
+def test_a_replay_on_a_venue_without_a_table_says_so_at_its_start_and_at_its_end(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    listings, quotes, depth = tape_frames(SimulatedMarket(7), 2, 60.0)
+    named = pl.lit("okx").alias("venue")
+    of_okx = [replace(listing, venue="okx") for listing in listings]
+    write(tmp_path / "tape", of_okx, quotes.with_columns(named), depth.with_columns(named))
+    book = make_book(tmp_path / "book.csv", [("BTC-PERPETUAL", 1_000)])
+    book.write_text(book.read_text().replace("simulated", "okx"))
+    (config := tmp_path / "config.toml").write_text('[paper]\nmargin = "standard"\n')
+    ran = hedger(capsys, "replay", tmp_path / "tape", "--book", book, "--config", config)
+    assert ran.code == 0 and 'paper.margin "standard" is named, but no table of okx is known' in ran.err
+    said = " ".join(ran.out.split())
+    assert "the standard model is named, but no table of okx is known" in said
+    assert "marks 1 s or more apart; `hedger pnl`: 60 s" in said

@@ -49,7 +49,7 @@ def files(shared_data: Path) -> tuple[Path, Path]:
 @pytest.fixture(scope="module")
 def series(shared_data: Path) -> tuple[dict[str, Series], dict[str, Series]]:
     perp, dvol = files(shared_data)
-    return read_perp(perp), read_dvol(dvol)
+    return read_perp(perp, ("BTC",)), read_dvol(dvol)
 
 
 def filled(tape: Tape, perp: dict[str, Series], dvol: dict[str, Series]) -> list[Marks]:
