@@ -46,8 +46,8 @@ def guard() -> None:
             os.set_inheritable(number, True)
         os.close(number)
         sys.stdin = sys.stdin or open(0, closefd=False)  # noqa: SIM115  # for the life of the process
-        sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115
-        sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115
+        sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115  # as above
+        sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115  # as above
     sys.stdout, sys.stderr = _patient(sys.stdout, 1), _patient(sys.stderr, 2)
 
 
@@ -84,7 +84,7 @@ def _patient(stream: TextIO, number: int) -> TextIO:
     stream.flush()
     patient = _Patient(number, "w", closefd=False)
     return io.TextIOWrapper(
-        patient if stream.write_through else io.BufferedWriter(patient),  # type: ignore[type-var]
+        patient if stream.write_through else io.BufferedWriter(patient),  # type: ignore[type-var]  # as the one that is replaced
         encoding=stream.encoding,
         errors=stream.errors,
         line_buffering=stream.line_buffering,

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
+from hedger.core.decision import Decision
 from hedger.core.events import Command, Verb
 from hedger.dashboard.app import Terminal
 from hedger.dashboard.control import Control, NotSent
@@ -61,6 +62,16 @@ def letters(box: CommandBox) -> list[Command]:
 
 
 Act = Callable[[Pilot[Any]], Coroutine[Any, Any, None]]
+
+
+async def previewed(pilot: Pilot[Any], rig: Recorded, box: CommandBox) -> Decision:
+    """The key is pressed, the engine answers, and the screen shows it."""
+    await press(pilot, "h")
+    (command,) = letters(box)
+    decision = rig.send(command)
+    await pilot.pause(0.6)
+    await settled(pilot)
+    return decision
 
 
 def test_numbers_and_tab_lead_through_the_panels(tmp_path: Path) -> None:
@@ -417,11 +428,7 @@ def test_a_sound_preview_is_sent(tmp_path: Path) -> None:
     with desk_of(tmp_path, rig=rig) as (_, box, app):
 
         async def act(pilot: Pilot[Any]) -> None:
-            await press(pilot, "h")
-            (command,) = letters(box)
-            shown_first = rig.send(command).preview
-            await pilot.pause(0.6)
-            await settled(pilot)
+            shown_first = (await previewed(pilot, rig, box)).preview
             assert shown_first is not None and shown_first.ticket is not None
             for leg in shown_first.ticket.legs:
                 assert leg.symbol in app.screen.said
@@ -443,11 +450,7 @@ def test_a_preview_that_has_become_another_hedge_is_not_sent_and_the_screen_says
     with desk_of(tmp_path, rig=rig) as (_, box, app):
 
         async def act(pilot: Pilot[Any]) -> None:
-            await press(pilot, "h")
-            (command,) = letters(box)
-            rig.send(command)
-            await pilot.pause(0.6)
-            await settled(pilot)
+            await previewed(pilot, rig, box)
             await press(pilot, "H")
             (command,) = letters(box)
             rig.command(Verb.PAUSE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -185,7 +186,7 @@ def test_a_plan_that_fails_says_why(painter: Painter) -> None:
 
     for plan, why in ((refuse, "no plan today"), (stumble, "ZeroDivisionError: by nothing")):
         planner = Planner()
-        assert planner.hedge(basis, lambda plan=plan: replace(look, plan=plan)) is None  # type: ignore[misc]
+        assert planner.hedge(basis, partial(replace, look, plan=plan)) is None
         planner.work.wait(LONG_S)
         found = planner.hedge(basis, lambda: None)
         assert found is not None and found.plan is None and why in found.why

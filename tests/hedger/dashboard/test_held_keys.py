@@ -16,7 +16,7 @@ from hedger.dashboard.dialogs import Confirm, Dialog
 from hedger.journal.commands_file import CommandBox
 from hedger.journal.kill_latch import FileLatch
 from tests.hedger.dashboard.made import FOR_GOOD_S, HALF_S, Recorded, lived, on_screen, settled, shown
-from tests.hedger.dashboard.test_app import desk_of, letters, press
+from tests.hedger.dashboard.test_app import desk_of, letters, press, previewed
 from tests.hedger.desk import hedger
 
 
@@ -81,11 +81,7 @@ def test_a_preview_is_sent_once(tmp_path: Path) -> None:
     with desk_of(tmp_path, rig=rig) as (_, box, app):
 
         async def act(pilot: Pilot[Any]) -> None:
-            await press(pilot, "h")
-            (command,) = letters(box)
-            rig.send(command)
-            await pilot.pause(0.6)
-            await settled(pilot)
+            await previewed(pilot, rig, box)
             twice(app, "H")
             await over(pilot)
             assert [command.verb for command in letters(box)] == [Verb.HEDGE]

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hedger.core.decision import Decision
 from hedger.core.events import Verb
 from hedger.core.order_life import OrderRecord
 from hedger.dashboard.feed import Feed
@@ -53,7 +54,7 @@ def rig(begun: Recorded) -> Recorded:
     return begun
 
 
-def marked(rig: Recorded, sizes: tuple[float, ...] = SIZES):  # type: ignore[no-untyped-def]
+def marked(rig: Recorded, sizes: tuple[float, ...] = SIZES) -> Decision:
     rig.now_ns += 10**8
     row = rig.market.universe.positions["simulated", PERP]
     marks = thinned(rig.market.marks(), rig.state.market, row, sizes, 0.5)
@@ -122,7 +123,8 @@ def test_books_that_are_read_late_are_those_that_were_read_at_once(rig: Recorded
     rig.send(replace(marks, now_ns=rig.now_ns, venue_ns=late, depth=old))
     at_once, late_read = (told(rig, depth=depth)[0] for depth in (True, False))
     whole, read = at_once.with_books(), late_read.with_books()
-    assert whole is not None and read is not None and whole.depth and not late_read.market.depth  # type: ignore[union-attr]
+    assert whole is not None and read is not None and whole.depth
+    assert late_read.market is not None and not late_read.market.depth
     assert same_books(whole, read)
     part = late_read.with_books([row])
     assert part is not None and np.array_equal(part.depth[row][1].size, whole.depth[row][1].size)

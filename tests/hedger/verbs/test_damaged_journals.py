@@ -42,6 +42,8 @@ VERBS = (
 )
 SLOW = (("whatif", "--hedged"), ("report", "--out", "report"), ("alerts", "--once"))
 DRAWN = 8
+#: Of the records and fields that are drawn; another one draws others.
+SEED = 7
 Place = tuple[str | int, ...]
 
 
@@ -181,9 +183,7 @@ def test_whoever_asks_for_its_coins_is_told(
 def test_whatever_stands_in_a_record_no_reader_ends_as_a_fault_of_the_program(
     sound: Sound, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
-    draw = random.Random(seed)
+    draw = random.Random(SEED)
     by_kind: dict[str, list[tuple[Record, Place]]] = {}
     for record in sound.records:
         at = [(record, place) for place in places(json.loads(record.text))]
@@ -196,5 +196,5 @@ def test_whatever_stands_in_a_record_no_reader_ends_as_a_fault_of_the_program(
         sound.with_body(folder / "j", record.number, changed(record, place, value))
         try:
             look(sound, folder, capsys, (*VERBS, SLOW[turn % len(SLOW)]))
-        except Exception as error:
-            raise AssertionError(f"seed {seed}, {record.kind} {place} {value!r}: {error!r}") from error
+        except Exception as error:  # whatever it is, which record did it is told with it
+            raise AssertionError(f"{record.kind} {place} {value!r}: {error!r}") from error
