@@ -28,3 +28,27 @@ def counted(n: float, one: str, many: str = "") -> str:
     ('1 order', '0 entries', '1,500,000 fills', '0.5 days')
     """
     return f"{n:,.15g} {one if n == 1 else many or one + 's'}"
+
+
+def span(seconds: float | None, unknown: str = "unknown") -> str:
+    """A time span in its own unit.
+
+    >>> [span(x) for x in (0.04, 5.0, 75.0, 7300.0, 200000.0, None)]
+    ['0.0 s', '5.0 s', '75 s', '122 min', '2.3 d', 'unknown']
+    """
+    if seconds is None or not math.isfinite(seconds):
+        return unknown
+    for limit, scale, word in ((10.0, 1.0, ".1f s"), (120.0, 1.0, ".0f s"), (36000.0, 60.0, ".0f min")):
+        if abs(seconds) < limit:
+            spec, unit = word.split(" ")
+            return f"{seconds / scale:z{spec}} {unit}"
+    return f"{seconds / 3600:z.1f} h" if abs(seconds) < 172800.0 else f"{seconds / 86400:z.1f} d"
+
+
+def delay(seconds: float) -> str:
+    """A time span of which milliseconds matter.
+
+    >>> delay(0.0421), delay(75.0)
+    ('42 ms', '75 s')
+    """
+    return f"{1000 * seconds:z.0f} ms" if abs(seconds) < 10 else span(seconds)

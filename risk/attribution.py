@@ -153,7 +153,7 @@ def attribute(before: Standing, after: Standing, flows: Flows = NO_FLOWS) -> Att
     return Attribution(
         from_ns=before.valuation.now_ns,
         to_ns=after.valuation.now_ns,
-        rows=tally.rows(change),
+        rows=tally.close(change),
         transfers=tally.transfers,
         equity_change=change,
         unknown=tuple(dict.fromkeys(tally.unknown)),
@@ -187,8 +187,9 @@ class _Tally:
         """P&L whose causes are added apart."""
         self._pnl.setdefault(row, []).append(amount)
 
-    def rows(self, equity_change: float) -> dict[str, Parts]:
-        """The parts of every row with their residuals; `other` takes what no flow explains."""
+    def close(self, equity_change: float) -> dict[str, Parts]:
+        """The parts of every row with their residuals, once all is added; `other` takes what no flow
+        explains."""
         explained = [math.fsum(amounts) for amounts in self._pnl.values()]
         self.gain(OTHER, math.fsum([equity_change, -self.transfers, *(-x for x in explained)]))
         found = {}

@@ -63,14 +63,15 @@ def shocked_margin(
         counted = (account.quantities != 0) & (valuation.universe.kind != Kind.SPOT)
         rows = np.flatnonzero(counted).astype(np.int64)
         if rows.size:
-            required += _of_account(
+            one = _of_account(
                 (_market_part(market, rows), _valuation_part(valuation, rows)),
                 replace(account, quantities=account.quantities[rows]),
                 shocks,
                 underlyings,
                 numeraire,
-                reasons,
             )
+            required += one.required
+            reasons |= dict.fromkeys(one.reasons)
     return ShockedMargin(required, tuple(reasons))
 
 
@@ -80,9 +81,8 @@ def _of_account(
     shocks: Sequence[Shock],
     underlyings: Sequence[str],
     numeraire: Numeraire,
-    reasons: dict[str, None],
-) -> FloatArray:
-    """The same of one account; held: its listings alone. Adds to `reasons`."""
+) -> ShockedMargin:
+    """The same of one account; held: its listings alone."""
     market, valuation = held
     universe = valuation.universe
     found = np.zeros((len(underlyings), len(shocks)))
@@ -92,10 +92,10 @@ def _of_account(
         if name in universe.underlyings
     ]
     if account.model is None or account.terms is None:
-        reasons[account.why or f"no margin model is known for {account.venue}"] = None
         for u, _ in mine:
             found[u] = np.nan
-        return found
+        return ShockedMargin(found, (account.why or f"no margin model is known for {account.venue}",))
+    reasons: dict[str, None] = {}
     for i, shock in enumerate(shocks):
         after = shocked_valuation(market, valuation, shock)
         gone = (valuation.status == MarkStatus.OK) & (after.status == MarkStatus.EXPIRED)
@@ -106,8 +106,8 @@ def _of_account(
             due = margins(after, ends, ends, account.venue, account.model, account.terms)
             usd = sum((x.initial * worth(currency, spot) for currency, x in due.items()), 0.0)
             found[u, i] = usd if numeraire is Numeraire.USD else usd / spot[underlyings[u]]
-            reasons.update(dict.fromkeys(reason for x in due.values() for reason in x.reasons))
-    return found
+            reasons |= dict.fromkeys(reason for x in due.values() for reason in x.reasons)
+    return ShockedMargin(found, tuple(reasons))
 
 
 def _valuation_part(valuation: Valuation, rows: IntArray) -> Valuation:

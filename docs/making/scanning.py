@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -66,17 +66,25 @@ def nodes() -> dict[str, tuple[ast.AST, ...]]:
 
 @cache
 def error_classes() -> dict[str, int]:
-    """Every class of our errors with its exit code: its own, else that of what it is derived from."""
+    """Every class of our errors with its exit code: its own, else that of what it is derived from.
+
+    Raises ValueError on two error classes of one name: a page that goes by names would tell the exit of one.
+    """
     from pricing.errors import Exit
 
-    found: dict[str, tuple[str, int | None]] = {}
+    classes: dict[str, list[tuple[str, int | None]]] = {}
     for every in nodes().values():
         for node in every:
             if isinstance(node, ast.ClassDef):
                 bases = [base.id for base in node.bases if isinstance(base, ast.Name)]
                 name = next(filter(None, map(_own_exit, node.body)), "")
-                found[node.name] = (bases[0] if bases else "", int(Exit[name]) if name else None)
-    return {name: exit_code for name in found if (exit_code := _exit_of(name, found)) is not None}
+                one = (bases[0] if bases else "", int(Exit[name]) if name else None)
+                classes.setdefault(node.name, []).append(one)
+    exits = {name: [_exit_of(one, classes) for one in of] for name, of in classes.items()}
+    found = {name: [x for x in of if x is not None] for name, of in exits.items()}
+    if twice := sorted(name for name, of in found.items() if len(of) > 1):
+        raise ValueError(f"error classes of one name: {', '.join(twice)}; give each its own")
+    return {name: of[0] for name, of in found.items() if of}
 
 
 def _own_exit(statement: ast.stmt) -> str:
@@ -87,11 +95,14 @@ def _own_exit(statement: ast.stmt) -> str:
     return ""
 
 
-def _exit_of(name: str, found: Mapping[str, tuple[str, int | None]]) -> int | None:
-    base, own = found.get(name, ("", None))
-    if own is not None or not base:
+def _exit_of(
+    one: tuple[str, int | None], classes: Mapping[str, Sequence[tuple[str, int | None]]]
+) -> int | None:
+    """The exit code of one class by its own or its base's; None: it is no error."""
+    base, own = one
+    if own is not None:
         return own
-    return _exit_of(base, found)
+    return next((x for of in classes.get(base, ()) if (x := _exit_of(of, classes)) is not None), None)
 
 
 @cache

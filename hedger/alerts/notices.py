@@ -11,8 +11,8 @@ Pure: time comes in. Memory is bounded: of one code so many subjects are kept ap
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from hedger.core.actions import Severity
@@ -71,31 +71,29 @@ class Message:
 
 
 @dataclass(slots=True)
-class _Known:
+class Known:
+    """What is known of a notice. told, told_ns: how grave it was when it was told last, and when; stands: it
+    is no mere event; count: how often since; gone_ns: since when it does not stand. Times: of one clock."""
+
     notice: Notice
     told: Severity
     told_ns: int
     since_ns: int
     stands: bool
     count: int = 0
-    beginnings: list[int] = field(default_factory=list)
+    beginnings: tuple[int, ...] = ()
     unsteady: bool = False
     gone_ns: int | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What is known of a notice, for whoever keeps it over a restart. Times are UTC ns; as `_Known`."""
-
-    notice: Notice
-    told: Severity
-    told_ns: int
-    since_ns: int
-    stands: bool
-    count: int
-    beginnings: tuple[int, ...]
-    unsteady: bool
-    gone_ns: int | None
+    def by_clock(self, then: Callable[[int], int]) -> Known:
+        """The same by another clock. then: what that clock shows at a time of this one."""
+        return replace(
+            self,
+            told_ns=then(self.told_ns),
+            since_ns=then(self.since_ns),
+            beginnings=tuple(map(then, self.beginnings)),
+            gone_ns=None if self.gone_ns is None else then(self.gone_ns),
+        )
 
 
 class Notices:
@@ -103,7 +101,7 @@ class Notices:
 
     def __init__(self, again_ns: int) -> None:
         self._again_ns = again_ns
-        self._known: dict[tuple[str, str], _Known] = {}
+        self._known: dict[tuple[str, str], Known] = {}
         self._subjects: Counter[str] = Counter()
         self._happened: list[Notice] = []
 
@@ -112,44 +110,15 @@ class Notices:
         self._happened.append(notice)
 
     def remembered(self, ahead_ns: int) -> tuple[Known, ...]:
-        """All that is known. ahead_ns: how far UTC is ahead of the clock that `look` is told."""
-        return tuple(
-            Known(
-                x.notice,
-                x.told,
-                x.told_ns + ahead_ns,
-                x.since_ns + ahead_ns,
-                x.stands,
-                x.count,
-                tuple(ns + ahead_ns for ns in x.beginnings),
-                x.unsteady,
-                None if x.gone_ns is None else x.gone_ns + ahead_ns,
-            )
-            for x in self._known.values()
-        )
+        """All that is known, by UTC. ahead_ns: how far UTC is ahead of the clock that `look` is told."""
+        return tuple(x.by_clock(lambda ns: ns + ahead_ns) for x in self._known.values())
 
     def remember(self, known: Iterable[Known], ahead_ns: int, now_ns: int) -> None:
         """Go on from what an earlier process knew; what it calls later than now is of now."""
 
-        def then(utc_ns: int) -> int:
-            return min(utc_ns - ahead_ns, now_ns)
-
         for x in known:
-            if x.notice.key in self._known:
-                continue
-            self._remember(
-                _Known(
-                    x.notice,
-                    x.told,
-                    then(x.told_ns),
-                    then(x.since_ns),
-                    x.stands,
-                    x.count,
-                    [then(ns) for ns in x.beginnings],
-                    x.unsteady,
-                    None if x.gone_ns is None else then(x.gone_ns),
-                )
-            )
+            if x.notice.key not in self._known:
+                self._remember(x.by_clock(lambda utc_ns: min(utc_ns - ahead_ns, now_ns)))
 
     def look(self, now_ns: int, standing: Iterable[Notice] = (), *, complete: bool = True) -> list[Message]:
         """What is to be told now, the gravest first. now_ns: of a clock that never goes back. standing:
@@ -181,7 +150,7 @@ class Notices:
             return notice
         return replace(notice, subject=OTHERS)
 
-    def _remember(self, known: _Known) -> None:
+    def _remember(self, known: Known) -> None:
         self._known[known.notice.key] = known
         self._subjects[known.notice.code] += 1
 
@@ -194,7 +163,7 @@ class Notices:
     def _once(self, now_ns: int, notice: Notice) -> list[Message]:
         known = self._known.get(notice.key)
         if known is None:
-            self._remember(_Known(notice, notice.severity, now_ns, now_ns, stands=False))
+            self._remember(Known(notice, notice.severity, now_ns, now_ns, stands=False))
             return [Message(Why.NEW, notice, 1, now_ns)]
         known.count += 1
         if rank(notice.severity) > rank(known.told):
@@ -205,7 +174,7 @@ class Notices:
     def _still(self, now_ns: int, notice: Notice) -> list[Message]:
         known = self._known.get(notice.key)
         if known is None:
-            self._remember(_Known(notice, notice.severity, now_ns, now_ns, stands=True, beginnings=[now_ns]))
+            self._remember(Known(notice, notice.severity, now_ns, now_ns, stands=True, beginnings=(now_ns,)))
             return [Message(Why.NEW, notice, 1, now_ns)]
         if known.gone_ns is not None or not known.stands:
             return self._begun_again(now_ns, known, notice)
@@ -217,9 +186,10 @@ class Notices:
             return [self._told(now_ns, known, Why.AGAIN, notice)]
         return []
 
-    def _begun_again(self, now_ns: int, known: _Known, notice: Notice) -> list[Message]:
+    def _begun_again(self, now_ns: int, known: Known, notice: Notice) -> list[Message]:
         known.stands, known.gone_ns, known.notice = True, None, notice
-        known.beginnings = [ns for ns in known.beginnings if now_ns - ns < self._again_ns] + [now_ns]
+        recent = (ns for ns in known.beginnings if now_ns - ns < self._again_ns)
+        known.beginnings = (*recent, now_ns)
         known.count += 1
         if known.unsteady:
             return []
@@ -248,13 +218,13 @@ class Notices:
         self._forget(key)
         return []
 
-    def _told(self, now_ns: int, known: _Known, why: Why, notice: Notice) -> Message:
+    def _told(self, now_ns: int, known: Known, why: Why, notice: Notice) -> Message:
         message = Message(why, notice, max(known.count, 1), known.since_ns)
         known.notice, known.told, known.told_ns, known.count = notice, notice.severity, now_ns, 0
         return message
 
 
-def _over(known: _Known) -> Message:
+def _over(known: Known) -> Message:
     """Its end, told to whoever was told of it at its gravest."""
     return Message(Why.OVER, replace(known.notice, severity=known.told), 1, known.since_ns)
 

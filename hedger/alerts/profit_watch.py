@@ -71,7 +71,7 @@ class ProfitWatch:
 
     def _judge(self) -> list[Notice]:
         try:
-            document = self._reader.shown()
+            document = self._reader.document()
         except HedgerError as error:
             self.fault = error.text()
             return []

@@ -163,8 +163,8 @@ def _ask_for(turn: Turn, command: Command) -> None:
             _refuse(turn, "HEDGE_REFUSED", f"no hedge: what was previewed cannot be read: {error}")
             return
     if not state.acting.sends or state.paused:
-        why = "paused" if state.acting.sends else str(state.acting)
-        _refuse(turn, f"{command.verb.upper()}_REFUSED", f"no {command.verb}: the engine is {why}")
+        why = "is paused" if state.acting.sends else state.acting.said
+        _refuse(turn, f"{command.verb.upper()}_REFUSED", f"no {command.verb}: the engine {why}")
         return
     if scope and scope not in state.market.universe.underlyings:
         names = ", ".join(state.market.universe.underlyings)

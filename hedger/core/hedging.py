@@ -211,7 +211,7 @@ def _against(turn: Turn) -> str:
     """Why no hedge is begun though one is due, "" where nothing stands against it."""
     state = turn.state
     if not state.acting.sends:
-        return f"a hedge is due and the engine is {state.acting}"
+        return f"a hedge is due and the engine {state.acting.said}"
     if state.paused:
         return "a hedge is due and the engine is paused"
     owed = waited_for(turn, state)

@@ -71,7 +71,7 @@ def _why(turn: Turn) -> tuple[StaysOut, str]:
     if state.fault:
         return StaysOut.VALUE, f"the book cannot be valued: {state.fault}"
     if not state.acting.sends:
-        return StaysOut.MODE, f"the engine is {state.acting}: {state.reason}"
+        return StaysOut.MODE, f"the engine {state.acting.said}: {state.reason}"
     if state.paused:
         if before.cause is StaysOut.PAUSED and not turn.why:
             return StaysOut.PAUSED, before.why

@@ -108,7 +108,7 @@ def _against(turn: Turn) -> str:
     """Why a hedge asked for now would not leave."""
     state = turn.state
     if not state.acting.sends:
-        return f"the engine is {state.acting}"
+        return f"the engine {state.acting.said}"
     if state.paused:
         return "the engine is paused"
     if not any(venue.takes_orders for venue in state.venues.values()):

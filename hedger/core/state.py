@@ -53,6 +53,11 @@ class Mode(StrEnum):
         """Whether new orders may leave."""
         return self in (Mode.ARMED, Mode.REDUCING)
 
+    @property
+    def said(self) -> str:
+        """What an engine in this mode is or does, after its name: "the engine only observes"."""
+        return "only observes" if self is Mode.OBSERVE else f"is {self}"
+
 
 def frozen(items: Mapping[Any, Any]) -> Mapping[Any, Any]:
     """A mapping that nobody changes any more."""

@@ -26,13 +26,14 @@ from hedger.dashboard.control import Control
 from hedger.dashboard.dialogs import Dialog, Field
 from hedger.dashboard.exporting import export
 from hedger.dashboard.feed import Feed
-from hedger.dashboard.frames import NAMES, Frame, Painter, Want
+from hedger.dashboard.frames import Frame, Painter, Want
 from hedger.dashboard.grid import Grid, Lines
 from hedger.dashboard.header import BANNERS, EXCHANGED, header, header_small, hints, tabs, too_small
 from hedger.dashboard.keys import ACTIONS, Action, labels, textual_key, textual_keys
 from hedger.dashboard.narrator import LINES, Narrator, strip
 from hedger.dashboard.pace import APART_S, Pace
 from hedger.dashboard.palette import Palette
+from hedger.dashboard.panel_table import PANELS, TITLES, Panel
 from hedger.dashboard.panels import orders
 from hedger.dashboard.reading import Framed, Reader
 from hedger.dashboard.sheet import Drawn, Sheet, Tone
@@ -49,7 +50,7 @@ _WHEN_SMALL = ("pause", "kill", "quit", "help", "back", "up", "down", "page_up",
 #: A kill key that comes so soon after another one, seconds, is held: no terminal repeats a key more slowly.
 _REPEATS_S = 0.1
 #: The panel that a story begins on: next action, working orders, last ticket, decisions.
-_OF_THE_STORY = 2
+_OF_THE_STORY = Panel.HEDGE
 
 
 def _came_at(key: events.Key) -> float:
@@ -210,7 +211,7 @@ class Terminal(App[Exception | None]):
         self.grid.show(sheet, self._filter, anew=anew)
 
     def _show_tabs(self) -> None:
-        self._tabs.show([(tabs(NAMES, self.reader.want.panel), Tone.HEAD)])
+        self._tabs.show([(tabs(TITLES, self.reader.want.panel), Tone.HEAD)])
 
     def say(self, text: str) -> None:
         """A word in the last line, until another one or the next panel."""
@@ -322,7 +323,7 @@ class Terminal(App[Exception | None]):
     def action_panel(self, number: int) -> None:
         """Another panel."""
         if number != self.reader.want.panel:
-            self.reader.wants(panel=number)
+            self.reader.wants(panel=Panel(number))
             self._said = ""
             self._show_sheet((), anew=True)
             self._show_tabs()
@@ -333,7 +334,7 @@ class Terminal(App[Exception | None]):
         if isinstance(self.screen, ModalScreen):
             (self.screen.focus_next if by > 0 else self.screen.focus_previous)()
             return
-        self.action_panel((self.reader.want.panel - 1 + by) % len(NAMES) + 1)
+        self.action_panel((self.reader.want.panel - 1 + by) % len(PANELS) + 1)
 
     def action_move(self, by: int, pages: bool = False) -> None:
         """Move the cursor by so many lines, or screens of them."""
@@ -346,7 +347,7 @@ class Terminal(App[Exception | None]):
     def action_branch(self, opened: bool) -> None:
         """Open or close the branch under the cursor."""
         current = self.grid.current
-        if current is None or self.reader.want.panel != 1 or not _is_branch(current):
+        if current is None or self.reader.want.panel is not Panel.RISK or not _is_branch(current):
             return
         closed = self.reader.want.closed
         self.reader.wants(closed=closed - {current.key} if opened else closed | {current.key})
@@ -358,7 +359,7 @@ class Terminal(App[Exception | None]):
     def on_grid_chosen(self, chosen: Grid.Chosen) -> None:
         """A branch opens or closes; an order shows its records; any other line all there is of it."""
         drawn = chosen.drawn
-        if self.reader.want.panel == 1 and _is_branch(drawn):
+        if self.reader.want.panel is Panel.RISK and _is_branch(drawn):
             self.action_branch(drawn.key in self.reader.want.closed)
             return
         kind, _, rest = drawn.key.partition(" ")

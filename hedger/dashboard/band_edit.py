@@ -12,12 +12,12 @@ from hedger.dashboard.dialogs import Typed
 from hedger.dashboard.effects import Price, band_effect, paid, too_far
 from hedger.dashboard.panels.risk import by_hand
 from hedger.dashboard.seat import Seat
-from hedger.dashboard.sheet import figure, interval
 from hedger.dashboard.steering import may, send
+from hedger.figures import figure, interval
 from risk.bands import target_of
 
 _FORM = "LOW,HIGH/LOW,HIGH: trigger and landing inside it, in the row's unit"
-_TARGET = "by hand 0 or the landing's end next to it, else settings"
+_TARGET = "by hand 0, or the landing edge nearest 0; others: settings"
 _FILE = "the settings file's own"
 
 

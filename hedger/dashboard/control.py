@@ -25,7 +25,7 @@ from hedger.journal.user import TEXT_MAX, user_name
 from pricing.errors import Exit, HedgerError
 
 
-class NotSent(HedgerError):
+class KeyRefused(HedgerError):
     """A key that may do nothing now (exit 3)."""
 
     exit_code = Exit.REFUSED
@@ -46,7 +46,7 @@ class Control:
         """Leave a command for the running engine; returns its id.
 
         Raises:
-            NotSent: the terminal is read-only, another journal lies there now, no engine runs, or one of
+            KeyRefused: the terminal is read-only, another journal lies there now, no engine runs, or one of
                 another build.
             InputError: a text that cannot be sent, or the box cannot be written.
         """
@@ -55,7 +55,7 @@ class Control:
             self._refuse_exchanged(str(verb))
         held = holder(self._journal)
         if held is None:
-            raise NotSent(
+            raise KeyRefused(
                 "ENGINE_ABSENT",
                 "no engine writes this journal",
                 where=self._journal.name,
@@ -66,7 +66,7 @@ class Control:
             )
         engine = build_of(held) or "unknown"
         if engine != self._build and verb not in FROM_ANY_BUILD:
-            raise NotSent(
+            raise KeyRefused(
                 "OTHER_BUILD",
                 "this terminal and the engine are of different builds",
                 where=self._journal.name,
@@ -84,7 +84,7 @@ class Control:
         """Set the latch first, then tell the engine where one runs; returns what was done, in words.
 
         Raises:
-            NotSent: the terminal is read-only. LatchFailed: the latch could not be set.
+            KeyRefused: the terminal is read-only. LatchFailed: the latch could not be set.
         """
         self._refuse_read_only("kill")
         why = _reason(reason, screen)
@@ -100,7 +100,7 @@ class Control:
         """Note that the user has seen an alert; it needs no engine, and tells none.
 
         Raises:
-            NotSent: the terminal is read-only. InputError: it cannot be written.
+            KeyRefused: the terminal is read-only. InputError: it cannot be written.
         """
         self._refuse_read_only("acknowledge")
         self._refuse_exchanged("acknowledge")
@@ -109,7 +109,7 @@ class Control:
     def _refuse_exchanged(self, what: str) -> None:
         why = "" if self._opened is None else self._opened.exchanged()
         if why:
-            raise NotSent(
+            raise KeyRefused(
                 "JOURNAL_EXCHANGED",
                 f"{why}: this terminal does not show what would obey it",
                 where=self._journal.name,
@@ -121,7 +121,7 @@ class Control:
 
     def _refuse_read_only(self, what: str) -> None:
         if not self.allowed:
-            raise NotSent(
+            raise KeyRefused(
                 "READ_ONLY",
                 "this terminal only looks",
                 where="hedger dashboard",

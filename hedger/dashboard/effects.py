@@ -9,7 +9,7 @@ from typing import Any
 
 from hedger.amounts import amount, counted
 from hedger.dashboard.header import BEHIND_S_MAX
-from hedger.dashboard.sheet import age, figure, percent
+from hedger.figures import age, figure, percent
 from risk.bands import Interval
 
 #: A preview is sent at most so old, and only if no index has moved further since, and the marks are fresh.

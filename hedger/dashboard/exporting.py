@@ -15,25 +15,15 @@ from itertools import count
 from pathlib import Path
 
 from hedger.dashboard.frames import Frame, Want
+from hedger.dashboard.panel_table import PANELS, Panel
 from hedger.dashboard.sheet import Sheet
 from pricing.daycount import NS_PER_SECOND
-
-#: Of each panel, what its files are called by, and the command that prints all of it with --json.
-COMMANDS = {
-    "risk": "risk",
-    "hedge": "status --hedge",
-    "whatif": "whatif",
-    "pnl": "pnl",
-    "venues": "venues",
-    "orders": "orders --all",
-    "alerts": "alerts --told",
-}
 
 
 def command_of(want: Want) -> str:
     """What prints all that a panel shows a part of, without the program's name."""
-    command = tuple(COMMANDS.values())[want.panel - 1]
-    if command == "whatif":
+    command = PANELS[want.panel].command
+    if want.panel is Panel.WHAT_IF:
         command += f" --metric {want.metric}" + " --hedged" * (want.side == "hedged")
     return f"{command} --json"
 
@@ -41,7 +31,7 @@ def command_of(want: Want) -> str:
 def export(journal: Path, frame: Frame, now_ns: int) -> str:
     """Write a frame's panel; what was written, or why nothing was, in words. now_ns: UTC, for the name."""
     at = datetime.fromtimestamp(now_ns // NS_PER_SECOND, UTC)
-    stem = f"{journal.name}-{tuple(COMMANDS)[frame.want.panel - 1]}-{at:%Y%m%dT%H%M%SZ}"
+    stem = f"{journal.name}-{PANELS[frame.want.panel].stem}-{at:%Y%m%dT%H%M%SZ}"
     text = json.dumps(frame.document, indent=1, allow_nan=False) + "\n"
     why = ""
     for folder in (journal.parent, Path()):

@@ -16,7 +16,8 @@ from hedger.dashboard.feed import Feed
 from hedger.dashboard.header import Vitals, since_words
 from hedger.dashboard.keys import LABELS
 from hedger.dashboard.margin_maker import MarginMaker
-from hedger.dashboard.panels import alerts, hedge, orders, pnl, preview, risk, venues, whatif
+from hedger.dashboard.panel_table import PANELS, Panel
+from hedger.dashboard.panels import alerts, hedge, orders, pnl, risk, venues, whatif
 from hedger.dashboard.panels.incomplete import texts
 from hedger.dashboard.planner import Planner
 from hedger.dashboard.sheet import Line, Section, Sheet, Tone
@@ -26,6 +27,7 @@ from hedger.desk.ladder import ladder_document
 from hedger.desk.look import look_of
 from hedger.desk.order_rows import order_rows
 from hedger.desk.planned_hedge import Planned, basis_of
+from hedger.desk.preview_text import legs_notional_usd
 from hedger.desk.risk_tree import band_rows, risk_tree
 from hedger.desk.stressed import hedge_document
 from hedger.documents import missing_list
@@ -37,9 +39,6 @@ from pricing.daycount import iso
 from pricing.errors import HedgerError
 
 Json = dict[str, Any]
-NAMES = ("risk", "hedge", "what-if", "P&L", "venues", "orders", "alerts")
-#: A panel is made again at most so often, seconds; the header at most four times a second.
-EVERY_S = (0.5, 0.25, 2.0, 1.0, 1.0, 0.25, 0.5)
 #: What is told of the venues, in the header too, is so old at most.
 _VENUES_S = 0.5
 #: What dialogs hang on, bands and indexes, is so old at most, whatever panel is in sight.
@@ -48,9 +47,9 @@ _VALUED_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """What is looked at. panel: 1 to 7. closed: keys of the tree whose children are hidden."""
+    """What is looked at. closed: keys of the tree whose children are hidden."""
 
-    panel: int = 1
+    panel: Panel = Panel.RISK
     closed: frozenset[str] = frozenset()
     metric: str = "pnl"
     side: str = "unhedged"
@@ -103,7 +102,7 @@ class Painter:
         now = time.monotonic()
         # what says that the journal is being read, or a hedge planned, does not stay after it was
         of = (want, feed.caught_up, self.planner.work.number, self.margins.work.number)
-        if made is None or made[1] != of or now - made[0] >= EVERY_S[want.panel - 1]:
+        if made is None or made[1] != of or now - made[0] >= PANELS[want.panel].every_s:
             made = (now, of, *self._made(want))
             self._sheet = made
         if feed.caught_up and now - self._valued_at >= _VALUED_S:
@@ -152,34 +151,33 @@ class Painter:
     def _made(self, want: Want) -> tuple[Sheet, Json | None]:
         """The sheet of the panel and its document; a fault of one leaves the others as they are."""
         feed = self._feed
-        # the end of a long journal tells what is held and out, not what ever was: causes, counts, alerts
-        all_needed = feed.quick is not None and want.panel in (4, 5, 7)
-        if all_needed or (not feed.shown.caught_up and want.panel in (1, 3, 4)):
+        kind = PANELS[want.panel]
+        if (kind.needs_all and feed.quick is not None) or (kind.needs_marks and not feed.shown.caught_up):
             return _words(f"reading the journal: {feed.head - feed.number} records to go"), None
         match want.panel:
-            case 1:
+            case Panel.RISK:
                 snapshot = self.snapshot()
                 if snapshot is None:
                     return self._nothing(), None
                 tree = risk_tree(snapshot, feed.shown.follower.by_hand)
                 return risk.sheet(tree, want.closed), tree
-            case 2:
+            case Panel.HEDGE:
                 hedging = self.hedging()
                 return hedge.sheet(hedging, self._keys), {"hedge": hedging}
-            case 3:
+            case Panel.WHAT_IF:
                 return self._whatif(want)
-            case 4:
-                document = None if feed.profit_fault else feed.profit.shown()
+            case Panel.PNL:
+                document = None if feed.profit_fault else feed.profit.document()
                 return pnl.sheet(document, feed.profit_fault), document
-            case 5:
+            case Panel.VENUES:
                 health = self._venue_document(time.monotonic())
                 return venues.sheet(health), health
-            case 6:
+            case Panel.ORDERS:
                 rows, fills = self._order_rows(), [fill_row(report) for report in feed.shown.fills]
                 at_ns = self._at_ns()
                 document = {"at_ns": at_ns, "orders": rows, "fills": fills}
                 return orders.sheet(rows, fills, at_ns), document
-            case _:
+            case Panel.ALERTS:
                 document = feed.alerts.document(self._at_ns(), feed.acknowledged, feed.latched)
                 return alerts.sheet(document, self._keys), document
 
@@ -356,7 +354,7 @@ def _traded(shown: tuple[int, Json] | None, snapshot: Snapshot | None) -> float 
         return None
     asked = shown[1]["preview"]
     legs, spot = (asked["ticket"] or {}).get("legs", ()), {k: x for k, x in asked["indexes"] if x is not None}
-    return preview.notional_usd(legs, snapshot.market.universe, spot)
+    return legs_notional_usd(legs, snapshot.market.universe, spot)
 
 
 def _quoted(shown: tuple[int, Json] | None, snapshot: Snapshot | None) -> tuple[tuple[str, int | None], ...]:

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hedger.core.state import Mode
-from hedger.dashboard.sheet import Tone, age
+from hedger.dashboard.sheet import Tone
 from hedger.desk.engine_state import Standing
+from hedger.figures import age
 from pricing.daycount import iso
 
 BANNERS = {

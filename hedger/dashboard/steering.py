@@ -10,6 +10,7 @@ from hedger.core.previewed import scope_of
 from hedger.dashboard.control import screen_hash
 from hedger.dashboard.dialogs import KILL_S, Confirm, KillNotice
 from hedger.dashboard.header import header
+from hedger.dashboard.panel_table import Panel
 from hedger.dashboard.seat import Seat
 from hedger.desk.engine_state import Standing, Withheld
 from pricing.errors import HedgerError
@@ -35,7 +36,7 @@ def send(seat: Seat, verb: Verb, argument: str = "", reason: str = "") -> bool:
         return False
     what = f"{verb} {scope_of(argument)}".strip()
     seat.pending[id] = what
-    seat.say(f"{what}: left for the engine")
+    seat.say(f"{what}: sent to the engine, not answered yet")
     seat.reader.wake()
     return True
 
@@ -91,7 +92,7 @@ def acknowledge(seat: Seat) -> None:
     if words[:1] == ["latch"]:
         seat.say("nobody need acknowledge it: it stands until `hedger unkill --reason ..`")
         return
-    if seat.reader.want.panel != 7 or words[:1] != ["alert"]:
+    if seat.reader.want.panel is not Panel.ALERTS or words[:1] != ["alert"]:
         seat.say("no alert here: put the cursor on one in panel 7")
         return
     try:

@@ -11,11 +11,11 @@ from hedger.core.previewed import argument_of
 from hedger.dashboard import effects
 from hedger.dashboard.dialogs import SEND, Flatten, Preview, Refusal
 from hedger.dashboard.keys import textual_keys
-from hedger.dashboard.panels import preview
 from hedger.dashboard.panels.incomplete import TITLE
 from hedger.dashboard.seat import Seat
-from hedger.dashboard.sheet import age, figure, usd
 from hedger.dashboard.steering import may, send
+from hedger.desk import preview_text
+from hedger.figures import age, figure, usd
 
 _UNANSWERED = Refusal("the engine has not answered yet", passes=True)
 _WAITING = f"asked; {_UNANSWERED.text}"
@@ -149,7 +149,7 @@ def _answer(seat: Seat, asked: Asked) -> str:
     if found is None:
         return "\n".join(filter(None, (_refused(seat), _WAITING)))
     old_s = (seat.feed.outside.now_ns() - found[1]["now_ns"]) / 1e9
-    return preview.text(*found, _against(seat), age(old_s), asked.traded_usd)
+    return preview_text.text(*found, _against(seat), age(old_s), asked.traded_usd)
 
 
 def _against(seat: Seat) -> str:
@@ -159,7 +159,7 @@ def _against(seat: Seat) -> str:
 
 def _refused(seat: Seat) -> str:
     against = _against(seat)
-    return against and preview.refused(against)
+    return against and preview_text.refused(against)
 
 
 def _known_here(seat: Seat, name: str | None) -> str:

@@ -62,7 +62,7 @@ def at_length(decision: Json) -> Iterator[str]:
             yield f"  {leg['side']} {leg['quantity']} {leg['symbol']} at {leg['limit_price']}"
         yield from (f"  way back: {text}" for text in ticket["unwind"])
     for verdict in decision["verdicts"]:
-        yield f"limits on {verdict['client_id']}: {verdict['text'] or 'let out'}"
+        yield f"limits on {verdict['client_id']}: {verdict['text'] or 'allowed'}"
     for action in decision["actions"]:
         if action["action"] == "alert":
             yield f"{action['severity'].upper()} {action['code']}: {action['text']}"

@@ -90,7 +90,7 @@ def _gist(record: Record) -> str:
         if record.kind == Kind.DECISION:
             document = document_of(record)
             why = document["trigger"] or document["reason"]
-            return f"{why}, {len(document['verdicts'])} orders let out or denied"
+            return f"{why}, {len(document['verdicts'])} orders allowed or denied"
         found = json.loads(record.text)
         flat = _flat(found.get("what", found) if isinstance(found, dict) else found)
     except (CodecError, ValueError, RecursionError):

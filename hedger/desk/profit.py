@@ -15,7 +15,7 @@ from typing import Any
 from hedger.core.actions import Adjustment
 from hedger.desk.decided import document_of
 from hedger.desk.follow import Fetch, Follower, Taken, no_tape
-from hedger.documents import number
+from hedger.documents import missing_list, number
 from hedger.journal.entries import Kind, Record
 from hedger.problem.snapshot import Snapshot
 from hedger.runs import profit
@@ -127,8 +127,9 @@ class ProfitReader:
         look.marked(snapshot)
         return look.total
 
-    def document(self) -> Json:
-        """The P&L so far, up to the last mark; null where it is not known."""
+    def close(self) -> Json:
+        """The P&L up to the last mark of a record that is read to its end, as `document` shows it: the last
+        interval ends here, whatever its length."""
         self._begin_since()
         snapshot = self.follower.snapshot()
         if snapshot is not None and (self._flows or snapshot.market.now_ns != self._taken_ns):
@@ -153,15 +154,16 @@ class ProfitReader:
             **profit.document(self.profit, self.follower.settings.pnl.tolerance()),
             "alerts": self._alerts(),
             "unknown": [] if attribution is None else list(attribution.unknown[:10]),
-            "missing": _missing(snapshot),
+            "missing": [] if snapshot is None else missing_list(snapshot),
         }
 
-    def shown(self) -> Json:
-        """`document`, and nothing of the look is remembered: what is told later does not hang on it."""
+    def document(self) -> Json:
+        """The P&L so far, up to the last mark; null where it is not known. Nothing of the look is remembered:
+        what is told later does not hang on it."""
         look = copy(self)
         look.profit = self.profit.copied()
         look._since = None if self._since is None else self._since.copied()
-        return look.document()
+        return look.close()
 
     def _since_hedge(self) -> Json | None:
         """What is since the end of the last hedge; null before one has ended, and until there are two marks
@@ -199,12 +201,3 @@ def _ended(record: Record) -> int | None:
     if record.kind != Kind.DECISION or b'"verification":{' not in record.body:
         return None
     return int(document_of(record)["verification"]["execution"])
-
-
-def _missing(snapshot: Snapshot | None) -> list[Json]:
-    """What has no worth at the last mark."""
-    return (
-        []
-        if snapshot is None
-        else [{"venue": m.venue, "symbol": m.symbol, "reason": m.reason} for m in snapshot.missing]
-    )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby, product
 from typing import Any
 
-from hedger.amounts import amount
+from hedger.amounts import amount, counted, delay, span
 from hedger.desk.ladder import NO_MODEL, grids
 from hedger.runs.profit import APART_NS
 from hedger.runs.profit import table as profit_table
@@ -128,7 +128,7 @@ def _tails(tails: Json, sides: Sequence[str]) -> Iterator[str]:
     over = (
         ""
         if tails["horizon_h"] is None
-        else f" of {tails['horizon_h']:g} h, {tails['windows_apart']} of them apart"
+        else f" of {tails['horizon_h']:g} h, {tails['windows_apart']} of them non-overlapping"
     )
     yield f"{tails['outcomes']} returns{over}, from {tails['source']}"
     for row in tails["levels"]:
@@ -151,7 +151,8 @@ def profit_text(document: Json, room: int | None = None) -> str:
         residual = amount(document["attribution_usd"]["residual"], 2)
         lines += [
             f"of it unexplained {residual} USD, valued at marks {document['apart_s']:g} s or more apart;",
-            f"at others it is another (a run's closing text: {APART_NS / NS_PER_SECOND:g} s, and each fill)",
+            "other spacings give another residual "
+            f"(a run's closing text: {APART_NS / NS_PER_SECOND:g} s, and each fill)",
         ]
     lines += [profit_table(document, room)]
     lines.append(
@@ -173,7 +174,7 @@ def profit_text(document: Json, room: int | None = None) -> str:
 
 def venues_text(document: Json) -> str:
     """Every venue in a few lines."""
-    lag = _seconds(document["journal_lag_s"])
+    lag = span(document["journal_lag_s"])
     lines = [] if document.get("running", True) else ["NOT RUNNING: ages are those at its end"]
     lines.append(f"as of {document['as_of'] or 'no time at all'}, last record {lag} ago")
     engine = document["engine"]
@@ -182,7 +183,7 @@ def venues_text(document: Json) -> str:
     else:
         ended = ", ended in order" if engine["closed"] else ""
         lines.append(
-            f"engine: process {engine['pid']}, {engine['mode']}, beat {_seconds(engine['beat_s'])} ago{ended}"
+            f"engine: process {engine['pid']}, {engine['mode']}, beat {span(engine['beat_s'])} ago{ended}"
         )
     budgets = document["budgets"]
     if budgets is not None:
@@ -198,34 +199,32 @@ def venues_text(document: Json) -> str:
 
 def _venue(venue: Json) -> Iterator[str]:
     link = venue["link"] or "never told of"
+    downs, reconnects = counted(venue["downs"], "time"), counted(venue["reconnects"], "reconnect")
     text = f": {venue['text']}" if venue["text"] else ""
-    yield (
-        f"{venue['venue']}: link {link} since {_seconds(venue['link_s'])}, down {venue['downs']} times, "
-        f"{venue['reconnects']} reconnects{text}"
-    )
+    yield (f"{venue['venue']}: link {link} since {span(venue['link_s'])}, down {downs}, {reconnects}{text}")
     feed, oldest = venue["feed"], venue["feed"]["oldest_held"]
-    held = "nothing held" if oldest is None else f"oldest held {oldest['symbol']} {_seconds(oldest['age_s'])}"
+    held = "nothing held" if oldest is None else f"oldest held {oldest['symbol']} {span(oldest['age_s'])}"
     yield (
-        f"  feed: last batch {_seconds(feed['last_batch_s'])} ago, newest quote "
-        f"{_seconds(feed['newest_quote_s'])} old, {held}; late by {_span(feed['lag_s'])}"
+        f"  feed: last batch {span(feed['last_batch_s'])} ago, newest quote "
+        f"{span(feed['newest_quote_s'])} old, {held}; late by {_spread(feed['lag_s'])}"
     )
     gaps = ", ".join(venue["gaps"]) or "none open"
-    yield f"  gaps: {gaps}, {venue['gaps_seen']} seen; account told {_seconds(venue['account_s'])} ago"
+    yield f"  gaps: {gaps}, {venue['gaps_seen']} seen; account told {span(venue['account_s'])} ago"
     orders = venue["orders"]
     yield (
         f"  orders: {orders['sent']} sent ({orders['last_minute']} in a minute, "
         f"{orders['last_hour']} in an hour), {orders['open']} open, {orders['unknown']} UNKNOWN, "
-        f"{orders['fills']} fills; first word after {_span(orders['first_word_s'])}"
+        f"{counted(orders['fills'], 'fill')}; first word after {_spread(orders['first_word_s'])}"
     )
-    delays = (f"{name} {_span(x) if x['count'] else '-'}" for name, x in venue["answer_s"].items())
+    delays = (f"{name} {_spread(x) if x['count'] else '-'}" for name, x in venue["answer_s"].items())
     yield f"  answers after: {'; '.join(delays)}"
     for name, counts in (("rejected", orders["rejected"]), ("failed questions", venue["failed"])):
         if counts:
             yield f"  {name}: " + ", ".join(f"{code} {n}" for code, n in counts.items())
     dead = venue["dead_man"]
-    last = f", last {_seconds(dead['last_fired_s'])} ago" if dead["fired"] else ""
-    word = "" if dead["told"] is None else f"{dead['told']} {_seconds(dead['told_s'])} ago, {dead['text']}; "
-    yield f"  dead man's switch: {word}{switch_text(dead)}; fired {dead['fired']} times{last}"
+    last = f", last {span(dead['last_fired_s'])} ago" if dead["fired"] else ""
+    word = "" if dead["told"] is None else f"{dead['told']} {span(dead['told_s'])} ago, {dead['text']}; "
+    yield f"  dead man's switch: {word}{switch_text(dead)}; fired {counted(dead['fired'], 'time')}{last}"
     yield f"  credits: {credits_text(venue['credits'])}"
     yield f"  account: {account_text(venue['account'])}"
     yield f"  market maker protection: - ({venue['mmp']['unknown']})"
@@ -237,9 +236,9 @@ def switch_text(dead: Json) -> str:
         return f"off ({dead['unknown']})"
     armed = "-" if dead["armed"] is None else "armed" if dead["armed"] else "NOT ARMED"
     if dead["left_s"] is not None:
-        left, taken = _seconds(dead["left_s"]), _seconds(dead["refreshed_s"])
-        return f"{armed}, {left} left of {_seconds(dead['timer_s'])}, refreshed {taken} ago"
-    set_to = "" if dead["timer_s"] is None else f", set to {_seconds(dead['timer_s'])}"
+        left, taken = span(dead["left_s"]), span(dead["refreshed_s"])
+        return f"{armed}, {left} left of {span(dead['timer_s'])}, refreshed {taken} ago"
+    set_to = "" if dead["timer_s"] is None else f", set to {span(dead['timer_s'])}"
     fires = "" if dead["fires_at"] is None else f", by the last refresh it fires at {dead['fires_at'][:19]}Z"
     return f"{armed}{set_to}{fires} ({dead['unknown']})"
 
@@ -261,21 +260,10 @@ def account_text(account: Json) -> str:
         return f"- ({account['unknown']})"
     if account["agreed_s"] is None:
         return f"{account['result']}, never agreed with the book"
-    return f"{account['result']}, agreed with the book {_seconds(account['agreed_s'])} ago"
+    return f"{account['result']}, agreed with the book {span(account['agreed_s'])} ago"
 
 
-def _seconds(x: float | None) -> str:
-    """A time span for people.
-
-    >>> _seconds(0.0421), _seconds(75.0), _seconds(None)
-    ('0.042 s', '75 s', 'unknown')
-    """
-    if x is None:
-        return "unknown"
-    return f"{x:z.3f} s" if abs(x) < 10 else f"{x:z,.0f} s"
-
-
-def _span(spread: Json) -> str:
+def _spread(spread: Json) -> str:
     if not spread["count"]:
         return "unknown"
-    return f"{_seconds(spread['p50'])} (99 %: {_seconds(spread['p99'])}, of {spread['count']})"
+    return f"{delay(spread['p50'])} (99 %: {delay(spread['p99'])}, of {spread['count']})"

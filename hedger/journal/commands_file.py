@@ -101,7 +101,7 @@ def send(journal: Path, command: Command, sent_ns: int, fingerprint: str = "") -
     except (*FAULTS, OSError) as error:
         raise InputError(
             "COMMANDS_FILE",
-            "the command could not be left for the engine",
+            "the command could not be sent to the engine",
             where=str(path),
             observed=getattr(error, "strerror", None) or error,
             not_done="nothing was sent",

@@ -213,7 +213,7 @@ class _Walk:
         self._profit.before(_END)
         self._value()
         self._tell()
-        story.profit = self._profit.document()
+        story.profit = self._profit.close()
         self._value(last=True)
         story.to_ns = max(story.to_ns, self._now_ns)
         story.spans.stopped(self._now_ns)

@@ -11,6 +11,7 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
+from hedger.amounts import counted
 from hedger.verbs.flags import Commands, add_journal, count, positive
 from hedger.verbs.printing import show_json
 from pricing.errors import Exit, InputError
@@ -122,7 +123,6 @@ def _watch(
 
 def _once(arguments: argparse.Namespace, watch: Watch) -> Exit:
     """What stands now, told and printed."""
-    from hedger.amounts import counted
     from hedger.core.actions import Severity
 
     end = time.monotonic() + ONCE_S_MAX
@@ -140,10 +140,10 @@ def _once(arguments: argparse.Namespace, watch: Watch) -> Exit:
         print(f"{watch.parts.name.trading.upper()} engine {watch.parts.name.engine}")
         for notice in watch.notices.standing:
             print(f"{notice.severity.upper()} {notice.code}: {notice.text}")
-        stand, left = len(document["standing"]), sum(sink.sent for sink in watch.parts.sinks)
+        stand, sent = len(document["standing"]), sum(sink.sent for sink in watch.parts.sinks)
         whom = counted(len(document["sinks"]), "sink")
         stands = f"{counted(stand, 'alert')} {'stands' if stand == 1 else 'stand'}"
-        print(f"{stands}; {counted(left, 'letter')} left for {whom}")
+        print(f"{stands}; {counted(sent, 'message')} sent to {whom}")
     if any(sink.waiting for sink in watch.parts.sinks):
         return Exit.UNAVAILABLE
     grave = any(notice.severity is Severity.CRITICAL for notice in watch.notices.standing)
@@ -233,8 +233,8 @@ def _say_told(document: Json) -> None:
     since = document["since"] or "no start is on record"
     print(
         f"{document['trading'].upper()} engine {document['engine']}, since {since}: "
-        f"{len(document['alerts'])} alerts{dropped}; not seen yet: {new['critical']} critical, "
-        f"{new['warning']} warnings"
+        f"{counted(len(document['alerts']), 'alert')}{dropped}; not seen yet: {new['critical']} critical, "
+        f"{counted(new['warning'], 'warning')}"
     )
 
 

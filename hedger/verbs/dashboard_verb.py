@@ -7,6 +7,7 @@ import sys
 from functools import partial
 from pathlib import Path
 
+from hedger.dashboard.panel_table import in_json
 from hedger.verbs.flags import Commands, add_journal
 from pricing.errors import Exit, InputError
 
@@ -62,8 +63,7 @@ def _refuse_json(arguments: argparse.Namespace) -> None:
             observed="--json",
             allowed="no --json",
             not_done="nothing was shown",
-            fix="its panels in JSON: `hedger status --hedge --json`, and `orders`, `pnl`, `venues`, `risk`, "
-            "`whatif`",
+            fix=f"its panels in JSON: {in_json()}, each with --json",
         )
 
 
@@ -76,6 +76,5 @@ def _refuse_no_terminal() -> None:
             observed="standard input, output or error is none",
             allowed="a terminal of at least 80 x 24",
             not_done="nothing was shown",
-            fix="without one use `hedger status --hedge`, `risk`, `orders`, `pnl`, `venues`, `whatif` and "
-            "`alerts --told`, each with --json",
+            fix=f"without one use {in_json()}, each with --json",
         )

@@ -149,8 +149,8 @@ def _leave_in_order() -> None:
     import signal
     from types import FrameType
 
-    def leave(number: int, _: FrameType | None) -> None:
-        raise SystemExit(128 + number)
+    def leave(_: int, __: FrameType | None) -> None:
+        raise SystemExit(Exit.TERMINATED)
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, leave)

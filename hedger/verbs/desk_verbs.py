@@ -102,7 +102,7 @@ def pnl(arguments: argparse.Namespace) -> Exit:
         for record in storage.records():
             reader.take(record)
     say_at_hand(reader.follower)
-    document = reader.document()
+    document = reader.close()
     _say(arguments, document, lambda told: profit_text(told, room()))
     return Exit.DONE
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hedger.amounts import counted
 from hedger.journal.user import on_one_line, user_name
 from hedger.verbs.asking import LOOK_S, refusal, refuse_absent, send_wish, taken
 from hedger.verbs.journals import followed, opened
@@ -69,9 +70,8 @@ def kill(arguments: argparse.Namespace) -> Exit:
     else:
         print(f"KILLED: the latch is set beside {journal.name}; nothing new leaves until `hedger unkill`")
         if running:
-            said = (
-                "the engine has not answered yet" if found.live is None else f"{found.live} orders are live"
-            )
+            live = "" if found.live is None else f"{counted(found.live, 'order is', 'orders are')} live"
+            said = live or "the engine has not answered yet"
             print(f"{said}{'' if found.confirmed else ': not confirmed'}")
         if found.note:
             print(found.note)

@@ -38,13 +38,13 @@ def preview(arguments: argparse.Namespace) -> Exit:
     if arguments.json:
         show_json(document)
     elif decision is not None and shown is not None and number is not None:
-        from hedger.dashboard.panels.preview import text
-        from hedger.dashboard.sheet import age
+        from hedger.desk.preview_text import text
+        from hedger.figures import age
 
         old = age((time.time_ns() - decision["now_ns"]) / 1e9)
         print(text(number, decision, "", old, traded_usd))
     elif refused is None:
-        print(f"preview: left for the engine, which has not answered it within {arguments.wait_s:g} s")
+        print(f"preview: sent to the engine, which has not answered it within {arguments.wait_s:g} s")
     if refused is not None:
         if not arguments.json:
             print(f"{refused['code']}: {refused['text']}", file=sys.stderr)
@@ -54,7 +54,7 @@ def preview(arguments: argparse.Namespace) -> Exit:
 
 def _traded_usd(storage: Storage, shown: dict[str, Any]) -> float | None:
     """What the legs of a preview trade, by the listings of the journal; None where it is not known."""
-    from hedger.dashboard.panels.preview import notional_usd
+    from hedger.desk.preview_text import legs_notional_usd
     from hedger.journal.entries import Kind, read
     from pricing.contracts import Listing
     from pricing.universe import Universe
@@ -64,4 +64,4 @@ def _traded_usd(storage: Storage, shown: dict[str, Any]) -> float | None:
     assert isinstance(listings, tuple)
     legs = (shown["ticket"] or {}).get("legs", ())
     spot = {name: x for name, x in shown["indexes"] if x is not None}
-    return notional_usd(legs, Universe.of(x for x in listings if isinstance(x, Listing)), spot)
+    return legs_notional_usd(legs, Universe.of(x for x in listings if isinstance(x, Listing)), spot)

@@ -126,7 +126,7 @@ def command(arguments: argparse.Namespace) -> Exit:
     if arguments.json:
         show_json(document)
     elif seq is None:
-        print(f"{verb}: left for the engine, which has not taken it within {arguments.wait_s:g} s")
+        print(f"{verb}: sent to the engine, which has not taken it within {arguments.wait_s:g} s")
     else:
         stands = "not told yet" if decision is None else f"{mode}{', paused' * bool(decision.get('paused'))}"
         print(f"{verb}: taken as event {seq}; mode {stands}" + (f": {reason}" * bool(reason)))
@@ -148,7 +148,7 @@ def _paused_unread(arguments: argparse.Namespace, why: HedgerError) -> Exit:
     if arguments.json:
         show_json(document | {"mode": None, "reason": why.text(), "refused": None})
     else:
-        print(f"pause: left for the engine; whether it was taken cannot be seen from here: {why}")
+        print(f"pause: sent to the engine; whether it was taken cannot be seen from here: {why}")
     return Exit.NEGATIVE
 
 

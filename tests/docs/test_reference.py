@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import importlib
 import re
 import sys
 from pathlib import Path
@@ -13,12 +14,13 @@ import pytest
 from docs import make_reference
 from docs.make_reference import FOLDER, PAGES
 from docs.making import alerts, codes, command_line, configuration, documents, printed
-from docs.making.scanning import ROOT
+from docs.making.scanning import PACKAGES, ROOT, error_classes, trees
 from hedger.config import load, origins
 from hedger.core.actions import Severity
 from hedger.desk.alert_table import BY_CODE
 from hedger.engine.metrics import samples_of
 from hedger.engine.metrics_table import METRICS
+from pricing.errors import Exit, HedgerError
 from risk.limit_codes import Code
 from tests.hedger.rig import Rig
 
@@ -271,6 +273,24 @@ def test_every_critical_alert_has_its_steps() -> None:
     assert len(every) == len(set(every))
     pages = {page.stem for page in (FOLDER / "runbook").glob("*.md")} - {"index"}
     assert pages == set(alerts.STEPS)
+
+
+def test_the_readme_tells_every_exit_code() -> None:
+    text = (ROOT / "README.md").read_text("utf-8").partition("Exit codes: ")[2].partition("Errors are")[0]
+    assert set(map(int, re.findall(r"\b\d+\b", text))) == {int(x) for x in codes.EXITS} == set(map(int, Exit))
+
+
+def test_every_error_class_leaves_with_the_exit_that_the_page_tells() -> None:
+    """By the classes themselves, every module of the program imported."""
+    for file in trees():
+        importlib.import_module(file.removesuffix(".py").removesuffix("/__init__").replace("/", "."))
+    found, todo = {}, [HedgerError]
+    while todo:
+        todo += (one := todo.pop()).__subclasses__()
+        if one.__module__.partition(".")[0] in PACKAGES:
+            found[one.__name__] = int(one.exit_code)
+    assert len(found) > 20
+    assert found == {name: code for name, code in error_classes().items() if name in found}
 
 
 def test_every_verb_has_its_exit_codes() -> None:

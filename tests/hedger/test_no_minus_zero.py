@@ -12,9 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hedger import ticket
+from hedger import figures, ticket
 from hedger.amounts import amount
-from hedger.dashboard import sheet
 from hedger.desk import views
 from hedger.documents import plain
 from hedger.report import words
@@ -51,10 +50,10 @@ def test_every_format_of_an_amount_knows_no_minus_zero() -> None:
 
 @pytest.mark.parametrize("nothing", [-0.0, -1e-12, -0.004])
 def test_an_amount_that_rounds_to_nothing_has_no_sign(nothing: float) -> None:
-    assert amount(nothing) == ticket._whole(nothing) == sheet.usd(nothing) == "0"
+    assert amount(nothing) == ticket._whole(nothing) == figures.usd(nothing) == "0"
     assert amount(nothing, 2) == ticket.usd(nothing) == "0.00" and words.usd(nothing) == "0.00 USD"
     assert words.usd(nothing, signed=True) == "+0.00 USD"
-    assert (sheet.percent(nothing / 10), sheet.age(nothing)) == ("0 %", "0.0 s")
+    assert (figures.percent(nothing / 10), figures.age(nothing)) == ("0 %", "0.0 s")
     assert views._cell(nothing, 1.0) == "0.0" and ticket._edge(nothing) == "0.00"
 
 
@@ -76,14 +75,14 @@ def test_an_amount_is_its_number_rounded_and_never_less_than_nothing_at_zero(
 
 @given(st.one_of(st.floats(-1e-3, 1e-3), st.sampled_from([-0.0, -1e-300, -4e-5])))
 def test_no_share_and_no_figure_is_minus_nothing(x: float) -> None:
-    for text in (words.percent(x), sheet.percent(x), sheet.figure(x), sheet.age(x), ticket._edge(x)):
+    for text in (words.percent(x), figures.percent(x), figures.figure(x), figures.age(x), ticket._edge(x)):
         number = text.split()[0]
         assert not re.fullmatch(r"-0(?:\.0*)?", number), (x, text)
 
 
 def test_what_is_no_number_is_unknown() -> None:
     assert [amount(x) for x in (None, math.nan, math.inf)] == ["unknown"] * 3
-    assert (ticket.usd(math.inf), sheet.usd(None), words.usd(math.nan)) == ("-", "?", "unknown")
+    assert (ticket.usd(math.inf), figures.usd(None), words.usd(math.nan)) == ("-", "?", "unknown")
 
 
 def test_exact_figures_and_axes_know_none_either() -> None:

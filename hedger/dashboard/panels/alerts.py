@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hedger.dashboard.sheet import Column, Line, Section, Sheet, Tone, age
+from hedger.dashboard.sheet import Column, Line, Section, Sheet, Tone
+from hedger.figures import age
 
 Json = Mapping[str, Any]
 _COLUMNS = (

@@ -13,7 +13,8 @@ from typing import Any
 from hedger.dashboard.panels.incomplete import left_out
 from hedger.dashboard.panels.orders import ahead
 from hedger.dashboard.panels.risk import by_hand
-from hedger.dashboard.sheet import Column, Line, Section, Sheet, Tone, age, figure, interval, percent, usd
+from hedger.dashboard.sheet import Column, Line, Section, Sheet, Tone
+from hedger.figures import age, figure, interval, percent, usd
 from pricing.daycount import iso
 
 Json = Mapping[str, Any]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hedger.dashboard.sheet import Column, Line, Section, Sheet, Tone, age, amount, figure
+from hedger.dashboard.sheet import Column, Line, Section, Sheet, Tone
+from hedger.figures import age, exact, figure
 from pricing.daycount import iso
 
 Json = Mapping[str, Any]
@@ -66,7 +67,7 @@ def _order(order: Json, now_ns: int) -> Line:
             order["filled"],
             order["code"],
             order["client_id"],
-            amount(order["reserved"]),
+            exact(order["reserved"]),
             ahead(order) if order["live"] else "",
             order["venue"],
             age((now_ns - order["wall_ns"]) / 1e9) if order["live"] else "",
@@ -90,7 +91,7 @@ def _fill(fill: Json) -> Line:
             fill["quantity"],
             fill["symbol"],
             fill["price"],
-            amount(fill["fee"]),
+            exact(fill["fee"]),
             fill["fee_currency"],
             fill["client_id"],
             fill["trade_id"],

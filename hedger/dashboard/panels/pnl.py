@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from hedger.amounts import counted
-from hedger.dashboard.sheet import Column, Line, Section, Sheet, Tone, usd
+from hedger.dashboard.sheet import Column, Line, Section, Sheet, Tone
+from hedger.figures import usd
 
 Json = Mapping[str, Any]
 

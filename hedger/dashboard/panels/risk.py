@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from hedger.dashboard.panels.incomplete import left_out
-from hedger.dashboard.sheet import Column, Line, Section, Sheet, Tone, age, figure, interval, percent
+from hedger.dashboard.sheet import Column, Line, Section, Sheet, Tone
 from hedger.desk.risk_tree import second_order_sums
+from hedger.figures import age, figure, interval, percent
 
 Json = Mapping[str, Any]
 _GREEKS = ("delta", "delta_usd", "gamma_1pct", "vega_point", "theta_day", "vanna", "volga")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hedger.amounts import counted
-from hedger.dashboard.sheet import Column, Line, Section, Sheet, Tone, age, usd
+from hedger.amounts import counted, delay
+from hedger.dashboard.sheet import Column, Line, Section, Sheet, Tone
 from hedger.desk.views import account_text, credits_text, switch_text
+from hedger.figures import age, usd
 
 Json = Mapping[str, Any]
 _COLUMNS = (Column("what", 20, left=True), Column("", 0, left=True))
@@ -57,7 +58,7 @@ def _venue(venue: Json, then: str) -> Section:
             f"last batch {age(feed['last_batch_s'])} ago, newest quote {age(feed['newest_quote_s'])} old",
         ),
         _line("oldest held", held),
-        _line("late by", _span(feed["lag_s"])),
+        _line("late by", _spread(feed["lag_s"])),
         _line(
             "gaps",
             f"{', '.join(venue['gaps']) or 'none open'}, {venue['gaps_seen']} seen",
@@ -74,7 +75,7 @@ def _venue(venue: Json, then: str) -> Section:
             f"{orders['open']} open, {orders['unknown']} UNKNOWN, {counted(orders['fills'], 'fill')}",
             Tone.BAD if orders["unknown"] else Tone.PLAIN,
         ),
-        _line("first word after", _span(orders["first_word_s"])),
+        _line("first word after", _spread(orders["first_word_s"])),
         _line("answers after", "; ".join(f"{name} {_delay(x)}" for name, x in venue["answer_s"].items())),
         _line("rejected", _counts(orders["rejected"])),
         _line("failed questions", _counts(venue["failed"])),
@@ -117,19 +118,15 @@ def _line(what: str, text: str, tone: Tone = Tone.PLAIN) -> Line:
     return Line(what, (what, text), tone, (f"{what}: {text}",))
 
 
-def _span(spread: Json) -> str:
+def _spread(spread: Json) -> str:
     if not spread["count"]:
         return "unknown: none was seen"
-    return f"median {_short(spread['p50'])}, 99 % {_short(spread['p99'])}, of the last {spread['count']}"
+    return f"median {delay(spread['p50'])}, 99 % {delay(spread['p99'])}, of the last {spread['count']}"
 
 
 def _delay(spread: Json) -> str:
     """Of questions, of which many a venue is never asked."""
-    return _span(spread) if spread["count"] else "-"
-
-
-def _short(seconds: float) -> str:
-    return f"{1000 * seconds:z.0f} ms" if abs(seconds) < 10 else age(seconds)
+    return _spread(spread) if spread["count"] else "-"
 
 
 def _counts(counts: Mapping[str, int]) -> str:

@@ -7,8 +7,9 @@ from typing import Any
 
 from hedger.amounts import counted
 from hedger.dashboard.panels.incomplete import left_out
-from hedger.dashboard.sheet import UNKNOWN, Column, Line, Section, Sheet, Tone, figure, usd
+from hedger.dashboard.sheet import Column, Line, Section, Sheet, Tone
 from hedger.desk.ladder import NO_MODEL, grids
+from hedger.figures import UNKNOWN, figure, usd
 from pricing.daycount import iso
 
 Json = Mapping[str, Any]

@@ -219,7 +219,7 @@ def test_once_tells_what_stands_and_by_its_exit_code_whether_it_is_grave(
         assert {x["code"] for x in found["standing"]} == {"LINK_DOWN", "KEY_REFUSED"}
         assert "CRITICAL KEY_REFUSED: okx: the key is refused" in desk.text
         plain = run(capsys, "--once", "--again", "--journal", engine.path, "--url", desk.url)[1]
-        assert "2 alerts stand; 1 letter left for 1 sink\n" in plain  # both in one letter
+        assert "2 alerts stand; 1 message sent to 1 sink\n" in plain  # both in one message
         desk.status = 500
         assert run(capsys, "--once", "--again", "--journal", engine.path, "--url", desk.url)[0] == 4
     for _ in range(2):  # what is printed is what stands, each time
@@ -241,7 +241,7 @@ def test_looks_one_after_the_other_tell_a_sink_once(
 
         assert "WARNING LINK_DOWN" in look()[1]
         for _ in range(3):
-            assert look() == (0, " 1 alert stands; 0 letters left for 1 sink")
+            assert look() == (0, " 1 alert stands; 0 messages sent to 1 sink")
         engine.tell(("critical", "OVERFILL", "hk3x9-1-0-0: 2 filled of 1"))
         desk.status = 500
         assert look()[0] == 4
@@ -252,7 +252,7 @@ def test_looks_one_after_the_other_tell_a_sink_once(
         assert "WARNING LINK_DOWN" in look("--again")[1]
         engine.tell(("note", "LINK_UP", "deribit is up"))
         assert "OVER LINK_DOWN" in look()[1]
-        assert look() == (0, " 0 alerts stand; 0 letters left for 1 sink")
+        assert look() == (0, " 0 alerts stand; 0 messages sent to 1 sink")
 
 
 def test_what_is_asked_wrongly(engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:

@@ -90,7 +90,7 @@ def test_nothing_is_sent_before_it_is_armed() -> None:
         decision = rig.answer(rig.mark(20.0))
         assert decision.mode is Mode.OBSERVE
     assert rig.submits() == []
-    assert any("due and the engine is observe" in d.reason for d in rig.decisions)
+    assert any("due and the engine only observes" in d.reason for d in rig.decisions)
 
 
 def test_arming_needs_a_mark_and_a_reconciled_account() -> None:

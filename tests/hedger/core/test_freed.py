@@ -37,7 +37,7 @@ def test_arming_alone_asks_once_a_tick_and_observing_never() -> None:
     for _ in range(20):
         rig.answer(rig.tick(0.25))
     assert not rig.submits()
-    assert rig.state.outside.why.startswith("the engine is observe")
+    assert rig.state.outside.why.startswith("the engine only observes")
 
 
 @pytest.mark.parametrize("link", [Link.DEGRADED, Link.DOWN])

@@ -36,7 +36,7 @@ def test_a_preview_before_arming_shows_the_hedge_and_says_that_nothing_would_lea
     seen = rig.command(Verb.PREVIEW, "")
     shown = seen.preview
     assert shown is not None and shown.ticket is not None and shown.ticket.legs
-    assert shown.against == "the engine is observe"
+    assert shown.against == "the engine only observes"
     assert [v.code for v in shown.verdicts] == [""]
     assert not seen.orders and seen.ticket is None and not seen.quiet
     assert not rig.submits()

@@ -14,7 +14,7 @@ from textual.pilot import Pilot
 from hedger.core.decision import Decision
 from hedger.core.events import Command, Verb
 from hedger.dashboard.app import Terminal
-from hedger.dashboard.control import Control, NotSent
+from hedger.dashboard.control import Control, KeyRefused
 from hedger.dashboard.dialogs import Dialog, KillNotice
 from hedger.dashboard.keys import ACTIONS, remapped
 from hedger.journal.acknowledged import acknowledge, acknowledged
@@ -327,7 +327,7 @@ def test_a_band_shows_old_and_new_and_asks_why(tmp_path: Path) -> None:
             await press(pilot)
             assert "outside the new trigger" in app.screen.said and "new: about" in app.screen.said
             assert "estimated at" in app.screen.said and "0.05, target 0" in app.screen.said
-            assert "target 0; by hand 0 or the landing's end next to it" in app.screen.said
+            assert "target 0; by hand 0, or the landing edge nearest 0" in app.screen.said
             await press(pilot, "enter")
             await press(pilot, "enter")
             assert "NOT SENT: a reason" in app.screen.said and not letters(box)
@@ -583,7 +583,7 @@ def test_to_an_engine_of_another_build_goes_only_what_stops_and_everything_is_sh
         lock_path(tmp_path / "j").write_text('{"pid": 7, "build": "0.0.9+ab"}')  # as its writer says
         control = Control(tmp_path / "j", True, "trader")
         for verb in set(Verb) - {Verb.PAUSE, Verb.KILL}:
-            with pytest.raises(NotSent, match=r"OTHER_BUILD.*0\.0\.9"):
+            with pytest.raises(KeyRefused, match=r"OTHER_BUILD.*0\.0\.9"):
                 control.send(verb, "", "because", "")
         assert letters(box) == []
         control.send(Verb.PAUSE, "", "because", "")

@@ -12,9 +12,10 @@ import pytest
 from textual.pilot import Pilot
 
 from hedger.dashboard.app import Terminal
-from hedger.dashboard.exporting import COMMANDS, command_of
+from hedger.dashboard.exporting import command_of
 from hedger.dashboard.frames import Want
 from hedger.dashboard.keys import ACTIONS, remapped
+from hedger.dashboard.panel_table import PANELS, Panel
 from tests.hedger.dashboard.made import HALF_S, Recorded, lived, on_screen, settled, shown
 from tests.hedger.desk import strict_json
 
@@ -49,16 +50,16 @@ def files(path: Path) -> set[str]:
     return {p.name for p in path.parent.iterdir() if p.suffix in (".json", ".csv")}
 
 
-@pytest.mark.parametrize(("panel", "verb"), list(enumerate(COMMANDS, 1)))
-def test_every_panel_is_written_as_it_stands(panel: int, verb: str, place: tuple[Path, Recorded]) -> None:
+@pytest.mark.parametrize(("panel", "stem"), [(panel, kind.stem) for panel, kind in PANELS.items()])
+def test_every_panel_is_written_as_it_stands(panel: Panel, stem: str, place: tuple[Path, Recorded]) -> None:
     path, rig = place
     before = files(path)
     app = shown(path, rig.now_ns + HALF_S)
-    said = said_after(app, str(panel), "e")
+    said = said_after(app, str(int(panel)), "e")
     new = sorted(files(path) - before)
     assert [name.rpartition(".")[2] for name in new] == ["csv", "json"]
     table, twin = (path.with_name(name) for name in new)
-    assert said.startswith(f"written: {twin} and {table.name}; ") and twin.name.startswith(f"j-{verb}-20")
+    assert said.startswith(f"written: {twin} and {table.name}; ") and twin.name.startswith(f"j-{stem}-20")
     document = strict_json(twin.read_text("utf-8"))
     assert app.frame is not None and document == json.loads(json.dumps(app.frame.document))
     rows = list(csv.reader(table.read_text("utf-8").splitlines()))
@@ -69,8 +70,11 @@ def test_every_panel_is_written_as_it_stands(panel: int, verb: str, place: tuple
 
 
 def test_the_command_has_what_the_panel_was_asked_for() -> None:
-    assert command_of(Want(3, metric="vega", side="hedged")) == "whatif --metric vega --hedged --json"
-    assert command_of(Want(2)) == "status --hedge --json"
+    assert (
+        command_of(Want(Panel.WHAT_IF, metric="vega", side="hedged"))
+        == "whatif --metric vega --hedged --json"
+    )
+    assert command_of(Want(Panel.HEDGE)) == "status --hedge --json"
 
 
 def test_no_file_is_written_over_and_the_key_may_be_another(place: tuple[Path, Recorded]) -> None:

@@ -13,8 +13,8 @@ from hedger.core.events import Command, Verb
 from hedger.dashboard.app import Terminal
 from hedger.dashboard.dialogs import Dialog, KillNotice
 from hedger.dashboard.keys import OF_DEMO
-from hedger.dashboard.panels.preview import notional_usd
 from hedger.dashboard.sheet import Tone
+from hedger.desk.preview_text import legs_notional_usd
 from hedger.journal.kill_latch import FileLatch, Latched
 from pricing.universe import Universe
 from tests.hedger.dashboard.made import HALF_S, Recorded, lived, on_screen, rows, seen, settled, shown
@@ -152,9 +152,9 @@ def test_the_notional_of_a_plan(rig: Recorded) -> None:
         {"venue": "simulated", "symbol": name, "quantity": quantity.lstrip("-"), "expected_price": price}
         for name, quantity, price in names
     ]
-    assert notional_usd(legs, universe, {"BTC": 70_000.0}) == pytest.approx(1200 + 2.5 * 70_000 + 34_500)
-    assert notional_usd(legs, universe, {}) is None  # no index
-    assert notional_usd([legs[0] | {"symbol": "GONE"}], universe, {"BTC": 70_000.0}) is None
+    assert legs_notional_usd(legs, universe, {"BTC": 70_000.0}) == pytest.approx(1200 + 2.5 * 70_000 + 34_500)
+    assert legs_notional_usd(legs, universe, {}) is None  # no index
+    assert legs_notional_usd([legs[0] | {"symbol": "GONE"}], universe, {"BTC": 70_000.0}) is None
 
 
 def test_the_question_before_a_kill_says_what_it_would_do(tmp_path: Path) -> None:

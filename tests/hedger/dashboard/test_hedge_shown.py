@@ -17,6 +17,7 @@ from hedger.dashboard.feed import Feed
 from hedger.dashboard.frames import Painter, Want
 from hedger.dashboard.margin_maker import MarginMaker
 from hedger.dashboard.outside import Outside
+from hedger.dashboard.panel_table import Panel
 from hedger.dashboard.planner import Planner
 from hedger.desk.look import Look, look_of
 from hedger.desk.planned_hedge import Basis, Planned, basis_of
@@ -65,7 +66,7 @@ def read(painter: Painter, rig: Recorded) -> None:
 def hedge_line(painter: Painter, side: str = "hedged", metric: str = "pnl") -> tuple[str, str]:
     """What the panel says of the hedge, and which side it shows."""
     painter._sheet = None  # a second or two later
-    sheet = painter.frame(Want(3, side=side, metric=metric)).sheet
+    sheet = painter.frame(Want(Panel.WHAT_IF, side=side, metric=metric)).sheet
     (line,) = (line for section in sheet for line in section.lines if line.key == "hedge")
     return line.cells[0], sheet[0].title.split(",")[0].split()[1]
 
@@ -74,7 +75,9 @@ def test_the_book_stands_alone_until_its_hedge_is_planned(painter: Painter) -> N
     said, side = hedge_line(painter)
     assert (said, side) == ("a hedge is being planned; these are the figures without it", "unhedged")
     painter.planner.work.wait(LONG_S)
-    sheet = painter.frame(Want(3, side="hedged")).sheet  # at once, not only when the ladder is due again
+    sheet = painter.frame(
+        Want(Panel.WHAT_IF, side="hedged")
+    ).sheet  # at once, not only when the ladder is due again
     assert sheet[0].title.startswith("pnl hedged, ")
     said, side = hedge_line(painter)
     assert said.startswith("hedged means: hedge, 1 leg, ") and side == "hedged"
@@ -84,7 +87,7 @@ def test_nothing_is_planned_while_nobody_asks_for_it(painter: Painter) -> None:
     said, side = hedge_line(painter, "unhedged")
     assert said == "u plans a hedge and shows the book after it; nothing is sent" and side == "unhedged"
     for panel in (1, 2, 4, 5, 6, 7):
-        painter.frame(Want(panel, side="hedged"))
+        painter.frame(Want(Panel(panel), side="hedged"))
     painter.planner.work.wait(LONG_S)
     assert painter.planner.work.number == 0
 
@@ -127,7 +130,7 @@ def test_margin_cells_stand_beside_the_hedge_that_is_in_them(painter: Painter, r
     painter.planner.work.wait(LONG_S)
     assert painter.planner.work.number == 2 and painter.planner.work.found is not first
     painter._sheet = None
-    frame = painter.frame(Want(3, metric="margin", side="hedged"))
+    frame = painter.frame(Want(Panel.WHAT_IF, metric="margin", side="hedged"))
     assert frame.document is not None and first is not None and first.plan is not None
     assert frame.document["ladder"] == cells and frame.document["hedge"] == hedge_document(first.plan)
     assert hedge_line(painter, metric="margin") == (words, "hedged")
@@ -135,13 +138,13 @@ def test_margin_cells_stand_beside_the_hedge_that_is_in_them(painter: Painter, r
     in_force = painter._feed.shown.follower.in_force
     in_force.settings = in_force.settings.model_copy()
     painter._sheet = None
-    assert painter.frame(Want(3, metric="margin", side="hedged")).document is None
+    assert painter.frame(Want(Panel.WHAT_IF, metric="margin", side="hedged")).document is None
     painter.margins.work.wait(LONG_S)
 
 
 def margin_shown(painter: Painter) -> tuple[Planned | None, Json, str]:
     """The hedge that is planned, the margin ladder of it, and what the panel says that it is of."""
-    want = Want(3, metric="margin", side="hedged")
+    want = Want(Panel.WHAT_IF, metric="margin", side="hedged")
     for _ in range(4):  # margins may be at work on the side without the hedge when it is planned
         painter._sheet = None
         painter.frame(want)
@@ -224,6 +227,6 @@ def test_that_nothing_leaves_of_an_engine_that_was_killed_goes_before_a_pause(
     feed = Feed(path, desk(), Outside(lambda: rig.now_ns))
     while not feed.caught_up or not feed.number:
         feed.step()
-    (line, *_) = Painter(feed, control=False).frame(Want(2)).sheet[0].lines
+    (line, *_) = Painter(feed, control=False).frame(Want(Panel.HEDGE)).sheet[0].lines
     feed.close()
     assert "nothing leaves: the engine is killed" in line.cells[0]

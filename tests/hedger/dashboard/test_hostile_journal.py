@@ -14,6 +14,7 @@ import pytest
 from hedger.dashboard.feed import LONG, Feed
 from hedger.dashboard.frames import Painter, Want
 from hedger.dashboard.outside import Outside
+from hedger.dashboard.panel_table import Panel
 from hedger.journal.entries import Kind, decision_entry
 from tests.hedger.dashboard.made import HALF_S, Recorded, lived
 from tests.hedger.rig import desk
@@ -120,7 +121,7 @@ def test_a_decision_of_the_wrong_shape_is_named(
     read(feed)
     assert f"record {number} cannot be read: " in feed.fault and told in feed.fault
     for panel in range(1, 8):
-        assert Painter(feed, control=False).frame(Want(panel)).vitals.fault == feed.fault
+        assert Painter(feed, control=False).frame(Want(Panel(panel))).vitals.fault == feed.fault
 
 
 def test_records_that_are_missing_are_named(path: Path, feed: Feed) -> None:

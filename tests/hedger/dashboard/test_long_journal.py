@@ -9,12 +9,14 @@ from hedger.core.events import Verb
 from hedger.dashboard.feed import Feed
 from hedger.dashboard.frames import Painter, Want
 from hedger.dashboard.outside import Outside
+from hedger.dashboard.panel_table import Panel
 from hedger.problem.snapshot import Snapshot
 from tests.hedger.dashboard.made import HALF_S, Recorded, lived
 from tests.hedger.rig import desk
 
 #: Panels that the end of a journal is enough for, and those that need all of it.
-OF_THE_END, OF_ALL = (1, 2, 3, 6), (4, 5, 7)
+OF_THE_END = (Panel.RISK, Panel.HEDGE, Panel.WHAT_IF, Panel.ORDERS)
+OF_ALL = (Panel.PNL, Panel.VENUES, Panel.ALERTS)
 
 
 def long_journal(path: Path) -> Recorded:
@@ -45,13 +47,13 @@ def test_the_end_shows_what_the_whole_shows(tmp_path: Path) -> None:
     assert quick.follower.overrides == all_of_it.follower.overrides != {}
     assert quick.orders.orders == all_of_it.orders.orders
     assert any(str(order.state) == "unknown" for order in quick.orders.orders.values())
-    for number in OF_THE_END:
-        one, other = (Painter(feed, control=False).frame(Want(number)).sheet for feed in (quick, all_of_it))
-        if number == 2:  # what was decided and asked before the end is not told
+    for panel in OF_THE_END:
+        one, other = (Painter(feed, control=False).frame(Want(panel)).sheet for feed in (quick, all_of_it))
+        if panel is Panel.HEDGE:  # what was decided and asked before the end is not told
             one, other = one[1:3], other[1:3]
-        if number == 3:  # how long it took stands in the first title
+        if panel is Panel.WHAT_IF:  # how long it took stands in the first title
             one, other = one[1:], other[1:]
-        assert one == other and one, number
+        assert one == other and one, panel
 
 
 def test_what_needs_the_whole_waits_for_it_and_then_the_end_is_let_go(tmp_path: Path) -> None:
@@ -61,16 +63,16 @@ def test_what_needs_the_whole_waits_for_it_and_then_the_end_is_let_go(tmp_path: 
     feed.head = feed._storage.head().number
     feed.quick = whole(Feed(tmp_path / "j", desk(), feed.outside, begin=feed._end()))
     painter = Painter(feed, control=False)
-    for number in OF_ALL:
-        (section,) = painter.frame(Want(number)).sheet
+    for panel in OF_ALL:
+        (section,) = painter.frame(Want(panel)).sheet
         assert section.lines[0].cells[0] == f"reading the journal: {feed.head} records to go"
-    frame = painter.frame(Want(1))
+    frame = painter.frame(Want(Panel.RISK))
     assert frame.vitals.behind == feed.head and frame.vitals.unknown == 1
     assert frame.bands["delta:BTC"]["trigger"] == [-0.05, 0.05]
     whole(feed)
     assert feed.quick is None and feed.shown is feed
-    for number in OF_ALL:
-        assert "records to go" not in str(Painter(feed, control=False).frame(Want(number)).sheet)
+    for panel in OF_ALL:
+        assert "records to go" not in str(Painter(feed, control=False).frame(Want(panel)).sheet)
 
 
 def test_the_end_begins_where_quotes_still_count(tmp_path: Path) -> None:
@@ -90,19 +92,19 @@ def test_a_preview_is_judged_by_the_prices_of_now_whatever_panel_is_in_sight(tmp
     rig = lived(tmp_path / "j")
     feed = Feed(tmp_path / "j", desk(), Outside(lambda: rig.now_ns))
     painter = Painter(whole(feed), control=True)
-    old = painter.frame(Want(1))
+    old = painter.frame(Want(Panel.RISK))
     rig.mark(30.0)
     whole(feed)
-    for number in (4, 5, 6, 7):
+    for panel in (Panel.PNL, Panel.VENUES, Panel.ORDERS, Panel.ALERTS):
         painter._valued_at = -math.inf  # as half a second later
-        now = painter.frame(Want(number))
+        now = painter.frame(Want(panel))
         assert now.marked_ns == rig.now_ns > old.marked_ns
         assert now.indexes == dict(follower_snapshot(feed).spot) != old.indexes
         assert now.bands["delta:BTC"]["value"] != old.bands["delta:BTC"]["value"]
     # and what cannot be valued any more is no price: a hedge is not sent on it
     feed.follower.marked_ns, feed.number = 0, feed.number + 1
     painter._valued_at = -math.inf
-    gone = painter.frame(Want(6))
+    gone = painter.frame(Want(Panel.ORDERS))
     assert gone.indexes == {} and gone.marked_ns == 0
     rig.journal.close()
 

@@ -7,8 +7,8 @@ import math
 import pytest
 
 from hedger.dashboard.panels.risk import sheet
-from hedger.dashboard.sheet import figure
 from hedger.desk.risk_tree import risk_tree, second_order_sums
+from hedger.figures import figure
 from tests.hedger.own import black
 from tests.hedger.rig import CHAIN, Rig, desk, option_symbol
 from venues.simulated import SimulatedMarket

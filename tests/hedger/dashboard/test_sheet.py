@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from hedger.dashboard.effects import Paid, Price, band_effect, paid, too_far, why_not_send
-from hedger.dashboard.sheet import Column, Line, Section, figure, laid_out, matching
+from hedger.dashboard.sheet import Column, Line, Section, laid_out, matching
+from hedger.figures import figure
 
 COLUMNS = (Column("name", 6, left=True), Column("a", 5), Column("b", 5, 2), Column("c", 5, 1))
 SHEET = (Section("title", COLUMNS, (Line("x", ("one", "1", "2", "3")), Line("y", ("two", "4", "5", "6")))),)

@@ -13,6 +13,7 @@ from hedger.dashboard.feed import Feed
 from hedger.dashboard.frames import Painter, Want
 from hedger.dashboard.header import header
 from hedger.dashboard.outside import Outside
+from hedger.dashboard.panel_table import Panel
 from hedger.desk.engine_state import Standing, standing_of
 from hedger.journal.entries import ModeChange
 from hedger.journal.kill_latch import FileLatch, Latched
@@ -63,7 +64,7 @@ def test_what_comes_next_after_an_end_in_order_and_after_none(
         while feed.step() or not feed.caught_up:
             pass
         painter = Painter(feed, control=False)
-        screen, first = painter.hedging()["next"], header(painter.frame(Want(2)).vitals)[0][0]
+        screen, first = painter.hedging()["next"], header(painter.frame(Want(Panel.HEDGE)).vitals)[0][0]
         feed.close()
         words = ("--journal", rig.path, "--config", tmp_path / "config.toml", "--json")
         verb = hedger(capsys, "status", "--hedge", *words).json["hedge"]["next"]
@@ -101,7 +102,7 @@ def test_the_header_says_who_paused_it_and_since_when_until_it_is_resumed(tmp_pa
     def first_line() -> str:
         while feed.step() or not feed.caught_up:
             pass
-        return header(Painter(feed, control=False).frame(Want(5)).vitals)[0][0]
+        return header(Painter(feed, control=False).frame(Want(Panel.VENUES)).vitals)[0][0]
 
     rig.command(Verb.PAUSE)
     at = iso(rig.now_ns)[11:16]
@@ -121,7 +122,7 @@ def test_the_header_says_who_killed_it_whoever_had_paused_it(tmp_path: Path) -> 
     def first_line() -> str:
         while feed.step() or not feed.caught_up:
             pass
-        return header(painter.frame(Want(5)).vitals)[0][0]
+        return header(painter.frame(Want(Panel.VENUES)).vitals)[0][0]
 
     assert " | ARMED, PAUSED by person " in first_line()
     latch, at_ns = FileLatch(tmp_path / "j"), rig.now_ns + 3_600 * 10**9

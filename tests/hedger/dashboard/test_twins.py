@@ -15,6 +15,7 @@ from hedger.dashboard.feed import Feed
 from hedger.dashboard.frames import Painter, Want
 from hedger.dashboard.header import header
 from hedger.dashboard.outside import Outside
+from hedger.dashboard.panel_table import Panel
 from hedger.dashboard.panels import alerts, hedge, orders, pnl, risk, venues, whatif
 from hedger.dashboard.sheet import Section, Sheet
 from hedger.engine.heartbeat import last_beat
@@ -71,10 +72,10 @@ def words(sheet: Sheet) -> list[tuple[str, ...]]:
 
 def test_risk(capsys: pytest.CaptureFixture[str], journal: Path, painter: Painter) -> None:
     document = said(capsys, journal, "risk")
-    shown = painter.frame(Want(1)).sheet
+    shown = painter.frame(Want(Panel.RISK)).sheet
     assert len(words(shown)) > 10
     assert risk.sheet(document) == shown
-    assert_within(painter.frame(Want(1)).document, document)
+    assert_within(painter.frame(Want(Panel.RISK)).document, document)
     # and the band that a command has set is in both
     (row,) = (row for row in document["rows"] if row["row"] == "delta:BTC")
     assert row["trigger"] == [-0.05, 0.05] and row["landing"] == [-0.02, 0.02]
@@ -92,8 +93,8 @@ def test_risk(capsys: pytest.CaptureFixture[str], journal: Path, painter: Painte
 
 def test_hedge(capsys: pytest.CaptureFixture[str], journal: Path, painter: Painter) -> None:
     document = said(capsys, journal, "status", "--hedge")["hedge"]
-    assert hedge.sheet(document) == painter.frame(Want(2)).sheet
-    assert {"hedge": document} == json.loads(json.dumps(painter.frame(Want(2)).document))
+    assert hedge.sheet(document) == painter.frame(Want(Panel.HEDGE)).sheet
+    assert {"hedge": document} == json.loads(json.dumps(painter.frame(Want(Panel.HEDGE)).document))
     # and the figures are those of the other verbs, and of the record as it stands
     rows = said(capsys, journal, "risk")["rows"]
     assert [{name: row[name] for name in of} for row, of in zip(rows, document["rows"], strict=True)] == (
@@ -118,7 +119,7 @@ def test_hedge(capsys: pytest.CaptureFixture[str], journal: Path, painter: Paint
     }
     assert [d["record"] for d in document["decisions"]] == sorted(told, reverse=True) and len(told) == 13
     first = min(told)  # why not: it only observed
-    assert "a hedge is due and the engine is observe" in told[first]["text"] and told[first]["sent"] == []
+    assert "a hedge is due and the engine only observes" in told[first]["text"] and told[first]["sent"] == []
     assert document["next"]["what"] == "1 order in work, and no engine runs"
     assert document["next"]["due"] and document["next"]["withheld"] == "no engine runs"
 
@@ -137,7 +138,7 @@ def test_what_comes_next_as_text(capsys: pytest.CaptureFixture[str], journal: Pa
 @pytest.mark.parametrize("metric", ["pnl", "delta", "gamma", "vega", "margin"])
 def test_whatif(capsys: pytest.CaptureFixture[str], journal: Path, painter: Painter, metric: str) -> None:
     document = said(capsys, journal, "whatif", "--metric", metric, "--hedged")
-    of = Want(3, metric=metric, side="hedged")
+    of = Want(Panel.WHAT_IF, metric=metric, side="hedged")
     if metric == "margin":  # it is reckoned in a thread of its own as well
         painter.frame(replace(of, side="unhedged"))
         painter.margins.work.wait(60.0)
@@ -175,24 +176,24 @@ def hedge_line(sheet: Sheet) -> str:
 
 
 def test_pnl(capsys: pytest.CaptureFixture[str], journal: Path, painter: Painter) -> None:
-    shown, document = painter.frame(Want(4)).sheet, said(capsys, journal, "pnl")
+    shown, document = painter.frame(Want(Panel.PNL)).sheet, said(capsys, journal, "pnl")
     assert pnl.sheet(document) == shown
-    assert_within(painter.frame(Want(4)).document, document)
+    assert_within(painter.frame(Want(Panel.PNL)).document, document)
     assert any(cells[1] == "TOTAL" and cells[2] not in ("", "0", "?") for cells in words(shown))
 
 
 def test_venues(capsys: pytest.CaptureFixture[str], journal: Path, painter: Painter) -> None:
     document = said(capsys, journal, "venues")
-    shown = painter.frame(Want(5)).sheet
+    shown = painter.frame(Want(Panel.VENUES)).sheet
     assert venues.sheet(document) == shown and len(words(shown)) > 10
-    assert_within(painter.frame(Want(5)).document, document)
+    assert_within(painter.frame(Want(Panel.VENUES)).document, document)
 
 
 def test_orders(capsys: pytest.CaptureFixture[str], journal: Path, painter: Painter) -> None:
     document = said(capsys, journal, "orders", "--all")
-    shown = painter.frame(Want(6)).sheet
+    shown = painter.frame(Want(Panel.ORDERS)).sheet
     assert orders.sheet(document["orders"], document["fills"], document["at_ns"]) == shown
-    assert_within(painter.frame(Want(6)).document, document)
+    assert_within(painter.frame(Want(Panel.ORDERS)).document, document)
     assert len(document["fills"]) == said(capsys, journal, "status")["fills"] == 1
     assert [len(section(shown, title).lines) for title in ("in work", "fills, newest first")] == [1, 1]
     # of those in work alone there is no fill yet
@@ -226,7 +227,7 @@ def test_alerts(capsys: pytest.CaptureFixture[str], journal: Path, painter: Pain
     acknowledge(journal, (first["record"], first["place"]), "trader", 7)
     document = said(capsys, journal, "alerts", "--told")
     painter._feed.step()
-    frame = painter.frame(Want(7))
+    frame = painter.frame(Want(Panel.ALERTS))
     assert alerts.sheet(document, {}) == frame.sheet and len(words(frame.sheet)) >= 2
     assert_within(frame.document, document)
     assert any(cells[4] == "trader" for cells in words(frame.sheet))
@@ -251,7 +252,7 @@ def test_the_written_file_is_a_part_of_what_the_command_prints(
     capsys: pytest.CaptureFixture[str], journal: Path, painter: Painter, panel: int
 ) -> None:
     """Of the command that the last line names."""
-    want = Want(panel, metric="delta", side="hedged")
+    want = Want(Panel(panel), metric="delta", side="hedged")
     painter.frame(want)
     painter.planner.work.wait(60.0)
     told = export(journal, painter.frame(want), 0)
@@ -264,7 +265,7 @@ def test_the_written_file_is_a_part_of_what_the_command_prints(
 def test_the_header_is_the_status(
     capsys: pytest.CaptureFixture[str], journal: Path, painter: Painter
 ) -> None:
-    status, vitals = said(capsys, journal, "status"), painter.frame(Want(5)).vitals
+    status, vitals = said(capsys, journal, "status"), painter.frame(Want(Panel.VENUES)).vitals
     assert (vitals.trading, vitals.engine, vitals.pid) == ("paper", status["engine"], status["pid"])
     assert vitals.unknown == status["unknown"] == 1
     assert vitals.working == sum(status["orders"].values())

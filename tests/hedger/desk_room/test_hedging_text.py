@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from hedger.dashboard.sheet import interval
 from hedger.desk.hedging_text import hedging_text
+from hedger.figures import interval
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from hedger.dashboard.feed import Feed
 from hedger.dashboard.frames import Painter, Want
 from hedger.dashboard.header import header
 from hedger.dashboard.outside import Outside
+from hedger.dashboard.panel_table import Panel
 from hedger.dashboard.panels import hedge, risk, whatif
 from hedger.dashboard.sheet import Section, Sheet
 from hedger.limits_file import load_limits
@@ -78,7 +79,7 @@ def test_rows_of_a_coin_that_lacks_something_are_not_known(
         if row["trigger"] is not None:
             assert (row["used"] is None, row["distance"] is None) == (of_btc, of_btc)
             assert row["breached"] is None if of_btc else isinstance(row["breached"], bool)
-    frame = painter.frame(Want(2))
+    frame = painter.frame(Want(Panel.HEDGE))
     rows = {line.key: line.cells for section in frame.sheet for line in section.lines}
     assert rows["band delta:BTC"][1] == "?" and rows["band delta:BTC"][5:8] == ("?", "?", "?")
     assert rows["band delta:ETH"][6] in ("inside", "OUTSIDE")
@@ -104,14 +105,14 @@ def test_panels_and_verbs_name_it(
         ),
     )
     for number, twin in enumerate(made, 1):
-        shown = lacking(painter.frame(Want(number)).sheet)
+        shown = lacking(painter.frame(Want(Panel(number))).sheet)
         assert shown == lacking(twin)
         (line,) = shown.lines
         assert GONE in line.cells[0] and "simulated" in line.cells[0]
 
 
 def test_the_header_and_what_the_dialogs_are_told(painter: Painter) -> None:
-    frame = painter.frame(Want(1))
+    frame = painter.frame(Want(Panel.RISK))
     second = header(frame.vitals)[1]
     assert "INCOMPLETE 1" in second[0] and str(second[1]) == "bad"
     (text,) = frame.left_out

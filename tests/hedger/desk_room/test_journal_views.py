@@ -359,7 +359,7 @@ def test_the_delay_of_a_venues_answers_by_hand() -> None:
         "account median 400 ms, 99 % 400 ms, of the last 2",
         "order median 300 ms, 99 % 300 ms, of the last 1",
     ]
-    assert "answers after: account 0.400 s (99 %: 0.400 s, of 2); order 0.300 s" in text
+    assert "answers after: account 400 ms (99 %: 400 ms, of 2); order 300 ms" in text
     assert shown_in(quiet)[0] == "account -; order -"
     bad = {"action": "ask_account", "venue": 7, "since_ns": 0}
     with pytest.raises(CodecError, match=r"'actions'.*'venue' is '7'"):

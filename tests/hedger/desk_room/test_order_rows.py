@@ -15,6 +15,7 @@ from hedger.core.order_life import OrderRecord
 from hedger.dashboard.feed import Feed
 from hedger.dashboard.frames import Painter, Want
 from hedger.dashboard.outside import Outside
+from hedger.dashboard.panel_table import Panel
 from hedger.desk.follow import Follower, no_tape
 from hedger.desk.journal_end import follower_at_end
 from hedger.desk.lineage import lineages
@@ -147,7 +148,7 @@ def test_panels_and_verbs_show_it(rig: Recorded, capsys: pytest.CaptureFixture[s
     for panel in (2, 6):
         (line,) = (
             line
-            for section in painter.frame(Want(panel)).sheet
+            for section in painter.frame(Want(Panel(panel))).sheet
             for line in section.lines
             if line.key.startswith("order ")
         )
@@ -170,7 +171,7 @@ def test_an_order_without_an_answer_is_unknown_once_its_engine_is_gone(
     painter = Painter(feed, control=False)
     (row,) = painter.hedging()["working"]
     assert (row["state"], row["code"], row["level_size"]) == ("unknown", "restarted", SIZES[0])
-    assert painter.frame(Want(6)).vitals.unknown == 1
+    assert painter.frame(Want(Panel.ORDERS)).vitals.unknown == 1
     feed.close()
     (told,) = hedger(capsys, "orders", "--json", "--journal", begun.path).json["orders"]
     assert row.pop("age_s") >= 0.0 and row == told

@@ -11,6 +11,7 @@ from hedger.dashboard.feed import Feed
 from hedger.dashboard.frames import Painter, Want
 from hedger.dashboard.header import header
 from hedger.dashboard.outside import Outside
+from hedger.dashboard.panel_table import Panel
 from hedger.journal.entries import Configuration, Entry, Kind, configuration_entry, read
 from hedger.journal.journal import Journal, open_to_read
 from hedger.limits_file import load_limits
@@ -83,7 +84,7 @@ def test_the_screen(ran: tuple[Path, Path]) -> None:
     feed = Feed(ran[0], Settings(), Outside(fetch=fetch_of(ran[1])))
     while not feed.caught_up or not feed.number:
         feed.step()
-    bands = Painter(feed, control=False).frame(Want(2)).bands
+    bands = Painter(feed, control=False).frame(Want(Panel.HEDGE)).bands
     feed.close()
     assert edges(list(bands.values()))[1] == pytest.approx(60 / 123)
 
@@ -101,7 +102,7 @@ def test_settings_that_are_not_on_record_are_said(
     feed = Feed(old, Settings(), Outside(fetch=fetch_of(ran[1])))
     while not feed.caught_up or not feed.number:
         feed.step()
-    third = header(Painter(feed, control=False).frame(Want(2)).vitals)[2][0]
+    third = header(Painter(feed, control=False).frame(Want(Panel.HEDGE)).vitals)[2][0]
     feed.close()
     assert "NOT ON RECORD" in third
 

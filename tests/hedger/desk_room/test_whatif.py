@@ -11,8 +11,8 @@ import polars as pl
 import pytest
 
 from hedger.dashboard.panels import whatif
-from hedger.dashboard.sheet import figure
 from hedger.desk.stress_table import stresses
+from hedger.figures import figure
 from tests.hedger.desk import Json, change_tape, exposures, hedger, make_book, make_tape, refused, ticket
 from venues.simulated import SimulatedMarket
 from venues.simulated_law import SimulationSettings

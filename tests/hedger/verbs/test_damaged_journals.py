@@ -18,6 +18,7 @@ import pytest
 from hedger.dashboard.feed import Feed
 from hedger.dashboard.frames import Painter, Want
 from hedger.dashboard.outside import Outside
+from hedger.dashboard.panel_table import Panel
 from hedger.journal.codec import canonical
 from hedger.journal.entries import JournalName, Kind, Record, link
 from hedger.journal.journal import open_to_read
@@ -129,7 +130,7 @@ def look(
                 break
         painter = Painter(feed, control=True)
         for panel in (1, 2, 4, 5, 6, 7):
-            painter.frame(Want(panel))
+            painter.frame(Want(Panel(panel)))
         found["dashboard"] = 0, feed.fault
     finally:
         feed.close()

@@ -120,13 +120,13 @@ def test_a_preview_waits_for_the_engine_and_prints_its_answer(
     shown, told = ran.json["preview"], taken[0][1].preview
     assert (ran.code, ran.json["taken"], ran.json["refused"]) == (0, True, None)
     assert told is not None and told.ticket is not None
-    assert shown["scope"] == argument and shown["against"] == "the engine is observe"
+    assert shown["scope"] == argument and shown["against"] == "the engine only observes"
     assert [leg["symbol"] for leg in shown["ticket"]["legs"]] == [leg.symbol for leg in told.ticket.legs]
     (leg,) = told.ticket.legs
     assert ran.json["notional_usd"] == pytest.approx(
         float(leg.quantity)
     )  # an inverse perpetual counts in USD
-    assert text.startswith("IT WOULD NOT LEAVE: the engine is observe") and leg.symbol in text
+    assert text.startswith("IT WOULD NOT LEAVE: the engine only observes") and leg.symbol in text
 
 
 def test_a_preview_of_what_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""The preview of a hedge or of a flatten, as the engine has answered it."""
+"""The preview of a hedge or of a flatten, as the engine has answered it: in words, and what it trades."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from hedger.amounts import counted
 from hedger.core.events import Verb
-from hedger.dashboard.sheet import figure, usd
+from hedger.figures import figure, usd
 from pricing.daycount import iso
 from pricing.universe import Universe
 from risk import costs
@@ -44,7 +44,7 @@ def text(number: int, decision: Json, against: str, old: str, traded_usd: float 
     ]
     if ticket["legs"]:
         lines += [
-            f"  limits on the first order: {verdict['text'] or 'let out'}" for verdict in shown["verdicts"]
+            f"  limits on the first order: {verdict['text'] or 'allowed'}" for verdict in shown["verdicts"]
         ]
     # the coin asked about, and whatever else the plan moves
     coin = scope.rpartition(" ")[2]
@@ -68,7 +68,7 @@ def refused(against: str) -> str:
     return f"IT WOULD NOT LEAVE: {against}"
 
 
-def notional_usd(legs: Sequence[Json], universe: Universe, spot: Mapping[str, float]) -> float | None:
+def legs_notional_usd(legs: Sequence[Json], universe: Universe, spot: Mapping[str, float]) -> float | None:
     """What the legs of a ticket trade, as fees count it; None where a listing or an index is not known.
 
     spot: index by currency, USD.
