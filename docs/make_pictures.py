@@ -28,7 +28,7 @@ from hedger.dashboard.control import Control
 from hedger.dashboard.feed import Feed
 from hedger.dashboard.keys import ACTIONS
 from hedger.dashboard.narrator import Narrator
-from hedger.dashboard.outside import Outside
+from hedger.dashboard.ports import Ports
 from hedger.engine.heartbeat import last_beat
 from hedger.runs.demo_engine import DemoEngine
 
@@ -77,7 +77,7 @@ def _story() -> dict[str, str]:
 async def _told(journal: Path) -> dict[str, str]:
     """Every step that is kept, as a picture."""
     settings = load(None).settings
-    feed = Feed(journal, settings, Outside(beat=partial(last_beat, journal)))
+    feed = Feed(journal, settings, Ports(beat=partial(last_beat, journal)))
     control, narrator = Control(journal, True, "trader"), Narrator("the demo's folder")
     app = terminal(feed, control, narrator=narrator)
     found = {}
@@ -133,7 +133,7 @@ def _wait_for_fills(journal: Path) -> None:
 async def _drawn(journal: Path) -> dict[str, str]:
     """Every panel as a picture."""
     settings = load(None).settings
-    feed = Feed(journal, settings, Outside(beat=partial(last_beat, journal)))
+    feed = Feed(journal, settings, Ports(beat=partial(last_beat, journal)))
     app = terminal(feed, Control(journal, True, "trader"), ACTIONS)
     found = {}
     try:

@@ -9,14 +9,14 @@ from __future__ import annotations
 import time
 
 from hedger.alerts.notices import Notice
-from hedger.alerts.outside import notice
+from hedger.alerts.process_watch import notice
 from hedger.core.actions import Severity
 from hedger.desk.follow import Fetch, no_tape
 from hedger.desk.profit import ProfitReader
 from hedger.journal.codec import CodecError
 from hedger.journal.sqlite import SqliteStorage
 from hedger.journal.storage import StorageFailed
-from hedger.runs.profit import UNEXPLAINED
+from hedger.profit import UNEXPLAINED
 from hedger.settings import Settings
 from pricing.errors import HedgerError
 

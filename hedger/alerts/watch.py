@@ -11,7 +11,7 @@ from typing import Any
 
 from hedger.alerts.memory import MemoryFile, Remembered, SinkMemory, new_salt
 from hedger.alerts.notices import Message, Notice, Notices, Why
-from hedger.alerts.outside import Outside, Sight, marks_old, notice, standing
+from hedger.alerts.process_watch import ProcessSight, ProcessWatcher, marks_old, notice, standing
 from hedger.alerts.profit_watch import ProfitWatch
 from hedger.alerts.sinks import Sink
 from hedger.alerts.tail import Tail
@@ -54,7 +54,7 @@ class Watch:
         self.parts = parts
         self.told = 0
         self.notices = Notices(round(parts.config.again_min * 60 * NS_PER_SECOND))
-        self._outside = Outside(parts.journal)
+        self._outside = ProcessWatcher(parts.journal)
         self._well_ns: int | None = None
         self._ahead_ns = time.time_ns() - time.monotonic_ns()
         self._kept, self._answers = "", 0
@@ -187,7 +187,7 @@ class Watch:
                 text = "what was told cannot be kept: a restart tells it again"
                 parts.log.say(text, level=logging.WARNING, reason=self._kept)
 
-    def _standing(self, sight: Sight) -> list[Notice]:
+    def _standing(self, sight: ProcessSight) -> list[Notice]:
         parts = self.parts
         tail, trading = parts.tail, parts.name.trading
         found = [*tail.stands(), *standing(sight, tail.mode, parts.config, tail.pause, trading=trading)]
@@ -211,7 +211,7 @@ class Watch:
         fields = {"alert": found.code, "severity": str(found.severity), "text": found.text}
         self.parts.log.say("told", level=level, reason=str(message.why), **fields)
 
-    def _well(self, sight: Sight) -> list[Message]:
+    def _well(self, sight: ProcessSight) -> list[Message]:
         """A word every `well_h` hours, so that silence means something; not while anything grave stands."""
         every_ns = round(self.parts.config.well_h * 3600 * NS_PER_SECOND)
         said_ns = self._well_ns

@@ -164,7 +164,7 @@ class Terminal(App[Exception | None]):
             return
         self.frame, self._framed_at = message.frame, time.monotonic()
         self._show_header()
-        self._show_banner(message.frame.vitals.standing.exchanged)
+        self._show_banner(message.frame.vitals.engine_state.exchanged)
         if self._strip is not None:
             self._strip.show(strip(message.story, self._strip.size.width))
         if message.frame.want.panel == self.reader.want.panel:
@@ -453,7 +453,7 @@ class Terminal(App[Exception | None]):
             self.say("nothing to write yet")
             return
         self.say("writing")
-        now_ns = self.feed.outside.now_ns()
+        now_ns = self.feed.ports.now_ns()
 
         def write() -> None:
             told = export(self.feed.journal, frame, now_ns)

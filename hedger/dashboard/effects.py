@@ -48,10 +48,10 @@ class Paid:
     hedges: int
 
 
-def outside(history: Sequence[tuple[int, float]], low: float, high: float) -> Excursions | None:
+def excursions(history: Sequence[tuple[int, float]], low: float, high: float) -> Excursions | None:
     """How a row's history stands to an interval; None without a history.
 
-    >>> outside([(0, 0.0), (1, 2.0), (2, 3.0), (3, 0.0)], -1.0, 1.0)
+    >>> excursions([(0, 0.0), (1, 2.0), (2, 3.0), (3, 0.0)], -1.0, 1.0)
     Excursions(share=0.5, exits=1)
     """
     if not history:
@@ -98,7 +98,7 @@ def band_effect(
 ) -> list[str]:
     """What another band would have changed, in words: by the row as it was, hedges and all. cost: of the last
     hedges, None unknown."""
-    was, would = outside(history, *old[0]), outside(history, *new[0])
+    was, would = excursions(history, *old[0]), excursions(history, *new[0])
     if was is None or would is None:
         return ["what it would have changed: unknown, nothing of this row is remembered yet"]
     span_s = (history[-1][0] - history[0][0]) / 1e9

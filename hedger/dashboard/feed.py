@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hedger.build import this_build
-from hedger.dashboard.outside import Outside
+from hedger.dashboard.ports import Ports
 from hedger.desk.alert_log import AlertLog
 from hedger.desk.decided import decision_on, document_of, shortened
 from hedger.desk.decision_log import DecisionLog
@@ -68,7 +68,7 @@ class Feed:
         self,
         journal: Path,
         settings: Settings,
-        outside: Outside,
+        ports: Ports,
         *,
         begin: int | None = None,
         long: int = LONG,
@@ -79,14 +79,14 @@ class Feed:
         Raises:
             InputError: there is none, or it is no journal.
         """
-        self.journal, self.outside = journal, outside
+        self.journal, self.ports = journal, ports
         self._at_hand = settings
         self.opened = Opened(journal)
         self._storage: SqliteStorage = open_to_read(journal)
         self.opened.look(self._storage)
         self.exchanged = False
         self.name = self._storage.name
-        self.follower = Follower(settings, outside.fetch, depth=False)
+        self.follower = Follower(settings, ports.fetch, depth=False)
         self.venues = VenueReader(settings, follower=self.follower)
         self.profit = ProfitReader(settings, follower=self.follower)
         self.orders = Reading(self.name, 0)
@@ -169,7 +169,7 @@ class Feed:
         if self.quick is None and self._whole and self.head - self.number > self._long:
             begin = self._end()
             if begin > self.number + 1:
-                self.quick = Feed(self.journal, self._at_hand, self.outside, begin=begin)
+                self.quick = Feed(self.journal, self._at_hand, self.ports, begin=begin)
 
     def _end_first(self) -> bool:
         """Read on at the end of a long journal; whether that is still behind. Where it cannot be read, the

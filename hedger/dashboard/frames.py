@@ -21,7 +21,7 @@ from hedger.dashboard.panels import alerts, hedge, orders, pnl, risk, venues, wh
 from hedger.dashboard.panels.incomplete import texts
 from hedger.dashboard.planner import Planner
 from hedger.dashboard.sheet import Line, Section, Sheet, Tone
-from hedger.desk.engine_state import Standing, standing_of
+from hedger.desk.engine_state import EngineState, engine_state_of
 from hedger.desk.hedging import Hedging, hedging_document
 from hedger.desk.ladder import ladder_document
 from hedger.desk.look import look_of
@@ -192,7 +192,7 @@ class Painter:
             self.snapshot() if feed.caught_up else None,
             self._order_rows(live=True),
             self._at_ns(),
-            self._standing(),
+            self._engine_state(),
             feed.follower.by_hand,
             self._snapshot[2],
         )
@@ -249,12 +249,12 @@ class Painter:
     def _order_rows(self, live: bool = False) -> list[Json]:
         """live: those alone that may still do something."""
         feed = self._feed.shown
-        known = feed.orders.standing(restarted=feed.pid is None).values()
+        known = feed.orders.as_known(restarted=feed.pid is None).values()
         return order_rows([x for x in known if x.live or not live], feed.follower, self._at_ns())
 
-    def _standing(self) -> Standing:
+    def _engine_state(self) -> EngineState:
         feed = self._feed.shown
-        return standing_of(
+        return engine_state_of(
             feed.decided.last,
             feed.venues.follower.mode,
             latched=feed.latched is not None,
@@ -265,34 +265,38 @@ class Painter:
     def _at_ns(self) -> int:
         """Ages count up to now while an engine runs, else up to its end."""
         feed = self._feed.shown
-        return feed.outside.now_ns() if feed.pid is not None else feed.venues.follower.now_ns
+        return feed.ports.now_ns() if feed.pid is not None else feed.venues.follower.now_ns
 
     def _venue_document(self, now: float) -> Json:
         if self._venues is None or now - self._venues[0] >= _VENUES_S:
             at_ns, runs = self._at_ns(), self._feed.shown.pid is not None
-            document = self._feed.shown.venues.document(at_ns, self._feed.outside.beat(), runs=runs)
+            document = self._feed.shown.venues.document(at_ns, self._feed.ports.beat(), runs=runs)
             self._venues = (now, {"running": runs, **document})
         return self._venues[1]
 
     def _vitals(self, now: float) -> Vitals:
         feed = self._feed.shown
         document, at_ns = self._venue_document(now), self._at_ns()
-        follower, standing, configuration = feed.venues.follower, self._standing(), feed.configuration()
+        follower, engine_state, configuration = (
+            feed.venues.follower,
+            self._engine_state(),
+            feed.configuration(),
+        )
         oldest = [v["feed"]["oldest_held"] for v in document["venues"] if v["feed"]["oldest_held"]]
         known = [x for x in oldest if x["age_s"] is not None]
         worst = max(known, key=lambda x: float(x["age_s"]), default=None)
         if len(known) < len(oldest):
             worst = next(x for x in oldest if x["age_s"] is None)
-        orders = feed.orders.standing(restarted=feed.pid is None)
+        orders = feed.orders.as_known(restarted=feed.pid is None)
         live = [order for order in orders.values() if order.live]
         accounts = sorted({account for _, _, account in follower.book.positions} if follower.book else ())
         engine, unseen = document["engine"], feed.alerts.unseen(feed.acknowledged)
         # other ages stop with the engine; what the header says of the data must not look fresh for ever
-        ended_s = max(feed.outside.now_ns() - at_ns, 0) / 1e9 if feed.pid is None else 0.0
+        ended_s = max(feed.ports.now_ns() - at_ns, 0) / 1e9 if feed.pid is None else 0.0
         return Vitals(
             trading=feed.name.trading,
             engine=feed.name.engine,
-            standing=standing,
+            engine_state=engine_state,
             pid=feed.pid,
             account=", ".join(a or "not named" for a in accounts) or "none",
             settings_sha256=follower.in_force.told,
@@ -300,7 +304,7 @@ class Painter:
             record=feed.number,
             behind=max(self._feed.head - self._feed.number, 0),
             seq=follower.seq,
-            lag_s=(feed.outside.now_ns() - follower.now_ns) / 1e9 if follower.now_ns else None,
+            lag_s=(feed.ports.now_ns() - follower.now_ns) / 1e9 if follower.now_ns else None,
             newest_s=(at_ns - follower.marked_ns) / 1e9 if follower.marked_ns else None,
             oldest_s=None if worst is None or worst["age_s"] is None else worst["age_s"] + ended_s,
             oldest_symbol="" if worst is None else worst["symbol"],
@@ -315,15 +319,15 @@ class Painter:
             incomplete=len(texts(*_lacking(self._snapshot[1]))),
             fault=feed.fault or self._feed.fault,
             control=self._control,
-            by_whom=_by_whom(standing, feed.latched, follower.pause, at_ns),
+            by_whom=_by_whom(engine_state, feed.latched, follower.pause, at_ns),
         )
 
 
-def _by_whom(standing: Standing, latched: Latched | None, pause: Pause | None, now_ns: int) -> str:
+def _by_whom(engine_state: EngineState, latched: Latched | None, pause: Pause | None, now_ns: int) -> str:
     """Who brought the engine to where it stands, and when; a pause tells nothing of a kill."""
-    if standing.latched and latched is not None:
+    if engine_state.latched and latched is not None:
         return since_words(latched.user, latched.set_ns, now_ns)
-    if standing.words.endswith("PAUSED") and pause is not None:
+    if engine_state.words.endswith("PAUSED") and pause is not None:
         return since_words(pause.user, pause.now_ns, now_ns)
     return ""
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from hedger.core.state import Mode
 from hedger.dashboard.sheet import Tone
-from hedger.desk.engine_state import Standing
+from hedger.desk.engine_state import EngineState
 from hedger.figures import age
 from pricing.daycount import iso
 
@@ -29,7 +29,7 @@ USER_MAX = 16
 
 @dataclass(frozen=True, slots=True)
 class Vitals:
-    """What the header tells. trading: "live", "testnet", "paper" or "replay". standing: where its engine is.
+    """What the header tells. trading: "live", "testnet", "paper" or "replay". engine_state: of its engine.
 
     Ages in seconds, None unknown. oldest_s: of the oldest quote held. behind: records not read yet. critical,
     warnings: alerts that nobody has acknowledged; grave: critical ones of them that are not over. at_hand:
@@ -39,7 +39,7 @@ class Vitals:
 
     trading: str
     engine: str
-    standing: Standing
+    engine_state: EngineState
     pid: int | None
     account: str
     settings_sha256: str
@@ -85,10 +85,10 @@ def header(s: Vitals) -> tuple[tuple[str, Tone], ...]:
     """Three lines, the first of them what must be seen at once; the most urgent words stand first in each."""
     runs = f"process {s.pid}" if s.pid is not None else "NO ENGINE RUNS"
     right = "control" if s.control else "read-only"
-    state = f"{s.standing.words}{s.by_whom}"
+    state = f"{s.engine_state.words}{s.by_whom}"
     first = f"{BANNERS.get(s.trading, s.trading.upper())} | {state} | {runs} | {right}"
     first += f" | engine {s.engine}"
-    if s.standing.exchanged:
+    if s.engine_state.exchanged:
         first = f"{EXCHANGED}: leave and start again | it was {s.trading}, engine {s.engine}"
     lacking = f" | INCOMPLETE {s.incomplete}" if s.incomplete else ""
     over = f" ({s.critical - s.grave} over)" if s.critical > s.grave else ""
@@ -106,7 +106,7 @@ def header(s: Vitals) -> tuple[tuple[str, Tone], ...]:
         f"moved {age(s.clock_s)} | record {s.record}"
     )
     return (
-        (first, Tone.BAD if s.standing.exchanged else _state_tone(s)),
+        (first, Tone.BAD if s.engine_state.exchanged else _state_tone(s)),
         (second, _out_tone(s)),
         (third, _lag_tone(s)),
     )
@@ -114,8 +114,8 @@ def header(s: Vitals) -> tuple[tuple[str, Tone], ...]:
 
 def header_small(s: Vitals, keys: str) -> tuple[tuple[str, Tone], ...]:
     """Instead of it where a screen is too small: mode and state, shortened, first. keys: those that act."""
-    state = EXCHANGED if s.standing.exchanged else _short(s.standing)
-    tone = Tone.BAD if s.standing.exchanged else _state_tone(s)
+    state = EXCHANGED if s.engine_state.exchanged else _short(s.engine_state)
+    tone = Tone.BAD if s.engine_state.exchanged else _state_tone(s)
     least = f"too small, min {LEAST[0]}x{LEAST[1]}"
     return (f"{s.trading.upper()} {state}", tone), (least, Tone.WARN), (keys, Tone.DIM)
 
@@ -129,10 +129,10 @@ def too_small(width: int, height: int) -> bool:
     return width < LEAST[0] or height < LEAST[1]
 
 
-def _short(standing: Standing) -> str:
+def _short(engine_state: EngineState) -> str:
     """Where the engine stands in one word: the gravest of them."""
-    first, _, rest = standing.words.partition(", ")
-    graver = standing.killed or standing.mode is Mode.HALTED
+    first, _, rest = engine_state.words.partition(", ")
+    graver = engine_state.killed or engine_state.mode is Mode.HALTED
     return rest if rest == "PAUSED" and not graver else first
 
 
@@ -186,9 +186,9 @@ def tabs(names: Sequence[str], panel: int) -> str:
 
 
 def _state_tone(s: Vitals) -> Tone:
-    if s.pid is None or s.standing.killed or s.standing.mode is Mode.HALTED:
+    if s.pid is None or s.engine_state.killed or s.engine_state.mode is Mode.HALTED:
         return Tone.BAD
-    return Tone.GOOD if s.standing.mode is Mode.ARMED and not s.standing.paused else Tone.WARN
+    return Tone.GOOD if s.engine_state.mode is Mode.ARMED and not s.engine_state.paused else Tone.WARN
 
 
 def _out_tone(s: Vitals) -> Tone:

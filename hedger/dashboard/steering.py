@@ -12,7 +12,7 @@ from hedger.dashboard.dialogs import KILL_S, Confirm, KillNotice
 from hedger.dashboard.header import header
 from hedger.dashboard.panel_table import Panel
 from hedger.dashboard.seat import Seat
-from hedger.desk.engine_state import Standing, Withheld
+from hedger.desk.engine_state import EngineState, Withheld
 from pricing.errors import HedgerError
 
 #: The word over everything stays so long: after a kill the header and the alerts say it as well, and what it
@@ -61,26 +61,26 @@ def ask(seat: Seat, title: str, verb: Verb) -> None:
 
 def _before(seat: Seat, verb: Verb) -> str:
     """Where the engine stands; that a resume alone has nothing sent, where it is so."""
-    standing = _standing(seat)
+    engine_state = _engine_state(seat)
     said = ""
-    if verb is Verb.RESUME and standing is not None:
-        said = replace(standing, paused=False).withheld
+    if verb is Verb.RESUME and engine_state is not None:
+        said = replace(engine_state, paused=False).withheld
     return f"NOTHING IS SENT ALL THE SAME: {said}\n{summary(seat)}" if said else summary(seat)
 
 
 def _in_vain(seat: Seat) -> str:
     """Why no command makes the engine freer or tighter now, "" where one does."""
-    standing = _standing(seat)
-    if standing is None:
+    engine_state = _engine_state(seat)
+    if engine_state is None:
         return ""
-    if standing.killed:
+    if engine_state.killed:
         return f"{Withheld.KILLED}, `hedger unkill --reason ..` first"
-    return standing.withheld if standing.exchanged or not standing.runs else ""
+    return engine_state.withheld if engine_state.exchanged or not engine_state.runs else ""
 
 
-def _standing(seat: Seat) -> Standing | None:
+def _engine_state(seat: Seat) -> EngineState | None:
     """Where the engine stands; None before the first frame."""
-    return None if seat.frame is None else seat.frame.vitals.standing
+    return None if seat.frame is None else seat.frame.vitals.engine_state
 
 
 def acknowledge(seat: Seat) -> None:
@@ -128,12 +128,12 @@ def kill(seat: Seat) -> None:
 
 def _what_kill_does(seat: Seat) -> str:
     """What a second press would do, as the engine stands."""
-    standing = _standing(seat)
-    if standing is not None and not standing.runs:
+    engine_state = _engine_state(seat)
+    if engine_state is not None and not engine_state.runs:
         return (
             "no engine runs, so the latch is set and the next start is killed; `hedger kill` in a shell "
             "cancels at the venues by itself."
         )
-    if standing is not None and standing.killed:
+    if engine_state is not None and engine_state.killed:
         return "it is KILLED already, and every order is cancelled once more."
     return "nothing new is sent, every order is cancelled."

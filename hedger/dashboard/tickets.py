@@ -84,7 +84,7 @@ def why_not_send(seat: Seat, asked: Asked) -> Refusal | None:
     old = effects.why_not_send(
         found[1]["now_ns"],
         dict(shown["indexes"]),
-        seat.feed.outside.now_ns(),
+        seat.feed.ports.now_ns(),
         seat.frame.indexes,
         seat.frame.marked_ns,
         seat.frame.preview_quotes,
@@ -148,13 +148,13 @@ def _answer(seat: Seat, asked: Asked) -> str:
     found = asked.look(seat)
     if found is None:
         return "\n".join(filter(None, (_refused(seat), _WAITING)))
-    old_s = (seat.feed.outside.now_ns() - found[1]["now_ns"]) / 1e9
+    old_s = (seat.feed.ports.now_ns() - found[1]["now_ns"]) / 1e9
     return preview_text.text(*found, _against(seat), age(old_s), asked.traded_usd)
 
 
 def _against(seat: Seat) -> str:
     """Why the engine, as it stands now, would begin nothing that is asked for."""
-    return "" if seat.frame is None else seat.frame.vitals.standing.withheld
+    return "" if seat.frame is None else seat.frame.vitals.engine_state.withheld
 
 
 def _refused(seat: Seat) -> str:

@@ -39,7 +39,7 @@ _NEXT_START = {
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class EngineState:
     """mode: of the last decision, None before the first. latched: the kill latch is set. runs: an engine
     holds the journal. exchanged: another journal lies where this one was."""
 
@@ -58,9 +58,9 @@ class Standing:
     def words(self) -> str:
         """What the engine may do, in one word or two.
 
-        >>> Standing(Mode.ARMED, paused=True).words, Standing(Mode.ARMED, latched=True).words
+        >>> EngineState(Mode.ARMED, paused=True).words, EngineState(Mode.ARMED, latched=True).words
         ('ARMED, PAUSED', 'KILLED')
-        >>> Standing(None, runs=False).words, Standing(Mode.ARMED, runs=False).words
+        >>> EngineState(None, runs=False).words, EngineState(Mode.ARMED, runs=False).words
         ('NEVER STARTED', 'STOPPED, was ARMED')
         """
         if self.latched:
@@ -84,24 +84,24 @@ class Standing:
         return _BY_MODE.get(self.mode) or (Withheld.PAUSED if self.paused else Withheld.NOTHING)
 
 
-def standing_of(
+def engine_state_of(
     decision: Mapping[str, Any] | None,
     change: ModeChange | None,
     *,
     latched: bool,
     runs: bool,
     exchanged: bool = False,
-) -> Standing:
+) -> EngineState:
     """It as the record has it. decision: the last; change: the last one of the mode, which stands in for want
     of a decision. The pause by which an engine ended is none: it is over, and nobody has paused it.
 
     >>> ended = ModeChange("armed", True, "run", "ending: the minutes are over")
-    >>> standing_of({"mode": "armed", "paused": True}, ended, latched=False, runs=False).words
+    >>> engine_state_of({"mode": "armed", "paused": True}, ended, latched=False, runs=False).words
     'STOPPED, was ARMED'
     """
     told = decision["mode"] if decision else change.mode if change else None
     over = change is not None and change.ending and not runs
-    return Standing(
+    return EngineState(
         None if told is None else Mode(told),
         paused=bool(decision and decision["paused"]) and not over,
         latched=latched,

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from hedger.core.actions import Adjustment
+from hedger.core.adjusting import adjusted
 from hedger.core.by_hand import NOTHING_BY_HAND, ByHand
 from hedger.core.commands import parse_bands
 from hedger.core.events import Command, Verb
@@ -24,7 +25,6 @@ from hedger.core.glance import stamped
 from hedger.core.ledger import averages_with
 from hedger.core.marking import fault_of
 from hedger.desk.settings_in_force import SettingsInForce
-from hedger.engine.starting import adjusted
 from hedger.journal.entries import (
     Configuration,
     DecisionRecord,

@@ -13,7 +13,7 @@ from typing import Any
 from hedger.amounts import counted
 from hedger.core.by_hand import NOTHING_BY_HAND, ByHand
 from hedger.desk.decision_log import DecisionLog
-from hedger.desk.engine_state import Standing
+from hedger.desk.engine_state import EngineState
 from hedger.desk.hedging_text import at_length, in_a_line
 from hedger.desk.risk_tree import band_rows
 from hedger.documents import missing_list
@@ -34,7 +34,7 @@ class Hedging:
     snapshot: Snapshot | None
     working: Sequence[Json]
     at_ns: int
-    standing: Standing
+    engine_state: EngineState
     by_hand: ByHand = NOTHING_BY_HAND
     fault: str = ""
 
@@ -63,10 +63,10 @@ def _next(of: Hedging) -> Json | None:
         return None
     asked = of.log.asked or decision
     why = str(asked["trigger"] or asked["reason"] or "the policy was not asked yet")
-    withheld = of.standing.withheld
+    withheld = of.engine_state.withheld
     working, due = len(of.working), bool(asked["due"])
     if working:
-        what = f"{counted(working, 'order')} in work" + ("" if of.standing.runs else f", and {withheld}")
+        what = f"{counted(working, 'order')} in work" + ("" if of.engine_state.runs else f", and {withheld}")
     elif due:
         what = f"a hedge is DUE and nothing leaves: {withheld}" if withheld else "a hedge is due"
     else:

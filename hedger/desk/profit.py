@@ -12,14 +12,14 @@ from __future__ import annotations
 from copy import copy
 from typing import Any
 
+from hedger import profit
 from hedger.core.actions import Adjustment
 from hedger.desk.decided import document_of
 from hedger.desk.follow import Fetch, Follower, Taken, no_tape
 from hedger.documents import missing_list, number
 from hedger.journal.entries import Kind, Record
 from hedger.problem.snapshot import Snapshot
-from hedger.runs import profit
-from hedger.runs.profit import Interval, Profit
+from hedger.profit import Interval, Profit
 from hedger.settings import Settings
 from pricing.daycount import NS_PER_SECOND, iso
 from risk.flows import Trade

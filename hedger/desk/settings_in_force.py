@@ -15,9 +15,9 @@ from typing import Any
 from hedger.core.events import Command, Verb
 from hedger.core.reload import changed, differences
 from hedger.desk.decided import decision_on
+from hedger.journal.configuration import settings_of, settings_sha256
 from hedger.journal.entries import Configuration, DecisionRecord, EventBody, Kind, Record, Word, read
 from hedger.journal.storage import Storage
-from hedger.runs.opening import settings_of, settings_sha256
 from hedger.settings import Settings
 
 Tree = Mapping[str, Any]

@@ -8,8 +8,8 @@ from typing import Any
 
 from hedger.amounts import amount, counted, delay, span
 from hedger.desk.ladder import NO_MODEL, grids
-from hedger.runs.profit import APART_NS
-from hedger.runs.profit import table as profit_table
+from hedger.profit import APART_NS
+from hedger.profit import table as profit_table
 from hedger.text_width import blocks
 from pricing.daycount import NS_PER_SECOND
 

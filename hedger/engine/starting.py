@@ -8,14 +8,13 @@ the engine, and not while the kill latch is set.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-from fractions import Fraction
-from types import MappingProxyType
 
-from hedger.core.actions import Adjustment, AdjustmentKind
+from hedger.core.actions import AdjustmentKind
+from hedger.core.adjusting import adjusted
 from hedger.core.deliveries import with_settled
-from hedger.core.order_life import ZERO, OrderRecord
+from hedger.core.order_life import OrderRecord
 from hedger.core.state import Mode, Settled, State, frozen
 from hedger.core.trades_seen import TradesSeen
 from hedger.core.usage import counters_after, hedges_after, memory_after
@@ -33,7 +32,7 @@ from pricing.contracts import Listing
 from pricing.daycount import NS_PER_DAY, NS_PER_SECOND
 from pricing.errors import InputError
 from pricing.universe import Universe
-from risk.book import Book, Position, PositionKey, settles_daily
+from risk.book import Book, PositionKey
 from venues.orders import TradeReport
 
 #: Orders that ended are kept so long over a restart, as in a running engine by default (`forget_s`).
@@ -174,23 +173,3 @@ def _folded(found: Recovered, opening: Book) -> tuple[Book, dict[PositionKey, Se
             settled[key] = replace(settled[key], price=word.price)
         book = adjusted(book, word, listings)
     return book, settled
-
-
-def adjusted(book: Book, word: Adjustment, listings: Mapping[tuple[str, str], Listing]) -> Book:
-    """The book after an adjustment, as the engine booked it then."""
-    key = (word.venue, word.symbol, word.account)
-    match word.kind:
-        case AdjustmentKind.FUNDING | AdjustmentKind.ACCEPTED_CASH | AdjustmentKind.SETTLEMENT_CORRECTED:
-            return book.pay(word.venue, word.account, word.currency, -word.amount)
-        case AdjustmentKind.SETTLEMENT:
-            return book.settle(key, word.price)
-        case AdjustmentKind.ACCEPTED_POSITION:
-            held = book.positions.get(key)
-            old = held or Position(listings[word.venue, word.symbol], word.account, ZERO)
-            paid = old.paid
-            if settles_daily(old.listing):
-                natural = Fraction(word.quantity) * Fraction(old.listing.size)
-                entry = Fraction(word.price)
-                paid += natural / entry if old.listing.contract.inverse else natural * entry
-            new = replace(old, quantity=old.quantity + word.quantity, paid=paid)
-            return replace(book, positions=MappingProxyType({**book.positions, key: new}))

@@ -265,7 +265,7 @@ class Reading:
                 word = OrderUpdate(new.order.combo, OrderState.OPEN, "", new.booked / new.order.ratio)
                 self.orders[other.order.client_id] = heard(other, told_of(other, word), self.monotonic_ns)
 
-    def standing(self, *, restarted: bool) -> dict[str, OrderRecord]:
+    def as_known(self, *, restarted: bool) -> dict[str, OrderRecord]:
         """Orders by client id. restarted: what has had no answer will not get one any more."""
         orders = dict(self.orders)
         if restarted:
@@ -276,7 +276,7 @@ class Reading:
 
     def result(self, head: Head, *, restarted: bool) -> Recovered:
         """What was found. restarted: as for `standing`."""
-        orders = self.standing(restarted=restarted)
+        orders = self.as_known(restarted=restarted)
         decision = None if self.decision is None else read(self.decision)
         return replace(
             self.found,

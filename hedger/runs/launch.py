@@ -22,6 +22,7 @@ from hedger.engine.metrics import MetricsServer
 from hedger.engine.service import Ending, Parts, Service
 from hedger.engine.starting import other_build
 from hedger.journal.commands_file import CommandBox
+from hedger.journal.configuration import settings_sha256, settings_text
 from hedger.journal.entries import Configuration, Kind
 from hedger.journal.identity import fingerprint_of
 from hedger.journal.journal import open_to_read
@@ -29,7 +30,6 @@ from hedger.journal.recovery import Recovered, recover
 from hedger.journal.user import user_name
 from hedger.limits_file import LoadedLimits, check_restart, limits_text
 from hedger.runs.demo_stage import EMPTY_STAGE, Stage
-from hedger.runs.opening import settings_sha256, settings_text
 from hedger.settings import Settings
 from pricing.errors import Exit, HedgerError
 

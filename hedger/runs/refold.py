@@ -17,6 +17,7 @@ from hedger.core.gate import EngineSettings
 from hedger.core.state import State
 from hedger.engine.recording import state_digest
 from hedger.engine.starting import booked_since, first_state
+from hedger.journal.configuration import limits_on_record, settings_of, settings_sha256
 from hedger.journal.entries import (
     EVENT_KINDS,
     Configuration,
@@ -35,7 +36,6 @@ from hedger.journal.recovery import recover
 from hedger.journal.storage import EVERY_KIND, JournalDamaged, Storage
 from hedger.limits_file import LoadedLimits
 from hedger.runs.engine_settings import settings_on_venues
-from hedger.runs.opening import limits_on_record, settings_of, settings_sha256
 from hedger.runs.paper_setup import fresh_state, one_numeraire, venues_of
 from hedger.runs.replay import replay_engine, tape_sha256
 from hedger.settings import Settings

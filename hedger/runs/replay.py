@@ -24,6 +24,7 @@ from hedger.engine.clock import VirtualClock
 from hedger.engine.engine import NoRecord, Recorder
 from hedger.engine.recording import JournalRecorder, state_digest
 from hedger.inputs import read_book
+from hedger.journal.configuration import settings_sha256, settings_text
 from hedger.journal.entries import (
     Configuration,
     JournalName,
@@ -36,7 +37,7 @@ from hedger.limits_file import LoadedLimits
 from hedger.margin_models import margin_models
 from hedger.problem.snapshot import take_snapshot
 from hedger.runs.by_timetable import RunClock, RunWorld
-from hedger.runs.opening import on_one_account, opened, settings_sha256, settings_text
+from hedger.runs.opening import on_one_account, opened
 from hedger.runs.paper_setup import (
     engine_settings,
     fresh_state,

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 
+from hedger import profit
 from hedger.core.actions import Adjustment, AdjustmentKind
 from hedger.core.decision import Decision
 from hedger.core.events import Event
@@ -14,7 +15,6 @@ from hedger.core.state import State
 from hedger.documents import number
 from hedger.engine.recording import newly_booked
 from hedger.problem.snapshot import Snapshot
-from hedger.runs import profit
 from pricing.market import Market, Marks, mid_or_nan, price_or_nan
 from risk.attribution import Attribution
 from risk.flows import Trade

@@ -29,7 +29,7 @@ def dashboard(arguments: argparse.Namespace) -> Exit:
     from hedger.dashboard.control import Control
     from hedger.dashboard.feed import Feed
     from hedger.dashboard.keys import load_keys
-    from hedger.dashboard.outside import Outside
+    from hedger.dashboard.ports import Ports
     from hedger.engine.heartbeat import last_beat
     from hedger.journal.lock import holder
     from hedger.verbs.journals import fetch_of
@@ -38,8 +38,8 @@ def dashboard(arguments: argparse.Namespace) -> Exit:
 
     keys = load_keys(arguments.keys)
     settings = settings_of(arguments)
-    outside = Outside(beat=partial(last_beat, arguments.journal), fetch=fetch_of(arguments.tape))
-    feed = Feed(arguments.journal, settings, outside)
+    ports = Ports(beat=partial(last_beat, arguments.journal), fetch=fetch_of(arguments.tape))
+    feed = Feed(arguments.journal, settings, ports)
     try:
         _refuse_no_terminal()
         warm_up()

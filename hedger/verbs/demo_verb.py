@@ -99,7 +99,7 @@ def _on_a_screen(arguments: argparse.Namespace) -> Exit:
     from hedger.dashboard.feed import Feed
     from hedger.dashboard.keys import OF_DEMO
     from hedger.dashboard.narrator import Narrator
-    from hedger.dashboard.outside import Outside
+    from hedger.dashboard.ports import Ports
     from hedger.engine.heartbeat import last_beat
     from hedger.runs.demo_engine import DemoEngine
     from pricing.compiled import warm_up
@@ -112,7 +112,7 @@ def _on_a_screen(arguments: argparse.Namespace) -> Exit:
         warm_up()  # before the engine starts, which then finds everything compiled
     with DemoEngine(journal, arguments.seed, arguments.config) as engine:
         engine.wait_for(journal.with_name(journal.name + ".heartbeat"))
-        feed = Feed(journal, settings, Outside(beat=lambda: last_beat(journal)))
+        feed = Feed(journal, settings, Ports(beat=lambda: last_beat(journal)))
         arming = threading.Timer(ARM_S, _arm, [Control(journal, True, "demo")])
         try:
             control = Control(journal, True, opened=feed.opened)

@@ -257,7 +257,7 @@ def _summary(document: dict[str, Any]) -> str:
     """The figures for people; what is not known says so."""
     from hedger.amounts import amount
     from hedger.desk.profit import APART_S
-    from hedger.runs.profit import APART_NS, table
+    from hedger.profit import APART_NS, table
     from pricing.daycount import NS_PER_SECOND
 
     def usd(name: str) -> str:

@@ -99,7 +99,7 @@ def _hedging(arguments: argparse.Namespace, storage: SqliteStorage, seen: Seen) 
     """
     from hedger.desk.decided import document_of, shortened
     from hedger.desk.decision_log import DecisionLog
-    from hedger.desk.engine_state import standing_of
+    from hedger.desk.engine_state import engine_state_of
     from hedger.desk.follow import Follower
     from hedger.desk.hedging import Hedging, hedging_document
     from hedger.desk.order_rows import order_rows
@@ -121,8 +121,8 @@ def _hedging(arguments: argparse.Namespace, storage: SqliteStorage, seen: Seen) 
     at_ns = seen.now_ns if runs else follower.now_ns
     live = [order for order in seen.recovered.orders.values() if order.live]
     working = order_rows(live, follower, at_ns)
-    standing = standing_of(log.last, follower.mode, latched=latched, runs=runs)
-    return hedging_document(Hedging(log, snapshot, working, at_ns, standing, follower.by_hand, fault))
+    engine_state = engine_state_of(log.last, follower.mode, latched=latched, runs=runs)
+    return hedging_document(Hedging(log, snapshot, working, at_ns, engine_state, follower.by_hand, fault))
 
 
 def status_document(seen: Seen) -> dict[str, Any]:

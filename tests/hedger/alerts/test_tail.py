@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hedger.alerts.notices import Notice, Notices, Why
-from hedger.alerts.outside import Outside, Sight, marks_old, silent_s, standing
+from hedger.alerts.process_watch import ProcessSight, ProcessWatcher, marks_old, silent_s, standing
 from hedger.alerts.tail import Tail
 from hedger.core.actions import Severity
 from hedger.engine.heartbeat import Heartbeat, beat
@@ -168,8 +168,8 @@ def codes(
     return [notice.code for notice in standing(sight, mode, CONFIG)]
 
 
-def seen(folder: Path, after_s: float) -> Sight:
-    return Outside(folder / "a.journal").look(NOW_NS, round((1000 + after_s) * SECOND))
+def seen(folder: Path, after_s: float) -> ProcessSight:
+    return ProcessWatcher(folder / "a.journal").look(NOW_NS, round((1000 + after_s) * SECOND))
 
 
 def alive(folder: Path, pid: int = 1, *, closed: bool = False, monotonic_s: float = 1000.0) -> None:
@@ -281,7 +281,7 @@ def test_marks_are_old_only_of_an_engine_that_runs_and_had_some(tmp_path: Path) 
 
 def test_a_journal_that_is_moved_away_or_replaced_is_told(tmp_path: Path) -> None:
     told = Told(tmp_path)
-    outside, path = Outside(told.journal_path), told.journal_path
+    outside, path = ProcessWatcher(told.journal_path), told.journal_path
     assert not outside.look(NOW_NS, 1).replaced
     path.rename(tmp_path / "old")
     sight = outside.look(NOW_NS, 1)
@@ -293,9 +293,9 @@ def test_a_journal_that_is_moved_away_or_replaced_is_told(tmp_path: Path) -> Non
 
 def test_a_process_that_writes_is_seen_by_its_lock(tmp_path: Path) -> None:
     told = Told(tmp_path)
-    assert Outside(tmp_path / "a.journal").look(NOW_NS, 1).pid == os.getpid()
+    assert ProcessWatcher(tmp_path / "a.journal").look(NOW_NS, 1).pid == os.getpid()
     told.close()
-    assert Outside(tmp_path / "a.journal").look(NOW_NS, 1).pid is None
+    assert ProcessWatcher(tmp_path / "a.journal").look(NOW_NS, 1).pid is None
 
 
 def test_a_pause_is_of_who_paused_it_whatever_the_mode_became_since(tmp_path: Path) -> None:

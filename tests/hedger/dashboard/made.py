@@ -22,7 +22,7 @@ from hedger.dashboard.control import Control
 from hedger.dashboard.feed import Feed
 from hedger.dashboard.keys import ACTIONS, Action
 from hedger.dashboard.narrator import Narrator
-from hedger.dashboard.outside import Outside
+from hedger.dashboard.ports import Ports
 from hedger.engine.heartbeat import Heartbeat
 from hedger.engine.recording import JournalRecorder
 from hedger.engine.starting import write_start
@@ -105,7 +105,7 @@ def shown(
     """A terminal on a journal at a fixed time. keys_apart_s: between any two keys, however fast the test;
     hold_s: so long a key that steers waits for another one."""
     beat = Heartbeat(4711, 0, now_ns - HALF_S // 2, 1, "armed")
-    feed = Feed(path, desk(), Outside(lambda: now_ns, lambda: beat))
+    feed = Feed(path, desk(), Ports(lambda: now_ns, lambda: beat))
     came = count()
     return terminal(
         feed,

@@ -16,9 +16,9 @@ from hedger.core.events import Verb
 from hedger.dashboard.feed import Feed
 from hedger.dashboard.frames import Painter, Want
 from hedger.dashboard.margin_maker import MarginMaker
-from hedger.dashboard.outside import Outside
 from hedger.dashboard.panel_table import Panel
 from hedger.dashboard.planner import Planner
+from hedger.dashboard.ports import Ports
 from hedger.desk.look import Look, look_of
 from hedger.desk.planned_hedge import Basis, Planned, basis_of
 from hedger.desk.stressed import hedge_document
@@ -49,7 +49,7 @@ def rig(path: Path) -> Recorded:
 @pytest.fixture
 def painter(path: Path, rig: Recorded) -> Iterator[Painter]:
     """Read-only, as it began to read."""
-    feed = Feed(path, desk(), Outside(lambda: rig.now_ns))
+    feed = Feed(path, desk(), Ports(lambda: rig.now_ns))
     made = Painter(feed, control=False)
     read(made, rig)
     yield made
@@ -224,7 +224,7 @@ def test_that_nothing_leaves_of_an_engine_that_was_killed_goes_before_a_pause(
         rig.command(Verb.PAUSE)
     rig.journal.sync()
     FileLatch(path).set(Latched(rig.now_ns, "somebody", "a drill"))
-    feed = Feed(path, desk(), Outside(lambda: rig.now_ns))
+    feed = Feed(path, desk(), Ports(lambda: rig.now_ns))
     while not feed.caught_up or not feed.number:
         feed.step()
     (line, *_) = Painter(feed, control=False).frame(Want(Panel.HEDGE)).sheet[0].lines

@@ -13,8 +13,8 @@ import pytest
 
 from hedger.dashboard.feed import LONG, Feed
 from hedger.dashboard.frames import Painter, Want
-from hedger.dashboard.outside import Outside
 from hedger.dashboard.panel_table import Panel
+from hedger.dashboard.ports import Ports
 from hedger.journal.entries import Kind, decision_entry
 from tests.hedger.dashboard.made import HALF_S, Recorded, lived
 from tests.hedger.rig import desk
@@ -38,7 +38,7 @@ def path(tmp_path: Path, sound: tuple[Path, int]) -> Path:
 @pytest.fixture
 def feed(path: Path, sound: tuple[Path, int]) -> Iterator[Feed]:
     """Of the copy; not read yet."""
-    found = Feed(path, desk(), Outside(lambda: sound[1] + HALF_S))
+    found = Feed(path, desk(), Ports(lambda: sound[1] + HALF_S))
     yield found
     found.close()
 
@@ -84,7 +84,7 @@ def test_many_records_of_a_few_minutes_are_read(tmp_path: Path, paused: bool) ->
     """The end of such a journal is all of it, or all that came while the screen did not look."""
     path = tmp_path / "j"
     rig = lived(path)
-    feed = Feed(path, desk(), Outside(lambda: rig.now_ns + HALF_S))
+    feed = Feed(path, desk(), Ports(lambda: rig.now_ns + HALF_S))
     if paused:
         read(feed)
     grow(rig, LONG + 10)

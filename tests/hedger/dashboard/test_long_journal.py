@@ -8,8 +8,8 @@ from pathlib import Path
 from hedger.core.events import Verb
 from hedger.dashboard.feed import Feed
 from hedger.dashboard.frames import Painter, Want
-from hedger.dashboard.outside import Outside
 from hedger.dashboard.panel_table import Panel
+from hedger.dashboard.ports import Ports
 from hedger.problem.snapshot import Snapshot
 from tests.hedger.dashboard.made import HALF_S, Recorded, lived
 from tests.hedger.rig import desk
@@ -39,9 +39,9 @@ def test_the_end_shows_what_the_whole_shows(tmp_path: Path) -> None:
     rig.command(Verb.PREVIEW, "")
     rig.journal.close()
     now_ns = rig.now_ns + HALF_S
-    all_of_it = whole(Feed(tmp_path / "j", desk(), Outside(lambda: now_ns)))
+    all_of_it = whole(Feed(tmp_path / "j", desk(), Ports(lambda: now_ns)))
     begin = all_of_it.number - 15
-    quick = whole(Feed(tmp_path / "j", desk(), Outside(lambda: now_ns), begin=begin))
+    quick = whole(Feed(tmp_path / "j", desk(), Ports(lambda: now_ns), begin=begin))
     assert quick.number == all_of_it.number
     assert quick.follower.book == all_of_it.follower.book
     assert quick.follower.overrides == all_of_it.follower.overrides != {}
@@ -59,9 +59,9 @@ def test_the_end_shows_what_the_whole_shows(tmp_path: Path) -> None:
 def test_what_needs_the_whole_waits_for_it_and_then_the_end_is_let_go(tmp_path: Path) -> None:
     rig = long_journal(tmp_path / "j")
     rig.journal.close()
-    feed = Feed(tmp_path / "j", desk(), Outside(lambda: rig.now_ns + HALF_S), long=10)
+    feed = Feed(tmp_path / "j", desk(), Ports(lambda: rig.now_ns + HALF_S), long=10)
     feed.head = feed._storage.head().number
-    feed.quick = whole(Feed(tmp_path / "j", desk(), feed.outside, begin=feed._end()))
+    feed.quick = whole(Feed(tmp_path / "j", desk(), feed.ports, begin=feed._end()))
     painter = Painter(feed, control=False)
     for panel in OF_ALL:
         (section,) = painter.frame(Want(panel)).sheet
@@ -78,7 +78,7 @@ def test_what_needs_the_whole_waits_for_it_and_then_the_end_is_let_go(tmp_path: 
 def test_the_end_begins_where_quotes_still_count(tmp_path: Path) -> None:
     rig = long_journal(tmp_path / "j")
     rig.journal.close()
-    feed = Feed(tmp_path / "j", desk(), Outside(lambda: rig.now_ns), long=10)
+    feed = Feed(tmp_path / "j", desk(), Ports(lambda: rig.now_ns), long=10)
     feed.step()
     assert feed._end() == 1  # shorter than what the end is at least
     records = list(feed._storage.records())
@@ -90,7 +90,7 @@ def test_the_end_begins_where_quotes_still_count(tmp_path: Path) -> None:
 
 def test_a_preview_is_judged_by_the_prices_of_now_whatever_panel_is_in_sight(tmp_path: Path) -> None:
     rig = lived(tmp_path / "j")
-    feed = Feed(tmp_path / "j", desk(), Outside(lambda: rig.now_ns))
+    feed = Feed(tmp_path / "j", desk(), Ports(lambda: rig.now_ns))
     painter = Painter(whole(feed), control=True)
     old = painter.frame(Want(Panel.RISK))
     rig.mark(30.0)

@@ -15,7 +15,7 @@ from hedger.core.state import Mode
 from hedger.dashboard.app import Terminal
 from hedger.dashboard.dialogs import Dialog, Flatten, KillNotice
 from hedger.dashboard.header import header_small
-from hedger.desk.engine_state import Standing
+from hedger.desk.engine_state import EngineState
 from hedger.journal.commands_file import CommandBox
 from hedger.journal.kill_latch import FileLatch
 from tests.hedger.dashboard.made import HALF_S, Recorded, lived, on_screen, seen, shown
@@ -112,24 +112,24 @@ def test_a_question_under_another_dialog_is_left_before_a_key_reaches_it(
 @pytest.mark.parametrize(
     ("standing", "words"),
     [
-        (Standing(Mode.ARMED), "LIVE ARMED"),
-        (Standing(Mode.ARMED, paused=True), "LIVE PAUSED"),
-        (Standing(Mode.HALTED, paused=True), "LIVE HALTED"),
-        (Standing(Mode.KILLED, paused=True), "LIVE KILLED"),
-        (Standing(Mode.ARMED, paused=True, latched=True), "LIVE KILLED"),
-        (Standing(Mode.ARMED, paused=True, runs=False), "LIVE STOPPED"),
-        (Standing(Mode.ARMED, exchanged=True), "LIVE NOT THE JOURNAL THAT LIES HERE NOW"),
+        (EngineState(Mode.ARMED), "LIVE ARMED"),
+        (EngineState(Mode.ARMED, paused=True), "LIVE PAUSED"),
+        (EngineState(Mode.HALTED, paused=True), "LIVE HALTED"),
+        (EngineState(Mode.KILLED, paused=True), "LIVE KILLED"),
+        (EngineState(Mode.ARMED, paused=True, latched=True), "LIVE KILLED"),
+        (EngineState(Mode.ARMED, paused=True, runs=False), "LIVE STOPPED"),
+        (EngineState(Mode.ARMED, exchanged=True), "LIVE NOT THE JOURNAL THAT LIES HERE NOW"),
     ],
 )
 def test_the_gravest_word_of_a_state_is_the_one_that_is_left(
-    place: tuple[Recorded, CommandBox, Terminal], standing: Standing, words: str
+    place: tuple[Recorded, CommandBox, Terminal], standing: EngineState, words: str
 ) -> None:
     _, _, app = place
     found: list[str] = []
 
     async def act(pilot: Pilot[Any]) -> None:
         assert app.frame is not None
-        vitals = replace(app.frame.vitals, trading="live", standing=standing)
+        vitals = replace(app.frame.vitals, trading="live", engine_state=standing)
         found.extend(text for text, _ in header_small(vitals, "q leave"))
 
     on_screen(app, act, TINY)

@@ -12,9 +12,9 @@ from hedger.core.state import Mode
 from hedger.dashboard.feed import Feed
 from hedger.dashboard.frames import Painter, Want
 from hedger.dashboard.header import header
-from hedger.dashboard.outside import Outside
 from hedger.dashboard.panel_table import Panel
-from hedger.desk.engine_state import Standing, standing_of
+from hedger.dashboard.ports import Ports
+from hedger.desk.engine_state import EngineState, engine_state_of
 from hedger.journal.entries import ModeChange
 from hedger.journal.kill_latch import FileLatch, Latched
 from pricing.daycount import iso
@@ -26,28 +26,28 @@ from tests.hedger.rig import desk
 @pytest.mark.parametrize(
     ("standing", "words", "why"),
     [
-        (Standing(Mode.ARMED), "ARMED", ""),
-        (Standing(Mode.REDUCING), "REDUCING", ""),
-        (Standing(Mode.ARMED, paused=True), "ARMED, PAUSED", "the engine is paused"),
-        (Standing(Mode.HALTED), "HALTED", "the engine is halted"),
-        (Standing(Mode.OBSERVE, paused=True), "OBSERVE, PAUSED", "the engine only observes"),
-        (Standing(Mode.KILLED), "KILLED", "the engine is killed"),
-        (Standing(Mode.ARMED, latched=True), "KILLED", "the engine is killed"),
-        (Standing(None), "STARTING", "the engine is only starting"),
-        (Standing(None, runs=False), "NEVER STARTED", "no engine was ever started"),
-        (Standing(None, runs=False, latched=True), "KILLED", "no engine was ever started"),
-        (Standing(Mode.ARMED, runs=False), "STOPPED, was ARMED", "no engine runs"),
+        (EngineState(Mode.ARMED), "ARMED", ""),
+        (EngineState(Mode.REDUCING), "REDUCING", ""),
+        (EngineState(Mode.ARMED, paused=True), "ARMED, PAUSED", "the engine is paused"),
+        (EngineState(Mode.HALTED), "HALTED", "the engine is halted"),
+        (EngineState(Mode.OBSERVE, paused=True), "OBSERVE, PAUSED", "the engine only observes"),
+        (EngineState(Mode.KILLED), "KILLED", "the engine is killed"),
+        (EngineState(Mode.ARMED, latched=True), "KILLED", "the engine is killed"),
+        (EngineState(None), "STARTING", "the engine is only starting"),
+        (EngineState(None, runs=False), "NEVER STARTED", "no engine was ever started"),
+        (EngineState(None, runs=False, latched=True), "KILLED", "no engine was ever started"),
+        (EngineState(Mode.ARMED, runs=False), "STOPPED, was ARMED", "no engine runs"),
     ],
 )
-def test_each_standing_has_its_words(standing: Standing, words: str, why: str) -> None:
+def test_each_standing_has_its_words(standing: EngineState, words: str, why: str) -> None:
     assert (standing.words, str(standing.withheld)) == (words, why)
     assert str(replace(standing, exchanged=True).withheld) == "another journal lies here now"
 
 
 def test_only_an_unkill_helps_an_engine_that_is_killed() -> None:
-    assert Standing(Mode.KILLED).killed and Standing(Mode.ARMED, latched=True).killed
-    assert Standing(None, latched=True, runs=False).killed
-    assert not Standing(Mode.KILLED, runs=False).killed  # its latch was taken away since it ended
+    assert EngineState(Mode.KILLED).killed and EngineState(Mode.ARMED, latched=True).killed
+    assert EngineState(None, latched=True, runs=False).killed
+    assert not EngineState(Mode.KILLED, runs=False).killed  # its latch was taken away since it ended
 
 
 def test_what_comes_next_after_an_end_in_order_and_after_none(
@@ -60,7 +60,7 @@ def test_what_comes_next_after_an_end_in_order_and_after_none(
     rig.command(Verb.ARM)
 
     def told() -> list[str]:
-        feed = Feed(rig.path, desk(), Outside(lambda: rig.now_ns))
+        feed = Feed(rig.path, desk(), Ports(lambda: rig.now_ns))
         while feed.step() or not feed.caught_up:
             pass
         painter = Painter(feed, control=False)
@@ -84,20 +84,20 @@ def test_an_engine_that_is_gone_leaves_nothing_and_stays_paused_by_whom_it_was()
     ended = replace(lunch, user="run", reason="ending: signal 15")
     decision = {"mode": "armed", "paused": True}
     found = [
-        standing_of(decision, change, latched=False, runs=runs)
+        engine_state_of(decision, change, latched=False, runs=runs)
         for change, runs in ((lunch, True), (lunch, False), (ended, True), (ended, False))
     ]
     assert [x.words for x in found] == [
         "ARMED, PAUSED", "STOPPED, was ARMED, PAUSED", "ARMED, PAUSED", "STOPPED, was ARMED",
     ]  # fmt: skip
     assert [str(x.withheld) for x in found] == ["the engine is paused", "no engine runs"] * 2
-    assert standing_of(None, lunch, latched=False, runs=True).mode is Mode.ARMED
-    assert standing_of(None, None, latched=False, runs=True).words == "STARTING"
+    assert engine_state_of(None, lunch, latched=False, runs=True).mode is Mode.ARMED
+    assert engine_state_of(None, None, latched=False, runs=True).words == "STARTING"
 
 
 def test_the_header_says_who_paused_it_and_since_when_until_it_is_resumed(tmp_path: Path) -> None:
     rig = lived(tmp_path / "j")
-    feed = Feed(tmp_path / "j", desk(), Outside(lambda: rig.now_ns))
+    feed = Feed(tmp_path / "j", desk(), Ports(lambda: rig.now_ns))
 
     def first_line() -> str:
         while feed.step() or not feed.caught_up:
@@ -116,7 +116,7 @@ def test_the_header_says_who_paused_it_and_since_when_until_it_is_resumed(tmp_pa
 def test_the_header_says_who_killed_it_whoever_had_paused_it(tmp_path: Path) -> None:
     rig = lived(tmp_path / "j")
     rig.command(Verb.PAUSE)
-    feed = Feed(tmp_path / "j", desk(), Outside(lambda: rig.now_ns))
+    feed = Feed(tmp_path / "j", desk(), Ports(lambda: rig.now_ns))
     painter = Painter(feed, control=False)
 
     def first_line() -> str:

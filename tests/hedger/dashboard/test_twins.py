@@ -14,9 +14,9 @@ from hedger.dashboard.exporting import export
 from hedger.dashboard.feed import Feed
 from hedger.dashboard.frames import Painter, Want
 from hedger.dashboard.header import header
-from hedger.dashboard.outside import Outside
 from hedger.dashboard.panel_table import Panel
 from hedger.dashboard.panels import alerts, hedge, orders, pnl, risk, venues, whatif
+from hedger.dashboard.ports import Ports
 from hedger.dashboard.sheet import Section, Sheet
 from hedger.engine.heartbeat import last_beat
 from hedger.journal.acknowledged import acknowledge
@@ -50,7 +50,7 @@ def journal(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def painter(journal: Path) -> Painter:
     """A painter that has read all of it."""
-    feed = Feed(journal, desk(), Outside(lambda: time.time_ns() + HALF_S, lambda: last_beat(journal)))
+    feed = Feed(journal, desk(), Ports(lambda: time.time_ns() + HALF_S, lambda: last_beat(journal)))
     while True:
         feed.step()
         if feed.caught_up:
@@ -271,7 +271,7 @@ def test_the_header_is_the_status(
     assert vitals.working == sum(status["orders"].values())
     assert vitals.settings_sha256 == status["settings_sha256"]
     assert vitals.seq == status["last_seq"] and status["head"].startswith(f"{vitals.record}:")
-    assert vitals.standing.words == f"STOPPED, was {status['mode'].upper()}"
+    assert vitals.engine_state.words == f"STOPPED, was {status['mode'].upper()}"
     text = "\n".join(line for line, _ in header(vitals))
     assert "UNKNOWN orders 1" in text and "NO ENGINE RUNS" in text
 

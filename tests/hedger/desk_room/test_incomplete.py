@@ -11,9 +11,9 @@ import pytest
 from hedger.dashboard.feed import Feed
 from hedger.dashboard.frames import Painter, Want
 from hedger.dashboard.header import header
-from hedger.dashboard.outside import Outside
 from hedger.dashboard.panel_table import Panel
 from hedger.dashboard.panels import hedge, risk, whatif
+from hedger.dashboard.ports import Ports
 from hedger.dashboard.sheet import Section, Sheet
 from hedger.limits_file import load_limits
 from hedger.runs.replay import replay
@@ -50,7 +50,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def painter(ran: tuple[Path, Path]) -> Painter:
-    feed = Feed(ran[0], Settings(), Outside(fetch=fetch_of(ran[1])))
+    feed = Feed(ran[0], Settings(), Ports(fetch=fetch_of(ran[1])))
     while not feed.caught_up or not feed.number:
         feed.step()
     return Painter(feed, control=False)

@@ -14,8 +14,8 @@ from hedger.core.events import Verb
 from hedger.core.order_life import OrderRecord
 from hedger.dashboard.feed import Feed
 from hedger.dashboard.frames import Painter, Want
-from hedger.dashboard.outside import Outside
 from hedger.dashboard.panel_table import Panel
+from hedger.dashboard.ports import Ports
 from hedger.desk.follow import Follower, no_tape
 from hedger.desk.journal_end import follower_at_end
 from hedger.desk.lineage import lineages
@@ -141,7 +141,7 @@ def same_books(one: Market, other: Market) -> bool:
 
 def test_panels_and_verbs_show_it(rig: Recorded, capsys: pytest.CaptureFixture[str]) -> None:
     path = rig.path
-    feed = Feed(path, desk(), Outside(lambda: rig.now_ns))
+    feed = Feed(path, desk(), Ports(lambda: rig.now_ns))
     while not feed.caught_up or not feed.number:
         feed.step()
     painter = Painter(feed, control=False)
@@ -166,7 +166,7 @@ def test_an_order_without_an_answer_is_unknown_once_its_engine_is_gone(
     begun: Recorded, capsys: pytest.CaptureFixture[str]
 ) -> None:
     begun.journal.close()
-    feed = Feed(begun.path, desk(), Outside(lambda: begun.now_ns))
+    feed = Feed(begun.path, desk(), Ports(lambda: begun.now_ns))
     feed.step()
     painter = Painter(feed, control=False)
     (row,) = painter.hedging()["working"]

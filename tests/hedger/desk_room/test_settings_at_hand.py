@@ -10,8 +10,8 @@ import pytest
 from hedger.dashboard.feed import Feed
 from hedger.dashboard.frames import Painter, Want
 from hedger.dashboard.header import header
-from hedger.dashboard.outside import Outside
 from hedger.dashboard.panel_table import Panel
+from hedger.dashboard.ports import Ports
 from hedger.journal.entries import Configuration, Entry, Kind, configuration_entry, read
 from hedger.journal.journal import Journal, open_to_read
 from hedger.limits_file import load_limits
@@ -81,7 +81,7 @@ def test_pnl(capsys: pytest.CaptureFixture[str], ran: tuple[Path, Path]) -> None
 
 
 def test_the_screen(ran: tuple[Path, Path]) -> None:
-    feed = Feed(ran[0], Settings(), Outside(fetch=fetch_of(ran[1])))
+    feed = Feed(ran[0], Settings(), Ports(fetch=fetch_of(ran[1])))
     while not feed.caught_up or not feed.number:
         feed.step()
     bands = Painter(feed, control=False).frame(Want(Panel.HEDGE)).bands
@@ -99,7 +99,7 @@ def test_settings_that_are_not_on_record_are_said(
     old = old_release(ran[0], tmp_path / "old.journal")
     found = hedger(capsys, verb, "--journal", old, "--tape", ran[1], "--json")
     assert found.code == 0 and found.err.startswith("WARNING: the settings of the run are not on record")
-    feed = Feed(old, Settings(), Outside(fetch=fetch_of(ran[1])))
+    feed = Feed(old, Settings(), Ports(fetch=fetch_of(ran[1])))
     while not feed.caught_up or not feed.number:
         feed.step()
     third = header(Painter(feed, control=False).frame(Want(Panel.HEDGE)).vitals)[2][0]

@@ -11,7 +11,7 @@ import pytest
 from hedger.build import this_build
 from hedger.core.events import Command, Event, Verb
 from hedger.dashboard.feed import Feed
-from hedger.dashboard.outside import Outside
+from hedger.dashboard.ports import Ports
 from hedger.journal.entries import (
     Configuration,
     Entry,
@@ -99,7 +99,7 @@ def test_a_look_at_the_alerts_names_the_build_as_well(
 
 def test_the_screen_names_the_build_as_well(tmp_path: Path) -> None:
     written(tmp_path / "j", start(THEIRS), with_field(a_mode()))
-    feed = Feed(tmp_path / "j", desk(), Outside())
+    feed = Feed(tmp_path / "j", desk(), Ports())
     feed.step()
     assert feed.fault.startswith(f"written by build {THEIRS}, use that")
     feed.close()

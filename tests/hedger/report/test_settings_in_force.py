@@ -12,6 +12,7 @@ import pytest
 
 from hedger.core.events import Command, Event, Verb
 from hedger.desk.settings_in_force import turns_of
+from hedger.journal.configuration import settings_sha256, settings_text
 from hedger.journal.entries import (
     Configuration,
     Entry,
@@ -22,7 +23,6 @@ from hedger.journal.entries import (
     read,
 )
 from hedger.journal.journal import Journal, open_to_read
-from hedger.runs.opening import settings_sha256, settings_text
 from hedger.settings import Settings
 from tests.hedger.desk import hedger
 from tests.hedger.report.made import Made, report

@@ -17,8 +17,8 @@ import pytest
 
 from hedger.dashboard.feed import Feed
 from hedger.dashboard.frames import Painter, Want
-from hedger.dashboard.outside import Outside
 from hedger.dashboard.panel_table import Panel
+from hedger.dashboard.ports import Ports
 from hedger.journal.codec import canonical
 from hedger.journal.entries import JournalName, Kind, Record, link
 from hedger.journal.journal import open_to_read
@@ -122,7 +122,7 @@ def look(
         assert ran.code in (0, 1, 2), (words, ran.err)
         found[" ".join(words)] = ran.code, ran.err
         shutil.rmtree(folder / "report", ignore_errors=True)
-    feed = Feed(folder / "j", desk(), Outside(lambda: sound.at_ns + HALF_S))
+    feed = Feed(folder / "j", desk(), Ports(lambda: sound.at_ns + HALF_S))
     try:
         for _ in range(1000):
             feed.step()

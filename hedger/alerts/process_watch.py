@@ -25,7 +25,7 @@ MB = 1e6
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class ProcessSight:
     """One look. now_ns: UTC; monotonic_ns: of this machine. pid: of the process that writes the journal, 0
     unknown, None: there is none. watched_ns: since when that process is known to be there, monotonic.
     replaced: another file, or none, stands where the journal was that is read."""
@@ -45,7 +45,7 @@ class Sight:
         return self.pid is not None
 
 
-class Outside:
+class ProcessWatcher:
     """Looks, and remembers since when the process that it sees is there."""
 
     def __init__(self, journal: Path) -> None:
@@ -53,12 +53,12 @@ class Outside:
         self._seen: tuple[int | None, int] = (None, 0)
         self._file = _file(journal)
 
-    def look(self, now_ns: int, monotonic_ns: int) -> Sight:
+    def look(self, now_ns: int, monotonic_ns: int) -> ProcessSight:
         """What is there now."""
         pid = _pid(self._journal)
         if self._seen[0] != pid:
             self._seen = (pid, monotonic_ns)
-        return Sight(
+        return ProcessSight(
             now_ns,
             monotonic_ns,
             pid,
@@ -70,7 +70,7 @@ class Outside:
         )
 
 
-def silent_s(sight: Sight) -> float:
+def silent_s(sight: ProcessSight) -> float:
     """Seconds since the last sign of life of the process that writes the journal."""
     since_ns = sight.watched_ns
     beat = sight.beat
@@ -82,7 +82,7 @@ def silent_s(sight: Sight) -> float:
 
 
 def standing(
-    sight: Sight,
+    sight: ProcessSight,
     mode: ModeChange | None,
     config: AlertsConfig,
     pause: Pause | None = None,
@@ -106,7 +106,7 @@ def standing(
         yield notice("DISK_LOW", text, Severity.CRITICAL if free < least / 4 else Severity.WARNING)
 
 
-def marks_old(sight: Sight, marked_ns: int, config: AlertsConfig) -> Iterator[Notice]:
+def marks_old(sight: ProcessSight, marked_ns: int, config: AlertsConfig) -> Iterator[Notice]:
     """The market unheard of. marked_ns: UTC of the last marks on record, 0: there are none."""
     age_s = (sight.now_ns - marked_ns) / NS_PER_SECOND
     if config.marks_s_max and sight.running and marked_ns and age_s > config.marks_s_max:
@@ -119,7 +119,7 @@ def notice(code: str, text: str, severity: Severity | None = None, subject: str 
     return Notice(code, subject, severity or kind.severity, text, repeats=kind.repeats)
 
 
-def _process(sight: Sight, mode: ModeChange | None, config: AlertsConfig) -> Iterator[Notice]:
+def _process(sight: ProcessSight, mode: ModeChange | None, config: AlertsConfig) -> Iterator[Notice]:
     beat = sight.beat
     if sight.running:
         quiet_s = silent_s(sight)

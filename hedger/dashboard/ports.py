@@ -18,7 +18,7 @@ def _no_beat() -> Heartbeat | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Outside:
+class Ports:
     """now_ns: UTC. beat: the engine's last sign of life. fetch: the marks that a journal only names."""
 
     now_ns: Callable[[], int] = time.time_ns
