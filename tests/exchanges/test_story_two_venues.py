@@ -59,3 +59,43 @@ def test_delta_is_that_of_all_exchanges_and_an_execution_that_goes_too_far_is_fo
         assert len(watch.found) == 1 and watch.elsewhere == 1
 
     asyncio.run(scene())
+
+
+def test_what_a_person_moves_on_the_failing_account_need_not_be_known() -> None:
+    """By hand, in coins at 60,000 USD: 41 sold against 40 of cash are -1. Five come in unseen: it is +4, and
+    who believes -1 may buy 1; who buys half of one more goes too far whatever he believes."""
+
+    async def scene() -> None:
+        stages = []
+        for place in CAST:
+            truth = Stamped(place)
+            dialect, world = place.make(Clock(), truth, 7)
+            async with serve(dialect) as host:
+                stages.append(Stage(place, host, world, truth))
+        first, second = stages
+        watch = Watch(stages, second)
+
+        def traded(side: Side, quantity: str) -> None:
+            first.host.exchange.outside(
+                first.place.account, first.place.perpetual, side, Decimal(quantity), Decimal(60000), "trade"
+            )
+
+        def ordered(quantity: str) -> None:
+            first.host.exchange.submit(
+                first.place.account,
+                first.place.perpetual,
+                Side.BUY,
+                Decimal(quantity),
+                Decimal(61000),
+                client_id="a",
+            )
+
+        traded(Side.SELL, "41")
+        assert delta_usd(stages) == pytest.approx(-60_000, rel=1e-3)
+        second.host.exchange.transfer(second.place.account, "BTC", Decimal(5))
+        ordered("1")
+        assert watch.found == []
+        ordered("0.5")
+        assert len(watch.found) == 1
+
+    asyncio.run(scene())

@@ -3,7 +3,8 @@
 It is reckoned without a word of the engine's: positions and cash of the exchanges, Greeks of `world`. Where
 delta can be hedged on two venues and one fails, an order without an answer may have been done, and another
 one may have been sent elsewhere for the same breach: `Watch` finds an execution by which delta went further
-than it was, or than its band, wherever the market stood since the order can have been decided on.
+than it was, or than its band, wherever the market stood since the order can have been decided on, and
+whatever of others' doings on the failing account could be known by then.
 """
 
 from __future__ import annotations
@@ -14,13 +15,18 @@ from contextlib import contextmanager
 
 from tests.exchanges.story.config import DELTA_USD
 from tests.exchanges.story.stage import Stage
-from tests.exchanges.words import FillNews, Instrument, Kind, News
+from tests.exchanges.words import FillNews, Instrument, Kind, News, Side
 
 #: Marks are rounded.
 SLACK_USD = 5_000.0
 #: An order was decided on so long before its execution at most, in steps of the market: as long as one may
 #: rest, about. The expiring options' delta moves by a landing band in one step.
 STEPS_MAX = 30
+#: What others do on an account whose venue fails can be unseen for so long: the longest that one is silent,
+#: and time to connect again and ask.
+UNSEEN_S = 5.0
+#: Why an account trades that did not order it.
+_OTHERS = frozenset(("manual", "adl", "liquidation", "bust"))
 
 
 def unit_delta(stage: Stage, instrument: Instrument) -> float:
@@ -62,7 +68,8 @@ def at_price(stages: Sequence[Stage], coin: str, price: float) -> Iterator[None]
 class Watch:
     """What our executions did to delta. elsewhere: how many were on another exchange than the failing one.
 
-    An execution goes too far where it does so at every price that the market has had lately.
+    An execution goes too far where it does so at every price that the market has had lately, with and
+    without what a person, or the exchange, did last on the account that cannot be seen.
     """
 
     def __init__(self, stages: Sequence[Stage], failing: Stage) -> None:
@@ -71,6 +78,7 @@ class Watch:
         self.elsewhere = 0
         self.found: list[str] = []
         self._prices: deque[float] = deque(maxlen=STEPS_MAX)
+        self._begin = len(failing.truth.rows)
         self.stepped()
         for stage in self._stages:
             stage.host.exchange.listeners.append(self._listener(stage))
@@ -100,11 +108,34 @@ class Watch:
         seen = []
         for price in (*self._prices, stage.world.spots[coin]):
             with at_price(self._stages, coin, price):
-                after = self.delta_usd()
-                before = after - signed * unit_delta(stage, fill.instrument) * price
-            seen.append((abs(after) - max(abs(before), self.most_usd), before, after))
+                moved = signed * unit_delta(stage, fill.instrument) * price
+                for unseen in self._unseen_usd(price):
+                    after = self.delta_usd() - unseen
+                    before = after - moved
+                    seen.append((abs(after) - max(abs(before), self.most_usd), before, after))
         least, before, after = min(seen)
         if least > 0:
             self.found.append(
                 f"{fill.client_id} at {stage.place.venue} took delta from {before:.0f} to {after:.0f} USD"
             )
+
+    def _unseen_usd(self, price: float) -> Iterator[float]:
+        """Delta of what others did lately on the failing account: of nothing, of the last of it, of the last
+        two, and so on to all of it."""
+        exchange, place = self._failing.host.exchange, self._failing.place
+        since_ns, total = exchange.now_ns - int(UNSEEN_S * 1e9), 0.0
+        yield total
+        for row in reversed(self._failing.truth.rows[self._begin :]):
+            if row["ns"] < since_ns:
+                return
+            if row.get("account") != place.account:
+                continue
+            if row["event"] == "transfer" and row["currency"] == place.coin:
+                total += float(row["amount"]) * price
+            elif row["event"] == "fill" and row["why"] in _OTHERS:
+                sign = Side(row["side"]).sign
+                unit = unit_delta(self._failing, exchange.instruments[row["symbol"]])
+                total += sign * float(row["quantity"]) * unit * price
+            else:
+                continue
+            yield total
