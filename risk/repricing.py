@@ -21,7 +21,7 @@ from pricing.universe import BoolArray, FloatArray, IntArray, Universe
 from pricing.valuation import MarkStatus, Numeraire, Valuation, per_unit
 from risk.bands import row_factor
 from risk.exposures import ExposureSettings
-from risk.scenarios import Shock, unit_gain, vol_shift
+from risk.scenarios import Moneyness, Shock, Worth, unit_gain, vol_shift
 
 #: Cells (shock x listing) that are valued in one pass: more would only fill the memory.
 CELLS_PER_PASS = 400_000
@@ -141,7 +141,7 @@ class _Legs:
         forward = self._forward * (1.0 + moved) * np.where(option, 1.0 + apart, 1.0)
         years = self._years - hours * 3600.0 / SECONDS_PER_YEAR
         vol = self._vol + vol_shift(
-            added, skew, term, (universe.strike, self._forward, self._years, self._vol)
+            added, skew, term, Moneyness(universe.strike, self._forward, self._years, self._vol)
         )
         vol = np.clip(vol, VOL_ABSURD_BELOW, VOL_ABSURD_ABOVE)
         with np.errstate(invalid="ignore"):
@@ -152,8 +152,8 @@ class _Legs:
             universe,
             numeraire,
             gone,
-            (np.full(len(universe), self._spot), self._forward, self._value),
-            (spot, forward, value),
+            Worth(np.full(len(universe), self._spot), self._forward, self._value),
+            Worth(spot, forward, value),
         )
         greeks = usd if numeraire is Numeraire.USD else coin
         received = self._received(gone, np.where(gone, self._forward * (1.0 + moved), forward))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -70,11 +71,26 @@ class Scenario:
     landing_share: float = 0.9
 
 
+class Moneyness(NamedTuple):
+    """Where options lie on the surface: strike and forward, USD; years to expiry; vol, 1.0 = 100 %. Broadcast
+    together."""
+
+    strike: FloatArray
+    forward: FloatArray
+    years: FloatArray
+    vol: FloatArray
+
+
+class Worth(NamedTuple):
+    """What listings are worth at one moment, (..., n): index and forward, USD; value of one unit, USD."""
+
+    spot: FloatArray
+    forward: FloatArray
+    value_usd: FloatArray
+
+
 def vol_shift(
-    vol: FloatArray | float,
-    skew: FloatArray | float,
-    term: FloatArray | float,
-    moneyness: tuple[FloatArray, FloatArray, FloatArray, FloatArray],
+    vol: FloatArray | float, skew: FloatArray | float, term: FloatArray | float, at: Moneyness
 ) -> FloatArray:
     """What a shock adds to the vol of options.
 
@@ -85,14 +101,13 @@ def vol_shift(
     x sqrt(30 d / T), as vols do in a fall and as weighted vega counts it. T is at least a day in both.
 
     Args:
-        vol, skew, term: of the shock, 1.0 = 100 %. moneyness: strike, forward, years and vol before it; all
-            broadcast together.
+        vol, skew, term: of the shock, 1.0 = 100 %. at: before it; all broadcast together.
 
-    >>> one = np.array([60_000.0]), np.array([60_000.0]), np.array([7.5 / 365]), np.array([0.5])
+    >>> one = Moneyness(*(np.array([x]) for x in (60_000.0, 60_000.0, 7.5 / 365, 0.5)))
     >>> vol_shift(0.1, 0.05, 0.1, one)
     array([0.2])
     """
-    strike, forward, years, before = moneyness
+    strike, forward, years, before = at
     with np.errstate(divide="ignore", invalid="ignore"):
         tenor = np.maximum(years, VEGA_FLOOR_DAYS / DAYS_PER_YEAR)
         away = np.clip(
@@ -106,7 +121,7 @@ def _shifted(valuation: Valuation, shock: Shock) -> FloatArray | float:
     """What a shock adds to every vol; where it is parallel, the same number to all of them."""
     if shock.skew == 0.0 and shock.term == 0.0:
         return shock.vol
-    known = valuation.universe.strike, valuation.forward, valuation.years, valuation.vol
+    known = Moneyness(valuation.universe.strike, valuation.forward, valuation.years, valuation.vol)
     return vol_shift(shock.vol, shock.skew, shock.term, known)
 
 
@@ -184,8 +199,8 @@ def unit_pnl(valuation: Valuation, shocked: Valuation, numeraire: Numeraire) -> 
         universe,
         numeraire,
         gone,
-        (spot, valuation.forward, valuation.value_usd),
-        (new_spot, shocked.forward, shocked.value_usd),
+        Worth(spot, valuation.forward, valuation.value_usd),
+        Worth(new_spot, shocked.forward, shocked.value_usd),
     )
 
 
@@ -193,10 +208,10 @@ def unit_gain(
     universe: Universe,
     numeraire: Numeraire,
     gone: BoolArray,
-    before: tuple[FloatArray, FloatArray, FloatArray],
-    after: tuple[FloatArray, FloatArray, FloatArray],
+    before: Worth,
+    after: Worth,
 ) -> FloatArray:
-    """As `unit_pnl`, of index, forward and value before and after; the arrays broadcast to (..., n).
+    """As `unit_pnl`, of what listings are worth before and after; the arrays broadcast to (..., n).
 
     gone: what has expired meanwhile: its forward and value afterwards are not looked at.
     """

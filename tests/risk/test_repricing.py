@@ -16,7 +16,7 @@ from pricing.valuation import MarkStatus, Numeraire, value
 from risk.costs import reference_price
 from risk.exposures import ExposureSettings, expose
 from risk.repricing import Holding, Repriced, reprice
-from risk.scenarios import Shock, shocked_valuation, unit_pnl, vol_shift
+from risk.scenarios import Moneyness, Shock, shocked_valuation, unit_pnl, vol_shift
 from tests.builders import AGE_S_MAX, Quote, listing, market_of, option, perpetual, spot
 from tests.risk.test_exposures import CASH, COIN, INDEX, LEGS, USD, market
 from tests.risk.test_scenarios import SHOCKS, wealth
@@ -213,11 +213,11 @@ def test_the_pnl_is_finite_and_linear_in_the_book(shock: Shock, settings: Exposu
 def test_the_shift_of_a_vol_by_hand() -> None:
     """F 100, vol 50 %, a quarter of a year: one sd is 25 %, e^-0.25 = 0.7788; 30 d / 91.25 d = 0.3288."""
     strike = np.array([100.0, 100 * math.exp(-0.25), 100 * math.exp(0.25), 1.0])
-    known = strike, np.full(4, 100.0), np.full(4, 0.25), np.full(4, 0.5)
+    known = Moneyness(strike, np.full(4, 100.0), np.full(4, 0.25), np.full(4, 0.5))
     assert vol_shift(0.1, 0.04, 0.0, known) == pytest.approx([0.1, 0.14, 0.06, 0.18], rel=1e-12)
     falls = math.sqrt(30 / 91.25) - 1
     assert vol_shift(0.0, 0.0, 0.1, known) == pytest.approx([0.1 * falls] * 4, rel=1e-12)
-    short = np.array([100.0]), np.array([100.0]), np.array([1e-6]), np.array([0.5])
+    short = Moneyness(np.array([100.0]), np.array([100.0]), np.array([1e-6]), np.array([0.5]))
     assert vol_shift(0.1, 0.0, 0.1, short) == pytest.approx([0.1 * math.sqrt(30)], rel=1e-12)
 
 
