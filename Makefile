@@ -74,7 +74,7 @@ $(installed): .venv/.locked pyproject.toml
 
 $(ready): $(installed)
 	@echo "== kernels: compiled for this machine (takes a minute, once)"
-	@$(bin)/python -c 'import hedger.runs.demo, venues.wire.book_kernel, pricing.compiled; pricing.compiled.warm_up()'
+	@$(bin)/python -c 'import hedger.demo.run, venues.wire.book_kernel, pricing.compiled; pricing.compiled.warm_up()'
 	@touch $@
 
 .venv/.peers: requirements-bench.lock $(ready)

@@ -29,7 +29,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from hedger.desk.story import STEPS
+from hedger.demo.tale import STEPS
 from hedger.journal.entries import DecisionRecord, Kind, read
 from hedger.journal.journal import open_to_read
 

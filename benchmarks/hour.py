@@ -3,7 +3,7 @@
 The demo's engine and paper venue on tight delta bands, so that it trades all the time. At each tenth of the
 way: objects alive after a collection, resident memory, orders so far. The engine keeps orders that ended for
 an hour and the paper venue's log of truth forgets nothing, so what grows must grow with the orders alone; the
-last line says by how much per order, beside how much a mark leaves. `tests/hedger/runs/test_memory.py` bounds
+last line says by how much per order, beside how much a mark leaves. `tests/hedger/demo/test_memory.py` bounds
 the same figures on three minutes.
 """
 
@@ -16,8 +16,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hedger.runs import demo
+from hedger.demo.run import DemoWatcher, run
 from hedger.settings import Settings
+from venues.paper_report import PaperReport
 
 TENTHS = 10
 
@@ -39,26 +40,31 @@ def resident_mb() -> float:
     return float(found[0]) / 1e3 if found else float("nan")
 
 
+class Looker(DemoWatcher):
+    """Looks at each tenth of the way, and counts the orders that the venue received. minutes: in all."""
+
+    def __init__(self, minutes: float) -> None:
+        self._minutes = minutes
+        self.looks: list[Look] = []
+        self.orders = -1
+
+    def marked(self, minute: float) -> None:
+        """A look, if one is due."""
+        if minute >= self._minutes * (len(self.looks) + 1) / TENTHS:
+            gc.collect()
+            self.looks.append(Look(minute, len(gc.get_objects()), resident_mb()))
+
+    def closed(self, report: PaperReport) -> None:
+        """All orders are in."""
+        self.orders = report.figures["orders_received"]
+
+
 def watched(minutes: float, step_s: float, delta_usd: float) -> tuple[list[Look], int]:
     """Run it; what was held at each tenth of the way, and how many orders the venue received."""
     band = {"trigger": [-delta_usd, delta_usd], "landing": [-0.5 * delta_usd, 0.5 * delta_usd]}
-    looks: list[Look] = []
-    orders: list[int] = []
-
-    def look(minute: float) -> None:
-        if minute >= minutes * (len(looks) + 1) / TENTHS:
-            gc.collect()
-            looks.append(Look(minute, len(gc.get_objects()), resident_mb()))
-
-    demo.run(
-        7,
-        minutes,
-        Settings.model_validate({"bands": {"*": {"delta_usd": band}}}),
-        on_mark=look,
-        step_s=step_s,
-        on_close=lambda report: orders.append(report.figures["orders_received"]),
-    )
-    return looks, orders[0]
+    looker = Looker(minutes)
+    run(7, minutes, Settings.model_validate({"bands": {"*": {"delta_usd": band}}}), looker, step_s=step_s)
+    return looker.looks, looker.orders
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

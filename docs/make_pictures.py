@@ -29,8 +29,8 @@ from hedger.dashboard.feed import Feed
 from hedger.dashboard.keys import ACTIONS
 from hedger.dashboard.narrator import Narrator
 from hedger.dashboard.ports import Ports
+from hedger.demo.engine import DemoEngine
 from hedger.engine.heartbeat import last_beat
-from hedger.runs.demo_engine import DemoEngine
 
 FOLDER = Path(__file__).resolve().parent / "pictures"
 SIZE = (132, 36)

@@ -21,6 +21,7 @@ from typing import Any
 
 import polars as pl
 
+from hedger.desk.ladder_metrics import METRICS
 from hedger.verbs.flags import axis
 from pricing.errors import InputError
 
@@ -89,9 +90,6 @@ _TRADES: Columns = {
     **{f"{name}_usd": (_NUMBER, ("cost_usd", name)) for name in _COSTS},
 }
 _STRESSES: Columns = {**_plain(_TEXT, "name", "title", "from", "to"), **_plain(_NUMBER, "unhedged", "hedged")}
-METRICS = ("pnl", "delta", "gamma", "vega", "margin")
-#: Flags of `hedger whatif` that have no word here.
-_NOT_ASKED: Json = {"tape": None, "liquidity": None, "returns": None, "horizon_hours": 24.0}
 _LADDER = {
     "days": pl.Float64,
     "vol_points": pl.Float64,
@@ -166,8 +164,10 @@ def book(
     if market is None:
         from hedger.inputs import read_rows
 
-        path = _words(book, book, at, numeraire, config).book
-        rows = [{name: getattr(row, name) for name in _BOOK_ROWS} for row in read_rows(path)]
+        file = _needed("book", book)
+        _time(at)
+        _path("config", config)
+        rows = [{name: getattr(row, name) for name in _BOOK_ROWS} for row in read_rows(file)]
         return _frame(
             [{k: float(v) if isinstance(v, Decimal) else v for k, v in row.items()} for row in rows],
             _BOOK_ROWS,
@@ -192,11 +192,12 @@ def risk(
         InputError: as `hedger risk`.
     """
     from hedger.documents import risk_document
-    from hedger.verbs.reading import Stages, settings_of, snapshot_at
+    from hedger.verbs.reading import Stages, settings_from, snapshot_at
     from venues.tape import Tape
 
-    words = _words(book, market, at, numeraire, config)
-    snapshot, _ = snapshot_at(Tape.open(words.market), words, settings_of(words), Stages())
+    file, tape, time = _needed("book", book), _needed("market", market), _time(at)
+    settings = settings_from(_path("config", config), numeraire)
+    snapshot, _ = snapshot_at(Tape.open(tape), file, time, settings, Stages())
     document = risk_document(snapshot)
     return Risk(
         document,
@@ -227,8 +228,10 @@ def plan(
     """
     from hedger.documents import plan_document
     from hedger.verbs.plan_verbs import planned
+    from hedger.verbs.reading import settings_from
 
-    found, stages = planned(_words(book, market, at, numeraire, config, band=list(band)))
+    file, tape, time = _needed("book", book), _needed("market", market), _time(at)
+    found, stages = planned(file, tape, time, settings_from(_path("config", config), numeraire), band)
     document = plan_document(found, stages.ms)
     effects = [
         {"row": row, "symbol": trade["symbol"], "effect": effect}
@@ -268,22 +271,28 @@ def whatif(
     Raises:
         InputError: as `hedger whatif`. ValueError: an axis or a metric that is none.
     """
-    from hedger.verbs.desk_verbs import shocked
+    from hedger.desk.ladder import Axes
+    from hedger.desk.stress_table import chosen
+    from hedger.desk.whatif import Question
+    from hedger.verbs.looking import Source, whatif_of
+    from hedger.verbs.reading import settings_from
 
     if metric not in METRICS:
         raise ValueError(f"{metric!r} is none of {', '.join(METRICS)}")
-    asked: Json = {
-        "journal": journal,
-        "spot": _axis(spot_pct, -100.0, reached=False),
-        "vol": _axis(vol_points, -500.0, reached=True),
-        "days": _axis(days, 0.0, reached=True),
-        "metric": metric,
-        "hedged": hedged,
-        "stress": stress,
-        **_NOT_ASKED,
-    }
-    words = _words(book, market, at, numeraire, config, **asked)
-    document = shocked(words)
+    axes = Axes.of(
+        _axis(spot_pct, -100.0, reached=False),
+        _axis(vol_points, -500.0, reached=True),
+        _axis(days, 0.0, reached=True),
+    )
+    source = Source(
+        book=_path("book", book),
+        market=_path("market", market),
+        at=_time(at),
+        journal=_path("journal", journal),
+        numeraire=numeraire,
+    )
+    question = Question(metric, axes, hedged, chosen(stress) if stress else ())
+    document = whatif_of(source, question, settings_from(_path("config", config), numeraire))
     return WhatIf(
         document,
         _ladder(document["ladder"]),
@@ -295,34 +304,27 @@ def whatif(
 # --------------------------------------------------------------------------------------------------- inside
 
 
-def _words(
-    book: str | Path | None,
-    market: str | Path | None,
-    at: str | None,
-    numeraire: str | None,
-    config: str | Path | None,
-    **more: Any,
-) -> argparse.Namespace:
-    """What the command line would have made of it.
+def _path(name: str, given: str | Path | None) -> Path | None:
+    """A path that may be left out.
 
     Raises:
-        InputError: a path or a time of another type.
+        InputError: it is of another type.
     """
-    paths = {"book": book, "market": market, "config": config, "journal": more.get("journal")}
-    needed = () if "journal" in more else ("book", "market")
-    for name, given in paths.items():
-        if not isinstance(given, (str, Path)) and (given is not None or name in needed):
-            raise _no_argument("USAGE", name, given, "a path: text, or a pathlib.Path")
+    return None if given is None else _needed(name, given)
+
+
+def _needed(name: str, given: str | Path) -> Path:
+    """A path; raises as `_path`, of None as well."""
+    if not isinstance(given, (str, Path)):
+        raise _no_argument("USAGE", name, given, "a path: text, or a pathlib.Path")
+    return Path(given)
+
+
+def _time(at: object) -> str | None:
+    """A time in words; raises as `_path`."""
     if at is not None and (isinstance(at, bool) or not isinstance(at, (str, int))):
         raise _no_argument("TIME_INVALID", "at", at, "text: ISO 8601 UTC, or nanoseconds")
-    return argparse.Namespace(
-        book=_path(book),
-        market=_path(market),
-        at=None if at is None else str(at),
-        numeraire=numeraire,
-        config=_path(config),
-        **more | {name: _path(given) for name, given in paths.items() if name in more},
-    )
+    return None if at is None else str(at)
 
 
 def _no_argument(code: str, name: str, given: object, allowed: str) -> InputError:
@@ -345,10 +347,6 @@ def _axis(given: Sequence[float], low: float, *, reached: bool) -> tuple[float, 
         return axis(low, reached)(",".join(map(repr, map(float, given))))
     except argparse.ArgumentTypeError as error:
         raise ValueError(str(error)) from None
-
-
-def _path(given: str | Path | None) -> Path | None:
-    return None if given is None else Path(given)
 
 
 def _frame(rows: Sequence[Json], columns: Columns) -> pl.DataFrame:

@@ -5,14 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from docs.making.markdown import cell, code, page, table
-from hedger.desk.alert_table import HEDGING, ORDERS, OWN, VENUES, AlertKind
+from hedger.desk.alert_kinds import GROUPS
+from hedger.desk.alert_kinds.kind import AlertKind
 
-_GROUPS = {
-    "The process, its files and its modes": OWN,
-    "Orders and fills": ORDERS,
-    "Venues, accounts and keys": VENUES,
-    "Marks, plans, hedges, P&L and commands": HEDGING,
-}
 #: The page that goes through it step by step, where there is one.
 STEPS: Mapping[str, tuple[str, ...]] = {
     "kill": ("KILLED", "KILL_CONFIRMED", "UNKILL_REFUSED"),
@@ -65,7 +60,7 @@ def make() -> str:
         "`ALL_WELL` is no alert: it comes every `alerts.well_h` hours, so that silence means that "
         "something is wrong.",
     ]
-    for title, kinds in _GROUPS.items():
+    for title, kinds in GROUPS.items():
         parts.append(f"## {title}\n")
         parts.append(
             table(

@@ -110,8 +110,8 @@ def said() -> tuple[Said, ...]:
     """Every code of the source, with every place of it."""
     rows: list[Said] = []
     # what many modules call: venues.source_files.refuse, hedger.alerts' notices, what denies an order
-    everywhere = {"refuse": _Taker(0, "InputError"), "Notice": _Taker(0, "notice")}
-    everywhere["Denied"] = _Taker(0, "message")
+    everywhere = {"refuse": _Taker(0, "InputError"), "Denied": _Taker(0, "message")}
+    everywhere |= {name: _Taker(0, "notice") for name in ("Notice", "own_notice")}
     for file, tree in trees().items():
         every = nodes()[file]
         takers = _takers(every)

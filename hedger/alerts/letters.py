@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hedger.alerts.notices import Message, Why, rank
 from hedger.core.actions import Severity
-from hedger.desk.alert_table import kind_of
+from hedger.desk.alert_kinds import kind_of
 from hedger.journal.entries import JournalName
 from pricing.daycount import NS_PER_SECOND, iso
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from hedger.core.actions import Severity
+from hedger.desk.alert_kinds import kind_of
 
 #: So many subjects of one code are told by themselves at a time; further ones together, as "others".
 SUBJECTS_MAX = 20
@@ -47,6 +48,12 @@ class Notice:
     def key(self) -> tuple[str, str]:
         """What makes it the same."""
         return self.code, self.subject
+
+
+def own_notice(code: str, text: str, severity: Severity | None = None, subject: str = "") -> Notice:
+    """What `hedger alerts` sees by itself. severity: less than the gravest that the list of alerts has."""
+    kind = kind_of(code)
+    return Notice(code, subject, severity or kind.severity, text, repeats=kind.repeats)
 
 
 class Why(StrEnum):

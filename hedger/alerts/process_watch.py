@@ -9,10 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hedger.alerts.notices import Notice
+from hedger.alerts.notices import Notice, own_notice
 from hedger.core.actions import Severity
 from hedger.core.by_whom import by_whom, reason_given
-from hedger.desk.alert_table import kind_of
 from hedger.desk.engine_state import next_start
 from hedger.engine.heartbeat import Heartbeat, last_beat
 from hedger.journal.entries import ModeChange, Pause
@@ -94,29 +93,25 @@ def standing(
     yield from _process(sight, mode, config)
     if sight.replaced:
         text = "another file stands in the journal's place, or none; what is read is the old one"
-        yield notice("JOURNAL_REPLACED", text)
+        yield own_notice("JOURNAL_REPLACED", text)
     if sight.latched is not None:
-        yield notice("KILLED", f"killed by {by_whom(sight.latched.user, sight.latched.reason)}")
+        yield own_notice("KILLED", f"killed by {by_whom(sight.latched.user, sight.latched.reason)}")
     if mode is not None:
         told = _mode(mode, pause)
         yield from told if sight.running else (_of_none(one, trading) for one in told)
     free, least = sight.disk_free_bytes, config.disk_mb_min * MB
     if least and free is not None and free < least:
         text = f"{free / MB:z,.0f} MB free beside the journal, at least {config.disk_mb_min:z,.0f} are wanted"
-        yield notice("DISK_LOW", text, Severity.CRITICAL if free < least / 4 else Severity.WARNING)
+        yield own_notice("DISK_LOW", text, Severity.CRITICAL if free < least / 4 else Severity.WARNING)
 
 
 def marks_old(sight: ProcessSight, marked_ns: int, config: AlertsConfig) -> Iterator[Notice]:
     """The market unheard of. marked_ns: UTC of the last marks on record, 0: there are none."""
     age_s = (sight.now_ns - marked_ns) / NS_PER_SECOND
     if config.marks_s_max and sight.running and marked_ns and age_s > config.marks_s_max:
-        yield notice("MARKS_OLD", f"the last marks are {age_s:z,.0f} s old, allowed {config.marks_s_max:g}")
-
-
-def notice(code: str, text: str, severity: Severity | None = None, subject: str = "") -> Notice:
-    """A notice of a kind of our own; severity: less than the kind's gravest."""
-    kind = kind_of(code)
-    return Notice(code, subject, severity or kind.severity, text, repeats=kind.repeats)
+        yield own_notice(
+            "MARKS_OLD", f"the last marks are {age_s:z,.0f} s old, allowed {config.marks_s_max:g}"
+        )
 
 
 def _process(sight: ProcessSight, mode: ModeChange | None, config: AlertsConfig) -> Iterator[Notice]:
@@ -125,15 +120,15 @@ def _process(sight: ProcessSight, mode: ModeChange | None, config: AlertsConfig)
         quiet_s = silent_s(sight)
         if config.silent_s_max and quiet_s > config.silent_s_max:
             text = f"no sign of life for {quiet_s:z,.0f} s of process {sight.pid or 'unknown'}"
-            yield notice("ENGINE_SILENT", f"{text}, allowed {config.silent_s_max:g}")
+            yield own_notice("ENGINE_SILENT", f"{text}, allowed {config.silent_s_max:g}")
     elif beat is None:
-        yield notice("ENGINE_ABSENT", "no engine writes this journal")
+        yield own_notice("ENGINE_ABSENT", "no engine writes this journal")
     elif beat.closed:
         text = f"the engine, process {beat.pid}, has ended in order; it was {_was(beat, mode)}"
-        yield notice("ENGINE_ENDED", text)
+        yield own_notice("ENGINE_ENDED", text)
     else:
         text = f"the engine, process {beat.pid}, is gone and did not end in order; it was {_was(beat, mode)}"
-        yield notice("ENGINE_DEAD", text)
+        yield own_notice("ENGINE_DEAD", text)
 
 
 def _was(beat: Heartbeat, mode: ModeChange | None) -> str:
@@ -155,12 +150,12 @@ def _of_none(found: Notice, trading: str) -> Notice:
 def _mode(mode: ModeChange, pause: Pause | None) -> Iterator[Notice]:
     why = reason_given(mode.reason)
     if mode.mode == "halted":
-        yield notice("MODE_HALTED", f"halted: {why}")
+        yield own_notice("MODE_HALTED", f"halted: {why}")
     elif mode.mode == "reducing":
-        yield notice("MODE_REDUCING", f"reducing: {why}")
+        yield own_notice("MODE_REDUCING", f"reducing: {why}")
     if mode.paused and not mode.ending:  # an engine that ends in order pauses first: that it ended is told
         who = pause or mode
-        yield notice("MODE_PAUSED", f"paused by {by_whom(who.user, who.reason)}")
+        yield own_notice("MODE_PAUSED", f"paused by {by_whom(who.user, who.reason)}")
 
 
 def _pid(journal: Path) -> int | None:

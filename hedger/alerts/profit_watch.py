@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import time
 
-from hedger.alerts.notices import Notice
-from hedger.alerts.process_watch import notice
+from hedger.alerts.notices import Notice, own_notice
 from hedger.core.actions import Severity
 from hedger.desk.follow import Fetch, no_tape
 from hedger.desk.profit import ProfitReader
@@ -78,7 +77,7 @@ class ProfitWatch:
         days = document["days"]
         newest = days[-1]["day"] if days else None
         return [
-            notice(UNEXPLAINED, alert["text"], Severity(alert["severity"]), alert["day"])
+            own_notice(UNEXPLAINED, alert["text"], Severity(alert["severity"]), alert["day"])
             for alert in document["alerts"]
             if alert["code"] == UNEXPLAINED and alert["day"] == newest
         ]

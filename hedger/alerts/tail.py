@@ -15,7 +15,7 @@ from collections.abc import Collection
 
 from hedger.alerts.notices import Notice
 from hedger.core.actions import Severity
-from hedger.desk.alert_table import kind_of
+from hedger.desk.alert_kinds import kind_of
 from hedger.desk.standing_alerts import TELLING, StandingAlerts, Told, mode_in
 from hedger.journal.acknowledged import Which
 from hedger.journal.codec import CodecError
@@ -29,7 +29,7 @@ SLICE_S = 0.2
 _OF_ORDERS = (Kind.INTENT, Kind.ACKNOWLEDGEMENT, Kind.ORDER, Kind.FILL)
 
 
-class Tail:
+class AlertTail:
     """A journal as far as it was read. mode: the last change; pause: who paused the engine; fault: why
     nothing more is read, "" if well; caught_up: whether the last look came to the end; told: the last record
     of which people were told."""

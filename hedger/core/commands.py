@@ -18,7 +18,7 @@ from hedger.core.by_hand_file import file_band
 from hedger.core.by_hand_told import spot_of, tell_tight
 from hedger.core.by_whom import by_whom
 from hedger.core.disowned import told_disowned
-from hedger.core.events import Command, Verb
+from hedger.core.events import FROM_ANY_BUILD, Command, Verb
 from hedger.core.marking import value_book
 from hedger.core.other_engines import alive, told_others
 from hedger.core.previewed import Previewed, parse_previewed, scope_of
@@ -32,9 +32,6 @@ from hedger.problem.snapshot import Snapshot
 from risk.bands import BandSpec, Interval, target_of
 from risk.interval_words import parse_edges
 from venues.orders import Link, OrderState
-
-#: What only stops is obeyed whoever sends it.
-FROM_ANY_BUILD = frozenset({Verb.PAUSE, Verb.KILL})
 
 
 def obey(turn: Turn, command: Command) -> None:

@@ -34,6 +34,10 @@ class Verb(StrEnum):
         return "BUILD_REFUSED", f"{(Verb.ARM if self is Verb.REDUCE else self).upper()}_REFUSED"
 
 
+#: What only stops is obeyed whichever build of the program sends it.
+FROM_ANY_BUILD = frozenset({Verb.PAUSE, Verb.KILL})
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """A wish from outside, with who and why. argument: the verb's own (an underlying, a band, ...).

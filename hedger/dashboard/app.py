@@ -1,12 +1,11 @@
 """The terminal: one frame, one panel in sight, keys. A thread reads the journal; no key waits for it.
 
-What the keys of control do stands in `steering`, `tickets` and `band_edit`; what they are called in `calls`.
+Which keys come through stands in `key_gate`; what the keys of control do in `control_keys`, `tickets` and
+`band_edit`; what they are called in `calls`.
 """
 
 from __future__ import annotations
 
-import math
-import threading
 import time
 from collections.abc import Callable
 from typing import ClassVar
@@ -15,46 +14,38 @@ from textual import events
 from textual.app import App, ComposeResult
 from textual.containers import Vertical
 from textual.screen import ModalScreen
-from textual.timer import Timer
 from textual.widgets import Input
 
 from hedger.core.events import Verb
-from hedger.dashboard import band_edit, steering, tickets
+from hedger.dashboard import band_edit, control_keys, tickets
+from hedger.dashboard.background import Background
 from hedger.dashboard.calls import CALLS, bindings
 from hedger.dashboard.continuing import continue_whole
 from hedger.dashboard.control import Control
 from hedger.dashboard.dialogs import Dialog, Field
 from hedger.dashboard.exporting import export
 from hedger.dashboard.feed import Feed
-from hedger.dashboard.frames import Frame, Painter, Want
+from hedger.dashboard.frames import Painter, ScreenFrame, Want
 from hedger.dashboard.grid import Grid, Lines
 from hedger.dashboard.header import BANNERS, EXCHANGED, header, header_small, hints, tabs, too_small
-from hedger.dashboard.keys import ACTIONS, Action, labels, textual_key, textual_keys
+from hedger.dashboard.key_gate import Arrival, Behind, KeyGate
+from hedger.dashboard.keys import ACTIONS, Action, labels
+from hedger.dashboard.kill_press import KillPress
 from hedger.dashboard.narrator import LINES, Narrator, strip
-from hedger.dashboard.pace import APART_S, Pace
 from hedger.dashboard.palette import Palette
 from hedger.dashboard.panel_table import PANELS, TITLES, Panel
 from hedger.dashboard.panels import orders
-from hedger.dashboard.reading import Framed, Reader
+from hedger.dashboard.reader_thread import Framed, Reader
 from hedger.dashboard.sheet import Drawn, Sheet, Tone
 from hedger.dashboard.style import CSS
-from hedger.desk.ladder import METRICS
+from hedger.desk.ladder_metrics import METRICS
 
 #: A frame that is older is told to be: the reading hangs, and what is on the screen is of then.
 STALE_S = 3.0
 _FILTER = "only lines with these words; escape clears it"
-#: What does something in a dialog, beside the keys of control.
-_ANSWERS = ("enter", "y")
-#: What its keys do where the screen is too small to show what they do, beside what moves.
-_WHEN_SMALL = ("pause", "kill", "quit", "help", "back", "up", "down", "page_up", "page_down")
-#: A kill key that comes so soon after another one, seconds, is held: no terminal repeats a key more slowly.
-_REPEATS_S = 0.1
 #: The panel that a story begins on: next action, working orders, last ticket, decisions.
 _OF_THE_STORY = Panel.HEDGE
-
-
-def _came_at(key: events.Key) -> float:
-    return key.time
+_ARRIVAL = Arrival()
 
 
 class Terminal(App[Exception | None]):
@@ -70,15 +61,12 @@ class Terminal(App[Exception | None]):
         feed: Feed,
         control: Control,
         narrator: Narrator | None = None,
-        came_at: Callable[[events.Key], float] = _came_at,
-        hold_s: float = APART_S,
+        arrival: Arrival = _ARRIVAL,
     ) -> None:
-        """came_at: seconds at which a key came, by a clock that only goes forward. hold_s: so long a key that
-        steers waits for another one."""
         super().__init__()
-        self._pace, self._came_at, self._hold_s = Pace[events.Key](), came_at, hold_s
-        self._let_go: Timer | None = None
-        self._kill_key_s, self.killed = -math.inf, False
+        self.kill_press = KillPress()
+        behind = Behind(super().on_event, self.say, lambda: self._small, self._leave_unseen)
+        self.gate = KeyGate(self, self.actions, self.kill_press, behind, arrival)
         self.feed, self.control = feed, control
         self.labels = labels(self.actions)
         self._header, self._tabs, self._foot = Lines("header", 3), Lines("tabs", 1), Lines("foot", 1)
@@ -87,9 +75,8 @@ class Terminal(App[Exception | None]):
         want = Want() if narrator is None else Want(panel=_OF_THE_STORY)
         painter = Painter(feed, control.allowed, self.labels)
         self.reader = Reader(feed, painter, narrator, want, self.post_message)
-        self.frame: Frame | None = None
+        self.frame: ScreenFrame | None = None
         self._framed_at = time.monotonic()
-        self.killed_at: float | None = None
         self.pending: dict[str, str] = {}
         self._said, self._filter, self._small = "", "", False
         self._around = Vertical(id="frame")
@@ -102,7 +89,7 @@ class Terminal(App[Exception | None]):
     @property
     def kill_keys(self) -> tuple[str, ...]:
         """Names of the keys that no field takes for itself."""
-        return textual_keys(self.actions, "kill")
+        return self.gate.kill_keys
 
     def show(self) -> Exception | None:
         """Until it is left. What ended it, None where it was left in order: an error is said by whoever began
@@ -164,7 +151,7 @@ class Terminal(App[Exception | None]):
             return
         self.frame, self._framed_at = message.frame, time.monotonic()
         self._show_header()
-        self._show_banner(message.frame.vitals.engine_state.exchanged)
+        self._show_banner(message.frame.facts.engine_state.exchanged)
         if self._strip is not None:
             self._strip.show(strip(message.story, self._strip.size.width))
         if message.frame.want.panel == self.reader.want.panel:
@@ -182,9 +169,9 @@ class Terminal(App[Exception | None]):
         if self.frame is None:
             return []
         if not self._small:
-            return list(header(self.frame.vitals))
+            return list(header(self.frame.facts))
         keys = hints(self.labels, self.control.allowed, self.size.width, small=True)
-        return list(header_small(self.frame.vitals, keys))
+        return list(header_small(self.frame.facts, keys))
 
     def _show_header(self) -> None:
         self._header.show(self._headlines())
@@ -248,75 +235,11 @@ class Terminal(App[Exception | None]):
     # ------------------------------------------------------------------------------------------------- keys
 
     async def on_event(self, event: events.Event) -> None:
-        """Every key, before anybody has it: what steers counts only where it came alone, and waits until that
-        is known."""
-        if not isinstance(event, events.Key) or event.is_forwarded:
+        """Every key, before anybody has it, goes through the gate."""
+        if isinstance(event, events.Key) and not event.is_forwarded:
+            await self.gate.came(event)
+        else:
             await super().on_event(event)
-            return
-        at_s = self._came_at(event)
-        counted, crowded = self._pace.followed(event.key, at_s)
-        await self._press(counted)
-        steers = self._steers(event)
-        alone = self._pace.alone(event.key, at_s)
-        if self._goes_on_killing(event, at_s):
-            return
-        if crowded or (steers and not alone):
-            told = ", ".join(
-                dict.fromkeys(key.key for key in [*crowded, event] if key is not event or steers)
-            )
-            self.say(f"{told} came at once with other keys, as in a paste: press it again")
-        if not steers:
-            await self._take(event)
-        elif alone:
-            self._pace.held.append(event)
-            if self._let_go is not None:
-                self._let_go.stop()
-            self._let_go = self.set_timer(self._hold_s, self._release)
-
-    async def _release(self) -> None:
-        """Nothing has followed what is held."""
-        await self._press(self._pace.released())
-
-    async def _press(self, keys: list[events.Key]) -> None:
-        """Keys that were held, as if they came now: presses of one key that came together, which are one, and
-        two of the kill key, which two make."""
-        for key in keys[:2]:
-            if key is keys[0] or (key.key in self.kill_keys and not self.killed):
-                await self._take(key)
-
-    async def _take(self, key: events.Key) -> None:
-        """Do what a key does, unless what it does could not be seen."""
-        if self._small:
-            self._leave_unseen()
-            unseen = (action.keys for action in self.actions if action.name not in _WHEN_SMALL)
-            if key.key in (textual_key(name) for names in unseen for name in names):
-                self.say("too small for this key")
-                return
-        await super().on_event(key)
-
-    def _goes_on_killing(self, key: events.Key, at_s: float) -> bool:
-        """Whether it is the kill key, held on after it has killed: one kill is left, not thirty a second."""
-        if key.key not in self.kill_keys:
-            return False
-        before, self._kill_key_s = self._kill_key_s, at_s
-        self.killed = self.killed and at_s - before < _REPEATS_S
-        return self.killed
-
-    @property
-    def waits_for_keys(self) -> bool:
-        """Whether a key is held, because others may follow it."""
-        return bool(self._pace.held)
-
-    def _steers(self, key: events.Key) -> bool:
-        """Whether a key may do something to the engine, or leave files, here and now."""
-        if key.key in self.kill_keys:
-            return True
-        if isinstance(self.focused, Input) and key.is_printable:
-            return False  # it is typed
-        acts = (action for action in self.actions if action.control or action.name == "export")
-        steering_keys = (each for action in acts for each in action.keys)
-        answers = _ANSWERS if isinstance(self.screen, ModalScreen) else ()
-        return key.key in answers or key.key in map(textual_key, steering_keys)
 
     # ----------------------------------------------------------------------------------------------- moving
 
@@ -371,15 +294,11 @@ class Terminal(App[Exception | None]):
     def _show_lineage(self, client_id: str) -> None:
         dialog = Dialog(f"lineage of {client_id}", "reading the journal")
         self.push_screen(dialog)
-
-        def read() -> None:
-            try:
-                text = "\n".join(orders.lineage(client_id, self.feed.lineage(client_id)))
-            except Exception as error:  # of a thread nobody sees it otherwise: the dialog says it
-                text = f"it cannot be read: {error}"
-            self.call_from_thread(lambda: dialog.tell(text))
-
-        threading.Thread(target=read, name="lineage", daemon=True).start()
+        Background[str]("lineage").begin(
+            lambda: "\n".join(orders.lineage(client_id, self.feed.lineage(client_id))),
+            lambda why: f"it cannot be read: {why}",
+            lambda text: self.call_later(dialog.tell, text),
+        )
 
     def action_metric(self) -> None:
         """The next metric of the ladder."""
@@ -454,29 +373,28 @@ class Terminal(App[Exception | None]):
             return
         self.say("writing")
         now_ns = self.feed.ports.now_ns()
-
-        def write() -> None:
-            told = export(self.feed.journal, frame, now_ns)
-            self.call_from_thread(lambda: self.say(told))
-
-        threading.Thread(target=write, name="export", daemon=True).start()
+        Background[str]("export").begin(
+            lambda: export(self.feed.journal, frame, now_ns),
+            lambda why: f"NOT WRITTEN: {why}",
+            lambda told: self.call_later(self.say, told),
+        )
 
     # ---------------------------------------------------------------------------------------------- control
 
     def action_pause(self) -> None:
         """One key."""
-        if steering.may(self, "pause"):
-            steering.send(self, Verb.PAUSE)
+        if control_keys.may(self, "pause"):
+            control_keys.send(self, Verb.PAUSE)
 
     def action_resume(self) -> None:
         """After a look at the state."""
-        if steering.may(self, "resume"):
-            steering.ask(self, "RESUME: hedges are sent again", Verb.RESUME)
+        if control_keys.may(self, "resume"):
+            control_keys.ask(self, "RESUME: hedges are sent again", Verb.RESUME)
 
     def action_reduce(self) -> None:
         """After a question."""
-        if steering.may(self, "reduce"):
-            steering.ask(self, "REDUCING: only orders that lower the risk", Verb.REDUCE)
+        if control_keys.may(self, "reduce"):
+            control_keys.ask(self, "REDUCING: only orders that lower the risk", Verb.REDUCE)
 
     def action_flatten(self) -> None:
         """The name must be typed."""
@@ -496,11 +414,11 @@ class Terminal(App[Exception | None]):
 
     def action_acknowledge(self) -> None:
         """The alert under the cursor was seen."""
-        steering.acknowledge(self)
+        control_keys.acknowledge(self)
 
     def action_kill(self) -> None:
         """The second press within two seconds kills."""
-        steering.kill(self)
+        control_keys.kill(self)
 
 
 def _is_branch(drawn: Drawn) -> bool:
@@ -516,10 +434,9 @@ def terminal(
     control: Control,
     actions: tuple[Action, ...] = ACTIONS,
     narrator: Narrator | None = None,
-    came_at: Callable[[events.Key], float] = _came_at,
-    hold_s: float = APART_S,
+    arrival: Arrival = _ARRIVAL,
 ) -> Terminal:
     """A terminal with these keys; the kill key goes before whatever has the keys at the moment. narrator:
-    tells a story in a strip above the last line. came_at, hold_s: as `Terminal`."""
+    tells a story in a strip above the last line. arrival: of its keys."""
     made: type[Terminal] = type("Keyed", (Terminal,), {"BINDINGS": bindings(actions), "ACTIONS": actions})
-    return made(feed, control, narrator, came_at, hold_s)
+    return made(feed, control, narrator, arrival)

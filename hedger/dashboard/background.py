@@ -9,6 +9,10 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
+def _nobody(found: object) -> None:
+    pass
+
+
 class Background(Generic[T]):
     """found: what was made last, None before the first. number: how many were made, so that whoever shows one
     knows of the next."""
@@ -24,11 +28,14 @@ class Background(Generic[T]):
         """Whether something is being made: nothing else is begun meanwhile."""
         return self._thread is not None and self._thread.is_alive()
 
-    def begin(self, make: Callable[[], T], failed: Callable[[str], T]) -> None:
-        """Make it, unless something is being made. failed: what stands for one that could not be, and why."""
+    def begin(
+        self, make: Callable[[], T], failed: Callable[[str], T], told: Callable[[T], object] = _nobody
+    ) -> None:
+        """Make it, unless something is being made. failed: what stands for one that could not be, and why.
+        told: is given what was made, in the thread; it waits for nobody."""
         if not self.busy:
             # no daemon: at the end of the process a solver that is cut off takes it down with a fault
-            self._thread = threading.Thread(target=self._make, args=(make, failed), name=self._name)
+            self._thread = threading.Thread(target=self._make, args=(make, failed, told), name=self._name)
             self._thread.start()
 
     def wait(self, seconds: float) -> None:
@@ -36,10 +43,11 @@ class Background(Generic[T]):
         if self._thread is not None:
             self._thread.join(seconds)
 
-    def _make(self, make: Callable[[], T], failed: Callable[[str], T]) -> None:
+    def _make(self, make: Callable[[], T], failed: Callable[[str], T], told: Callable[[T], object]) -> None:
         try:
             found = make()
         except Exception as error:  # of a thread nobody sees it otherwise: the panel says it
             found = failed(f"{type(error).__name__}: {error}")
         self.found = found
         self.number += 1
+        told(found)

@@ -8,11 +8,11 @@ from typing import Any
 from hedger.core.by_hand_file import file_band, follows_index, open_words
 from hedger.core.commands import parse_bands
 from hedger.core.events import Verb
+from hedger.dashboard.control_keys import may, send
 from hedger.dashboard.dialogs import Typed
 from hedger.dashboard.effects import Price, band_effect, paid, too_far
 from hedger.dashboard.panels.risk import by_hand
 from hedger.dashboard.seat import Seat
-from hedger.dashboard.steering import may, send
 from hedger.figures import figure, interval
 from risk.bands import target_of
 
@@ -125,7 +125,7 @@ def _effect(seat: Seat, row: str, text: str) -> tuple[str, ...]:
     feed = seat.feed.shown
     greek, underlying = row.split(":")[:2]
     index = seat.frame.indexes.get(underlying) if seat.frame is not None and greek == "delta" else None
-    cost = paid(decision for _, decision in tuple(feed.decided.told))
+    cost = paid(each.document for each in tuple(feed.decided.told))
     old = _open(found["trigger"]), _open(found["landing"])
     price = Price(found["unit"], index)
     told = band_effect(tuple(feed.history.get(row, ())), old, bands, price, cost)

@@ -10,25 +10,16 @@ from __future__ import annotations
 
 import hashlib
 import time
-import uuid
 from pathlib import Path
 
 from hedger.build import this_build
-from hedger.core.commands import FROM_ANY_BUILD
-from hedger.core.events import Command, Verb
+from hedger.core.events import Verb
 from hedger.journal.acknowledged import Which, acknowledge
-from hedger.journal.commands_file import send
 from hedger.journal.identity import Opened
 from hedger.journal.kill_latch import FileLatch, Latched
-from hedger.journal.lock import build_of, holder
 from hedger.journal.user import TEXT_MAX, user_name
-from pricing.errors import Exit, HedgerError
-
-
-class KeyRefused(HedgerError):
-    """A key that may do nothing now (exit 3)."""
-
-    exit_code = Exit.REFUSED
+from hedger.journal.wishes import WishRefused, leave, refuse_exchanged
+from pricing.errors import HedgerError
 
 
 class Control:
@@ -40,51 +31,25 @@ class Control:
     ) -> None:
         self._journal, self.allowed, self._opened = journal, allowed, opened
         self._user = user or user_name()
-        self._build = this_build()  # now: what is on the disk later is not what this terminal runs
+        this_build()  # is told apart now: what is on the disk later is not what this terminal runs
 
     def send(self, verb: Verb, argument: str, reason: str, screen: str) -> str:
         """Leave a command for the running engine; returns its id.
 
         Raises:
-            KeyRefused: the terminal is read-only, another journal lies there now, no engine runs, or one of
+            WishRefused: the terminal is read-only, another journal lies there now, no engine runs, or one of
                 another build.
             InputError: a text that cannot be sent, or the box cannot be written.
         """
         self._refuse_read_only(str(verb))
-        if verb is not Verb.KILL:
-            self._refuse_exchanged(str(verb))
-        held = holder(self._journal)
-        if held is None:
-            raise KeyRefused(
-                "ENGINE_ABSENT",
-                "no engine writes this journal",
-                where=self._journal.name,
-                observed=str(verb),
-                allowed="a running engine",
-                not_done="nothing was sent",
-                fix="start it with `hedger run`",
-            )
-        engine = build_of(held) or "unknown"
-        if engine != self._build and verb not in FROM_ANY_BUILD:
-            raise KeyRefused(
-                "OTHER_BUILD",
-                "this terminal and the engine are of different builds",
-                where=self._journal.name,
-                observed=f"{verb}, from {self._build} to {engine}",
-                allowed="pause and kill; everything is shown all the same",
-                not_done="nothing was sent",
-                fix="leave it, and start the dashboard that belongs to the engine's build",
-            )
-        command = Command(uuid.uuid4().hex, verb, self._user, _reason(reason, screen), argument)
-        fingerprint = "" if self._opened is None else self._opened.fingerprint
-        send(self._journal, command, time.time_ns(), fingerprint)
-        return command.id
+        why = _reason(reason, screen)
+        return leave(self._journal, verb, argument, why, self._user, opened=self._opened)
 
     def kill(self, reason: str, screen: str) -> str:
         """Set the latch first, then tell the engine where one runs; returns what was done, in words.
 
         Raises:
-            KeyRefused: the terminal is read-only. LatchFailed: the latch could not be set.
+            WishRefused: the terminal is read-only. LatchFailed: the latch could not be set.
         """
         self._refuse_read_only("kill")
         why = _reason(reason, screen)
@@ -100,28 +65,17 @@ class Control:
         """Note that the user has seen an alert; it needs no engine, and tells none.
 
         Raises:
-            KeyRefused: the terminal is read-only. InputError: it cannot be written.
+            WishRefused: the terminal is read-only, or another journal lies there now.
+            InputError: it cannot be written.
         """
         self._refuse_read_only("acknowledge")
-        self._refuse_exchanged("acknowledge")
+        if self._opened is not None:
+            refuse_exchanged(self._journal, self._opened, "acknowledge")
         acknowledge(self._journal, which, self._user, time.time_ns())
-
-    def _refuse_exchanged(self, what: str) -> None:
-        why = "" if self._opened is None else self._opened.exchanged()
-        if why:
-            raise KeyRefused(
-                "JOURNAL_EXCHANGED",
-                f"{why}: this terminal does not show what would obey it",
-                where=self._journal.name,
-                observed=what,
-                allowed="kill alone",
-                not_done="nothing was sent",
-                fix="leave and start the dashboard again",
-            )
 
     def _refuse_read_only(self, what: str) -> None:
         if not self.allowed:
-            raise KeyRefused(
+            raise WishRefused(
                 "READ_ONLY",
                 "this terminal only looks",
                 where="hedger dashboard",

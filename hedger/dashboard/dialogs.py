@@ -14,9 +14,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Input, Static
 
 from hedger.dashboard.header import too_small
+from hedger.dashboard.kill_press import KILL_S
 
-#: Seconds within which the second press of the kill key counts.
-KILL_S = 2.0
 #: What the key that sends does, of a hedge and of a flatten alike.
 SEND = "send it, planned anew on the market then; escape: do nothing"
 _ASKED = "y: do it      n, escape: do nothing"
@@ -222,7 +221,7 @@ class Flatten(Typed):
         self.follow()
 
 
-class Preview(Dialog):
+class PreviewDialog(Dialog):
     """The ticket that a hedge would begin with; the send key asks whether it may go."""
 
     ASKS = True

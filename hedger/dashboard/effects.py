@@ -48,6 +48,27 @@ class Paid:
     hedges: int
 
 
+@dataclass(frozen=True, slots=True)
+class PreviewSeen:
+    """What a hedge was previewed on. at_ns: when, UTC. indexes: USD by underlying, None not known then."""
+
+    at_ns: int
+    indexes: Mapping[str, float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class MarketNow:
+    """What it would be sent on. Times UTC; indexes: USD by underlying, of the marks of marked_ns. quotes: the
+    legs' symbols and the stamps of their quotes, None where there is no quote; quote_age_s_max: of one that
+    is traded on."""
+
+    now_ns: int
+    indexes: Mapping[str, float]
+    marked_ns: int
+    quotes: Sequence[tuple[str, int | None]]
+    quote_age_s_max: float
+
+
 def excursions(history: Sequence[tuple[int, float]], low: float, high: float) -> Excursions | None:
     """How a row's history stands to an interval; None without a history.
 
@@ -141,38 +162,27 @@ def too_far(old: tuple[float, float], new: tuple[float, float]) -> str:
     return f"{factor:.1f} times the width; at most {WIDTH_FACTOR_MAX:g} by a key, further by the settings"
 
 
-def why_not_send(
-    previewed_ns: int,
-    planned_on: Mapping[str, float | None],
-    now_ns: int,
-    indexes: Mapping[str, float],
-    marked_ns: int,
-    quotes: Sequence[tuple[str, int | None]],
-    quote_age_s_max: float,
-) -> str:
-    """Why a hedge may not be sent on a preview; "" where it may. Times UTC.
-
-    planned_on: the indexes of the preview; indexes: those of now. quotes: the legs' symbols and the stamps of
-    their quotes of now, None where there is no quote. What it costs by now is the engine's to look at.
-    """
-    old_s, mark_s = (now_ns - previewed_ns) / 1e9, (now_ns - marked_ns) / 1e9
+def why_not_send(previewed: PreviewSeen, now: MarketNow) -> str:
+    """Why a hedge may not be sent on a preview; "" where it may. What it costs by now is the engine's to look
+    at."""
+    old_s, mark_s = (now.now_ns - previewed.at_ns) / 1e9, (now.now_ns - now.marked_ns) / 1e9
     if min(old_s, mark_s) < -BEHIND_S_MAX:  # a clock that was set back makes everything young
         return "the clock runs behind the record: no age is known"
     if old_s > PREVIEW_AGE_S_MAX:
         return f"the preview is {age(old_s)} old; at most {PREVIEW_AGE_S_MAX:g} s"
     if mark_s > MARK_AGE_S_MAX:
         return f"the last mark is {age(mark_s)} old; at most {MARK_AGE_S_MAX:g} s"
-    for name, then in planned_on.items():
-        now = indexes.get(name)
-        if then is None or now is None or not now > 0.0 or not then > 0.0:
+    for name, then in previewed.indexes.items():
+        index = now.indexes.get(name)
+        if then is None or index is None or not index > 0.0 or not then > 0.0:
             return f"the index of {name} is not known"
-        moved = 1e4 * abs(now / then - 1.0)
+        moved = 1e4 * abs(index / then - 1.0)
         if moved > PREVIEW_MOVE_BPS_MAX:
             return f"{name} has moved {moved:.1f} bps since; at most {PREVIEW_MOVE_BPS_MAX:g}"
-    for symbol, stamp_ns in quotes:
+    for symbol, stamp_ns in now.quotes:
         if stamp_ns is None:
             return f"{symbol} is not quoted any more"
-        quoted_s = (now_ns - stamp_ns) / 1e9
-        if quoted_s > quote_age_s_max:
-            return f"the quote of {symbol} is {age(quoted_s)} old; at most {quote_age_s_max:g} s"
+        quoted_s = (now.now_ns - stamp_ns) / 1e9
+        if quoted_s > now.quote_age_s_max:
+            return f"the quote of {symbol} is {age(quoted_s)} old; at most {now.quote_age_s_max:g} s"
     return ""

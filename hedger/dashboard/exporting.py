@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
-from hedger.dashboard.frames import Frame, Want
+from hedger.dashboard.frames import ScreenFrame, Want
 from hedger.dashboard.panel_table import PANELS, Panel
 from hedger.dashboard.sheet import Sheet
 from pricing.daycount import NS_PER_SECOND
@@ -28,7 +28,7 @@ def command_of(want: Want) -> str:
     return f"{command} --json"
 
 
-def export(journal: Path, frame: Frame, now_ns: int) -> str:
+def export(journal: Path, frame: ScreenFrame, now_ns: int) -> str:
     """Write a frame's panel; what was written, or why nothing was, in words. now_ns: UTC, for the name."""
     at = datetime.fromtimestamp(now_ns // NS_PER_SECOND, UTC)
     stem = f"{journal.name}-{PANELS[frame.want.panel].stem}-{at:%Y%m%dT%H%M%SZ}"

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from hedger.dashboard.feed import Feed
-from hedger.dashboard.header import Vitals, since_words
+from hedger.dashboard.header import HeaderFacts, since_words
 from hedger.dashboard.keys import LABELS
 from hedger.dashboard.margin_maker import MarginMaker
 from hedger.dashboard.panel_table import PANELS, Panel
@@ -21,6 +21,7 @@ from hedger.dashboard.panels import alerts, hedge, orders, pnl, risk, venues, wh
 from hedger.dashboard.panels.incomplete import texts
 from hedger.dashboard.planner import Planner
 from hedger.dashboard.sheet import Line, Section, Sheet, Tone
+from hedger.desk.decision_log import OnRecord
 from hedger.desk.engine_state import EngineState, engine_state_of
 from hedger.desk.hedging import Hedging, hedging_document
 from hedger.desk.ladder import ladder_document
@@ -56,7 +57,7 @@ class Want:
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class ScreenFrame:
     """One screen. For the dialogs: bands, by row; indexes, USD by underlying, as of the marks of marked_ns,
     UTC; empty and 0 while the book cannot be valued; held: positions by underlying. left_out: what is in none
     of the bands' figures. preview_usd: what the legs of the preview trade, None unknown. preview_quotes:
@@ -65,12 +66,12 @@ class Frame:
     there is nothing to show yet."""
 
     want: Want
-    vitals: Vitals
+    facts: HeaderFacts
     sheet: Sheet
     caught_up: bool
     bands: Mapping[str, Json] = field(default_factory=dict)
     indexes: Mapping[str, float] = field(default_factory=dict)
-    preview: tuple[int, Json] | None = None
+    preview: OnRecord | None = None
     marked_ns: int = 0
     replies: Mapping[str, str] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
@@ -81,6 +82,36 @@ class Frame:
     document: Json | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Valued:
+    """The book at the marks of marked_ns, UTC. number: of the last record that was read, -1: none. snapshot:
+    None where it cannot be valued; fault: why, "" before the first mark."""
+
+    number: int = -1
+    snapshot: Snapshot | None = None
+    fault: str = ""
+    marked_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Painted:
+    """A panel as it was made last. at_s: when; of: what it is of, beside the record. document: as
+    `ScreenFrame` has it."""
+
+    at_s: float
+    of: tuple[Any, ...]
+    sheet: Sheet
+    document: Json | None
+
+
+@dataclass(frozen=True, slots=True)
+class VenuesSeen:
+    """What was told of the venues last, and when."""
+
+    at_s: float
+    document: Json
+
+
 class Painter:
     """Makes frames; remembers what has not changed since the last."""
 
@@ -89,77 +120,75 @@ class Painter:
         self._feed, self._control, self._labels = feed, control, keys
         self._keys = keys if control else {}
         self.planner, self.margins = Planner(), MarginMaker()
-        self._snapshot: tuple[int, Snapshot | None, str] = (-1, None, "")
-        self._marked_ns = 0
-        self._valued_at = -math.inf
-        self._venues: tuple[float, Json] | None = None
-        self._sheet: tuple[float, tuple[Any, ...], Sheet, Json | None] | None = None
+        self._valued, self._valued_at = Valued(), -math.inf
+        self._venues: VenuesSeen | None = None
+        self._painted: Painted | None = None
 
-    def frame(self, want: Want) -> Frame:
+    def frame(self, want: Want) -> ScreenFrame:
         """What is to be shown now."""
-        feed = self._feed.shown
-        made = self._sheet
+        shown = self._feed.shown
+        painted = self._painted
         now = time.monotonic()
         # what says that the journal is being read, or a hedge planned, does not stay after it was
-        of = (want, feed.caught_up, self.planner.work.number, self.margins.work.number)
-        if made is None or made[1] != of or now - made[0] >= PANELS[want.panel].every_s:
-            made = (now, of, *self._made(want))
-            self._sheet = made
-        if feed.caught_up and now - self._valued_at >= _VALUED_S:
+        of = (want, shown.caught_up, self.planner.work.number, self.margins.work.number)
+        if painted is None or painted.of != of or now - painted.at_s >= PANELS[want.panel].every_s:
+            painted = Painted(now, of, *self._made(want))
+            self._painted = painted
+        if shown.caught_up and now - self._valued_at >= _VALUED_S:
             self._valued_at = now
             self.snapshot()
-        snapshot = self._snapshot[1]
+        snapshot = self._valued.snapshot
         bands = (
             {}
             if snapshot is None
-            else {row["row"]: row for row in band_rows(snapshot, feed.follower.by_hand)}
+            else {row["row"]: row for row in band_rows(snapshot, shown.follower.by_hand)}
         )
-        return Frame(
+        return ScreenFrame(
             want=want,
-            vitals=self._vitals(now),
-            sheet=made[2],
-            caught_up=feed.caught_up,
+            facts=self._facts(now),
+            sheet=painted.sheet,
+            caught_up=shown.caught_up,
             bands=bands,
             indexes={} if snapshot is None else dict(snapshot.spot),
-            preview=feed.decided.preview,
-            marked_ns=self._marked_ns,
-            replies=dict(feed.replies),
+            preview=shown.decided.preview,
+            marked_ns=self._valued.marked_ns,
+            replies=dict(shown.replies),
             left_out=texts(*_lacking(snapshot)),
             held={} if snapshot is None else _held(snapshot),
-            preview_usd=_traded(feed.decided.preview, snapshot),
-            preview_quotes=_quoted(feed.decided.preview, snapshot),
-            quote_age_s_max=feed.follower.settings.traded_age_s_max(),
-            document=made[3],
+            preview_usd=_traded(shown.decided.preview, snapshot),
+            preview_quotes=_quoted(shown.decided.preview, snapshot),
+            quote_age_s_max=shown.follower.settings.traded_age_s_max(),
+            document=painted.document,
         )
 
     # -------------------------------------------------------------------------------------------------- parts
 
     def snapshot(self) -> Snapshot | None:
         """The book valued at the last marks; None where it cannot be."""
-        feed = self._feed.shown
-        follower = feed.follower
-        if self._snapshot[0] != feed.number:
+        shown = self._feed.shown
+        follower = shown.follower
+        if self._valued.number != shown.number:
             found, fault = None, ""
             try:
                 found = follower.snapshot(bands=True)
             except HedgerError as error:
                 fault = error.text()
-            self._snapshot = (feed.number, found, fault)
-            self._marked_ns = 0 if found is None else follower.marked_ns
-        return self._snapshot[1]
+            marked_ns = 0 if found is None else follower.marked_ns
+            self._valued = Valued(shown.number, found, fault, marked_ns)
+        return self._valued.snapshot
 
     def _made(self, want: Want) -> tuple[Sheet, Json | None]:
         """The sheet of the panel and its document; a fault of one leaves the others as they are."""
-        feed = self._feed
+        whole, shown = self._feed, self._feed.shown
         kind = PANELS[want.panel]
-        if (kind.needs_all and feed.quick is not None) or (kind.needs_marks and not feed.shown.caught_up):
-            return _words(f"reading the journal: {feed.head - feed.number} records to go"), None
+        if (kind.needs_all and whole.quick is not None) or (kind.needs_marks and not shown.caught_up):
+            return _words(f"reading the journal: {whole.head - whole.number} records to go"), None
         match want.panel:
             case Panel.RISK:
                 snapshot = self.snapshot()
                 if snapshot is None:
                     return self._nothing(), None
-                tree = risk_tree(snapshot, feed.shown.follower.by_hand)
+                tree = risk_tree(snapshot, shown.follower.by_hand)
                 return risk.sheet(tree, want.closed), tree
             case Panel.HEDGE:
                 hedging = self.hedging()
@@ -167,34 +196,34 @@ class Painter:
             case Panel.WHAT_IF:
                 return self._whatif(want)
             case Panel.PNL:
-                document = None if feed.profit_fault else feed.profit.document()
-                return pnl.sheet(document, feed.profit_fault), document
+                document = None if whole.profit_fault else whole.profit.document()
+                return pnl.sheet(document, whole.profit_fault), document
             case Panel.VENUES:
                 health = self._venue_document(time.monotonic())
                 return venues.sheet(health), health
             case Panel.ORDERS:
-                rows, fills = self._order_rows(), [fill_row(report) for report in feed.shown.fills]
+                rows, fills = self._order_rows(), [fill_row(report) for report in shown.fills]
                 at_ns = self._at_ns()
                 document = {"at_ns": at_ns, "orders": rows, "fills": fills}
                 return orders.sheet(rows, fills, at_ns), document
             case Panel.ALERTS:
-                document = feed.alerts.document(self._at_ns(), feed.acknowledged, feed.latched)
+                document = whole.alerts.document(self._at_ns(), whole.acknowledged, whole.latched)
                 return alerts.sheet(document, self._keys), document
 
     def _nothing(self) -> Sheet:
-        return _words(self._snapshot[2] or "the book cannot be valued yet: no mark has come")
+        return _words(self._valued.fault or "the book cannot be valued yet: no mark has come")
 
     def hedging(self) -> Json:
         """What `hedger status --hedge` prints of it."""
-        feed = self._feed.shown
+        shown = self._feed.shown
         of = Hedging(
-            feed.decided,
-            self.snapshot() if feed.caught_up else None,
+            shown.decided,
+            self.snapshot() if shown.caught_up else None,
             self._order_rows(live=True),
             self._at_ns(),
             self._engine_state(),
-            feed.follower.by_hand,
-            self._snapshot[2],
+            shown.follower.by_hand,
+            self._valued.fault,
         )
         return hedging_document(of)
 
@@ -248,78 +277,79 @@ class Painter:
 
     def _order_rows(self, live: bool = False) -> list[Json]:
         """live: those alone that may still do something."""
-        feed = self._feed.shown
-        known = feed.orders.as_known(restarted=feed.pid is None).values()
-        return order_rows([x for x in known if x.live or not live], feed.follower, self._at_ns())
+        shown = self._feed.shown
+        known = shown.orders.as_known(restarted=shown.pid is None).values()
+        return order_rows([x for x in known if x.live or not live], shown.follower, self._at_ns())
 
     def _engine_state(self) -> EngineState:
-        feed = self._feed.shown
+        whole, shown = self._feed, self._feed.shown
         return engine_state_of(
-            feed.decided.last,
-            feed.venues.follower.mode,
-            latched=feed.latched is not None,
-            runs=feed.pid is not None,
-            exchanged=self._feed.exchanged,
+            shown.decided.last,
+            shown.venues.follower.mode,
+            latched=shown.latched is not None,
+            runs=shown.pid is not None,
+            exchanged=whole.exchanged,
         )
 
     def _at_ns(self) -> int:
         """Ages count up to now while an engine runs, else up to its end."""
-        feed = self._feed.shown
-        return feed.ports.now_ns() if feed.pid is not None else feed.venues.follower.now_ns
+        shown = self._feed.shown
+        return shown.ports.now_ns() if shown.pid is not None else shown.venues.follower.now_ns
 
     def _venue_document(self, now: float) -> Json:
-        if self._venues is None or now - self._venues[0] >= _VENUES_S:
-            at_ns, runs = self._at_ns(), self._feed.shown.pid is not None
-            document = self._feed.shown.venues.document(at_ns, self._feed.ports.beat(), runs=runs)
-            self._venues = (now, {"running": runs, **document})
-        return self._venues[1]
+        if self._venues is None or now - self._venues.at_s >= _VENUES_S:
+            shown = self._feed.shown
+            at_ns, runs = self._at_ns(), shown.pid is not None
+            document = shown.venues.document(at_ns, shown.ports.beat(), runs=runs)
+            self._venues = VenuesSeen(now, {"running": runs, **document})
+        return self._venues.document
 
-    def _vitals(self, now: float) -> Vitals:
-        feed = self._feed.shown
+    def _facts(self, now: float) -> HeaderFacts:
+        whole, shown = self._feed, self._feed.shown
         document, at_ns = self._venue_document(now), self._at_ns()
         follower, engine_state, configuration = (
-            feed.venues.follower,
+            shown.venues.follower,
             self._engine_state(),
-            feed.configuration(),
+            shown.configuration(),
         )
         oldest = [v["feed"]["oldest_held"] for v in document["venues"] if v["feed"]["oldest_held"]]
         known = [x for x in oldest if x["age_s"] is not None]
         worst = max(known, key=lambda x: float(x["age_s"]), default=None)
         if len(known) < len(oldest):
             worst = next(x for x in oldest if x["age_s"] is None)
-        orders = feed.orders.as_known(restarted=feed.pid is None)
+        orders = shown.orders.as_known(restarted=shown.pid is None)
         live = [order for order in orders.values() if order.live]
         accounts = sorted({account for _, _, account in follower.book.positions} if follower.book else ())
-        engine, unseen = document["engine"], feed.alerts.unseen(feed.acknowledged)
+        engine, unseen = document["engine"], shown.alerts.unseen(shown.acknowledged)
         # other ages stop with the engine; what the header says of the data must not look fresh for ever
-        ended_s = max(feed.ports.now_ns() - at_ns, 0) / 1e9 if feed.pid is None else 0.0
-        return Vitals(
-            trading=feed.name.trading,
-            engine=feed.name.engine,
+        ended_s = max(shown.ports.now_ns() - at_ns, 0) / 1e9 if shown.pid is None else 0.0
+        return HeaderFacts(
+            trading=shown.name.trading,
+            engine=shown.name.engine,
             engine_state=engine_state,
-            pid=feed.pid,
+            pid=shown.pid,
             account=", ".join(a or "not named" for a in accounts) or "none",
             settings_sha256=follower.in_force.told,
             limits_sha256=configuration.limits_sha256 if configuration else "",
-            record=feed.number,
-            behind=max(self._feed.head - self._feed.number, 0),
+            record=shown.number,
+            behind=max(whole.head - whole.number, 0),
             seq=follower.seq,
-            lag_s=(feed.ports.now_ns() - follower.now_ns) / 1e9 if follower.now_ns else None,
+            lag_s=(shown.ports.now_ns() - follower.now_ns) / 1e9 if follower.now_ns else None,
             newest_s=(at_ns - follower.marked_ns) / 1e9 if follower.marked_ns else None,
             oldest_s=None if worst is None or worst["age_s"] is None else worst["age_s"] + ended_s,
             oldest_symbol="" if worst is None else worst["symbol"],
-            beat_s=None if engine is None or feed.pid is None else engine["beat_s"],
+            beat_s=None if engine is None or shown.pid is None else engine["beat_s"],
             clock_s=None if engine is None else engine["clock_stepped_s"],
             unknown=sum(str(order.state) == "unknown" for order in live),
             working=len(live),
             critical=unseen["critical"],
-            grave=feed.alerts.grave(feed.acknowledged),
+            grave=shown.alerts.grave(shown.acknowledged),
             warnings=unseen["warning"],
             at_hand=not follower.in_force.of_run,
-            incomplete=len(texts(*_lacking(self._snapshot[1]))),
-            fault=feed.fault or self._feed.fault,
+            incomplete=len(texts(*_lacking(self._valued.snapshot))),
+            fault=shown.fault or whole.fault,
             control=self._control,
-            by_whom=_by_whom(engine_state, feed.latched, follower.pause, at_ns),
+            by_whom=_by_whom(engine_state, shown.latched, follower.pause, at_ns),
         )
 
 
@@ -352,21 +382,21 @@ def _held(snapshot: Snapshot) -> dict[str, int]:
     return {name: int((held & universe.where_underlying(name)).sum()) for name in snapshot.underlyings}
 
 
-def _traded(shown: tuple[int, Json] | None, snapshot: Snapshot | None) -> float | None:
+def _traded(preview: OnRecord | None, snapshot: Snapshot | None) -> float | None:
     """What the legs of the last preview trade, USD; None where it is not known."""
-    if shown is None or snapshot is None:
+    if preview is None or snapshot is None:
         return None
-    asked = shown[1]["preview"]
+    asked = preview.document["preview"]
     legs, spot = (asked["ticket"] or {}).get("legs", ()), {k: x for k, x in asked["indexes"] if x is not None}
     return legs_notional_usd(legs, snapshot.market.universe, spot)
 
 
-def _quoted(shown: tuple[int, Json] | None, snapshot: Snapshot | None) -> tuple[tuple[str, int | None], ...]:
+def _quoted(preview: OnRecord | None, snapshot: Snapshot | None) -> tuple[tuple[str, int | None], ...]:
     """The legs of the last preview and when they were quoted last, UTC; nothing where no book is valued."""
-    if shown is None or snapshot is None:
+    if preview is None or snapshot is None:
         return ()
     market, found = snapshot.market, list[tuple[str, int | None]]()
-    for leg in (shown[1]["preview"]["ticket"] or {}).get("legs", ()):
+    for leg in (preview.document["preview"]["ticket"] or {}).get("legs", ()):
         at = market.universe.positions.get((leg["venue"], leg["symbol"]))
         quoted = at is not None and bool(market.quoted[at])
         found.append((leg["symbol"], int(market.venue_ns[at]) if quoted else None))

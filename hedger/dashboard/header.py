@@ -28,7 +28,7 @@ USER_MAX = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Vitals:
+class HeaderFacts:
     """What the header tells. trading: "live", "testnet", "paper" or "replay". engine_state: of its engine.
 
     Ages in seconds, None unknown. oldest_s: of the oldest quote held. behind: records not read yet. critical,
@@ -81,7 +81,7 @@ def since_words(user: str, since_ns: int, now_ns: int) -> str:
     return f" by {who or 'nobody named'} {day}{then[11:16]}Z"
 
 
-def header(s: Vitals) -> tuple[tuple[str, Tone], ...]:
+def header(s: HeaderFacts) -> tuple[tuple[str, Tone], ...]:
     """Three lines, the first of them what must be seen at once; the most urgent words stand first in each."""
     runs = f"process {s.pid}" if s.pid is not None else "NO ENGINE RUNS"
     right = "control" if s.control else "read-only"
@@ -112,7 +112,7 @@ def header(s: Vitals) -> tuple[tuple[str, Tone], ...]:
     )
 
 
-def header_small(s: Vitals, keys: str) -> tuple[tuple[str, Tone], ...]:
+def header_small(s: HeaderFacts, keys: str) -> tuple[tuple[str, Tone], ...]:
     """Instead of it where a screen is too small: mode and state, shortened, first. keys: those that act."""
     state = EXCHANGED if s.engine_state.exchanged else _short(s.engine_state)
     tone = Tone.BAD if s.engine_state.exchanged else _state_tone(s)
@@ -136,7 +136,7 @@ def _short(engine_state: EngineState) -> str:
     return rest if rest == "PAUSED" and not graver else first
 
 
-def _data(s: Vitals) -> str:
+def _data(s: HeaderFacts) -> str:
     """How old the oldest quote is of what is held."""
     if not s.oldest_symbol:
         return "nothing is held"
@@ -185,19 +185,19 @@ def tabs(names: Sequence[str], panel: int) -> str:
     return "".join(f"[{i} {name}]" if i == panel else f" {i} {name} " for i, name in enumerate(names, 1))
 
 
-def _state_tone(s: Vitals) -> Tone:
+def _state_tone(s: HeaderFacts) -> Tone:
     if s.pid is None or s.engine_state.killed or s.engine_state.mode is Mode.HALTED:
         return Tone.BAD
     return Tone.GOOD if s.engine_state.mode is Mode.ARMED and not s.engine_state.paused else Tone.WARN
 
 
-def _out_tone(s: Vitals) -> Tone:
+def _out_tone(s: HeaderFacts) -> Tone:
     if s.unknown or s.grave or s.fault or s.incomplete:
         return Tone.BAD
     return Tone.WARN if s.critical or s.warnings or s.behind else Tone.PLAIN
 
 
-def _lag_tone(s: Vitals) -> Tone:
+def _lag_tone(s: HeaderFacts) -> Tone:
     if s.lag_s is not None and s.lag_s < -BEHIND_S_MAX:
         return Tone.BAD  # the clock runs behind the record: no age on the screen is one
     return Tone.BAD if s.pid is not None and (s.lag_s is None or s.lag_s > 10.0) else Tone.DIM

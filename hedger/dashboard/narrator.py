@@ -7,7 +7,7 @@ from collections import Counter
 
 from hedger.dashboard.feed import Feed
 from hedger.dashboard.sheet import Tone
-from hedger.desk.story import Facts, Place, after, moved, seen, told
+from hedger.demo.tale import Place, StorySoFar, after, moved, seen, told
 
 LINES = 3
 
@@ -16,19 +16,19 @@ class Narrator:
     """Looks at a feed now and then and tells the story. report: where it will lie, in words."""
 
     def __init__(self, report: str) -> None:
-        self.facts, self.place = Facts(report), Place()
+        self.story, self.place = StorySoFar(report), Place()
         self._number = 0
 
     def look(self, feed: Feed, now_s: float) -> str:
         """What is to be told now. now_s: of a clock that only goes forward."""
-        for number, decision in tuple(feed.decided.told):
-            if number > self._number:
-                self._number = number
-                self.facts = after(self.facts, decision)
+        for decision in tuple(feed.decided.told):
+            if decision.record > self._number:
+                self._number = decision.record
+                self.story = after(self.story, decision.document)
         counts = Counter(report.client_id for report in feed.fills)
-        self.facts = seen(self.facts, tuple(feed.orders.orders.values()), counts)
-        self.place = moved(self.place, self.facts, now_s)
-        return told(self.place, self.facts)
+        self.story = seen(self.story, tuple(feed.orders.orders.values()), counts)
+        self.place = moved(self.place, self.story, now_s)
+        return told(self.place, self.story)
 
 
 def strip(text: str, width: int) -> list[tuple[str, Tone]]:

@@ -10,25 +10,25 @@ from textual.screen import Screen
 from hedger.dashboard.control import Control
 from hedger.dashboard.dialogs import Dialog
 from hedger.dashboard.feed import Feed
-from hedger.dashboard.frames import Frame
+from hedger.dashboard.frames import ScreenFrame
 from hedger.dashboard.grid import Grid
 from hedger.dashboard.keys import Action
-from hedger.dashboard.reading import Reader
+from hedger.dashboard.kill_press import KillPress
+from hedger.dashboard.reader_thread import Reader
 
 
 class Seat(Protocol):
-    """A terminal, as `steering`, `tickets` and `band_edit` see it.
+    """A terminal, as `control_keys`, `tickets` and `band_edit` see it. A protocol, though one class has it:
+    that class imports those three, and its frame and screen have changed by the time a dialog is answered.
 
     labels: what is written on the key of each action. pending: what was left for the engine, by the command's
-    id, until its answer is read. killed_at: of the first press of the kill key, by a clock that only goes
-    forward. killed: a press has killed, and the key was not let go since.
+    id, until its answer is read.
     """
 
-    frame: Frame | None
+    frame: ScreenFrame | None
     labels: dict[str, str]
     pending: dict[str, str]
-    killed_at: float | None
-    killed: bool
+    kill_press: KillPress
     feed: Feed
     control: Control
     reader: Reader

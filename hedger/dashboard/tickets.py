@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from hedger.amounts import counted
 from hedger.core.events import Verb
 from hedger.core.previewed import argument_of
-from hedger.dashboard import effects
-from hedger.dashboard.dialogs import SEND, Flatten, Preview, Refusal
+from hedger.dashboard.control_keys import may, send
+from hedger.dashboard.dialogs import SEND, Flatten, PreviewDialog, Refusal
+from hedger.dashboard.effects import MarketNow, PreviewSeen, why_not_send
 from hedger.dashboard.keys import textual_keys
 from hedger.dashboard.panels.incomplete import TITLE
 from hedger.dashboard.seat import Seat
-from hedger.dashboard.steering import may, send
 from hedger.desk import preview_text
+from hedger.desk.decision_log import OnRecord
 from hedger.figures import age, figure, usd
 
 _UNANSWERED = Refusal("the engine has not answered yet", passes=True)
@@ -29,15 +29,15 @@ class Asked:
 
     scope: str
     after: int
-    answer: tuple[int, dict[str, Any]] | None = None
+    answer: OnRecord | None = None
     traded_usd: float | None = None
 
-    def look(self, seat: Seat) -> tuple[int, dict[str, Any]] | None:
+    def look(self, seat: Seat) -> OnRecord | None:
         """The newest answer that was read; what has another scope answers another question."""
         frame, found = seat.frame, None if seat.frame is None else seat.frame.preview
-        if frame is None or found is None or found[0] <= self.after:
+        if frame is None or found is None or found.record <= self.after:
             return self.answer
-        if found[1]["preview"]["scope"] == self.scope:
+        if found.document["preview"]["scope"] == self.scope:
             self.answer, self.traded_usd = found, frame.preview_usd
         return self.answer
 
@@ -52,21 +52,21 @@ def preview_hedge(seat: Seat) -> None:
 
     def answered(answer: str | None) -> None:
         if answer == "send" and asked.answer is not None:
-            number, shown = asked.answer[0], asked.answer[1]["preview"]
+            shown = asked.answer.document["preview"]
             argument = argument_of(shown["scope"], shown["ticket"])
-            send(seat, Verb.HEDGE, argument, f"after the preview of record {number}")
+            send(seat, Verb.HEDGE, argument, f"after the preview of record {asked.answer.record}")
 
-    dialog = Preview(
+    dialog = PreviewDialog(
         lambda: _answer(seat, asked),
         seat.labels["send"],
         seat.labels["preview"],
         textual_keys(seat.actions, "send"),
-        lambda: why_not_send(seat, asked),
+        lambda: refusal_of(seat, asked),
     )
     seat.put(dialog, answered)
 
 
-def why_not_send(seat: Seat, asked: Asked) -> Refusal | None:
+def refusal_of(seat: Seat, asked: Asked) -> Refusal | None:
     """Why what was previewed may not be sent any more; the engine plans it anew then."""
     found = asked.look(seat)
     against = _against(seat)
@@ -74,22 +74,21 @@ def why_not_send(seat: Seat, asked: Asked) -> Refusal | None:
         return Refusal(against)
     if seat.frame is None or found is None:
         return _UNANSWERED
-    shown = found[1]["preview"]
+    shown = found.document["preview"]
     if shown["against"]:
         return Refusal(str(shown["against"]))
     if not shown["ticket"] or not shown["ticket"]["legs"]:
         return Refusal("there is nothing to send")
     if shown["ticket"]["cost_usd"] is None:
         return Refusal("what it costs is not known")
-    old = effects.why_not_send(
-        found[1]["now_ns"],
-        dict(shown["indexes"]),
+    now = MarketNow(
         seat.feed.ports.now_ns(),
         seat.frame.indexes,
         seat.frame.marked_ns,
         seat.frame.preview_quotes,
         seat.frame.quote_age_s_max,
     )
+    old = why_not_send(PreviewSeen(found.document["now_ns"], dict(shown["indexes"])), now)
     return Refusal(old) if old else None
 
 
@@ -140,7 +139,7 @@ def flatten(seat: Seat) -> None:
 def _ask(seat: Seat, scope: str) -> Asked | None:
     """Leave a question for the engine; None where it could not be left."""
     found = None if seat.frame is None else seat.frame.preview
-    return Asked(scope, -1 if found is None else found[0]) if send(seat, Verb.PREVIEW, scope) else None
+    return Asked(scope, -1 if found is None else found.record) if send(seat, Verb.PREVIEW, scope) else None
 
 
 def _answer(seat: Seat, asked: Asked) -> str:
@@ -148,13 +147,13 @@ def _answer(seat: Seat, asked: Asked) -> str:
     found = asked.look(seat)
     if found is None:
         return "\n".join(filter(None, (_refused(seat), _WAITING)))
-    old_s = (seat.feed.ports.now_ns() - found[1]["now_ns"]) / 1e9
-    return preview_text.text(*found, _against(seat), age(old_s), asked.traded_usd)
+    old_s = (seat.feed.ports.now_ns() - found.document["now_ns"]) / 1e9
+    return preview_text.text(found.record, found.document, _against(seat), age(old_s), asked.traded_usd)
 
 
 def _against(seat: Seat) -> str:
     """Why the engine, as it stands now, would begin nothing that is asked for."""
-    return "" if seat.frame is None else seat.frame.vitals.engine_state.withheld
+    return "" if seat.frame is None else seat.frame.facts.engine_state.withheld
 
 
 def _refused(seat: Seat) -> str:

@@ -6,13 +6,13 @@ the record, nothing is planned. Null stands for unknown.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from hedger.amounts import counted
 from hedger.core.by_hand import NOTHING_BY_HAND, ByHand
-from hedger.desk.decision_log import DecisionLog
+from hedger.desk.decision_log import DecisionLog, OnRecord
 from hedger.desk.engine_state import EngineState
 from hedger.desk.hedging_text import at_length, in_a_line
 from hedger.desk.risk_tree import band_rows
@@ -51,8 +51,8 @@ def hedging_document(of: Hedging) -> Json:
         "bad_indexes": [] if snapshot is None else [x.underlying for x in snapshot.bad_indexes],
         "next": _next(of),
         "working": [row | {"age_s": (of.at_ns - row["wall_ns"]) / 1e9} for row in of.working],
-        "ticket": None if log.ticket is None else _ticket(*log.ticket),
-        "decisions": [_decision(*each) for each in list(log.told)[-DECISIONS_TOLD:][::-1]],
+        "ticket": None if log.ticket is None else _ticket(log.ticket),
+        "decisions": [_decision(each) for each in list(log.told)[-DECISIONS_TOLD:][::-1]],
     }
 
 
@@ -81,22 +81,23 @@ def _next(of: Hedging) -> Json | None:
     }
 
 
-def _ticket(number: int, decision: Mapping[str, Any]) -> Json:
-    ticket = decision["ticket"]
+def _ticket(of: OnRecord) -> Json:
+    ticket = of.document["ticket"]
     return {
-        "record": number,
-        "now_ns": decision["now_ns"],
+        "record": of.record,
+        "now_ns": of.document["now_ns"],
         **{name: ticket[name] for name in ("status", "reason", "cost_usd", "lower_bound_usd")},
         "legs": [{name: leg[name] for name in _LEG} for leg in ticket["legs"]],
     }
 
 
-def _decision(number: int, decision: Mapping[str, Any]) -> Json:
+def _decision(of: OnRecord) -> Json:
     """One that says something: `text` in one line, what was done and why or why not; `told` at length."""
+    decision = of.document
     ticket, check = decision.get("ticket"), decision.get("verification")
     actions = decision["actions"]
     found = {
-        "record": number,
+        "record": of.record,
         "seq": decision["seq"],
         "now_ns": decision["now_ns"],
         "mode": decision["mode"],

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from hedger.desk.holdings import holdings_of, summed
+from hedger.desk.ladder_metrics import METRICS
 from hedger.desk.margin_ladder import margin_cells
 from hedger.documents import number
 from hedger.planning import HedgePlan
@@ -22,13 +23,11 @@ from hedger.problem.snapshot import Snapshot
 from hedger.settings import Settings
 from pricing.universe import FloatArray
 from pricing.valuation import Numeraire
-from risk import repricing
 from risk.repricing import Repriced, reprice
 from risk.scenarios import Shock
 
 Json = dict[str, Any]
 SIDES = ("unhedged", "hedged")
-METRICS = (*repricing.METRICS, "margin")
 #: In the place of a margin that no model tells.
 NO_MODEL = "-"
 _USD_UNITS = {
@@ -47,6 +46,12 @@ class Axes:
     spot_pct: tuple[float, ...] = (-20, -10, -5, -3, -2, -1, 0, 1, 2, 3, 5, 10, 20)
     vol_points: tuple[float, ...] = (-20, -15, -10, -5, 0, 5, 10, 15, 20)
     days: tuple[float, ...] = (0, 1, 7)
+
+    @classmethod
+    def of(cls, spot_pct: tuple[float, ...], vol_points: tuple[float, ...], days: tuple[float, ...]) -> Axes:
+        """The axes that are given; an empty one is as it is where none is."""
+        given = {"spot_pct": spot_pct, "vol_points": vol_points, "days": days}
+        return cls(**{name: axis for name, axis in given.items() if axis})
 
     def shocks(self) -> list[Shock]:
         """Every cell: days, in them vols, in them spots."""

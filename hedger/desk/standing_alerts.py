@@ -19,7 +19,8 @@ from hedger.core.by_whom import by_whom
 from hedger.core.figures import without_figures
 from hedger.core.order_life import OrderRecord
 from hedger.core.state import Mode
-from hedger.desk.alert_table import AlertKind, kind_of
+from hedger.desk.alert_kinds import kind_of
+from hedger.desk.alert_kinds.kind import AlertKind
 from hedger.journal.acknowledged import Which
 from hedger.journal.codec import CodecError
 from hedger.journal.entries import Kind, ModeChange, Record, read

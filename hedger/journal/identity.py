@@ -49,9 +49,13 @@ class Opened:
             self._file = _file_at(path)
 
     def look(self, storage: Storage) -> None:
-        """Learn the fingerprint, where the first record is there by now."""
+        """Learn the fingerprint, where the first record is there by now, and can be read."""
         with suppress(StorageFailed):
-            self.fingerprint = self.fingerprint or fingerprint_of(storage)
+            self.read(storage)
+
+    def read(self, storage: Storage) -> None:
+        """The same; raises StorageFailed where it cannot be read."""
+        self.fingerprint = self.fingerprint or fingerprint_of(storage)
 
     def exchanged(self) -> str:
         """Why the path does not lead to this file any more, in words; "" where it does."""

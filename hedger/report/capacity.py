@@ -24,6 +24,7 @@ from hedger.core.leg_margin import Models
 from hedger.core.order_life import OrderRecord
 from hedger.core.order_margin import margin_balance, reserve
 from hedger.problem.snapshot import Snapshot
+from hedger.report.words import desk_unit
 from pricing.contracts import Listing
 from pricing.daycount import NS_PER_DAY, NS_PER_SECOND
 from risk.costs import coins_per_unit
@@ -54,22 +55,12 @@ SCHEMA = {
 _SHARE = "of the balance"
 
 
-def unit_of(row: str) -> str:
-    """What a row is in on the desk.
-
-    >>> unit_of("gamma:BTC"), unit_of("vega:BTC:0-7d")
-    ('USD per 1 %', 'USD per point')
-    """
-    greek = row.split(":")[0]
-    return {"delta": "USD", "pnl": "USD", "theta": "USD per day"}.get(
-        greek, "USD per 1 %" if greek.startswith("gamma") else "USD per point"
-    )
-
-
 # ----------------------------------------------------------------------------------------- at a valuation
 
 
-def held(now_ns: int, snapshot: Snapshot, models: Models, out: Sequence[OrderRecord] = ()) -> Iterator[Row]:
+def positions_and_margin_used(
+    now_ns: int, snapshot: Snapshot, models: Models, out: Sequence[OrderRecord] = ()
+) -> Iterator[Row]:
     """What positions and orders use at a moment, without what is allowed; null where it is not known.
     out: the orders of which something may still be filled."""
     by_instrument, sums = _notionals(snapshot, out)
@@ -186,9 +177,9 @@ def limit_use(
     """A line per limit and moment, share: use of what is allowed. Empty where the limits are not known.
 
     Args:
-        rows: what `held` gave. sent: when messages left, by venue, in order. exposures, usage, valuations:
-            tables of the report. width_ns: the order rate is told once in so long, at its highest. to_ns: the
-            end of the record.
+        rows: what `positions_and_margin_used` gave. sent: when messages left, by venue, in order. exposures,
+            usage, valuations: tables of the report. width_ns: the order rate is told once in so long, at its
+            highest. to_ns: the end of the record.
     """
     if limits is None:
         return pl.DataFrame(schema=SCHEMA)
@@ -254,7 +245,7 @@ def _greeks(exposures: pl.DataFrame, limits: Limits) -> Iterator[pl.DataFrame]:
         allowed = float(getattr(limits.greeks_of(coin), KEYS[greek]))
         yield mine.select(
             **{"now_ns": "from_ns"},
-            **_words("Greek", str(row), unit_of(str(row))),
+            **_words("Greek", str(row), desk_unit(str(row))),
             **{"use": size, "allowed": pl.lit(allowed)},
         )
 

@@ -13,10 +13,10 @@ import polars as pl
 
 from hedger.desk.profit import APART_S
 from hedger.documents import number
-from hedger.report.capacity import unit_of
 from hedger.report.limits_use import KnownLimits, limits_use
-from hedger.report.reading import Story
 from hedger.report.tables import BECAUSE, PARTS
+from hedger.report.walk import ReadJournal
+from hedger.report.words import desk_unit
 from pricing.daycount import NS_PER_SECOND, iso
 
 Json = dict[str, Any]
@@ -41,78 +41,78 @@ class Around:
     study: str = ""
 
 
-def report_document(story: Story, made: Tables, around: Around) -> Json:
+def report_document(journal: ReadJournal, made: Tables, around: Around) -> Json:
     """The document, but for the files it lies beside."""
-    seed = story.starts[-1]["seed"] if story.starts else None
+    seed = journal.starts[-1]["seed"] if journal.starts else None
     return {
         "journal": {
             "file": around.file,
-            "trading": story.name.trading,
-            "engine": story.name.engine,
-            "from": iso(story.from_ns),
-            "to": iso(story.to_ns),
-            "from_ns": story.from_ns,
-            "to_ns": story.to_ns,
-            "hours": (story.to_ns - story.from_ns) / NS_PER_SECOND / 3600,
-            "records": story.head.number,
-            "head": str(story.head),
+            "trading": journal.name.trading,
+            "engine": journal.name.engine,
+            "from": iso(journal.from_ns),
+            "to": iso(journal.to_ns),
+            "from_ns": journal.from_ns,
+            "to_ns": journal.to_ns,
+            "hours": (journal.to_ns - journal.from_ns) / NS_PER_SECOND / 3600,
+            "records": journal.head.number,
+            "head": str(journal.head),
             "running": around.running,
         },
         "seed": seed,
-        "seed_unknown": _no_seed(story) if seed is None else None,
+        "seed_unknown": _no_seed(journal) if seed is None else None,
         "settings": {
-            "sha256": story.in_force[-1].sha256 if story.in_force else None,
-            "same_as_run": all(turn.known for turn in story.in_force) if story.in_force else None,
-            "numeraire": _numeraire(story),
+            "sha256": journal.in_force[-1].sha256 if journal.in_force else None,
+            "same_as_run": all(turn.known for turn in journal.in_force) if journal.in_force else None,
+            "numeraire": _numeraire(journal),
             "in_force": made["settings"].to_dicts(),
         },
         "starts": made["starts"].to_dicts(),
-        "events": story.events,
-        "decisions": story.spans.decisions,
-        "orders": story.orders,
+        "events": journal.events,
+        "decisions": journal.spans.decisions,
+        "orders": journal.orders,
         "rows": _rows(made["exposures"]),
-        "hedges": _hedges(story, made["hedges"]),
+        "hedges": _hedges(journal, made["hedges"]),
         "fills": _fills(made["fills"]),
         "turnover_days": _turnover_days(made["fills"]),
-        "pnl": _pnl(story, made["valuations"]),
+        "pnl": _pnl(journal, made["valuations"]),
         "limits": limits_use(made),
         "limits_unknown": around.limits.unknown or None,
-        "refused": dict(sorted(story.refused.items())),
+        "refused": dict(sorted(journal.refused.items())),
         "alerts": _alerts(made["alerts"]),
         "steering": _steering(made["steering"]),
         "worst_hours": _worst_hours(made["hours"]),
         "gaps": _gaps(made["gaps"]),
         "revaluation": None
-        if story.revalued is None
-        else {"worst_share": story.revalued[0], "row": story.revalued[1]},
+        if journal.revalued is None
+        else {"worst_share": journal.revalued[0], "row": journal.revalued[1]},
         "frontier": None if around.frontier is None else {"file": around.study, **around.frontier},
-        "warnings": warnings(story, made, around),
-        "assumptions": assumptions(story),
+        "warnings": warnings(journal, made, around),
+        "assumptions": assumptions(journal),
     }
 
 
-def _no_seed(story: Story) -> str:
+def _no_seed(journal: ReadJournal) -> str:
     """Why a run has no seed on record."""
-    if story.name.on_venues:
+    if journal.name.on_venues:
         return "nothing is drawn in a run on venues"
     return "the release that wrote this journal did not write one down"
 
 
-def _numeraire(story: Story) -> str:
-    return "unknown" if story.settings is None else str(story.settings.numeraire)
+def _numeraire(journal: ReadJournal) -> str:
+    return "unknown" if journal.settings is None else str(journal.settings.numeraire)
 
 
-def warnings(story: Story, made: Tables, around: Around) -> list[str]:
+def warnings(journal: ReadJournal, made: Tables, around: Around) -> list[str]:
     """What a reader must know before trusting a chart."""
     found = []
-    if not all(turn.known for turn in story.in_force):
+    if not all(turn.known for turn in journal.in_force):
         found.append(
             "The settings of the run are not all known: its journal does not hold them, or its release had "
             "other keys, and those at hand stand in for them. Bands and P&L by cause may be others than "
             "then. Name the settings of the run with --config."
         )
-    if story.revalued is not None and story.revalued[0] > REVALUED_MAX:
-        share, row = story.revalued
+    if journal.revalued is not None and journal.revalued[0] > REVALUED_MAX:
+        share, row = journal.revalued
         found.append(
             f"Valued again, {row} differs by up to {100 * share:.3g} % from what the engine wrote down."
         )
@@ -128,12 +128,12 @@ def warnings(story: Story, made: Tables, around: Around) -> list[str]:
     return found
 
 
-def assumptions(story: Story) -> list[str]:
+def assumptions(journal: ReadJournal) -> list[str]:
     """How the figures came about."""
     found = [
         "Exposures, costs of hedges, refusals and alerts are as the engine wrote them down when it decided. "
         "A decision's exposures are taken to hold until the next one.",
-        f"The book is valued anew at marks at least {story.apart_s:.3g} s apart: points of P&L, prices and "
+        f"The book is valued anew at marks at least {journal.apart_s:.3g} s apart: points of P&L, prices and "
         "bands are of those moments, with the settings in force then. Bands that follow realised volatility "
         "are drawn without their history.",
         f"P&L by cause is a second-order expansion between marks at least {APART_S:g} s apart, as `hedger "
@@ -148,9 +148,9 @@ def assumptions(story: Story) -> list[str]:
         "and margin at each valuation, margin by the venue's model. Budgets of the day are as the engine "
         "counted them, and hold until the next count, the day's end or the record's; the day's loss is told "
         "at each valuation as well. What orders in the market led to is told by the refusals.",
-        f"Numeraire of the rows: {_numeraire(story)}.",
+        f"Numeraire of the rows: {_numeraire(journal)}.",
     ]
-    if story.name.trading == "replay":
+    if journal.name.trading == "replay":
         found.append(
             "This is a replay: time passes only in the tape, so a hedge takes no time but its latencies, and "
             "nothing moves between two snapshots."
@@ -168,7 +168,7 @@ def _rows(exposures: pl.DataFrame) -> list[Json]:
         found.append(
             {
                 "row": row,
-                "desk_unit": unit_of(str(row)),
+                "desk_unit": desk_unit(str(row)),
                 "first": values[0] if len(values) else None,
                 "last": last["value"],
                 "lowest": mine["lowest"].min(),
@@ -194,7 +194,7 @@ def _sum(column: pl.Series) -> float | None:
     return None if column.null_count() else number(float(column.sum()))
 
 
-def _hedges(story: Story, hedges: pl.DataFrame) -> Json:
+def _hedges(journal: ReadJournal, hedges: pl.DataFrame) -> Json:
     names = ("expected_usd", "cost_usd", "fee_usd", "slippage_usd", "difference_usd", "turnover_usd")
     return {
         "count": hedges.height,
@@ -202,7 +202,7 @@ def _hedges(story: Story, hedges: pl.DataFrame) -> Json:
         "inside": int(hedges["inside"].sum()),
         **{name: _sum(hedges[name]) for name in names},
         "because_usd": {name: _sum(hedges[f"because_{name}_usd"]) for name in BECAUSE},
-        "tickets": dict(sorted(story.tickets.items())),
+        "tickets": dict(sorted(journal.tickets.items())),
     }
 
 
@@ -228,25 +228,25 @@ def _turnover_days(fills: pl.DataFrame) -> list[Json]:
     return days.sort("day").to_dicts()
 
 
-def _pnl(story: Story, valuations: pl.DataFrame) -> Json:
+def _pnl(journal: ReadJournal, valuations: pl.DataFrame) -> Json:
     """The P&L of the whole record as the last valuation has it, and the days as `hedger pnl` tells them."""
     told = valuations.filter(pl.col("pnl_usd").is_not_null())
     last: Json = told.tail(1).to_dicts()[0] if told.height else {}
     ended = last and last["now_ns"] < valuations["now_ns"].max()
     return {
         "valuations": valuations.height,
-        "from": story.profit.get("from"),
-        "to": story.profit.get("to"),
+        "from": journal.profit.get("from"),
+        "to": journal.profit.get("to"),
         "unknown_since": iso(last["now_ns"]) if ended else None,
         "pnl_usd": last.get("pnl_usd"),
         "attribution_usd": {part: last.get(f"{part}_usd") for part in PARTS},
-        "underlyings": story.profit["underlyings"],
-        "days": story.profit["days"],
-        "harvest_usd": story.profit["harvest_usd"],
-        "ledger_difference_usd": story.profit["ledger_difference_usd"],
-        "marks_passed_over": story.profit["marks_passed_over"],
-        "unexplained_days": story.profit["unexplained"],
-        "unknown": story.profit["unknown"],
+        "underlyings": journal.profit["underlyings"],
+        "days": journal.profit["days"],
+        "harvest_usd": journal.profit["harvest_usd"],
+        "ledger_difference_usd": journal.profit["ledger_difference_usd"],
+        "marks_passed_over": journal.profit["marks_passed_over"],
+        "unexplained_days": journal.profit["unexplained"],
+        "unknown": journal.profit["unknown"],
     }
 
 

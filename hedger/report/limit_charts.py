@@ -11,7 +11,7 @@ import polars as pl
 
 from hedger.amounts import counted
 from hedger.report.capacity import CONTROLS
-from hedger.report.charts import BLUE, ORANGE, Absent, Chart, Drawn, Tables, dated
+from hedger.report.drawing import BLUE, ORANGE, Absent, Chart, Drawn, Tables, dated
 from hedger.report.words import moment, percent, times
 from hedger.studies.picture import COLOURS
 

@@ -13,7 +13,7 @@ import polars as pl
 
 from hedger.limits_file import LoadedLimits, read_limits
 from hedger.report.capacity import CONTROLS
-from hedger.report.reading import Story
+from hedger.report.walk import ReadJournal
 from pricing.errors import InputError
 from risk.limit_terms import Limits
 
@@ -28,14 +28,14 @@ class KnownLimits:
     unknown: str = ""
 
 
-def limits_of(story: Story, at_hand: LoadedLimits) -> KnownLimits:
+def limits_of(journal: ReadJournal, at_hand: LoadedLimits) -> KnownLimits:
     """The limits in the journal, or those at hand if their hash is the journal's."""
-    if story.limits_text:
+    if journal.limits_text:
         try:
-            return KnownLimits(read_limits(tomllib.loads(story.limits_text), "the journal"))
+            return KnownLimits(read_limits(tomllib.loads(journal.limits_text), "the journal"))
         except (ValueError, RecursionError, InputError) as error:
             return KnownLimits(None, f"the limits in the journal cannot be read: {error}")
-    wanted = story.starts[-1]["limits_sha256"] if story.starts else ""
+    wanted = journal.starts[-1]["limits_sha256"] if journal.starts else ""
     if wanted and wanted == at_hand.sha256:
         return KnownLimits(at_hand.limits)
     return KnownLimits(None, "the journal has only the hash of its limits, and those at hand are others")

@@ -11,7 +11,7 @@ from html import escape
 from typing import Any
 
 from hedger.amounts import counted
-from hedger.report.charts import Absent, Chart, Drawn
+from hedger.report.drawing import Absent, Chart, Drawn
 from hedger.report.words import moment, percent, span, usd
 
 Json = dict[str, Any]

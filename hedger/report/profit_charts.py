@@ -1,4 +1,4 @@
-"""The report's charts of the P&L: by cause in all, and through time."""
+"""The report's charts of the P&L, by cause in all and through time, and of what was turned over for it."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from hedger.report.charts import (
+from hedger.amounts import counted
+from hedger.report.drawing import (
     AMBER,
     BLACK,
     BLUE,
     GREEN,
+    KIND_COLOURS,
     ORANGE,
     PINK,
     SKY,
@@ -21,7 +23,9 @@ from hedger.report.charts import (
     Drawn,
     Tables,
     dated,
+    within,
 )
+from hedger.report.spans import HOUR_NS
 from hedger.report.tables import PARTS
 from hedger.report.words import percent, rounded, times, usd
 
@@ -37,6 +41,8 @@ STRANDS = {
     "settlement": ("settlement",),
     "unexplained": ("residual",),
 }
+#: Turnover is summed up by the minute or hour in records up to so long, and by the day beyond.
+MINUTELY_H, HOURLY_H = 3.0, 72.0
 
 
 def profit_charts(document: Json, made: Tables) -> Iterator[Drawn]:
@@ -146,3 +152,48 @@ def _from_zero(valuations: pl.DataFrame) -> pl.DataFrame:
     start = valuations.slice(first - 1, 1).with_columns(pl.lit(0.0).alias(f"{part}_usd") for part in PARTS)
     start = start.with_columns(pnl_usd=pl.lit(0.0), transfers_usd=pl.lit(0.0))
     return pl.concat([start if first else start.clear(), known.drop("place")])
+
+
+def turnover_charts(document: Json, made: Tables) -> Iterator[Drawn]:
+    """USD traded by hour or day, by kind of instrument."""
+    from plotly.graph_objects import Figure
+
+    fills = made["fills"].drop_nulls("turnover_usd")
+    if fills.is_empty():
+        why = "Nothing was filled." if made["fills"].is_empty() else "No fill's turnover is known."
+        yield Absent("turnover", "Turnover", why)
+        return
+    length = document["journal"]["hours"]
+    word, hours = "day", 24.0
+    if length <= HOURLY_H:
+        word, hours = ("hour", 1.0) if length > MINUTELY_H else ("minute", 1 / 60)
+    step_ns = round(hours * HOUR_NS)
+    summed = (
+        fills.with_columns(begin=pl.col("now_ns") // step_ns * step_ns)
+        .group_by("kind", "begin")
+        .agg(pl.col("turnover_usd").sum())
+        .sort("begin")
+    )
+    figure = Figure()
+    for kind, colour in KIND_COLOURS.items():
+        mine = summed.filter(pl.col("kind") == kind)
+        if mine.height:
+            figure.add_bar(
+                **within(document, mine["begin"].to_list(), step_ns, 0.9),
+                y=mine["turnover_usd"].to_numpy(),
+                name=kind,
+                marker_color=colour,
+                hovertemplate="%{y:,.0f} USD<extra>" + kind + "</extra>",
+            )
+    figure.update_layout(height=320, barmode="stack", bargap=0)
+    dated(figure, document)
+    figure.update_yaxes(title="USD")
+    total, fees = document["fills"]["turnover_usd"], document["fills"]["fee_usd"]
+    title = f"{usd(total)} were turned over in {counted(document['fills']['count'], 'fill')}"
+    if total and fees is not None:
+        title += f", at {fees / total * 1e4:.2f} bp of fees"
+    caption = (
+        f"By {word} and kind of instrument: premiums of options, prices of spot, notionals of perpetuals and "
+        "futures."
+    )
+    yield Chart("turnover", title, caption, figure)

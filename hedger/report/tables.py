@@ -1,4 +1,4 @@
-"""A story as tables: what the page draws, what the document sums up, and what is written as Parquet.
+"""A journal as tables: what the page draws, what the document sums up, and what is written as Parquet.
 
 Times are UTC ns, amounts USD unless a name says otherwise; null stands for what is not known and for a side
 of a band that is open. `exposures` and its bands are in the rows' own units; times `scale` they are in those
@@ -16,8 +16,8 @@ import polars as pl
 
 from hedger.report.capacity import limit_use
 from hedger.report.gaps import GapKind
-from hedger.report.reading import Story
 from hedger.report.spans import EDGES, HOUR_NS
+from hedger.report.walk import ReadJournal
 from pricing.daycount import NS_PER_SECOND
 from risk.attribution import Parts
 from risk.limit_terms import Limits
@@ -101,32 +101,34 @@ _HOURS: Schema = {
 }
 
 
-def tables(story: Story, limits: Limits | None = None) -> dict[str, pl.DataFrame]:
-    """All tables of a story by name. limits: those that were in force."""
-    exposures = _exposures(story)
-    made = {name: pl.DataFrame(getattr(story, name), schema=dict(schema)) for name, schema in SCHEMAS.items()}
+def tables(journal: ReadJournal, limits: Limits | None = None) -> dict[str, pl.DataFrame]:
+    """All tables of a journal by name. limits: those that were in force."""
+    exposures = _exposures(journal)
+    made = {
+        name: pl.DataFrame(getattr(journal, name), schema=dict(schema)) for name, schema in SCHEMAS.items()
+    }
     return {
         "exposures": exposures,
         **made,
-        "settings": pl.DataFrame([asdict(turn) for turn in story.in_force], schema=dict(_SETTINGS)),
+        "settings": pl.DataFrame([asdict(turn) for turn in journal.in_force], schema=dict(_SETTINGS)),
         "limit_use": limit_use(
-            story.held,
-            story.sent,
+            journal.limit_rows,
+            journal.sent,
             exposures,
             made["usage"],
             made["valuations"],
             limits,
-            story.spans.width_ns,
-            story.to_ns,
+            journal.spans.width_ns,
+            journal.to_ns,
         ),
-        "gaps": _gaps(story),
-        "hours": _hours(story, made),
+        "gaps": _gaps(journal),
+        "hours": _hours(journal, made),
     }
 
 
-def _exposures(story: Story) -> pl.DataFrame:
+def _exposures(journal: ReadJournal) -> pl.DataFrame:
     """A line per row and span in which something held."""
-    spans, parts = story.spans, [pl.DataFrame(schema=dict(_EXPOSURES))]
+    spans, parts = journal.spans, [pl.DataFrame(schema=dict(_EXPOSURES))]
     for row, seen in spans.rows.items():
         held = np.flatnonzero((seen.decisions > 0) | (seen.known_s > 0) | (seen.unknown_s > 0))
         edges = spans.edges_by_then(row)[:, held]
@@ -143,18 +145,18 @@ def _exposures(story: Story) -> pl.DataFrame:
     return pl.concat(parts).with_columns(pl.when(floats.is_finite()).then(floats))
 
 
-def _gaps(story: Story) -> pl.DataFrame:
+def _gaps(journal: ReadJournal) -> pl.DataFrame:
     rows = [
         {
             **{"kind": str(gap.kind), "what": gap.what, "from_ns": gap.from_ns, "to_ns": gap.to_ns},
             **{"seconds": gap.seconds, "open": gap.open},
         }
-        for gap in story.gaps
+        for gap in journal.gaps
     ]
     return pl.DataFrame(rows, schema=dict(_GAPS))
 
 
-def _hours(story: Story, made: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+def _hours(journal: ReadJournal, made: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     """Every hour of the clock in which something was decided, valued or done."""
     found: dict[int, dict[str, Any]] = {}
 
@@ -163,7 +165,7 @@ def _hours(story: Story, made: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
         zeros = dict.fromkeys(("known_s", "outside_s", "unknown_s", "cost_usd", "turnover_usd"), 0.0)
         return found.setdefault(number, {**blank, **zeros, "pnl_usd": None})
 
-    for number, sums in story.spans.hours.items():
+    for number, sums in journal.spans.hours.items():
         hour(number).update(known_s=sums.known_s, outside_s=sums.outside_s, unknown_s=sums.unknown_s)
     for number, gain in _gains(made["valuations"]).items():
         hour(number)["pnl_usd"] = gain
@@ -175,7 +177,7 @@ def _hours(story: Story, made: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
                 x = row[amount]
                 mine[amount] = None if x is None or mine[amount] is None else mine[amount] + x
     for number, mine in found.items():
-        mine["gap_s"] = _silent_s(story, number * HOUR_NS, (number + 1) * HOUR_NS)
+        mine["gap_s"] = _silent_s(journal, number * HOUR_NS, (number + 1) * HOUR_NS)
     return pl.DataFrame([found[number] for number in sorted(found)], schema=dict(_HOURS))
 
 
@@ -196,10 +198,10 @@ def _gains(valuations: pl.DataFrame) -> dict[int, float | None]:
     return found
 
 
-def _silent_s(story: Story, from_ns: int, to_ns: int) -> float:
+def _silent_s(journal: ReadJournal, from_ns: int, to_ns: int) -> float:
     """Seconds between two times in which marks, a link or the engine were missing, each second once."""
     kinds = (GapKind.MARKS, GapKind.LINK, GapKind.ENGINE)
-    ends = [(g.from_ns, g.to_ns) for g in story.gaps if g.kind in kinds]
+    ends = [(g.from_ns, g.to_ns) for g in journal.gaps if g.kind in kinds]
     return union_ns((max(a, from_ns), min(b, to_ns)) for a, b in ends) / NS_PER_SECOND
 
 

@@ -30,6 +30,18 @@ def rounded(x: float) -> str:
     return f"{x:+z,.0f}" if abs(x) >= 0.5 else "0"
 
 
+def desk_unit(row: str) -> str:
+    """What a row is in on the desk.
+
+    >>> desk_unit("gamma:BTC"), desk_unit("vega:BTC:0-7d")
+    ('USD per 1 %', 'USD per point')
+    """
+    greek = row.split(":")[0]
+    return {"delta": "USD", "pnl": "USD", "theta": "USD per day"}.get(
+        greek, "USD per 1 %" if greek.startswith("gamma") else "USD per point"
+    )
+
+
 def percent(share: float | None) -> str:
     """A share; small ones keep a digit that counts.
 

@@ -13,27 +13,27 @@ from typing import Any
 
 import polars as pl
 
-from hedger.report import charts, limit_charts, more_charts, profit_charts
-from hedger.report.charts import Drawn
+from hedger.report import book_charts, frontier_charts, limit_charts, profit_charts, time_charts
 from hedger.report.document import Around, report_document
+from hedger.report.drawing import Absent, Drawn
 from hedger.report.page import page
-from hedger.report.reading import Story
 from hedger.report.tables import tables
+from hedger.report.walk import ReadJournal
 from pricing.errors import InputError
 
 Json = dict[str, Any]
 PAGE, DOCUMENT = "report.html", "report.json"
 CHARTS = (
-    charts.exposure_charts,
-    charts.price_charts,
-    charts.cost_charts,
+    book_charts.exposure_charts,
+    book_charts.price_charts,
+    book_charts.cost_charts,
     profit_charts.profit_charts,
-    more_charts.turnover_charts,
+    profit_charts.turnover_charts,
     limit_charts.limit_charts,
     limit_charts.limit_time_charts,
-    more_charts.hour_charts,
-    more_charts.gap_charts,
-    more_charts.frontier_charts,
+    time_charts.hour_charts,
+    time_charts.gap_charts,
+    frontier_charts.frontier_charts,
 )
 
 
@@ -54,15 +54,15 @@ def check_out(out: Path) -> None:
         raise _refusal("REPORT_WRITE", "the report cannot be written", out, seen, fix)
 
 
-def write_report(story: Story, around: Around, out: Path) -> Json:
-    """Write a story into a new folder; returns the document as it was written.
+def write_report(journal: ReadJournal, around: Around, out: Path) -> Json:
+    """Write a journal's report into a new folder; returns the document as it was written.
 
     Raises:
         InputError: the place is taken or cannot be written.
     """
     check_out(out)
-    made = tables(story, around.limits.limits)
-    document = report_document(story, made, around)
+    made = tables(journal, around.limits.limits)
+    document = report_document(journal, made, around)
     drawn: list[Drawn] = [one for chart in CHARTS for one in chart(document, made)]
     try:
         temporary = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
@@ -99,7 +99,7 @@ def _write_table(folder: Path, name: str, frame: pl.DataFrame) -> Json:
 
 def _told(one: Drawn) -> Json:
     """A chart in words, for whoever checks that all of them are there."""
-    if isinstance(one, charts.Absent):
+    if isinstance(one, Absent):
         return {"name": one.name, "title": one.title, "traces": 0, "absent": one.why}
     return {"name": one.name, "title": one.title, "traces": one.traces, "absent": None}
 

@@ -1,1 +1,1 @@
-"""Runs of the engine: on the wall clock, over a tape, and as the demo."""
+"""Runs of the engine: on the wall clock and over a tape."""

@@ -29,7 +29,7 @@ from hedger.journal.journal import open_to_read
 from hedger.journal.recovery import Recovered, recover
 from hedger.journal.user import user_name
 from hedger.limits_file import LoadedLimits, check_restart, limits_text
-from hedger.runs.demo_stage import EMPTY_STAGE, Stage
+from hedger.runs.stage import EMPTY_STAGE, Stage
 from hedger.settings import Settings
 from pricing.errors import Exit, HedgerError
 

@@ -26,7 +26,6 @@ from hedger.limits_file import LoadedLimits
 from hedger.margin_models import margin_models
 from hedger.runs.agreement import check_market, taken
 from hedger.runs.closing import closing_document, exit_code
-from hedger.runs.demo_stage import Stage
 from hedger.runs.launch import (
     Ran,
     RunOptions,
@@ -46,6 +45,7 @@ from hedger.runs.paper_setup import (
     venues_of,
 )
 from hedger.runs.results import Results
+from hedger.runs.stage import Stage
 from hedger.sample import DEMO_BOOK, market_maker_book
 from hedger.settings import Settings
 from pricing.compiled import warm_up

@@ -17,8 +17,8 @@ from hedger.verbs.printing import show_json
 from pricing.errors import Exit, InputError
 
 if TYPE_CHECKING:
+    from hedger.alerts.alert_loop import Watch
     from hedger.alerts.sinks import Sink
-    from hedger.alerts.watch import Watch
     from hedger.desk.alert_log import Json
     from hedger.journal.sqlite import SqliteStorage
     from hedger.settings import Settings
@@ -95,10 +95,10 @@ def _watch(
     sinks: list[Sink],
 ) -> Watch:
     """What watches. storages: the journal opened twice, since the two readings are at different places."""
+    from hedger.alerts.alert_loop import Watch, WatchParts
     from hedger.alerts.memory import MemoryFile, knows
     from hedger.alerts.profit_watch import ProfitWatch
-    from hedger.alerts.tail import Tail
-    from hedger.alerts.watch import Parts, Watch
+    from hedger.alerts.tail import AlertTail
     from hedger.engine.logs import Log
     from hedger.journal.acknowledged import acknowledged
     from hedger.journal.entries import Head
@@ -116,9 +116,9 @@ def _watch(
     if found is not None and not knows(found, [sink.address.mark(found.salt) for sink in sinks]):
         found = None
     told = None if found is None else Head.parse(found.head)
-    tail = Tail(first, round(config.again_min * 60e9), told, acknowledged(arguments.journal))
+    tail = AlertTail(first, round(config.again_min * 60e9), told, acknowledged(arguments.journal))
     log = Log(name="hedger.alerts")
-    return Watch(Parts(arguments.journal, first.name, tail, profit, sinks, config, log, memory, found))
+    return Watch(WatchParts(arguments.journal, first.name, tail, profit, sinks, config, log, memory, found))
 
 
 def _once(arguments: argparse.Namespace, watch: Watch) -> Exit:
@@ -240,7 +240,7 @@ def _say_told(document: Json) -> None:
 
 def _list(arguments: argparse.Namespace) -> Exit:
     """The table of alerts."""
-    from hedger.desk.alert_table import ALERTS
+    from hedger.desk.alert_kinds import ALERTS
 
     if arguments.json:
         rows = [

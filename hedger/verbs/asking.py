@@ -7,72 +7,37 @@ from __future__ import annotations
 
 import argparse
 import time
-import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hedger.journal.user import user_name
-from pricing.errors import Exit, HedgerError
-
 if TYPE_CHECKING:
+    from hedger.core.events import Verb
+    from hedger.journal.identity import Opened
     from hedger.journal.storage import Storage
 
 #: Between two looks at what another process writes, which tells nobody; a verb has nothing else to do.
 LOOK_S = 0.05
 
 
-class EngineAbsent(HedgerError):
-    """Nobody is there to obey (exit 3)."""
+def leave_wish(arguments: argparse.Namespace, verb: Verb, opened: Opened | None = None) -> str:
+    """Leave what a verb asks for; its id. opened: the journal that was read for it.
 
-    exit_code = Exit.REFUSED
+    Raises:
+        WishRefused: as `hedger.journal.wishes.leave`.
+    """
+    from hedger.journal.wishes import leave
 
-
-def refuse_absent(journal: Path, verb: str) -> None:
-    from hedger.journal.lock import build_of, holder, pid_of
-
-    held = holder(journal)
-    if held is None:
-        raise EngineAbsent(
-            "ENGINE_ABSENT",
-            "no engine writes this journal",
-            where=journal.name,
-            observed=f"hedger {verb}",
-            allowed="a running engine",
-            not_done="nothing was sent",
-            fix="start it with `hedger run`, or name the right --journal",
-        )
-    if verb not in ("pause", "kill") and pid_of(held) is not None and not build_of(held):
-        raise EngineAbsent(  # which refuses other builds' commands, this one would obey
-            "ENGINE_OLDER",
-            "the engine is of a release that does not say which build it is",
-            where=journal.name,
-            observed=f"hedger {verb}, process {pid_of(held)}",
-            allowed="an engine of this build; `hedger pause` and `hedger kill` of any",
-            not_done="nothing was sent",
-            fix="steer it with the release that it was started from, or start it anew from this one",
-        )
-
-
-def send_wish(arguments: argparse.Namespace, verb: Any, fingerprint: str = "") -> str:
-    from hedger.core.events import Command
-    from hedger.journal.commands_file import send
-
-    id = uuid.uuid4().hex
     argument = getattr(arguments, "argument", None) or ""
-    wish = Command(id, verb, user_name(), arguments.reason or "", argument)
-    send(arguments.journal, wish, time.time_ns(), fingerprint)
-    return id
+    return leave(arguments.journal, verb, argument, arguments.reason or "", opened=opened, waits=True)
 
 
 def left(
-    arguments: argparse.Namespace, verb: Any, storage: Storage
+    arguments: argparse.Namespace, verb: Verb, storage: Storage, opened: Opened
 ) -> tuple[str, int | None, dict[str, Any] | None]:
-    """Leave a command for the engine and wait: its id, the event that it became, the decision on that."""
-    from hedger.journal.identity import fingerprint_of
-
-    refuse_absent(arguments.journal, verb)
+    """Leave a command for the engine and wait: its id, the event that it became, the decision on that.
+    opened: the storage's file."""
+    opened.read(storage)
     first = storage.head().number + 1  # before it is sent: the engine may be quick
-    id = send_wish(arguments, verb, fingerprint_of(storage))
+    id = leave_wish(arguments, verb, opened)
     return id, *taken(storage, id, first, arguments.wait_s)
 
 

@@ -6,24 +6,19 @@ import argparse
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hedger.verbs.flags import Commands, count, positive
-from hedger.verbs.printing import show, show_json
+from hedger.verbs.printing import show_json
 from hedger.verbs.reading import settings_of
 from pricing.errors import Exit
 
 if TYPE_CHECKING:
-    from hedger.core.decision import Decision
-    from hedger.core.state import State
     from hedger.dashboard.control import Control
-    from hedger.problem.snapshot import Snapshot
-    from hedger.runs.demo import Hedge
     from hedger.settings import Settings
-    from venues.paper_report import PaperReport
 
 #: The demo's engine is armed so long after its screen was opened, seconds: what is disarmed can be seen.
 ARM_S = 1.5
@@ -78,7 +73,7 @@ def _staged(settings: Settings, *, quiet: bool = False) -> Settings:
 
 def _engine(arguments: argparse.Namespace) -> Exit:
     """The process that the screen looks at."""
-    from hedger.runs.demo_engine import run_demo_engine
+    from hedger.demo.engine import run_demo_engine
     from hedger.runs.lasting import set_aside
 
     with set_aside():
@@ -100,8 +95,8 @@ def _on_a_screen(arguments: argparse.Namespace) -> Exit:
     from hedger.dashboard.keys import OF_DEMO
     from hedger.dashboard.narrator import Narrator
     from hedger.dashboard.ports import Ports
+    from hedger.demo.engine import DemoEngine
     from hedger.engine.heartbeat import last_beat
-    from hedger.runs.demo_engine import DemoEngine
     from pricing.compiled import warm_up
 
     settings = _staged(settings_of(arguments))
@@ -202,50 +197,25 @@ def _write_report(journal: Path, report: Path, config: Path | None) -> str:
 def _as_text(arguments: argparse.Namespace) -> Exit:
     """Market minutes as fast as the machine goes: book, tickets, fills, verification, summary, and the story
     of a dropped venue."""
-    from hedger.runs import demo
-    from hedger.runs.demo_drill import drill
-    from hedger.ticket import risk_view
+    from hedger.demo.drill import drill
+    from hedger.demo.run import run
+    from hedger.verbs.demo_text import BarWatcher, TextWatcher, summary_text, tell_the_fault
     from pricing.compiled import warm_up
 
     with _told_if_slow():
         warm_up()
-    quiet = arguments.json
+    quiet, seed, minutes = arguments.json, arguments.seed, arguments.minutes
     settings = _staged(settings_of(arguments), quiet=quiet)
-
-    def on_start(snapshot: Snapshot) -> None:
-        if not quiet:
-            print(
-                f"A market maker's book on a simulated market, seed {arguments.seed}: no keys, no internet."
-            )
-            show(risk_view(snapshot), plain=True)
-
-    def on_hedge(hedge: Hedge) -> None:
-        if not quiet:
-            _print_hedge(hedge)
-
-    def on_close(report: PaperReport) -> None:
-        demo.clear_bar()
-        if not quiet:
-            print(report.text(), end="\n\n")
-
-    document = demo.run(
-        arguments.seed,
-        arguments.minutes,
-        settings,
-        on_hedge=on_hedge,
-        on_mark=lambda minute: demo.bar(minute / arguments.minutes),
-        on_start=on_start,
-        on_close=on_close,
-    )
+    document = run(seed, minutes, settings, BarWatcher(minutes) if quiet else TextWatcher(minutes, seed))
     _, journal, report = _place()
     if quiet:
-        drill(arguments.seed, settings, lambda state, decision, fills: None, journal)
+        drill(seed, settings, lambda state, decision, fills: None, journal)
         fault = _write_report(journal, report, arguments.config)
         made = {"report": None if fault else str(report), "report_fault": fault or None}
         show_json(document | {"journal": str(journal)} | made)
     else:
-        print(demo.summary_text(document), end="\n\n")
-        _tell_the_fault(arguments.seed, settings, journal, report)
+        print(summary_text(document), end="\n\n")
+        tell_the_fault(seed, settings, journal, report)
         _close(journal, report, arguments.config)
     if (amiss := document["hedges"] - document["verified"]) == 0:
         return Exit.DONE
@@ -255,55 +225,3 @@ def _as_text(arguments: argparse.Namespace) -> Exit:
         file=sys.stderr,
     )
     return Exit.NEGATIVE
-
-
-def _print_hedge(hedge: Hedge) -> None:
-    """A ticket, what filled of it, and whether the book came to what it promised."""
-    from hedger.documents import plain
-    from hedger.runs import demo
-    from hedger.ticket import ticket_view
-
-    demo.clear_bar()
-    show(ticket_view(hedge.plan), plain=True)
-    for fill in hedge.fills:
-        listing = fill.listing
-        print(
-            f"  filled: {demo.side_word(fill.side)} {plain(fill.quantity)} {listing.unit} "
-            f"{listing.symbol} at {plain(fill.price)}, fee {float(fill.fee):.6g} {fill.fee_currency}"
-        )
-    print(f"  verification: {'passed' if hedge.verified else 'FAILED'}, {hedge.worst_difference}\n")
-
-
-def _tell_the_fault(seed: int, settings: Settings, journal: Path, report: Path) -> None:
-    """The fault, the kill latch and what next, as the screen tells them, played in virtual time."""
-    import textwrap
-
-    from hedger.desk.story import FILLS, STEPS, Facts, after, seen
-    from hedger.runs.demo_drill import drill
-
-    facts = Facts(str(report), screen=False)
-    told = 0
-
-    def on_turn(state: State, decision: Decision, fills: Mapping[str, int]) -> None:
-        nonlocal facts, told
-        facts = seen(after(facts, decision.document()), tuple(state.orders.values()), fills)
-        while told < len(STEPS) and (text := STEPS[told][1](facts)):
-            if told == FILLS and not facts.checked:
-                return  # printed once, with the counts that it ends with
-            title = STEPS[told][0]
-            line = f"{told + 1}. {title}: {text}"
-            # a path is not broken
-            print(
-                textwrap.fill(
-                    line, 80, subsequent_indent="   ", break_on_hyphens=False, break_long_words=False
-                )
-            )
-            told += 1
-
-    print(f"The same engine once more, and a venue that drops. Its files: {journal.parent}")
-    drill(seed, settings, on_turn, journal)
-    if told < len(STEPS):
-        text = (
-            f"The story ends here, after {told} of {len(STEPS)} steps: with this seed and these settings the "
-        )
-        print(textwrap.fill(f"{text}rest did not happen. Another one: `hedger demo --seed N`.", 80))

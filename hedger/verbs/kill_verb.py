@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from hedger.amounts import counted
 from hedger.journal.user import on_one_line, user_name
-from hedger.verbs.asking import LOOK_S, refusal, refuse_absent, send_wish, taken
+from hedger.verbs.asking import LOOK_S, leave_wish, left, refusal
 from hedger.verbs.journals import followed, opened
 from hedger.verbs.printing import show_json
 from pricing.errors import Exit, HedgerError, InputError
@@ -86,12 +86,16 @@ def _killed_by_engine(arguments: argparse.Namespace) -> _Killing:
     from hedger.core.events import Verb
     from hedger.journal.kill_answers import KillAnswers
     from hedger.journal.lock import holder
+    from hedger.journal.wishes import WishRefused
 
     journal, end = arguments.journal, time.monotonic() + arguments.wait_s
     try:
         with followed(journal, _NOT_CONFIRMED) as storage:
             first = storage.head().number + 1
-            answers = KillAnswers(storage, send_wish(arguments, Verb.KILL), first)
+            try:
+                answers = KillAnswers(storage, leave_wish(arguments, Verb.KILL), first)
+            except WishRefused:  # it has ended since
+                return _killed_alone(arguments)
             while not answers.confirmed and time.monotonic() < end:
                 if holder(journal) is None:
                     return _killed_alone(arguments)
@@ -190,14 +194,12 @@ def unkill(arguments: argparse.Namespace) -> Exit:
 def _unkilled_by_engine(arguments: argparse.Namespace, latch: FileLatch) -> dict[str, str] | None:
     """Ask the engine, and wait until the latch is gone, or it has said why not."""
     from hedger.core.events import Verb
-    from hedger.journal.identity import fingerprint_of
+    from hedger.journal.identity import Opened
 
     end = time.monotonic() + arguments.wait_s
+    file = Opened(arguments.journal)
     with followed(arguments.journal, "the latch stays until the engine removes it") as storage:
-        refuse_absent(arguments.journal, Verb.UNKILL)
-        first = storage.head().number + 1
-        id = send_wish(arguments, Verb.UNKILL, fingerprint_of(storage))
-        _, decision = taken(storage, id, first, arguments.wait_s)
+        _, _, decision = left(arguments, Verb.UNKILL, storage, file)
     refused = refusal(decision, Verb.UNKILL)
     while refused is None and latch.found() is not None and time.monotonic() < end:
         time.sleep(LOOK_S)  # as above: the engine's files are all that tells

@@ -5,6 +5,7 @@ them.
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,7 +68,7 @@ def risk(arguments: argparse.Namespace) -> Exit:
     tape = Tape.open(arguments.market)
     if arguments.book is None:
         return _check_alone(tape, arguments)
-    snapshot, _ = snapshot_at(tape, arguments, settings, Stages())
+    snapshot, _ = snapshot_at(tape, arguments.book, arguments.at, settings, Stages())
     check = (
         check_document(tape, snapshot.market.now_ns, snapshot.market.universe)
         if arguments.check_venue
@@ -111,9 +112,9 @@ def _risk_of_journal(arguments: argparse.Namespace, settings: Settings) -> Exit:
     from hedger.desk.risk_tree import risk_tree
     from hedger.documents import risk_document
     from hedger.ticket import risk_view
-    from hedger.verbs.desk_verbs import look_of_journal
+    from hedger.verbs.looking import look_of_journal
 
-    look = look_of_journal(arguments, settings)
+    look = look_of_journal(arguments.journal, arguments.tape, arguments.numeraire, settings)
     snapshot = look.snapshot
     plain, tree = risk_document(snapshot), risk_tree(snapshot, look.by_hand)
     if not arguments.json:
@@ -157,7 +158,8 @@ def plan(arguments: argparse.Namespace) -> Exit:
     from hedger.planning import PlanStatus
     from hedger.ticket import ticket_view
 
-    plan, stages = planned(arguments)
+    settings = settings_of(arguments)
+    plan, stages = planned(arguments.book, arguments.market, arguments.at, settings, arguments.band)
     if arguments.json:
         show_json(plan_document(plan, stages.ms))
     else:
@@ -165,8 +167,11 @@ def plan(arguments: argparse.Namespace) -> Exit:
     return Exit.REFUSED if plan.status is PlanStatus.BLOCKED else Exit.DONE
 
 
-def planned(arguments: argparse.Namespace) -> tuple[HedgePlan, Stages]:
-    """The hedge of --book in the market of --market, and what each stage took.
+def planned(
+    book: Path, market: Path, at: str | None, settings: Settings, band: Sequence[str] = ()
+) -> tuple[HedgePlan, Stages]:
+    """The hedge of a book's file in the market of a tape, and what each stage took. at, band: as for
+    `snapshot_at`.
 
     Raises:
         InputError: a file, a time or a band that cannot be read.
@@ -174,10 +179,9 @@ def planned(arguments: argparse.Namespace) -> tuple[HedgePlan, Stages]:
     from hedger.planning import make_plan, read_beside
     from venues.tape import Tape
 
-    settings = settings_of(arguments)
     stages = Stages()
-    tape = Tape.open(arguments.market)
-    snapshot, history = snapshot_at(tape, arguments, settings, stages)
+    tape = Tape.open(market)
+    snapshot, history = snapshot_at(tape, book, at, settings, stages, band)
     factors = factors_before(tape, snapshot, settings)
     stages.lap("factor_history")
     plan = make_plan(snapshot, settings, stages.lap, settings.policy.memory(), history, factors=factors)

@@ -19,14 +19,16 @@ def preview(arguments: argparse.Namespace) -> Exit:
     """Leave the question, wait until it is answered, and print the ticket; nothing is sent."""
     from hedger.core.events import Verb
     from hedger.desk.decided import decision_on
+    from hedger.journal.identity import Opened
     from hedger.verbs.journals import followed
 
     coin = arguments.argument or ""
     arguments.argument = f"{Verb.FLATTEN} {coin}".rstrip() if arguments.flatten else coin
     traded_usd, number = None, None
+    opened = Opened(arguments.journal)
     with followed(arguments.journal, "no hedge was previewed") as storage:
         first = storage.head().number + 1
-        id, seq, decision = left(arguments, Verb.PREVIEW, storage)
+        id, seq, decision = left(arguments, Verb.PREVIEW, storage, opened)
         shown = None if decision is None else decision.get("preview")
         if seq is not None and shown is not None:
             found = decision_on(storage, seq, first)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pricing.errors import InputError
@@ -30,10 +31,14 @@ LOOK_BACK_MAX = 60
 
 def settings_of(arguments: argparse.Namespace) -> Settings:
     """The settings of --config, with the numeraire of the command line."""
+    return settings_from(arguments.config, getattr(arguments, "numeraire", None))
+
+
+def settings_from(config: Path | None, numeraire: str | None) -> Settings:
+    """The settings of a file, with another numeraire where one is named."""
     from hedger.config import load
 
-    numeraire = getattr(arguments, "numeraire", None)
-    return load(arguments.config, {"numeraire": numeraire} if numeraire else None).settings
+    return load(config, {"numeraire": numeraire} if numeraire else None).settings
 
 
 class Stages:
@@ -51,28 +56,29 @@ class Stages:
 
 
 def snapshot_at(
-    tape: Tape, arguments: argparse.Namespace, settings: Settings, stages: Stages
+    tape: Tape, file: Path, at: str | None, settings: Settings, stages: Stages, band: Sequence[str] = ()
 ) -> tuple[Snapshot, Mapping[str, PriceHistory]]:
-    """The book of --book in the market of the tape, and the indexes before it."""
+    """The book of a file in the market of the tape, and the indexes before it. at: a time in words, None: the
+    last; band: of rows for a trial, as `parse_band` reads them."""
     from hedger.inputs import parse_time, read_book
     from hedger.problem.snapshot import take_snapshot
     from hedger.problem.valuing import valuation_rules
     from risk.exposures import row_names
     from risk.scenarios import scenario_row
 
-    market = tape.market_at(parse_time(arguments.at) if arguments.at is not None else None)
+    market = tape.market_at(None if at is None else parse_time(at))
     universe = settings.with_fees(market.universe)
     if universe is not market.universe:
         from dataclasses import replace
 
         market = replace(market, universe=universe)
     stages.lap("read_market")
-    book = read_book(arguments.book, universe, market.now_ns)
+    book = read_book(file, universe, market.now_ns)
     stages.lap("read_book")
     names = [scenario.name for scenario in settings.scenarios]
     shocked = tuple(scenario_row(u, name) for u in universe.underlyings for name in names)
     rows = row_names(universe.underlyings) + shocked
-    trials = [parse_band(text, rows) for text in getattr(arguments, "band", [])]
+    trials = [parse_band(text, rows) for text in band]
     bands = dict(trials)
     if len(bands) < len(trials):
         names = [name for name, _ in trials]

@@ -12,7 +12,7 @@ from pricing.errors import Exit, InputError
 
 if TYPE_CHECKING:
     from hedger.report.document import Around
-    from hedger.report.reading import Story
+    from hedger.report.walk import ReadJournal
     from hedger.settings import Settings
 
 Json = dict[str, Any]
@@ -32,7 +32,7 @@ def declare(commands: Commands) -> None:
 
 def report(arguments: argparse.Namespace) -> Exit:
     """Write the report."""
-    from hedger.report.reading import read_story
+    from hedger.report.walk import read_journal
     from hedger.report.write import check_out, write_report
     from hedger.runs.paper_setup import one_numeraire
     from hedger.verbs.journals import fetch_of, opened
@@ -47,8 +47,8 @@ def report(arguments: argparse.Namespace) -> Exit:
     with opened(journal, "nothing was written") as storage:
         settings = one_numeraire(settings_of(arguments))
         warm_up()
-        story = read_story(storage, settings, fetch, journal.name)
-    document = write_report(story, _around(arguments, settings, story, frontier), out)
+        read = read_journal(storage, settings, fetch, journal.name)
+    document = write_report(read, _around(arguments, settings, read, frontier), out)
     if arguments.json:
         print(json.dumps({"out": str(out), **document}, allow_nan=False))
     else:
@@ -56,7 +56,9 @@ def report(arguments: argparse.Namespace) -> Exit:
     return Exit.DONE
 
 
-def _around(arguments: argparse.Namespace, settings: Settings, story: Story, frontier: Json | None) -> Around:
+def _around(
+    arguments: argparse.Namespace, settings: Settings, read: ReadJournal, frontier: Json | None
+) -> Around:
     from hedger.journal.lock import holder
     from hedger.limits_file import load_limits
     from hedger.report.document import Around
@@ -65,7 +67,7 @@ def _around(arguments: argparse.Namespace, settings: Settings, story: Story, fro
     at_hand = load_limits(Path(settings.limits_file) if settings.limits_file else None)
     return Around(
         file=arguments.journal.name,
-        limits=limits_of(story, at_hand),
+        limits=limits_of(read, at_hand),
         running=holder(arguments.journal) is not None,
         frontier=frontier,
         study="" if arguments.frontier is None else arguments.frontier.name,

@@ -11,7 +11,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from hedger.verbs.asking import left, refusal, refuse_absent, send_wish
+from hedger.verbs.asking import leave_wish, left, refusal
 from hedger.verbs.flags import Commands, add_journal, not_negative
 from hedger.verbs.kill_verb import kill, unkill
 from hedger.verbs.orders_verb import orders
@@ -95,6 +95,7 @@ def _sentence(text: str) -> str:
 def command(arguments: argparse.Namespace) -> Exit:
     """Leave a command for the engine, and wait until its journal has it and what it decided."""
     from hedger.core.events import Verb
+    from hedger.journal.identity import Opened
     from hedger.journal.journal import open_to_read
 
     verb = Verb(arguments.wish)
@@ -108,6 +109,7 @@ def command(arguments: argparse.Namespace) -> Exit:
             not_done="nothing was accepted, and the engine was not armed",
             fix="add --reason TEXT",
         )
+    opened = Opened(arguments.journal)
     try:
         storage = open_to_read(arguments.journal)
     except HedgerError as error:
@@ -115,7 +117,7 @@ def command(arguments: argparse.Namespace) -> Exit:
             raise
         return _paused_unread(arguments, error)
     try:
-        id, seq, decision = left(arguments, verb, storage)
+        id, seq, decision = left(arguments, verb, storage, opened)
     finally:
         storage.close()
     refused = refusal(decision, verb)
@@ -143,8 +145,7 @@ def _paused_unread(arguments: argparse.Namespace, why: HedgerError) -> Exit:
     became of it cannot be seen."""
     from hedger.core.events import Verb
 
-    refuse_absent(arguments.journal, Verb.PAUSE)
-    document = {"command": "pause", "id": send_wish(arguments, Verb.PAUSE), "taken": False, "seq": None}
+    document = {"command": "pause", "id": leave_wish(arguments, Verb.PAUSE), "taken": False, "seq": None}
     if arguments.json:
         show_json(document | {"mode": None, "reason": why.text(), "refused": None})
     else:

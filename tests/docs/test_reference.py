@@ -17,7 +17,7 @@ from docs.making import alerts, codes, command_line, configuration, documents, p
 from docs.making.scanning import PACKAGES, ROOT, error_classes, trees
 from hedger.config import load, origins
 from hedger.core.actions import Severity
-from hedger.desk.alert_table import BY_CODE
+from hedger.desk.alert_kinds import BY_CODE
 from hedger.engine.metrics import samples_of
 from hedger.engine.metrics_table import METRICS
 from pricing.errors import Exit, HedgerError

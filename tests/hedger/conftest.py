@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hedger.desk import make_book, make_tape
+from tests.hedger.command_line import make_book, make_tape
 
 
 @pytest.fixture(autouse=True)

@@ -16,7 +16,16 @@ from hypothesis import strategies as st
 from hedger.verbs.reading import parse_band
 from pricing.errors import InputError
 from risk.exposures import row_names
-from tests.hedger.desk import HEADER, exposures, hedger, make_book, make_tape, refused, strict_json, ticket
+from tests.hedger.command_line import (
+    HEADER,
+    exposures,
+    hedger,
+    make_book,
+    make_tape,
+    refused,
+    strict_json,
+    ticket,
+)
 from tests.warm import command
 from venues.simulated_law import SimulationSettings
 from venues.tape import Tape

@@ -18,7 +18,7 @@ from hedger.journal.entries import listings_entry
 from hedger.journal.journal import Journal
 from hedger.verbs.completion_verb import _offers
 from tests.builders import NOW_NS, listing, option, perpetual
-from tests.hedger.desk import hedger
+from tests.hedger.command_line import hedger
 from tests.hedger.journal_words import NAME
 
 BASH = shutil.which("bash")

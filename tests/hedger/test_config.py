@@ -16,7 +16,7 @@ from hedger.config import CONFIG_BYTES_MAX, load, origins
 from hedger.settings import Settings
 from pricing.errors import InputError
 from pricing.valuation import Numeraire
-from tests.hedger.desk import hedger, refused, strict_json
+from tests.hedger.command_line import hedger, refused, strict_json
 
 REPOSITORY = Path(__file__).resolve().parents[2] / "config.toml"
 

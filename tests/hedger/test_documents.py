@@ -15,7 +15,7 @@ from hedger.problem.snapshot import take_snapshot
 from hedger.settings import Settings
 from risk.book import Book, Position
 from tests.builders import Quote, listing, market_of, perpetual
-from tests.hedger.desk import Json, exposures, hedger, make_book, ticket
+from tests.hedger.command_line import Json, exposures, hedger, make_book, ticket
 from tests.hedger.own import RawMarket
 
 UNITS = {"delta": "coin", "gamma": "coin/USD", "vega": "USD/vol", "theta": "USD/year"}

@@ -19,7 +19,7 @@ from pricing.daycount import iso
 from pricing.errors import InputError
 from pricing.universe import Universe
 from tests.builders import NOW_NS, listing
-from tests.hedger.desk import HEADER, hedger, refused
+from tests.hedger.command_line import HEADER, hedger, refused
 from venues.deribit_names import parse_name, unified_symbol
 
 SYMBOLS = (

@@ -16,7 +16,8 @@ import hedger as hg
 from hedger.cli import main
 from hedger.journal.journal import Journal
 from pricing.errors import InputError
-from tests.hedger.desk import strict_json
+from tests.hedger.command_line import strict_json
+from tests.hedger.dashboard.made import lived
 from tests.hedger.journal_words import NAME, life, opening
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -103,6 +104,17 @@ def test_whatif_is_the_verbs_numbers(tape: Path, book: Path, capsys: pytest.Capt
         assert row["hedged"] is None
     told = {s["name"]: s["unhedged"] for s in document["stresses"]}
     assert dict(found.stresses.select("name", "unhedged").rows()) == told
+
+
+def test_whatif_of_a_journal_is_the_verbs_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "j"
+    lived(path).journal.close()
+    words = ("--spot=-5,5", "--vol=0", "--days=0", "--metric", "delta")
+    document = said(capsys, "whatif", "--journal", path, *words)
+    found = hg.whatif(journal=path, spot_pct=[-5, 5], vol_points=[0], days=[0], metric="delta")
+    assert found.document == document and found.ladder.height == 2
+    with pytest.raises(InputError, match=r"WHATIF_SOURCE: --at goes with --market"):
+        hg.whatif(journal=path, at="2026-01-01")
 
 
 def test_a_frame_without_rows_has_its_columns(tape: Path, tmp_path: Path) -> None:

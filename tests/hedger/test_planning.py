@@ -20,7 +20,16 @@ from hedger.settings import Settings
 from hedger.studies.plans import worst_miss
 from pricing.market import Market
 from pricing.valuation import Numeraire, value
-from tests.hedger.desk import Json, change_tape, exposures, hedger, make_book, make_tape, refused, ticket
+from tests.hedger.command_line import (
+    Json,
+    change_tape,
+    exposures,
+    hedger,
+    make_book,
+    make_tape,
+    refused,
+    ticket,
+)
 from tests.hedger.own import BUCKETS, RawMarket
 from tests.hedger.test_documents import check_plan
 from venues.simulated import SimulatedMarket

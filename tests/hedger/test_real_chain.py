@@ -12,7 +12,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tests.hedger.desk import HEADER, Json, exposures, hedger, numbers, refused, ticket
+from tests.hedger.command_line import HEADER, Json, exposures, hedger, numbers, refused, ticket
 from tests.hedger.own import RawMarket
 from tests.hedger.test_documents import check_plan
 from venues.import_options import ImportOptions

@@ -18,7 +18,7 @@ from hedger.settings import Settings
 from hedger.ticket import dressed, grouped, risk_view, ticket_view, usd
 from pricing.market import Market
 from pricing.valuation import Numeraire, value
-from tests.hedger.desk import hedger, ticket
+from tests.hedger.command_line import hedger, ticket
 from venues.simulated import SimulatedMarket
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from hedger.cli import main
 from pricing.errors import Exit
-from tests.hedger.desk import make_book, make_tape
+from tests.hedger.command_line import make_book, make_tape
 from tests.story.test_replay import ROWS
 
 TESTS = Path(__file__).resolve().parents[1]

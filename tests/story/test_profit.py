@@ -25,7 +25,7 @@ from hedger.limits_file import load_limits
 from hedger.runs.refold import refold
 from hedger.runs.replay import replay
 from hedger.settings import Settings
-from tests.hedger.desk import HEADER
+from tests.hedger.command_line import HEADER
 from venues.import_options import ImportOptions
 from venues.tape import Tape
 from venues.tape_import import import_tape

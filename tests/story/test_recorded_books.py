@@ -16,7 +16,7 @@ from hedger.limits_file import load_limits
 from hedger.runs.refold import refold
 from hedger.runs.replay import Replay, replay
 from hedger.settings import Settings
-from tests.hedger.desk import HEADER, hedger
+from tests.hedger.command_line import HEADER, hedger
 from venues.import_options import ImportOptions
 from venues.tape import Tape
 from venues.tape_import import import_tape

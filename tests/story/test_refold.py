@@ -10,7 +10,7 @@ import pytest
 
 from hedger.journal.entries import Configuration, Entry, JournalName, Kind, read
 from hedger.journal.journal import Journal, open_to_read
-from tests.hedger.desk import Ran, hedger
+from tests.hedger.command_line import Ran, hedger
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ from hedger.settings import Settings
 from pricing.contracts import Kind as ContractKind
 from pricing.errors import InputError
 from risk.book import Book, Position
-from tests.hedger.desk import HEADER, change_tape, hedger, make_book, make_tape, strict_json
+from tests.hedger.command_line import HEADER, change_tape, hedger, make_book, make_tape, strict_json
 from venues.import_options import ImportOptions
 from venues.orders import TradeReport
 from venues.tape import Tape

@@ -29,7 +29,7 @@ from pricing.daycount import iso
 from pricing.errors import Exit, InputError
 from pricing.market import Marks
 from pricing.universe import Universe
-from tests.hedger.desk import HEADER
+from tests.hedger.command_line import HEADER
 from tests.hedger.verbs import loopback as verbs
 from tests.story.test_small_disks import small_disk
 from tests.venues.cex_desk import run

@@ -14,12 +14,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hedger.alerts.addresses import addresses
+from hedger.alerts.alert_loop import Watch, WatchParts
 from hedger.alerts.letters import Letter
 from hedger.alerts.memory import MemoryFile, knows, memory_path
 from hedger.alerts.notices import SUBJECTS_MAX, Why
 from hedger.alerts.sinks import Address, Mark, Sink
-from hedger.alerts.tail import Tail
-from hedger.alerts.watch import Parts, Watch
+from hedger.alerts.tail import AlertTail
 from hedger.core.actions import Severity
 from hedger.engine.logs import Log
 from hedger.journal.entries import Head
@@ -114,9 +114,9 @@ class Process:
         found = memory.read(self.storage)
         if found is not None and not knows(found, [sink.address.mark(found.salt) for sink in sinks]):
             found = None
-        tail = Tail(self.storage, 1800 * SECOND, None if found is None else Head.parse(found.head))
+        tail = AlertTail(self.storage, 1800 * SECOND, None if found is None else Head.parse(found.head))
         log = Log(io.StringIO(), "hedger.alerts")
-        self.watch = Watch(Parts(path, NAME, tail, None, sinks, CONFIG, log, memory, found))
+        self.watch = Watch(WatchParts(path, NAME, tail, None, sinks, CONFIG, log, memory, found))
         self.now_s = now_s
         self.later_ns = 0
 

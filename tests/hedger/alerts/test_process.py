@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 
 from hedger.alerts.addresses import addresses
+from hedger.alerts.alert_loop import Watch, WatchParts
 from hedger.alerts.sinks import Sink
-from hedger.alerts.tail import Tail
-from hedger.alerts.watch import Parts, Watch
+from hedger.alerts.tail import AlertTail
 from hedger.build import this_build
 from hedger.cli import main
 from hedger.engine.heartbeat import Heartbeat, beat
@@ -104,7 +104,7 @@ def watching(engine: Engine, *sinks: str, **keys: float) -> Iterator[Watch]:
     storage, stop = open_to_read(engine.path), threading.Event()
     whom = [Sink(address, NAME, config) for address in addresses(config, sinks)]
     log = Log(io.StringIO(), "hedger.alerts")
-    watch = Watch(Parts(engine.path, NAME, Tail(storage, 10**12), None, whom, config, log))
+    watch = Watch(WatchParts(engine.path, NAME, AlertTail(storage, 10**12), None, whom, config, log))
     thread = threading.Thread(target=watch.run, args=(stop.is_set,))
     thread.start()
     try:

@@ -16,7 +16,7 @@ from hedger.limits_file import load_limits
 from hedger.runs.replay import replay
 from hedger.settings import Settings
 from hedger.verbs.journals import fetch_of
-from tests.hedger.desk import make_book, make_tape
+from tests.hedger.command_line import make_book, make_tape
 from venues.tape import Tape
 
 STRICT = Settings.model_validate({"pnl": {"unexplained_usd": 0.0, "unexplained_share": 0.0}})

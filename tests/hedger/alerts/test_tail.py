@@ -10,7 +10,7 @@ import pytest
 
 from hedger.alerts.notices import Notice, Notices, Why
 from hedger.alerts.process_watch import ProcessSight, ProcessWatcher, marks_old, silent_s, standing
-from hedger.alerts.tail import Tail
+from hedger.alerts.tail import AlertTail
 from hedger.core.actions import Severity
 from hedger.engine.heartbeat import Heartbeat, beat
 from hedger.journal.entries import Entry, Intent, ModeChange, Pause, event_entry, intent_entry
@@ -38,7 +38,7 @@ class Told:
         self.journal.append(*opening(), *before)
         self.journal.sync()
         self.storage = open_to_read(folder / "a.journal")
-        self.tail = Tail(self.storage, 30 * MINUTE)
+        self.tail = AlertTail(self.storage, 30 * MINUTE)
 
     def say(self, *entries: Entry) -> list[str]:
         """Write on; the codes of what happened by that."""
@@ -122,11 +122,11 @@ def test_what_was_critical_before_a_restart_is_told_until_somebody_has_seen_it(
         decision(1, ("critical", "SINCE", "now")),
     )
     assert [r.number for r in told.storage.records(kinds=["decision"])] == [3, 5]
-    told.tail = Tail(told.storage, 30 * MINUTE, seen=acknowledged)
+    told.tail = AlertTail(told.storage, 30 * MINUTE, seen=acknowledged)
     assert [notice.code for notice in told.tail.step(NOW_NS)] == codes
     assert told.stands() == []  # what stood with the engine before, the next one tells
     remembered = told.tail.told
-    told.tail = Tail(told.storage, 30 * MINUTE, remembered)
+    told.tail = AlertTail(told.storage, 30 * MINUTE, remembered)
     assert told.tail.step(NOW_NS) == []  # told once
     told.close()
 

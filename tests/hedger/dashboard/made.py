@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import html
 import re
-from collections.abc import Callable, Coroutine, Sized
+from collections.abc import Callable, Coroutine, Iterator, Sized
 from dataclasses import replace
 from decimal import Decimal
 from itertools import count
@@ -20,6 +20,7 @@ from hedger.core.events import Happening, Verb
 from hedger.dashboard.app import Terminal, terminal
 from hedger.dashboard.control import Control
 from hedger.dashboard.feed import Feed
+from hedger.dashboard.key_gate import Arrival
 from hedger.dashboard.keys import ACTIONS, Action
 from hedger.dashboard.narrator import Narrator
 from hedger.dashboard.ports import Ports
@@ -101,9 +102,10 @@ def shown(
     narrator: Narrator | None = None,
     keys_apart_s: float = 1.0,
     hold_s: float = 0.001,
+    times: Iterator[float] | None = None,
 ) -> Terminal:
     """A terminal on a journal at a fixed time. keys_apart_s: between any two keys, however fast the test;
-    hold_s: so long a key that steers waits for another one."""
+    times: at which they come, in its place. hold_s: so long a key that steers waits for another one."""
     beat = Heartbeat(4711, 0, now_ns - HALF_S // 2, 1, "armed")
     feed = Feed(path, desk(), Ports(lambda: now_ns, lambda: beat))
     came = count()
@@ -112,8 +114,7 @@ def shown(
         Control(path, control, "trader", feed.opened),
         actions,
         narrator,
-        lambda key: keys_apart_s * next(came),
-        hold_s,
+        Arrival(lambda _: keys_apart_s * next(came) if times is None else next(times), hold_s),
     )
 
 
@@ -128,6 +129,24 @@ async def settled(pilot: Pilot[Any]) -> None:
             await pilot.pause()
             return
     raise AssertionError("the terminal never caught up")
+
+
+async def at_rest(pilot: Pilot[Any], read_s: float) -> str:
+    """What stands on the screen once nothing more comes: it was made after the whole journal was read, no
+    work is done beside it, and two looks in a row are the same. read_s: when it was read, by the frames."""
+    app = pilot.app
+    assert isinstance(app, Terminal)
+    painter, before = app.reader._painter, ""
+    for _ in range(400):
+        await settled(pilot)
+        look = "\n".join(seen(app)) + "\n"
+        venues, painted = painter._venues, painter._painted
+        made_since = venues is not None and painted is not None and min(venues.at_s, painted.at_s) > read_s
+        if made_since and look == before and not (painter.planner.work.busy or painter.margins.work.busy):
+            return look
+        before = look if made_since else ""
+        await pilot.pause(0.05)
+    raise AssertionError("the screen never came to rest")
 
 
 def seen(app: Terminal) -> list[str]:
@@ -165,7 +184,7 @@ def _idle_of(app: Terminal) -> Callable[..., Coroutine[Any, Any, None]]:
         end, looks = loop.time() + max_sleep, 0
         while looks < 5 and loop.time() < end:
             drawn = app.frame is not None and app.frame.want == app.reader.want
-            drawn = drawn and not (app.waits_for_keys and app._hold_s < FOR_GOOD_S)
+            drawn = drawn and not (app.gate.holds and app.gate.arrival.hold_s < FOR_GOOD_S)
             await asyncio.sleep(0 if drawn else 0.002)  # a thread makes what is to be drawn
             looks = looks + 1 if drawn and not ready else 0
 

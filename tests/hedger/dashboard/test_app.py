@@ -14,13 +14,15 @@ from textual.pilot import Pilot
 from hedger.core.decision import Decision
 from hedger.core.events import Command, Verb
 from hedger.dashboard.app import Terminal
-from hedger.dashboard.control import Control, KeyRefused
+from hedger.dashboard.control import Control
 from hedger.dashboard.dialogs import Dialog, KillNotice
 from hedger.dashboard.keys import ACTIONS, remapped
 from hedger.journal.acknowledged import acknowledge, acknowledged
 from hedger.journal.commands_file import CommandBox
 from hedger.journal.kill_latch import FileLatch
 from hedger.journal.lock import lock_path
+from hedger.journal.storage import StorageFailed
+from hedger.journal.wishes import WishRefused
 from pricing.errors import InputError
 from tests.hedger.dashboard.made import HALF_S, Recorded, lived, on_screen, seen, settled, shown
 
@@ -131,8 +133,11 @@ def test_help_lists_every_key_and_escape_closes_it(tmp_path: Path) -> None:
         async def act(pilot: Pilot[Any]) -> None:
             await press(pilot, "question_mark")
             assert isinstance(app.screen, Dialog)
+            lines = app.screen.said.splitlines()
             for action in ACTIONS:
-                assert f"{', '.join(action.keys):<12} {action.text}" in app.screen.said
+                (line,) = (line for line in lines if line.endswith(f" {action.text}"))
+                keys = line.removesuffix(action.text).split()
+                assert [key.strip(",") for key in keys] == list(action.keys)
             await press(pilot, "escape")
             assert not isinstance(app.screen, Dialog)
 
@@ -152,6 +157,22 @@ def test_an_order_is_followed_down_to_its_records(tmp_path: Path) -> None:
             said = app.screen.said
             assert unknown.order.client_id in said and "timeout" in said
             assert [k for k in ("decision:", "intent:", "acknowledgement:") if k in said].__len__() == 3
+
+        on_screen(app, act)
+
+
+def test_records_of_an_order_that_cannot_be_read_are_told_so(tmp_path: Path) -> None:
+    with desk_of(tmp_path, control=False) as (_, _, app):
+
+        def broken(client_id: str) -> None:
+            raise StorageFailed("damaged", "records 3..4 are missing")
+
+        app.feed.lineage = broken
+
+        async def act(pilot: Pilot[Any]) -> None:
+            await press(pilot, "6", "enter")
+            await says(pilot, "it cannot be read: StorageFailed: ")
+            assert "records 3..4 are missing" in app.screen.said
 
         on_screen(app, act)
 
@@ -491,7 +512,7 @@ def test_one_press_or_two_far_apart_kill_nothing(tmp_path: Path) -> None:
 
         async def act(pilot: Pilot[Any]) -> None:
             await press(pilot, "K")
-            app.killed_at -= 2.5
+            app.kill_press.asked_s -= 2.5
             await press(pilot, "K")
             assert FileLatch(tmp_path / "j").found() is None and not letters(box)
 
@@ -583,7 +604,7 @@ def test_to_an_engine_of_another_build_goes_only_what_stops_and_everything_is_sh
         lock_path(tmp_path / "j").write_text('{"pid": 7, "build": "0.0.9+ab"}')  # as its writer says
         control = Control(tmp_path / "j", True, "trader")
         for verb in set(Verb) - {Verb.PAUSE, Verb.KILL}:
-            with pytest.raises(KeyRefused, match=r"OTHER_BUILD.*0\.0\.9"):
+            with pytest.raises(WishRefused, match=r"OTHER_BUILD.*0\.0\.9"):
                 control.send(verb, "", "because", "")
         assert letters(box) == []
         control.send(Verb.PAUSE, "", "because", "")

@@ -9,12 +9,12 @@ import pytest
 from textual.pilot import Pilot
 
 from hedger.core.events import Verb
-from hedger.dashboard.control import KeyRefused
 from hedger.dashboard.header import EXCHANGED
 from hedger.journal.acknowledged import acknowledged
 from hedger.journal.commands_file import CommandBox, commands_path
 from hedger.journal.identity import fingerprint_of
 from hedger.journal.kill_latch import FileLatch
+from hedger.journal.wishes import WishRefused
 from tests.hedger.dashboard.made import Recorded, lived, on_screen, rows, seen, shown
 
 
@@ -46,9 +46,9 @@ def test_a_screen_that_said_paper_steers_no_live_engine_but_kills_it(tmp_path: P
                 await pilot.press("enter")
                 await pilot.pause()
         for verb in set(Verb) - {Verb.KILL}:
-            with pytest.raises(KeyRefused, match="another journal"):
+            with pytest.raises(WishRefused, match="another journal"):
                 app.control.send(verb, "", "r", "s")
-        with pytest.raises(KeyRefused, match="another journal"):
+        with pytest.raises(WishRefused, match="another journal"):
             app.control.acknowledge((1, 0))
         assert not commands_path(path).exists() or box.poll().commands == ()
         await pilot.press("K")
@@ -72,7 +72,7 @@ def test_a_journal_that_is_moved_away_is_told_and_nothing_is_sent(tmp_path: Path
     path.rename(tmp_path / "away")
     app.feed.step()
     assert app.feed.exchanged and "moved away" in app.feed.fault
-    with pytest.raises(KeyRefused, match="moved away"):
+    with pytest.raises(WishRefused, match="moved away"):
         app.control.send(Verb.PAUSE, "", "r", "s")
     (tmp_path / "away").rename(path)
     app.feed.step()

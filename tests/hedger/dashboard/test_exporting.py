@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,8 @@ from hedger.dashboard.exporting import command_of
 from hedger.dashboard.frames import Want
 from hedger.dashboard.keys import ACTIONS, remapped
 from hedger.dashboard.panel_table import PANELS, Panel
+from tests.hedger.command_line import strict_json
 from tests.hedger.dashboard.made import HALF_S, Recorded, lived, on_screen, settled, shown
-from tests.hedger.desk import strict_json
 
 
 @pytest.fixture(scope="module")
@@ -108,3 +109,16 @@ def test_where_nothing_may_be_made_beside_the_journal_it_is_the_working_director
     app = shown(path, rig.now_ns + HALF_S)
     app.feed.journal = path / "nothing" / "j"
     assert said_after(app, "7", "e").startswith("NOT WRITTEN, ")
+
+
+def test_what_cannot_be_written_is_said(
+    place: tuple[Path, Recorded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A document with a figure that JSON has not."""
+    path, rig = place
+    before = files(path)
+    monkeypatch.setattr(
+        "hedger.dashboard.panels.venues.sheet", lambda health: health.update(x=math.nan) or ()
+    )
+    said = said_after(shown(path, rig.now_ns + HALF_S), "5", "e")
+    assert said.startswith("NOT WRITTEN: ValueError: ") and files(path) == before

@@ -167,7 +167,7 @@ def test_the_question_before_a_kill_says_what_it_would_do(tmp_path: Path) -> Non
             rig.command(Verb.KILL)
             await until(pilot, lambda: not app.screen.is_modal or "it is KILLED already" in said(app))
             await press(pilot, "escape")
-            app.killed_at = None
+            app.kill_press.asked_s = None
             await press(pilot, "K")
             assert "it is KILLED already, and every order is cancelled once more" in said(app)
 

@@ -65,7 +65,7 @@ def read(painter: Painter, rig: Recorded) -> None:
 
 def hedge_line(painter: Painter, side: str = "hedged", metric: str = "pnl") -> tuple[str, str]:
     """What the panel says of the hedge, and which side it shows."""
-    painter._sheet = None  # a second or two later
+    painter._painted = None  # a second or two later
     sheet = painter.frame(Want(Panel.WHAT_IF, side=side, metric=metric)).sheet
     (line,) = (line for section in sheet for line in section.lines if line.key == "hedge")
     return line.cells[0], sheet[0].title.split(",")[0].split()[1]
@@ -129,7 +129,7 @@ def test_margin_cells_stand_beside_the_hedge_that_is_in_them(painter: Painter, r
     hedge_line(painter)
     painter.planner.work.wait(LONG_S)
     assert painter.planner.work.number == 2 and painter.planner.work.found is not first
-    painter._sheet = None
+    painter._painted = None
     frame = painter.frame(Want(Panel.WHAT_IF, metric="margin", side="hedged"))
     assert frame.document is not None and first is not None and first.plan is not None
     assert frame.document["ladder"] == cells and frame.document["hedge"] == hedge_document(first.plan)
@@ -137,7 +137,7 @@ def test_margin_cells_stand_beside_the_hedge_that_is_in_them(painter: Painter, r
     # other settings, which name the margin model, leave no cell as it was
     in_force = painter._feed.shown.follower.in_force
     in_force.settings = in_force.settings.model_copy()
-    painter._sheet = None
+    painter._painted = None
     assert painter.frame(Want(Panel.WHAT_IF, metric="margin", side="hedged")).document is None
     painter.margins.work.wait(LONG_S)
 
@@ -146,7 +146,7 @@ def margin_shown(painter: Painter) -> tuple[Planned | None, Json, str]:
     """The hedge that is planned, the margin ladder of it, and what the panel says that it is of."""
     want = Want(Panel.WHAT_IF, metric="margin", side="hedged")
     for _ in range(4):  # margins may be at work on the side without the hedge when it is planned
-        painter._sheet = None
+        painter._painted = None
         painter.frame(want)
         painter.planner.work.wait(LONG_S)
         painter.margins.work.wait(LONG_S)

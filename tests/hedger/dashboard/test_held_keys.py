@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ from hedger.dashboard.app import Terminal
 from hedger.dashboard.dialogs import Confirm, Dialog
 from hedger.journal.commands_file import CommandBox
 from hedger.journal.kill_latch import FileLatch
+from tests.hedger.command_line import hedger
 from tests.hedger.dashboard.made import FOR_GOOD_S, HALF_S, Recorded, lived, on_screen, settled, shown
 from tests.hedger.dashboard.test_app import desk_of, letters, press, previewed
-from tests.hedger.desk import hedger
 
 
 def twice(app: Terminal, key: str) -> None:
@@ -53,15 +54,12 @@ def test_a_dialog_that_is_answered_twice_answers_once(tmp_path: Path, what: str,
     keys, answer, verb = ANSWERED[what]
     rig = lived(tmp_path / "j")
     box = CommandBox(rig.path)
-    times: Iterator[float] = iter(range(len(keys) + 1))
-    app = shown(rig.path, rig.now_ns + HALF_S, control=True)
-    app._came_at = lambda _: next(times)
+    times = chain(range(len(keys)), (1000.0, 1000.0 + apart_s))
+    app = shown(rig.path, rig.now_ns + HALF_S, control=True, times=times)
 
     async def act(pilot: Pilot[Any]) -> None:
-        nonlocal times
         await press(pilot, *keys)
         letters(box)
-        times = iter((1000.0, 1000.0 + apart_s, 2000.0))
         twice(app, answer)
         await over(pilot)
         assert [command.verb for command in letters(box)] == ([] if verb is None else [verb])
@@ -130,12 +128,11 @@ def test_the_kill_key_held_down_kills_and_leaves_one_command(
 ) -> None:
     rig, box = place
     times = iter(KILLS[how])
-    app = shown(rig.path, rig.now_ns + HALF_S, control=True, hold_s=FOR_GOOD_S)
-    app._came_at = lambda _: next(times)
+    app = shown(rig.path, rig.now_ns + HALF_S, control=True, hold_s=FOR_GOOD_S, times=times)
 
     async def act(pilot: Pilot[Any]) -> None:
         await pilot.press(*["K"] * len(KILLS[how]))
-        await app._release()
+        await app.gate.release()
         await pilot.pause()
         assert FileLatch(rig.path).found() is not None
         assert [command.verb for command in letters(box)] == [Verb.KILL]
@@ -147,8 +144,7 @@ def test_the_kill_key_held_down_kills_and_leaves_one_command(
 def test_after_a_held_key_was_let_go_two_presses_kill_anew(place: tuple[Recorded, CommandBox]) -> None:
     rig, box = place
     times = iter((0.0, 0.5, 0.53, 0.56, 2.0, 2.2, 4.0))
-    app = shown(rig.path, rig.now_ns + HALF_S, control=True)
-    app._came_at = lambda _: next(times)
+    app = shown(rig.path, rig.now_ns + HALF_S, control=True, times=times)
 
     async def act(pilot: Pilot[Any]) -> None:
         await pilot.press(*["K"] * 4)

@@ -121,7 +121,7 @@ def test_a_decision_of_the_wrong_shape_is_named(
     read(feed)
     assert f"record {number} cannot be read: " in feed.fault and told in feed.fault
     for panel in range(1, 8):
-        assert Painter(feed, control=False).frame(Want(Panel(panel))).vitals.fault == feed.fault
+        assert Painter(feed, control=False).frame(Want(Panel(panel))).facts.fault == feed.fault
 
 
 def test_records_that_are_missing_are_named(path: Path, feed: Feed) -> None:

@@ -67,7 +67,7 @@ def test_what_needs_the_whole_waits_for_it_and_then_the_end_is_let_go(tmp_path: 
         (section,) = painter.frame(Want(panel)).sheet
         assert section.lines[0].cells[0] == f"reading the journal: {feed.head} records to go"
     frame = painter.frame(Want(Panel.RISK))
-    assert frame.vitals.behind == feed.head and frame.vitals.unknown == 1
+    assert frame.facts.behind == feed.head and frame.facts.unknown == 1
     assert frame.bands["delta:BTC"]["trigger"] == [-0.05, 0.05]
     whole(feed)
     assert feed.quick is None and feed.shown is feed

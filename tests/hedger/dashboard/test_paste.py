@@ -116,8 +116,8 @@ def test_presses_that_were_held_together_kill_before_the_notice_of_the_first_sta
 
     async def act(pilot: Pilot[Any]) -> None:
         await pilot.press("K", "K")
-        assert latch.found() is None and app.waits_for_keys
-        await app._release()
+        assert latch.found() is None and app.gate.holds
+        await app.gate.release()
         await pilot.pause()
         assert latch.found() is not None and len(app.screen_stack) == 1
 

@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from hedger.dashboard.effects import Paid, Price, band_effect, paid, too_far, why_not_send
+from hedger.dashboard.effects import (
+    MarketNow,
+    Paid,
+    PreviewSeen,
+    Price,
+    band_effect,
+    paid,
+    too_far,
+    why_not_send,
+)
 from hedger.dashboard.sheet import Column, Line, Section, laid_out, matching
 from hedger.figures import figure
 
@@ -128,7 +137,8 @@ def test_a_band_changes_within_a_cap() -> None:
 def test_a_preview_is_sent_only_while_it_holds(age_s: float, index: float, mark_s: float, word: str) -> None:
     now = 10**12
     marked = now - int(mark_s * 1e9)
-    said = why_not_send(now - int(age_s * 1e9), {"BTC": 100.0}, now, {"BTC": index}, marked, (), 600.0)
+    seen = PreviewSeen(now - int(age_s * 1e9), {"BTC": 100.0})
+    said = why_not_send(seen, MarketNow(now, {"BTC": index}, marked, (), 600.0))
     assert word in said and bool(said) == bool(word)
 
 
@@ -147,7 +157,8 @@ def test_a_preview_is_sent_only_while_its_legs_are_quoted(
     now = 10**12
     stamps = (None if x is None else now - int(x * 1e9) for x in stamps_s)
     quotes = tuple(zip(("A", "B"), stamps, strict=True))
-    assert why_not_send(now, {"BTC": 100.0}, now, {"BTC": 100.0}, now, quotes, 30.0) == word
+    seen, market = PreviewSeen(now, {"BTC": 100.0}), MarketNow(now, {"BTC": 100.0}, now, quotes, 30.0)
+    assert why_not_send(seen, market) == word
 
 
 def test_a_filter_leaves_out_what_it_empties_and_says_when_nothing_is_left() -> None:

@@ -129,7 +129,7 @@ def test_the_gravest_word_of_a_state_is_the_one_that_is_left(
 
     async def act(pilot: Pilot[Any]) -> None:
         assert app.frame is not None
-        vitals = replace(app.frame.vitals, trading="live", engine_state=standing)
+        vitals = replace(app.frame.facts, trading="live", engine_state=standing)
         found.extend(text for text, _ in header_small(vitals, "q leave"))
 
     on_screen(app, act, TINY)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from textual.pilot import Pilot
 
 from hedger.dashboard.feed import Feed
 from hedger.dashboard.narrator import Narrator
-from tests.hedger.dashboard.made import HALF_S, lived, on_screen, seen, settled, shown
+from tests.hedger.dashboard.made import HALF_S, at_rest, lived, on_screen, seen, shown
 
 #: As long as the demo's words are at most: three lines of a small screen.
 STORY = (
@@ -23,8 +24,6 @@ STORY = (
     "it."
 )
 KEPT = Path(__file__).parent / "snapshots"
-#: How often a panel is looked at again, a tenth of a second apart.
-WAITS = 40
 PANELS = ("risk", "hedge", "whatif", "pnl", "venues", "orders", "alerts")
 
 
@@ -43,21 +42,14 @@ def test_panels(journal: tuple[Path, int], size: tuple[int, int]) -> None:
     found: dict[str, str] = {}
 
     async def look(pilot: Pilot[Any]) -> None:
+        read_s = time.monotonic()
         for number, name in enumerate(PANELS, 1):
             await pilot.press(str(number))
-            await settled(pilot)
-            for _ in range(WAITS):  # what a frame lacks comes with the next
-                found[name] = "\n".join(seen(app)) + "\n"
-                if kept_of(name).exists() and found[name] == kept_of(name).read_text("utf-8"):
-                    break
-                await pilot.pause(0.1)
-
-    def kept_of(name: str) -> Path:
-        return KEPT / f"{name}_{size[0]}x{size[1]}.txt"
+            found[name] = await at_rest(pilot, read_s)
 
     on_screen(app, look, size)
     for name, text in found.items():
-        kept = kept_of(name)
+        kept = KEPT / f"{name}_{size[0]}x{size[1]}.txt"
         if os.environ.get("HEDGER_SNAPSHOTS") == "write":
             kept.write_text(text, "utf-8")
         assert text == kept.read_text("utf-8"), name
@@ -80,12 +72,7 @@ def test_the_strip_of_the_demo(journal: tuple[Path, int], size: tuple[int, int])
     app = shown(path, now_ns, control=True, narrator=Fixed(""))
 
     async def look(pilot: Pilot[Any]) -> None:
-        for _ in range(WAITS):
-            await settled(pilot)
-            found[:] = ["\n".join(seen(app)) + "\n"]
-            if kept.exists() and found[0] == kept.read_text("utf-8"):
-                break
-            await pilot.pause(0.1)
+        found.append(await at_rest(pilot, time.monotonic()))
 
     on_screen(app, look, size)
     if os.environ.get("HEDGER_SNAPSHOTS") == "write":

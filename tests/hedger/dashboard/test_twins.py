@@ -20,8 +20,8 @@ from hedger.dashboard.ports import Ports
 from hedger.dashboard.sheet import Section, Sheet
 from hedger.engine.heartbeat import last_beat
 from hedger.journal.acknowledged import acknowledge
+from tests.hedger.command_line import Json, hedger
 from tests.hedger.dashboard.made import HALF_S, lived
-from tests.hedger.desk import Json, hedger
 from tests.hedger.rig import SOLVER, desk
 from tests.story.test_processes import lines
 
@@ -242,7 +242,7 @@ def test_alerts(capsys: pytest.CaptureFixture[str], journal: Path, painter: Pain
     assert [(a["severity"], a["code"], a["text"]) for a in document["alerts"]] == told
     new = [a["severity"] for a in document["alerts"] if a["seen_by"] is None]
     assert document["unseen"] == {x: new.count(x) for x in ("critical", "warning")}
-    assert (frame.vitals.critical, frame.vitals.warnings) == tuple(document["unseen"].values())
+    assert (frame.facts.critical, frame.facts.warnings) == tuple(document["unseen"].values())
     out = hedger(capsys, "alerts", "--told", "--journal", str(journal)).out
     assert all(f"{code}: {text}" in out for _, code, text in told) and "(seen by trader)" in out
 
@@ -265,7 +265,7 @@ def test_the_written_file_is_a_part_of_what_the_command_prints(
 def test_the_header_is_the_status(
     capsys: pytest.CaptureFixture[str], journal: Path, painter: Painter
 ) -> None:
-    status, vitals = said(capsys, journal, "status"), painter.frame(Want(Panel.VENUES)).vitals
+    status, vitals = said(capsys, journal, "status"), painter.frame(Want(Panel.VENUES)).facts
     assert (vitals.trading, vitals.engine, vitals.pid) == ("paper", status["engine"], status["pid"])
     assert vitals.unknown == status["unknown"] == 1
     assert vitals.working == sum(status["orders"].values())

@@ -15,7 +15,7 @@ import yaml
 
 from hedger.core.glance import Glance
 from hedger.core.state import Mode
-from hedger.desk.alert_table import BY_CODE
+from hedger.desk.alert_kinds import BY_CODE
 from hedger.engine.metrics import LABELS, exposition, samples_of
 from hedger.engine.metrics_table import BY_NAME, METRICS, Metric
 from hedger.problem.later import Later

@@ -20,7 +20,7 @@ from hedger.journal.journal import open_to_read
 from hedger.journal.kill_latch import FileLatch, Latched
 from hedger.journal.recovery import recover
 from hedger.journal.user import user_name
-from tests.hedger.desk import hedger, strict_json
+from tests.hedger.command_line import hedger, strict_json
 from tests.warm import command
 
 PATIENCE_S = 60.0

@@ -25,7 +25,7 @@ from hedger.journal.journal import Journal, open_to_read
 from hedger.journal.recovery import recover, summary
 from hedger.journal.storage import JournalDamaged
 from hedger.journal.unreadable import JournalOtherBuild
-from tests.hedger.desk import hedger
+from tests.hedger.command_line import hedger
 from tests.hedger.journal_words import NAME
 from tests.hedger.rig import desk
 

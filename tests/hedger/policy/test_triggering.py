@@ -23,7 +23,7 @@ from hedger.problem.snapshot import Snapshot, take_snapshot
 from hedger.settings import Settings
 from risk.book import Book, Position
 from tests.builders import Quote, listing, market_of, option, perpetual, spot
-from tests.hedger.desk import Json, change_tape, hedger, make_book, make_tape, refused, ticket
+from tests.hedger.command_line import Json, change_tape, hedger, make_book, make_tape, refused, ticket
 from tests.hedger.own import RawMarket
 from venues.simulated_law import SimulationSettings
 from venues.tape import Tape

@@ -24,7 +24,7 @@ from pricing.contracts import Side
 from risk.book import Book, Position
 from risk.costs import CostSettings, MarginRates, cost_model
 from tests.builders import Quote, future, listing, market_of, option, perpetual, spot
-from tests.hedger.desk import Json, hedger, make_book, make_tape, refused, ticket
+from tests.hedger.command_line import Json, hedger, make_book, make_tape, refused, ticket
 from tests.hedger.own import RawMarket, black
 from tests.hedger.problem.test_problem import CALL, PERP, quote, snapshot_of
 from venues.simulated_law import SimulationSettings

@@ -36,7 +36,7 @@ from tests.builders import (
     perpetual,
     plain_black,
 )
-from tests.hedger.desk import exposures, hedger, ticket
+from tests.hedger.command_line import exposures, hedger, ticket
 
 S = 50_000.0
 VOL = 0.6

@@ -23,7 +23,7 @@ from pricing.universe import IntArray
 from pricing.valuation import value
 from risk.costs import CostModel, cost_model
 from risk.factor_history import FactorHistory, FactorMark
-from tests.hedger.desk import Json, hedger, make_book, make_tape, refused, ticket
+from tests.hedger.command_line import Json, hedger, make_book, make_tape, refused, ticket
 from tests.hedger.solver.test_utility import ladder, problem_of
 from venues.simulated import SimulatedMarket
 from venues.simulated_law import SimulationSettings

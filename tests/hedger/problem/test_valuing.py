@@ -27,7 +27,7 @@ from pricing.surface import FitStatus
 from pricing.universe import Universe
 from pricing.valuation import MarkStatus, Valuation, VolSource, value
 from tests.builders import NAN, NOW_NS, Quote, listing, market_of, option, perpetual, plain_black
-from tests.hedger.desk import Json, exposures, hedger, refused, ticket
+from tests.hedger.command_line import Json, exposures, hedger, refused, ticket
 from tests.pricing.test_surface import chain, quote, smile_of, terms, vol_of
 
 F = 60_000.0

@@ -18,7 +18,7 @@ from hedger.journal.journal import Journal
 from hedger.limits_file import load_limits
 from hedger.runs.replay import Replay, replay
 from hedger.settings import Settings
-from tests.hedger.desk import Json, make_book, make_tape, strict_json
+from tests.hedger.command_line import Json, make_book, make_tape, strict_json
 from venues.tape import Tape
 
 ROWS = [

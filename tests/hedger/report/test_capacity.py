@@ -9,7 +9,7 @@ import pytest
 
 from hedger.core.order_life import OrderRecord
 from hedger.margin_tables import margin_terms
-from hedger.report.capacity import held
+from hedger.report.capacity import positions_and_margin_used
 from pricing.contracts import Side
 from risk.book import Book
 from risk.margin_terms import MarginModel
@@ -42,7 +42,9 @@ def use(rig: Rig, *orders: OrderRecord) -> dict[str, float]:
     models = {"simulated": (MarginModel.STANDARD, terms)}
     booked = rig.state.snapshot.book.positions.values()
     book = Book.of(booked, {("simulated", "", "BTC"): Decimal(50)})
-    found = list(held(rig.now_ns, replace(rig.state.snapshot, book=book), models, orders))
+    found = list(
+        positions_and_margin_used(rig.now_ns, replace(rig.state.snapshot, book=book), models, orders)
+    )
     assert found and all(row["use"] is not None for row in found)
     return {row["limit"]: row["use"] for row in found}
 

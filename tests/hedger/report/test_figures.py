@@ -13,12 +13,12 @@ import polars as pl
 import pytest
 
 from hedger.report.capacity import limit_use
-from hedger.report.charts import Chart
+from hedger.report.drawing import Chart
 from hedger.report.tables import SCHEMAS
 from hedger.report.write import CHARTS
 from pricing.daycount import NS_PER_DAY
 from risk.limit_terms import EVERY, Limits, RateLimits
-from tests.hedger.desk import Json, hedger
+from tests.hedger.command_line import Json, hedger
 from tests.hedger.report.made import Made, report
 
 HOUR_NS, S = 3_600_000_000_000, 1_000_000_000

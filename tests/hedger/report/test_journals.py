@@ -13,7 +13,7 @@ from hedger.core.events import Tick
 from hedger.journal.entries import JournalName, listings_entry
 from hedger.journal.journal import Journal
 from tests.builders import NOW_NS, Quote, listing, marks_of, option
-from tests.hedger.desk import hedger, refused
+from tests.hedger.command_line import hedger, refused
 from tests.hedger.journal_words import NAME, PERP, life, opening, turn
 from tests.hedger.report.made import Made, report, told
 from venues.orders import Link, VenueStatus

@@ -97,7 +97,7 @@ def test_hostile_words_in_a_chart_stay_in_it(made: Made) -> None:
     """What a chart shows on hovering is inside a script: its end is not to be written by a symbol."""
     from plotly.graph_objects import Figure
 
-    from hedger.report.charts import Chart
+    from hedger.report.drawing import Chart
     from hedger.report.page import page
 
     figure = Figure().add_scatter(x=[1], y=[1], text=[HOSTILE])

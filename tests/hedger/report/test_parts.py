@@ -15,7 +15,7 @@ from hedger.report.spans import HOUR_NS, Spans
 from hedger.report.tables import union_ns
 from hedger.verbs.report_verb import read_frontier
 from pricing.errors import InputError
-from tests.hedger.desk import hedger
+from tests.hedger.command_line import hedger
 from tests.hedger.journal_words import life
 from tests.hedger.report.made import report, told
 from venues.orders import Link, VenueStatus

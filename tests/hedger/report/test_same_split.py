@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from tests.hedger.desk import hedger
+from tests.hedger.command_line import hedger
 from tests.hedger.report.made import Made
 
 

@@ -24,7 +24,7 @@ from hedger.journal.entries import (
 )
 from hedger.journal.journal import Journal, open_to_read
 from hedger.settings import Settings
-from tests.hedger.desk import hedger
+from tests.hedger.command_line import hedger
 from tests.hedger.report.made import Made, report
 
 NARROW = {"*": {"delta_usd": {"target": 0, "trigger": [-7000, 7000], "landing": [-5000, 5000]}}}

@@ -12,7 +12,7 @@ from hedger.limits_file import load_limits
 from hedger.runs.replay import replay
 from hedger.settings import Settings
 from pricing.errors import InputError
-from tests.hedger.desk import make_book, make_tape
+from tests.hedger.command_line import make_book, make_tape
 from venues.tape import Tape, verify, write
 from venues.tape_files import write_description, write_table
 from venues.tape_schema import TIMETABLE_SCHEMA

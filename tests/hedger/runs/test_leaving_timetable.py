@@ -19,7 +19,7 @@ from hedger.runs.replay import replay
 from hedger.runs.timetable import MARKS, TICK, digest_of, text_of
 from hedger.settings import Settings
 from pricing.errors import InputError
-from tests.hedger.desk import make_book, make_tape
+from tests.hedger.command_line import make_book, make_tape
 from venues.orders import Link, VenueStatus
 from venues.tape import Tape, write
 from venues.tape_schema import TIMETABLE_SCHEMA

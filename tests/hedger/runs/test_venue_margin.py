@@ -17,7 +17,7 @@ from hedger.runs.venue_margin import check_limits_file, check_margin, check_pape
 from hedger.sections.venues import VenueName
 from hedger.settings import Settings
 from risk.margin_terms import MarginModel
-from tests.hedger.desk import hedger, make_book
+from tests.hedger.command_line import hedger, make_book
 from venues.errors import Unreachable, VenueError
 from venues.orders import EVERY_CURRENCY, AccountMargin, AccountReport
 from venues.simulated import SimulatedMarket

@@ -15,7 +15,7 @@ from hedger.studies.chain_between import Between
 from hedger.studies.chain_inputs import Series, read_dvol, read_perp
 from pricing.contracts import Kind
 from pricing.market import Marks
-from tests.hedger.desk import HEADER, hedger
+from tests.hedger.command_line import HEADER, hedger
 from venues.import_options import ImportOptions
 from venues.tape import Tape
 from venues.tape_import import import_tape

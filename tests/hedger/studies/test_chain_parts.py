@@ -29,7 +29,7 @@ from pricing.market import Market
 from pricing.universe import FloatArray
 from pricing.valuation import value
 from tests.builders import plain_black
-from tests.hedger.desk import make_tape
+from tests.hedger.command_line import make_tape
 from venues.tape import Tape
 
 LANES = perp_lanes()

@@ -9,7 +9,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tests.hedger.desk import HEADER, change_tape, exposures, hedger
+from tests.hedger.command_line import HEADER, change_tape, exposures, hedger
 from venues.import_options import ImportOptions
 from venues.tape import Tape, write
 from venues.tape_import import import_tape

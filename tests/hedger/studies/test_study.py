@@ -10,7 +10,7 @@ import pytest
 
 from hedger.settings import Settings
 from hedger.studies.plans import PlanRecord, document, plan_snapshots, quantiles, text
-from tests.hedger.desk import Json, hedger, strict_json
+from tests.hedger.command_line import Json, hedger, strict_json
 from venues.tape import Tape
 
 FEW = Settings.model_validate({"solver": {"columns": 24, "gap": 5e-3}})

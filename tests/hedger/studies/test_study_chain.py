@@ -21,7 +21,7 @@ from hedger.studies.chain_mix import MixSettings
 from hedger.studies.chain_walk import DayEnd, Fills
 from pricing.contracts import Option, Side
 from risk.book import Book, Fill
-from tests.hedger.desk import Json, hedger, make_book, make_tape, refused, strict_json
+from tests.hedger.command_line import Json, hedger, make_book, make_tape, refused, strict_json
 from venues.simulated import START_NS
 from venues.tape import Tape
 

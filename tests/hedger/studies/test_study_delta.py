@@ -13,7 +13,7 @@ from hedger.settings import Settings
 from hedger.studies.delta import Trial, conclusions, document, figures, table, trials
 from pricing.delta_rules import DeltaRule
 from tests.builders import plain_black
-from tests.hedger.desk import Json, hedger, make_tape, strict_json
+from tests.hedger.command_line import Json, hedger, make_tape, strict_json
 from venues.simulated import START_NS, SimulatedMarket
 from venues.simulated_tape import tape_frames
 from venues.tape import Tape, write

@@ -15,7 +15,7 @@ from pricing.forwards import forwards
 from pricing.market import Market
 from pricing.surface import refit
 from tests.builders import plain_black
-from tests.hedger.desk import Json, change_tape, hedger, make_tape, refused, strict_json
+from tests.hedger.command_line import Json, change_tape, hedger, make_tape, refused, strict_json
 from venues.import_options import ImportOptions
 from venues.tape import Tape
 from venues.tape_import import import_tape

@@ -22,8 +22,8 @@ from hedger.dashboard.ports import Ports
 from hedger.journal.codec import canonical
 from hedger.journal.entries import JournalName, Kind, Record, link
 from hedger.journal.journal import open_to_read
+from tests.hedger.command_line import hedger
 from tests.hedger.dashboard.made import HALF_S, lived
-from tests.hedger.desk import hedger
 from tests.hedger.rig import desk
 
 GONE = object()

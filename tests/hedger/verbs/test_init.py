@@ -19,7 +19,7 @@ from hedger.runs.agreement import agreed
 from hedger.verbs import init_files
 from hedger.verbs.init_files import Answers, config_text, limits_text, questions, references
 from pricing.errors import Exit
-from tests.hedger.desk import Ran, hedger, strict_json
+from tests.hedger.command_line import Ran, hedger, strict_json
 from tests.warm import command
 
 PATIENCE_S = 60.0

@@ -19,7 +19,7 @@ from hedger.journal.journal import Journal
 from hedger.journal.recovery import recover
 from hedger.journal.sqlite import read_sqlite
 from pricing.errors import HedgerError
-from tests.hedger.desk import hedger, strict_json
+from tests.hedger.command_line import hedger, strict_json
 from tests.hedger.journal_words import NAME, order
 
 VERBS = (("journal", "show"), ("journal", "verify"), ("journal", "export"), ("status",), ("orders",))

@@ -14,7 +14,7 @@ from hedger.core.events import Verb
 from hedger.journal.entries import LatchChange, read
 from hedger.journal.kill_latch import FileLatch, latch_path
 from hedger.journal.sqlite import read_sqlite
-from tests.hedger.desk import hedger, strict_json
+from tests.hedger.command_line import hedger, strict_json
 from tests.hedger.verbs.steered import engine
 
 

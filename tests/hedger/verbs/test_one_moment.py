@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from tests.hedger.command_line import hedger
 from tests.hedger.dashboard.made import lived
-from tests.hedger.desk import hedger
 
 #: Where opened databases are noted while a test wants to know; a hook stays as long as the process lives.
 _NOTED: list[list[str]] = []

@@ -32,7 +32,7 @@ from tests.exchanges.hyperliquid import Hyperliquid
 from tests.exchanges.hyperliquid_signing import address_of
 from tests.exchanges.server import Host
 from tests.exchanges.words import ApiKey, Side
-from tests.hedger.desk import HEADER
+from tests.hedger.command_line import HEADER
 from tests.hedger.verbs.loopback import (
     PATIENCE_S,
     WITHDRAWS,

@@ -23,7 +23,7 @@ from hedger.journal.journal import open_to_read
 from hedger.journal.storage import JournalDamaged
 from pricing.errors import HedgerError
 from tests.exchanges.words import Instrument
-from tests.hedger.desk import HEADER
+from tests.hedger.command_line import HEADER
 from tests.hedger.verbs.loopback import PATIENCE_S, Loopback, document, said
 from tests.hedger.verbs.places import PLACES, Place
 from venues import tape as tapes

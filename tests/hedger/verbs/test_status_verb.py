@@ -31,7 +31,7 @@ from hedger.journal.sqlite import read_sqlite
 from pricing.daycount import iso
 from pricing.valuation import Numeraire
 from tests.builders import NOW_NS
-from tests.hedger.desk import hedger, strict_json
+from tests.hedger.command_line import hedger, strict_json
 from tests.hedger.journal_words import NAME, opening
 
 PAPER_NEXT = "the next start observes until `hedger arm`, or arms at once with `--arm`"

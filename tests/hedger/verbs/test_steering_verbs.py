@@ -15,8 +15,8 @@ from hedger.journal.commands_file import commands_path
 from hedger.journal.recovery import recover
 from hedger.journal.sqlite import read_sqlite
 from hedger.journal.user import user_name
+from tests.hedger.command_line import hedger, strict_json
 from tests.hedger.dashboard.made import Recorded
-from tests.hedger.desk import hedger, strict_json
 from tests.hedger.verbs.steered import answering, engine
 
 

@@ -20,7 +20,7 @@ from hedger.runs.replay import replay
 from hedger.settings import Settings
 from hedger.text_width import beginning, commented, wrapped
 from hedger.width_table import Fitted
-from tests.hedger.desk import hedger, make_book, make_tape
+from tests.hedger.command_line import hedger, make_book, make_tape
 from venues.tape import Tape
 
 WIDTHS = (60, 80, 120, 200)
