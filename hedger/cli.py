@@ -78,10 +78,24 @@ class Parser(argparse.ArgumentParser):
             "USAGE",
             message,
             where=self.prog,
-            allowed=" ".join(self.format_usage().split()),
+            allowed=self._rule(message),
             not_done="nothing was started",
             fix=self._with_equals(message) or f"see `{self.prog} --help`",
         )
+
+    def _rule(self, message: str) -> str:
+        """What the argument that is wrong, or those that are missing, stand for; the rest is in the help."""
+        told, _, missing = message.partition("the following arguments are required: ")
+        names = missing.split(", ") if missing else [told.removeprefix("argument ").partition(": ")[0]]
+        found = []
+        for action in self._actions:
+            name = "/".join(action.option_strings) or str(action.metavar or action.dest)
+            if name in names:
+                values = action.metavar if isinstance(action.metavar, tuple) else (action.metavar or "",)
+                form = " ".join((name, *values)) if action.option_strings else name
+                text = (action.help or "").replace("%%", "%")
+                found.append(f"{form.strip()}: {text}" if text else form.strip())
+        return ", ".join(found)
 
     def _with_equals(self, message: str) -> str:
         """How to write a list that begins with a negative number, which argparse takes for a flag."""

@@ -29,9 +29,13 @@ _GREEKS = ("delta", "gamma", "vega", "theta")
 
 
 def number(x: float) -> float | None:
-    """A finite number, or None: JSON has no NaN and no infinity."""
+    """A finite number, or None: JSON has no NaN and no infinity, and nothing is below zero by its sign alone.
+
+    >>> number(-0.0), number(math.inf)
+    (0.0, None)
+    """
     value = float(x)
-    return value if math.isfinite(value) else None
+    return value + 0.0 if math.isfinite(value) else None
 
 
 def _interval(low: float, high: float) -> list[float | None] | None:

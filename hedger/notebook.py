@@ -21,9 +21,9 @@ from typing import Any
 
 import polars as pl
 
+from hedger.arguments import needed_path, no_argument, numbers, path_or_none, texts, word_or_none, yes_or_no
 from hedger.desk.ladder_metrics import METRICS
 from hedger.verbs.flags import axis
-from pricing.errors import InputError
 
 Json = dict[str, Any]
 #: A column's type, and where its value stands in a row of the document.
@@ -89,8 +89,12 @@ _TRADES: Columns = {
     **_plain(_NUMBER, "expected_price"),
     **{f"{name}_usd": (_NUMBER, ("cost_usd", name)) for name in _COSTS},
 }
-_STRESSES: Columns = {**_plain(_TEXT, "name", "title", "from", "to"), **_plain(_NUMBER, "unhedged", "hedged")}
+_STRESSES: Columns = {
+    **_plain(_TEXT, "name", "title", "from", "to", "underlying"),
+    **_plain(_NUMBER, "unhedged", "hedged"),
+}
 _LADDER = {
+    "underlying": pl.String,
     "days": pl.Float64,
     "vol_points": pl.Float64,
     "spot_pct": pl.Float64,
@@ -137,7 +141,11 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class WhatIf:
-    """What `hedger whatif` says. ladder: a row a cell; hedged is null where no plan was asked for."""
+    """What `hedger whatif` says. ladder: a row a cell; hedged is null where no plan was asked for.
+
+    underlying: whose cell or stress it is. In USD they are of the whole book, and it is null; in coin each is
+    of one coin, for there is no sum of several.
+    """
 
     document: Json
     ladder: pl.DataFrame
@@ -164,9 +172,10 @@ def book(
     if market is None:
         from hedger.inputs import read_rows
 
-        file = _needed("book", book)
+        file = needed_path("book", book)
         _time(at)
-        _path("config", config)
+        path_or_none("config", config)
+        _numeraire(numeraire)
         rows = [{name: getattr(row, name) for name in _BOOK_ROWS} for row in read_rows(file)]
         return _frame(
             [{k: float(v) if isinstance(v, Decimal) else v for k, v in row.items()} for row in rows],
@@ -195,8 +204,8 @@ def risk(
     from hedger.verbs.reading import Stages, settings_from, snapshot_at
     from venues.tape import Tape
 
-    file, tape, time = _needed("book", book), _needed("market", market), _time(at)
-    settings = settings_from(_path("config", config), numeraire)
+    file, tape, time = needed_path("book", book), needed_path("market", market), _time(at)
+    settings = settings_from(path_or_none("config", config), _numeraire(numeraire))
     snapshot, _ = snapshot_at(Tape.open(tape), file, time, settings, Stages())
     document = risk_document(snapshot)
     return Risk(
@@ -230,8 +239,11 @@ def plan(
     from hedger.verbs.plan_verbs import planned
     from hedger.verbs.reading import settings_from
 
-    file, tape, time = _needed("book", book), _needed("market", market), _time(at)
-    found, stages = planned(file, tape, time, settings_from(_path("config", config), numeraire), band)
+    file, tape, time = needed_path("book", book), needed_path("market", market), _time(at)
+    bands = texts("band", band, "a list of texts: ROW=LO,HI/LO,HI")
+    found, stages = planned(
+        file, tape, time, settings_from(path_or_none("config", config), _numeraire(numeraire)), bands
+    )
     document = plan_document(found, stages.ms)
     effects = [
         {"row": row, "symbol": trade["symbol"], "effect": effect}
@@ -266,37 +278,38 @@ def whatif(
 
     Args:
         spot_pct, vol_points, days: the ladder's axes, those of the verb where left out. metric: pnl, delta,
-            gamma, vega or margin. hedged: plan, and show the book after it too. stress: "all" or a name.
+            gamma, vega or margin. hedged: plan, and show the book after it too. stress: "all" or a name,
+            of the past or of the settings' scenarios.
 
     Raises:
-        InputError: as `hedger whatif`. ValueError: an axis or a metric that is none.
+        InputError: as `hedger whatif`.
     """
     from hedger.desk.ladder import Axes
-    from hedger.desk.stress_table import chosen
     from hedger.desk.whatif import Question
     from hedger.verbs.looking import Source, whatif_of
     from hedger.verbs.reading import settings_from
 
-    if metric not in METRICS:
-        raise ValueError(f"{metric!r} is none of {', '.join(METRICS)}")
     axes = Axes.of(
-        _axis(spot_pct, -100.0, reached=False),
-        _axis(vol_points, -500.0, reached=True),
-        _axis(days, 0.0, reached=True),
+        _axis("spot_pct", spot_pct, -100.0, reached=False),
+        _axis("vol_points", vol_points, -500.0, reached=True),
+        _axis("days", days, 0.0, reached=True),
     )
     source = Source(
-        book=_path("book", book),
-        market=_path("market", market),
+        book=path_or_none("book", book),
+        market=path_or_none("market", market),
         at=_time(at),
-        journal=_path("journal", journal),
-        numeraire=numeraire,
+        journal=path_or_none("journal", journal),
+        numeraire=_numeraire(numeraire),
     )
-    question = Question(metric, axes, hedged, chosen(stress) if stress else ())
-    document = whatif_of(source, question, settings_from(_path("config", config), numeraire))
+    asked = word_or_none("stress", stress, '"all", or the name of a stress')
+    question = Question(_metric(metric), axes, yes_or_no("hedged", hedged), asked)
+    document = whatif_of(source, question, settings_from(path_or_none("config", config), source.numeraire))
     return WhatIf(
         document,
-        _ladder(document["ladder"]),
-        _frame(document["stresses"], _STRESSES),
+        _ladder(document),
+        _frame(
+            [stress | one for stress in document["stresses"] for one in _shown(document, stress)], _STRESSES
+        ),
         _frame(document["missing"], _MISSING),
     )
 
@@ -304,49 +317,40 @@ def whatif(
 # --------------------------------------------------------------------------------------------------- inside
 
 
-def _path(name: str, given: str | Path | None) -> Path | None:
-    """A path that may be left out.
-
-    Raises:
-        InputError: it is of another type.
-    """
-    return None if given is None else _needed(name, given)
-
-
-def _needed(name: str, given: str | Path) -> Path:
-    """A path; raises as `_path`, of None as well."""
-    if not isinstance(given, (str, Path)):
-        raise _no_argument("USAGE", name, given, "a path: text, or a pathlib.Path")
-    return Path(given)
+def _numeraire(given: object) -> str | None:
+    """A numeraire that may be left out; the settings say whether there is one of that name."""
+    return word_or_none("numeraire", given, '"USD" or "coin"')
 
 
 def _time(at: object) -> str | None:
-    """A time in words; raises as `_path`."""
+    """A time in words.
+
+    Raises:
+        InputError: it is none.
+    """
     if at is not None and (isinstance(at, bool) or not isinstance(at, (str, int))):
-        raise _no_argument("TIME_INVALID", "at", at, "text: ISO 8601 UTC, or nanoseconds")
+        raise no_argument("at", at, "text: ISO 8601 UTC, or nanoseconds", "TIME_INVALID")
     return None if at is None else str(at)
 
 
-def _no_argument(code: str, name: str, given: object, allowed: str) -> InputError:
-    return InputError(
-        code,
-        "an argument is of another type",
-        where=name,
-        observed=repr(given),
-        allowed=allowed,
-        not_done="nothing was read",
-        fix="correct the argument",
-    )
+def _metric(given: object) -> str:
+    """A metric of the ladder; raises as `_time`."""
+    if not isinstance(given, str) or given not in METRICS:
+        raise no_argument("metric", given, ", ".join(METRICS))
+    return given
 
 
-def _axis(given: Sequence[float], low: float, *, reached: bool) -> tuple[float, ...]:
-    """An axis of the ladder, as the command line takes it; () where none is given."""
-    if not given:
+def _axis(name: str, given: object, low: float, *, reached: bool) -> tuple[float, ...]:
+    """An axis of the ladder, as the command line takes it; () where none is given. Raises as `_time`."""
+    words = "from" if reached else "above"
+    allowed = f"a list of up to 50 different numbers {words} {low:g} to 10000"
+    found = numbers(name, given, allowed)
+    if not found:
         return ()
     try:
-        return axis(low, reached)(",".join(map(repr, map(float, given))))
-    except argparse.ArgumentTypeError as error:
-        raise ValueError(str(error)) from None
+        return axis(low, reached)(",".join(map(repr, found)))
+    except argparse.ArgumentTypeError:
+        raise no_argument(name, given, allowed) from None
 
 
 def _frame(rows: Sequence[Json], columns: Columns) -> pl.DataFrame:
@@ -367,11 +371,18 @@ def _at(value: Any, path: tuple[str | int, ...]) -> Any:
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _ladder(ladder: Json) -> pl.DataFrame:
+def _shown(document: Json, part: Json) -> list[Json]:
+    """What of a ladder or a stress stands in a frame: the whole, or in coin what it says of each coin."""
+    return list(part["underlyings"]) if document["numeraire"] == "coin" else [part]
+
+
+def _ladder(document: Json) -> pl.DataFrame:
     """The cells of a ladder, a row each."""
+    ladder = document["ladder"]
     rows = [
-        (cell["days"], cell["vol_points"], spot, unhedged, hedged)
-        for cell in ladder["cells"]
+        (one.get("underlying"), cell["days"], cell["vol_points"], spot, unhedged, hedged)
+        for one in _shown(document, ladder)
+        for cell in one["cells"]
         for spot, unhedged, hedged in zip(
             ladder["spot_pct"],
             cell["unhedged"],

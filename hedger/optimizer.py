@@ -16,10 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from hedger.solver.blocks import elastic_by_blocks
+from hedger.solver.budget import Budget, Clock
 from hedger.solver.frame import INF, Frame, frame_of
 from hedger.solver.hedge_problem import (
     DEFAULTS,
@@ -50,6 +52,7 @@ def solve(
     *,
     risk: RiskTerm | None = None,
     warm: Plan | None = None,
+    budget: Budget | None = None,
 ) -> Plan:
     """The cheapest plan in whole lots that ends inside every required interval, with its LP bound.
 
@@ -64,30 +67,41 @@ def solve(
 
     `risk`: a risk term that the plan minimises together with its cost (see `hedger.solver.utility`); the plan
     then trades inside the intervals, too, and its bound and gap are of cost plus risk.
+
+    `budget`: what this and the other solves of a plan may spend together; None: this one stands alone.
     """
+    budget = Budget.of(settings.time_limit_s) if budget is None else budget
     # what is too large for a float becomes infinite, and what is infinite our simplex and HiGHS refuse
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         if risk is not None:
-            return solve_with_risk(problem, risk, settings, solve)
-        return _cheapest(problem, settings, warm)
+            return solve_with_risk(problem, risk, settings, partial(solve, budget=budget))
+        return _within(budget, problem, settings, warm)
 
 
-def _cheapest(problem: HedgeProblem, settings: SolverSettings, warm: Plan | None) -> Plan:
+def _within(budget: Budget, problem: HedgeProblem, settings: SolverSettings, warm: Plan | None) -> Plan:
+    """The cheapest plan by what the budget has left, and what it took off that."""
+    limit = min(settings.time_limit_s, budget.allowed_s)
+    plan = _cheapest(problem, replace(settings, time_limit_s=limit), warm, budget.clock)
+    budget.spend(sum(plan.timings.values()))
+    return plan
+
+
+def _cheapest(problem: HedgeProblem, settings: SolverSettings, warm: Plan | None, clock: Clock) -> Plan:
     frame = frame_of(problem)
     book = Trial.of(problem, frame, np.zeros(len(problem.columns), dtype=np.int64))
     if not book.slack.any():
         return _no_trade(problem)
     loose = settings.gap if len(problem.columns) > EXACT_COLUMNS else 0.0
-    bound = relax(frame, loose, warm.basis if warm is not None else None)
+    bound = relax(frame, loose, warm.basis if warm is not None else None, clock)
     if bound.slack.any():
         kept = keep(problem, frame, bound, settings.columns)
-        return _relaxed(problem, frame, settings, bound, None, kept, book)
-    found, kept, narrow = _in_lots(problem, frame, settings, bound)
+        return _relaxed(problem, frame, settings, bound, None, kept, book, clock)
+    found, kept, narrow = _in_lots(problem, frame, settings, bound, clock)
     trial = found.best
     if trial is None:
         # where time is short, few columns give the better answer
         kept = kept if found.proven else narrow
-        return _relaxed(problem, frame, settings, bound, found, kept, book)
+        return _relaxed(problem, frame, settings, bound, found, kept, book, clock)
     # No plan is cheaper than the search's floor, or than the bound with a column that was not searched.
     aside = np.ones(len(problem.columns), dtype=bool)
     aside[kept] = False
@@ -98,7 +112,7 @@ def _cheapest(problem: HedgeProblem, settings: SolverSettings, warm: Plan | None
 
 
 def _in_lots(
-    problem: HedgeProblem, frame: Frame, settings: SolverSettings, bound: Bound
+    problem: HedgeProblem, frame: Frame, settings: SolverSettings, bound: Bound, clock: Clock
 ) -> tuple[Found, IntArray, IntArray]:
     """Whole lots with every row met, the columns they were searched on, and the fewest that were.
 
@@ -112,7 +126,7 @@ def _in_lots(
         kept = keep(problem, frame, bound, width)
         narrow = kept if narrow is None else narrow
         blind = 0.5 * max(left - 0.4 * limit, 0.1 * limit)
-        lots = Lots.on(problem, frame, kept, settings.gap, bound)
+        lots = Lots.on(problem, frame, kept, settings.gap, bound, clock)
         found = lots.search(np.zeros(frame.ranks), frame.ranks, None, bound.value, blind, left)
         spent, nodes, fallbacks = spent + found.seconds, nodes + found.nodes, fallbacks + found.fallbacks
         left = max(left - found.seconds, 0.05 * limit)
@@ -130,13 +144,14 @@ def _relaxed(
     tried: Found | None,
     kept: IntArray,
     book: Trial,
+    clock: Clock,
 ) -> Plan:
     """The least slack priority by priority, in whole lots, then the cost; `tried` the search for lots that
     meet every row, None where fractions cannot either."""
     spent = 0.0 if tried is None else tried.seconds
     limit = settings.time_limit_s
     left = max(limit - spent, 0.05 * limit)
-    found = elastic_by_blocks(Lots.on(problem, frame, kept, settings.gap, first), book, left)
+    found = elastic_by_blocks(Lots.on(problem, frame, kept, settings.gap, first, clock), book, left)
     coarse = (tried is None or tried.proven) and found.proven
     trial = found.best
     assert trial is not None  # doing nothing is always a trial
@@ -144,7 +159,7 @@ def _relaxed(
     over = trial.over.reshape(2, -1)
     below, above = np.where(over > 0, over + frame.tolerance, 0.0)
     wide = replace(frame, need_lower=frame.need_lower - below, need_upper=frame.need_upper + above)
-    again = relax(wide)
+    again = relax(wide, clock=clock)
     bound = replace(
         again,
         basis=first.basis,
@@ -159,7 +174,7 @@ def _relaxed(
         return plan
     reason = why_relaxed(problem, frame, trial, first, coarse, len(kept))
     if not coarse:
-        reason += f"; the search stopped after {limit:g} s: a better plan may exist"
+        reason += f"; the search stopped after {limit:.3g} s: a better plan may exist"
     return replace(plan, status=Status.relaxed, reason=reason)
 
 
@@ -195,7 +210,7 @@ def _plan(
         kept=kept,
         reason=f"cheapest plan in whole lots on {spread}"
         if done
-        else f"best plan found in {settings.time_limit_s:g} s on {spread}; a cheaper one may exist",
+        else f"best plan found in {settings.time_limit_s:.3g} s on {spread}; a cheaper one may exist",
         timings=dict(seconds),
         lots_bound=certified,
         basis=bound.basis,

@@ -1,16 +1,18 @@
 """Where a run's P&L came from, twice: by the ledger and by cause; per day and in all, and what is between.
 
-From one mark that tells the worth of the whole book to the next such mark: marks that leave a position
-without a worth are passed over, and what moved the book meanwhile waits for the next. An interval counts on
-the UTC day on which it ends. The ledger's side (`risk.statement`) knows cash, fees, funding, settlements and
-marks, the other (`risk.attribution`) Greeks; both sum to the change of equity, so their difference is a
-fault, and the attribution's residual is what second order does not explain.
+From one mark that tells the worth of the whole book to the next such mark, or to an execution between them,
+after which the book is another: what is traded is held from there on, and its gains have causes. Marks that
+leave a position without a worth are passed over, and what moved the book meanwhile waits for the next; what
+moved it before the first is told apart (`early`). An interval counts on the UTC day on which it ends. The
+ledger's side (`risk.statement`) knows cash, fees, funding, settlements and marks, the other
+(`risk.attribution`) Greeks; both sum to the change of equity, so their difference is a fault, and the
+attribution's residual is what second order does not explain.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -19,11 +21,13 @@ from fractions import Fraction
 from hedger import amounts
 from hedger.core.actions import Adjustment, AdjustmentKind
 from hedger.documents import number
-from hedger.problem.snapshot import Snapshot
+from hedger.problem.snapshot import Snapshot, holdings_at
 from hedger.text_width import blocks
 from pricing.contracts import STABLE_CURRENCIES
 from pricing.daycount import NS_PER_SECOND, iso
-from risk.attribution import Attribution, Parts, attribute
+from pricing.universe import FloatArray
+from risk.attribution import Attribution, Parts, attribute, costs
+from risk.book import Book
 from risk.flows import Cause, Flows, Payment, Trade
 from risk.standing import Standing
 from risk.statement import Ledger, Moved, Statement, state_change
@@ -32,6 +36,8 @@ from risk.unexplained import Tolerance, unexplained
 #: Marks nearer to each other than this are one interval: a stream has dozens a second, and valuing the whole
 #: book at each of them would say nothing more.
 APART_NS = NS_PER_SECOND
+#: The arrival of so many orders is remembered: fills come soon after.
+ARRIVALS_MAX = 10_000
 #: The code under which a day that is not explained is told.
 UNEXPLAINED = "PNL_UNEXPLAINED"
 PLAIN_TOLERANCE = Tolerance()
@@ -54,14 +60,53 @@ class Interval:
         return Interval(self.attribution.then(later.attribution), self.statement + later.statement)
 
 
+class Arrivals:
+    """The middle of the listing of each of the last orders when it was decided on, NaN where unknown."""
+
+    def __init__(self) -> None:
+        self._middle: dict[str, float] = {}
+
+    def decided(self, client_id: str, middle: float) -> None:
+        """An order was decided on."""
+        self._middle[client_id] = middle
+        if len(self._middle) > ARRIVALS_MAX:
+            del self._middle[next(iter(self._middle))]
+
+    def of(self, client_id: str, middle: float) -> float:
+        """That of an order; middle: stands in for one that is not ours, or long gone."""
+        return self._middle.get(client_id, middle)
+
+
+@dataclass(frozen=True, slots=True)
+class Early:
+    """Executions before the book had a known worth, which are in no interval. fees_usd, slippage_usd: P&L by
+    them, costs negative; NaN where not known."""
+
+    fills: int = 0
+    fees_usd: float = 0.0
+    slippage_usd: float = 0.0
+
+    def then(self, trades: Sequence[Trade]) -> Early:
+        """With these too."""
+        paid = [costs(trade) for trade in trades]
+        return Early(
+            self.fills + len(trades),
+            math.fsum([self.fees_usd, *(fees for fees, _ in paid)]),
+            math.fsum([self.slippage_usd, *(slipped for _, slipped in paid)]),
+        )
+
+
 class Profit:
     """Told of every execution and adjustment, and of every mark.
 
-    passed_over: marks at which the book had no known worth.
+    passed_over: marks at which the book had no known worth, of those a moment apart one. early: what was
+    traded before the first at which it had one.
     """
 
     def __init__(self) -> None:
         self.passed_over = 0
+        self.early = Early()
+        self._passed_ns: int | None = None
         self.days: dict[str, Interval] = {}
         self._before: tuple[Snapshot, Standing, Ledger] | None = None
         self._trades: list[Trade] = []
@@ -113,12 +158,23 @@ class Profit:
         """The book as valued at a mark."""
         if self._before is not None and snapshot is self._before[0]:
             return
+        now_ns = snapshot.market.now_ns
         if snapshot.missing:
-            self.passed_over += 1
+            if self._passed_ns is None or not 0 <= now_ns - self._passed_ns < APART_NS:
+                self.passed_over, self._passed_ns = self.passed_over + 1, now_ns
             return
-        self._take(snapshot, {})
+        self._take(snapshot, snapshot.book, snapshot.quantities, snapshot.balances, {})
 
-    def close(self, snapshot: Snapshot | None, accrued: Mapping[tuple[str, str, str], Decimal]) -> None:
+    def executed(self, snapshot: Snapshot, book: Book) -> None:
+        """The book after an execution, at the last mark: an interval ends here. Where something in it has no
+        worth, it goes on to the next mark."""
+        held = None if snapshot.missing else holdings_at(snapshot, book)
+        if held is not None:
+            self._take(snapshot, book, *held, {})
+
+    def close(
+        self, snapshot: Snapshot | None, book: Book, accrued: Mapping[tuple[str, str, str], Decimal]
+    ) -> None:
         """The end: executions since the last mark, and funding that has run up and is not booked."""
         owed: dict[str, Fraction] = {}
         for (_, _, currency), amount in accrued.items():
@@ -126,18 +182,28 @@ class Profit:
                 owed[currency] = owed.get(currency, Fraction(0)) + Fraction(amount)
                 self._pay(Cause.FUNDING, currency, -float(amount))
         if snapshot is not None:
-            self._take(snapshot, owed)
+            held = (snapshot.quantities, snapshot.balances)
+            if snapshot.book is not book:
+                held = holdings_at(snapshot, book) or held
+            self._take(snapshot, book, *held, owed)
 
     def _pay(self, cause: Cause, currency: str, amount: float) -> None:
         underlying = "" if currency in STABLE_CURRENCIES else currency
         self._payments.append(Payment(cause, currency, amount, underlying))
 
-    def _take(self, snapshot: Snapshot, owed: Mapping[str, Fraction]) -> None:
-        balances = dict(snapshot.balances)
+    def _take(
+        self,
+        snapshot: Snapshot,
+        book: Book,
+        quantities: FloatArray,
+        held: Mapping[str, float],
+        owed: Mapping[str, Fraction],
+    ) -> None:
+        balances = dict(held)
         for currency, amount in owed.items():
             balances[currency] = balances.get(currency, 0.0) - float(amount)
-        standing = Standing(snapshot.valuation, snapshot.quantities, balances)
-        plain = Ledger.of(snapshot.book, snapshot.valuation, snapshot.quantities, snapshot.balances)
+        standing = Standing(snapshot.valuation, quantities, balances)
+        plain = Ledger.of(book, snapshot.valuation, quantities, held)
         cash = {c: plain.cash.get(c, Fraction(0)) - owed.get(c, Fraction(0)) for c in {**plain.cash, **owed}}
         ledger = replace(plain, cash=cash)
         if self._before is not None:
@@ -146,6 +212,8 @@ class Profit:
             found = Interval(attribute(before, standing, flows), state_change(was, ledger, self._moved()))
             day = iso(snapshot.valuation.now_ns)[:10]
             self.days[day] = self.days[day].then(found) if day in self.days else found
+        else:
+            self.early = self.early.then(self._trades)
         self._trades, self._payments, self._settled, self._received = [], [], {}, []
         self._before = (snapshot, standing, ledger)
 
@@ -179,8 +247,17 @@ def document(profit: Profit, tolerance: Tolerance = PLAIN_TOLERANCE) -> dict[str
         "ledger_usd": None if total is None else _numbers(total.statement.as_dict()),
         "ledger_difference_usd": None if total is None else number(total.difference_usd),
         "marks_passed_over": profit.passed_over,
+        "before_first_mark": _early(profit.early),
         "days": [{"day": day, **interval_document(found, tolerance)} for day, found in profit.days.items()],
     }
+
+
+def _early(early: Early) -> dict[str, object] | None:
+    """What was traded before the first mark with a worth; null: nothing."""
+    if not early.fills:
+        return None
+    costs_usd = {"fees_usd": number(early.fees_usd), "slippage_usd": number(early.slippage_usd)}
+    return {"fills": early.fills, **costs_usd}
 
 
 def interval_document(found: Interval, tolerance: Tolerance) -> dict[str, object]:

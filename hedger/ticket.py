@@ -18,7 +18,7 @@ from hedger.problem.alternatives import Alternative
 from hedger.problem.limited import what_binds
 from hedger.problem.live_bands import band_rules_said
 from hedger.problem.objective import OptionLeg
-from hedger.problem.snapshot import Snapshot
+from hedger.problem.snapshot import NOTHING_MOVES, Snapshot
 from hedger.problem.valuing import delta_rule_said
 from hedger.width_table import Fitted
 from pricing.daycount import iso
@@ -94,7 +94,10 @@ def risk_view(snapshot: Snapshot) -> RenderableType:
         value, low, high = _dressed(snapshot, row, exposure.value, bands.trigger_lower, bands.trigger_upper)
         style = "bold" if breached[i] else ""
         table.add_row("OUT" if breached[i] else "", _name(row), _whole(value), _range(low, high), style=style)
-    parts: list[RenderableType] = [table, *_band_lines(snapshot)]
+    # a table of no rows is as wide as its heads alone, and its title no wider
+    why = f": {NOTHING_MOVES}" * snapshot.unmoved
+    nothing = Group(Text(title, style="bold"), Text(f"no rows{why}"))
+    parts: list[RenderableType] = [table if exposure.rows else nothing, *_band_lines(snapshot)]
     by_expiry = expiries(snapshot)
     if by_expiry:
         greeks = ["delta", "gamma", "vega", "theta"]

@@ -82,6 +82,26 @@ class InputError(HedgerError):
     exit_code = Exit.INVALID
 
 
+def refuse_repeated(header: Sequence[str], where: str, not_done: str) -> None:
+    """Refuse a table with two columns of one name, by the names as its file has them: a reader would rename
+    one of them or leave it out, and use the other. Columns without a name are nobody's.
+
+    Raises:
+        InputError: there are two.
+    """
+    names = [name.strip() for name in header]
+    if twice := sorted({name for name in names if name and names.count(name) > 1}):
+        raise InputError(
+            "COLUMN_TWICE",
+            "two columns have one name",
+            where=where,
+            observed=named(twice, 20),
+            allowed="each name once",
+            not_done=not_done,
+            fix="leave out the column that is not meant",
+        )
+
+
 def seen(value: object) -> object:
     """A value of a settings file as an error may show it: a table, or a list of more than plain values, may
     hold anything, such as a secret in the wrong section.

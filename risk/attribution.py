@@ -13,12 +13,14 @@ follow a rule that expects vol to move with the forward, that much of the vol's 
 the rest.
 
 A trade gains from its price to the later mark: slippage is the part up to the mid at its arrival, `traded`
-the rest. Slippage and fees count at the index of the trade where that is known; what the coin moved by from
-then on is `traded`. Other cash that moves in between is counted at the later index. A position that expires
-is expanded up to the settlement price by delta, gamma, theta and basis; `settlement` is what its payoff
-differs from that. An option whose settlement price is being averaged has no vanna, volga and charm here: the
-residual has them. The residual is whatever is left, so that the parts sum to the change of equity by
-construction: its size is the test (`risk.unexplained`).
+the rest. Where an interval ends at the execution, as `hedger.profit` has it, that rest is the way from the
+mid at the arrival to the mark that the book has then, and all later gains are those of a position held.
+Slippage and fees count at the index of the trade where that is known; what the coin moved by from then on is
+`traded`. Other cash that moves in between is counted at the later index. A position that expires is expanded
+up to the settlement price by delta, gamma, theta and basis; `settlement` is what its payoff differs from
+that. An option whose settlement price is being averaged has no vanna, volga and charm here: the residual has
+them. The residual is whatever is left, so that the parts sum to the change of equity by construction: its
+size is the test (`risk.unexplained`).
 
 What gamma earned against what theta took is the harvest of realised against implied vol (`Parts.harvest`).
 
@@ -268,6 +270,17 @@ class _Tally:
             self.unknown.append(why(listing, valuation, at, "later"))
             return math.nan
         return float((valuation.price if contract.kind is Kind.OPTION else valuation.forward)[at])
+
+
+def costs(trade: Trade) -> tuple[float, float]:
+    """A trade's fee and its slippage against the mid at its arrival, at the indexes of its booking: P&L in
+    USD, costs negative; NaN where it is not known."""
+    fill, listing = trade.fill, trade.fill.listing
+    arrival = trade.arrival_mid if 0.0 < trade.arrival_mid < math.inf else math.nan
+    units = float(fill.signed) * float(listing.size)
+    each = _then(trade, listing.contract.settlement, math.nan)
+    fee = -float(fill.fee) * _then(trade, fill.fee_currency, math.nan) if fill.fee else 0.0
+    return fee, each * units * moved(listing, float(fill.price), arrival)
 
 
 def _then(trade: Trade, currency: str, later: float) -> float:

@@ -73,17 +73,19 @@ def reprice(
     holdings: Sequence[Holding],
     shocks: Mapping[str, Sequence[Shock]],
     settings: ExposureSettings,
+    count: int | None = None,
 ) -> tuple[Repriced, ...]:
     """Each holding after each shock.
 
     Args:
         market, valuation: as things stand; forwards and vols are taken as the valuation chose them.
         shocks: by underlying, as many for each: the i-th of all of them happen together.
+        count: how many shocks there are, where a book may have no underlying that tells; None: they tell.
 
     Raises:
         ValueError: underlyings have different numbers of shocks, or the market knows no such underlying.
     """
-    counts = {len(of_one) for of_one in shocks.values()}
+    counts = {len(of_one) for of_one in shocks.values()} | ({count} if count is not None else set())
     unlisted = [name for name in shocks if name not in valuation.universe.underlyings]
     if len(counts) > 1 or unlisted:
         raise ValueError(f"shocks by underlying: {sorted(counts)} of them, unlisted {unlisted}")

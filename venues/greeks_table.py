@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 import polars as pl
 
 from pricing.contracts import Contract, Option
-from pricing.errors import InputError
+from pricing.errors import InputError, refuse_repeated
 from venues.deribit_names import parse_name
 from venues.import_options import Imported, ImportOptions
 from venues.option_names import binance_option, bybit_option, contract_named, okx_option
@@ -186,7 +186,10 @@ def _tardis_table(path: Path) -> pl.DataFrame:
     """The cells as text; refused where lines differ in length, which polars would fill up or cut."""
     text = read_text(path)
     try:
-        widths = [len(cells) for cells in csv.reader(io.StringIO(text))]
+        lines = csv.reader(io.StringIO(text))
+        header = next(lines, [])
+        refuse_repeated(header, path.name, "nothing was written")
+        widths = [len(header), *(len(cells) for cells in lines)]
         uneven = next((i for i, width in enumerate(widths, start=1) if width != widths[0]), None)
         if uneven is not None:
             raise ValueError(f"line {uneven} has {widths[uneven - 1]} cells, the first {widths[0]}")

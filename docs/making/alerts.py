@@ -13,7 +13,7 @@ STEPS: Mapping[str, tuple[str, ...]] = {
     "kill": ("KILLED", "KILL_CONFIRMED", "UNKILL_REFUSED"),
     "engine": (
         "ENGINE_DEAD", "ENGINE_SILENT", "ENGINE_ENDED", "ENGINE_ABSENT", "MODE_HALTED", "MODE_PAUSED",
-        "MODE_REDUCING", "ARM_REFUSED", "BUILD_REFUSED",
+        "MODE_REDUCING", "ARM_REFUSED", "BUILD_REFUSED", "COMMAND_LATE",
     ),
     "unknown-order": (
         "ORDER_UNKNOWN", "ORDER_CONTRADICTED", "FILLS_OWED", "ORDER_LOST", "ORDER_BACK",

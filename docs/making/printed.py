@@ -73,6 +73,7 @@ FILES = {
     "tight-limits.toml": TIGHT,
     "loose.toml": "[order]\nnotional_usd_max = 3000000.0\nopen_max = 3\n",
     "broken.toml": "what = 1\n",
+    "crash.toml": '[[scenarios]]\nname = "crash"\nspot = -0.3\n',
 }
 _MARKET = ("--book", "book.csv", "--market", "tape")
 _RECORD = ("--journal", "trial.journal")
@@ -95,7 +96,7 @@ RUNS: tuple[tuple[str, ...], ...] = (
     ("plan", *_MARKET, "--config", "rule.toml"),
     ("plan", *_MARKET, "--config", "budget.toml"),
     ("risk", *_MARKET, "--config", "budget.toml"),
-    ("whatif", *_MARKET, *_SHOCKS, "--stress", "all"),
+    ("whatif", *_MARKET, *_SHOCKS, "--stress", "all", "--config", "crash.toml"),
     ("whatif", *_MARKET, *_SHOCKS, "--stress", "all", "--hedged", "--returns", "prices.csv"),
     ("whatif", *_MARKET, *_SHOCKS, "--hedged", "--liquidity", "3", "--returns", "returns.csv"),
     ("replay", "tape", "--book", "book.csv", *_RECORD),
@@ -151,10 +152,10 @@ STEERING: tuple[tuple[str, ...], ...] = (
     ("bands", "delta:BTC=-900,900/-400,400", *_LIVE, "--reason", "calm"),
     ("bands", "delta:DOGE=-900,900/-400,400", *_LIVE, "--reason", "calm"),
     ("hedge", "BTC", *_LIVE),
-    ("hedge", "DOGE", *_LIVE),
     ("flatten", "BTC", *_LIVE),
-    ("flatten", "DOGE", *_LIVE),
     ("kill", *_LIVE, "--reason", "a look"),
+    ("hedge", "BTC", *_LIVE),
+    ("flatten", "BTC", *_LIVE),
     ("status", *_LIVE),
     ("alerts", "--told", *_LIVE),
     ("arm", *_LIVE),

@@ -3,7 +3,8 @@
 The file holds how far the journal was read, what is known to have been told and when, and what the sinks had
 not taken yet: whoever is killed between two looks tells the rest. It is never the other way round: where the
 file is missing, damaged, of another journal, or does not know a sink, everything is told as by a new process.
-So its loss means that people hear something twice, never that they do not hear it.
+So its loss means that people hear something twice, never that they do not hear it. One process at a time has
+it (`hedger.alerts.one_teller`).
 
 A sink is known by a salted, slow hash of its address (scrypt), since the address is a secret. Times in the
 file are UTC, as a monotonic clock does not survive its machine.

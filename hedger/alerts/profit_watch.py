@@ -11,7 +11,7 @@ import time
 from hedger.alerts.notices import Notice, own_notice
 from hedger.core.actions import Severity
 from hedger.desk.follow import Fetch, no_tape
-from hedger.desk.profit import ProfitReader
+from hedger.desk.profit import SINCE_HEDGE, ProfitReader
 from hedger.journal.codec import CodecError
 from hedger.journal.sqlite import SqliteStorage
 from hedger.journal.storage import StorageFailed
@@ -60,7 +60,7 @@ class ProfitWatch:
             self.fault = error.text() if isinstance(error, HedgerError) else str(error)
 
     def stands(self) -> list[Notice]:
-        """The newest day, if more of its P&L has no cause than is borne."""
+        """The newest day, and what is since the last hedge, if more of its P&L has no cause than is borne."""
         if not self.caught_up or self.fault:
             return []
         now_s = time.monotonic()
@@ -79,5 +79,5 @@ class ProfitWatch:
         return [
             own_notice(UNEXPLAINED, alert["text"], Severity(alert["severity"]), alert["day"])
             for alert in document["alerts"]
-            if alert["code"] == UNEXPLAINED and alert["day"] == newest
+            if alert["code"] == UNEXPLAINED and alert["day"] in (newest, SINCE_HEDGE)
         ]

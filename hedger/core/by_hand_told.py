@@ -47,5 +47,5 @@ def tell_tight(turn: Turn) -> None:
     if snapshot is None or turn.state.asked_for == "flatten":
         return
     for tight in tight_bands(snapshot, turn.settings.desk):
-        text = f"{tight.row} would be hedged without end: {tight.words}; widen trigger or narrow landing"
+        text = f"{tight.row} would be hedged without end: {tight.words}"
         turn.alert(Severity.WARNING, "BAND_NARROW", text)

@@ -3,7 +3,7 @@
 Modes only get freer by a command: `arm` from whatever is not killed, once every venue's account agrees with
 the book; `unkill` from killed to observing, once every venue has shown no open orders twice. They get tighter
 at once and from anywhere. Of another build of the program (R11) nothing is obeyed but what only stops: what
-it shows, and what it means by a word, may be something else.
+it shows, and what it means by a word, may be something else. Nor is what was meant for a moment that is over.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from hedger.core.state import Mode, State, VenueState
 from hedger.core.turn import Turn
 from hedger.problem.band_room import too_tight
 from hedger.problem.snapshot import Snapshot
+from pricing.daycount import NS_PER_SECOND
 from risk.bands import BandSpec, Interval, target_of
 from risk.interval_words import parse_edges
 from venues.orders import Link, OrderState
@@ -43,6 +44,11 @@ def obey(turn: Turn, command: Command) -> None:
     if command.build and command.verb not in FROM_ANY_BUILD:
         told = f"it was sent by build {command.build}, and this engine is of another"
         _refuse(turn, "BUILD_REFUSED", f"no {command.verb}: {told}; send it from the engine's own build")
+        return
+    if command.not_after_ns is not None and turn.event.now_ns > command.not_after_ns:
+        late_s = (turn.event.now_ns - command.not_after_ns) / NS_PER_SECOND
+        told = f"it was taken {late_s:.1f} s after its sender had stopped waiting; nothing was done"
+        _refuse(turn, "COMMAND_LATE", f"no {command.verb}: {told}; send it again if it is still wanted")
         return
     if command.verb in (Verb.ARM, Verb.RESUME, Verb.HEDGE, Verb.FLATTEN):
         try_again(turn)
@@ -247,7 +253,7 @@ def _against_band(
     tight = too_tight(snapshot, turn.settings.desk, row, *bands)
     if tight is None:
         return ""
-    return f"{row}={text} would be hedged without end: {tight.words}; widen the trigger or narrow the landing"
+    return f"{row}={text} would be hedged without end: {tight.words}"
 
 
 def parse_bands(text: str) -> tuple[Interval, Interval] | None:

@@ -28,21 +28,26 @@ class Verb(StrEnum):
     RELOAD = "reload"  # other settings
 
     @property
-    def refusals(self) -> tuple[str, str]:
+    def refusals(self) -> tuple[str, ...]:
         """Codes of the alerts that say that the engine did not obey."""
         # what frees the engine to send again is refused alike, be it for all orders or for some
-        return "BUILD_REFUSED", f"{(Verb.ARM if self is Verb.REDUCE else self).upper()}_REFUSED"
+        own = f"{(Verb.ARM if self is Verb.REDUCE else self).upper()}_REFUSED"
+        return ("BUILD_REFUSED", "COMMAND_LATE", own) if self in OF_ITS_MOMENT else ("BUILD_REFUSED", own)
 
 
 #: What only stops is obeyed whichever build of the program sends it.
 FROM_ANY_BUILD = frozenset({Verb.PAUSE, Verb.KILL})
+#: What trades, or frees the engine to, is meant for the moment at which it is asked for: once its sender
+#: waits no more it is refused. What stops or looks stays asked for; so does `unkill`, which arms nothing.
+OF_ITS_MOMENT = frozenset({Verb.ARM, Verb.RESUME, Verb.HEDGE, Verb.FLATTEN, Verb.BANDS, Verb.RELOAD})
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
     """A wish from outside, with who and why. argument: the verb's own (an underlying, a band, ...).
 
-    build: which other build of the program sent it; "": the engine's own.
+    build: which other build of the program sent it; "": the engine's own. not_after_ns: the last moment, UTC,
+    at which it is obeyed; None: it stays asked for.
     """
 
     id: str
@@ -51,6 +56,7 @@ class Command:
     reason: str
     argument: str = ""
     build: str = ""
+    not_after_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

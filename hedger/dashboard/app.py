@@ -6,6 +6,7 @@ Which keys come through stands in `key_gate`; what the keys of control do in `co
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from typing import ClassVar
@@ -14,6 +15,7 @@ from textual import events
 from textual.app import App, ComposeResult
 from textual.containers import Vertical
 from textual.screen import ModalScreen
+from textual.timer import Timer
 from textual.widgets import Input
 
 from hedger.core.events import Verb
@@ -24,7 +26,7 @@ from hedger.dashboard.continuing import continue_whole
 from hedger.dashboard.control import Control
 from hedger.dashboard.dialogs import Dialog, Field
 from hedger.dashboard.exporting import export
-from hedger.dashboard.feed import Feed
+from hedger.dashboard.feed import NOT_DONE, Feed
 from hedger.dashboard.frames import Painter, ScreenFrame, Want
 from hedger.dashboard.grid import Grid, Lines
 from hedger.dashboard.header import BANNERS, EXCHANGED, header, header_small, hints, tabs, too_small
@@ -36,12 +38,17 @@ from hedger.dashboard.palette import Palette
 from hedger.dashboard.panel_table import PANELS, TITLES, Panel
 from hedger.dashboard.panels import orders
 from hedger.dashboard.reader_thread import Framed, Reader
+from hedger.dashboard.seat import Pending
 from hedger.dashboard.sheet import Drawn, Sheet, Tone
 from hedger.dashboard.style import CSS
 from hedger.desk.ladder_metrics import METRICS
+from hedger.journal.wishes import PATIENCE_S
 
 #: A frame that is older is told to be: the reading hangs, and what is on the screen is of then.
 STALE_S = 3.0
+#: Seconds for which a word covers the keys in the last line: one that tells, and one that must be seen.
+SAID_S, STAYS_S = 6.0, 30.0
+_NOT_WRITTEN = "NOT WRITTEN"
 _FILTER = "only lines with these words; escape clears it"
 #: The panel that a story begins on: next action, working orders, last ticket, decisions.
 _OF_THE_STORY = Panel.HEDGE
@@ -77,8 +84,10 @@ class Terminal(App[Exception | None]):
         self.reader = Reader(feed, painter, narrator, want, self.post_message)
         self.frame: ScreenFrame | None = None
         self._framed_at = time.monotonic()
-        self.pending: dict[str, str] = {}
+        self.pending: dict[str, Pending] = {}
+        self.said_s, self.stays_s = SAID_S, STAYS_S
         self._said, self._filter, self._small = "", "", False
+        self._said_ends: Timer | None = None
         self._around = Vertical(id="frame")
 
     @property
@@ -138,7 +147,7 @@ class Terminal(App[Exception | None]):
         """No question stays open that cannot be read, nor a field that would take the keys."""
         while isinstance(self.screen, Dialog) and self.screen.ASKS:
             self.screen.answer(None)
-            self._said = "too small: the dialog was left, nothing was sent"
+            self.say("too small: the dialog was left, nothing was sent", stays=True)
         if self._field.has_class("open"):
             self._end_filter()
 
@@ -156,9 +165,10 @@ class Terminal(App[Exception | None]):
             self._strip.show(strip(message.story, self._strip.size.width))
         if message.frame.want.panel == self.reader.want.panel:
             self._show_sheet(message.frame.sheet)
-        for id, what in list(self.pending.items()):
+        for id, asked in list(self.pending.items()):
             if id in message.frame.replies:
-                self.say(f"{what}: {message.frame.replies[id]}")
+                reply = message.frame.replies[id]
+                self.say(f"{asked.what}: {reply}", stays=reply.startswith(NOT_DONE))
                 del self.pending[id]
         for screen in self.screen_stack:
             if isinstance(screen, Dialog):
@@ -189,7 +199,12 @@ class Terminal(App[Exception | None]):
             frame.border_title = frame.border_subtitle = words
 
     def _look_at_age(self) -> None:
-        old_s = time.monotonic() - self._framed_at
+        now_s = time.monotonic()
+        for asked in self.pending.values():
+            if now_s > asked.until_s:
+                asked.until_s = math.inf
+                self.warn(f"{asked.what}: NOT ANSWERED within {PATIENCE_S:g} s{asked.late}")
+        old_s = now_s - self._framed_at
         if old_s > STALE_S and self.frame is not None:
             words = f"THIS SCREEN IS {old_s:.0f} s OLD: the journal is not being read"
             self._header.show([(words, Tone.BAD), *self._headlines()[:2]])
@@ -200,19 +215,29 @@ class Terminal(App[Exception | None]):
     def _show_tabs(self) -> None:
         self._tabs.show([(tabs(TITLES, self.reader.want.panel), Tone.HEAD)])
 
-    def say(self, text: str) -> None:
-        """A word in the last line, until another one or the next panel."""
+    def say(self, text: str, *, stays: bool = False) -> None:
+        """A word in the last line, until another one, the next panel, or its time is over. stays: for longer,
+        since it must be seen."""
+        self._unsay()
         self._said = text
+        self._said_ends = self.set_timer(self.stays_s if stays else self.said_s, self._unsay)
+        self._show_foot()
+
+    def _unsay(self) -> None:
+        """The keys again, where the last word was."""
+        if self._said_ends is not None:
+            self._said_ends.stop()
+        self._said, self._said_ends = "", None
         self._show_foot()
 
     def warn(self, text: str) -> None:
-        """A word in the last line, and the bell."""
-        self.say(text)
+        """A word in the last line that must be seen, and the bell."""
+        self.say(text, stays=True)
         self.bell()
 
     def shout(self, title: str, text: str, seconds: float) -> None:
         """A word in the last line, and one over everything for so long."""
-        self.say(text)
+        self.say(text, stays=True)
         self.notify(text, title=title, severity="error", timeout=seconds)
 
     def put(self, dialog: Dialog, answered: Callable[[str | None], None]) -> None:
@@ -247,10 +272,9 @@ class Terminal(App[Exception | None]):
         """Another panel."""
         if number != self.reader.want.panel:
             self.reader.wants(panel=Panel(number))
-            self._said = ""
+            self._unsay()
             self._show_sheet((), anew=True)
             self._show_tabs()
-            self._show_foot()
 
     def action_next_panel(self, by: int) -> None:
         """The next one, or the one before; in a dialog, the next field."""
@@ -330,7 +354,8 @@ class Terminal(App[Exception | None]):
 
     async def action_back(self) -> None:
         """Clear the filter and the last word."""
-        self._filter, self._said = "", ""
+        self._filter = ""
+        self._unsay()
         self._field.value = ""
         self._end_filter()
 
@@ -375,8 +400,8 @@ class Terminal(App[Exception | None]):
         now_ns = self.feed.ports.now_ns()
         Background[str]("export").begin(
             lambda: export(self.feed.journal, frame, now_ns),
-            lambda why: f"NOT WRITTEN: {why}",
-            lambda told: self.call_later(self.say, told),
+            lambda why: f"{_NOT_WRITTEN}: {why}",
+            lambda told: self.call_later(self.warn if told.startswith(_NOT_WRITTEN) else self.say, told),
         )
 
     # ---------------------------------------------------------------------------------------------- control

@@ -11,6 +11,7 @@ from hedger.core.events import Verb
 from hedger.dashboard.control_keys import may, send
 from hedger.dashboard.dialogs import Typed
 from hedger.dashboard.effects import Price, band_effect, paid, too_far
+from hedger.dashboard.panel_table import Panel
 from hedger.dashboard.panels.risk import by_hand
 from hedger.dashboard.seat import Seat
 from hedger.figures import figure, interval
@@ -28,7 +29,7 @@ def edit(seat: Seat) -> None:
     row = _under_cursor(seat)
     found = None if row is None else _found(seat, row)
     if row is None or found is None:
-        seat.say("no band here: put the cursor on a row of panel 1 or 2")
+        seat.say(_no_band(seat))
         return
 
     value = "/".join(
@@ -48,6 +49,15 @@ def edit(seat: Seat) -> None:
 
     title = f"BAND of {row}, {found['unit']}"
     seat.put(Typed(title, lambda: _now(seat, row), "LOW,HIGH/LOW,HIGH", check, value), answered)
+
+
+def _no_band(seat: Seat) -> str:
+    """Where to put the cursor, for whoever is on a line without a band."""
+    current = seat.grid.current
+    coin = "" if current is None else current.key.split(" ")[0]
+    if seat.reader.want.panel is Panel.RISK and seat.frame is not None and coin in seat.frame.indexes:
+        return f"no band here: put the cursor on a line such as delta or gamma below {coin}"
+    return "no band here: put the cursor on a row of panel 1 or 2"
 
 
 def _why(seat: Seat, row: str, new: str) -> None:

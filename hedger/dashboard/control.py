@@ -45,8 +45,9 @@ class Control:
         why = _reason(reason, screen)
         return leave(self._journal, verb, argument, why, self._user, opened=self._opened)
 
-    def kill(self, reason: str, screen: str) -> str:
+    def kill(self, reason: str, screen: str, unanswered: str = "") -> str:
         """Set the latch first, then tell the engine where one runs; returns what was done, in words.
+        unanswered: that the engine gives no sign of life, "" where it does.
 
         Raises:
             WishRefused: the terminal is read-only. LatchFailed: the latch could not be set.
@@ -59,6 +60,8 @@ class Control:
             self.send(Verb.KILL, "", reason, screen)
         except HedgerError as error:
             return f"KILLED: the latch is set; the engine was not told: {error.what}"
+        if unanswered:
+            return f"LATCH SET; {unanswered}"
         return "KILLED: the latch is set, the engine cancels everything; it stays until `hedger unkill`"
 
     def acknowledge(self, which: Which) -> None:

@@ -11,8 +11,10 @@ from hedger.dashboard.control import screen_hash
 from hedger.dashboard.dialogs import Confirm, KillNotice
 from hedger.dashboard.header import header
 from hedger.dashboard.panel_table import Panel
-from hedger.dashboard.seat import Seat
+from hedger.dashboard.seat import Pending, Seat
 from hedger.desk.engine_state import EngineState, Withheld
+from hedger.figures import age
+from hedger.journal.wishes import PATIENCE_S, late_words
 from pricing.errors import HedgerError
 
 #: The word over everything stays so long: after a kill the header and the alerts say it as well, and what it
@@ -35,8 +37,8 @@ def send(seat: Seat, verb: Verb, argument: str = "", reason: str = "") -> bool:
         seat.warn(f"NOT SENT: {error.what}; {error.fix}")
         return False
     what = f"{verb} {scope_of(argument)}".strip()
-    seat.pending[id] = what
-    seat.say(f"{what}: sent to the engine, not answered yet")
+    seat.pending[id] = Pending(what, late_words(verb), time.monotonic() + PATIENCE_S)
+    seat.say(f"{what}: sent to the engine, not answered yet", stays=True)
     seat.reader.wake()
     return True
 
@@ -98,7 +100,7 @@ def acknowledge(seat: Seat) -> None:
     try:
         seat.control.acknowledge((int(words[1]), int(words[2])))
     except HedgerError as error:
-        seat.say(f"NOT NOTED: {error.what}; {error.fix}")
+        seat.warn(f"NOT NOTED: {error.what}; {error.fix}")
         return
     seat.say(f"{words[3]} of record {words[1]}: seen")
     seat.reader.wake()
@@ -111,9 +113,10 @@ def kill(seat: Seat) -> None:
     if not seat.kill_press.second(time.monotonic()):
         seat.put(KillNotice(seat.labels["kill"], lambda: _what_kill_does(seat)), lambda _: None)
         return
-    seconds = KILLED_S
+    unanswered = _unanswered(seat)
+    seconds = NOT_KILLED_S if unanswered else KILLED_S
     try:
-        words = seat.control.kill("key kill, twice", screen_hash(seat.lines()))
+        words = seat.control.kill("key kill, twice", screen_hash(seat.lines()), unanswered)
         seat.kill_press.note_kill()
     except HedgerError as error:
         words, seconds = f"NOT KILLED: {error.text()}", NOT_KILLED_S
@@ -123,9 +126,25 @@ def kill(seat: Seat) -> None:
     seat.reader.wake()
 
 
+def _unanswered(seat: Seat) -> str:
+    """What a kill comes to where the engine gives no sign of life, "" where it gives them."""
+    silent_s = seat.feed.silent_s()
+    if not silent_s:
+        return ""
+    end = (
+        f"end process {seat.feed.pid} and run `hedger kill`"
+        if seat.feed.pid
+        else "end it, then `hedger kill`"
+    )
+    does_not = f"THE ENGINE DOES NOT ANSWER ({age(silent_s)})"
+    return f"{does_not}: orders may be live; cancel at the venue, or {end}, which cancels there"
+
+
 def _what_kill_does(seat: Seat) -> str:
     """What a second press would do, as the engine stands."""
     engine_state = _engine_state(seat)
+    if unanswered := _unanswered(seat):
+        return f"the latch is set, and {unanswered}."
     if engine_state is not None and not engine_state.runs:
         return (
             "no engine runs, so the latch is set and the next start is killed; `hedger kill` in a shell "

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hedger.build import this_build
+from hedger.dashboard.faults import internal
 from hedger.dashboard.ports import Ports
 from hedger.desk.alert_log import AlertLog
 from hedger.desk.decided import decision_on, document_of, shortened
@@ -37,7 +38,9 @@ from hedger.journal.recovery import Reading
 from hedger.journal.sqlite import SqliteStorage
 from hedger.journal.storage import StorageFailed
 from hedger.journal.unreadable import build_at
+from hedger.sections.paper import WatchdogConfig
 from hedger.settings import Settings
+from pricing.daycount import NS_PER_SECOND
 from pricing.errors import HedgerError
 from venues.orders import TradeReport
 
@@ -57,12 +60,15 @@ END_S = 60.0
 SLICE_S = 0.2
 #: No look lasts longer, unless the disk hangs.
 LOOK_S_MAX = 5.0
+#: How the engine's answer begins where it did not obey.
+NOT_DONE = "NOT DONE"
 
 
 class Feed:
-    """What was read so far. opened: the file; exchanged: whether another lies there now. fault: why nothing
-    more is read, "" while all is well. quick: of a long journal that is still being read, the same with only
-    its end and what book and orders hang on."""
+    """What was read so far. opened: the file; exchanged: whether another lies there now. kill_confirmed: the
+    engine is killed, and has said that nothing is open. fault: why nothing more is read, "" while all is
+    well. quick: of a long journal that is still being read, the same with only its end and what book and
+    orders hang on."""
 
     def __init__(
         self,
@@ -101,6 +107,8 @@ class Feed:
         self.replies: dict[str, str] = {}
         self._asked: dict[int, str] = {}
         self.pid: int | None = None
+        self._pid_ns = 0
+        self.kill_confirmed = False
         self.latched: Latched | None = None
         self.acknowledged: dict[Which, Acknowledged] = {}
         self._latch = FileLatch(journal)
@@ -224,7 +232,21 @@ class Feed:
         self.acknowledged = acknowledged(self.journal)
         with suppress(OSError):
             held = holder(self.journal)
-            self.pid = None if held is None else pid_of(held) or 0
+            pid = None if held is None else pid_of(held) or 0
+            if pid != self.pid:
+                self.pid, self._pid_ns = pid, self.ports.monotonic_ns()
+
+    def silent_s(self) -> float:
+        """For how long the engine that holds the journal has given no sign of life, where that is longer than
+        its watchdog would bear; 0: it lives, or there is none. A replay gives none."""
+        if self.pid is None or self.name.trading == "replay":
+            return 0.0
+        beat = self.ports.beat()
+        since_ns = self._pid_ns if beat is None or beat.pid != self.pid else beat.monotonic_ns
+        silent_s = (self.ports.monotonic_ns() - since_ns) / NS_PER_SECOND
+        run = self.follower.settings.run
+        allowed_s = run.watchdog.stall_s_max or max(WatchdogConfig().stall_s_max, 3.0 * run.heartbeat_s)
+        return silent_s if silent_s > allowed_s else 0.0
 
     def lineage(self, client_id: str) -> list[Json]:
         """Every record that speaks of an order, and the decision that it came of, in order."""
@@ -254,6 +276,7 @@ class Feed:
         if whole:
             self._profit(self.profit.before, record)
         taken = self.follower.take(record)
+        self.profit_fault = self.profit_fault or self.follower.untold
         self.venues.heard(taken)
         if whole:
             self._profit(self.profit.heard, taken)
@@ -279,13 +302,17 @@ class Feed:
             told(what)
         except HedgerError as error:
             self.profit_fault = error.text()
+        except Exception as error:  # a fault of the P&L's own is told in its panel alone
+            self.profit_fault = internal(error)
 
     def _decided(self, record: Record, found: Json) -> None:
         self.decided.take(record.number, found)
+        confirmed = any(action.get("code") == "KILL_CONFIRMED" for action in found["actions"])
+        self.kill_confirmed = found["mode"] == "killed" and (self.kill_confirmed or confirmed)
         asked = self._asked.pop(record.seq, None)
         if asked is not None:
             paused = ", paused" * bool(found.get("paused"))
-            refused = (f"NOT DONE: {x.get('text', '')}" for x in found["actions"] if _refuses(x))
+            refused = (f"{NOT_DONE}: {x.get('text', '')}" for x in found["actions"] if _refuses(x))
             words = (*refused, f"taken as event {record.seq}", f"{found['mode']}{paused}", found["reason"])
             self.replies[asked] = "; ".join(words)
         if record.now_ns - self._noted_ns >= HISTORY_S * 1e9:
@@ -302,7 +329,8 @@ class Feed:
 
 def _refuses(action: Json) -> bool:
     """Whether an action tells that what was asked for is not done."""
-    return action.get("action") == "alert" and str(action.get("code")).endswith("_REFUSED")
+    code = str(action.get("code"))
+    return action.get("action") == "alert" and (code == "COMMAND_LATE" or code.endswith("_REFUSED"))
 
 
 def _missing(first: int, last: int) -> StorageFailed:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from hedger.dashboard.faults import failed_panel, internal
 from hedger.dashboard.feed import Feed
 from hedger.dashboard.header import HeaderFacts, since_words
 from hedger.dashboard.keys import LABELS
@@ -22,7 +23,7 @@ from hedger.dashboard.panels.incomplete import texts
 from hedger.dashboard.planner import Planner
 from hedger.dashboard.sheet import Line, Section, Sheet, Tone
 from hedger.desk.decision_log import OnRecord
-from hedger.desk.engine_state import EngineState, engine_state_of
+from hedger.desk.engine_state import EngineState, ended_in_order, engine_state_of
 from hedger.desk.hedging import Hedging, hedging_document
 from hedger.desk.ladder import ladder_document
 from hedger.desk.look import look_of
@@ -85,23 +86,25 @@ class ScreenFrame:
 @dataclass(frozen=True, slots=True)
 class Valued:
     """The book at the marks of marked_ns, UTC. number: of the last record that was read, -1: none. snapshot:
-    None where it cannot be valued; fault: why, "" before the first mark."""
+    None where it cannot be valued; fault: why, "" before the first mark; failed: by a fault of ours."""
 
     number: int = -1
     snapshot: Snapshot | None = None
     fault: str = ""
     marked_ns: int = 0
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Painted:
     """A panel as it was made last. at_s: when; of: what it is of, beside the record. document: as
-    `ScreenFrame` has it."""
+    `ScreenFrame` has it. failed: it could not be made, and its sheet says so."""
 
     at_s: float
     of: tuple[Any, ...]
     sheet: Sheet
     document: Json | None
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,33 +135,24 @@ class Painter:
         # what says that the journal is being read, or a hedge planned, does not stay after it was
         of = (want, shown.caught_up, self.planner.work.number, self.margins.work.number)
         if painted is None or painted.of != of or now - painted.at_s >= PANELS[want.panel].every_s:
-            painted = Painted(now, of, *self._made(want))
+            painted = self._paint(want, now, of)
             self._painted = painted
         if shown.caught_up and now - self._valued_at >= _VALUED_S:
             self._valued_at = now
             self.snapshot()
-        snapshot = self._valued.snapshot
-        bands = (
-            {}
-            if snapshot is None
-            else {row["row"]: row for row in band_rows(snapshot, shown.follower.by_hand)}
-        )
+        failed = [f"panel {want.panel:d}"] if painted.failed else []
+        failed += ["the book's valuation"] if self._valued.failed else []
+        for_dialogs = self._for_dialogs(failed)
         return ScreenFrame(
             want=want,
-            facts=self._facts(now),
+            facts=self._facts(now, failed),
             sheet=painted.sheet,
             caught_up=shown.caught_up,
-            bands=bands,
-            indexes={} if snapshot is None else dict(snapshot.spot),
             preview=shown.decided.preview,
-            marked_ns=self._valued.marked_ns,
             replies=dict(shown.replies),
-            left_out=texts(*_lacking(snapshot)),
-            held={} if snapshot is None else _held(snapshot),
-            preview_usd=_traded(shown.decided.preview, snapshot),
-            preview_quotes=_quoted(shown.decided.preview, snapshot),
             quote_age_s_max=shown.follower.settings.traded_age_s_max(),
             document=painted.document,
+            **for_dialogs,
         )
 
     # -------------------------------------------------------------------------------------------------- parts
@@ -168,17 +162,48 @@ class Painter:
         shown = self._feed.shown
         follower = shown.follower
         if self._valued.number != shown.number:
-            found, fault = None, ""
+            found, fault = None, follower.untold
+            failed = False
             try:
                 found = follower.snapshot(bands=True)
             except HedgerError as error:
                 fault = error.text()
+            except Exception as error:  # what is not of the book goes on without it
+                fault, failed = internal(error), True
             marked_ns = 0 if found is None else follower.marked_ns
-            self._valued = Valued(shown.number, found, fault, marked_ns)
+            self._valued = Valued(shown.number, found, fault, marked_ns, failed)
         return self._valued.snapshot
 
+    def _for_dialogs(self, failed: list[str]) -> Json:
+        """What dialogs hang on, as `ScreenFrame` has it; nothing while the book cannot be valued, nor where
+        it fails, which is added to what failed: without it they send nothing that they could not judge."""
+        snapshot, shown = self._valued.snapshot, self._feed.shown
+        if snapshot is None:
+            return {}
+        preview = shown.decided.preview
+        try:
+            return {
+                "bands": {row["row"]: row for row in band_rows(snapshot, shown.follower.by_hand)},
+                "indexes": dict(snapshot.spot),
+                "marked_ns": self._valued.marked_ns,
+                "left_out": texts(*_lacking(snapshot)),
+                "held": _held(snapshot),
+                "preview_usd": _traded(preview, snapshot),
+                "preview_quotes": _quoted(preview, snapshot),
+            }
+        except Exception as error:  # header and kill key go on without the dialogs
+            failed.append(f"what dialogs need ({internal(error)})")
+            return {}
+
+    def _paint(self, want: Want, now: float, of: tuple[Any, ...]) -> Painted:
+        """The panel; one that fails says so in its place, and the others, header and keys go on."""
+        try:
+            return Painted(now, of, *self._made(want))
+        except Exception as error:  # whatever it is, it is of this panel alone
+            return Painted(now, of, failed_panel(error), None, failed=True)
+
     def _made(self, want: Want) -> tuple[Sheet, Json | None]:
-        """The sheet of the panel and its document; a fault of one leaves the others as they are."""
+        """The sheet of the panel and its document."""
         whole, shown = self._feed, self._feed.shown
         kind = PANELS[want.panel]
         if (kind.needs_all and whole.quick is not None) or (kind.needs_marks and not shown.caught_up):
@@ -283,12 +308,19 @@ class Painter:
 
     def _engine_state(self) -> EngineState:
         whole, shown = self._feed, self._feed.shown
+        follower = shown.venues.follower
+        died = (
+            shown.pid is None
+            and shown.name.trading != "replay"  # which no engine of its own writes
+            and ended_in_order(follower.mode, shown.ports.beat(), follower.in_force.since_ns) is False
+        )
         return engine_state_of(
             shown.decided.last,
-            shown.venues.follower.mode,
+            follower.mode,
             latched=shown.latched is not None,
             runs=shown.pid is not None,
             exchanged=whole.exchanged,
+            died=died,
         )
 
     def _at_ns(self) -> int:
@@ -304,9 +336,15 @@ class Painter:
             self._venues = VenuesSeen(now, {"running": runs, **document})
         return self._venues.document
 
-    def _facts(self, now: float) -> HeaderFacts:
+    def _facts(self, now: float, failed: list[str]) -> HeaderFacts:
+        """failed: what of the screen could not be made; what of the venues cannot is added here."""
         whole, shown = self._feed, self._feed.shown
-        document, at_ns = self._venue_document(now), self._at_ns()
+        at_ns, unaged = self._at_ns(), False
+        try:
+            document = self._venue_document(now)
+        except Exception as error:  # what is told of orders, alerts and the engine does not hang on it
+            failed.append(f"ages of the venues ({internal(error)})")
+            document, unaged = {"venues": [], "engine": None}, True
         follower, engine_state, configuration = (
             shown.venues.follower,
             self._engine_state(),
@@ -346,9 +384,13 @@ class Painter:
             grave=shown.alerts.grave(shown.acknowledged),
             warnings=unseen["warning"],
             at_hand=not follower.in_force.of_run,
+            untold=bool(follower.untold),
+            unaged=unaged,
+            failed=", ".join(failed),
             incomplete=len(texts(*_lacking(self._valued.snapshot))),
             fault=shown.fault or whole.fault,
             control=self._control,
+            silent_s=0.0 if shown.kill_confirmed else whole.silent_s(),
             by_whom=_by_whom(engine_state, shown.latched, follower.pause, at_ns),
         )
 

@@ -19,6 +19,8 @@ BANNERS = {
 }
 #: Instead of a banner, once another journal lies where the one on the screen was.
 EXCHANGED = "NOT THE JOURNAL THAT LIES HERE NOW"
+#: Of an engine that runs and gives no sign of life: what stands beside is of before.
+SILENT = "ENGINE SILENT"
 #: How far before the record a clock may be: two processes of one machine read it a moment apart.
 BEHIND_S_MAX = 1.0
 #: Columns and lines below which no dialog that asks is shown: it would be answered unseen.
@@ -33,8 +35,11 @@ class HeaderFacts:
 
     Ages in seconds, None unknown. oldest_s: of the oldest quote held. behind: records not read yet. critical,
     warnings: alerts that nobody has acknowledged; grave: critical ones of them that are not over. at_hand:
-    the settings of the run are not on record, and others stand in for them. incomplete: positions without a
-    worth and bad indexes. by_whom: who has killed or paused it and when, "" where nobody has.
+    the settings of the run are not on record, and others stand in for them. untold: its marks are not at
+    hand. unaged: ages of data and sign of life could not be made. incomplete: positions without a worth and
+    bad indexes. failed: parts of the screen that failed, "" while none has. silent_s: for so
+    long the engine has given no sign of life, 0: it gives them. by_whom: who has killed or paused it and
+    when, "" where nobody has.
     """
 
     trading: str
@@ -60,8 +65,12 @@ class HeaderFacts:
     grave: int
     incomplete: int = 0
     at_hand: bool = False
+    untold: bool = False
+    unaged: bool = False
+    failed: str = ""
     fault: str = ""
     control: bool = False
+    silent_s: float = 0.0
     by_whom: str = ""
 
 
@@ -85,7 +94,8 @@ def header(s: HeaderFacts) -> tuple[tuple[str, Tone], ...]:
     """Three lines, the first of them what must be seen at once; the most urgent words stand first in each."""
     runs = f"process {s.pid}" if s.pid is not None else "NO ENGINE RUNS"
     right = "control" if s.control else "read-only"
-    state = f"{s.engine_state.words}{s.by_whom}"
+    silent = f"{SILENT} {age(s.silent_s)}, " if s.silent_s else ""
+    state = f"{silent}{s.engine_state.words}{s.by_whom}"
     first = f"{BANNERS.get(s.trading, s.trading.upper())} | {state} | {runs} | {right}"
     first += f" | engine {s.engine}"
     if s.engine_state.exchanged:
@@ -94,12 +104,14 @@ def header(s: HeaderFacts) -> tuple[tuple[str, Tone], ...]:
     over = f" ({s.critical - s.grave} over)" if s.critical > s.grave else ""
     second = f"UNKNOWN orders {s.unknown}{lacking} | working {s.working} | critical {s.critical}{over}, "
     second += f"warnings {s.warnings} | {_data(s)}"
+    if s.failed:
+        second = f"FAILED: {s.failed} | {second}"
     if s.fault:
         second = f"NOT READING: {s.fault}"
     elif s.behind:
         second = f"READING the journal: {s.behind} records to go | {second}"
     config = (s.settings_sha256[:8] or "?") + " NOT ON RECORD" * s.at_hand
-    beat = "no beat" if s.beat_s is None else f"beat {age(s.beat_s)}"
+    beat = "no beat" if s.beat_s is None and not s.unaged else f"beat {age(s.beat_s)}"
     third = (
         f"journal {age(s.lag_s)} ago, {beat} | account {s.account} | config "
         f"{config} | limits {s.limits_sha256[:8] or 'none'} | event {s.seq} | clock "
@@ -114,7 +126,8 @@ def header(s: HeaderFacts) -> tuple[tuple[str, Tone], ...]:
 
 def header_small(s: HeaderFacts, keys: str) -> tuple[tuple[str, Tone], ...]:
     """Instead of it where a screen is too small: mode and state, shortened, first. keys: those that act."""
-    state = EXCHANGED if s.engine_state.exchanged else _short(s.engine_state)
+    state = f"{SILENT}, " * bool(s.silent_s) + _short(s.engine_state)
+    state = EXCHANGED if s.engine_state.exchanged else state
     tone = Tone.BAD if s.engine_state.exchanged else _state_tone(s)
     least = f"too small, min {LEAST[0]}x{LEAST[1]}"
     return (f"{s.trading.upper()} {state}", tone), (least, Tone.WARN), (keys, Tone.DIM)
@@ -138,6 +151,10 @@ def _short(engine_state: EngineState) -> str:
 
 def _data(s: HeaderFacts) -> str:
     """How old the oldest quote is of what is held."""
+    if s.untold:
+        return "marks lie on a tape: --tape"
+    if s.unaged:
+        return "age of the data unknown"
     if not s.oldest_symbol:
         return "nothing is held"
     if s.oldest_s is None:
@@ -186,13 +203,13 @@ def tabs(names: Sequence[str], panel: int) -> str:
 
 
 def _state_tone(s: HeaderFacts) -> Tone:
-    if s.pid is None or s.engine_state.killed or s.engine_state.mode is Mode.HALTED:
+    if s.pid is None or s.silent_s or s.engine_state.killed or s.engine_state.mode is Mode.HALTED:
         return Tone.BAD
     return Tone.GOOD if s.engine_state.mode is Mode.ARMED and not s.engine_state.paused else Tone.WARN
 
 
 def _out_tone(s: HeaderFacts) -> Tone:
-    if s.unknown or s.grave or s.fault or s.incomplete:
+    if s.unknown or s.grave or s.fault or s.failed or s.incomplete:
         return Tone.BAD
     return Tone.WARN if s.critical or s.warnings or s.behind else Tone.PLAIN
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from hedger.desk.follow import Fetch, no_tape
+from hedger.desk.follow import Fetch, without_tape
 
 if TYPE_CHECKING:
     from hedger.engine.heartbeat import Heartbeat
@@ -19,8 +19,10 @@ def _no_beat() -> Heartbeat | None:
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """now_ns: UTC. beat: the engine's last sign of life. fetch: the marks that a journal only names."""
+    """now_ns: UTC; monotonic_ns: of the clock that signs of life are stamped with as well. beat: the engine's
+    last one. fetch: the marks that a journal only names."""
 
     now_ns: Callable[[], int] = time.time_ns
     beat: Callable[[], Heartbeat | None] = _no_beat
-    fetch: Fetch = no_tape
+    monotonic_ns: Callable[[], int] = time.monotonic_ns
+    fetch: Fetch = without_tape

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from textual.screen import Screen
@@ -17,6 +18,16 @@ from hedger.dashboard.kill_press import KillPress
 from hedger.dashboard.reader_thread import Reader
 
 
+@dataclass(slots=True)
+class Pending:
+    """What was left for the engine and is not answered yet. late: what becomes of it if that lasts; until_s:
+    the moment at which that is said, by the monotonic clock."""
+
+    what: str
+    late: str
+    until_s: float
+
+
 class Seat(Protocol):
     """A terminal, as `control_keys`, `tickets` and `band_edit` see it. A protocol, though one class has it:
     that class imports those three, and its frame and screen have changed by the time a dialog is answered.
@@ -27,7 +38,7 @@ class Seat(Protocol):
 
     frame: ScreenFrame | None
     labels: dict[str, str]
-    pending: dict[str, str]
+    pending: dict[str, Pending]
     kill_press: KillPress
     feed: Feed
     control: Control
@@ -44,12 +55,12 @@ class Seat(Protocol):
         """The screen or dialog on top."""
         ...
 
-    def say(self, text: str) -> None:
-        """A word in the last line."""
+    def say(self, text: str, *, stays: bool = False) -> None:
+        """A word in the last line, for a moment. stays: for longer, since it must be seen."""
         ...
 
     def warn(self, text: str) -> None:
-        """A word in the last line, and the bell."""
+        """A word in the last line that must be seen, and the bell."""
         ...
 
     def shout(self, title: str, text: str, seconds: float) -> None:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from hedger.core.state import Mode
+from hedger.engine.heartbeat import Heartbeat
 from hedger.journal.entries import ModeChange
 
 
@@ -41,13 +42,14 @@ _NEXT_START = {
 @dataclass(frozen=True, slots=True)
 class EngineState:
     """mode: of the last decision, None before the first. latched: the kill latch is set. runs: an engine
-    holds the journal. exchanged: another journal lies where this one was."""
+    holds the journal; died: it did not end in order. exchanged: another journal lies where this one was."""
 
     mode: Mode | None
     paused: bool = False
     latched: bool = False
     runs: bool = True
     exchanged: bool = False
+    died: bool = False
 
     @property
     def killed(self) -> bool:
@@ -62,13 +64,15 @@ class EngineState:
         ('ARMED, PAUSED', 'KILLED')
         >>> EngineState(None, runs=False).words, EngineState(Mode.ARMED, runs=False).words
         ('NEVER STARTED', 'STOPPED, was ARMED')
+        >>> EngineState(Mode.ARMED, runs=False, died=True).words
+        'DIED, was ARMED'
         """
         if self.latched:
             return "KILLED"
         if self.mode is None:
             return "STARTING" if self.runs else "NEVER STARTED"
         word = self.mode.upper() + ", PAUSED" * self.paused
-        return word if self.runs else f"STOPPED, was {word}"
+        return word if self.runs else f"{'DIED' if self.died else 'STOPPED'}, was {word}"
 
     @property
     def withheld(self) -> Withheld:
@@ -91,9 +95,11 @@ def engine_state_of(
     latched: bool,
     runs: bool,
     exchanged: bool = False,
+    died: bool = False,
 ) -> EngineState:
     """It as the record has it. decision: the last; change: the last one of the mode, which stands in for want
-    of a decision. The pause by which an engine ended is none: it is over, and nobody has paused it.
+    of a decision; died: `ended_in_order` denies it. The pause by which an engine ended is none: it is over,
+    and nobody has paused it.
 
     >>> ended = ModeChange("armed", True, "run", "ending: the minutes are over")
     >>> engine_state_of({"mode": "armed", "paused": True}, ended, latched=False, runs=False).words
@@ -107,7 +113,25 @@ def engine_state_of(
         latched=latched,
         runs=runs,
         exchanged=exchanged,
+        died=died,
     )
+
+
+def ended_in_order(change: ModeChange | None, beat: Heartbeat | None, since_ns: int) -> bool | None:
+    """Whether the last engine of a journal, which runs no more, ended in order; None where nobody can say.
+
+    The sign of life says so last of all; without one the record does, where an end begins with a pause. An
+    engine that was paused by then writes no other.
+
+    Args:
+        change: the last one of the mode. beat: None where there is none; one from before since_ns, the last
+            start, UTC, is of another engine.
+    """
+    if change is None:
+        return None
+    if beat is not None and beat.now_ns >= since_ns:
+        return beat.closed
+    return None if change.paused and not change.ending else change.ending
 
 
 def next_start(trading: str) -> str:

@@ -40,6 +40,7 @@ from hedger.journal.entries import (
     read,
 )
 from hedger.problem.snapshot import BandOverrides, Snapshot, take_snapshot, underlyings_of
+from hedger.profit import Arrivals
 from hedger.settings import Settings
 from pricing.contracts import Listing
 from pricing.errors import InputError
@@ -49,8 +50,10 @@ from pricing.universe import Universe
 from risk.book import Book
 from venues.orders import Link, TradeReport, VenueStatus
 
-#: Fetches marks that the journal only names.
-Fetch = Callable[[MarksOnTape], Marks]
+#: Fetches marks that the journal only names; None: they are not at hand, and what is shown does without.
+Fetch = Callable[[MarksOnTape], Marks | None]
+#: What is said in the place of all that hangs on marks that are not at hand.
+UNTOLD = "the journal's marks lie on a tape: name it with --tape, and what hangs on prices is shown too"
 #: Order books by row of the universe: (bids, asks).
 Books = Mapping[int, tuple[Depth, Depth]]
 
@@ -72,6 +75,10 @@ def no_tape(what: MarksOnTape) -> Marks:
     )
 
 
+def without_tape(_: MarksOnTape) -> None:
+    """Where no tape is at hand, and much can be shown without: links, orders, decisions."""
+
+
 @dataclass(frozen=True, slots=True)
 class Taken:
     """A record, its word (None where it is of no interest here), and the marks in it, taken in or not."""
@@ -88,7 +95,8 @@ class Follower:
     started: the last configuration. mode, latch: the last change; pause: who paused it. marked_ns: UTC,
     of the last marks. in_force: the settings, since when which; settings: those of now.
     overrides: bands set by command; by_hand: who set them, none in a journal of an older release.
-    arrival: the middle of an order's listing when it was decided on, by client id, NaN where unknown.
+    arrivals: the middles that orders were decided on.
+    untold: why the market is not known, though the journal names it; "" where it is.
     """
 
     def __init__(
@@ -107,8 +115,9 @@ class Follower:
         self.pause: Pause | None = None
         self.latch: LatchChange | None = None
         self.now_ns = self.marked_ns = 0
+        self.untold = ""
         self.seq = -1
-        self.arrival: dict[str, float] = {}
+        self.arrivals = Arrivals()
         self.overrides: BandOverrides = {}
         self.by_hand = NOTHING_BY_HAND
         self._fetch, self._depth = fetch, depth
@@ -156,7 +165,7 @@ class Follower:
             case Adjustment() if self.book is not None:
                 self.book = adjusted(self.book, word, self._listings)
             case Intent(order=order):
-                self.arrival[order.client_id] = self.middle(order.listing.key)
+                self.arrivals.decided(order.client_id, self.middle(order.listing.key))
             case Configuration():
                 self.started, self.overrides = word, self.by_hand.overrides
             case ByHand():
@@ -207,14 +216,15 @@ class Follower:
     def snapshot(
         self, asked: Settings | None = None, *, bands: bool = False, books: bool = False
     ) -> Snapshot | None:
-        """The book valued as things stand; None before there are marks. asked: with other settings than those
-        in force; bands: those set by command, too; books: with order books in any case, for a plan.
+        """The book valued as things stand; None before there are marks, and where none is at hand. asked:
+        with other settings than those in force; bands: those set by command, too; books: with order books in
+        any case, for a plan.
 
         Raises:
             HedgerError: it cannot be valued at all.
         """
         market = self.with_books() if books else self.market
-        if market is None or self.book is None or not self.marked_ns:
+        if market is None or self.book is None or not self.marked_ns or self.untold:
             return None
         return self.retake(market, asked, bands=bands)
 
@@ -233,6 +243,8 @@ class Follower:
     def _marks(self, record: Record, what: object) -> Marks | None:
         """The marks of an event, taken into the market as the engine took them."""
         marks = self._fetch(what) if isinstance(what, MarksOnTape) else what
+        if marks is None:
+            self.untold = UNTOLD
         if not isinstance(marks, Marks):
             return None
         if self.market is None or fault_of(marks, self.market):
@@ -253,7 +265,7 @@ class Follower:
         """A command's bands, if the decision on it did not refuse them."""
         argument = self._bands.pop(seq, None)
         told = {action.get("code") for action in document.get("actions", ())}
-        if argument is None or "BANDS_REFUSED" in told:
+        if argument is None or told & {*Verb.BANDS.refusals}:
             return
         row, _, text = argument.partition("=")
         found = {name: bands for name, bands in self.overrides.items() if name != row}

@@ -58,7 +58,7 @@ def holdings_of(snapshot: Snapshot, plan: HedgePlan | None) -> Sequence[Holding]
 
 
 def summed(by_underlying: FloatArray, *, one_unit: bool) -> FloatArray:
-    """The sum over underlyings, (shocks,); NaN where they are counted each in its own coin."""
-    if not one_unit and len(by_underlying) != 1:
+    """The sum over underlyings, (shocks,); NaN where several are counted each in its own coin."""
+    if not one_unit and len(by_underlying) > 1:
         return np.full(by_underlying.shape[1], np.nan)
     return np.asarray(by_underlying.sum(axis=0))

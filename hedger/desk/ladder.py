@@ -19,7 +19,7 @@ from hedger.desk.ladder_metrics import METRICS
 from hedger.desk.margin_ladder import margin_cells
 from hedger.documents import number
 from hedger.planning import HedgePlan
-from hedger.problem.snapshot import Snapshot
+from hedger.problem.snapshot import NOTHING_MOVES, Snapshot
 from hedger.settings import Settings
 from pricing.universe import FloatArray
 from pricing.valuation import Numeraire
@@ -95,6 +95,7 @@ def ladder_document(
         holdings,
         dict.fromkeys(snapshot.underlyings, shocks),
         snapshot.meaning,
+        len(shocks),
     )
     in_usd = snapshot.numeraire is Numeraire.USD
     values, notes = (
@@ -106,7 +107,7 @@ def ladder_document(
     return {
         "metric": metric,
         "unit": unit_of_metric(metric, snapshot.numeraire),
-        "notes": list(notes),
+        "notes": [NOTHING_MOVES, *notes] if snapshot.unmoved else list(notes),
         "spot_pct": list(axes.spot_pct),
         "cells": _cells(totals, axes),
         "underlyings": [

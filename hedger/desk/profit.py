@@ -23,11 +23,14 @@ from hedger.profit import Interval, Profit
 from hedger.settings import Settings
 from pricing.daycount import NS_PER_SECOND, iso
 from risk.flows import Trade
+from risk.unexplained import unexplained
 from venues.orders import TradeReport
 
 Json = dict[str, Any]
 #: Marks nearer to each other than this are one interval, unless somebody asks for others.
 APART_S = 60.0
+#: What stands for the day where an alert is of the P&L since the end of the last hedge.
+SINCE_HEDGE = "since hedge"
 
 
 class ProfitReader:
@@ -80,12 +83,12 @@ class ProfitReader:
         """What the follower has taken in."""
         match taken.word:
             case TradeReport(client_id=client_id, fill=fill):
-                known = self.follower.arrival.pop(client_id, None)
-                middle = self.follower.middle(fill.listing.key) if known is None else known
+                middle = self.follower.arrivals.of(client_id, self.follower.middle(fill.listing.key))
                 trade = Trade(fill, middle, self.follower.indexes())
                 for each in self._told():
                     each.traded(trade)
                 self._flows += 1
+                self._waiting = True  # the book is another from here on: an interval ends
             case Adjustment():
                 for each in self._told():
                     each.adjusted(taken.word)
@@ -179,10 +182,15 @@ class ProfitReader:
         }
 
     def _alerts(self) -> list[Json]:
-        """What a person must look at: days whose P&L has more without a cause than is borne."""
+        """What a person must look at: days, and what is since the last hedge, with more P&L without a cause
+        than is borne."""
         tolerance, found = self.follower.settings.pnl.tolerance(), []
-        for day in profit.unexplained_days(self.profit, tolerance):
-            parts = self.profit.days[day].attribution.total
+        spans = {day: self.profit.days[day] for day in profit.unexplained_days(self.profit, tolerance)}
+        since = None if self._since is None else self._since.total
+        if since is not None and unexplained(since.attribution.total, tolerance):
+            spans[SINCE_HEDGE] = since
+        for day, span in spans.items():
+            parts = span.attribution.total
             residual = number(parts.residual)
             words = "an unknown part" if residual is None else f"{residual:z,.2f} USD"
             allowed = number(tolerance.allowed_usd(parts))

@@ -18,6 +18,7 @@ import numpy as np
 import polars as pl
 
 from hedger.studies.chain_inputs import read_perp
+from hedger.table_files import UNREADABLE, read_table
 from pricing.errors import InputError
 from pricing.market import Market
 from pricing.universe import FloatArray, IntArray
@@ -55,8 +56,16 @@ def read_returns(path: Path, underlyings: Sequence[str], horizon_h: float, age_s
     if path.is_dir():
         return _windows(str(path), _indexes(Tape.open(path), underlyings, age_s_max), horizon_h)
     table = _table(path)
+    if not table.height:
+        raise _refusal(
+            "RETURNS_EMPTY",
+            "the file of returns has no rows",
+            str(path),
+            f"columns {', '.join(table.columns)}; 0 rows",
+            "rows below the names of the columns: prices, or a row an outcome",
+        )
     if {"ts", "open"} <= set(table.columns):
-        series = read_perp(path, underlyings) if underlyings else {}
+        series = read_perp(path, underlyings, NOTHING) if underlyings else {}
         told = {name: (x.at, x.value) for name, x in series.items()}
         return _windows(str(path), told, horizon_h)
     return _given(table, path, underlyings)
@@ -64,8 +73,8 @@ def read_returns(path: Path, underlyings: Sequence[str], horizon_h: float, age_s
 
 def _table(path: Path) -> pl.DataFrame:
     try:
-        return pl.read_csv(path) if path.suffix.lower() == ".csv" else pl.read_parquet(path)
-    except (OSError, pl.exceptions.PolarsError) as problem:
+        return read_table(path, NOTHING)
+    except UNREADABLE as problem:
         raise InputError(
             "RETURNS_UNREADABLE",
             "the returns cannot be read",
@@ -79,13 +88,13 @@ def _table(path: Path) -> pl.DataFrame:
 
 def _given(table: pl.DataFrame, path: Path, underlyings: Sequence[str]) -> Returns:
     names = [name for name in underlyings if name in table.columns]
-    if not names or not table.height:
+    if underlyings and not names:
         raise _refusal(
             "RETURNS_COLUMNS",
             "the file tells no return of any coin of the book",
             str(path),
             f"columns {', '.join(table.columns)}; {table.height} rows",
-            f"a column named {' or '.join(underlyings) or 'as a coin'}, and a row an outcome",
+            f"a column named {' or '.join(underlyings)}, and a row an outcome",
         )
     moves = {}
     for name in names:

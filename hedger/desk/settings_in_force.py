@@ -64,6 +64,11 @@ class SettingsInForce:
         return (self.turns[-1].told or "") if self.turns else ""
 
     @property
+    def since_ns(self) -> int:
+        """Of the last start or reload, UTC; 0: none."""
+        return self.turns[-1].now_ns if self.turns else 0
+
+    @property
     def of_run(self) -> bool:
         """Whether the settings in force are those of the run: its journal holds them, and no engine has
         begun otherwise."""

@@ -18,7 +18,7 @@ from hedger.desk.look import Look
 from hedger.desk.stress_table import Stress
 from hedger.documents import number, plain
 from hedger.planning import HedgePlan, PlanStatus
-from hedger.problem.snapshot import Snapshot
+from hedger.problem.snapshot import NOTHING_MOVES, Snapshot
 from pricing.market import Depth, Market
 from pricing.universe import FloatArray
 from pricing.valuation import Numeraire
@@ -30,8 +30,18 @@ Json = dict[str, Any]
 ROUNDING = 1e-7
 ASSUMED = (
     "each coin falls by its own figure, its forwards with it; vols stay with their strikes, and a tenor T "
-    "moves by the change of DVOL times sqrt(30 d / T), every coin alike; nothing is traded meanwhile",
+    "moves by the change of DVOL times sqrt(30 d / T), every coin alike; nothing is traded meanwhile"
 )
+OWN_ASSUMED = (
+    "a scenario of the desk moves every coin alike, forwards with their index, as its rows pnl:UND:NAME have "
+    "it; vols stay with their strikes; nothing is traded meanwhile"
+)
+
+
+def assumed(chosen: Sequence[Stress]) -> list[str]:
+    """What is taken for granted of these stresses."""
+    own = [stress.own is not None for stress in chosen]
+    return [ASSUMED] * (not all(own)) + [OWN_ASSUMED] * any(own)
 
 
 def stress_documents(snapshot: Snapshot, plan: HedgePlan | None, chosen: Sequence[Stress]) -> list[Json]:
@@ -45,13 +55,16 @@ def _stress(snapshot: Snapshot, plan: HedgePlan | None, stress: Stress) -> Json:
     known = np.array([shock is not None for shock in told.values()], dtype=np.bool_)
     sides: list[FloatArray] = []
     for found in reprice(
-        snapshot.market, snapshot.valuation, holdings_of(snapshot, plan), shocks, snapshot.meaning
+        snapshot.market, snapshot.valuation, holdings_of(snapshot, plan), shocks, snapshot.meaning, 1
     ):
         sides.append(np.where(known, found.pnl[:, 0], np.nan))
-    one_unit = snapshot.numeraire is Numeraire.USD or len(told) == 1
+    one_unit = snapshot.numeraire is Numeraire.USD or len(told) <= 1
     totals = [float(side.sum()) if one_unit else math.nan for side in sides]
-    notes = [f"{name}: the table has no figure of it" for name, shock in told.items() if shock is None]
-    if stress.dvol is None:
+    notes = [] if stress.own is None else [stress.title]
+    notes += [f"{name}: the table has no figure of it" for name, shock in told.items() if shock is None]
+    if snapshot.unmoved:
+        notes.append(NOTHING_MOVES)
+    elif stress.vol_points is None:
         notes.append("there was no DVOL then: vols are left as they are, and a loss on them is not in it")
     return {
         "name": stress.name,
@@ -60,7 +73,7 @@ def _stress(snapshot: Snapshot, plan: HedgePlan | None, stress: Stress) -> Json:
         "to": stress.last,
         "source": stress.source,
         "unit": "USD" if snapshot.numeraire is Numeraire.USD else "coin",
-        "vol_points_30d": None if stress.dvol is None else stress.dvol[1] - stress.dvol[0],
+        "vol_points_30d": stress.vol_points,
         "underlyings": [
             {
                 "underlying": name,

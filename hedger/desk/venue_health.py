@@ -279,6 +279,7 @@ class VenueReader:
                 "newest_quote_s": _age(seen.quote_ns, at_ns),
                 "oldest_held": self._oldest_held(name, at_ns),
                 "lag_s": _spread(seen.lags_s),
+                "unknown": self.follower.untold,
             },
             "account_s": _age(seen.account_ns, at_ns),
             "answer_s": {question: _spread(each) for question, each in seen.questions_s.items()},
@@ -305,9 +306,10 @@ class VenueReader:
         }
 
     def _oldest_held(self, venue: str, at_ns: int) -> Json | None:
-        """The oldest quote among what the book holds there; null where it holds nothing."""
+        """The oldest quote among what the book holds there; null where it holds nothing, or no quote is
+        known."""
         market, book = self.follower.market, self.follower.book
-        if market is None or book is None:
+        if market is None or book is None or self.follower.untold:
             return None
         held = _held(book, venue, market)
         if not held:

@@ -107,39 +107,60 @@ def _hedge(name: str, hedge: Json) -> list[str]:
 
 
 def _stresses(stresses: Sequence[Json], sides: Sequence[str]) -> Iterator[str]:
-    yield "stress".ljust(16) + "".join(side.rjust(18) for side in sides) + "  moves"
+    wide = max(16, *(len(name) for stress in stresses for name, _ in _told_stress(stress)))
+    yield "stress".ljust(wide) + "".join(side.rjust(18) for side in sides) + "  moves"
     for stress in stresses:
-        moves = ", ".join(
+        moves = [
             f"{u['underlying']} {UNKNOWN if u['fall_pct'] is None else format(u['fall_pct'], '+z.0f')} %"
             for u in stress["underlyings"]
-        )
+        ]
         points = stress["vol_points_30d"]
-        vol = f", vol {UNKNOWN if points is None else format(points, '+z.0f')} points at 30 d"
-        cells = "".join(f"{amount(stress[side])} {stress['unit']}".rjust(18) for side in sides)
-        yield stress["name"].ljust(16) + cells + f"  {moves}{vol}"
+        vol = f"vol {UNKNOWN if points is None else format(points, '+z.0f')} points at 30 d"
+        beside = f"  {', '.join((*moves, vol))}"
+        for name, one in _told_stress(stress):
+            cells = "".join(_in_unit(one[side], stress["unit"]).rjust(18) for side in sides)
+            yield name.ljust(wide) + cells + beside
+            beside = ""
         for note in stress["notes"]:
             yield f"  {note}"
 
 
+def _told_stress(stress: Json) -> list[tuple[str, Json]]:
+    """What of a stress is printed: (name, its numbers). The book, or each coin where there is no sum of
+    several."""
+    apart = stress["unit"] != "USD" and len(stress["underlyings"]) > 1
+    name = stress["name"]
+    return [(f"{name} {u['underlying']}", u) for u in stress["underlyings"]] if apart else [(name, stress)]
+
+
+def _in_unit(x: float | None, unit: str) -> str:
+    """An amount and its unit; coins to the fourth digit behind the point."""
+    return f"{amount(x, 0 if unit == 'USD' else 4)} {unit}"
+
+
 def _tails(tails: Json, sides: Sequence[str]) -> Iterator[str]:
+    apart = [(one["underlying"], one) for one in tails["underlyings"]]
     if tails["unknown"]:
         yield f"VaR and expected shortfall: unknown, {tails['unknown']}"
-        return
+        if all(one["unknown"] for _, one in apart):
+            return
     over = (
         ""
         if tails["horizon_h"] is None
         else f" of {tails['horizon_h']:g} h, {tails['windows_apart']} of them non-overlapping"
     )
     yield f"{tails['outcomes']} returns{over}, from {tails['source']}"
-    for row in tails["levels"]:
-        for side in sides:
+    for of, one in apart if tails["unknown"] else [("", tails)]:
+        if one["unknown"]:
+            yield f"VaR and expected shortfall of {of}: unknown, {one['unknown']}"
+            continue
+        for row, side in product(one["levels"], sides):
             found = row[side]
-            yield f"{100 * row['level']:g} % {side}: " + (
-                f"unknown, {found['unknown']}"
-                if found["unknown"]
-                else f"VaR {amount(found['var'])} {tails['unit']}, "
-                f"expected shortfall {amount(found['es'])} {tails['unit']}"
+            var, es = (_in_unit(found[name], tails["unit"]) for name in ("var", "es"))
+            told = (
+                f"unknown, {found['unknown']}" if found["unknown"] else f"VaR {var}, expected shortfall {es}"
             )
+            yield f"{100 * row['level']:g} %{f' of {of}' * bool(of)} {side}: {told}"
 
 
 def profit_text(document: Json, room: int | None = None) -> str:
@@ -150,7 +171,8 @@ def profit_text(document: Json, room: int | None = None) -> str:
     if document["attribution_usd"] is not None:
         residual = amount(document["attribution_usd"]["residual"], 2)
         lines += [
-            f"of it unexplained {residual} USD, valued at marks {document['apart_s']:g} s or more apart;",
+            f"of it unexplained {residual} USD, valued at fills and marks {document['apart_s']:g} s or more "
+            "apart;",
             "other spacings give another residual "
             f"(a run's closing text: {APART_NS / NS_PER_SECOND:g} s, and each fill)",
         ]
@@ -158,6 +180,10 @@ def profit_text(document: Json, room: int | None = None) -> str:
     lines.append(
         f"ledger less causes: {amount(document['ledger_difference_usd'], 2)} USD (rounding, or a fault)"
     )
+    if early := document["before_first_mark"]:
+        costs = f"fees {amount(early['fees_usd'], 2)}, slippage {amount(early['slippage_usd'], 2)} USD"
+        fills = counted(early["fills"], "fill")
+        lines.append(f"before the first mark with a worth, in none of this: {fills}, {costs}")
     if document["marks_passed_over"]:
         lines.append(f"{document['marks_passed_over']} marks passed over: something held had no worth")
     lines.append(f"harvest, gamma + theta: {amount(document['harvest_usd'], 2)} USD")
@@ -205,7 +231,9 @@ def _venue(venue: Json) -> Iterator[str]:
     feed, oldest = venue["feed"], venue["feed"]["oldest_held"]
     held = "nothing held" if oldest is None else f"oldest held {oldest['symbol']} {span(oldest['age_s'])}"
     yield (
-        f"  feed: last batch {span(feed['last_batch_s'])} ago, newest quote "
+        f"  feed: - ({feed['unknown']})"
+        if feed["unknown"]
+        else f"  feed: last batch {span(feed['last_batch_s'])} ago, newest quote "
         f"{span(feed['newest_quote_s'])} old, {held}; late by {_spread(feed['lag_s'])}"
     )
     gaps = ", ".join(venue["gaps"]) or "none open"

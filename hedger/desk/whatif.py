@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hedger.desk.ladder import PLAIN_AXES, Axes, ladder_document
 from hedger.desk.look import Look
-from hedger.desk.stress_table import Stress
-from hedger.desk.stressed import ASSUMED, hedge_document, liquidity_document, stress_documents
+from hedger.desk.stress_table import chosen
+from hedger.desk.stressed import assumed, hedge_document, liquidity_document, stress_documents
 from hedger.desk.tail_risk import tail_document
 from hedger.documents import missing_list
 from pricing.daycount import iso
@@ -26,32 +25,39 @@ LADDER_ASSUMED = (
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked. hedged: plan, and show the book after it too. liquidity: how many times as thin; None:
-    not asked."""
+    """What is asked. hedged: plan, and show the book after it too. stress: "all" or a name, None: not asked;
+    those of the desk are the scenarios of the settings that the book is valued with. liquidity: how many
+    times as thin; None: not asked."""
 
     metric: str = "pnl"
     axes: Axes = PLAIN_AXES
     hedged: bool = False
-    stresses: Sequence[Stress] = ()
+    stress: str | None = None
     liquidity: float | None = None
     returns: Returns | None = None
 
 
 def whatif_document(look: Look, question: Question) -> Json:
-    """The document; null stands for unknown, and what is unknown is named."""
+    """The document; null stands for unknown, and what is unknown is named.
+
+    Raises:
+        InputError: there is no such stress.
+    """
     snapshot = look.snapshot
+    own = [scenario.scenario() for scenario in look.settings.scenarios]
+    stresses = () if question.stress is None else chosen(question.stress, own)
     plan = look.plan(snapshot) if question.hedged else None
     return {
         "as_of": iso(snapshot.market.now_ns),
         "numeraire": str(snapshot.numeraire),
         "ladder": ladder_document(snapshot, plan, question.metric, question.axes, look.settings),
         "hedge": None if plan is None else hedge_document(plan),
-        "stresses": stress_documents(snapshot, plan, question.stresses),
+        "stresses": stress_documents(snapshot, plan, stresses),
         "liquidity": None
         if question.liquidity is None
         else liquidity_document(look, question.liquidity, plan),
         "tails": tail_document(snapshot, plan, question.returns),
-        "assumed": [LADDER_ASSUMED, *(ASSUMED if question.stresses else ())],
+        "assumed": [LADDER_ASSUMED, *assumed(stresses)],
         "complete": not snapshot.missing and not snapshot.bad_indexes,
         "missing": missing_list(snapshot),
         "bad_indexes": [reading.underlying for reading in snapshot.bad_indexes],

@@ -81,6 +81,10 @@ class WallClock:
         """Since an arbitrary moment."""
         return time.monotonic_ns()
 
+    def ahead_ns(self) -> int:
+        """How far `now_ns` is ahead of the system's clock: 0 unless that was set back."""
+        return max(self.now_ns() - time.time_ns(), 0)
+
     def stepped_ns(self) -> int:
         """How far the system's clock was moved since the start, ns; drift of the crystal included."""
         wall, monotonic = time.time_ns() - self._start_wall, time.monotonic_ns() - self._start_monotonic

@@ -17,7 +17,7 @@ import logging
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from hedger.core.commands import only_differs, told_differences, why_not_arm
@@ -175,7 +175,7 @@ class Service:
         if parts.box is not None and not self.inbox.full and now_ns - self._polled_ns >= POLL_NS:
             self._polled_ns = now_ns
             letters = parts.box.poll()
-            for command in letters.commands:
+            for command in map(self._by_own_clock, letters.commands):
                 if command.verb is Verb.RELOAD and not command.build:  # another build's is refused as it is
                     command = parts.reload(command, self.state.desk or parts.settings.desk)
                 self.inbox.put(command)
@@ -186,6 +186,13 @@ class Service:
         self._begin()
         if parts.end_ns is not None and now_ns >= parts.end_ns:
             self.stop("the minutes are over")
+
+    def _by_own_clock(self, command: Command) -> Command:
+        """A command whose last moment is told by the clock that events are stamped with: its sender told it
+        by the system's, which may have been set back."""
+        if command.not_after_ns is None:
+            return command
+        return replace(command, not_after_ns=command.not_after_ns + self.parts.clock.ahead_ns())
 
     def _begin(self) -> None:
         """Arm as soon as it can be, where the start was to; before it, accept what accounts differ in, where

@@ -40,11 +40,18 @@ CREATE TABLE IF NOT EXISTS commands (
     argument TEXT NOT NULL,
     sent_ns INTEGER NOT NULL,
     build TEXT NOT NULL DEFAULT '',
-    journal TEXT NOT NULL DEFAULT ''
+    journal TEXT NOT NULL DEFAULT '',
+    not_after_ns INTEGER
 )
 """
 #: What older forms have not; with a default, since a sender of such a release goes on writing rows as it did.
-_ADDED = ("build", "journal")
+#: The last one came without a new number: a release of before reads and writes rows all the same, and must be
+#: able to pause the engine of a newer one.
+_ADDED = {
+    "build": "TEXT NOT NULL DEFAULT ''",
+    "journal": "TEXT NOT NULL DEFAULT ''",
+    "not_after_ns": "INTEGER",
+}
 #: The build of a sender that does not say: none of ours.
 UNKNOWN_BUILD = "unknown"
 _BUSY_S = 5.0
@@ -93,9 +100,9 @@ def send(journal: Path, command: Command, sent_ns: int, fingerprint: str = "") -
         with closing(_open(path)) as box:
             words = (command.id, str(command.verb), command.user, command.reason, command.argument)
             done = box.execute(
-                "INSERT OR IGNORE INTO commands (id, verb, user, reason, argument, sent_ns, build, journal) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (*words, sent_ns, command.build or this_build(), fingerprint),
+                "INSERT OR IGNORE INTO commands (id, verb, user, reason, argument, sent_ns, build, journal, "
+                "not_after_ns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (*words, sent_ns, command.build or this_build(), fingerprint, command.not_after_ns),
             )
             return done.rowcount == 1
     except (*FAULTS, OSError) as error:
@@ -188,16 +195,17 @@ class CommandBox:
     def _read(self, after: int, last: int | None, *, advance: bool) -> Letters:
         """Rows behind a number, up to another, or the next few: numbers may have gaps, of any size."""
         query = (
-            "SELECT number, id, verb, user, reason, argument, build, journal FROM commands WHERE number > ? "
+            "SELECT number, not_after_ns, id, verb, user, reason, argument, build, journal FROM commands "
+            "WHERE number > ? "
         )
         if last is None:
             rows = self._box.execute(f"{query}ORDER BY number LIMIT ?", (after, _ROWS_AT_ONCE)).fetchall()
         else:
             rows = self._box.execute(f"{query}AND number <= ? ORDER BY number", (after, last)).fetchall()
         commands, refused = [], []
-        for number, *texts in rows:
+        for number, not_after_ns, *texts in rows:
             self._last = max(self._last, number) if advance else self._last
-            command = _command(texts, self._build, self._fingerprint)
+            command = _command(texts, not_after_ns, self._build, self._fingerprint)
             if isinstance(command, str):
                 refused.append(f"command {number}: {command}")
             elif command.id not in self._taken:
@@ -207,16 +215,19 @@ class CommandBox:
         return Letters(tuple(commands), tuple(refused))
 
 
-def _command(texts: list[object], ours: str, fingerprint: str) -> Command | str:
+def _command(texts: list[object], not_after_ns: object, ours: str, fingerprint: str) -> Command | str:
     """A row as a command, or why it is none. ours: the reader's build; fingerprint: of its journal."""
     if not all(isinstance(text, str) for text in texts):
         return "not all of it is text"
+    if not (not_after_ns is None or isinstance(not_after_ns, int)):
+        return "its last moment is no time"
     id, verb, user, reason, argument, build, journal = map(str, texts)
     if verb not in set(Verb):
         return f"unknown verb {verb[:40]!r}"
     if fingerprint and journal not in ("", fingerprint) and verb != Verb.KILL:
         return f"{verb} was meant for another journal that lay here, and is not obeyed"
-    command = Command(id, Verb(verb), user, reason, argument, "" if build == ours else build or UNKNOWN_BUILD)
+    other = "" if build == ours else build or UNKNOWN_BUILD
+    command = Command(id, Verb(verb), user, reason, argument, other, not_after_ns)
     return _unfit(command) or command
 
 
@@ -240,24 +251,28 @@ def _open(path: Path) -> sqlite3.Connection:
         application = box.execute("PRAGMA application_id").fetchone()[0]
         if application not in (0, APPLICATION_ID):
             raise sqlite3.DatabaseError("it is another program's database")
-        if application == 0 or _version(box) < _VERSION:
+        if application != 0 and _version(box) > _VERSION:
+            raise sqlite3.DatabaseError(f"it is of a newer release: version {_version(box)}, not {_VERSION}")
+        if application == 0 or _version(box) < _VERSION or _lacking(box):
             box.execute("PRAGMA journal_mode = WAL").fetchone()
             box.execute("BEGIN IMMEDIATE")
             box.execute(_CREATE)
-            there = {row[1] for row in box.execute("PRAGMA table_info(commands)")}
-            for name in _ADDED:
-                if name not in there:
-                    box.execute(f"ALTER TABLE commands ADD COLUMN {name} TEXT NOT NULL DEFAULT ''")
+            for name in _lacking(box):
+                box.execute(f"ALTER TABLE commands ADD COLUMN {name} {_ADDED[name]}")
             box.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             box.execute(f"PRAGMA user_version = {_VERSION}")
             box.execute("COMMIT")
-        elif _version(box) > _VERSION:
-            raise sqlite3.DatabaseError(f"it is of a newer release: version {_version(box)}, not {_VERSION}")
         box.execute("PRAGMA synchronous = FULL")
     except BaseException:  # an interrupt, too: an open transaction would keep every other writer out
         box.close()
         raise
     return box
+
+
+def _lacking(box: sqlite3.Connection) -> list[str]:
+    """The columns that a file of an older form has not."""
+    there = {row[1] for row in box.execute("PRAGMA table_info(commands)")}
+    return [name for name in _ADDED if name not in there]
 
 
 def _version(box: sqlite3.Connection) -> int:

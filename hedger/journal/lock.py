@@ -1,9 +1,10 @@
-"""One writer: a lock file beside the journal, held as long as the process lives and not a moment longer.
+"""One process at a time: a lock file, held as long as the process lives and not a moment longer.
 
-The kernel holds the lock (flock), so there is no stale one to clean up after kill -9. What stands in the
-file is for others: process id and boot id for the message to a second instance, and of which build the writer
-is, for whoever wants to steer it. The descriptor is closed on exec; a
-process must not fork and live on in the child, which would keep the lock.
+Who writes a journal holds the one beside it, `hedger alerts` that of its memory. The kernel holds the lock
+(flock), so there is no stale one to clean up after kill -9. What stands in the file is for others: process id
+and boot id for the message to a second instance, and of which build the holder is, for whoever wants to steer
+it. The descriptor is closed on exec; a process must not fork and live on in the child, which would keep the
+lock.
 """
 
 from __future__ import annotations
@@ -19,48 +20,42 @@ from hedger.build import this_build
 from hedger.journal.storage import JournalLocked
 
 #: Whoever only asks whether a writer lives holds the lock for a moment: a start waits that long for it.
-_TRIES = 20
+_ASKED_S = 0.4
 _PAUSE_S = 0.02
 _TEXT_BYTES_MAX = 400
 
 
-def lock_path(journal: Path) -> Path:
-    """Where a journal's lock is."""
-    return journal.with_name(journal.name + ".lock")
+class Held(Exception):
+    """Another process has the lock. by: what it says of itself, as JSON text; "": nothing."""
+
+    def __init__(self, by: str) -> None:
+        self.by = by
+        super().__init__(by)
 
 
-class WriterLock:
-    """The right to write a journal."""
+class FileLock:
+    """The right to be the one process that does something, by a file."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
 
     @classmethod
-    def take(cls, journal: Path) -> WriterLock:
-        """Take it.
+    def take(cls, path: Path, wait_s: float = _ASKED_S) -> FileLock:
+        """Take it, after a while if need be.
 
         Raises:
-            JournalLocked: another process has it.
+            Held: another process has it, so long already.
             OSError: the lock file cannot be written.
         """
-        path = lock_path(journal)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            for left in range(_TRIES, -1, -1):
+            for left in range(round(wait_s / _PAUSE_S), -1, -1):
                 try:
                     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
                 except BlockingIOError:
                     if left == 0:
-                        raise JournalLocked(
-                            "JOURNAL_LOCKED",
-                            "another engine writes this journal",
-                            where=journal.name,
-                            observed=_read(descriptor) or "a holder without a name",
-                            allowed="one writer",
-                            not_done="nothing was started",
-                            fix="stop that process, or name another --journal",
-                        ) from None
+                        raise Held(_read(descriptor)) from None
                     time.sleep(_PAUSE_S)
             text = json.dumps({"pid": os.getpid(), "boot_id": boot_id(), "build": this_build()})
             with suppress(OSError):  # on a full disk the lock holds without a name
@@ -72,10 +67,36 @@ class WriterLock:
         return cls(descriptor)
 
     def release(self) -> None:
-        """Give it back. The file stays: removing it would let two writers lock two files of one name."""
+        """Give it back. The file stays: removing it would let two processes lock two files of one name."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def lock_path(journal: Path) -> Path:
+    """Where the lock of a journal's writer is."""
+    return journal.with_name(journal.name + ".lock")
+
+
+def take_writer_lock(journal: Path) -> FileLock:
+    """The right to write a journal.
+
+    Raises:
+        JournalLocked: another process has it.
+        OSError: the lock file cannot be written.
+    """
+    try:
+        return FileLock.take(lock_path(journal))
+    except Held as held:
+        raise JournalLocked(
+            "JOURNAL_LOCKED",
+            "another engine writes this journal",
+            where=journal.name,
+            observed=held.by or "a holder without a name",
+            allowed="one writer",
+            not_done="nothing was started",
+            fix="stop that process, or name another --journal",
+        ) from None
 
 
 def holder(journal: Path) -> str | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
+from hedger.arguments import needed_path
 from hedger.journal.export import tables
 from hedger.journal.journal import open_to_read
 
@@ -31,7 +32,7 @@ def scan(path: str | Path = "hedger.journal") -> Scanned:
     Raises:
         InputError: it is no journal. JournalDamaged: its chain is broken, or it cannot be read to its end.
     """
-    file = Path(path)
+    file = needed_path("path", path)
     storage = open_to_read(file)
     try:
         with storage.steady():

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from hedger.journal.entries import Head, JournalName, Record
-from hedger.journal.lock import WriterLock
+from hedger.journal.lock import FileLock, take_writer_lock
 from hedger.journal.schema import APPLICATION_ID, VERSION, migrate, version_of
 from hedger.journal.storage import EVERY_KIND, JournalDamaged, StorageFailed
 from pricing.errors import InputError
@@ -62,7 +62,7 @@ class SqliteStorage:
         self,
         connection: sqlite3.Connection,
         name: JournalName,
-        lock: WriterLock | None,
+        lock: FileLock | None,
         version: int = VERSION,
     ) -> None:
         self._connection = connection
@@ -206,7 +206,7 @@ def write_sqlite(path: Path, name: JournalName) -> SqliteStorage:
         InputError: it is no journal, of another name, of a newer release, damaged, or cannot be written.
     """
     try:
-        lock = WriterLock.take(path)
+        lock = take_writer_lock(path)
     except OSError as error:
         _refuse_writing(path, error)
     try:

@@ -12,12 +12,16 @@ import uuid
 from pathlib import Path
 
 from hedger.build import this_build
-from hedger.core.events import FROM_ANY_BUILD, Command, Verb
+from hedger.core.events import FROM_ANY_BUILD, OF_ITS_MOMENT, Command, Verb
 from hedger.journal.commands_file import send
 from hedger.journal.identity import Opened
 from hedger.journal.lock import build_of, holder, pid_of
 from hedger.journal.user import user_name
+from pricing.daycount import NS_PER_SECOND
 from pricing.errors import Exit, HedgerError
+
+#: Seconds for which a sender waits that says nothing else: a key, a verb without --wait-s.
+PATIENCE_S = 10.0
 
 
 class WishRefused(HedgerError):
@@ -35,6 +39,7 @@ def leave(
     *,
     opened: Opened | None = None,
     waits: bool = False,
+    patience_s: float = PATIENCE_S,
 ) -> str:
     """Leave a command for the running engine; returns its id.
 
@@ -43,6 +48,7 @@ def leave(
         opened: the file that the sender has read; None: whichever lies there.
         waits: the sender waits for the engine's answer. One of another build refuses by itself, on record;
             for a sender that does not wait it is refused here.
+        patience_s: so long what is meant for this moment is obeyed, and no later.
 
     Raises:
         WishRefused: another journal lies there now, no engine runs, or one of another build.
@@ -58,9 +64,22 @@ def leave(
         )  # fmt: skip
     if verb not in FROM_ANY_BUILD:
         _refuse_other_build(journal, held, verb, waits)
-    command = Command(uuid.uuid4().hex, verb, user or user_name(), reason, argument)
-    send(journal, command, time.time_ns(), "" if opened is None else opened.fingerprint)
+    now_ns = time.time_ns()
+    not_after_ns = now_ns + round(patience_s * NS_PER_SECOND) if verb in OF_ITS_MOMENT else None
+    command = Command(
+        uuid.uuid4().hex, verb, user or user_name(), reason, argument, not_after_ns=not_after_ns
+    )
+    send(journal, command, now_ns, "" if opened is None else opened.fingerprint)
     return command.id
+
+
+def late_words(verb: Verb) -> str:
+    """What becomes of a command that was not taken in time, as it goes on after that.
+
+    >>> late_words(Verb.HEDGE), late_words(Verb.PAUSE)
+    ('; taken later it is refused (COMMAND_LATE)', '; it stays asked for')
+    """
+    return "; taken later it is refused (COMMAND_LATE)" if verb in OF_ITS_MOMENT else "; it stays asked for"
 
 
 def refuse_exchanged(journal: Path, opened: Opened, what: str) -> None:

@@ -24,6 +24,7 @@ from hedger.problem.risk_term import RiskModel
 from hedger.problem.snapshot import Snapshot
 from hedger.sections.objective import Mode
 from hedger.settings import Settings
+from hedger.solver.budget import Budget
 from hedger.solver.hedge_problem import HedgeProblem
 from pricing.universe import BoolArray, FloatArray, IntArray
 from risk.costs import CostModel
@@ -52,7 +53,7 @@ def _rows_of_bad_indexes(snapshot: Snapshot) -> BoolArray:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pricing:
-    """The problems and plans of several choices of called rows, each solved once."""
+    """The problems and plans of several choices of called rows, each solved once, all by one budget."""
 
     snapshot: Snapshot
     settings: Settings
@@ -60,6 +61,7 @@ class Pricing:
     tradable: IntArray
     extra: ExtraRows | None
     model: RiskModel | None
+    budget: Budget
     warm: Plan | None
     found: dict[tuple[frozenset[str], bool], tuple[Limited, Plan]]
     traded: dict[int, tuple[Plan, tuple[Trade, ...]]]
@@ -72,7 +74,7 @@ class Pricing:
 
     def lots(self, problem: HedgeProblem) -> Plan:
         """The cheapest lots of a problem as the solver gets it."""
-        return solve(problem, self.settings.solver_settings(), warm=self.warm)
+        return solve(problem, self.settings.solver_settings(), warm=self.warm, budget=self.budget)
 
     def solve(self, limits: Limited, due: bool) -> tuple[Limited, Plan]:
         """The cheapest plan, on the listings' columns, and the problem with every limit that it met. Where
@@ -91,7 +93,7 @@ class Pricing:
         at = self.tradable if limits.split is None else self.tradable[limits.split.part_of]
         legs = self.model.legs(limits.problem, at, self.snapshot)
         term = limits.risk(self.model.term(self.tradable))
-        return solve_with_legs(limits.problem, term, legs, self.settings.solver_settings())
+        return solve_with_legs(limits.problem, term, legs, self.settings.solver_settings(), self.budget)
 
     def plan(self, called: frozenset[str], due: bool | None = None) -> tuple[Limited, Plan]:
         """The problem and the cheapest plan that brings these rows in; due: that a hedge is, where not said
@@ -163,16 +165,18 @@ class Beside:
         p = self.priced
         if not self.traded or self.model is not None:
             return None
-        found = cheapest_with_one_option(p.snapshot, self.limits.plain, p.costs, p.tradable, p.settings)
+        terms = p.snapshot, self.limits.plain, p.costs, p.tradable, p.settings
+        found = cheapest_with_one_option(*terms, p.budget.aside())
         return None if found is None or not self.limits.allows(found.trades) else found
 
     def deltas_alone(self) -> Alternative | None:
         """What a delta hedger would do."""
         if not self.traded:
             return None
-        p, problem = self.priced, self.limits.plain
+        p, budget = self.priced, self.priced.budget.aside()
+        terms = p.snapshot, self.limits.plain, p.costs, p.tradable, p.settings
         if self.model is not None:
-            found = perpetuals_by_utility(p.snapshot, problem, p.costs, p.tradable, p.settings, self.model)
+            found = perpetuals_by_utility(*terms, self.model, budget)
         else:
-            found = perpetuals_alone(p.snapshot, problem, p.costs, p.tradable, p.settings)
+            found = perpetuals_alone(*terms, budget)
         return None if found is None or not self.limits.allows(found.trades) else found

@@ -29,6 +29,7 @@ from hedger.problem.risk_term import leaned, risk_model
 from hedger.problem.snapshot import Snapshot
 from hedger.sections.objective import Mode
 from hedger.settings import Settings
+from hedger.solver.budget import Budget
 from pricing.daycount import DAYS_PER_YEAR
 from pricing.universe import FloatArray, IntArray
 from risk.band_schedule import NO_HISTORY, PriceHistory
@@ -37,6 +38,8 @@ from risk.factor_history import FactorHistory
 
 Stopwatch = Callable[[str], None]
 NO_MEMORY = Memory()
+#: Work is the same in every replay, a clock is not.
+BY_THE_CLOCK = "HiGHS was ended by the clock: a replay may find another plan"
 
 
 def _no_stopwatch(stage: str) -> None:
@@ -82,12 +85,16 @@ def make_plan(
         said = model.said
         lap("risk_term")
     start = None if warm is None else warm.solved
-    priced = Pricing(snapshot, settings, costs, tradable, extra, model, start, {}, {})
+    budget = Budget.of(settings.solver.time_limit_s)
+    priced = Pricing(snapshot, settings, costs, tradable, extra, model, budget, start, {}, {})
     decision, limits, plan = _solved(priced, decision, doubtful, moment, memory, lap)
     beside = Beside(priced, limits, plan, model if decision.due else None)
     runner_up = beside.better()
     lap("compare")
-    found = guarded(_ticket(beside, runner_up, decision, refused, said), settings)
+    ticket = _ticket(beside, runner_up, decision, refused, said)
+    if budget.clock.ended:
+        ticket = replace(ticket, reason=f"{ticket.reason}; {BY_THE_CLOCK}")
+    found = guarded(ticket, settings)
     lap("ticket")
     return found
 

@@ -11,6 +11,7 @@ from hedger.problem.assembly import Trade, is_delta, part_of, trades_of
 from hedger.problem.pairs import single_option_plans
 from hedger.problem.snapshot import Snapshot
 from hedger.settings import Settings
+from hedger.solver.budget import Budget
 from hedger.solver.frame import INF
 from pricing.contracts import Kind
 from pricing.universe import FloatArray, IntArray, Universe
@@ -66,9 +67,16 @@ def least_with_one_option(snapshot: Snapshot, problem: HedgeProblem, tradable: I
 
 
 def cheapest_with_one_option(
-    snapshot: Snapshot, problem: HedgeProblem, costs: CostModel, tradable: IntArray, settings: Settings
+    snapshot: Snapshot,
+    problem: HedgeProblem,
+    costs: CostModel,
+    tradable: IntArray,
+    settings: Settings,
+    budget: Budget | None = None,
 ) -> Alternative | None:
-    """The cheapest plan with a perpetual and at most one option per underlying that meets the same rows."""
+    """The cheapest plan with a perpetual and at most one option per underlying that meets the same rows, of
+    those that there was `budget` to try."""
+    budget = Budget.of(settings.solver.time_limit_s) if budget is None else budget
     universe = snapshot.market.universe
     total = np.zeros(len(tradable))
     for name in snapshot.underlyings:
@@ -78,7 +86,7 @@ def cheapest_with_one_option(
         perps, options = _movers(universe, tradable, name)
         best: tuple[float, FloatArray] | None = None
         for perp in perps.tolist():
-            best = _best_pair(problem, rows, perp, options, best, settings)
+            best = _best_pair(problem, rows, perp, options, best, settings, budget)
         if best is None:
             return None
         total += best[1]
@@ -98,18 +106,21 @@ def _best_pair(
     options: IntArray,
     best: tuple[float, FloatArray] | None,
     settings: Settings,
+    budget: Budget,
 ) -> tuple[float, FloatArray] | None:
     """The cheapest of `best`, the perpetual alone and the perpetual with one option: (cost, quantity (n,)).
 
-    A pair's cost in fractions of a lot bounds it from below: the search ends at the first that cannot win.
+    A pair's cost in fractions of a lot bounds it from below: the search ends at the first that cannot win,
+    or where the budget does.
     """
     columns, part, bound = _bounds(problem, rows, perp, options)
     order = np.argsort(bound, kind="stable")[:RUNNER_UP_TRIES_MAX]
     for least, pick in [(0.0, [0]), *((float(bound[i]), [0, 1 + int(i)]) for i in order)]:
-        if not np.isfinite(least) or (best is not None and least >= best[0] * (1.0 - RUNNER_UP_GAP)):
+        wins_not = best is not None and least >= best[0] * (1.0 - RUNNER_UP_GAP)
+        if not np.isfinite(least) or wins_not or budget.spent:
             break
         chosen = np.array(pick, dtype=np.int64)
-        found = solve(part_of(part, chosen, np.arange(rows.size)), _exact(settings))
+        found = solve(part_of(part, chosen, np.arange(rows.size)), _exact(settings), budget=budget)
         if found.status in (Status.optimal, Status.time_limit) and (best is None or found.cost < best[0]):
             quantity = np.zeros(len(problem.columns))
             quantity[columns[chosen]] = found.quantity
@@ -128,13 +139,18 @@ def _bounds(
 
 
 def perpetuals_alone(
-    snapshot: Snapshot, problem: HedgeProblem, costs: CostModel, tradable: IntArray, settings: Settings
+    snapshot: Snapshot,
+    problem: HedgeProblem,
+    costs: CostModel,
+    tradable: IntArray,
+    settings: Settings,
+    budget: Budget | None = None,
 ) -> Alternative | None:
     """What a delta hedger does: perpetuals only, delta rows only. None where no perpetual can do it."""
     universe = snapshot.market.universe
     rows = np.flatnonzero(is_delta(problem.rows))
     perps = np.flatnonzero(universe.kind[tradable] == Kind.PERPETUAL)
-    found = solve(part_of(problem, perps, rows), _exact(settings))
+    found = solve(part_of(problem, perps, rows), _exact(settings), budget=budget)
     if found.status is Status.relaxed:
         return None
     quantity = np.zeros(len(tradable))

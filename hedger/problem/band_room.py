@@ -1,7 +1,8 @@
-"""Bands that no lot lands in: the room between trigger and landing against the smallest trade of each row.
+"""Bands that no lot lands in: landing, and its room to the trigger, against the smallest trade of each row.
 
 A hedge brings a row from outside its trigger to its landing, and lots bring it there to within one of them.
-Where landing and trigger lie nearer than that, what was hedged may be outside again at once, without end.
+Where landing and trigger lie nearer than that, what was hedged may be outside again at once, without end. A
+landing narrower than a lot is stepped over, unless lots of one listing lead into it from where the row is.
 """
 
 from __future__ import annotations
@@ -22,24 +23,29 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Tight:
-    """A row whose band is too narrow. room: the lesser of both sides; lot: what the smallest trade of
-    `symbol` does to the row, the least of all that would hedge it; both in the row's unit."""
+    """A row whose band is too narrow. room: from landing to trigger, the lesser of both sides, or where
+    `landing` is meant its width; lot: what the smallest trade of `symbol` does to the row, the least of all
+    that would hedge it; both in the row's unit."""
 
     row: str
     unit: str
     room: float
     lot: float
     symbol: str
+    landing: bool = False
 
     @property
     def words(self) -> str:
-        """Observed and allowed.
+        """Observed, allowed and the way out.
 
-        >>> Tight("delta:BTC", "coin", 0.00001, 0.0002, "BTC-PERPETUAL").words
-        'landing to trigger 1e-05 coin; allowed: at least 0.0002, the smallest trade of BTC-PERPETUAL'
+        >>> Tight("delta:BTC", "coin", 0.0, 0.0002, "BTC_USDC", landing=True).words
+        'landing 0 coin wide; allowed: at least 0.0002, the smallest trade of BTC_USDC; widen the landing'
         """
         least = f"at least {self.lot:.6g}, the smallest trade of {self.symbol}"
-        return f"landing to trigger {self.room:z.6g} {self.unit}; allowed: {least}"
+        if self.landing:
+            return f"landing {self.room:z.6g} {self.unit} wide; allowed: {least}; widen the landing"
+        way = "widen the trigger or narrow the landing"
+        return f"landing to trigger {self.room:z.6g} {self.unit}; allowed: {least}; {way}"
 
 
 def trade_effects(snapshot: Snapshot, settings: Settings) -> tuple[FloatArray, BoolArray, IntArray]:
@@ -87,7 +93,17 @@ def _tight(
             continue
         finest = int(np.argmin(moving))
         room, lot = min(closed), float(moving[finest])
-        if room < lot * (1.0 - ROUNDING):
+        wide, value = landing[1] - landing[0], float(snapshot.exposure.value[at])
+        narrow = room < lot * (1.0 - ROUNDING)
+        over = wide < lot * (1.0 - ROUNDING) and not _lands(value, landing, moving[np.isfinite(moving)])
+        if narrow or over:
+            unit = snapshot.exposure.units[at]
             symbol = snapshot.market.universe.listings[places[finest]].symbol
-            found.append(Tight(row, snapshot.exposure.units[at], room, lot, symbol))
+            found.append(Tight(row, unit, room if narrow else wide, lot, symbol, landing=not narrow))
     return tuple(found)
+
+
+def _lands(value: float, landing: Interval, steps: FloatArray) -> bool:
+    """Whether steps of one size lead from a value into the landing."""
+    low, high = landing[0] - ROUNDING * steps, landing[1] + ROUNDING * steps
+    return bool((value + np.ceil((low - value) / steps) * steps <= high).any())

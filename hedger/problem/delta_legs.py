@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from hedger.optimizer import solve
+from hedger.solver.budget import Budget
 from hedger.solver.frame import frame_of
 from hedger.solver.hedge_problem import HedgeProblem, Ladder, Plan, RiskTerm, SolverSettings, Status
 from hedger.solver.utility_fraction import ladder_costs
@@ -88,7 +89,13 @@ def amortised(problem: HedgeProblem, share: FloatArray) -> HedgeProblem:
     return replace(problem, ladders=ladders, fixed_cost=np.asarray(problem.fixed_cost) * share)
 
 
-def solve_with_legs(problem: HedgeProblem, risk: RiskTerm, legs: DeltaLegs, settings: SolverSettings) -> Plan:
+def solve_with_legs(
+    problem: HedgeProblem,
+    risk: RiskTerm,
+    legs: DeltaLegs,
+    settings: SolverSettings,
+    budget: Budget | None = None,
+) -> Plan:
     """The plan of least amortised cost and risk, options with their delta made good.
 
     Plan.cost is the amortised cost. Plan.lower_bound and Plan.gap are of the first step's program, which
@@ -99,16 +106,16 @@ def solve_with_legs(problem: HedgeProblem, risk: RiskTerm, legs: DeltaLegs, sett
     spread = amortised(problem, legs.share)
     options = np.flatnonzero(legs.anchor >= 0)
     if not options.size:
-        return solve(spread, settings, risk=risk)
+        return solve(spread, settings, risk=risk, budget=budget)
     bundled, term = _bundled(spread, risk, legs)
-    first = solve(bundled, settings, risk=term)
+    first = solve(bundled, settings, risk=term, budget=budget)
     rest = np.setdiff1d(np.arange(len(problem.columns)), options)
     quantity = np.zeros(len(problem.columns))
     quantity[options] = first.quantity[options]
     remaining, term = _remaining(spread, risk, rest, quantity)
-    second = solve(remaining, settings, risk=term)
+    second = solve(remaining, settings, risk=term, budget=budget)
     if second.status is Status.relaxed and first.status is not Status.relaxed:
-        return solve(spread, settings, risk=risk)
+        return solve(spread, settings, risk=risk, budget=budget)
     quantity[rest] = second.quantity
     return _joined(spread, risk, first, second, quantity)
 

@@ -15,6 +15,7 @@ from hedger.problem.risk_term import RiskModel
 from hedger.problem.snapshot import Snapshot
 from hedger.sections.objective import Mode
 from hedger.settings import Settings
+from hedger.solver.budget import Budget
 from hedger.solver.hedge_problem import HedgeProblem, Plan, Status
 from pricing.contracts import Kind
 from pricing.daycount import DAYS_PER_YEAR, HOURS_PER_YEAR
@@ -30,13 +31,15 @@ def perpetuals_by_utility(
     tradable: IntArray,
     settings: Settings,
     model: RiskModel,
+    budget: Budget | None = None,
 ) -> Alternative | None:
     """What utility does with perpetuals alone, keeping the delta rows. None where they cannot."""
     universe = snapshot.market.universe
     rows = np.flatnonzero(is_delta(problem.rows))
     perps = np.flatnonzero(universe.kind[tradable] == Kind.PERPETUAL)
     part = amortised(part_of(problem, perps, rows), model.share[tradable[perps]])
-    found = solve(part, settings.solver_settings(), risk=model.term(tradable[perps]))
+    term = model.term(tradable[perps])
+    found = solve(part, settings.solver_settings(), risk=term, budget=budget)
     if found.status is Status.relaxed:
         return None
     quantity = np.zeros(len(tradable))

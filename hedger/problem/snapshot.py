@@ -31,6 +31,8 @@ from risk.uncertainty import narrowed, row_errors, row_sd
 
 #: Trigger and landing by row name, absolute, in the row's unit: a trial of other bands.
 BandOverrides = Mapping[str, tuple[Interval, Interval]]
+#: Of a book without a position or a coin.
+NOTHING_MOVES = "the book holds nothing that moves"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,11 @@ class Snapshot:
         """The vol regimes' factors in force, by row: the next snapshot's `regimes`."""
         pairs = zip(self.exposure.rows, self.band_rules, strict=True)
         return {name: band.regime for name, band in pairs if band is not None and np.isfinite(band.regime)}
+
+    @property
+    def unmoved(self) -> bool:
+        """Whether the book holds nothing that moves, as far as it is known."""
+        return not self.underlyings and not self.missing
 
     @property
     def numeraire(self) -> Numeraire:
@@ -150,7 +157,7 @@ def take_snapshot(
     underlyings = underlyings_of(book, market, settings)
     quantities = book.quantities(universe)
     margin_balances = _margin_balances(book, market, valuation, marked)
-    balances = {name: float(amount) for name, amount in by_currency(margin_balances).items()}
+    balances = _by_name(margin_balances)
     spot = {name: float(valuation.spot[i]) for i, name in enumerate(universe.underlyings)}
     reference, meaning = reference_price(market), settings.exposure_settings()
     exposure = expose(quantities, balances, valuation, reference, underlyings, meaning)
@@ -190,6 +197,23 @@ def take_snapshot(
         band_rules=band_rules,
         errors=errors,
     )
+
+
+def holdings_at(snapshot: Snapshot, book: Book) -> tuple[FloatArray, dict[str, float]] | None:
+    """Another book at a snapshot's mark: quantities (n,), order units, and margin balances by currency, with
+    the gains of futures up to the mark. None where something in it has no worth there."""
+    valuation = snapshot.valuation
+    quantities = book.quantities(valuation.universe)
+    if (valuation.status[quantities != 0] != MarkStatus.OK).any():
+        return None
+    balances = _by_name(_margin_balances(book, snapshot.market, valuation, marked=True))
+    if any(amount and not np.isfinite(worth(name, snapshot.spot)) for name, amount in balances.items()):
+        return None
+    return quantities, balances
+
+
+def _by_name(margin_balances: Mapping[CashKey, Fraction]) -> dict[str, float]:
+    return {name: float(amount) for name, amount in by_currency(margin_balances).items()}
 
 
 def _margin_balances(

@@ -47,19 +47,27 @@ def exposure_charts(document: Json, made: Tables) -> Iterator[Drawn]:
     if not banded:
         why = "No row with a band was known for any length of time."
         yield Absent("exposures", "Exposures against their bands", why)
+    held = _to_the_end(made["exposures"], document["journal"]["to_ns"])
     for name in underlyings([row["row"] for row in banded]):
         mine = [row for row in banded if row["row"].split(":")[1] == name]
         plain = [row for row in mine if row["row"].count(":") == 1 or row["row"].startswith("pnl")]
         tenors = [row for row in mine if row not in plain and (row["lowest"] or row["highest"])]
         if plain:
-            figure = _panels(plain, made["exposures"], 150)
+            figure = _panels(plain, held, 150)
             dated(figure, document)
             yield Chart(f"exposures-{name}", _outside(name, "row", plain), _HOW, figure)
         if tenors:
-            figure = _panels(tenors, made["exposures"], 104)
+            figure = _panels(tenors, held, 104)
             dated(figure, document)
             how = "Vega of options by their days to expiry, drawn as above; tenors without any are left out."
             yield Chart(f"tenors-{name}", _outside(name, "tenor of its vega", tenors), how, figure)
+
+
+def _to_the_end(table: pl.DataFrame, end_ns: int) -> pl.DataFrame:
+    """With what holds in the last span at its end, too: a line of one point is none."""
+    last = table.filter(pl.col("from_ns") == pl.col("from_ns").max(), pl.col("from_ns") < end_ns)
+    at_end = {"from_ns": pl.lit(end_ns, dtype=pl.Int64), "outside_s": pl.lit(0.0)}
+    return pl.concat([table, last.with_columns(**at_end)])
 
 
 def _panels(rows: Sequence[Json], table: pl.DataFrame, height_px: int) -> Any:

@@ -245,6 +245,7 @@ def _pnl(journal: ReadJournal, valuations: pl.DataFrame) -> Json:
         "harvest_usd": journal.profit["harvest_usd"],
         "ledger_difference_usd": journal.profit["ledger_difference_usd"],
         "marks_passed_over": journal.profit["marks_passed_over"],
+        "before_first_mark": journal.profit["before_first_mark"],
         "unexplained_days": journal.profit["unexplained"],
         "unknown": journal.profit["unknown"],
     }

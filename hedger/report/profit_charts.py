@@ -102,6 +102,11 @@ def _waterfall(document: Json, parts: Json) -> Chart:
         f"What no cause explains is {usd(parts['residual'], signed=True)}, {percent(share)} of all that "
         f"moved. Harvest, gamma + theta: {usd(harvest, signed=True)}."
     )
+    if early := document["pnl"]["before_first_mark"]:
+        paid = [early["fees_usd"], early["slippage_usd"]]
+        cost = "an unknown amount" if None in paid else usd(-sum(paid))
+        fills = counted(early["fills"], "fill")
+        caption += f" Before the first mark with a worth {fills} cost {cost}, which is in none of this."
     return Chart("attribution", title, caption, figure)
 
 

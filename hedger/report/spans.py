@@ -81,6 +81,7 @@ class Spans:
     _held: Mapping[str, float] = field(default_factory=dict)
     _outside: Collection[str] = ()
     _incomplete: frozenset[str] = frozenset()
+    _without_rows: bool = False  # of a book that holds nothing that moves, all is known
     _since_ns: int | None = None
 
     @property
@@ -107,7 +108,7 @@ class Spans:
     def stopped(self, now_ns: int) -> None:
         """The engine went away: what held until its last word holds no longer."""
         self._hold(now_ns)
-        self._since_ns, self._held, self._outside = None, {}, ()
+        self._since_ns, self._held, self._outside, self._without_rows = None, {}, (), False
 
     def _known(self, row: str, x: float | None) -> float:
         return math.nan if x is None or row.split(":")[1] in self._incomplete else x
@@ -119,6 +120,10 @@ class Spans:
             self._hold(now_ns)
             self._incomplete = frozenset(incomplete)
             self._held = {row: self._known(row, x) for row, x in self._held.items()}
+        without_rows = not edges and not incomplete
+        if without_rows is not self._without_rows:
+            self._hold(now_ns)
+            self._without_rows = without_rows
         at = self._at(now_ns)
         for row, numbers in edges.items():
             self.rows.setdefault(row, RowSpans.empty(self.count + 1)).edges[:, at] = numbers
@@ -156,7 +161,8 @@ class Spans:
     def _add_hour(self, hour: HourSums, seconds: float) -> None:
         if self._outside:
             hour.outside_s += seconds
-        if not self._held or any(map(math.isnan, self._held.values())):
+        untold = not self._held and not self._without_rows
+        if untold or any(map(math.isnan, self._held.values())):
             hour.unknown_s += seconds
         else:
             hour.known_s += seconds

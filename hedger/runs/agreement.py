@@ -29,6 +29,7 @@ from hedger.limits_file import LoadedLimits
 from hedger.runs.paper_setup import one_numeraire
 from hedger.sections.limits import UniverseConfig
 from hedger.settings import EVERY, Settings
+from hedger.solver.budget import longest_s
 from pricing.errors import InputError
 from pricing.market import Market
 from pricing.valuation import value
@@ -67,19 +68,37 @@ def agreed(
     *,
     tape: bool = False,
 ) -> Settings:
-    """The settings, if the limits let out what they ask for.
+    """The settings, if the limits let out what they ask for, and the watchdog bears what a plan takes.
 
     Args:
         origin: where each key of the settings came from, by dotted key.
-        tape: quotes are as old as they were recorded, and ages are not those of the limits.
+        tape: quotes are as old as they were recorded, and ages are not those of the limits; nobody watches.
 
     Raises:
-        InputError: LIMITS_CLASH, with both keys of the first clash and how many there are.
+        InputError: LIMITS_CLASH, with both keys of the first clash and how many there are; SOLVER_TOO_LONG.
     """
     found = list(clashes(settings, limits.limits, tape=tape))
     if found:
         raise _error(found, limits.source, origin)
+    if not tape:
+        _check_longest(settings, origin)
     return settings
+
+
+def _check_longest(settings: Settings, origin: Mapping[str, str]) -> None:
+    """While a plan is made the loop gives no sign of life: the watchdog must not take that for a stall."""
+    key, stall_s = "solver.time_limit_s", settings.run.watchdog.stall_s_max
+    limit_s = settings.solver.time_limit_s
+    if stall_s and longest_s(limit_s) > stall_s:
+        raise InputError(
+            "SOLVER_TOO_LONG",
+            "the solver may take longer over a plan than the watchdog bears a loop without a sign of life",
+            where=f"{origin.get(key, 'the settings')}, key {key}, against run.watchdog.stall_s_max",
+            observed=f"{limit_s:g} s for one search, {longest_s(limit_s):g} s for a whole plan",
+            allowed=f"run.watchdog.stall_s_max = {stall_s:g} s for a whole plan",
+            not_done="nothing was started",
+            fix="lower the one or raise the other (0 switches that check of the watchdog off)",
+        )
 
 
 def taken(limits: LoadedLimits, settings: Settings) -> Settings:

@@ -6,11 +6,12 @@ import csv
 import math
 from pathlib import Path
 
-from pricing.errors import InputError
+from pricing.errors import InputError, refuse_repeated
 from venues.paper_terms import LATENCY_NS_MAX, Empirical, Latencies
 
 #: From the venue's book to us, from us to the venue's matching, and back to us.
 COLUMNS = ("feed_ms", "order_ms", "answer_ms")
+NOTHING = "nothing was started"
 _NS_PER_MS = 1_000_000
 
 
@@ -22,7 +23,9 @@ def read_latencies(path: Path) -> Latencies:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file, strict=True))
+            table = csv.DictReader(file, strict=True)
+            refuse_repeated(table.fieldnames or (), str(path), NOTHING)
+            rows = list(table)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise _refusal(
             "LATENCY_UNREADABLE", "cannot read the latencies", path, str(error), "a CSV file"
@@ -58,6 +61,6 @@ def _refusal(code: str, what: str, where: Path | str, observed: str, allowed: st
         where=str(where),
         observed=observed,
         allowed=allowed,
-        not_done="nothing was started",
+        not_done=NOTHING,
         fix="correct the file that paper.latency_file names, or leave the key out",
     )

@@ -16,7 +16,7 @@ from hedger.documents import number
 from hedger.engine.recording import newly_booked
 from hedger.problem.snapshot import Snapshot
 from pricing.market import Market, Marks, mid_or_nan, price_or_nan
-from risk.attribution import Attribution
+from risk.attribution import Attribution, costs
 from risk.flows import Trade
 from risk.unexplained import Tolerance
 
@@ -26,6 +26,7 @@ class Results:
 
     tolerance: what of a day's P&L may stay without a cause.
     marks, decisions, orders, fills, executions, refused: counts; planned: decisions with a ticket.
+    fees, slippage: of each fill, against the mid at its order's arrival; USD, costs positive, NaN unknown.
     profit: the P&L between the first and the last mark that could be valued. alerts: by code. accepted: what
     a person took the venues' word for.
     """
@@ -38,6 +39,9 @@ class Results:
         self.alerts: dict[str, int] = {}
         self.accepted: list[Adjustment] = []
         self.slippage_usd = self.expected_usd = 0.0
+        self.fees: list[float] = []
+        self.slippage: list[float] = []
+        self._arrivals = profit.Arrivals()
         self.profit = profit.Profit()
 
     def __call__(self, before: State, event: Event, after: State, decision: Decision) -> None:
@@ -55,10 +59,16 @@ class Results:
             self.executions += 1
             self.slippage_usd += decision.verification.slippage_usd
             self.expected_usd += decision.verification.expected_usd
+        filled = self.fills
         for trade in newly_booked(before, event, after):
             self.fills += 1
-            middle = _mid(before.market, trade.fill.listing.key)
-            self.profit.traded(Trade(trade.fill, middle, _indexes(before.snapshot)))
+            middle = self._arrivals.of(trade.client_id, _mid(before.market, trade.fill.listing.key))
+            told = Trade(trade.fill, middle, _indexes(before.snapshot))
+            self.profit.traded(told)
+            for of, cost in zip((self.fees, self.slippage), costs(told), strict=True):
+                of.append(-cost)
+        for order in decision.orders:
+            self._arrivals.decided(order.client_id, _mid(after.market, order.listing.key))
         for adjustment in decision.adjustments:
             self.profit.adjusted(adjustment)
             if adjustment.kind in (AdjustmentKind.ACCEPTED_POSITION, AdjustmentKind.ACCEPTED_CASH):
@@ -69,6 +79,8 @@ class Results:
             snapshot = None if self.profit.waits(event.now_ns) else after.snapshot
             if snapshot is not None:
                 self.profit.marked(snapshot)
+        elif self.fills > filled and after.snapshot is not None:
+            self.profit.executed(after.snapshot, after.book)
 
     @property
     def attribution(self) -> Attribution | None:
@@ -78,14 +90,13 @@ class Results:
 
     def close(self, state: State, snapshot: Snapshot | None) -> None:
         """The end: fills since the last mark, and funding that has run up and is not booked."""
-        self.profit.close(snapshot, state.accrued)
+        self.profit.close(snapshot, state.book, state.accrued)
 
     def document(self) -> dict[str, object]:
         """The part of a result that is the same for every kind of run; what is unknown is null."""
         attribution = self.attribution
         total = None if attribution is None else attribution.total
-        fees = math.nan if total is None else -total.fees
-        slippage = math.nan if total is None else -total.slippage
+        fees, slippage = math.fsum(self.fees), math.fsum(self.slippage)
         return {
             "marks": self.marks,
             "decisions": self.decisions,

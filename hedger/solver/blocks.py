@@ -71,7 +71,7 @@ def block_of(lots: Lots, rows: IntArray, columns: IntArray) -> Lots:
         basis=None,
     )
     problem = _part_of_problem(lots.problem, frame, rows, columns)
-    return Lots(problem, frame, np.arange(len(columns)), lots.gap, bound)
+    return Lots(problem, frame, np.arange(len(columns)), lots.gap, bound, lots.clock)
 
 
 def _part_of_problem(problem: HedgeProblem, frame: Frame, rows: IntArray, columns: IntArray) -> HedgeProblem:

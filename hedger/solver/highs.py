@@ -19,6 +19,7 @@ import highspy
 import numpy as np
 from numpy.typing import NDArray
 
+from hedger.solver.budget import Clock
 from hedger.solver.frame import INF, Frame
 from hedger.solver.scaling import TOLERANCE, limit_ceiling, money_of, power_of_two, row_scale
 from pricing.universe import FloatArray, IntArray
@@ -27,6 +28,10 @@ WHOLE_MAX = 2.0**30  # lots of one column, beyond which no search is begun
 #: Ends, costs and entries beyond this are not given to HiGHS: on such programs it has been seen to run for
 #: ever, and to end the process. Where rows and columns are scaled, no market comes near it.
 NUMBER_MAX = 1e15
+#: Lots of a column that one row is narrower than a single one of, beyond which no search is begun: HiGHS then
+#: moves bounds lot by lot, over the whole range, and looks at no limit meanwhile, its clock included
+#: (github.com/ERGO-Code/HiGHS/issues/2226). A hundred thousand lots take it minutes.
+WALK_LOTS = 1000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,9 +70,6 @@ class Outcome(StrEnum):
 NODES_PER_S = 200.0
 ITERATIONS_PER_S = 10_000.0
 WHOLE_S = 0.01
-#: The clock ends a run after so many times its seconds, and not before CLOCK_S_MIN.
-CLOCK_SHARE = 8.0
-CLOCK_S_MIN = 4.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,9 +87,10 @@ class Solver:
     """One HiGHS instance with one program in it. Changes of cost and bounds keep the basis: the next run is
     warm."""
 
-    def __init__(self, program: Program, *, whole: bool = False) -> None:
+    def __init__(self, program: Program, *, whole: bool = False, clock: Clock | None = None) -> None:
         self.program = program
         self._whole = whole
+        self._clock = Clock() if clock is None else clock
         self._highs = highs = highspy.Highs()
         for name, value in (
             ("output_flag", False),
@@ -99,7 +102,7 @@ class Solver:
             ("mip_feasibility_tolerance", TOLERANCE),
             ("small_matrix_value", 1e-12),  # the default drops 1e-9; one lot of a perp may be 1e-6 of a row
             ("presolve", "choose" if whole else "off"),  # presolve of a few-row LP costs more than it saves
-            # an LP has no time limit, and has been seen to cycle
+            # an LP has been seen to cycle
             ("simplex_iteration_limit", 1000 + 100 * (len(program.cost) + len(program.row_lower))),
         ):
             highs.setOptionValue(name, value)
@@ -132,14 +135,16 @@ class Solver:
         """Solve; `seconds`, `gap` (relative) and `start` (a feasible x) matter to whole programs only.
 
         Seconds are work at a fixed rate, of nodes and iterations, so that the same program gets the same
-        answer on any machine; a clock stands behind them, far out, for what neither counts.
+        answer on any machine; the plan's clock stands behind them for what neither counts.
         """
-        highs = self._highs
-        if self._refused:
+        highs, clock = self._highs, self._clock
+        if self._refused or clock.left_s <= 0.0:
+            clock.ended = clock.ended or not self._refused
             return Answer(Outcome.stopped, None, np.zeros(len(self.program.row_lower)), INF, 0.0)
+        begun_s = highs.getRunTime()
         if seconds < INF:
             highs.setOptionValue("mip_max_nodes", max(round(seconds * NODES_PER_S), 1))
-            highs.setOptionValue("time_limit", highs.getRunTime() + max(CLOCK_SHARE * seconds, CLOCK_S_MIN))
+        highs.setOptionValue("time_limit", begun_s + clock.left_s)
         highs.setOptionValue("mip_rel_gap", gap)
         highs.setOptionValue("mip_abs_gap", 1e-10)
         if start is not None:
@@ -153,6 +158,8 @@ class Solver:
             highs.setOptionValue("primal_feasibility_tolerance", 1e-7)
             highs.setOptionValue("dual_feasibility_tolerance", 1e-7)
             highs.run()
+        clock.spend(highs.getRunTime() - begun_s)
+        clock.ended = clock.ended or highs.getModelStatus() == highspy.HighsModelStatus.kTimeLimit
         info, solution = highs.getInfo(), highs.getSolution()
         has_x = info.primal_solution_status == 2 and solution.value_valid
         outcome = _OUTCOMES.get(highs.getModelStatus(), Outcome.stopped)
@@ -365,6 +372,16 @@ def lot_program(
     return program, levels, gated
 
 
+def walks(frame: Frame, kept: IntArray, limits: FloatArray, stage: int, ceiling: FloatArray | float) -> bool:
+    """Whether a lot program has a column that HiGHS could walk lot by lot: more than WALK_LOTS of it, in a
+    row that one of them moves by more than its width, slack included but that which is to be the least."""
+    slack = np.minimum(slack_ceiling(frame, limits, ceiling).reshape(2, -1), limits[frame.rank])
+    slack[:, frame.rank == stage] = 0.0
+    width = frame.need_upper - frame.need_lower + (slack * frame.weight).sum(axis=0)
+    coarse = (np.abs(frame.per_unit[:, kept]) * frame.lot[kept] > width[:, None]).any(axis=0)
+    return bool((coarse & (frame.most_buy[kept] + frame.most_sell[kept] > WALK_LOTS)).any())
+
+
 def lot_point(
     program: Program,
     frame: Frame,
@@ -400,7 +417,7 @@ def allowed_neighbours(value: float, most_sell: int, most_buy: int, least: int) 
 
 
 def dive(
-    program: Program, frame: Frame, kept: IntArray, scale: FloatArray, seconds: float
+    program: Program, frame: Frame, kept: IntArray, scale: FloatArray, seconds: float, clock: Clock
 ) -> tuple[Answer, IntArray | None, float]:
     """Whole lots by rounding the relaxation, one column at a time, from the coarsest to the finest.
 
@@ -408,7 +425,7 @@ def dive(
     option moved. Both neighbours are tried and the cheaper stays. Returns the relaxation's answer, lots (c,)
     or None when a rounding left no way on or the time ended, and the seconds spent.
     """
-    solver = Solver(program)
+    solver = Solver(program, clock=clock)
     root = answer = solver.run()
     spent = root.seconds
     coarse = (np.abs(frame.per_unit[:, kept]) * frame.lot[kept] / scale[:, None]).max(axis=0, initial=0.0)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from hedger.solver.budget import Clock
 from hedger.solver.frame import INF, Frame, Rounding
 from hedger.solver.hedge_problem import HedgeProblem
-from hedger.solver.highs import Outcome, Solver, dive, lot_point, lot_program
+from hedger.solver.highs import Outcome, Solver, dive, lot_point, lot_program, walks
 from hedger.solver.lot_search import LotAnswer, lot_search, lot_search_by_parts
 from hedger.solver.relaxation import Bound
 from hedger.solver.scaling import power_of_two, row_scale
@@ -34,17 +35,28 @@ class Found:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lots:
-    """Whole lots on the kept columns. `gap`: what a search may leave, relative; 0 on few columns."""
+    """Whole lots on the kept columns. `gap`: what a search may leave, relative; 0 on few columns. `clock`:
+    HiGHS', for all that is solved here and beside."""
 
     problem: HedgeProblem
     frame: Frame
     kept: IntArray
     gap: float
     bound: Bound
+    clock: Clock = field(default_factory=Clock)
 
     @classmethod
-    def on(cls, problem: HedgeProblem, frame: Frame, kept: IntArray, gap: float, bound: Bound) -> Lots:
-        return cls(problem, frame, kept, 0.0 if len(kept) <= EXACT_COLUMNS else gap, bound)
+    def on(
+        cls,
+        problem: HedgeProblem,
+        frame: Frame,
+        kept: IntArray,
+        gap: float,
+        bound: Bound,
+        clock: Clock | None = None,
+    ) -> Lots:
+        exact = 0.0 if len(kept) <= EXACT_COLUMNS else gap
+        return cls(problem, frame, kept, exact, bound, Clock() if clock is None else clock)
 
     def fits(self, trial: Trial, limits: FloatArray, ceiling: FloatArray) -> bool:
         """Whether a trial stays within the limits that its program had."""
@@ -75,7 +87,7 @@ class Lots:
             money = float(power_of_two(abs(last.fill @ frame.price) / share))
             program, _, _ = lot_program(rest, few, free, frame.ranks, scale, money)
             cost = np.concatenate([program.cost[: -len(slacks)], slacks])
-            _, lots, _ = dive(replace(program, cost=cost), rest, few, scale, INF)
+            _, lots, _ = dive(replace(program, cost=cost), rest, few, scale, INF, self.clock)
             if lots is not None:
                 dived = base.copy()
                 dived[few] = lots
@@ -223,7 +235,7 @@ class Lots:
         cost = np.abs(frame.price) * frame.lot[frame.column]
         money = float(power_of_two(known if known > 0 else cost.max(initial=0.0)))
         program, levels, gated = lot_program(frame, self.kept, limits, stage, scale, money, ceiling)
-        root, lots, spent = dive(program, frame, self.kept, scale, left)
+        root, lots, spent = dive(program, frame, self.kept, scale, left, self.clock)
         if root.outcome is Outcome.infeasible:
             return Found(start, True, spent)
         best, floor = start, known if root.x is None else max(known, root.value)
@@ -233,6 +245,8 @@ class Lots:
                 best = trial
         if best is not None and self.done(best, floor, stage):
             return Found(best, True, spent)
+        if walks(frame, self.kept, limits, stage, ceiling):
+            return Found(best, False, spent)
         budget = blind if best is None else left
         # A gap on the sum of a priority's slack would leave a row out that could be met.
         leave = self.gap if stage == frame.ranks else min(self.gap, 1e-6)
@@ -242,7 +256,8 @@ class Lots:
             # start as the optimum although better lots existed.
             if best is not None and self.gap > 0.0:
                 point = lot_point(program, frame, self.kept, levels, gated, best.lots, best.over)
-            answer = Solver(program, whole=True).run(max(budget - spent, 0.01), leave, point)
+            solver = Solver(program, whole=True, clock=self.clock)
+            answer = solver.run(max(budget - spent, 0.01), leave, point)
             spent += answer.seconds
             if answer.x is None:
                 return Found(best, answer.outcome is Outcome.infeasible, spent)
@@ -335,7 +350,7 @@ class Lots:
             if self.fits(best, limits, ceiling) or spent >= left:
                 break
             program, _, _ = lot_program(frame, self.kept, limits, frame.ranks, scale, 1.0, ceiling)
-            _, lots, seconds = dive(program, frame, self.kept, scale, left - spent)
+            _, lots, seconds = dive(program, frame, self.kept, scale, left - spent, self.clock)
             spent += seconds
             if lots is not None:
                 best = min(best, self.judge(lots), key=self.key)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hedger.solver.budget import Clock
 from hedger.solver.dual_simplex import INFEASIBLE, OPTIMAL
 from hedger.solver.frame import INF, Frame
 from hedger.solver.hedge_problem import Basis, HedgeProblem
@@ -40,14 +41,14 @@ class Bound:
     fallbacks: int  # 1 HiGHS had to do it, 2 it could not either
 
 
-def relax(frame: Frame, loose: float = 0.0, basis: Basis | None = None) -> Bound:
+def relax(frame: Frame, loose: float = 0.0, basis: Basis | None = None, clock: Clock | None = None) -> Bound:
     """The LP over all columns; when no plan meets all rows, the least slack priority by priority, then the
     cost: `last` at slacks up to half of `loose` above the least, relative, in the rows that have any.
 
-    Our own simplex, from `basis` if it fits; where it is in trouble, HiGHS; where that is too, the bound that
-    needs no solver: no row has a price.
+    Our own simplex, from `basis` if it fits; where it is in trouble, HiGHS, by its `clock`; where that is
+    too, the bound that needs no solver: no row has a price.
     """
-    return _by_simplex(frame, loose, basis) or _by_highs(frame, loose) or _by_nothing(frame)
+    return _by_simplex(frame, loose, basis) or _by_highs(frame, loose, clock) or _by_nothing(frame)
 
 
 def _by_simplex(frame: Frame, loose: float, basis: Basis | None) -> Bound | None:
@@ -121,11 +122,11 @@ def _by_nothing(frame: Frame) -> Bound:
     return Bound(certificate(frame, last), last, stages, away, away == 0.0, goals, 0.0, None, 0, 2)
 
 
-def _by_highs(frame: Frame, loose: float) -> Bound | None:
+def _by_highs(frame: Frame, loose: float, clock: Clock | None) -> Bound | None:
     """The same by HiGHS; None when it ends without an answer."""
     limits = np.zeros(frame.ranks)
     program, unit = level_program(frame, limits, frame.ranks)
-    solver = Solver(program)
+    solver = Solver(program, clock=clock)
     answer = solver.run()
     seconds = answer.seconds
     levels, m = len(frame.column), len(frame.rank)

@@ -21,6 +21,7 @@ from hedger.inputs import parse_time
 from hedger.studies.chain_market import Contracts, View
 from hedger.studies.chain_walk import Start
 from hedger.studies.flow import RecordedFlow
+from hedger.table_files import UNREADABLE, read_table
 from pricing.contracts import STABLE_CURRENCIES, Kind
 from pricing.errors import InputError
 from pricing.universe import FloatArray, IntArray
@@ -54,15 +55,16 @@ class Series:
 NO_SERIES = Series(np.empty(0, dtype=np.int64), np.empty(0))
 
 
-def read_perp(path: Path, coins: Collection[str]) -> dict[str, Series]:
+def read_perp(path: Path, coins: Collection[str], not_done: str = NOTHING) -> dict[str, Series]:
     """Bars (parquet or CSV: ts, open, optional symbol) by coin: the open, known when the bar begins.
 
-    Without a symbol they are of BTC. What is of none of `coins` is left out.
+    Without a symbol they are of BTC. What is of none of `coins` is left out. not_done: the words for
+    it, should the file be refused.
 
     Raises:
         InputError: the file cannot be used, none of it is of one of the coins, or one has several symbols.
     """
-    table = _table(path, ("ts", "open"))
+    table = _table(path, ("ts", "open"), not_done)
     parts = {"BTC": table}
     if "symbol" in table.columns:
         parts = {str(s): part for (s,), part in table.group_by("symbol", maintain_order=True)}
@@ -75,15 +77,15 @@ def read_perp(path: Path, coins: Collection[str]) -> dict[str, Series]:
             "FILE_SYMBOLS", "no symbol is of a coin that is asked for", where=str(path),
             observed=unasked if "symbol" in table.columns else "no column symbol, so BTC",
             allowed=f"of {', '.join(coins)}, such as BTC_USDT, BTCUSD, BTC-PERPETUAL",
-            not_done=NOTHING, fix="name another file",
+            not_done=not_done, fix="name another file",
         )  # fmt: skip
     if twice := sorted(symbol for symbols in of.values() if len(symbols) > 1 for symbol in symbols):
         raise InputError(
             "FILE_SYMBOLS", "several symbols are of one coin", where=str(path),
             observed=", ".join(twice[:20]), allowed="one symbol a coin",
-            not_done=NOTHING, fix="keep the symbol that is meant",
+            not_done=not_done, fix="keep the symbol that is meant",
         )  # fmt: skip
-    return {coin: _series(parts[symbol], "open", path) for coin, (symbol,) in of.items()}
+    return {coin: _series(parts[symbol], "open", path, not_done) for coin, (symbol,) in of.items()}
 
 
 def coin_of(symbol: str, coins: Collection[str]) -> str:
@@ -101,46 +103,42 @@ def coin_of(symbol: str, coins: Collection[str]) -> str:
     return next((head for head in heads if head in coins), "")
 
 
-def read_dvol(path: Path) -> dict[str, Series]:
+def read_dvol(path: Path, not_done: str = NOTHING) -> dict[str, Series]:
     """The DVOL index (parquet or CSV: ts, dvol, optional currency), vol points by coin; without one of BTC.
 
-    The value of an hour is its close: it is known when the hour is over.
+    The value of an hour is its close: it is known when the hour is over. not_done: as above.
     """
-    table = _table(path, ("ts", "dvol"))
+    table = _table(path, ("ts", "dvol"), not_done)
     groups = {"BTC": table}
     if "currency" in table.columns:
         groups = {str(c): part for (c,), part in table.group_by("currency", maintain_order=True)}
-    closed = {coin: _series(part, "dvol", path) for coin, part in groups.items()}
+    closed = {coin: _series(part, "dvol", path, not_done) for coin, part in groups.items()}
     return {coin: Series(x.at + 3_600 * 10**9, x.value) for coin, x in closed.items()}
 
 
-def _table(path: Path, columns: tuple[str, ...]) -> pl.DataFrame:
+def _table(path: Path, columns: tuple[str, ...], not_done: str) -> pl.DataFrame:
     try:
-        table = (
-            pl.read_csv(path, try_parse_dates=True)
-            if path.suffix.lower() == ".csv"
-            else pl.read_parquet(path)
-        )
-    except (OSError, pl.exceptions.PolarsError) as problem:
+        table = read_table(path, not_done, times=True)
+    except UNREADABLE as problem:
         raise InputError(
             "FILE_UNREADABLE", "the prices cannot be read", where=str(path), observed=str(problem),
-            allowed="a parquet or CSV file", not_done=NOTHING, fix="name another file",
+            allowed="a parquet or CSV file", not_done=not_done, fix="name another file",
         ) from None  # fmt: skip
     missing = [name for name in columns if name not in table.columns]
     if missing:
         raise InputError(
             "FILE_COLUMNS", "columns are missing", where=str(path), observed=", ".join(table.columns),
-            allowed=f"with {', '.join(columns)}", not_done=NOTHING, fix="name the columns so",
+            allowed=f"with {', '.join(columns)}", not_done=not_done, fix="name the columns so",
         )  # fmt: skip
     return table
 
 
-def _series(table: pl.DataFrame, name: str, path: Path) -> Series:
+def _series(table: pl.DataFrame, name: str, path: Path, not_done: str) -> Series:
     if not isinstance(table.schema["ts"], pl.Datetime) or not table.schema[name].is_numeric():
         raise InputError(
             "FILE_TYPE", "a column is of the wrong type", where=str(path),
             observed=f"ts {table.schema['ts']}, {name} {table.schema[name]}",
-            allowed="ts a time (UTC), numbers beside it", not_done=NOTHING, fix="correct the file",
+            allowed="ts a time (UTC), numbers beside it", not_done=not_done, fix="correct the file",
         )  # fmt: skip
     table = table.select(pl.col("ts").dt.epoch("ns"), pl.col(name).cast(pl.Float64)).sort("ts")
     value = table[name].to_numpy()
@@ -151,7 +149,7 @@ def _series(table: pl.DataFrame, name: str, path: Path) -> Series:
         raise InputError(
             "FILE_VALUE", "no series of prices", where=f"{path}, row {where + 1} by time",
             observed=f"{name} {value[where] if value.size else 'none'}",
-            allowed="positive numbers, each time once", not_done=NOTHING, fix="correct the row",
+            allowed="positive numbers, each time once", not_done=not_done, fix="correct the row",
         )  # fmt: skip
     return Series(at.astype(np.int64), value)
 

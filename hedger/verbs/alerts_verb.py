@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import signal
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from hedger.amounts import counted
@@ -41,7 +42,7 @@ def declare(commands: Commands) -> None:
     text = (
         "look once, print what stands, and end: 1 where something critical does, 4 where a sink failed; "
         "sinks are told what an earlier look has not told them, again after `again_min` minutes, and the end "
-        "of it"
+        "of it; one look at a time: another is waited for up to a minute"
     )
     words.add_argument("--once", action="store_true", help=text)
     text = "tell the sinks everything that stands, whatever an earlier look or process has told them"
@@ -79,13 +80,16 @@ def alerts(arguments: argparse.Namespace) -> Exit:
             not_done="nothing is watched",
             fix='name a sink: [[alerts.sinks]] url = "file:PATH", or --url env:NAME',
         )
+    from hedger.alerts.one_teller import only_teller
     from hedger.alerts.sinks import Sink
 
     path, not_done = arguments.journal, "nothing is watched"
     with followed(path, not_done) as storage, followed(path, not_done) as again:
         whom = [Sink(address, storage.name, settings.alerts) for address in sinks]
-        watching = _watch(arguments, (storage, again), settings, whom)
-        return _once(arguments, watching) if arguments.once else _follow(arguments, watching)
+        alone = only_teller(path, looks=arguments.once) if sinks else nullcontext()
+        with alone:
+            watching = _watch(arguments, (storage, again), settings, whom)
+            return _once(arguments, watching) if arguments.once else _follow(arguments, watching)
 
 
 def _watch(

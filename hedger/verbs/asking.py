@@ -9,9 +9,12 @@ import argparse
 import time
 from typing import TYPE_CHECKING, Any
 
+from pricing.errors import InputError, named
+
 if TYPE_CHECKING:
     from hedger.core.events import Verb
     from hedger.journal.identity import Opened
+    from hedger.journal.sqlite import SqliteStorage
     from hedger.journal.storage import Storage
 
 #: Between two looks at what another process writes, which tells nobody; a verb has nothing else to do.
@@ -24,10 +27,39 @@ def leave_wish(arguments: argparse.Namespace, verb: Verb, opened: Opened | None 
     Raises:
         WishRefused: as `hedger.journal.wishes.leave`.
     """
-    from hedger.journal.wishes import leave
+    from hedger.journal.wishes import PATIENCE_S, leave
 
     argument = getattr(arguments, "argument", None) or ""
-    return leave(arguments.journal, verb, argument, arguments.reason or "", opened=opened, waits=True)
+    return leave(
+        arguments.journal,
+        verb,
+        argument,
+        arguments.reason or "",
+        opened=opened,
+        waits=True,
+        patience_s=arguments.wait_s or PATIENCE_S,  # who does not wait at all has asked all the same
+    )
+
+
+def refuse_unknown_coin(storage: SqliteStorage, coin: str, verb: str) -> None:
+    """Refuse a coin that the journal's market does not have; where the journal has none the engine judges.
+
+    Raises:
+        InputError: it has others.
+    """
+    from hedger.verbs.journals import coins_of
+
+    known = coins_of(storage) if coin else []
+    if known and coin not in known:
+        raise InputError(
+            "COIN_UNKNOWN",
+            "the engine's market has no such coin",
+            where=f"hedger {verb}",
+            observed=coin,
+            allowed=named(known, 20),
+            not_done="nothing was sent",
+            fix="name one of these as it is written here, or none for all",
+        )
 
 
 def left(

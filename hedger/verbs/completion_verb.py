@@ -70,14 +70,7 @@ def _coins(arguments: argparse.Namespace) -> list[str]:
         from hedger.settings import EVERY
 
         return sorted(set(load(arguments.config).settings.bands) - {EVERY})
-    from hedger.journal.entries import Kind, read
-    from hedger.verbs.journals import opened
-    from pricing.contracts import Listing
+    from hedger.verbs.journals import coins_of, opened
 
     with opened(arguments.journal, "no coin is named") as storage:
-        last = None
-        for record in storage.records(kinds=[Kind.LISTINGS]):
-            last = record
-        listed = () if last is None else read(last)
-    assert isinstance(listed, tuple)
-    return sorted({x.contract.underlying for x in listed if isinstance(x, Listing)})
+        return coins_of(storage)

@@ -38,7 +38,8 @@ def dashboard(arguments: argparse.Namespace) -> Exit:
 
     keys = load_keys(arguments.keys)
     settings = settings_of(arguments)
-    ports = Ports(beat=partial(last_beat, arguments.journal), fetch=fetch_of(arguments.tape))
+    fetch = fetch_of(arguments.tape, needed=False)
+    ports = Ports(beat=partial(last_beat, arguments.journal), fetch=fetch)
     feed = Feed(arguments.journal, settings, ports)
     try:
         _refuse_no_terminal()

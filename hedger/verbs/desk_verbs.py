@@ -54,7 +54,8 @@ def _add_shocks(words: argparse.ArgumentParser) -> None:
     words.add_argument(
         "--hedged", action="store_true", help="plan, and show the book after the hedge beside it"
     )
-    words.add_argument("--stress", metavar="all|NAME", help="falls of the past, such as march-2020")
+    text = "falls of the past, such as march-2020, and the scenarios of the settings"
+    words.add_argument("--stress", metavar="all|NAME", help=text)
     text = "the hedge with spreads K times as wide and sizes a K-th"
     words.add_argument("--liquidity", type=factor, metavar="K", help=text)
     text = "for VaR and expected shortfall: a tape, or prices (ts, open, symbol), or returns by coin"
@@ -105,7 +106,7 @@ def venues(arguments: argparse.Namespace) -> Exit:
     settings = settings_of(arguments)
     running = holder(arguments.journal) is not None
     with opened(arguments.journal, NOT_SHOWN) as storage:
-        reader = VenueReader(settings, fetch_of(arguments.tape))
+        reader = VenueReader(settings, fetch_of(arguments.tape, needed=False))
         for record in storage.records():
             reader.take(record)
     say_at_hand(reader.follower)
@@ -128,7 +129,6 @@ def _say(
 
 def _question(arguments: argparse.Namespace) -> Question:
     from hedger.desk.ladder import Axes
-    from hedger.desk.stress_table import chosen
     from hedger.desk.whatif import Question
 
     axes = Axes.of(arguments.spot or (), arguments.vol or (), arguments.days or ())
@@ -136,6 +136,6 @@ def _question(arguments: argparse.Namespace) -> Question:
         metric=arguments.metric,
         axes=axes,
         hedged=arguments.hedged,
-        stresses=chosen(arguments.stress) if arguments.stress else (),
+        stress=arguments.stress,
         liquidity=arguments.liquidity,
     )

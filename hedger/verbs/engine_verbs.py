@@ -190,6 +190,7 @@ def _between(arguments: argparse.Namespace, settings: Settings) -> Filling | Non
     from hedger.studies.chain_between import Between
     from hedger.studies.chain_inputs import read_dvol, read_perp
 
+    not_done = "nothing was replayed"
     if arguments.perp is None:
         if arguments.dvol is not None:
             raise InputError(
@@ -198,14 +199,14 @@ def _between(arguments: argparse.Namespace, settings: Settings) -> Filling | Non
                 where="--dvol",
                 observed="no --perp",
                 allowed="--dvol beside --perp",
-                not_done="nothing was replayed",
+                not_done=not_done,
                 fix="give the perpetual's hourly prices, too, or leave --dvol out",
             )
         return None
-    dvol = {} if arguments.dvol is None else read_dvol(arguments.dvol)
+    dvol = {} if arguments.dvol is None else read_dvol(arguments.dvol, not_done)
 
     def filling(universe: Universe, batches: Iterator[Marks]) -> Iterator[Marks]:
-        perp = read_perp(arguments.perp, universe.underlyings)
+        perp = read_perp(arguments.perp, universe.underlyings, not_done)
         found = Between(universe, settings.age_s_max, perp, dvol)
         still = [name for name in universe.underlyings if name not in found.coins]
         if still:

@@ -55,6 +55,13 @@ def journal_file(text: str) -> Path:
     return path
 
 
+def coin(text: str) -> str:
+    """A coin's name: an empty one, as of a script's variable that is not set, is no word for all of them."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the name is empty: name a coin, or leave the argument out for all")
+    return text
+
+
 def positive(text: str) -> float:
     """A number above 0."""
     return _bounded(text, lambda x: x > 0, "above 0")

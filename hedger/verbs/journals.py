@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from hedger.desk.follow import Fetch, Follower
     from hedger.journal.recovery import Recovered
     from hedger.journal.sqlite import SqliteStorage
+    from pricing.contracts import Listing
 
 NOT_SHOWN = "nothing was shown"
 NOT_VALUED = "nothing was valued"
@@ -48,6 +49,32 @@ def followed(path: Path, not_done: str) -> Iterator[SqliteStorage]:
         storage.close()
 
 
+def listed(storage: SqliteStorage) -> tuple[Listing, ...]:
+    """The market that a journal names last; nothing where it names none, or one of another build's form.
+
+    Raises:
+        StorageFailed: it cannot be read.
+    """
+    from hedger.journal.codec import CodecError
+    from hedger.journal.entries import Kind, read
+    from pricing.contracts import Listing
+
+    last = None
+    for record in storage.records(kinds=[Kind.LISTINGS]):
+        last = record
+    try:
+        found = () if last is None else read(last)
+    except CodecError:
+        return ()
+    assert isinstance(found, tuple)
+    return tuple(x for x in found if isinstance(x, Listing))
+
+
+def coins_of(storage: SqliteStorage) -> list[str]:
+    """The underlyings of that market."""
+    return sorted({x.contract.underlying for x in listed(storage)})
+
+
 def whole_summary(storage: SqliteStorage, path: Path, *, running: bool) -> Recovered:
     """Where an engine stands by its journal. running: one writes it.
 
@@ -64,12 +91,13 @@ def whole_summary(storage: SqliteStorage, path: Path, *, running: bool) -> Recov
     return found
 
 
-def fetch_of(path: Path | None) -> Fetch:
-    """What finds the marks that a journal only names, on the tape at hand."""
-    from hedger.desk.follow import no_tape
+def fetch_of(path: Path | None, *, needed: bool = True) -> Fetch:
+    """What finds the marks that a journal only names, on the tape at hand. needed: without one it refuses;
+    else it finds none, and what hangs on them stays unknown."""
+    from hedger.desk.follow import no_tape, without_tape
 
     if path is None:
-        return no_tape
+        return no_tape if needed else without_tape
     from hedger.journal.entries import MarksOnTape
     from hedger.runs.refold import batches_of
     from hedger.runs.replay import tape_sha256

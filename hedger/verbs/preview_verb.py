@@ -7,12 +7,12 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from hedger.verbs.asking import left, refusal
+from hedger.verbs.asking import left, refusal, refuse_unknown_coin
 from hedger.verbs.printing import show_json
 from pricing.errors import Exit
 
 if TYPE_CHECKING:
-    from hedger.journal.storage import Storage
+    from hedger.journal.sqlite import SqliteStorage
 
 
 def preview(arguments: argparse.Namespace) -> Exit:
@@ -27,6 +27,7 @@ def preview(arguments: argparse.Namespace) -> Exit:
     traded_usd, number = None, None
     opened = Opened(arguments.journal)
     with followed(arguments.journal, "no hedge was previewed") as storage:
+        refuse_unknown_coin(storage, coin, "preview")
         first = storage.head().number + 1
         id, seq, decision = left(arguments, Verb.PREVIEW, storage, opened)
         shown = None if decision is None else decision.get("preview")
@@ -54,16 +55,12 @@ def preview(arguments: argparse.Namespace) -> Exit:
     return Exit.NEGATIVE if shown is None or shown["ticket"] is None else Exit.DONE
 
 
-def _traded_usd(storage: Storage, shown: dict[str, Any]) -> float | None:
+def _traded_usd(storage: SqliteStorage, shown: dict[str, Any]) -> float | None:
     """What the legs of a preview trade, by the listings of the journal; None where it is not known."""
     from hedger.desk.preview_text import legs_notional_usd
-    from hedger.journal.entries import Kind, read
-    from pricing.contracts import Listing
+    from hedger.verbs.journals import listed
     from pricing.universe import Universe
 
-    listed = list(storage.records(kinds=[Kind.LISTINGS]))
-    listings = read(listed[-1]) if listed else ()
-    assert isinstance(listings, tuple)
     legs = (shown["ticket"] or {}).get("legs", ())
     spot = {name: x for name, x in shown["indexes"] if x is not None}
-    return legs_notional_usd(legs, Universe.of(x for x in listings if isinstance(x, Listing)), spot)
+    return legs_notional_usd(legs, Universe.of(listed(storage)), spot)

@@ -27,13 +27,15 @@ if TYPE_CHECKING:
 class Seen:
     """What a status is made of. held: what the lock says of the process that writes the journal, None: none
     does. latched: the kill latch, None where it is not set. in_force: the settings since the last start or
-    reload, None where no engine has begun. build: the engine's, ours: this program's. now_ns: UTC."""
+    reload, None where no engine has begun. in_order: whether the last engine ended so, None: it runs, or
+    nobody can say. build: the engine's, ours: this program's. now_ns: UTC."""
 
     journal: Path
     recovered: Recovered
     held: str | None
     latched: Latched | None
     in_force: InForce | None
+    in_order: bool | None
     build: str
     ours: str
     now_ns: int
@@ -71,7 +73,9 @@ def status(arguments: argparse.Namespace) -> Exit:
 
 def _look(journal: Path, storage: SqliteStorage) -> Seen:
     from hedger.build import this_build
+    from hedger.desk.engine_state import ended_in_order
     from hedger.desk.settings_in_force import turns_of
+    from hedger.engine.heartbeat import last_beat
     from hedger.journal.kill_latch import FileLatch
     from hedger.journal.lock import build_of, holder
 
@@ -84,6 +88,9 @@ def _look(journal: Path, storage: SqliteStorage) -> Seen:
         held=held,
         latched=FileLatch(journal).found(),
         in_force=turns[-1] if turns else None,
+        in_order=None
+        if held is not None or recovered.name.trading == "replay"
+        else ended_in_order(recovered.mode, last_beat(journal), turns[-1].now_ns if turns else 0),
         build=build_of(held) if held is not None else configuration.version if configuration else "",
         ours=this_build(),
         now_ns=time.time_ns(),
@@ -95,7 +102,7 @@ def _hedging(arguments: argparse.Namespace, storage: SqliteStorage, seen: Seen) 
 
     Raises:
         StorageFailed, CodecError: the journal cannot be read to its end.
-        InputError: its marks lie on a tape that is not named.
+        InputError: they lie on another tape than the one that is named.
     """
     from hedger.desk.decided import document_of, shortened
     from hedger.desk.decision_log import DecisionLog
@@ -106,13 +113,14 @@ def _hedging(arguments: argparse.Namespace, storage: SqliteStorage, seen: Seen) 
     from hedger.journal.entries import Kind
     from hedger.verbs.reading import settings_of
 
-    follower, log = Follower(settings_of(arguments), fetch_of(arguments.tape), depth=False), DecisionLog()
+    fetch, log = fetch_of(arguments.tape, needed=False), DecisionLog()
+    follower = Follower(settings_of(arguments), fetch, depth=False)
     for record in storage.records():
         follower.take(record)
         if record.kind == Kind.DECISION:
             log.take(record.number, document_of(shortened(record)))
     say_at_hand(follower)
-    snapshot, fault = None, ""
+    snapshot, fault = None, follower.untold
     try:
         snapshot = follower.snapshot(bands=True)
     except HedgerError as error:
@@ -121,7 +129,8 @@ def _hedging(arguments: argparse.Namespace, storage: SqliteStorage, seen: Seen) 
     at_ns = seen.now_ns if runs else follower.now_ns
     live = [order for order in seen.recovered.orders.values() if order.live]
     working = order_rows(live, follower, at_ns)
-    engine_state = engine_state_of(log.last, follower.mode, latched=latched, runs=runs)
+    died = seen.in_order is False
+    engine_state = engine_state_of(log.last, follower.mode, latched=latched, runs=runs, died=died)
     return hedging_document(Hedging(log, snapshot, working, at_ns, engine_state, follower.by_hand, fault))
 
 
@@ -178,6 +187,7 @@ def _mode(seen: Seen) -> dict[str, Any]:
         if pause is None
         else {"user": pause.user, "reason": pause.reason, "since_ns": pause.now_ns},
         "ended": mode.reason.removeprefix(ENDING) if mode and mode.ending and seen.held is None else None,
+        "ended_in_order": seen.in_order,
     }
 
 
@@ -259,8 +269,11 @@ def _mode_text(seen: Seen, document: dict[str, Any]) -> Iterator[str]:
         if pause := seen.recovered.pause:
             why = f", paused since {iso(pause.now_ns)} by {by_whom(pause.user, pause.reason)}"
         yield f"mode {document['mode'] or 'never started'}{why}"
-    if document["ended"]:
-        yield f"it ended in order: {document['ended']}"
+    why = document["ended"]
+    if seen.in_order is False:
+        yield f"it did not end in order{f', while it was ending: {why}' if why else ''}"
+    elif seen.in_order or why:
+        yield f"it ended in order{f': {why}' if why else ''}"
     if seen.held is None and not seen.lifted and document["mode"] not in (None, "killed"):
         yield f"that was its mode when it stopped; {next_start(document['trading'])}"
     if latched is not None:

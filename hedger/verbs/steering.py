@@ -11,8 +11,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from hedger.verbs.asking import leave_wish, left, refusal
-from hedger.verbs.flags import Commands, add_journal, not_negative
+from hedger.verbs.asking import leave_wish, left, refusal, refuse_unknown_coin
+from hedger.verbs.flags import Commands, add_journal, coin, not_negative
 from hedger.verbs.kill_verb import kill, unkill
 from hedger.verbs.orders_verb import orders
 from hedger.verbs.preview_verb import preview
@@ -72,10 +72,12 @@ def declare(commands: Commands) -> None:
         if name == "preview":
             words.add_argument("--flatten", action="store_true", help="what a flatten would be instead")
         if name in ("preview", "hedge", "flatten"):
-            words.add_argument("argument", nargs="?", metavar="UNDERLYING", help="one coin alone")
+            words.add_argument(
+                "argument", nargs="?", type=coin, metavar="UNDERLYING", help="one coin alone (default: all)"
+            )
         if name == "bands":
             words.add_argument(
-                "argument", metavar="ROW=LOW,HIGH/LOW,HIGH",
+                "argument", type=_band, metavar="ROW=LOW,HIGH/LOW,HIGH",
                 help="a row, its trigger and the landing inside it, in the row's unit; ROW= takes the "
                 "settings file's own again",
             )  # fmt: skip
@@ -92,11 +94,24 @@ def _sentence(text: str) -> str:
     return text
 
 
+def _band(text: str) -> str:
+    """A row and its band, as far as they can be judged without the engine's book."""
+    from hedger.core.commands import parse_bands
+
+    row, sets, band = text.partition("=")
+    if not row.strip() or not sets or (band and parse_bands(band) is None):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no row with a landing inside a trigger; for example delta:BTC=-1.5,1.5/-0.7,0.7"
+        )
+    return text
+
+
 def command(arguments: argparse.Namespace) -> Exit:
     """Leave a command for the engine, and wait until its journal has it and what it decided."""
     from hedger.core.events import Verb
     from hedger.journal.identity import Opened
     from hedger.journal.journal import open_to_read
+    from hedger.journal.wishes import late_words
 
     verb = Verb(arguments.wish)
     if verb is Verb.ARM and arguments.argument and not arguments.reason:
@@ -117,6 +132,8 @@ def command(arguments: argparse.Namespace) -> Exit:
             raise
         return _paused_unread(arguments, error)
     try:
+        if verb in (Verb.HEDGE, Verb.FLATTEN):
+            refuse_unknown_coin(storage, arguments.argument or "", verb)
         id, seq, decision = left(arguments, verb, storage, opened)
     finally:
         storage.close()
@@ -128,7 +145,8 @@ def command(arguments: argparse.Namespace) -> Exit:
     if arguments.json:
         show_json(document)
     elif seq is None:
-        print(f"{verb}: sent to the engine, which has not taken it within {arguments.wait_s:g} s")
+        told = f"{verb}: sent to the engine, which has not taken it within {arguments.wait_s:g} s"
+        print(told + late_words(verb))
     else:
         stands = "not told yet" if decision is None else f"{mode}{', paused' * bool(decision.get('paused'))}"
         print(f"{verb}: taken as event {seq}; mode {stands}" + (f": {reason}" * bool(reason)))

@@ -8,7 +8,7 @@ import argparse
 import json
 from pathlib import Path
 
-from hedger.verbs.flags import Commands, count, not_negative, positive
+from hedger.verbs.flags import Commands, coin, count, not_negative, positive
 from hedger.verbs.printing import show_json
 from pricing.errors import Exit
 
@@ -64,7 +64,7 @@ def _declare_import(tapes: Commands) -> None:
         "--levels", type=int, default=20, metavar="N", help="levels of each side of a recorded order book"
     )
     text = "tardis: only this one of what the files hold; may be repeated"
-    words.add_argument("--underlying", action="append", default=[], metavar="COIN", help=text)
+    words.add_argument("--underlying", action="append", default=[], type=coin, metavar="COIN", help=text)
     words.add_argument(
         "--index-from-spot",
         action=argparse.BooleanOptionalAction,

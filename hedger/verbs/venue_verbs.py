@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hedger.verbs.flags import Commands, add_journal, positive
+from hedger.verbs.flags import Commands, add_journal, coin, positive
 from hedger.verbs.printing import show_json
 from pricing.errors import Exit, InputError
 
@@ -35,7 +35,12 @@ def declare(commands: Commands) -> None:
     words.add_argument("--out", required=True, type=Path, metavar="TAPE", help="folder to create")
     words.add_argument("--minutes", type=positive, metavar="N", help="end after so many (default: run on)")
     words.add_argument(
-        "--underlying", action="append", default=[], metavar="COIN", help="only this one; may be repeated"
+        "--underlying",
+        action="append",
+        default=[],
+        type=coin,
+        metavar="COIN",
+        help="only this one; may be repeated",
     )
     words.add_argument(
         "--every-ms", type=positive, default=100.0, metavar="MS", help="from batch to batch (default 100)"

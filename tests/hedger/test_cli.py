@@ -110,8 +110,26 @@ def test_bad_words_are_refused_on_one_line(
     ran = hedger(capsys, *words, "--json")
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.startswith("USAGE: ") and ran.err.count("\n") == 1
-    for part in ("where: hedger", "allowed: usage: hedger", "nothing was started", "fix: see `hedger"):
+    for part in ("where: hedger", "nothing was started", "fix: see `hedger"):
         assert part in ran.err
+    assert "usage:" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("words", "allowed"),
+    [
+        (("pause", "--wait-s", "x"), ", allowed: --wait-s S: for the answer (default 10); "),
+        (("plan",), ", allowed: --book BOOK: positions and balances (CSV), --market TAPE: tape folder; "),
+        (("pause", "extra"), "where: hedger; "),
+        (("nosuch",), ", allowed: VERB; "),
+    ],
+    ids=lambda x: " ".join(x) if isinstance(x, tuple) else None,
+)
+def test_of_what_is_allowed_stands_the_argument_s_own_rule(
+    words: tuple[str, ...], allowed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ran = hedger(capsys, *words)
+    assert ran.code == 2 and allowed in ran.err
 
 
 def test_a_list_that_begins_with_a_minus_is_told_how_to_be_written(

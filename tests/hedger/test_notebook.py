@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -106,6 +107,39 @@ def test_whatif_is_the_verbs_numbers(tape: Path, book: Path, capsys: pytest.Capt
     assert dict(found.stresses.select("name", "unhedged").rows()) == told
 
 
+def test_in_coin_the_frames_of_whatif_are_of_each_coin(tape: Path, tmp_path: Path) -> None:
+    """Inverse perpetuals of Q dollars at F: Q/F r/(1 + r) coins of each after a move r."""
+    held = {"BTC": 700_000.0, "ETH": -200_000.0}
+    file = tmp_path / "book.csv"
+    rows = (f"simulated,{name}-PERPETUAL,{dollars:.0f},\n" for name, dollars in held.items())
+    file.write_text("venue,symbol,quantity,average_price\n" + "".join(rows))
+    found = hg.whatif(
+        file, tape, numeraire="coin", spot_pct=[-20, 10], vol_points=[0], days=[0], stress="all"
+    )
+    positions = hg.risk(file, tape).positions
+    marks = dict(positions.select("symbol", "mark").rows())
+
+    def pnl(name: str, move: float) -> float:
+        return float(held[name] / marks[f"{name}-PERPETUAL"] * move / (1 + move))
+
+    assert found.ladder.columns[0] == "underlying" and found.ladder.height == 2 * len(held)
+    for row in found.ladder.to_dicts():
+        assert row["unhedged"] == pytest.approx(pnl(row["underlying"], row["spot_pct"] / 100), rel=1e-9)
+    falls = found.stresses.filter(pl.col("name") == "may-2021").select("underlying", "unhedged").rows()
+    assert dict(falls) == pytest.approx({"BTC": pnl("BTC", -0.32), "ETH": pnl("ETH", -0.45)}, rel=1e-9)
+    whole = hg.whatif(file, tape, spot_pct=[-20, 10], vol_points=[0], days=[0]).ladder
+    assert whole["underlying"].to_list() == [None, None]  # dollars have a sum
+
+
+def test_the_scenarios_of_the_settings_are_stresses(tape: Path, tmp_path: Path) -> None:
+    file, config = tmp_path / "book.csv", tmp_path / "config.toml"
+    file.write_text("venue,symbol,quantity,average_price\nsimulated,BTC,10,\n")
+    config.write_text('[[scenarios]]\nname = "crash"\nspot = -0.25\n')
+    found = hg.whatif(file, tape, stress="crash", config=config).stresses
+    index = hg.risk(file, tape).underlyings["index"][0]
+    assert found["unhedged"].to_list() == pytest.approx([-2.5 * index], rel=1e-12)
+
+
 def test_whatif_of_a_journal_is_the_verbs_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "j"
     lived(path).journal.close()
@@ -157,15 +191,65 @@ def test_mistakes_are_said_as_by_the_verbs(tape: Path, book: Path, tmp_path: Pat
             hg.risk(book, tape, at=at)  # type: ignore[arg-type]
     with pytest.raises(InputError, match="WHATIF_SOURCE"):
         hg.whatif(book)
-    with pytest.raises(ValueError, match="none of pnl"):
-        hg.whatif(book, tape, metric="profit")
-    with pytest.raises(ValueError, match="50 different numbers"):
-        hg.whatif(book, tape, spot_pct=[-200])
     with pytest.raises(InputError, match="JOURNAL_MISSING"):
         hg.journal.scan(tmp_path / "nowhere")
     with pytest.raises(AttributeError, match="nothing_like_it"):
         hg.nothing_like_it  # noqa: B018
     assert {"book", "risk", "plan", "whatif", "journal"} <= set(dir(hg))
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "allowed"),
+    [
+        ("hedged", "no", "True or False"),
+        ("hedged", 1, "True or False"),
+        ("hedged", None, "True or False"),
+        ("metric", "profit", "pnl, delta, gamma, vega, margin"),
+        ("metric", ["pnl"], "pnl, delta, gamma, vega, margin"),
+        ("days", [-1], "from 0 to 10000"),
+        ("days", 3, "a list of up to 50 different numbers"),
+        ("days", "12", "a list of up to 50 different numbers"),
+        ("vol_points", ["5"], "from -500 to 10000"),
+        ("vol_points", [True], "from -500 to 10000"),
+        ("vol_points", [1, 1], "50 different numbers"),
+        ("spot_pct", [-200], "above -100 to 10000"),
+        ("spot_pct", [float("nan")], "above -100 to 10000"),
+        ("spot_pct", [None], "above -100 to 10000"),
+        ("stress", 5, '"all"'),
+        ("stress", "", '"all"'),
+        ("numeraire", "", '"USD" or "coin"'),
+        ("numeraire", False, '"USD" or "coin"'),
+        ("journal", 5, "a path"),
+        ("journal", "a\0b", "a path"),
+        ("config", 5, "a path"),
+    ],
+)
+def test_a_wrong_argument_is_an_input_error_that_says_what_may_stand_there(
+    name: str, given: object, allowed: str, tape: Path, book: Path
+) -> None:
+    files = () if name == "journal" else (book, tape)
+    with pytest.raises(InputError) as refused:
+        hg.whatif(*files, **{name: given})  # type: ignore[arg-type]
+    error = refused.value
+    assert (error.code, error.where) == ("USAGE", name) and allowed in error.allowed
+
+
+@pytest.mark.parametrize("band", ["delta:BTC=-1,1/-0.5,0.5", 5, None, [None]])
+def test_bands_are_a_list_of_texts(band: object, tape: Path, book: Path) -> None:
+    with pytest.raises(InputError, match=r"USAGE: .* band"):
+        hg.plan(book, tape, band=band)  # type: ignore[arg-type]
+
+
+def test_a_journal_is_named_by_a_path() -> None:
+    for given in (5, None, True, "a\0b"):
+        with pytest.raises(InputError, match=r"USAGE: .* path"):
+            hg.journal.scan(given)  # type: ignore[arg-type]
+
+
+def test_an_axis_may_be_an_array_or_a_series(tape: Path, book: Path) -> None:
+    listed = hg.whatif(book, tape, spot_pct=[-5, 5], vol_points=[0.0], days=[0])
+    found = hg.whatif(book, tape, spot_pct=np.array([-5, 5]), vol_points=pl.Series([0.0]), days=range(1))  # type: ignore[arg-type]
+    assert found.document == listed.document
 
 
 def test_importing_hedger_loads_nothing() -> None:

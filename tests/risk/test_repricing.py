@@ -15,7 +15,7 @@ from pricing.settlement import WINDOW_YEARS
 from pricing.valuation import MarkStatus, Numeraire, value
 from risk.costs import reference_price
 from risk.exposures import ExposureSettings, expose
-from risk.repricing import Holding, Repriced, reprice
+from risk.repricing import METRICS, Holding, Repriced, reprice
 from risk.scenarios import Moneyness, Shock, shocked_valuation, unit_pnl, vol_shift
 from tests.builders import AGE_S_MAX, Quote, listing, market_of, option, perpetual, spot
 from tests.risk.test_exposures import CASH, COIN, INDEX, LEGS, USD, market
@@ -177,6 +177,17 @@ def test_shocks_must_be_as_many_for_every_coin() -> None:
         reprice(*terms, {"DOGE": [Shock()]}, USD)
     (found,) = reprice(*terms, {"BTC": [], "ETH": []}, USD)
     assert found.pnl.shape == (2, 0)
+    with pytest.raises(ValueError, match="shocks by underlying"):
+        reprice(*terms, {"BTC": [Shock()]}, USD, count=2)
+
+
+def test_a_book_without_underlyings_has_as_many_outcomes_as_there_are_shocks() -> None:
+    """Their sum over no coin is 0 in each of them."""
+    known = market(LEGS)
+    nothing = Holding(np.zeros(QUANTITIES.size), {"USDC": 5000.0})
+    (found,) = reprice(known, value(known, AGE_S_MAX), [nothing], {}, USD, count=3)
+    assert found.underlyings == () and [found.of(m).shape for m in METRICS] == [(0, 3)] * 4
+    assert found.pnl.sum(axis=0).tolist() == [0.0, 0.0, 0.0]
 
 
 MOVES = st.builds(

@@ -34,7 +34,7 @@ PATIENCE_S = 60.0
 #: Orders that an engine of before left behind are unknown: an end waits so long for them, not ten seconds.
 SOON_CLOSED = "[run]\nclose_s_max = 0.5\n"
 #: A watchdog that bears a loop without a sign of life for less long than it is built to.
-SOON_STALLED = "[run.watchdog]\nstall_s_max = 3.0\n"
+SOON_STALLED = "[run.watchdog]\nstall_s_max = 3.0\n[solver]\ntime_limit_s = 0.5\n"
 #: Bytes that a file of an engine may yet grow by where its disk is about to be full.
 LEFT = 200_000
 

@@ -44,6 +44,7 @@ def test_the_four_layouts(shared_data: Path, tmp_path: Path) -> None:
         ("a.json", '{"rows": []}', "FILE_EMPTY"),
         ("a.csv", "exchange,symbol\nderibit,X\n", "SOURCE_COLUMN"),
         ("a.csv", "exchange,symbol\nderibit\n", "CSV_INVALID"),
+        ("a.csv", "exchange,symbol,exchange\nderibit,X,okx\n", "COLUMN_TWICE"),
         (
             "a.json",
             '{"rows": [{"venue": "okx", "instrument": "ETH-USD-211222-4000-C", "strike": 4001, '

@@ -90,6 +90,10 @@ def sheet(document: Json | None, fault: str = "") -> Sheet:
     hedge = "-, none has ended" if since is None else f"{since['execution']}, from {since['from'][:19]} on"
     texts = [f"since hedge {hedge}"]
     texts.append(f"ledger less causes {usd(document['ledger_difference_usd'])} USD: rounding, or a fault")
+    if early := document["before_first_mark"]:
+        costs = f"fees {usd(early['fees_usd'])}, slippage {usd(early['slippage_usd'])} USD"
+        fills = counted(early["fills"], "fill")
+        texts.append(f"before the first mark with a worth, in none of this: {fills}, {costs}")
     if document["marks_passed_over"]:
         passed = counted(document["marks_passed_over"], "mark")
         texts.append(f"{passed} passed over: something held had no worth")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hedger.amounts import counted, delay
@@ -42,10 +42,8 @@ def sheet(document: Json) -> Sheet:
 
 
 def _venue(venue: Json, then: str) -> Section:
-    feed, orders, dead = venue["feed"], venue["orders"], venue["dead_man"]
-    oldest = feed["oldest_held"]
+    orders, dead = venue["orders"], venue["dead_man"]
     down = venue["link"] != "up"
-    held = "nothing is held here" if oldest is None else f"{oldest['symbol']} {age(oldest['age_s'])}"
     lines = [
         _line(
             "link",
@@ -53,12 +51,7 @@ def _venue(venue: Json, then: str) -> Section:
             f"{counted(venue['downs'], 'time')}, {counted(venue['reconnects'], 'reconnect')} {venue['text']}",
             Tone.BAD if down else Tone.GOOD,
         ),
-        _line(
-            "feed",
-            f"last batch {age(feed['last_batch_s'])} ago, newest quote {age(feed['newest_quote_s'])} old",
-        ),
-        _line("oldest held", held),
-        _line("late by", _spread(feed["lag_s"])),
+        *_feed(venue["feed"]),
         _line(
             "gaps",
             f"{', '.join(venue['gaps']) or 'none open'}, {venue['gaps_seen']} seen",
@@ -97,6 +90,18 @@ def _venue(venue: Json, then: str) -> Section:
     lines = [Line(f"{venue['venue']} {i} {x.key}", x.cells, x.tone, x.more) for i, x in enumerate(lines)]
     title = f"{venue['venue']}: link {(venue['link'] or 'unknown').upper()}{then}"
     return Section(title, _COLUMNS, tuple(lines))
+
+
+def _feed(feed: Json) -> Iterator[Line]:
+    if feed["unknown"]:
+        yield _line("feed", f"- ({feed['unknown']})", Tone.WARN)
+        return
+    oldest = feed["oldest_held"]
+    batch, quote = age(feed["last_batch_s"]), age(feed["newest_quote_s"])
+    yield _line("feed", f"last batch {batch} ago, newest quote {quote} old")
+    held = "nothing is held here" if oldest is None else f"{oldest['symbol']} {age(oldest['age_s'])}"
+    yield _line("oldest held", held)
+    yield _line("late by", _spread(feed["lag_s"]))
 
 
 def _switch_tone(dead: Json) -> Tone:

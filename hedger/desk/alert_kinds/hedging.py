@@ -94,6 +94,14 @@ KINDS = (
         "`hedger status` names the engine's build: send it from that one. `pause` and `kill` work from any.",
     ),
     AlertKind(
+        "COMMAND_LATE",
+        WARNING,
+        "A command that trades, or frees the engine to, was taken only after its sender had stopped waiting; "
+        "it was not obeyed, and nothing has changed.",
+        "Look at the book as it is now, then ask again if it is still wanted. If it comes often the engine "
+        "stalls: `hedger venues` and its log.",
+    ),
+    AlertKind(
         "BAND_BY_HAND",
         NOTE,
         "The engine has started and a band that a person set stands; the text names both, it and the file's.",

@@ -78,7 +78,7 @@ KINDS = (
         "JOURNAL_REPLACED",
         CRITICAL,
         "The journal was moved or replaced while it was read: nothing that a new one holds is seen.",
-        "Start `hedger alerts` again on the journal that the engine writes. Never move one that is in use.",
+        "End `hedger alerts` and start it on the journal that the engine writes. Never move one in use.",
     ),
     _own(
         "MARKS_OLD",

@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import pytest
 
 from hedger.alerts.addresses import addresses
 from hedger.alerts.alert_loop import Watch, WatchParts
+from hedger.alerts.one_teller import AlertsLocked, only_teller
 from hedger.alerts.sinks import Sink
 from hedger.alerts.tail import AlertTail
 from hedger.build import this_build
@@ -28,6 +29,7 @@ from hedger.journal.entries import Configuration, configuration_entry
 from hedger.journal.journal import Journal, open_to_read
 from hedger.journal.kill_latch import FileLatch, Latched
 from hedger.sections.alerts import AlertsConfig
+from pricing.errors import Exit
 from tests.hedger.alerts.places import decision, mode, place, until
 from tests.hedger.journal_words import NAME, opening
 from tests.planted import SECRET
@@ -253,6 +255,59 @@ def test_looks_one_after_the_other_tell_a_sink_once(
         engine.tell(("note", "LINK_UP", "deribit is up"))
         assert "OVER LINK_DOWN" in look()[1]
         assert look() == (0, " 0 alerts stand; 0 messages sent to 1 sink")
+
+
+def test_a_second_process_is_refused_and_kill_9_of_the_first_frees_it(
+    engine: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def free() -> bool:
+        with suppress(AlertsLocked), only_teller(engine.path, looks=False, wait_s=0.0):
+            return True
+        return False
+
+    with place() as desk:
+        words = ("--journal", engine.path, "--url", desk.url)
+        with alerts(engine, desk.url) as first:
+            desk.wait(lambda d: "all well" in d.text)
+            code, out, err = run(capsys, *words)
+            assert (code, out) == (3, "") and err.startswith("ALERTS_LOCKED: ")
+            assert run(capsys, "--once", *words)[0] == 0  # a look has a memory of its own
+            first.kill()
+        until(free)
+        with alerts(engine, desk.url):
+            engine.tell(DOWN)
+            desk.wait(lambda d: "LINK_DOWN" in d.text)
+
+
+@pytest.mark.parametrize("looks", [False, True])
+def test_who_is_refused_hears_which_process_tells(looks: bool, engine: Engine) -> None:
+    with (
+        only_teller(engine.path, looks=looks),
+        pytest.raises(AlertsLocked, match=f"process {os.getpid()}") as refused,
+        only_teller(engine.path, looks=looks, wait_s=0.0),
+    ):
+        pass
+    assert refused.value.exit_code is Exit.REFUSED
+
+
+def test_two_looks_at_the_same_moment_tell_a_sink_once(engine: Engine) -> None:
+    engine.tell(DOWN)
+    with place() as desk:
+        words = [command(), "alerts", "--once", "--journal", str(engine.path), "--url", desk.url]
+        where, quiet = engine.path.parent, subprocess.DEVNULL
+        both = [subprocess.Popen(words, cwd=where, stdout=quiet, stderr=quiet) for _ in range(2)]
+        assert [look.wait(60) for look in both] == [0, 0]
+        assert desk.text.count("WARNING LINK_DOWN") == 1
+
+
+def test_where_no_lock_can_be_had_people_are_told_all_the_same(
+    engine: Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine.path.with_name(engine.path.name + ".alerts-once.lock").mkdir()
+    engine.tell(DOWN)
+    with place() as desk:
+        code, _, err = run(capsys, "--once", "--journal", engine.path, "--url", desk.url)
+        assert code == 0 and "WARNING LINK_DOWN" in desk.text and "no lock can be had" in err
 
 
 def test_what_is_asked_wrongly(engine: Engine, capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,7 +27,7 @@ from hedger.runs.paper_setup import venues_of
 from hedger.settings import Settings
 from pricing.valuation import Numeraire
 from tests.hedger.engine.test_engine import Bench
-from tests.hedger.rig import SOLVER, Rig, desk
+from tests.hedger.rig import SOLVER, Rig, desk, option_symbol
 
 WIDE = ((-900.0, 900.0), (-400.0, 400.0))
 BAND = "delta:BTC=-900,900/-400,400"
@@ -285,6 +285,23 @@ def test_a_band_that_no_lot_lands_in_is_refused_with_the_least_that_is_allowed()
     assert "without end" in reason(rig, "delta:BTC=-0.0001,0.0001/0,0")  # narrower than a lot as a whole
     assert "without end" in reason(rig, "gamma:BTC=-1e-30,1e-30/0,0")
     assert "without end" not in reason(rig, "delta:BTC=,1/,0.5")  # an open side has room enough
+
+
+def test_a_landing_that_lots_step_over_is_refused_with_its_width() -> None:
+    """An option makes delta any number; from 50 contracts of 10 USD, contracts lead to nothing exactly."""
+    rig = Rig({"BTC-PERPETUAL": "500"}, desk()).armed()
+    assert "without end" not in reason(rig, "delta:BTC=-1,1/0,0")
+    assert "delta:BTC" in rig.state.overrides
+    rig = Rig({"BTC-PERPETUAL": "500", option_symbol(rig.market): "0.1"}, desk()).armed()
+    assert rig.state.snapshot is not None
+    lot = 10.0 / float(rig.state.snapshot.valuation.forward[rig.market.universe.positions["simulated", PERP]])
+    said = reason(rig, "delta:BTC=-1,1/0,0")
+    assert "delta:BTC=-1,1/0,0 would be hedged without end: landing 0 coin wide; allowed: at least" in said
+    assert "the smallest trade of BTC-PERPETUAL; widen the landing" in said
+    assert rig.alerts()[-1] == "BANDS_REFUSED" and "delta:BTC" not in rig.state.overrides
+    assert float(re.findall(r"at least ([0-9.]+),", said)[0]) == pytest.approx(lot, rel=1e-5)
+    assert "without end" not in reason(rig, f"delta:BTC=-1,1/0,{1.01 * lot:.12f}")
+    assert "without end" not in reason(rig, "delta:BTC=-1,1/0,")  # open on one side
 
 
 def test_a_file_s_band_that_no_lot_lands_in_is_told_at_arming_and_at_a_reload() -> None:

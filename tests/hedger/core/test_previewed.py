@@ -141,7 +141,7 @@ def test_a_refusal_is_decided_again_alike() -> None:
 
 
 def test_codes_by_which_a_command_is_refused() -> None:
-    assert Verb.HEDGE.refusals == ("BUILD_REFUSED", "HEDGE_REFUSED")
+    assert Verb.HEDGE.refusals == ("BUILD_REFUSED", "COMMAND_LATE", "HEDGE_REFUSED")
     rig = Rig(ROWS, desk())
     refused: Any = rig.command(Verb.REDUCE)  # before any mark
     assert [a.code for a in refused.alerts] == ["ARM_REFUSED"] == [Verb.REDUCE.refusals[1]]

@@ -103,19 +103,23 @@ def shown(
     keys_apart_s: float = 1.0,
     hold_s: float = 0.001,
     times: Iterator[float] | None = None,
+    ports: Ports | None = None,
 ) -> Terminal:
     """A terminal on a journal at a fixed time. keys_apart_s: between any two keys, however fast the test;
-    times: at which they come, in its place. hold_s: so long a key that steers waits for another one."""
+    times: at which they come, in its place. hold_s: so long a key that steers waits for another one. ports:
+    its clocks and the engine's sign of life, else an engine that lives at a time that stands still."""
     beat = Heartbeat(4711, 0, now_ns - HALF_S // 2, 1, "armed")
-    feed = Feed(path, desk(), Ports(lambda: now_ns, lambda: beat))
+    feed = Feed(path, desk(), ports or Ports(lambda: now_ns, lambda: beat, lambda: 0))
     came = count()
-    return terminal(
+    app = terminal(
         feed,
         Control(path, control, "trader", feed.opened),
         actions,
         narrator,
         Arrival(lambda _: keys_apart_s * next(came) if times is None else next(times), hold_s),
     )
+    app.said_s = app.stays_s = FOR_GOOD_S  # however slow the test
+    return app
 
 
 async def settled(pilot: Pilot[Any]) -> None:

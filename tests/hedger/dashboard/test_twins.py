@@ -271,7 +271,8 @@ def test_the_header_is_the_status(
     assert vitals.working == sum(status["orders"].values())
     assert vitals.settings_sha256 == status["settings_sha256"]
     assert vitals.seq == status["last_seq"] and status["head"].startswith(f"{vitals.record}:")
-    assert vitals.engine_state.words == f"STOPPED, was {status['mode'].upper()}"
+    assert vitals.engine_state.died is (status["ended_in_order"] is False)
+    assert vitals.engine_state.words == f"DIED, was {status['mode'].upper()}"
     text = "\n".join(line for line, _ in header(vitals))
     assert "UNKNOWN orders 1" in text and "NO ENGINE RUNS" in text
 

@@ -14,7 +14,8 @@ from hedger.dashboard.frames import Painter, Want
 from hedger.dashboard.header import header
 from hedger.dashboard.panel_table import Panel
 from hedger.dashboard.ports import Ports
-from hedger.desk.engine_state import EngineState, engine_state_of
+from hedger.desk.engine_state import EngineState, ended_in_order, engine_state_of
+from hedger.engine.heartbeat import Heartbeat, beat, last_beat
 from hedger.journal.entries import ModeChange
 from hedger.journal.kill_latch import FileLatch, Latched
 from pricing.daycount import iso
@@ -37,6 +38,8 @@ from tests.hedger.rig import desk
         (EngineState(None, runs=False), "NEVER STARTED", "no engine was ever started"),
         (EngineState(None, runs=False, latched=True), "KILLED", "no engine was ever started"),
         (EngineState(Mode.ARMED, runs=False), "STOPPED, was ARMED", "no engine runs"),
+        (EngineState(Mode.ARMED, True, runs=False, died=True), "DIED, was ARMED, PAUSED", "no engine runs"),
+        (EngineState(Mode.ARMED, latched=True, runs=False, died=True), "KILLED", "no engine runs"),
     ],
 )
 def test_each_standing_has_its_words(standing: EngineState, words: str, why: str) -> None:
@@ -93,6 +96,61 @@ def test_an_engine_that_is_gone_leaves_nothing_and_stays_paused_by_whom_it_was()
     assert [str(x.withheld) for x in found] == ["the engine is paused", "no engine runs"] * 2
     assert engine_state_of(None, lunch, latched=False, runs=True).mode is Mode.ARMED
     assert engine_state_of(None, None, latched=False, runs=True).words == "STARTING"
+
+
+ENDING = ModeChange("armed", True, "run", "ending: signal 15")
+LUNCH = ModeChange("armed", True, "ann", "lunch")
+ARMED = ModeChange("armed", False, "ann", "opens")
+
+
+@pytest.mark.parametrize(
+    ("change", "closed", "ended"),
+    [
+        (None, None, None),  # none was ever started
+        (ARMED, None, False),
+        (ENDING, None, True),
+        (LUNCH, None, None),  # paused already: of its end the record says nothing
+        (ARMED, True, True),
+        (LUNCH, True, True),
+        (LUNCH, False, False),
+        (ENDING, False, False),  # killed while it cancelled what rested
+    ],
+)
+def test_whether_an_engine_ended_in_order(
+    change: ModeChange | None, closed: bool | None, ended: bool | None
+) -> None:
+    start_ns = 1_000
+    beat = None if closed is None else Heartbeat(7, 0, start_ns + 1, 3, "armed", closed=closed)
+    assert ended_in_order(change, beat, start_ns) is ended
+    before = Heartbeat(6, 0, start_ns - 1, 3, "armed", closed=True)  # the engine before says nothing of this
+    assert ended_in_order(ARMED, before, start_ns) is False
+
+
+def test_the_screen_and_status_say_that_an_engine_died(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """While it runs nobody knows; its process is gone, and its last sign of life is of no end."""
+    rig = lived(tmp_path / "j")
+    beat(rig.path, Heartbeat(7, 0, rig.now_ns, 3, "armed"))
+    feed = Feed(rig.path, desk(), Ports(lambda: rig.now_ns, lambda: last_beat(rig.path)))
+    painter = Painter(feed, control=False)
+
+    def seen() -> tuple[str, object, str]:
+        while feed.step() or not feed.caught_up:
+            pass
+        first = header(painter.frame(Want(Panel.VENUES)).facts)[0][0]
+        found = hedger(capsys, "status", "--journal", rig.path, "--json").json["ended_in_order"]
+        return first.split(" | ")[1], found, hedger(capsys, "status", "--journal", rig.path).out
+
+    word, found, text = seen()
+    assert (word, found) == ("ARMED", None) and "in order" not in text
+    rig.journal.close()
+    word, found, text = seen()
+    assert (word, found) == ("DIED, was ARMED", False) and "\nit did not end in order\n" in text
+    beat(rig.path, Heartbeat(7, 0, rig.now_ns, 3, "armed", closed=True))
+    word, found, text = seen()
+    assert (word, found) == ("STOPPED, was ARMED", True) and "\nit ended in order\n" in text
+    feed.close()
 
 
 def test_the_header_says_who_paused_it_and_since_when_until_it_is_resumed(tmp_path: Path) -> None:

@@ -12,8 +12,13 @@ from typing import Any
 import pytest
 
 from hedger.core.events import Answer, Command, Failed, Refreshed, Tick, Verb
+from hedger.dashboard.feed import Feed
+from hedger.dashboard.frames import Painter, Want
+from hedger.dashboard.header import header
+from hedger.dashboard.panel_table import Panel
 from hedger.dashboard.panels.venues import sheet
-from hedger.desk.follow import Follower
+from hedger.dashboard.ports import Ports
+from hedger.desk.follow import UNTOLD, Fetch, Follower, without_tape
 from hedger.desk.profit import ProfitReader
 from hedger.desk.venue_health import VenueReader
 from hedger.desk.views import venues_text
@@ -41,6 +46,7 @@ from hedger.limits_file import load_limits
 from hedger.runs.refold import batches_of
 from hedger.runs.replay import Replay, replay
 from hedger.settings import Settings
+from hedger.verbs.journals import fetch_of
 from pricing.daycount import NS_PER_SECOND
 from risk.book import Book
 from risk.standing import Standing, equity_usd
@@ -162,9 +168,9 @@ def test_more_without_a_cause_than_is_borne_is_an_alert(
     strict = Settings.model_validate({"pnl": {"unexplained_usd": 0.0, "unexplained_share": 0.0}})
     journal = tmp_path / "strict.journal"
     replay(Tape.open(tape), make_book(tmp_path / "book.csv", ROWS), strict, load_limits(None), journal)
-    (alert,) = told(capsys, "pnl", journal, "--tape", tape)["alerts"]
-    assert (alert["code"], alert["severity"]) == ("PNL_UNEXPLAINED", "warning")
-    assert alert["day"] == calm["days"][0]["day"]
+    alerts = told(capsys, "pnl", journal, "--tape", tape)["alerts"]
+    assert {(alert["code"], alert["severity"]) for alert in alerts} == {("PNL_UNEXPLAINED", "warning")}
+    assert [alert["day"] for alert in alerts] == [calm["days"][0]["day"], "since hedge"]
     text = hedger(capsys, "pnl", "--journal", journal, "--tape", tape).out
     assert "PNL_UNEXPLAINED" in text and "vanna" in text and "harvest" in text
 
@@ -175,6 +181,57 @@ def test_marks_on_a_tape_that_is_not_at_hand_are_asked_for(
     refused(hedger(capsys, "pnl", "--journal", ran[1]), "TAPE_NEEDED")
     other = make_tape(tmp_path / "other", seed=8, batches=2)
     refused(hedger(capsys, "pnl", "--journal", ran[1], "--tape", other), "JOURNAL_OTHER")
+
+
+def test_what_needs_no_marks_is_shown_without_the_tape(
+    tape: Path, ran: tuple[Replay, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All but what hangs on prices is what it is with the tape; that is null, and it is said why and how."""
+
+    def venues(*more: object) -> tuple[Json, list[Json]]:
+        found = told(capsys, "venues", ran[1], *more)
+        return found, [venue.pop("feed") for venue in found["venues"]]
+
+    with_tape, feeds = venues("--tape", tape)
+    without, blind = venues()
+    assert without == with_tape and feeds[0]["last_batch_s"] is not None and feeds[0]["unknown"] == ""
+    (feed,) = blind
+    why = feed.pop("unknown")
+    assert "--tape" in why and feed.pop("lag_s")["count"] == 0 and set(feed.values()) == {None}
+    assert why in hedger(capsys, "venues", "--journal", ran[1]).out
+
+    seeing = told(capsys, "status", ran[1], "--hedge", "--tape", tape)
+    found = told(capsys, "status", ran[1], "--hedge")
+    hedge, known = found["hedge"], seeing["hedge"]
+    assert (hedge["rows"], hedge["as_of"], hedge["fault"]) == (None, None, why)
+    for name in ("next", "ticket", "decisions", "working", "missing"):
+        assert hedge[name] == known[name], name
+    text = hedger(capsys, "status", "--journal", ran[1], "--hedge").out
+    assert why in text and "last ticket at" in text
+    for verb in ("pnl", "whatif", "risk"):
+        refused(hedger(capsys, verb, "--journal", ran[1]), "TAPE_NEEDED")
+
+
+def test_the_terminal_shows_a_replay_without_its_tape(tape: Path, ran: tuple[Replay, Path]) -> None:
+    def shown(fetch: Fetch) -> tuple[dict[Panel, str], str]:
+        feed = Feed(ran[1], Settings(), Ports(fetch=fetch))
+        while feed.step() or not feed.caught_up:
+            pass
+        painter = Painter(feed, control=False)
+        frames = {panel: painter.frame(Want(panel)) for panel in Panel}
+        feed.close()
+        texts = {
+            panel: "\n".join(cell for part in frame.sheet for line in part.lines for cell in line.cells)
+            for panel, frame in frames.items()
+        }
+        return texts, header(frames[Panel.RISK].facts)[1][0]
+
+    blind, second = shown(without_tape)
+    seeing, _ = shown(fetch_of(tape))
+    assert "NOT READING" not in second and "marks lie on a tape: --tape" in second
+    for panel in (Panel.RISK, Panel.HEDGE, Panel.WHAT_IF, Panel.PNL, Panel.VENUES):
+        assert UNTOLD in blind[panel] and UNTOLD not in seeing[panel], panel
+    assert blind[Panel.ORDERS] == seeing[Panel.ORDERS] and blind[Panel.ALERTS] == seeing[Panel.ALERTS]
 
 
 def test_a_journal_without_marks_has_no_pnl(capsys: pytest.CaptureFixture[str]) -> None:
@@ -231,10 +288,12 @@ def test_bands_that_the_engine_took_are_known_and_those_it_refused_are_not() -> 
         opening(),
         set_bands(1, "delta:BTC=-1,1/-0.5,0.5"),
         set_bands(2, "vega:BTC=-9,9/-1,1", "BANDS_REFUSED"),
+        set_bands(3, "delta:BTC=-2,2/-1,1", "COMMAND_LATE"),
+        set_bands(4, "delta:BTC=", "BUILD_REFUSED"),
     ):
         follower.take(record)
     assert follower.overrides == {"delta:BTC": ((-1.0, 1.0), (-0.5, 0.5))}
-    for record in records(set_bands(3, "delta:BTC=")):
+    for record in records(set_bands(5, "delta:BTC=")):
         follower.take(record)
     assert follower.overrides == {}
 

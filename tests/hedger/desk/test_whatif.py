@@ -181,11 +181,18 @@ def test_a_coin_without_returns_leaves_var_unknown(
     ("text", "code"),
     [
         ("a,b\n1,2\n", "RETURNS_COLUMNS"),
-        ("BTC\n", "RETURNS_COLUMNS"),
+        ("BTC\n", "RETURNS_EMPTY"),
+        ("ts,open\n", "RETURNS_EMPTY"),
         ("BTC\nx\n", "RETURNS_TYPE"),
         ("BTC\n-1.5\n", "RETURNS_VALUE"),
         ("", "RETURNS_UNREADABLE"),
         ("ts,open\n2026-01-01T00:00:00,-4\n", "FILE_VALUE"),
+        ("ts,open\n2026-01-01T00:00:00,NaN\n", "FILE_VALUE"),
+        ("ts,open\n2026-01-01T00:00:00,4\n2026-01-01T00:00:00,4\n", "FILE_VALUE"),
+        ("ts,open\nsoon,4\n", "FILE_TYPE"),
+        ("BTC,BTC,ETH\n-0.1,-0.2,1\n", "COLUMN_TWICE"),
+        ("\ufeffBTC,ETH, BTC\n-0.1,1,-0.2\n", "COLUMN_TWICE"),
+        ("ts,open,open\n2026-01-01T00:00:00,4,5\n", "COLUMN_TWICE"),
     ],
 )
 def test_bad_returns_are_refused(
@@ -194,7 +201,18 @@ def test_bad_returns_are_refused(
     file = tmp_path / "returns.csv"
     file.write_text(text)
     ran = hedger(capsys, "whatif", "--book", book, "--market", tape, "--returns", file)
-    assert str(file) in refused(ran, code)
+    said = refused(ran, code)
+    assert str(file) in said and "; nothing was valued; " in said
+
+
+def test_columns_without_a_name_are_nobodys(
+    tape: Path, book: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As a table calculation leaves them at the end of a line."""
+    file = tmp_path / "returns.csv"
+    file.write_text("BTC,ETH,,\n" + "-0.01,-0.02,,\n" * 100)
+    tails = asked(capsys, tape, book, "--returns", file)["tails"]
+    assert tails["levels"][0]["unhedged"]["var"] is not None
 
 
 def test_a_thin_market_costs_more_and_says_whether_the_hedge_exists(
@@ -288,6 +306,127 @@ def test_in_coin_text_and_panel_show_each_coin(
     assert "?" not in grid and all("?" not in cell for s in sheet[1:] for x in s.lines for cell in x.cells)
     keys = [line.key for section in sheet for line in section.lines]
     assert len(set(keys)) == len(keys)
+
+
+def test_in_coin_each_coin_has_a_tail_of_its_own(
+    tape: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An inverse perpetual of Q dollars at F loses Q (1/F' - 1/F) coins as F moves by r: Q/F r/(1 + r), less.
+    Coins count nothing. Of a hundred returns the worst five are in the tail of 95 %."""
+    book = make_book(
+        tmp_path / "book.csv", [("BTC-PERPETUAL", 700_000), ("ETH-PERPETUAL", 200_000), ("BTC", 3)]
+    )
+    file = tmp_path / "returns.csv"
+    moves = {"BTC": [-0.001 * i for i in range(100)], "ETH": [0.05 - 0.002 * i for i in range(100)]}
+    rows = zip(*moves.values(), strict=True)
+    file.write_text("BTC,ETH\n" + "".join(f"{btc!r},{eth!r}\n" for btc, eth in rows))
+    words = ("--numeraire", "coin", "--returns", file, "--hedged")
+    tails = asked(capsys, tape, book, *words)["tails"]
+    marks = {p["symbol"]: p["mark"] for p in exposures(capsys, tape, book)["positions"]}
+    assert [u["underlying"] for u in tails["underlyings"]] == ["BTC", "ETH"]
+    text = hedger(capsys, "whatif", "--book", book, "--market", tape, *words).out
+    for u, dollars in zip(tails["underlyings"], (700_000, 200_000), strict=True):
+        name = u["underlying"]
+        coins = dollars / marks[f"{name}-PERPETUAL"]
+        losses = sorted((-coins * r / (1 + r) for r in moves[name]), reverse=True)
+        at_95, at_99 = u["levels"]
+        assert u["unknown"] == "" and (at_95["level"], at_99["level"]) == (0.95, 0.99)
+        assert at_95["unhedged"]["var"] == pytest.approx(losses[4], rel=1e-9)
+        assert at_95["unhedged"]["es"] == pytest.approx(math.fsum(losses[:5]) / 5, rel=1e-9)
+        assert at_99["unhedged"]["var"] == pytest.approx(losses[0], rel=1e-9)
+        assert 0 <= at_95["hedged"]["var"] < at_95["unhedged"]["var"]
+        assert f"95 % of {name} unhedged: VaR {losses[4]:.4f} coin, expected shortfall" in text
+    for level in tails["levels"]:  # no null without a reason
+        for side in ("unhedged", "hedged"):
+            assert level[side] == {"var": None, "es": None, "unknown": tails["unknown"]}
+    assert tails["unknown"] == "several coins, each in its own: no sum"
+
+
+def test_the_coin_that_returns_are_told_of_has_its_tail(
+    tape: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ten coins lose ten times the fall of the price; the other coin has a reason at each level."""
+    book = make_book(tmp_path / "book.csv", [("BTC", 10), ("ETH", 100)])
+    file = tmp_path / "returns.csv"
+    file.write_text("BTC\n" + "-0.01\n" * 200)
+    tails = asked(capsys, tape, book, "--returns", file)["tails"]
+    (index,) = (u["index"] for u in exposures(capsys, tape, book)["underlyings"] if u["underlying"] == "BTC")
+    btc, eth = tails["underlyings"]
+    assert btc["levels"][0]["unhedged"]["var"] == pytest.approx(0.1 * index, rel=1e-9)
+    why = f"{file} tells no return of ETH"
+    assert eth["unknown"] == tails["unknown"] == why
+    for level in (*eth["levels"], *tails["levels"]):
+        assert level["unhedged"] == {"var": None, "es": None, "unknown": why} and level["hedged"] is None
+    text = hedger(capsys, "whatif", "--book", book, "--market", tape, "--returns", file).out
+    assert f"95 % of BTC unhedged: VaR {0.1 * index:,.0f} USD" in text
+    assert f"VaR and expected shortfall of ETH: unknown, {why}" in text
+
+
+OWN = """[[scenarios]]
+name = "crash"
+spot = -0.3
+vol = 0.2
+skew = 0.05
+term = 0.1
+hours = 24
+[[scenarios]]
+name = "may-2021"
+spot = -0.5
+"""
+
+
+def test_a_scenario_of_the_desk_is_a_stress(
+    tape: Path, book: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Unhedged it is the rows of `risk`, which a shocked copy of the whole market is valued for; hedged those
+    of the ticket, less its cost. The numbers of one kind of row are in the numeraire's unit."""
+    config = tmp_path / "config.toml"
+    config.write_text(OWN)
+    words = ("--config", config, "--hedged")
+    every = asked(capsys, tape, book, *words, "--stress", "all")["stresses"]
+    assert [s["name"] for s in every] == ["march-2020", "august-2024", "october-2025", "crash", "may-2021"]
+    (crash,) = asked(capsys, tape, book, *words, "--stress", "crash")["stresses"]
+    assert crash == every[3] and (crash["from"], crash["to"]) == (None, None)
+    rows = {x["row"]: x["value"] for x in exposures(capsys, tape, book, "--config", config)["rows"]}
+    for u in crash["underlyings"]:
+        assert u["unhedged"] == pytest.approx(rows[f"pnl:{u['underlying']}:crash"], rel=1e-9)
+        assert u["fall_pct"] == pytest.approx(-30.0)
+    assert crash["unhedged"] == pytest.approx(rows["pnl:BTC:crash"] + rows["pnl:ETH:crash"], rel=1e-9)
+    plan = ticket(capsys, tape, book, "--config", config)
+    after = math.fsum(x["after"] for x in plan["rows"] if x["row"].endswith(":crash"))
+    assert crash["hedged"] == pytest.approx(after - plan["cost_usd"], rel=1e-6)
+    assert crash["vol_points_30d"] == pytest.approx(20.0)
+    note = "of every coin: spot -30 %, vol +20 points, skew +5 points, term +10 points, 24 h later"
+    assert crash["notes"] == [f"a scenario of the desk, {note}"]
+    text = hedger(capsys, "whatif", "--book", book, "--market", tape, *words, "--stress", "crash").out
+    assert note in text and "BTC -30 %, ETH -30 %, vol +20 points at 30 d" in text
+
+
+def test_a_scenario_of_the_desk_takes_the_place_of_a_dated_one_of_its_name(
+    tape: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Half of ten coins is gone, not the third of May 2021; and an unknown name is told what is known."""
+    book, config = make_book(tmp_path / "book.csv", [("BTC", 10)]), tmp_path / "config.toml"
+    config.write_text(OWN)
+    (found,) = asked(capsys, tape, book, "--config", config, "--stress", "may-2021")["stresses"]
+    index = exposures(capsys, tape, book)["underlyings"][0]["index"]
+    assert found["unhedged"] == pytest.approx(-5.0 * index, rel=1e-12)
+    words = ("--book", book, "--market", tape, "--config", config, "--stress", "ftx")
+    assert "october-2025, crash, may-2021" in refused(hedger(capsys, "whatif", *words), "STRESS_UNKNOWN")
+
+
+def test_in_coin_the_stresses_of_each_coin_are_printed(
+    tape: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An inverse perpetual alone, of Q dollars at F: Q/F r/(1 + r) coins, at the falls of May 2021."""
+    book = make_book(tmp_path / "book.csv", [("BTC-PERPETUAL", 700_000), ("ETH-PERPETUAL", 200_000)])
+    words = ("--numeraire", "coin", "--stress", "may-2021")
+    text = hedger(capsys, "whatif", "--book", book, "--market", tape, *words).out
+    marks = {p["symbol"]: p["mark"] for p in exposures(capsys, tape, book)["positions"]}
+    for name, dollars, fall in (("BTC", 700_000, -0.32), ("ETH", 200_000, -0.45)):
+        pnl = dollars / marks[f"{name}-PERPETUAL"] * fall / (1 + fall)
+        (line,) = (line for line in text.splitlines() if line.startswith(f"may-2021 {name} "))
+        assert f" {pnl:.4f} coin" in line
 
 
 def test_margin_that_no_model_tells_is_a_dash_and_says_so(

@@ -37,6 +37,7 @@ def test_nothing_is_before_what_a_journal_has() -> None:
     ahead = clock.now_ns() + HOUR
     clock.not_before(ahead)
     assert ahead <= clock.now_ns() < ahead + HOUR
+    assert HOUR - 60 * S < clock.ahead_ns() <= HOUR and WallClock().ahead_ns() < 60 * S
 
 
 @given(st.lists(st.tuples(st.integers(0, 10 * S), st.integers(-HOUR, HOUR)), max_size=50))

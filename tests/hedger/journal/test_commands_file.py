@@ -266,6 +266,38 @@ def test_a_box_of_the_first_form_is_brought_up_to_date_and_its_senders_are_of_no
     box.close()
 
 
+def test_a_box_from_before_last_moments_is_brought_up_to_date_and_its_release_goes_on(tmp_path: Path) -> None:
+    """A release of then reads and writes it all the same: it must be able to pause a newer engine."""
+    old = sqlite3.connect(commands_path(tmp_path / "j"))
+    old.executescript(VERSION_1)
+    for name in ("build", "journal"):
+        old.execute(f"ALTER TABLE commands ADD COLUMN {name} TEXT NOT NULL DEFAULT ''")
+    old.execute("PRAGMA user_version = 3")
+    old.commit()
+    box = CommandBox(tmp_path / "j")
+    timed = replace(wish("ours", Verb.HEDGE), not_after_ns=1_700_000_000_123_456_789)
+    send(tmp_path / "j", timed, 0)
+    old.execute(OLD_ROW, ("theirs",))
+    old.commit()
+    assert old.execute("PRAGMA user_version").fetchone() == (3,)
+    query = "SELECT number, id, verb, user, reason, argument, build, journal FROM commands"
+    assert [row[1] for row in old.execute(query)] == ["ours", "theirs"]
+    old.close()
+    ours, theirs = box.poll().commands
+    assert (ours, theirs.id, theirs.not_after_ns) == (timed, "theirs", None)
+    box.close()
+
+
+def test_a_last_moment_that_is_none_is_told_and_not_obeyed(tmp_path: Path) -> None:
+    box = CommandBox(tmp_path / "j")
+    with sqlite3.connect(commands_path(tmp_path / "j")) as stranger:
+        stranger.execute(OLD_ROW, ("x",))
+        stranger.execute("UPDATE commands SET not_after_ns = 'soon'")
+    stranger.close()
+    assert box.poll() == Letters((), ("command 1: its last moment is no time",))
+    box.close()
+
+
 def test_a_box_of_a_newer_release_is_left_alone(tmp_path: Path) -> None:
     send(tmp_path / "j", wish("c"), 0)
     newer = sqlite3.connect(commands_path(tmp_path / "j"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,6 +54,22 @@ def test_it_is_left_as_it_was_asked_for(tmp_path: Path) -> None:
         ]
         and len({id, other}) == 2
     )
+
+
+@pytest.mark.parametrize("verb", Verb)
+def test_what_trades_or_frees_is_left_with_its_last_moment(verb: Verb, tmp_path: Path) -> None:
+    box = CommandBox(tmp_path / "j")
+    with held(tmp_path / "j"):
+        before_ns = time.time_ns()
+        leave(tmp_path / "j", verb, patience_s=7.0)
+        after_ns = time.time_ns()
+    (command,) = box.poll().commands
+    box.close()
+    if verb in (Verb.PAUSE, Verb.KILL, Verb.REDUCE, Verb.UNKILL, Verb.PREVIEW):
+        assert command.not_after_ns is None
+    else:
+        assert command.not_after_ns is not None
+        assert before_ns <= command.not_after_ns - 7 * 10**9 <= after_ns
 
 
 @pytest.mark.parametrize("waits", [False, True])

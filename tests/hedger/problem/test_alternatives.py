@@ -73,3 +73,19 @@ def test_costs_of_a_side_do_not_fall(levels: list[tuple[int, float]]) -> None:
     found = rising(side, cost)
     for s in range(4):
         assert found[side == s].tolist() == np.maximum.accumulate(cost[side == s]).tolist()
+
+
+@pytest.mark.parametrize("share", [0.0, 1.5])
+def test_a_plan_that_the_clock_ended_is_a_plan_and_says_so(
+    share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fixed costs are HiGHS' to do: without a second of its clock the plan is what is found without it."""
+    monkeypatch.setattr("hedger.solver.budget.CLOCK_SHARE", share)
+    monkeypatch.setattr("hedger.solver.budget.CLOCK_S_MIN", 0.0)
+    source = SimulatedMarket(0)
+    market = Market.empty(source.universe).apply(source.step(3600.0))
+    book = market_maker_book(market, value(market, 600.0), 0, 600.0, SampleSettings(positions=15))
+    settings = Settings.model_validate({"costs": {"fixed_usd": 5.0}, "solver": {"time_limit_s": 60.0}})
+    plan = make_plan(take_snapshot(book, market, settings), settings)
+    assert plan.trades
+    assert ("HiGHS was ended by the clock: a replay may find another plan" in plan.reason) is (share == 0.0)

@@ -12,14 +12,19 @@ from typing import Any
 import polars as pl
 import pytest
 
+from hedger.limits_file import load_limits
+from hedger.report.book_charts import exposure_charts
 from hedger.report.capacity import limit_use
 from hedger.report.drawing import Chart
 from hedger.report.tables import SCHEMAS
 from hedger.report.write import CHARTS
+from hedger.runs.replay import replay
+from hedger.settings import Settings
 from pricing.daycount import NS_PER_DAY
 from risk.limit_terms import EVERY, Limits, RateLimits
-from tests.hedger.command_line import Json, hedger
+from tests.hedger.command_line import Json, hedger, make_book, make_tape
 from tests.hedger.report.made import Made, report
+from venues.tape import Tape
 
 HOUR_NS, S = 3_600_000_000_000, 1_000_000_000
 PARTS = ("delta", "gamma", "theta", "vega", "vanna", "volga", "charm", "basis", "traded", "slippage", "fees",
@@ -186,6 +191,20 @@ def test_all_charts_of_time_have_the_record_s_span(made: Made) -> None:
     for bar in (bar for of in bars.values() for bar in of):
         for x, offset, width in zip(bar.x, bar.offset, bar.width, strict=True):
             assert ends[0] <= x + offset < x + offset + width <= ends[1]
+
+
+def test_a_record_of_one_mark_has_lines_that_can_be_seen(tmp_path: Path) -> None:
+    """A tenth of a coin at its index, which stands from the first moment to the end of the record."""
+    tape = make_tape(tmp_path / "tape", seed=7, batches=1)
+    book = make_book(tmp_path / "book.csv", [("BTC", "0.1"), ("USDC", 1000)])
+    replay(Tape.open(tape), book, Settings(), load_limits(None), tmp_path / "j")
+    document = report(tmp_path / "j", tmp_path / "out", "--tape", tape)
+    tables = {path.stem: pl.read_parquet(path) for path in (tmp_path / "out").glob("*.parquet")}
+    chart = next(one for one in exposure_charts(document, tables) if isinstance(one, Chart))
+    (line,) = (x for x in chart.figure.data if x.name == "exposure" and x.yaxis == "y")
+    index = Tape.open(tape).frame("quotes").filter(pl.col("symbol") == "BTC-PERPETUAL")["index"][0]
+    assert list(line.x) == pytest.approx([document["journal"][name] / 1e6 for name in ("from_ns", "to_ns")])
+    assert list(line.y) == pytest.approx([0.1 * index] * 2)
 
 
 def test_the_use_of_positions_and_of_the_order_rate_by_hand(made: Made) -> None:

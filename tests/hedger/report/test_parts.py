@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hedger.report.gaps import Gap, GapKind, GapReader
+from hedger.report.profit_charts import _waterfall
 from hedger.report.spans import HOUR_NS, Spans
-from hedger.report.tables import union_ns
+from hedger.report.tables import PARTS, union_ns
 from hedger.verbs.report_verb import read_frontier
 from pricing.errors import InputError
 from tests.hedger.command_line import hedger
@@ -59,6 +60,21 @@ STEPS = st.lists(
     min_size=1,
     max_size=30,
 )
+
+
+def test_of_a_book_without_rows_all_is_known_once_it_was_valued() -> None:
+    """A second before the first mark, four after it, and two of an engine that has seen none since its start;
+    a position without a mark makes two more unknown."""
+    spans = Spans(T0, T0 + 20 * S, count=20)
+    spans.decided(T0, [], [])
+    spans.valued(T0 + S, {}, ())
+    spans.decided(T0 + 2 * S, [], [])
+    spans.stopped(T0 + 5 * S)
+    spans.decided(T0 + 6 * S, [], [])
+    spans.valued(T0 + 8 * S, {}, ["BTC"])
+    spans.stopped(T0 + 10 * S)
+    hours = spans.hours.values()
+    assert sum(x.known_s for x in hours) == 4.0 and sum(x.unknown_s for x in hours) == 5.0
 
 
 @given(STEPS)
@@ -169,3 +185,16 @@ def test_what_is_no_study_is_refused_before_anything_is_read(
     assert ran.code == 2 and ran.err.startswith("FRONTIER_INVALID: ") and not (tmp_path / "out").exists()
     with pytest.raises(InputError, match="FRONTIER_INVALID"):
         read_frontier(tmp_path / "missing.json")
+
+
+@pytest.mark.parametrize(
+    ("slippage", "said"), [(-30.5, "2 fills cost 43.00 USD"), (None, "2 fills cost an unknown amount")]
+)
+def test_costs_before_the_first_mark_with_a_worth_are_told_beside_the_causes(
+    slippage: float | None, said: str
+) -> None:
+    parts = dict.fromkeys(PARTS, 0.0) | {"delta": 10.0}
+    early = {"fills": 2, "fees_usd": -12.5, "slippage_usd": slippage}
+    pnl = {"pnl_usd": 10.0, "harvest_usd": 0.0, "before_first_mark": early}
+    assert said in _waterfall({"pnl": pnl}, parts).caption
+    assert "first mark" not in _waterfall({"pnl": pnl | {"before_first_mark": None}}, parts).caption

@@ -265,3 +265,24 @@ def test_a_reload_that_would_clash_is_refused_and_on_record(tmp_path: Path) -> N
 def test_agreed_gives_the_settings_back() -> None:
     settings = Settings()
     assert agreed(settings, LoadedLimits(Limits(), "built-in", "")) is settings
+
+
+@pytest.mark.parametrize(
+    ("limit_s", "stall_s", "refused"),
+    [(1.0, 5.0, False), (1.26, 5.0, True), (1.26, 0.0, False), (0.5, 3.0, False)],
+)
+def test_a_solver_that_could_outlast_the_watchdog_is_refused(
+    limit_s: float, stall_s: float, refused: bool
+) -> None:
+    """A plan is 2.5 times the limit of work, and 1.5 times of clock: 1.26 s make 5.04."""
+    stall = {"watchdog": {"stall_s_max": stall_s}}
+    settings = Settings.model_validate({"solver": {"time_limit_s": limit_s}, "run": stall})
+    limits = LoadedLimits(Limits(), "built-in", "")
+    if refused:
+        with pytest.raises(InputError, match="SOLVER_TOO_LONG") as raised:
+            agreed(settings, limits)
+        assert "key solver.time_limit_s" in raised.value.text()
+        assert "run.watchdog.stall_s_max = 5 s" in raised.value.text()
+    else:
+        assert agreed(settings, limits) is settings
+    assert agreed(settings, limits, tape=True) is settings  # of a tape nobody watches

@@ -41,6 +41,7 @@ def test_each_way_is_drawn_from_its_own_column(tmp_path: Path) -> None:
         ("feed_ms,order_ms,answer_ms\n1,2,1e12\n", "LATENCY_VALUE"),
         ("feed_ms,order_ms,answer_ms\n1,soon,3\n", "LATENCY_VALUE"),
         ("feed_ms,order_ms,answer_ms\n1\n", "LATENCY_EMPTY"),
+        ("feed_ms,order_ms,answer_ms,feed_ms\n1,2,3,4\n", "COLUMN_TWICE"),
     ],
 )
 def test_what_is_no_latency_is_refused(tmp_path: Path, text: str, code: str) -> None:

@@ -380,6 +380,22 @@ def test_hourly_prices_that_are_none(
     refused(hedger(capsys, "study", "chain", chain, "--perp", path), code)
 
 
+@pytest.mark.parametrize(
+    ("option", "text"),
+    [
+        ("--perp", "ts,open,open\n2026-03-01T00:00:00,70000,7\n"),
+        ("--dvol", "ts,dvol,currency,dvol\n2026-03-01T00:00:00,50,BTC,5\n"),
+    ],
+)
+def test_a_column_that_stands_twice(
+    option: str, text: str, chain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "prices.csv"
+    path.write_text(text)
+    said = refused(hedger(capsys, "study", "chain", chain, option, path), "COLUMN_TWICE")
+    assert str(path) in said and "; nothing was walked; " in said
+
+
 def test_a_month_of_the_recorded_chain(
     shared_data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -88,9 +88,11 @@ def engine(
 
 
 @contextmanager
-def answering(path: Path, *, read: bool = True) -> Iterator[list[tuple[Command, Decision]]]:
+def answering(
+    path: Path, *, read: bool = True, ahead_ns: int = 0
+) -> Iterator[list[tuple[Command, Decision]]]:
     """A rig with a perpetual that needs a hedge, which decides on every command that comes; it only observes.
-    read: its account was read, and agrees."""
+    read: its account was read, and agrees. ahead_ns: how far its time is ahead of the day it simulates."""
     taken: list[tuple[Command, Decision]] = []
     stop, ready = Flag(), Flag()
 
@@ -99,6 +101,7 @@ def answering(path: Path, *, read: bool = True) -> Iterator[list[tuple[Command, 
         marked = rig.mark()
         if read:
             rig.answer(marked)
+        rig.now_ns += ahead_ns
         box = CommandBox(path)
         ready.set()
         while not stop.wait(0.01):

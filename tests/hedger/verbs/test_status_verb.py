@@ -52,7 +52,19 @@ def test_status_where_nothing_runs(file: Path, capsys: pytest.CaptureFixture[str
     assert document["orders"] == {"unknown": 1} and document["last_seq"] == 13
     plain = hedger(capsys, "status").out
     assert plain.startswith("PAPER engine k3x9: not running") and "1 unknown" in plain
-    assert f"that was its mode when it stopped; {PAPER_NEXT}\n" in plain
+    assert f"it did not end in order\nthat was its mode when it stopped; {PAPER_NEXT}\n" in plain
+    assert document["ended_in_order"] is False and document["ended"] is None
+
+
+def test_status_says_that_an_end_was_in_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with closing(Journal.open(tmp_path / "j", NAME)) as journal:
+        journal.append(
+            *opening(), mode_entry(-1, NOW_NS, ModeChange("armed", True, "run", "ending: signal 15"))
+        )
+    words = ("status", "--journal", tmp_path / "j")
+    found = hedger(capsys, *words, "--json").json
+    assert (found["ended"], found["ended_in_order"]) == ("signal 15", True)
+    assert "it ended in order: signal 15\n" in hedger(capsys, *words).out
 
 
 @pytest.mark.parametrize("trading", ["live", "testnet"])

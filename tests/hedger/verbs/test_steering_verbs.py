@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -129,10 +130,74 @@ def test_a_preview_waits_for_the_engine_and_prints_its_answer(
     assert text.startswith("IT WOULD NOT LEAVE: the engine only observes") and leg.symbol in text
 
 
-def test_a_preview_of_what_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with answering(tmp_path / "hedger.journal"):
-        ran = hedger(capsys, "preview", "DOGE", "--json")
-    assert ran.code == 1 and "'DOGE' is none of BTC" in ran.json["preview"]["against"]
+@pytest.mark.parametrize("words", [("hedge",), ("flatten",), ("preview",), ("preview", "--flatten")])
+def test_a_coin_that_the_market_does_not_have_is_refused_before_anything_is_sent(
+    words: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with answering(tmp_path / "hedger.journal") as taken:
+        ran = hedger(capsys, *words, "DOGE")
+        again = hedger(capsys, *words, "btc")
+    assert (ran.code, again.code, ran.out, taken) == (2, 2, "", [])
+    assert ran.err.startswith("COIN_UNKNOWN") and "allowed: BTC, ETH; nothing was sent" in ran.err
+
+
+@pytest.mark.parametrize("blank", ["", " "])
+@pytest.mark.parametrize(
+    "words", [("flatten",), ("hedge",), ("preview",), ("preview", "--flatten"), ("bands", "--reason", "x")]
+)
+def test_a_variable_that_is_not_set_is_no_word_for_everything(
+    words: tuple[str, ...], blank: str, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with engine(file) as taken:
+        ran = hedger(capsys, *words, blank)
+    assert (ran.code, ran.out, taken) == (2, "", []) and ran.err.startswith("USAGE: argument ")
+
+
+@pytest.mark.parametrize(
+    "wish",
+    ["delta:BTC=nan,1/0,0", "=5,1/2,3", "delta:BTC=1e400,1/0,0", "delta:BTC=-1,1/-2,2", "delta:BTC", "d= "],
+)
+def test_a_band_that_is_none_is_refused_before_it_is_sent(
+    wish: str, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with engine(file) as taken:
+        ran = hedger(capsys, "bands", wish, "--reason", "x")
+    assert (ran.code, ran.out, taken) == (2, "", [])
+    assert repr(wish) in ran.err and "for example delta:BTC=-1.5,1.5/-0.7,0.7" in ran.err
+
+
+def test_what_trades_is_asked_for_as_long_as_the_verb_waits(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with engine(file) as taken:
+        before_ns = time.time_ns()
+        for words in (("hedge", "--wait-s", "7"), ("hedge",), ("hedge", "--wait-s", "0"), ("reduce",)):
+            hedger(capsys, *words)
+        while len(taken) < 4:  # the third has not waited
+            time.sleep(0.01)
+        after_ns = time.time_ns()
+    for command, seconds in zip(taken, (7, 10, 10), strict=False):
+        assert command.not_after_ns is not None
+        assert before_ns <= command.not_after_ns - seconds * 10**9 <= after_ns
+    assert taken[3].not_after_ns is None
+
+
+def test_a_verb_that_gave_up_says_what_becomes_of_its_command(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with engine(file, answers=False):
+        hedge, pause = (hedger(capsys, verb, "--wait-s", "0.01").out for verb in ("hedge", "pause"))
+    assert hedge.endswith("within 0.01 s; taken later it is refused (COMMAND_LATE)\n")
+    assert pause.endswith("within 0.01 s; it stays asked for\n")
+
+
+def test_a_command_that_is_taken_late_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The engine's own time is of another day than the verb's: what was sent today is late in ten years."""
+    with answering(tmp_path / "hedger.journal", ahead_ns=10 * 365 * 86_400 * 10**9) as taken:
+        ran = hedger(capsys, "flatten", "--json")
+    assert (ran.code, ran.json["refused"]["code"]) == (3, "COMMAND_LATE")
+    assert "nothing was done; send it again" in ran.json["refused"]["text"]
+    assert taken[0][1].orders == ()
 
 
 def test_a_hedge_that_is_refused_and_a_reduce_before_the_account_is_read(

@@ -264,12 +264,13 @@ def test_days_and_spots_that_do_not_fit_go_on_below() -> None:
     document = {
         "pnl_usd": 1.0, "from": "a", "to": "b", "days": [day], "attribution_usd": parts,
         "ledger_usd": day["ledger_usd"], "ledger_difference_usd": -1e-9, "marks_passed_over": 0,
+        "before_first_mark": None,
         "since_hedge": None, "apart_s": 300.0, "harvest_usd": -0.001, "alerts": [], "unknown": [],
     }  # fmt: skip
     text = profit_text(document, 40)
     assert {"-1,234,567,890", "22,333"} <= numbers(text) and max(map(len, text.splitlines())) <= 80
     assert (
-        "of it unexplained 0.30 USD, valued at marks 300 s or more apart;" in text
+        "of it unexplained 0.30 USD, valued at fills and marks 300 s or more apart;" in text
         and "text: 1 s, and each fill" in text
     )
     assert "ledger less causes: 0.00 USD" in text and "theta: 0.00 USD" in text
