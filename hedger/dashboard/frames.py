@@ -109,9 +109,10 @@ class Painted:
 
 @dataclass(frozen=True, slots=True)
 class VenuesSeen:
-    """What was told of the venues last, and when."""
+    """What was told of the venues last, and when: at_s, of this process; at_ns, up to when ages are told."""
 
     at_s: float
+    at_ns: int
     document: Json
 
 
@@ -224,7 +225,7 @@ class Painter:
                 document = None if whole.profit_fault else whole.profit.document()
                 return pnl.sheet(document, whole.profit_fault), document
             case Panel.VENUES:
-                health = self._venue_document(time.monotonic())
+                health = self._venues_seen(time.monotonic()).document
                 return venues.sheet(health), health
             case Panel.ORDERS:
                 rows, fills = self._order_rows(), [fill_row(report) for report in shown.fills]
@@ -328,20 +329,22 @@ class Painter:
         shown = self._feed.shown
         return shown.ports.now_ns() if shown.pid is not None else shown.venues.follower.now_ns
 
-    def _venue_document(self, now: float) -> Json:
+    def _venues_seen(self, now: float) -> VenuesSeen:
         if self._venues is None or now - self._venues.at_s >= _VENUES_S:
             shown = self._feed.shown
             at_ns, runs = self._at_ns(), shown.pid is not None
             document = shown.venues.document(at_ns, shown.ports.beat(), runs=runs)
-            self._venues = VenuesSeen(now, {"running": runs, **document})
-        return self._venues.document
+            self._venues = VenuesSeen(now, at_ns, {"running": runs, **document})
+        return self._venues
 
     def _facts(self, now: float, failed: list[str]) -> HeaderFacts:
         """failed: what of the screen could not be made; what of the venues cannot is added here."""
         whole, shown = self._feed, self._feed.shown
         at_ns, unaged = self._at_ns(), False
+        told_ns = at_ns
         try:
-            document = self._venue_document(now)
+            seen = self._venues_seen(now)
+            told_ns, document = seen.at_ns, seen.document
         except Exception as error:  # what is told of orders, alerts and the engine does not hang on it
             failed.append(f"ages of the venues ({internal(error)})")
             document, unaged = {"venues": [], "engine": None}, True
@@ -360,7 +363,7 @@ class Painter:
         accounts = sorted({account for _, _, account in follower.book.positions} if follower.book else ())
         engine, unseen = document["engine"], shown.alerts.unseen(shown.acknowledged)
         # other ages stop with the engine; what the header says of the data must not look fresh for ever
-        ended_s = max(shown.ports.now_ns() - at_ns, 0) / 1e9 if shown.pid is None else 0.0
+        ended_s = max(shown.ports.now_ns() - told_ns, 0) / 1e9 if shown.pid is None else 0.0
         return HeaderFacts(
             trading=shown.name.trading,
             engine=shown.name.engine,

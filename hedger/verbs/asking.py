@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pricing.errors import InputError, named
@@ -42,14 +43,18 @@ def leave_wish(arguments: argparse.Namespace, verb: Verb, opened: Opened | None 
 
 
 def refuse_unknown_coin(storage: SqliteStorage, coin: str, verb: str) -> None:
-    """Refuse a coin that the journal's market does not have; where the journal has none the engine judges.
+    """Refuse a coin that the journal's market does not have; where the journal has none, or one of another
+    build's form, the engine judges.
 
     Raises:
         InputError: it has others.
     """
+    from hedger.journal.codec import CodecError
     from hedger.verbs.journals import coins_of
 
-    known = coins_of(storage) if coin else []
+    known: list[str] = []
+    with suppress(CodecError):
+        known = coins_of(storage) if coin else []
     if known and coin not in known:
         raise InputError(
             "COIN_UNKNOWN",

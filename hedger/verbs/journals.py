@@ -50,22 +50,18 @@ def followed(path: Path, not_done: str) -> Iterator[SqliteStorage]:
 
 
 def listed(storage: SqliteStorage) -> tuple[Listing, ...]:
-    """The market that a journal names last; nothing where it names none, or one of another build's form.
+    """The market that a journal names last; nothing where it names none.
 
     Raises:
-        StorageFailed: it cannot be read.
+        StorageFailed, CodecError: it cannot be read.
     """
-    from hedger.journal.codec import CodecError
     from hedger.journal.entries import Kind, read
     from pricing.contracts import Listing
 
     last = None
     for record in storage.records(kinds=[Kind.LISTINGS]):
         last = record
-    try:
-        found = () if last is None else read(last)
-    except CodecError:
-        return ()
+    found = () if last is None else read(last)
     assert isinstance(found, tuple)
     return tuple(x for x in found if isinstance(x, Listing))
 

@@ -58,9 +58,13 @@ def preview(arguments: argparse.Namespace) -> Exit:
 def _traded_usd(storage: SqliteStorage, shown: dict[str, Any]) -> float | None:
     """What the legs of a preview trade, by the listings of the journal; None where it is not known."""
     from hedger.desk.preview_text import legs_notional_usd
+    from hedger.journal.codec import CodecError
     from hedger.verbs.journals import listed
     from pricing.universe import Universe
 
     legs = (shown["ticket"] or {}).get("legs", ())
     spot = {name: x for name, x in shown["indexes"] if x is not None}
-    return legs_notional_usd(legs, Universe.of(listed(storage)), spot)
+    try:
+        return legs_notional_usd(legs, Universe.of(listed(storage)), spot)
+    except CodecError:
+        return None
