@@ -127,11 +127,13 @@ class Wire:
         return NAN
 
     def decimal(self, key: str) -> Decimal:
-        """An exact number; required."""
+        """An exact number; required. A float is taken to the 18th place: venues reckon in doubles."""
         value = self._item.get(key)
         if isinstance(value, str):
             exact = _exact(value)
-        elif type(value) is float or (type(value) is int and abs(value) < 10**18):
+        elif type(value) is float:
+            exact = _of_double(value)
+        elif type(value) is int and abs(value) < 10**18:
             exact = _exact(repr(value))
         else:
             exact = None
@@ -308,6 +310,21 @@ def _figure(value: object) -> float | None:
         return float(value) if -FIGURE_MAX < value < FIGURE_MAX else None
     exact = _exact(value) if isinstance(value, str) else None
     return None if exact is None else float(exact)
+
+
+def _of_double(value: float) -> Decimal | None:
+    """The shortest number that reads as this double, to the finest place; None as `_exact`.
+
+    >>> _of_double(0.1), _of_double(0.0009995195350944155), _of_double(1e-19)
+    (Decimal('0.1'), Decimal('0.000999519535094416'), None)
+    """
+    if not math.isfinite(value):
+        return None
+    shortest = Decimal(repr(value))
+    exponent = shortest.as_tuple().exponent
+    if isinstance(exponent, int) and exponent < _FINEST <= shortest.adjusted():
+        shortest = shortest.quantize(Decimal(1).scaleb(_FINEST))
+    return _exact(str(shortest))
 
 
 def _exact(text: str) -> Decimal | None:

@@ -336,3 +336,17 @@ def test_numbers_are_exact_or_refused() -> None:
     for strange in ("NaN", "inf", "1e400", "1_0", "", None, True, "0x1", "9" * 60, 10**400, float("nan")):
         with pytest.raises(Malformed):
             Wire({"x": strange}, "t").decimal("x")
+
+
+@pytest.mark.parametrize(
+    ("double", "exact"),
+    [(0.0009995195350944155, "0.000999519535094416"), (-1.5e-18, "-2E-18"), (12.25, "12.25"), (0.0, "0")],
+)
+def test_a_double_is_exact_to_the_18th_place(double: float, exact: str) -> None:
+    assert Wire({"equity": double}, "test").decimal("equity") == Decimal(exact)
+
+
+@pytest.mark.parametrize("double", [1e-19, math.inf, math.nan, 1e18])
+def test_a_double_that_no_amount_can_be_is_refused(double: float) -> None:
+    with pytest.raises(Malformed, match="equity"):
+        Wire({"equity": double}, "test").decimal("equity")
