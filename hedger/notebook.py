@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -267,9 +267,9 @@ def whatif(
     at: str | None = None,
     numeraire: str | None = None,
     config: str | Path | None = None,
-    spot_pct: Sequence[float] = (),
-    vol_points: Sequence[float] = (),
-    days: Sequence[float] = (),
+    spot_pct: Iterable[float] = (),
+    vol_points: Iterable[float] = (),
+    days: Iterable[float] = (),
     metric: str = "pnl",
     hedged: bool = False,
     stress: str | None = None,

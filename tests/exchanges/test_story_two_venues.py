@@ -30,17 +30,23 @@ def test_the_other_venue_hedges_while_one_fails(pair: str, seed: int, fails: int
     assert story.orders > 0 and story.struck["F34"] > 0
 
 
+async def both() -> list[Stage]:
+    """Hyperliquid and Deribit, each with an account as a story begins, served no more."""
+    stages = []
+    for place in CAST:
+        truth = Stamped(place)
+        dialect, world = place.make(Clock(), truth, 7)
+        async with serve(dialect) as host:
+            stages.append(Stage(place, host, world, truth))
+    return stages
+
+
 def test_delta_is_that_of_all_exchanges_and_an_execution_that_goes_too_far_is_found() -> None:
     """By hand, at 60,000 USD a coin: 40 coins of cash on Deribit; 0.5 coins bought on Hyperliquid are 30,000
     USD more; 2,400,000 USD of the inverse perpetual sold, a little above the index, are a little less."""
 
     async def scene() -> None:
-        stages = []
-        for place in CAST:
-            truth = Stamped(place)
-            dialect, world = place.make(Clock(), truth, 7)
-            async with serve(dialect) as host:
-                stages.append(Stage(place, host, world, truth))
+        stages = await both()
         first, second = stages
         assert delta_usd(stages) == pytest.approx(40 * 60_000)
         watch = Watch(stages, stages[0])
@@ -66,12 +72,7 @@ def test_what_a_person_moves_on_the_failing_account_need_not_be_known() -> None:
     who believes -1 may buy 1; who buys half of one more goes too far whatever he believes."""
 
     async def scene() -> None:
-        stages = []
-        for place in CAST:
-            truth = Stamped(place)
-            dialect, world = place.make(Clock(), truth, 7)
-            async with serve(dialect) as host:
-                stages.append(Stage(place, host, world, truth))
+        stages = await both()
         first, second = stages
         watch = Watch(stages, second)
 

@@ -181,14 +181,16 @@ def test_a_journal_is_the_tables_that_export_writes(
 def test_mistakes_are_said_as_by_the_verbs(tape: Path, book: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere"):
         hg.risk(tmp_path / "nowhere.csv", tape)
-    for given in (None, 3, 4.0, True):
+    wrong: tuple[Any, ...] = (None, 3, 4.0, True)
+    for given in wrong:
         with pytest.raises(InputError, match=r"USAGE: .* book"):
-            hg.plan(given, tape)  # type: ignore[arg-type]  # the mistake that is tried; so below
+            hg.plan(given, tape)
         with pytest.raises(InputError, match=r"USAGE: .* market"):
-            hg.risk(book, given)  # type: ignore[arg-type]
-    for at in (float("nan"), True, 1.5):
+            hg.risk(book, given)
+    never: tuple[Any, ...] = (float("nan"), True, 1.5)
+    for at in never:
         with pytest.raises(InputError, match="TIME_INVALID"):
-            hg.risk(book, tape, at=at)  # type: ignore[arg-type]
+            hg.risk(book, tape, at=at)
     with pytest.raises(InputError, match="WHATIF_SOURCE"):
         hg.whatif(book)
     with pytest.raises(InputError, match="JOURNAL_MISSING"):
@@ -225,30 +227,31 @@ def test_mistakes_are_said_as_by_the_verbs(tape: Path, book: Path, tmp_path: Pat
     ],
 )
 def test_a_wrong_argument_is_an_input_error_that_says_what_may_stand_there(
-    name: str, given: object, allowed: str, tape: Path, book: Path
+    name: str, given: Any, allowed: str, tape: Path, book: Path
 ) -> None:
     files = () if name == "journal" else (book, tape)
     with pytest.raises(InputError) as refused:
-        hg.whatif(*files, **{name: given})  # type: ignore[arg-type]
+        hg.whatif(*files, **{name: given})
     error = refused.value
     assert (error.code, error.where) == ("USAGE", name) and allowed in error.allowed
 
 
 @pytest.mark.parametrize("band", ["delta:BTC=-1,1/-0.5,0.5", 5, None, [None]])
-def test_bands_are_a_list_of_texts(band: object, tape: Path, book: Path) -> None:
+def test_bands_are_a_list_of_texts(band: Any, tape: Path, book: Path) -> None:
     with pytest.raises(InputError, match=r"USAGE: .* band"):
-        hg.plan(book, tape, band=band)  # type: ignore[arg-type]
+        hg.plan(book, tape, band=band)
 
 
 def test_a_journal_is_named_by_a_path() -> None:
-    for given in (5, None, True, "a\0b"):
+    wrong: tuple[Any, ...] = (5, None, True, "a\0b")
+    for given in wrong:
         with pytest.raises(InputError, match=r"USAGE: .* path"):
-            hg.journal.scan(given)  # type: ignore[arg-type]
+            hg.journal.scan(given)
 
 
 def test_an_axis_may_be_an_array_or_a_series(tape: Path, book: Path) -> None:
     listed = hg.whatif(book, tape, spot_pct=[-5, 5], vol_points=[0.0], days=[0])
-    found = hg.whatif(book, tape, spot_pct=np.array([-5, 5]), vol_points=pl.Series([0.0]), days=range(1))  # type: ignore[arg-type]
+    found = hg.whatif(book, tape, spot_pct=np.array([-5, 5]), vol_points=pl.Series([0.0]), days=range(1))
     assert found.document == listed.document
 
 

@@ -144,7 +144,7 @@ def by_hand(tape: Tape, out: Path) -> list[tuple[int, float]]:
     index: dict[str, Any] = {}
     now_ns = 0
     for (_,), part in tape.frame("quotes").group_by("seq", maintain_order=True):
-        before_ns, now_ns = now_ns, int(part["local_ns"].max())  # type: ignore[arg-type]
+        before_ns, now_ns = now_ns, max(part["local_ns"].to_list())
         between = False
         while events and not events[0][1] and events[0][0] <= now_ns - 1_000_000_000:
             between = True

@@ -11,6 +11,7 @@ import pytest
 from textual.pilot import Pilot
 
 from hedger.core.events import Verb
+from hedger.dashboard.dialogs import KillNotice
 from hedger.dashboard.feed import Feed
 from hedger.dashboard.frames import Painter, Want
 from hedger.dashboard.header import header, header_small
@@ -135,7 +136,8 @@ def test_a_kill_says_what_it_comes_to(silent: bool, tmp_path: Path) -> None:
     async def act(pilot: Pilot[Any]) -> None:
         await pilot.press("K")
         await pilot.pause()
-        assert ("THE ENGINE DOES NOT ANSWER (13 s)" in app.screen.said) is silent  # type: ignore[attr-defined]
+        assert isinstance(app.screen, KillNotice)
+        assert ("THE ENGINE DOES NOT ANSWER (13 s)" in app.screen.said) is silent
         await pilot.press("K")
         await pilot.pause()
         assert FileLatch(rig.path).found() is not None
