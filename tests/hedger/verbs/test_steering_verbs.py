@@ -173,9 +173,11 @@ def test_what_trades_is_asked_for_as_long_as_the_verb_waits(
         before_ns = time.time_ns()
         for words in (("hedge", "--wait-s", "7"), ("hedge",), ("hedge", "--wait-s", "0"), ("reduce",)):
             hedger(capsys, *words)
-        while len(taken) < 4:  # the third has not waited
-            time.sleep(0.01)
+        until_s = time.monotonic() + 30.0
+        while len(taken) < 4 and time.monotonic() < until_s:  # the third has not waited
+            time.sleep(0.01)  # a thread takes them: nothing tells of it
         after_ns = time.time_ns()
+    assert len(taken) == 4
     for command, seconds in zip(taken, (7, 10, 10), strict=False):
         assert command.not_after_ns is not None
         assert before_ns <= command.not_after_ns - seconds * 10**9 <= after_ns
